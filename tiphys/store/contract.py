@@ -1,0 +1,168 @@
+"""What a store promises: revisioned keys and bytes, and nothing about kinds.
+
+A store keeps an ordered log of revisions. Every successful write takes the next revision; a read may ask for the state at an older
+revision until compaction has forgotten it; a watch replays the log from a revision and follows it without gaps or repeats.
+
+    Store  --create/update/delete-->  revision n+1  --watch-->  Event(n+1)
+
+Errors are values of this module's tree; backends translate their own into it.
+
+    StoreError
+    +-- KeyExists        create of a key that is there
+    +-- KeyMissing       update or delete of a key that is not there
+    +-- RevisionMismatch compare-on-revision failed; carries the current state
+    +-- Compacted        the revision asked for is forgotten
+    +-- FutureRevision   the revision asked for does not exist yet
+    +-- StoreFull        the size alarm is on; writes are refused, deletes are not
+    +-- StoreCorrupt     the backend found damage; `repair` names the command that helps
+    +-- StoreClosed      the store was closed while the call waited
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NewType, Protocol
+
+Revision = NewType("Revision", int)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key as it stood at some revision.
+
+    `create_revision` is the revision of the create that began this life of the key; `mod_revision` of its last write.
+    """
+
+    key: str
+    value: bytes
+    create_revision: Revision
+    mod_revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the log. A delete carries the value before it in `previous` and an empty `value`."""
+
+    kind: Literal["create", "update", "delete"]
+    key: str
+    value: bytes
+    revision: Revision
+    create_revision: Revision
+    previous: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list: the items in key order, the revision they were read at, and whether and how many more follow."""
+
+    items: Sequence[KeyValue]
+    revision: Revision
+    more: bool = False
+    remaining: int = 0
+
+
+class StoreError(Exception):
+    """Anything a store reports; see the tree in the module's documentation."""
+
+
+class KeyExists(StoreError):
+    """The key to create is there already."""
+
+
+class KeyMissing(StoreError):
+    """The key to update or delete is not there."""
+
+
+@dataclass
+class RevisionMismatch(StoreError):
+    """The key changed since it was read; `current` is what it is now."""
+
+    current: KeyValue
+
+
+@dataclass
+class Compacted(StoreError):
+    """The revision asked for is older than `oldest`, the first one still known."""
+
+    oldest: Revision
+
+
+@dataclass
+class FutureRevision(StoreError):
+    """The revision asked for is newer than `current`."""
+
+    current: Revision
+
+
+class StoreFull(StoreError):
+    """The size alarm is on: writes that add data are refused until space is made."""
+
+
+@dataclass
+class StoreCorrupt(StoreError):
+    """The backend found damaged data; `detail` says what, `repair` is the command that mends or restores it."""
+
+    detail: str
+    repair: str = field(default="")
+
+
+class StoreClosed(StoreError):
+    """The store was closed."""
+
+
+class Watch(Protocol):
+    """A running watch: iterate for non-empty batches of events in revision order.
+
+    A consumer that falls more than the buffer behind gets `Compacted` raised from the iterator (it must relist); a closed store ends
+    the iteration. `close` is idempotent.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]: ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """The contract that every backend passes (`tiphys.testing.store_suite`).
+
+    A write has returned only when it is durable. Writes to one key are linearizable; `current_revision` never goes back.
+    """
+
+    async def start(self) -> None:
+        """Open the backend; raises StoreCorrupt when it is damaged."""
+
+    async def close(self) -> None:
+        """Finish the writes under way, end all watches, release the backend."""
+
+    def current_revision(self) -> Revision:
+        """The newest revision that is visible to reads."""
+        ...
+
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> Revision:
+        """Write a new key; raises KeyExists. With `ttl` (seconds) the store deletes the key by itself after that time."""
+        ...
+
+    async def get(self, key: str, *, revision: Revision | None = None) -> KeyValue | None:
+        """The key at `revision` (newest without it), or None; raises Compacted, FutureRevision."""
+        ...
+
+    async def list(self, prefix: str, *, revision: Revision | None = None, start: str = "", limit: int = 0) -> Page:
+        """Keys that begin with `prefix` in byte order, from `start` (inclusive) on, at most `limit` (0: all); raises Compacted, FutureRevision."""
+        ...
+
+    async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
+        """Replace the value if the key's mod_revision is `expected`; raises KeyMissing, RevisionMismatch."""
+        ...
+
+    async def delete(self, key: str, *, expected: Revision | None = None) -> Event:
+        """Remove the key (if its mod_revision is `expected`); returns the delete event; raises KeyMissing, RevisionMismatch."""
+        ...
+
+    async def watch(self, prefix: str, *, after: Revision) -> Watch:
+        """Events of keys that begin with `prefix` with a revision greater than `after`; raises Compacted if some of them are forgotten."""
+        ...
+
+    async def compact(self, revision: Revision) -> None:
+        """Forget superseded states older than `revision`; what is live at `revision` stays readable."""
+        ...
