@@ -25,7 +25,7 @@ async def eventually(check: Callable[[], T | Awaitable[T]], *, timeout: float = 
             result = check()
             value = await result if inspect.isawaitable(result) else result
             if value:
-                return value  # type: ignore[return-value]
+                return value
         except AssertionError as error:
             failure = error
         if loop.time() >= deadline:
