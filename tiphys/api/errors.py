@@ -1,0 +1,277 @@
+"""Errors as the API speaks them.
+
+    StatusError                      any answer of kind Status with status Failure
+    +-- BadRequest          400      the request cannot be understood
+    +-- Unauthorized        401      nobody knows who is asking
+    +-- Forbidden           403      the caller may not do this
+    +-- NotFound            404      no such object or resource
+    +-- MethodNotSupported  405
+    +-- NotAcceptable       406
+    +-- AlreadyExists       409      a create met an object of that name
+    +-- Conflict            409      the object changed since it was read, or a precondition failed
+    +-- Gone                410      the resource version is too old (reason Expired)
+    +-- TooLarge            413
+    +-- UnsupportedMediaType 415
+    +-- Invalid             422      validation failed; every mistake is a cause with its field
+    +-- TooManyRequests     429      carries the seconds to wait
+    +-- InternalError       500
+    +-- ServiceUnavailable  503
+    +-- Timeout             504
+
+`FieldError` is one mistake in one field; `Invalid` gathers them. Messages and reasons follow "Kubernetes API Concepts" and the API
+conventions, since clients match on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from tiphys.api.meta.v1.status import Status, StatusCause, StatusDetails
+
+FieldErrorType = Literal[
+    "FieldValueNotFound",
+    "FieldValueRequired",
+    "FieldValueDuplicate",
+    "FieldValueInvalid",
+    "FieldValueNotSupported",
+    "FieldValueForbidden",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+    "InternalError",
+]
+
+_PHRASES: dict[str, str] = {
+    "FieldValueNotFound": "Not found",
+    "FieldValueRequired": "Required value",
+    "FieldValueDuplicate": "Duplicate value",
+    "FieldValueInvalid": "Invalid value",
+    "FieldValueNotSupported": "Unsupported value",
+    "FieldValueForbidden": "Forbidden",
+    "FieldValueTooLong": "Too long",
+    "FieldValueTooMany": "Too many",
+    "FieldValueTypeInvalid": "Invalid value",
+    "InternalError": "Internal error",
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One mistake in one field of an object."""
+
+    type: FieldErrorType
+    field: str
+    detail: str = ""
+    value: Any = None
+
+    def body(self) -> str:
+        """The sentence without the field's path, as it stands in a Status cause."""
+        phrase = _PHRASES[self.type]
+        if self.type in ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError", "FieldValueTooMany"):
+            text = phrase
+        else:
+            text = f"{phrase}: {_render(self.value)}"
+        return f"{text}: {self.detail}" if self.detail else text
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.body()}"
+
+
+def _render(value: Any) -> str:
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int | float):
+        return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode()
+
+
+def required(field: str, detail: str = "") -> FieldError:
+    return FieldError("FieldValueRequired", field, detail)
+
+
+def invalid(field: str, value: Any, detail: str) -> FieldError:
+    return FieldError("FieldValueInvalid", field, detail, value)
+
+
+def forbidden(field: str, detail: str) -> FieldError:
+    return FieldError("FieldValueForbidden", field, detail)
+
+
+def duplicate(field: str, value: Any) -> FieldError:
+    return FieldError("FieldValueDuplicate", field, "", value)
+
+
+def not_found_field(field: str, value: Any) -> FieldError:
+    return FieldError("FieldValueNotFound", field, "", value)
+
+
+def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
+    choices = ", ".join(f'"{choice}"' for choice in supported)
+    return FieldError("FieldValueNotSupported", field, f"supported values: {choices}", value)
+
+
+def too_long(field: str, limit: int) -> FieldError:
+    return FieldError("FieldValueTooLong", field, f"may not be more than {limit} bytes")
+
+
+class StatusError(Exception):
+    """A failed request, with the Status that tells the client about it."""
+
+    code: ClassVar[int] = 500
+    reason: ClassVar[str] = "InternalError"
+
+    def __init__(self, message: str, *, details: StatusDetails | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def status(self) -> Status:
+        """The Status object to send."""
+        return Status(status="Failure", message=self.message, reason=self.reason, details=self.details, code=self.code)
+
+
+class BadRequest(StatusError):
+    code, reason = 400, "BadRequest"
+
+
+class Unauthorized(StatusError):
+    code, reason = 401, "Unauthorized"
+
+    def __init__(self, message: str = "Unauthorized") -> None:
+        super().__init__(message)
+
+
+class Forbidden(StatusError):
+    code, reason = 403, "Forbidden"
+
+    @classmethod
+    def resource(cls, resource: str, name: str, why: str, *, group: str = "") -> Forbidden:
+        """`pods "web-0" is forbidden: <why>`, as admission and authorisation say it."""
+        qualified = f"{resource}.{group}" if group else resource
+        subject = f'{qualified} "{name}"' if name else qualified
+        return cls(f"{subject} is forbidden: {why}", details=StatusDetails(name=name, group=group, kind=resource))
+
+
+class NotFound(StatusError):
+    code, reason = 404, "NotFound"
+
+    @classmethod
+    def object(cls, resource: str, name: str, *, group: str = "") -> NotFound:
+        """`deployments.apps "web" not found`."""
+        qualified = f"{resource}.{group}" if group else resource
+        return cls(f'{qualified} "{name}" not found', details=StatusDetails(name=name, group=group, kind=resource))
+
+    @classmethod
+    def path(cls) -> NotFound:
+        """Nothing is served at the path."""
+        return cls("the server could not find the requested resource", details=StatusDetails())
+
+
+class MethodNotSupported(StatusError):
+    code, reason = 405, "MethodNotAllowed"
+
+
+class NotAcceptable(StatusError):
+    code, reason = 406, "NotAcceptable"
+
+
+class AlreadyExists(StatusError):
+    code, reason = 409, "AlreadyExists"
+
+    @classmethod
+    def object(cls, resource: str, name: str, *, group: str = "") -> AlreadyExists:
+        qualified = f"{resource}.{group}" if group else resource
+        return cls(f'{qualified} "{name}" already exists', details=StatusDetails(name=name, group=group, kind=resource))
+
+
+class Conflict(StatusError):
+    code, reason = 409, "Conflict"
+
+    @classmethod
+    def object(cls, resource: str, name: str, why: str, *, group: str = "") -> Conflict:
+        """`Operation cannot be fulfilled on pods "web-0": <why>`."""
+        qualified = f"{resource}.{group}" if group else resource
+        return cls(
+            f'Operation cannot be fulfilled on {qualified} "{name}": {why}',
+            details=StatusDetails(name=name, group=group, kind=resource),
+        )
+
+    @classmethod
+    def modified(cls, resource: str, name: str, *, group: str = "") -> Conflict:
+        why = "the object has been modified; please apply your changes to the latest version and try again"
+        return cls.object(resource, name, why, group=group)
+
+
+class Gone(StatusError):
+    code, reason = 410, "Expired"
+
+
+class TooLarge(StatusError):
+    code, reason = 413, "RequestEntityTooLarge"
+
+
+class UnsupportedMediaType(StatusError):
+    code, reason = 415, "UnsupportedMediaType"
+
+
+class Invalid(StatusError):
+    code, reason = 422, "Invalid"
+
+    def __init__(self, message: str, *, details: StatusDetails | None = None, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message, details=details)
+        self.errors = tuple(errors)
+
+    @classmethod
+    def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
+        """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake."""
+        qualified = f"{kind}.{group}" if group else kind
+        said = [str(error) for error in errors]
+        listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+        causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
+        details = StatusDetails(name=name, group=group, kind=kind, causes=causes)
+        return cls(f'{qualified} "{name}" is invalid: {listed}', details=details, errors=errors)
+
+
+class TooManyRequests(StatusError):
+    code, reason = 429, "TooManyRequests"
+
+    def __init__(self, message: str, *, retry_after: int = 1, details: StatusDetails | None = None) -> None:
+        details = details or StatusDetails()
+        details.retryAfterSeconds = retry_after
+        super().__init__(message, details=details)
+
+
+class InternalError(StatusError):
+    code, reason = 500, "InternalError"
+
+
+class ServiceUnavailable(StatusError):
+    code, reason = 503, "ServiceUnavailable"
+
+
+class Timeout(StatusError):
+    code, reason = 504, "Timeout"
+
+
+_BY_REASON: dict[str, type[StatusError]] = {
+    cls.reason: cls
+    for cls in (
+        BadRequest, Unauthorized, Forbidden, NotFound, MethodNotSupported, NotAcceptable, AlreadyExists, Conflict, Gone, TooLarge,
+        UnsupportedMediaType, Invalid, TooManyRequests, InternalError, ServiceUnavailable, Timeout,
+    )
+}  # fmt: skip
+_BY_CODE: dict[int, type[StatusError]] = {cls.code: cls for cls in reversed(_BY_REASON.values())}
+
+
+def from_status(status: Status) -> StatusError:
+    """The error that a Status received from a server stands for; unknown reasons fall back on the code, then on StatusError."""
+    cls = _BY_REASON.get(status.reason) or _BY_CODE.get(status.code, StatusError)
+    error = cls.__new__(cls)
+    StatusError.__init__(error, status.message, details=status.details)
+    if isinstance(error, Invalid):
+        error.errors = ()
+    return error

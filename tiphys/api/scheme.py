@@ -1,0 +1,209 @@
+"""The one registry of kinds: which type a kind has, where it is served, and which rules it follows.
+
+A kind is declared once, in `tiphys/api/kinds/`, as a `Kind`; handlers, storage, discovery, OpenAPI, tables and clients read it from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from tiphys.api.errors import FieldError
+from tiphys.api.meta.v1 import KubeObject
+
+ObjectT = TypeVar("ObjectT", bound=KubeObject)
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class GroupVersionKind(NamedTuple):
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `apps/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table that `kubectl get` shows. `priority` 0 is always shown, 1 only with `-o wide`.
+
+    `cell(obj, now)` gives a str, int, bool or None.
+    """
+
+    name: str
+    cell: Callable[[Any, datetime], Any]
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A path below an object, such as `status` or `log`. `type` is the kind it speaks when that is not the parent's."""
+
+    name: str
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+    kind: GroupVersionKind | None = None
+
+
+class Rules(Generic[ObjectT]):
+    """What a kind demands beyond its type. The methods work on typed objects, in place where they change something; all are pure.
+
+    The order on a create: default, prepare_create, (admission), validate. On an update: default, prepare_update, (admission), validate and
+    validate_update. On a status update: default, prepare_status_update, validate_status_update. Validation returns every mistake.
+    """
+
+    create_on_update = False
+    """Whether a PUT to a name that is not there creates it."""
+
+    status_wins_on_create = False
+    """Whether a create keeps the status it came with."""
+
+    def default(self, obj: ObjectT) -> None:
+        """Fill in what the user left out."""
+
+    def prepare_create(self, obj: ObjectT) -> None:
+        """Set what users may not set, before a create. The generic code has set metadata; status is reset here if the kind has one."""
+
+    def prepare_update(self, new: ObjectT, old: ObjectT) -> None:
+        """Carry over what an ordinary update may not change (the status, above all: the generic code has done that already)."""
+
+    def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
+        """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
+
+    def validate(self, obj: ObjectT) -> list[FieldError]:
+        """Mistakes in the object itself (metadata is checked by the generic code)."""
+        return []
+
+    def validate_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+        """Changes that are not allowed; `validate(new)` has run already."""
+        return []
+
+    def validate_status_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+        """Mistakes in the status."""
+        return []
+
+    def validate_name(self, name: str) -> str:
+        """What is wrong with the name, or "" (default: a DNS subdomain)."""
+        from tiphys.api.validation.names import dns_subdomain
+
+        return dns_subdomain(name)
+
+    def warnings(self, obj: ObjectT, old: ObjectT | None) -> list[str]:
+        """Sentences for `Warning` headers."""
+        return []
+
+    def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
+        """Whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
+        return getattr(new, "spec", None) != getattr(old, "spec", None)
+
+    def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
+        """Seconds between the delete call and the removal, None for kinds that go at once."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[ObjectT]):
+    """A kind and all that is known about it."""
+
+    type: type[ObjectT]
+    plural: str
+    group: str = ""
+    version: str = "v1"
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = VERBS
+    subresources: tuple[Subresource, ...] = ()
+    rules: Rules[ObjectT] = field(default_factory=Rules)
+    columns: tuple[Column, ...] = ()
+    selectable: Mapping[str, Callable[[ObjectT], str]] = field(default_factory=dict)
+    """Field selectors beyond metadata.name and metadata.namespace: path to value."""
+    ttl: Callable[[ObjectT], float | None] = lambda _: None
+    """Seconds after which the store forgets an object (Events), or None."""
+    storage_group: str = ""
+    """Kinds served in two groups share one storage: the group whose kind is stored, when that is another one."""
+
+    @property
+    def kind(self) -> str:
+        return self.type.__name__
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        return GroupVersionKind(self.group, self.version, self.kind)
+
+    @property
+    def api_version(self) -> str:
+        return self.gvk.api_version
+
+    @property
+    def resource(self) -> str:
+        """`pods` or `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def has_status(self) -> bool:
+        return any(sub.name == "status" for sub in self.subresources)
+
+    @property
+    def root_path(self) -> str:
+        """`/api/v1` or `/apis/apps/v1`."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection, an object or a subresource."""
+        parts = [self.root_path]
+        if namespace and self.namespaced:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+
+class Scheme:
+    """Kinds by type, by group-version-kind and by group-version-resource. Registration happens at import; look-ups are dictionary reads."""
+
+    def __init__(self, kinds: Iterable[Kind[Any]] = ()) -> None:
+        self._by_type: dict[type, Kind[Any]] = {}
+        self._by_gvk: dict[GroupVersionKind, Kind[Any]] = {}
+        self._by_resource: dict[tuple[str, str, str], Kind[Any]] = {}
+        for kind in kinds:
+            self.add(kind)
+
+    def add(self, kind: Kind[Any]) -> None:
+        """Register a kind; a second one with the same type or resource is a programming error (ValueError)."""
+        key = (kind.group, kind.version, kind.plural)
+        if key in self._by_resource or kind.type in self._by_type:
+            raise ValueError(f"{kind.resource} is registered twice")
+        self._by_type[kind.type] = self._by_gvk[kind.gvk] = self._by_resource[key] = kind
+
+    def __iter__(self) -> Iterator[Kind[Any]]:
+        return iter(self._by_resource.values())
+
+    def of(self, type_: type[ObjectT]) -> Kind[ObjectT]:
+        """The kind of a type; raises KeyError."""
+        return self._by_type[type_]
+
+    def by_gvk(self, api_version: str, kind: str) -> Kind[Any] | None:
+        """The kind that an object's apiVersion and kind name."""
+        group, _, version = api_version.rpartition("/")
+        return self._by_gvk.get(GroupVersionKind(group, version, kind))
+
+    def by_resource(self, group: str, version: str, plural: str) -> Kind[Any] | None:
+        """The kind behind a URL path."""
+        return self._by_resource.get((group, version, plural))

@@ -1,0 +1,66 @@
+"""An HTTP exchange as values: what the API server's chain takes and gives, and what client transports carry.
+
+The same two values travel over TLS and in-process, so a controller inside the server meets the same semantics as a client outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class PeerIdentity(msgspec.Struct, frozen=True):
+    """Who the transport says is calling, before authentication: the verified client certificate's subject, and the address."""
+
+    common_name: str = ""
+    organizations: tuple[str, ...] = ()
+    address: str = ""
+    certificate_sha256: str = ""
+
+
+class Request(msgspec.Struct):
+    """One request. Header names are lower case; `query` keeps the order and repetition of the URL."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    peer: PeerIdentity = msgspec.field(default_factory=PeerIdentity)
+    connection: Any = None
+    """The transport's handle for taking the connection over (an upgrade), where there is one: see `Upgrade`."""
+
+    def param(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        for key, value in self.query:
+            if key == name:
+                return value
+        return default
+
+
+class Upgrade(Protocol):
+    """A response that takes over the raw connection: called with it once the server has nothing more to read or write as HTTP."""
+
+    async def __call__(self, connection: Any) -> None: ...
+
+
+class Response(msgspec.Struct):
+    """One response: a whole `body`, or a `stream` of chunks that ends when the iterator does, or an `upgrade`."""
+
+    status: int = 200
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+    upgrade: Upgrade | None = None
+
+
+class Transport(Protocol):
+    """Carries a request to an API server and brings the response; raises ConnectionError when it cannot."""
+
+    async def request(self, request: Request) -> Response:
+        """Send and wait for the response; a streaming response is returned as soon as its head is there."""
+        ...
+
+    async def close(self) -> None: ...
