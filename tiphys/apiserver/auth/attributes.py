@@ -1,0 +1,45 @@
+"""What a caller asks for, as authorizers see it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiphys.api.errors import Forbidden
+from tiphys.api.meta.v1.status import StatusDetails
+from tiphys.apiserver.auth.user import User
+
+READ_VERBS = frozenset({"get", "list", "watch"})
+
+
+class Attributes(msgspec.Struct, frozen=True):
+    """One thing somebody wants to do: a verb on a resource, or a verb on a path when `is_resource` is false."""
+
+    user: User
+    verb: str
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+    is_resource: bool = True
+
+    @property
+    def target(self) -> str:
+        """The resource as roles write it: `pods` or `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+def refusal(attributes: Attributes, reason: str = "") -> Forbidden:
+    """The 403 that tells the caller what was not allowed, in the words clients match on."""
+    what = f'User "{attributes.user.name}" cannot {attributes.verb} '
+    if not attributes.is_resource:
+        text = f'{what}path "{attributes.path}"'
+        text = f"forbidden: {text}: {reason}" if reason else f"forbidden: {text}"
+        return Forbidden(text, details=StatusDetails())
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    why = f'{what}resource "{attributes.target}" in API group "{attributes.group}" {where}'
+    if reason:
+        why = f"{why}: {reason}"
+    return Forbidden.resource(attributes.resource, attributes.name, why, group=attributes.group)

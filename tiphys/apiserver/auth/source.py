@@ -1,0 +1,29 @@
+"""Where authentication, authorisation and admission read objects from: the API server's own caches, synchronously."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
+
+from tiphys.api.meta.v1 import KubeObject
+
+ObjectT = TypeVar("ObjectT", bound=KubeObject)
+
+
+class ObjectSource(Protocol):
+    """Objects as last seen. Reads never wait; what they return is shared and must not be changed."""
+
+    def objects(self, type_: type[ObjectT]) -> Iterable[ObjectT]:
+        """Every object of a type, in no particular order."""
+        ...
+
+    def get(self, type_: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
+        """One object; `namespace` is "" for cluster-scoped types."""
+        ...
+
+    def on_change(self, type_: type[ObjectT], callback: Callable[[ObjectT | None, ObjectT | None], None]) -> None:
+        """Call `callback(old, new)` after every later change; `old` is None for a create, `new` for a delete.
+
+        Callbacks are synchronous and run in commit order; they must be quick and must not raise.
+        """
+        ...
