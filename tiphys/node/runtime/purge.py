@@ -1,0 +1,170 @@
+"""Taking a containerd of ours off the machine: pods, shims, mounts, links, control groups, files.
+
+Besides its own directories containerd leaves traces in three places that no setting can move, and they are removed one by one: the
+shims' sockets in /run/containerd/s, the CNI library's results in /var/lib/cni/results, and port forwarding chains in the table `nat`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiphys.node.cri.client import CriClient
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.runtime import cgroups, cni, mounts, procs
+
+log = logging.getLogger(__name__)
+
+SHIM_SOCKETS = Path("/run/containerd/s")
+CNI_RESULTS = Path("/var/lib/cni/results")
+_PORTMAP_CHAINS = ("CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """What to remove. Directories go with all they hold, `empty` ones only if nothing is left in them."""
+
+    directories: list[Path]
+    files: list[Path]
+    empty: list[Path]
+    cni_conf_dir: Path
+    cgroups: list[str]
+
+
+async def stop_pods(cri: CriClient, *, remove: bool) -> None:
+    """Stop, and with `remove` also remove, every sandbox the runtime knows, eight at a time."""
+    gate = asyncio.Semaphore(8)
+
+    async def one(sandbox_id: str) -> None:
+        async with gate:
+            try:
+                await cri.stop_pod_sandbox(sandbox_id)
+                if remove:
+                    await cri.remove_pod_sandbox(sandbox_id)
+            except RuntimeError_ as error:
+                log.warning("a pod could not be stopped through the runtime", extra={"sandbox": sandbox_id, "error": str(error)})
+
+    try:
+        sandboxes = await cri.list_pod_sandboxes()
+    except RuntimeError_ as error:
+        log.warning("the runtime does not list its pods", extra={"error": str(error)})
+        return
+    async with asyncio.TaskGroup() as group:
+        for sandbox in sandboxes:
+            group.create_task(one(sandbox.id))
+
+
+def shims(socket: Path) -> list[int]:
+    """The shims that belong to the containerd with this socket."""
+
+    def matches(arguments: list[str]) -> bool:
+        if not Path(arguments[0]).name.startswith("containerd-shim"):
+            return False
+        return any(left == "-address" and right == str(socket) for left, right in itertools.pairwise(arguments))
+
+    return procs.find(matches)
+
+
+async def end_shims(socket: Path) -> None:
+    """Kill the containers that these shims hold, then the shims themselves."""
+    while found := shims(socket):
+        held = procs.children(found)
+        for pid in [*held, *found]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in [*held, *found]:
+            await procs.wait_gone(pid)
+
+
+def remove_traces(traces: Traces) -> list[str]:
+    """Remove what is left once no process of ours runs; returns what could not be removed, in words."""
+    left: list[str] = []
+    networks = cni.networks(traces.cni_conf_dir)
+    _remove_shim_sockets(traces.directories)
+    for directory in traces.directories:
+        left += [f"mount {point}" for point in mounts.unmount_under(directory)]
+    for name, bridge in networks:
+        _remove_network(name, bridge)
+    _remove_portmap_chains()
+    left += [f"cgroup {path}" for path in traces.cgroups if not cgroups.remove(path)]
+    ipam = traces.cni_conf_dir.parent / "ipam"
+    for directory in [*traces.directories, ipam]:
+        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            left.append(f"directory {directory}")
+    for path in [*traces.files, traces.cni_conf_dir / cni.CONF_NAME]:
+        path.unlink(missing_ok=True)
+    _remove_empty([traces.cni_conf_dir, traces.cni_conf_dir.parent, *traces.empty])
+    return left
+
+
+def _remove_shim_sockets(directories: Iterable[Path]) -> None:
+    """Each bundle notes its shim's address; a shim that was killed could not remove its socket itself."""
+    for directory in directories:
+        for note in directory.glob("io.containerd.runtime.v2.task/*/*/address"):
+            with contextlib.suppress(OSError):
+                socket = Path(note.read_text(encoding="utf-8").strip().removeprefix("unix://"))
+                if socket.parent == SHIM_SOCKETS:
+                    socket.unlink(missing_ok=True)
+    _remove_empty([SHIM_SOCKETS, SHIM_SOCKETS.parent / "fifo", SHIM_SOCKETS.parent])
+
+
+def _remove_network(name: str, bridge: str) -> None:
+    for result in CNI_RESULTS.glob(f"{name}-*"):
+        result.unlink(missing_ok=True)
+    _remove_empty([CNI_RESULTS, CNI_RESULTS.parent])
+    if Path("/sys/class/net", bridge, "bridge").exists():
+        # Imported here because netlink support costs memory and only this step needs it.
+        from pyroute2 import IPRoute
+
+        with contextlib.suppress(Exception), IPRoute() as netlink:
+            for index in netlink.link_lookup(ifname=bridge):
+                netlink.link("del", index=index)
+
+
+def _remove_portmap_chains() -> None:
+    """Drop the port mapping plugin's chains when no host port of anybody is left in them."""
+    tool = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin")
+    if tool is None:
+        return
+
+    def run(*arguments: str) -> str:
+        # -w waits for the lock that other users of iptables hold.
+        done = subprocess.run([tool, "-w", "5", "-t", "nat", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout
+
+    # nft answers without creating the table, iptables would create it by looking.
+    nft = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
+    if nft is not None:
+        table = subprocess.run([nft, "list", "table", "ip", "nat"], capture_output=True, text=True, check=False).stdout
+        if _PORTMAP_CHAINS[0] not in table:
+            return
+    rules = run("-S").splitlines()
+    if any(line.startswith("-N CNI-DN-") for line in rules):
+        return
+    for line in rules:
+        words = line.split()
+        if words[0] == "-A" and words[1] not in _PORTMAP_CHAINS and words[-1] in _PORTMAP_CHAINS:
+            run("-D", *shlex.split(line)[1:])
+    for chain in _PORTMAP_CHAINS:
+        run("-F", chain)
+    for chain in _PORTMAP_CHAINS:
+        run("-X", chain)
+    if nft is not None and not any(line.startswith(("-A", "-N")) for line in run("-S").splitlines()):
+        subprocess.run([nft, "delete", "table", "ip", "nat"], capture_output=True, check=False)
+
+
+def _remove_empty(directories: Iterable[Path]) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
