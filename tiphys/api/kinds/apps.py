@@ -1,0 +1,32 @@
+"""Workloads: `apps`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.kinds.subresources import SCALE, STATUS
+from tiphys.api.scheme import Kind
+
+CONTROLLER_REVISIONS: Kind[apps.ControllerRevision] = Kind(type=apps.ControllerRevision, plural="controllerrevisions", group="apps")
+
+DEPLOYMENTS: Kind[apps.Deployment] = Kind(
+    type=apps.Deployment,
+    plural="deployments",
+    group="apps",
+    short_names=("deploy",),
+    categories=("all",),
+    subresources=(SCALE, STATUS),
+)
+
+REPLICA_SETS: Kind[apps.ReplicaSet] = Kind(
+    type=apps.ReplicaSet,
+    plural="replicasets",
+    group="apps",
+    short_names=("rs",),
+    categories=("all",),
+    subresources=(SCALE, STATUS),
+    selectable={"status.replicas": lambda replica_set: str(replica_set.status.replicas)},
+)
+
+KINDS: tuple[Kind[Any], ...] = (CONTROLLER_REVISIONS, DEPLOYMENTS, REPLICA_SETS)

@@ -1,0 +1,12 @@
+"""Leases: `coordination.k8s.io`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.coordination import v1 as coordination
+from tiphys.api.scheme import Kind
+
+LEASES: Kind[coordination.Lease] = Kind(type=coordination.Lease, plural="leases", group="coordination.k8s.io")
+
+KINDS: tuple[Kind[Any], ...] = (LEASES,)

@@ -1,0 +1,121 @@
+"""The core group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.core import v1 as core
+from tiphys.api.kinds.subresources import PROXY, STATUS, connect
+from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
+
+EVENT_TTL = 3600.0
+"""Seconds for which an Event is kept."""
+
+
+def _flag(value: bool | None) -> str:
+    return "true" if value else "false"
+
+
+PODS: Kind[core.Pod] = Kind(
+    type=core.Pod,
+    plural="pods",
+    short_names=("po",),
+    categories=("all",),
+    subresources=(
+        connect("attach", "PodAttachOptions"),
+        Subresource("binding", ("create",), GroupVersionKind("", "v1", "Binding")),
+        Subresource("eviction", ("create",), GroupVersionKind("policy", "v1", "Eviction")),
+        connect("exec", "PodExecOptions"),
+        Subresource("log", ("get",)),
+        connect("portforward", "PodPortForwardOptions"),
+        connect("proxy", "PodProxyOptions", PROXY),
+        STATUS,
+    ),
+    selectable={
+        "spec.nodeName": lambda pod: pod.spec.nodeName,
+        "spec.restartPolicy": lambda pod: pod.spec.restartPolicy,
+        "spec.schedulerName": lambda pod: pod.spec.schedulerName,
+        "spec.serviceAccountName": lambda pod: pod.spec.serviceAccountName,
+        "spec.hostNetwork": lambda pod: _flag(pod.spec.hostNetwork),
+        "status.phase": lambda pod: pod.status.phase,
+        "status.podIP": lambda pod: pod.status.podIP,
+        "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
+        "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
+    },
+)
+
+POD_TEMPLATES: Kind[core.PodTemplate] = Kind(type=core.PodTemplate, plural="podtemplates")
+
+SERVICES: Kind[core.Service] = Kind(
+    type=core.Service,
+    plural="services",
+    short_names=("svc",),
+    categories=("all",),
+    subresources=(connect("proxy", "ServiceProxyOptions", PROXY), STATUS),
+    selectable={"spec.clusterIP": lambda service: service.spec.clusterIP, "spec.type": lambda service: service.spec.type},
+)
+
+ENDPOINTS: Kind[core.Endpoints] = Kind(type=core.Endpoints, plural="endpoints", short_names=("ep",))
+
+NODES: Kind[core.Node] = Kind(
+    type=core.Node,
+    plural="nodes",
+    namespaced=False,
+    short_names=("no",),
+    subresources=(connect("proxy", "NodeProxyOptions", PROXY), STATUS),
+    selectable={"spec.unschedulable": lambda node: _flag(node.spec.unschedulable)},
+)
+
+NAMESPACES: Kind[core.Namespace] = Kind(
+    type=core.Namespace,
+    plural="namespaces",
+    namespaced=False,
+    short_names=("ns",),
+    verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
+    subresources=(Subresource("finalize", ("update",)), STATUS),
+    selectable={"name": lambda namespace: namespace.metadata.name, "status.phase": lambda namespace: namespace.status.phase},
+)
+
+CONFIG_MAPS: Kind[core.ConfigMap] = Kind(type=core.ConfigMap, plural="configmaps", short_names=("cm",))
+
+SECRETS: Kind[core.Secret] = Kind(type=core.Secret, plural="secrets", selectable={"type": lambda secret: secret.type})
+
+SERVICE_ACCOUNTS: Kind[core.ServiceAccount] = Kind(
+    type=core.ServiceAccount,
+    plural="serviceaccounts",
+    short_names=("sa",),
+    subresources=(Subresource("token", ("create",), GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")),),
+)
+
+EVENTS: Kind[core.Event] = Kind(
+    type=core.Event,
+    plural="events",
+    short_names=("ev",),
+    ttl=lambda _: EVENT_TTL,
+    selectable={
+        "involvedObject.kind": lambda event: event.involvedObject.kind,
+        "involvedObject.namespace": lambda event: event.involvedObject.namespace,
+        "involvedObject.name": lambda event: event.involvedObject.name,
+        "involvedObject.uid": lambda event: event.involvedObject.uid,
+        "involvedObject.apiVersion": lambda event: event.involvedObject.apiVersion,
+        "involvedObject.resourceVersion": lambda event: event.involvedObject.resourceVersion,
+        "involvedObject.fieldPath": lambda event: event.involvedObject.fieldPath,
+        "reason": lambda event: event.reason,
+        "reportingComponent": lambda event: event.reportingComponent,
+        "source": lambda event: event.source.component or event.reportingComponent,
+        "type": lambda event: event.type,
+    },
+)
+
+KINDS: tuple[Kind[Any], ...] = (
+    CONFIG_MAPS,
+    ENDPOINTS,
+    EVENTS,
+    NAMESPACES,
+    NODES,
+    POD_TEMPLATES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+)

@@ -1,0 +1,15 @@
+"""Disruption budgets: `policy`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.kinds.subresources import STATUS
+from tiphys.api.policy import v1 as policy
+from tiphys.api.scheme import Kind
+
+POD_DISRUPTION_BUDGETS: Kind[policy.PodDisruptionBudget] = Kind(
+    type=policy.PodDisruptionBudget, plural="poddisruptionbudgets", group="policy", short_names=("pdb",), subresources=(STATUS,)
+)
+
+KINDS: tuple[Kind[Any], ...] = (POD_DISRUPTION_BUDGETS,)

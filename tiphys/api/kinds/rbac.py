@@ -1,0 +1,19 @@
+"""Roles and bindings: `rbac.authorization.k8s.io`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.rbac import v1 as rbac
+from tiphys.api.scheme import Kind
+
+GROUP = "rbac.authorization.k8s.io"
+
+CLUSTER_ROLE_BINDINGS: Kind[rbac.ClusterRoleBinding] = Kind(
+    type=rbac.ClusterRoleBinding, plural="clusterrolebindings", group=GROUP, namespaced=False
+)
+CLUSTER_ROLES: Kind[rbac.ClusterRole] = Kind(type=rbac.ClusterRole, plural="clusterroles", group=GROUP, namespaced=False)
+ROLE_BINDINGS: Kind[rbac.RoleBinding] = Kind(type=rbac.RoleBinding, plural="rolebindings", group=GROUP)
+ROLES: Kind[rbac.Role] = Kind(type=rbac.Role, plural="roles", group=GROUP)
+
+KINDS: tuple[Kind[Any], ...] = (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES)

@@ -1,0 +1,268 @@
+"""Arithmetic with quantities such as `500m`, `1Gi` or `2e3`.
+
+`canonical` gives the one spelling under which a quantity is stored: at most nine decimal places (rounded away from zero), no fraction,
+the largest suffix that needs none, the family of suffixes (binary, decimal or exponent) as the user chose it. Values are bounded by
++-(2**63 - 1). See "Resource Management for Pods and Containers" and the Quantity page of the API reference.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+
+from tiphys.api.base import Quantity
+
+__all__ = [
+    "ZERO",
+    "QuantityError",
+    "add",
+    "canonical",
+    "canonicalize",
+    "compare",
+    "contains_quantities",
+    "format_value",
+    "from_milli",
+    "milli",
+    "parse",
+    "total",
+    "whole",
+]
+
+Family = Literal["decimal", "binary", "exponent"]
+
+ZERO = Quantity("0")
+
+_PATTERN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
+_BINARY_SUFFIX = {0: "", **{power // 10: suffix for suffix, power in _BINARY.items()}}
+_LIMIT = Decimal(2**63 - 1)
+_NANO = Decimal("1e-9")
+_MILLI = Decimal("1e-3")
+_WIDE = Context(prec=80, Emax=999999, Emin=-999999)
+
+_WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_WRONG_SUFFIX = "unable to parse quantity's suffix"
+
+
+class QuantityError(ValueError):
+    """The text is not a quantity."""
+
+
+def _split(text: str) -> tuple[Decimal, Family]:
+    match = _PATTERN.fullmatch(text)
+    if match is None or not text:
+        raise QuantityError(_WRONG_FORMAT)
+    sign, number, fraction, suffix = match.groups()
+    if not number and not fraction:
+        raise QuantityError(_WRONG_FORMAT)
+    mantissa = Decimal(f"{sign}{number or 0}.{fraction or 0}")
+    family: Family
+    if suffix in _DECIMAL:
+        value, family = _WIDE.scaleb(mantissa, _DECIMAL[suffix]), "decimal"
+    elif suffix in _BINARY:
+        value, family = _WIDE.multiply(mantissa, Decimal(1 << _BINARY[suffix])), "binary"
+    elif suffix[:1] in ("e", "E") and suffix[1:].lstrip("+-").isdigit():
+        power = max(-99, min(99, int(suffix[1:])))
+        value, family = _WIDE.scaleb(mantissa, power), "exponent"
+    else:
+        raise QuantityError(_WRONG_SUFFIX)
+    value = value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE) if value.as_tuple().exponent < -9 else value  # type: ignore[operator]
+    return min(max(value, -_LIMIT), _LIMIT), family
+
+
+@lru_cache(8192)
+def parse(text: Quantity | str) -> Decimal:
+    """The number that a quantity stands for, in its unit (cores, bytes, pieces); raises QuantityError."""
+    return _split(text)[0]
+
+
+@lru_cache(8192)
+def canonical(text: Quantity | str) -> Quantity:
+    """The stored spelling of a quantity; raises QuantityError. The empty text is zero, as on the wire."""
+    if not text:
+        return ZERO
+    value, family = _split(text)
+    return format_value(value, family)
+
+
+def format_value(value: Decimal | int, family: Family = "decimal") -> Quantity:
+    """The canonical spelling of a number with suffixes of the family."""
+    if not value:
+        return ZERO
+    value = Decimal(value)
+    if family == "binary" and not -1024 < value < 1024 and value == value.to_integral_value(context=_WIDE):
+        number, power = int(value), 0
+        while power < 6 and number % 1024 == 0:
+            number, power = number // 1024, power + 1
+        return Quantity(f"{number}{_BINARY_SUFFIX[power]}")
+    nanos = int(_WIDE.scaleb(value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE), 9))
+    power = -9
+    while power < 18 and nanos % 1000 == 0:
+        nanos, power = nanos // 1000, power + 3
+    if family == "exponent":
+        return Quantity(f"{nanos}e{power}" if power else str(nanos))
+    return Quantity(f"{nanos}{_DECIMAL_SUFFIX[power]}")
+
+
+def from_milli(value: int) -> Quantity:
+    """Thousandths as a quantity: 1500 is `1500m`, 2000 is `2`."""
+    return format_value(Decimal(value).scaleb(-3, context=_WIDE))
+
+
+@lru_cache(8192)
+def milli(text: Quantity | str) -> int:
+    """The quantity in thousandths, rounded up: how CPU is counted."""
+    return int(_WIDE.scaleb(parse(text), 3).to_integral_value(rounding=ROUND_CEILING, context=_WIDE))
+
+
+@lru_cache(8192)
+def whole(text: Quantity | str) -> int:
+    """The quantity in whole units, rounded up: how memory is counted."""
+    return int(parse(text).to_integral_value(rounding=ROUND_CEILING, context=_WIDE))
+
+
+def is_whole(text: Quantity | str) -> bool:
+    """Whether the quantity has no fraction."""
+    value = parse(text)
+    return value == value.to_integral_value(rounding=ROUND_DOWN, context=_WIDE)
+
+
+def compare(left: Quantity | str, right: Quantity | str) -> int:
+    """-1, 0 or 1."""
+    a, b = parse(left), parse(right)
+    return (a > b) - (a < b)
+
+
+def family_of(text: Quantity | str) -> Family:
+    """Which suffixes the quantity is spelled with."""
+    return _split(text)[1] if text else "decimal"
+
+
+def add(left: Quantity | str, right: Quantity | str) -> Quantity:
+    """The sum, spelled like the left one (like the right one when the left one is zero)."""
+    a, b = parse(left), parse(right)
+    return format_value(_WIDE.add(a, b), family_of(left if a else right))
+
+
+def total(quantities: Iterable[Quantity | str]) -> Quantity:
+    """The sum of all, spelled like the first that is not zero."""
+    result = ZERO
+    for quantity in quantities:
+        result = add(result, quantity)
+    return result
+
+
+# ---- every quantity inside an object -------------------------------------------------------------------------------------------------
+
+_Visit = Callable[[Any], Any]
+_visits: dict[Any, _Visit | None] = {}
+
+
+def canonicalize(obj: Any) -> None:
+    """Rewrite every quantity inside a typed object to its canonical spelling, in place; raises QuantityError.
+
+    Which fields to look at is worked out once per type, and types without quantities cost one dictionary look-up.
+    """
+    try:
+        visit = _visits[type(obj)]
+    except KeyError:
+        visit = _compile(type(obj))
+    if visit is not None:
+        visit(obj)
+
+
+def contains_quantities(type_: Any) -> bool:
+    """Whether values of the type can hold a quantity anywhere."""
+    return _contains(type_, frozenset())
+
+
+def _contains(type_: Any, seen: frozenset[Any]) -> bool:
+    if type_ is Quantity:
+        return True
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        if type_ in seen:
+            return False
+        inside = seen | {type_}
+        return any(_contains(hint, inside) for hint in typing.get_type_hints(type_).values())
+    return any(_contains(argument, seen) for argument in typing.get_args(type_))
+
+
+def _compile(type_: Any) -> _Visit | None:
+    """A function that canonicalises a value in place and returns what to put in its place; None if the type holds no quantity."""
+    if type_ in _visits:
+        return _visits[type_]
+    if not contains_quantities(type_):
+        visit: _Visit | None = None
+    elif type_ is Quantity:
+        visit = canonical
+    elif isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        return _compile_struct(type_)
+    else:
+        origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+        if origin is list:
+            visit = _list_visit(arguments[0])
+        elif origin is dict:
+            visit = _dict_visit(arguments[1])
+        elif origin in (typing.Union, types.UnionType):
+            visit = _compile(next(a for a in arguments if contains_quantities(a)))
+        else:
+            raise TypeError(f"quantities inside {type_} are not supported")
+    _visits[type_] = visit
+    return visit
+
+
+def _compile_struct(type_: type[msgspec.Struct]) -> _Visit:
+    steps: list[tuple[str, _Visit]] = []
+
+    def visit(value: Any) -> Any:
+        for name, step in steps:
+            inner = getattr(value, name)
+            if inner:
+                changed = step(inner)
+                if changed is not inner:
+                    setattr(value, name, changed)
+        return value
+
+    _visits[type_] = visit  # before the fields, for types that contain themselves
+    for name, hint in typing.get_type_hints(type_).items():
+        if typing.get_origin(hint) is not typing.ClassVar and (step := _compile(hint)) is not None:
+            steps.append((name, step))
+    return visit
+
+
+def _list_visit(item_type: Any) -> _Visit:
+    if item_type is Quantity:
+        return lambda values: [canonical(value) for value in values]
+
+    def visit(values: list[Any]) -> list[Any]:
+        step = _visits[item_type]
+        assert step is not None
+        for value in values:
+            step(value)
+        return values
+
+    _compile(item_type)
+    return visit
+
+
+def _dict_visit(item_type: Any) -> _Visit:
+    def visit(values: dict[str, Any]) -> dict[str, Any]:
+        step = _visits[item_type]
+        assert step is not None
+        for key, value in values.items():
+            changed = step(value)
+            if changed is not value:
+                values[key] = changed
+        return values
+
+    _compile(item_type)
+    return visit
