@@ -1,0 +1,236 @@
+"""From request bodies to typed objects and back.
+
+The common body is decoded by msgspec straight into its type, in microseconds; a body that it refuses, or that repeats a field, takes the
+slow walk of `tiphys.api.conform`. Field validation follows "KEP-2885: Server Side Unknown Field Validation".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from tiphys.api.conform import Node, Walk, name_of
+from tiphys.api.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
+from tiphys.api.introspect import Description, Shape, describe
+from tiphys.api.yamldoc import YAMLError, load
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+Validation = Literal["Ignore", "Warn", "Strict"]
+
+JSON = "application/json"
+YAML = "application/yaml"
+
+_encode = msgspec.json.Encoder().encode
+_decode_any = msgspec.json.Decoder().decode
+
+_ODD_TIME = re.compile(rb"T\d\d:\d\d:\d\d(?!Z)")
+_ODD_TIME_NOT_MICRO = re.compile(rb"T\d\d:\d\d:\d\d(?!Z|\.\d{6}Z)")
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_BIG = b"0" * 10
+
+
+@dataclass(slots=True)
+class Decoded(Generic[T]):
+    """An object, and what field validation objects to (`unknown field "spec.foo"`), one text for each warning to give."""
+
+    obj: T
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is worked out once for each type."""
+
+    decoder: msgspec.json.Decoder[Any]
+    about: Description
+    odd_time: re.Pattern[bytes]
+
+
+@cache
+def _plan(type_: type[msgspec.Struct]) -> _Plan:
+    odd = _ODD_TIME_NOT_MICRO if _has_micro_time(type_) else _ODD_TIME
+    return _Plan(msgspec.json.Decoder(type_), describe(type_), odd)
+
+
+def _has_micro_time(type_: type[msgspec.Struct]) -> bool:
+    seen: set[type] = set()
+
+    def look(shape: Shape) -> bool:
+        if shape.item is not None:
+            return look(shape.item)
+        if shape.struct is None or shape.struct in seen:
+            return shape.form == "microtime"
+        seen.add(shape.struct)
+        return any(look(field.shape) for field in describe(shape.struct).fields.values())
+
+    return look(Shape("struct", struct=type_))
+
+
+def encode(obj: Any) -> bytes:
+    """The JSON of an object or document."""
+    return _encode(obj)
+
+
+def decode_fast(type_: type[T], body: bytes) -> T:
+    """An object from JSON that this program wrote itself; raises msgspec's errors on anything else."""
+    obj: T = _plan(type_).decoder.decode(body)
+    return obj
+
+
+def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation: Validation = "Ignore") -> Decoded[T]:
+    """An object of this type from a request body.
+
+    Nulls, missing apiVersion and kind, and numbers for quantities are taken as upstream takes them. Raises BadRequest for a body that
+    cannot be read, names another kind or holds values of the wrong type (all are told), and with `Strict` for unknown and repeated
+    fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON and YAML.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    if media == YAML:
+        return _fit(type_, _read_yaml(type_, body), validation)
+    if media not in (JSON, "", "*/*"):
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
+    plan = _plan(type_)
+    try:
+        obj = plan.decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _fit(type_, read_json(type_, body), validation)
+    if _is_usual(plan, body) and _right_kind(plan.about, obj) and (validation == "Ignore" or not _may_repeat(body)):
+        return Decoded(obj)
+    return _fit(type_, read_json(type_, body), validation)
+
+
+def decode_document(
+    type_: type[T], document: dict[str, Any], *, validation: Validation = "Ignore", earlier: Sequence[str] = ()
+) -> Decoded[T]:
+    """An object from a patched document. `earlier` are problems of the patch itself, told together with those of the result.
+
+    Raises Invalid with the field `patch`, as a patch whose result is not an object of the type ends upstream.
+    """
+    about = describe(type_)
+    try:
+        obj = msgspec.convert(document, type_)
+        walk = None
+        if not _right_kind(about, obj):
+            walk = Walk()
+            obj = walk.struct(type_, document, "")
+    except (msgspec.ValidationError, RecursionError):
+        walk = Walk()
+        obj = walk.struct(type_, document, "")
+    problems = [*earlier, *(walk.problems if walk else ())]
+    wrong = _wrong_kind(about, obj)
+    if wrong or (walk and walk.mistakes):
+        raise _invalid_patch(document, wrong or ", ".join(walk.mistakes if walk else ()))
+    if problems and validation == "Strict":
+        raise _invalid_patch(document, f"strict decoding error: {', '.join(problems)}")
+    return Decoded(_stamp(about, obj), problems if validation == "Warn" else [])
+
+
+def read_json(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
+    """The generic document in a JSON body, with repeated keys remembered; raises BadRequest."""
+    try:
+        _decode_any(body)  # Stricter than json.loads, and its messages are shorter.
+        document = json.loads(body, object_pairs_hook=Node)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        said = f"couldn't get version/kind; json parse error: {_clean(error)}"
+        raise _unrecognized(type_, said, body) from None
+    except RecursionError:
+        raise _unrecognized(type_, "couldn't get version/kind; json parse error: exceeded max depth", body) from None
+    return _object(type_, document, body)
+
+
+def _read_yaml(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
+    try:
+        document = load(body)
+    except YAMLError as error:
+        raise _unrecognized(type_, f"error converting YAML to JSON: {error}", body) from None
+    return _object(type_, document, body)
+
+
+def _object(type_: type[msgspec.Struct], document: Any, body: bytes) -> dict[str, Any]:
+    if isinstance(document, dict):
+        return document
+    said = f"couldn't get version/kind; json parse error: json: cannot unmarshal {name_of(document)} into an object"
+    raise _unrecognized(type_, said, body)
+
+
+def _fit(type_: type[T], document: dict[str, Any], validation: Validation) -> Decoded[T]:
+    about = describe(type_)
+    _check_kind(about, document)
+    walk = Walk()
+    try:
+        obj: T = walk.struct(type_, document, "")
+    except RecursionError:
+        raise BadRequest(f"{_handled(about, document)}: json: exceeded max depth") from None
+    if walk.mistakes:
+        raise BadRequest(f"{_handled(about, document)}: {', '.join(walk.mistakes)}")
+    if walk.problems and validation == "Strict":
+        raise BadRequest(f"{_handled(about, document)}: strict decoding error: {', '.join(walk.problems)}")
+    return Decoded(_stamp(about, obj), walk.problems if validation == "Warn" else [])
+
+
+def _is_usual(plan: _Plan, body: bytes) -> bool:
+    """No time that is not whole seconds of UTC, and no number that could be too large for its field."""
+    return plan.odd_time.search(body) is None and _BIG not in body.translate(_DIGITS)
+
+
+def _may_repeat(body: bytes) -> bool:
+    """Whether an object in the body may hold a key twice: written again without repetitions it would have fewer keys."""
+    return _encode(_decode_any(body)).count(b'":') != body.count(b'":')
+
+
+def _right_kind(about: Description, obj: Any) -> bool:
+    return not about.kind or (obj.kind == about.kind and obj.apiVersion == about.api_version)
+
+
+def _wrong_kind(about: Description, obj: Any) -> str:
+    """What is wrong with a patched object's kind; empty ones are filled in."""
+    if about.kind and obj.kind not in ("", about.kind):
+        return f'no kind "{obj.kind}" is registered for version "{obj.apiVersion}" at this path; it serves {about.kind}'
+    if about.kind and obj.apiVersion not in ("", about.api_version):
+        return f"the API version in the data ({obj.apiVersion}) does not match the expected API version ({about.api_version})"
+    return ""
+
+
+def _stamp(about: Description, obj: Any) -> Any:
+    if about.kind:
+        obj.apiVersion, obj.kind = about.api_version, about.kind
+    return obj
+
+
+def _check_kind(about: Description, document: dict[str, Any]) -> None:
+    """Refuse a document that says it is something else; one that says nothing is taken for what the path serves."""
+    kind, version = document.get("kind"), document.get("apiVersion")
+    if not about.kind or not isinstance(kind or "", str) or not isinstance(version or "", str):
+        return
+    if version and version != about.api_version:
+        raise BadRequest(f"the API version in the data ({version}) does not match the expected API version ({about.api_version})")
+    if kind and kind != about.kind:
+        short = about.api_version.rpartition("/")[2]
+        raise BadRequest(f"{_handled(about, document)}: converting ({short}.{kind}) to ({short}.{about.kind}): unknown conversion")
+
+
+def _handled(about: Description, document: dict[str, Any]) -> str:
+    name = about.kind or about.type.__name__
+    kind, version = document.get("kind") or name, document.get("apiVersion") or about.api_version
+    return f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a {name}'
+
+
+def _unrecognized(type_: type[msgspec.Struct], said: str, body: bytes) -> BadRequest:
+    sample = f"{body[:30].hex()} ..." if len(body) > 30 else body.hex()
+    name = describe(type_).kind or type_.__name__
+    return BadRequest(f"the object provided is unrecognized (must be of type {name}): {said} ({sample or 'empty'})")
+
+
+def _invalid_patch(document: dict[str, Any], said: str) -> Invalid:
+    return Invalid.object("", "", [invalid("patch", _encode(document).decode(), said)])
+
+
+def _clean(error: Exception) -> str:
+    return str(error).removeprefix("JSON is malformed: ")

@@ -1,0 +1,190 @@
+"""Fits a generic document to a type the way clients of Kubernetes expect, and says everything that does not fit.
+
+The typed decoder is strict and stops at the first surprise. When it refuses a document this walk takes over: a null stands for the zero
+value, a number may stand for a Quantity, unknown fields are dropped and reported, and every value of the wrong type is found in one go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from tiphys.api.base import Time
+from tiphys.api.introspect import Description, Field, Shape, describe
+
+LIMIT = 100
+"""How many problems of each sort are told; a document with more is not worth more words."""
+
+_ZEROS: dict[str, Any] = {"str": "", "int": 0, "float": 0.0, "bool": False, "bytes": b"", "quantity": "0", "intorstring": 0}
+_TYPES = {
+    "str": "string", "float": "float64", "bool": "bool", "bytes": "[]uint8", "time": "v1.Time", "microtime": "v1.MicroTime",
+    "quantity": "resource.Quantity", "intorstring": "intstr.IntOrString", "any": "interface {}",
+}  # fmt: skip
+
+
+class Node(dict[str, Any]):
+    """An object as parsed, which remembers the keys that stood in it more than once."""
+
+    __slots__ = ("repeated",)
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.repeated: list[str] = []
+        if len(self) != len(pairs):
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen and key not in self.repeated:
+                    self.repeated.append(key)
+                seen.add(key)
+
+
+class Walk:
+    """One walk over one document. `problems` are what strict validation objects to, `mistakes` make the document unusable."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.mistakes: list[str] = []
+
+    def problem(self, what: str, path: str) -> None:
+        text = f'{what} field "{path}"'
+        if len(self.problems) < LIMIT and text not in self.problems:
+            self.problems.append(text)
+
+    def mistake(self, text: str) -> None:
+        if len(self.mistakes) < LIMIT:
+            self.mistakes.append(text)
+
+    def struct(self, type_: type[msgspec.Struct], value: dict[str, Any], path: str) -> Any:
+        """The Struct that the object stands for."""
+        about = describe(type_)
+        self._repeated(value, path)
+        taken: dict[str, Any] = {}
+        for name, item in value.items():
+            below = f"{path}.{name}" if path else name
+            field = about.fields.get(name)
+            if field is None:
+                self.problem("unknown", below)
+            elif item is not None:
+                taken[field.attr] = self.value(field.shape, item, below, about, field)
+        return type_(**taken)
+
+    def value(self, shape: Shape, value: Any, path: str, owner: Description, field: Field) -> Any:
+        """The value of a shape, or its zero value after a mistake was noted."""
+        form = shape.form
+        if value is None:
+            return zero(shape)
+        if form == "struct":
+            assert shape.struct is not None
+            if isinstance(value, dict):
+                return self.struct(shape.struct, value, path)
+        elif form == "list":
+            assert shape.item is not None
+            if isinstance(value, list):
+                return [self.value(shape.item, item, f"{path}[{index}]", owner, field) for index, item in enumerate(value)]
+        elif form == "map":
+            assert shape.item is not None
+            if isinstance(value, dict):
+                self._repeated(value, path)
+                return {key: self.value(shape.item, item, f"{path}.{key}", owner, field) for key, item in value.items()}
+        elif form == "any":
+            return self.plain(value, path)
+        elif form == "int":
+            if isinstance(value, int) and not isinstance(value, bool) and in_range(value, shape.bits):
+                return value
+        elif form in ("str", "microtime", "bool"):
+            if isinstance(value, bool if form == "bool" else str):
+                return value
+        else:
+            return self._special(shape, value, path, owner, field)
+        return self._mismatch(shape, value, path, owner)
+
+    def _special(self, shape: Shape, value: Any, path: str, owner: Description, field: Field) -> Any:
+        """Forms that more than one sort of value, or only some values, can stand for."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if shape.form == "quantity" and (isinstance(value, str) or number):
+            return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        if shape.form == "intorstring" and (isinstance(value, str) or (type(value) is int and in_range(value, 32))):
+            return value
+        if shape.form == "float" and number:
+            return float(value)
+        if shape.form == "time" and isinstance(value, str):
+            try:
+                return msgspec.convert(value, Time).astimezone(UTC).replace(microsecond=0)
+            except (msgspec.ValidationError, OverflowError):
+                self.mistake(f"parsing time {quote(value)} of field {path}: it is not RFC 3339, such as 2026-01-02T03:04:05Z")
+                return None
+        if shape.form == "bytes" and isinstance(value, str):
+            try:
+                return base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)
+            except (binascii.Error, ValueError):
+                self.mistake(f"illegal base64 data in field {path}")
+                return b""
+        return self._mismatch(shape, value, path, owner)
+
+    def plain(self, value: Any, path: str) -> Any:
+        """A value without a type, free of `Node`."""
+        if isinstance(value, dict):
+            self._repeated(value, path)
+            return {key: self.plain(item, f"{path}.{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return value
+
+    def _repeated(self, value: dict[str, Any], path: str) -> None:
+        if isinstance(value, Node):
+            for key in value.repeated:
+                self.problem("duplicate", f"{path}.{key}" if path else key)
+
+    def _mismatch(self, shape: Shape, value: Any, path: str, owner: Description) -> Any:
+        # The words are upstream's, which clients match on; the path also says which item of a list is meant.
+        self.mistake(
+            f"json: cannot unmarshal {name_of(value, shape)} into Go struct field {owner.type.__name__}.{path} of type {type_name(shape)}"
+        )
+        return zero(shape)
+
+
+def zero(shape: Shape) -> Any:
+    """The zero value that a null stands for inside a list or a map."""
+    if shape.form == "struct":
+        assert shape.struct is not None
+        return shape.struct()
+    if shape.form in ("list", "map"):
+        return [] if shape.form == "list" else {}
+    return copy.copy(_ZEROS.get(shape.form))
+
+
+def in_range(value: int, bits: int) -> bool:
+    return -(1 << bits - 1) <= value < 1 << bits - 1
+
+
+def quote(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def name_of(value: Any, shape: Shape | None = None) -> str:
+    """What kind of JSON value this is, in the words of error messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return f"number {msgspec.json.encode(value).decode()}" if shape and shape.form in ("int", "intorstring") else "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def type_name(shape: Shape) -> str:
+    """The type of a shape, in the words of error messages."""
+    if shape.form == "struct":
+        assert shape.struct is not None
+        version = next((part for part in shape.struct.__module__.split(".") if part[:1] == "v" and part[1:].isdigit()), "v1")
+        return f"{version}.{shape.struct.__name__}"
+    if shape.form == "int":
+        return f"int{shape.bits}"
+    if shape.item is not None:
+        return f"[]{type_name(shape.item)}" if shape.form == "list" else f"map[string]{type_name(shape.item)}"
+    return _TYPES[shape.form]
