@@ -42,7 +42,10 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of the log. A delete carries the value before it in `previous` and an empty `value`."""
+    """One entry of the log.
+
+    A delete carries the value before it in `previous` (None only if that value was damaged on disk) and an empty `value`.
+    """
 
     kind: Literal["create", "update", "delete"]
     key: str
@@ -74,37 +77,49 @@ class KeyMissing(StoreError):
     """The key to update or delete is not there."""
 
 
-@dataclass
+@dataclass(eq=False)
 class RevisionMismatch(StoreError):
     """The key changed since it was read; `current` is what it is now."""
 
     current: KeyValue
 
+    def __str__(self) -> str:
+        return f"{self.current.key} is at revision {self.current.mod_revision}"
 
-@dataclass
+
+@dataclass(eq=False)
 class Compacted(StoreError):
     """The revision asked for is older than `oldest`, the first one still known."""
 
     oldest: Revision
 
+    def __str__(self) -> str:
+        return f"the revision asked for is forgotten; the oldest one still known is {self.oldest}"
 
-@dataclass
+
+@dataclass(eq=False)
 class FutureRevision(StoreError):
     """The revision asked for is newer than `current`."""
 
     current: Revision
+
+    def __str__(self) -> str:
+        return f"the revision asked for does not exist yet; the newest one is {self.current}"
 
 
 class StoreFull(StoreError):
     """The size alarm is on: writes that add data are refused until space is made."""
 
 
-@dataclass
+@dataclass(eq=False)
 class StoreCorrupt(StoreError):
     """The backend found damaged data; `detail` says what, `repair` is the command that mends or restores it."""
 
     detail: str
     repair: str = field(default="")
+
+    def __str__(self) -> str:
+        return f"{self.detail}; to mend it: {self.repair}" if self.repair else self.detail
 
 
 class StoreClosed(StoreError):
@@ -114,8 +129,9 @@ class StoreClosed(StoreError):
 class Watch(Protocol):
     """A running watch: iterate for non-empty batches of events in revision order.
 
-    A consumer that falls more than the buffer behind gets `Compacted` raised from the iterator (it must relist); a closed store ends
-    the iteration. `close` is idempotent.
+    A consumer that falls more than the buffer behind, or whose replay is overtaken by compaction, gets `Compacted` raised from the
+    iterator (it must relist); a closed store ends the iteration once what it published is read. `close` is idempotent and ends the
+    iteration at once. One consumer per watch.
     """
 
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]: ...
@@ -126,7 +142,9 @@ class Watch(Protocol):
 class Store(Protocol):
     """The contract that every backend passes (`tiphys.testing.store_suite`).
 
-    A write has returned only when it is durable. Writes to one key are linearizable; `current_revision` never goes back.
+    A write has returned only when it is durable. Writes to one key are linearizable; `current_revision` never goes back. A call that
+    is cancelled may or may not have written. Keys are not empty; their byte order is that of UTF-8. Every call before `start` or after
+    `close` raises StoreClosed.
     """
 
     async def start(self) -> None:
@@ -140,7 +158,11 @@ class Store(Protocol):
         ...
 
     async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> Revision:
-        """Write a new key; raises KeyExists. With `ttl` (seconds) the store deletes the key by itself after that time."""
+        """Write a new key; raises KeyExists, StoreFull.
+
+        With `ttl` (seconds) the store deletes the key by itself after that time, as an ordinary delete event; updates do not move the
+        deadline, and a restart does not either.
+        """
         ...
 
     async def get(self, key: str, *, revision: Revision | None = None) -> KeyValue | None:
@@ -148,11 +170,14 @@ class Store(Protocol):
         ...
 
     async def list(self, prefix: str, *, revision: Revision | None = None, start: str = "", limit: int = 0) -> Page:
-        """Keys that begin with `prefix` in byte order, from `start` (inclusive) on, at most `limit` (0: all); raises Compacted, FutureRevision."""
+        """Keys that begin with `prefix` in byte order, from `start` (inclusive) on, at most `limit` (0: all).
+
+        Raises Compacted, FutureRevision.
+        """
         ...
 
     async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
-        """Replace the value if the key's mod_revision is `expected`; raises KeyMissing, RevisionMismatch."""
+        """Replace the value if the key's mod_revision is `expected`; raises KeyMissing, RevisionMismatch, StoreFull."""
         ...
 
     async def delete(self, key: str, *, expected: Revision | None = None) -> Event:
@@ -160,9 +185,15 @@ class Store(Protocol):
         ...
 
     async def watch(self, prefix: str, *, after: Revision) -> Watch:
-        """Events of keys that begin with `prefix` with a revision greater than `after`; raises Compacted if some of them are forgotten."""
+        """Events of keys that begin with `prefix` with a revision greater than `after`; raises Compacted if some of them are forgotten.
+
+        `after` may be in the future: events up to it are then left out.
+        """
         ...
 
     async def compact(self, revision: Revision) -> None:
-        """Forget superseded states older than `revision`; what is live at `revision` stays readable."""
+        """Forget superseded states older than `revision`; what is live at `revision` stays readable; raises FutureRevision.
+
+        Revisions that are forgotten already are no error. Returns when the forgotten states are gone from the backend.
+        """
         ...
