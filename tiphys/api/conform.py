@@ -130,7 +130,7 @@ class Walk:
         """A value without a type, free of `Node`."""
         if isinstance(value, dict):
             self._repeated(value, path)
-            return {key: self.plain(item, f"{path}.{key}") for key, item in value.items()}
+            return {key: self.plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
         if isinstance(value, list):
             return [self.plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value

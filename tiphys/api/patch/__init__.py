@@ -1,0 +1,99 @@
+"""The three patch formats on plain documents, and the way from a PATCH body to a patched document.
+
+`apply_patch` is what the API server calls; the functions behind it serve anyone who has a document and a patch. Decoding the result into
+its type is `tiphys.api.codec.decode_document`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tiphys.api.codec import Validation
+from tiphys.api.conform import Node, Walk
+from tiphys.api.errors import BadRequest, UnsupportedMediaType
+from tiphys.api.patch.json_patch import json_patch
+from tiphys.api.patch.merge_patch import merge_patch
+from tiphys.api.patch.strategic import strategic_merge
+
+__all__ = [
+    "JSON_PATCH",
+    "MERGE_PATCH",
+    "STRATEGIC_MERGE_PATCH",
+    "Patched",
+    "apply_patch",
+    "json_patch",
+    "merge_patch",
+    "read_patch",
+    "strategic_merge",
+]
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+
+_OPERATION = frozenset({"op", "path", "from", "value"})
+
+
+class Patched(NamedTuple):
+    """A document after a patch, and what field validation objects to in the patch itself."""
+
+    document: dict[str, Any]
+    problems: list[str]
+
+
+def apply_patch(
+    type_: type[msgspec.Struct] | None, document: dict[str, Any], body: bytes, content_type: str, *, validation: Validation = "Ignore"
+) -> Patched:
+    """Patch a document (in place) with a request body. `type_` guides strategic merges; None serves kinds without a type.
+
+    Raises BadRequest for a body that is no such patch, Invalid when a JSON patch does not apply, UnsupportedMediaType for other formats.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH):
+        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH))
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    patch, problems = read_patch(body, validation)
+    if media == JSON_PATCH:
+        if validation != "Ignore" and isinstance(patch, list):
+            problems = [f"json patch {problem}" for problem in _unknown_parts(patch) + problems]
+        return Patched(_object(json_patch(document, patch)), problems)
+    if not isinstance(patch, dict):
+        raise BadRequest(f"error decoding patch: a {media} is an object")
+    if media == MERGE_PATCH:
+        return Patched(merge_patch(document, patch), problems)
+    return Patched(strategic_merge(type_, document, patch), problems)
+
+
+def read_patch(body: bytes, validation: Validation = "Ignore") -> tuple[Any, list[str]]:
+    """The JSON of a patch, and with field validation the fields that it repeats. Raises BadRequest."""
+    try:
+        patch = msgspec.json.decode(body)
+        if validation == "Ignore":
+            return patch, []
+        if msgspec.json.encode(patch).count(b'":') == body.count(b'":'):
+            return patch, []
+        walk = Walk()
+        return walk.plain(json.loads(body, object_pairs_hook=Node), ""), walk.problems
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise BadRequest(f"error decoding patch: {str(error).removeprefix('JSON is malformed: ')}") from None
+    except RecursionError:
+        raise BadRequest("error decoding patch: exceeded max depth") from None
+
+
+def _unknown_parts(operations: list[Any]) -> list[str]:
+    return [
+        f'unknown field "[{index}].{name}"'
+        for index, operation in enumerate(operations)
+        if isinstance(operation, dict)
+        for name in operation
+        if name not in _OPERATION
+    ]
+
+
+def _object(document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise BadRequest("error decoding patch: the patched document is not an object")
+    return document
