@@ -12,7 +12,11 @@ READ_VERBS = frozenset({"get", "list", "watch"})
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """One thing somebody wants to do: a verb on a resource, or a verb on a path when `is_resource` is false."""
+    """One thing somebody wants to do: a verb on a resource, or a verb on a path when `is_resource` is false.
+
+    `name` of a list, watch or deletecollection is the one that a `metadata.name=x` field selector asks for, else "". `field_selector` is
+    the text of the query; only the Node authorizer reads it.
+    """
 
     user: User
     verb: str
@@ -24,6 +28,7 @@ class Attributes(msgspec.Struct, frozen=True):
     name: str = ""
     path: str = ""
     is_resource: bool = True
+    field_selector: str = ""
 
     @property
     def target(self) -> str:

@@ -1,0 +1,5 @@
+"""Admission: what the cluster adds to and demands of objects beyond their own validity. The map of it is in DESIGN.md."""
+
+from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin, AdmissionRequest, NotYet, Operation
+
+__all__ = ["AdmissionChain", "AdmissionPlugin", "AdmissionRequest", "NotYet", "Operation"]

@@ -1,0 +1,146 @@
+"""The chain that every write goes through, and what a plugin is ("Admission Control in Kubernetes").
+
+    decode, default, prepare
+      `admit`      plugins that change the object, in order
+                   (mutating webhooks and policies come here, before the last plugins)
+    validation of the object itself
+      `validate`   plugins that only look
+                   (validating policies and webhooks come here)
+    store
+
+Plugins are synchronous and work from memory. One that misses an object which should appear any moment raises `NotYet`, and the chain asks
+it again a little later: that is the only waiting here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from tiphys.aio.clock import Clock
+from tiphys.api.errors import Forbidden, StatusError
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind
+from tiphys.apiserver.auth.source import ObjectSource
+from tiphys.apiserver.auth.user import User
+
+Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
+
+
+class AdmissionRequest(msgspec.Struct, kw_only=True):
+    """One write as admission sees it.
+
+    `kind` is the kind of the resource in the URL, also when a subresource speaks another one: a token request has the kind ServiceAccount,
+    the subresource `token` and a TokenRequest as object. `name` may be "" on a create with generateName. `object` is None on DELETE,
+    `old_object` on CREATE; for CONNECT `object` holds the options of the connection or None. Plugins may change `object` in place (`admit`
+    only) and must not change `old_object`.
+    """
+
+    kind: Kind[Any]
+    operation: Operation
+    user: User
+    source: ObjectSource
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    object: KubeObject | None = None
+    old_object: KubeObject | None = None
+    dry_run: bool = False
+    warnings: list[str] = []
+
+    def forbidden(self, why: str) -> Forbidden:
+        """`pods "web-0" is forbidden: <why>`."""
+        name = self.name or (self.object.metadata.name if self.object is not None else "")
+        return Forbidden.resource(self.kind.plural, name, why, group=self.kind.group)
+
+
+class NotYet(Exception):
+    """Something that should exist soon does not. Asked again until `patience` seconds have passed, then `error` is the answer."""
+
+    def __init__(self, error: StatusError, *, patience: float, interval: float = 0.05) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.patience = patience
+        self.interval = interval
+
+
+class AdmissionPlugin:
+    """The base of plugins: handles nothing, changes nothing and objects to nothing."""
+
+    name = ""
+    """The name that `--enable-admission-plugins` knows."""
+
+    def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
+        """Whether the plugin wants to see such requests. Must always give the same answer: it is asked once."""
+        return False
+
+    def admit(self, request: AdmissionRequest) -> None:
+        """Change `request.object`. Raises Forbidden, another StatusError, or NotYet."""
+
+    def validate(self, request: AdmissionRequest) -> None:
+        """Look at the final object. Raises Forbidden, another StatusError, or NotYet."""
+
+
+_Step = Callable[[AdmissionRequest], None]
+
+
+class AdmissionChain:
+    """Plugins in order. Which of them a kind of request concerns is worked out once."""
+
+    def __init__(self, plugins: Sequence[AdmissionPlugin], *, clock: Clock) -> None:
+        self.plugins = tuple(plugins)
+        self._clock = clock
+        self._steps: dict[tuple[type, str, Operation, str], tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {}
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Let the plugins change the object. Raises StatusError."""
+        for step in self._of(request)[0]:
+            try:
+                step(request)
+            except NotYet as missing:
+                await self._again(step, request, missing)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Let the plugins judge the object as it will be stored. Raises StatusError."""
+        for step in self._of(request)[1]:
+            try:
+                step(request)
+            except NotYet as missing:
+                await self._again(step, request, missing)
+
+    def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
+        """Whether any plugin wants to see such requests; if not, the caller need not build one."""
+        return any(self._compute(kind, operation, subresource))
+
+    def _of(self, request: AdmissionRequest) -> tuple[tuple[_Step, ...], tuple[_Step, ...]]:
+        kind = request.kind
+        steps = self._steps.get((kind.type, kind.group, request.operation, request.subresource))
+        return steps if steps is not None else self._compute(kind, request.operation, request.subresource)
+
+    def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> tuple[tuple[_Step, ...], tuple[_Step, ...]]:
+        key = (kind.type, kind.group, operation, subresource)
+        known = self._steps.get(key)
+        if known is not None:
+            return known
+        concerned = [plugin for plugin in self.plugins if plugin.handles(kind, operation, subresource)]
+        steps = (
+            tuple(plugin.admit for plugin in concerned if type(plugin).admit is not AdmissionPlugin.admit),
+            tuple(plugin.validate for plugin in concerned if type(plugin).validate is not AdmissionPlugin.validate),
+        )
+        self._steps[key] = steps
+        return steps
+
+    async def _again(self, step: _Step, request: AdmissionRequest, missing: NotYet) -> None:
+        deadline = self._clock.monotonic() + missing.patience
+        while True:
+            if self._clock.monotonic() >= deadline:
+                raise missing.error
+            await self._clock.sleep(missing.interval)
+            try:
+                step(request)
+            except NotYet as again:
+                missing = again
+                continue
+            return

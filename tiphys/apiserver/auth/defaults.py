@@ -1,0 +1,195 @@
+"""The default roles and bindings as objects, what must be written to restore them, and the contents of aggregated roles. Pure.
+
+Restoring only adds: rules, subjects, labels and annotations that the administrator added to a default object stay, and an object with the
+annotation `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone ("Auto-reconciliation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
+from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
+from tiphys.api.selectors import from_label_selector
+from tiphys.apiserver.auth import policy
+from tiphys.apiserver.auth.rules import compact, uncovered
+
+GROUP: Final = "rbac.authorization.k8s.io"
+AUTO_UPDATE: Final = "rbac.authorization.kubernetes.io/autoupdate"
+LABELS: Final = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+SYSTEM: Final = "kube-system"
+
+RbacObject = ClusterRole | ClusterRoleBinding | Role | RoleBinding
+ObjectT = TypeVar("ObjectT", bound=RbacObject)
+
+
+class Write(NamedTuple):
+    """One write that restores a default. `replace` means delete, then create: a binding's roleRef cannot be updated."""
+
+    action: Literal["create", "update", "replace"]
+    object: RbacObject
+
+
+def default_objects() -> list[RbacObject]:
+    """Every default role and binding, roles first; aggregated roles have their rules."""
+    roles = [*_cluster_roles()]
+    filled = {role.metadata.name: role for role in aggregation_updates(roles)}
+    return [
+        *(filled.get(role.metadata.name, role) for role in roles),
+        *(Role(metadata=_metadata(name, namespace), rules=parse_rules(text)) for (namespace, name), text in policy.ROLES.items()),
+        *_cluster_bindings(),
+        *_role_bindings(),
+    ]
+
+
+def reconcile_defaults(existing: Iterable[RbacObject]) -> list[Write]:
+    """The writes that bring the defaults back. Nothing of `existing` is changed."""
+    present = {_key(obj): obj for obj in existing}
+    writes: list[Write] = []
+    for wanted in default_objects():
+        found = present.get(_key(wanted))
+        if found is None:
+            writes.append(Write("create", wanted))
+            continue
+        if found.metadata.annotations.get(AUTO_UPDATE) == "false":
+            continue
+        write = _restore(found, wanted)
+        if write is not None:
+            writes.append(write)
+    return writes
+
+
+def aggregation_updates(roles: Iterable[ClusterRole]) -> list[ClusterRole]:
+    """The cluster roles whose `rules` differ from what their aggregationRule gathers, as they must be written.
+
+    Roles may gather aggregated roles (admin gathers edit, edit gathers view), so this goes round until nothing changes.
+    """
+    current = {role.metadata.name: role for role in roles}
+    changed: dict[str, ClusterRole] = {}
+    for _ in range(len(current) + 1):
+        before = len(changed), [role.rules for role in changed.values()]
+        for name, role in current.items():
+            if role.aggregationRule is None:
+                continue
+            rules = _gather(role, current)
+            if rules != role.rules:
+                current[name] = changed[name] = msgspec.structs.replace(role, rules=rules)
+        if before == (len(changed), [role.rules for role in changed.values()]):
+            break
+    return list(changed.values())
+
+
+def _gather(role: ClusterRole, roles: Mapping[str, ClusterRole]) -> list[PolicyRule]:
+    assert role.aggregationRule is not None
+    rules: list[PolicyRule] = []
+    for selector in role.aggregationRule.clusterRoleSelectors:
+        matcher = from_label_selector(selector)
+        for name in sorted(roles):
+            other = roles[name]
+            if name != role.metadata.name and matcher.matches(other.metadata.labels):
+                rules.extend(rule for rule in other.rules if rule not in rules)
+    return rules
+
+
+def parse_rules(text: str) -> list[PolicyRule]:
+    """Rules in the notation of `policy.py`; raises ValueError."""
+    return [_parse_rule(line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def _parse_rule(line: str) -> PolicyRule:
+    verbs, *rest = (part.strip() for part in line.split("|"))
+    verbs = policy.VERBS.get(verbs, verbs)
+    if len(rest) == 2 and not rest[0]:
+        return PolicyRule(verbs=verbs.split(), nonResourceURLs=rest[1].split())
+    if len(rest) not in (2, 3) or not all((verbs, *rest)):
+        raise ValueError(f"not a rule: {line}")
+    groups = ["" if group == "core" else group for group in rest[0].split()]
+    names = rest[2].split() if len(rest) == 3 else []
+    return PolicyRule(verbs=verbs.split(), apiGroups=groups, resources=rest[1].split(), resourceNames=names)
+
+
+def _metadata(name: str, namespace: str = "", labels: Mapping[str, str] | None = None) -> ObjectMeta:
+    return ObjectMeta(name=name, namespace=namespace, labels={**LABELS, **(labels or {})}, annotations={AUTO_UPDATE: "true"})
+
+
+def _label(role: str) -> dict[str, str]:
+    return {f"{GROUP}/aggregate-to-{policy.AGGREGATE_TO[role]}": "true"} if role in policy.AGGREGATE_TO else {}
+
+
+def _cluster_roles() -> Iterator[ClusterRole]:
+    for name, text in policy.CLUSTER_ROLES.items():
+        yield ClusterRole(metadata=_metadata(name, labels=_label(name)), rules=parse_rules(text))
+    for name, target in policy.AGGREGATED.items():
+        selector = LabelSelector(matchLabels={f"{GROUP}/aggregate-to-{target}": "true"})
+        yield ClusterRole(metadata=_metadata(name, labels=_label(name)), aggregationRule=AggregationRule(clusterRoleSelectors=[selector]))
+    for name, text in policy.CONTROLLERS.items():
+        yield ClusterRole(metadata=_metadata(f"system:controller:{name}"), rules=parse_rules(f"{text}\n{policy.EVENTS}"))
+
+
+def _cluster_bindings() -> Iterator[ClusterRoleBinding]:
+    for name, (role, subjects) in policy.CLUSTER_BINDINGS.items():
+        yield ClusterRoleBinding(metadata=_metadata(name), subjects=_subjects(subjects), roleRef=_ref("ClusterRole", role))
+    for name in policy.CONTROLLERS:
+        role = f"system:controller:{name}"
+        account = Subject(kind="ServiceAccount", name=name, namespace=SYSTEM)
+        yield ClusterRoleBinding(metadata=_metadata(role), subjects=[account], roleRef=_ref("ClusterRole", role))
+
+
+def _role_bindings() -> Iterator[RoleBinding]:
+    for (namespace, name), (role, subjects) in policy.ROLE_BINDINGS.items():
+        yield RoleBinding(metadata=_metadata(name, namespace), subjects=_subjects(subjects), roleRef=_ref("Role", role))
+
+
+def _ref(kind: str, name: str) -> RoleRef:
+    return RoleRef(apiGroup=GROUP, kind=kind, name=name)
+
+
+def _subjects(text: str) -> list[Subject]:
+    subjects = []
+    for part in filter(None, text.split(", ")):
+        kind, name = part.split(" ")
+        if kind == "ServiceAccount":
+            namespace, name = name.split("/")
+            subjects.append(Subject(kind=kind, name=name, namespace=namespace))
+        else:
+            subjects.append(Subject(kind=kind, apiGroup=GROUP, name=name))
+    return subjects
+
+
+def _key(obj: RbacObject) -> tuple[str, str, str]:
+    return obj.kind, obj.metadata.namespace, obj.metadata.name
+
+
+def _copy(obj: ObjectT) -> ObjectT:
+    return msgspec.convert(msgspec.to_builtins(obj), type(obj))
+
+
+def _restore(found: RbacObject, wanted: RbacObject) -> Write | None:
+    result = _copy(found)
+    for current, needed in (
+        (result.metadata.labels, wanted.metadata.labels),
+        (result.metadata.annotations, {AUTO_UPDATE: "true"}),
+    ):
+        for key, value in needed.items():
+            current.setdefault(key, value)
+    if isinstance(result, ClusterRoleBinding | RoleBinding) and isinstance(wanted, ClusterRoleBinding | RoleBinding):
+        if result.roleRef != wanted.roleRef:
+            return Write("replace", wanted)
+        result.subjects.extend(subject for subject in wanted.subjects if subject not in result.subjects)
+    elif isinstance(result, ClusterRole) and isinstance(wanted, ClusterRole) and wanted.aggregationRule is not None:
+        _restore_aggregation(result, wanted.aggregationRule)
+    elif isinstance(result, ClusterRole | Role) and isinstance(wanted, ClusterRole | Role):
+        result.rules.extend(compact(uncovered(result.rules, wanted.rules)))
+    return Write("update", result) if result != found else None
+
+
+def _restore_aggregation(role: ClusterRole, wanted: AggregationRule) -> None:
+    # The rules of an aggregated role are left to whoever aggregates: other roles may have joined.
+    if role.aggregationRule is None:
+        role.aggregationRule = wanted
+        return
+    selectors = role.aggregationRule.clusterRoleSelectors
+    selectors.extend(selector for selector in wanted.clusterRoleSelectors if selector not in selectors)
