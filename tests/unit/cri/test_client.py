@@ -220,3 +220,18 @@ async def test_a_terminal_has_no_stderr_of_its_own(runtime: Runtime, client: Cri
     assert (runtime.asked[-1].tty, runtime.asked[-1].stdout, runtime.asked[-1].stderr) == (True, True, False)
     await client.exec("c1", ["sh"], tty=False, stdin=False)
     assert runtime.asked[-1].stderr
+
+
+async def test_removing_what_is_gone_succeeds_though_the_runtime_complains(runtime: Runtime, client: CriClient) -> None:
+    async def absent(_: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "not found")
+
+    runtime.on("RuntimeService/StopPodSandbox", pb.StopPodSandboxRequest, absent)
+    runtime.on("RuntimeService/RemovePodSandbox", pb.RemovePodSandboxRequest, absent)
+    runtime.on("RuntimeService/RemoveContainer", pb.RemoveContainerRequest, absent)
+    runtime.on("ImageService/RemoveImage", pb.RemoveImageRequest, absent)
+    await client.stop_pod_sandbox("s1")
+    await client.remove_pod_sandbox("s1")
+    await client.remove_container("c1")
+    await client.remove_image("i1")
+    assert len(runtime.asked) == 4

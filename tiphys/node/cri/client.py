@@ -2,7 +2,8 @@
 
 Methods take and return the messages of `tiphys.node.cri.pb.api_pb2`, or the one field of the answer that carries the meaning. All of
 them raise `tiphys.node.cri.errors.RuntimeError_` and nothing else (cancellation apart). Nothing is repeated here: whether a request may
-be sent again is for the caller to decide.
+be sent again is for the caller to decide. Removing what is gone already succeeds, as the interface promises and containerd does not
+always keep.
 
 grpc is imported when the first call is made, because the import costs 10 MB that a node with the hollow runtime never needs.
 """
@@ -11,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tiphys.node.cri.errors import RuntimeError_, Unavailable, from_code
+from tiphys.node.cri.errors import NotFound, RuntimeError_, Unavailable, from_code
 from tiphys.node.cri.pb import api_pb2 as pb
 
 if TYPE_CHECKING:
@@ -110,12 +112,14 @@ class CriClient:
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         """Kill what runs in the sandbox and give back its network. Harmless when it is stopped or gone already."""
         request = pb.StopPodSandboxRequest(pod_sandbox_id=sandbox_id)
-        await self._call(RUNTIME + "StopPodSandbox", request, pb.StopPodSandboxResponse)
+        with suppress(NotFound):
+            await self._call(RUNTIME + "StopPodSandbox", request, pb.StopPodSandboxResponse)
 
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
         """Remove a sandbox and its containers. Harmless when it is gone already."""
         request = pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id)
-        await self._call(RUNTIME + "RemovePodSandbox", request, pb.RemovePodSandboxResponse)
+        with suppress(NotFound):
+            await self._call(RUNTIME + "RemovePodSandbox", request, pb.RemovePodSandboxResponse)
 
     async def pod_sandbox_status(self, sandbox_id: str, *, verbose: bool = False) -> pb.PodSandboxStatusResponse:
         """State, addresses and metadata of a sandbox (`.status`); `verbose` adds the runtime's own view as JSON in `.info`."""
@@ -166,7 +170,8 @@ class CriClient:
 
     async def remove_container(self, container_id: str) -> None:
         """Remove a container, killing it if it runs. Harmless when it is gone already."""
-        await self._call(RUNTIME + "RemoveContainer", pb.RemoveContainerRequest(container_id=container_id), pb.RemoveContainerResponse)
+        with suppress(NotFound):
+            await self._call(RUNTIME + "RemoveContainer", pb.RemoveContainerRequest(container_id=container_id), pb.RemoveContainerResponse)
 
     async def container_status(self, container_id: str, *, verbose: bool = False) -> pb.ContainerStatusResponse:
         """State, times (ns since 1970), exit code and reason (`.status`); `verbose` adds pid and more as JSON in `.info`."""
@@ -246,7 +251,8 @@ class CriClient:
 
     async def remove_image(self, image: str) -> None:
         """Remove an image. Harmless when it is gone already."""
-        await self._call(IMAGES + "RemoveImage", pb.RemoveImageRequest(image=pb.ImageSpec(image=image)), pb.RemoveImageResponse)
+        with suppress(NotFound):
+            await self._call(IMAGES + "RemoveImage", pb.RemoveImageRequest(image=pb.ImageSpec(image=image)), pb.RemoveImageResponse)
 
     async def image_fs_info(self) -> pb.ImageFsInfoResponse:
         """Bytes and inodes that images use."""

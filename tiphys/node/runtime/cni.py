@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 DEFAULT_BRIDGE = "tiphys0"
 CONF_NAME = "10-tiphys.conflist"
@@ -69,11 +69,22 @@ def write_cni_config(
     return path
 
 
-def networks(conf_dir: Path) -> list[tuple[str, str]]:
-    """(network name, bridge name) of every network list in a directory of ours."""
+class Network(NamedTuple):
+    """One bridge network of ours, as its configuration says."""
+
+    name: str
+    bridge: str
+    subnets: list[str]
+
+
+def networks(conf_dir: Path) -> list[Network]:
+    """Every bridge network that a directory of ours configures."""
     found = []
     for path in sorted(conf_dir.glob("*.conflist")):
         with contextlib.suppress(OSError, ValueError, LookupError):
             config = json.loads(path.read_text(encoding="utf-8"))
-            found += [(config["name"], plugin["bridge"]) for plugin in config["plugins"] if plugin["type"] == "bridge"]
+            for plugin in config["plugins"]:
+                if plugin["type"] == "bridge":
+                    subnets = [part["subnet"] for ranges in plugin["ipam"]["ranges"] for part in ranges]
+                    found.append(Network(config["name"], plugin["bridge"], subnets))
     return found

@@ -11,23 +11,20 @@ import contextlib
 import itertools
 import logging
 import os
-import shlex
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import RuntimeError_
-from tiphys.node.runtime import cgroups, cni, mounts, procs
+from tiphys.node.runtime import cgroups, cni, hostports, mounts, procs
 
 log = logging.getLogger(__name__)
 
 SHIM_SOCKETS = Path("/run/containerd/s")
 CNI_RESULTS = Path("/var/lib/cni/results")
-_PORTMAP_CHAINS = ("CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +87,14 @@ def remove_traces(traces: Traces) -> list[str]:
     """Remove what is left once no process of ours runs; returns what could not be removed, in words."""
     left: list[str] = []
     networks = cni.networks(traces.cni_conf_dir)
+    sandboxes = [path.name for directory in traces.directories for path in directory.glob("io.containerd.grpc.v1.cri/sandboxes/*")]
     _remove_shim_sockets(traces.directories)
     for directory in traces.directories:
         left += [f"mount {point}" for point in mounts.unmount_under(directory)]
-    for name, bridge in networks:
-        _remove_network(name, bridge)
-    _remove_portmap_chains()
+    _remove_results(sandboxes)
+    for network in networks:
+        _remove_bridge(network.bridge)
+    hostports.remove([subnet for network in networks for subnet in network.subnets])
     left += [f"cgroup {path}" for path in traces.cgroups if not cgroups.remove(path)]
     ipam = traces.cni_conf_dir.parent / "ipam"
     for directory in [*traces.directories, ipam]:
@@ -119,49 +118,22 @@ def _remove_shim_sockets(directories: Iterable[Path]) -> None:
     _remove_empty([SHIM_SOCKETS, SHIM_SOCKETS.parent / "fifo", SHIM_SOCKETS.parent])
 
 
-def _remove_network(name: str, bridge: str) -> None:
-    for result in CNI_RESULTS.glob(f"{name}-*"):
-        result.unlink(missing_ok=True)
+def _remove_results(sandboxes: Iterable[str]) -> None:
+    """The CNI library keeps a file for each network of each sandbox, the loopback one included."""
+    for sandbox in sandboxes:
+        for result in CNI_RESULTS.glob(f"*-{sandbox}-*"):
+            result.unlink(missing_ok=True)
     _remove_empty([CNI_RESULTS, CNI_RESULTS.parent])
-    if Path("/sys/class/net", bridge, "bridge").exists():
+
+
+def _remove_bridge(name: str) -> None:
+    if Path("/sys/class/net", name, "bridge").exists():
         # Imported here because netlink support costs memory and only this step needs it.
         from pyroute2 import IPRoute
 
         with contextlib.suppress(Exception), IPRoute() as netlink:
-            for index in netlink.link_lookup(ifname=bridge):
+            for index in netlink.link_lookup(ifname=name):
                 netlink.link("del", index=index)
-
-
-def _remove_portmap_chains() -> None:
-    """Drop the port mapping plugin's chains when no host port of anybody is left in them."""
-    tool = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin")
-    if tool is None:
-        return
-
-    def run(*arguments: str) -> str:
-        # -w waits for the lock that other users of iptables hold.
-        done = subprocess.run([tool, "-w", "5", "-t", "nat", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout
-
-    # nft answers without creating the table, iptables would create it by looking.
-    nft = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
-    if nft is not None:
-        table = subprocess.run([nft, "list", "table", "ip", "nat"], capture_output=True, text=True, check=False).stdout
-        if _PORTMAP_CHAINS[0] not in table:
-            return
-    rules = run("-S").splitlines()
-    if any(line.startswith("-N CNI-DN-") for line in rules):
-        return
-    for line in rules:
-        words = line.split()
-        if words[0] == "-A" and words[1] not in _PORTMAP_CHAINS and words[-1] in _PORTMAP_CHAINS:
-            run("-D", *shlex.split(line)[1:])
-    for chain in _PORTMAP_CHAINS:
-        run("-F", chain)
-    for chain in _PORTMAP_CHAINS:
-        run("-X", chain)
-    if nft is not None and not any(line.startswith(("-A", "-N")) for line in run("-S").splitlines()):
-        subprocess.run([nft, "delete", "table", "ip", "nat"], capture_output=True, check=False)
 
 
 def _remove_empty(directories: Iterable[Path]) -> None:
