@@ -14,7 +14,7 @@ from tiphys.store.sqlite.rows import DELETE
 
 Done = Callable[[StoreError | None], None]
 
-URGENT_KEEP = 1000
+URGENT_KEEP = 100
 """Revisions kept while the size alarm is on."""
 
 

@@ -51,7 +51,8 @@ class Space:
         """On a quiet tick: give back free pages when they are many, and move the write-ahead log into the file when it has news."""
         pages, free = number(self._db, "PRAGMA page_count"), number(self._db, "PRAGMA freelist_count")
         if free > max(SPARE_PAGES, pages // 4):
-            self._db.execute(f"PRAGMA incremental_vacuum({min(VACUUM_PAGES, free - SPARE_PAGES)})").fetchall()
+            # One step of this statement gives back one page, and `execute` takes only one step of what returns no columns.
+            self._db.executescript(f"PRAGMA incremental_vacuum({min(VACUUM_PAGES, free - SPARE_PAGES)})")
         changes = self._db.total_changes
         if changes != self._wal_seen or free > max(SPARE_PAGES, pages // 4):
             self._wal_seen = changes
