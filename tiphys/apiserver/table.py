@@ -1,0 +1,116 @@
+"""Objects as tables and as bare metadata ("Kubernetes API Concepts: Receiving resources as Tables", "Metadata-only fetches").
+
+A kind's `columns` say what is shown; a kind without any gets a name and the moment it was created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from tiphys.api.errors import BadRequest
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Column, Kind
+
+Include = Literal["None", "Metadata", "Object"]
+
+_INCLUDES = ("None", "Metadata", "Object")
+
+
+def _created(obj: KubeObject, _: datetime) -> str | None:
+    moment = obj.metadata.creationTimestamp
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+DEFAULT_COLUMNS = (
+    Column(
+        "Name", lambda obj, _: obj.metadata.name, format="name", description="The name, unique among objects of the kind in the namespace."
+    ),
+    Column("Created At", _created, type="date", description="When the server created the object."),
+)
+
+
+def render_table(
+    kind: Kind[Any],
+    objects: Sequence[KubeObject],
+    *,
+    now: datetime,
+    resource_version: str = "",
+    continue_: str = "",
+    remaining: int | None = None,
+    include: Include = "Metadata",
+    with_headers: bool = True,
+    version: str = "v1",
+) -> bytes:
+    """The JSON of a Table with one row for each object.
+
+    `include` is what stands beside the cells: nothing, the metadata or the whole object. Watches send headers with the first event only.
+    Raises BadRequest for another `include`.
+    """
+    if include not in _INCLUDES:
+        raise BadRequest(
+            f'Unable to convert to Table as requested: includeObject: Unsupported value: "{include}": supported values: "Metadata", "None", "Object"'
+        )
+    columns = kind.columns or DEFAULT_COLUMNS
+    rows = []
+    for obj in objects:
+        row: dict[str, Any] = {"cells": [column.cell(obj, now) for column in columns]}
+        if include != "None":
+            row["object"] = obj if include == "Object" else _partial(obj, version)
+        rows.append(row)
+    return msgspec.json.encode(
+        {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{version}",
+            "metadata": _list_metadata(resource_version, continue_, remaining),
+            "columnDefinitions": [_definition(column) for column in columns] if with_headers else [],
+            "rows": rows,
+        }
+    )
+
+
+def render_partial(obj: KubeObject, *, version: str = "v1") -> bytes:
+    """The JSON of an object's PartialObjectMetadata."""
+    return msgspec.json.encode(_partial(obj, version))
+
+
+def render_partial_list(
+    objects: Iterable[KubeObject], *, resource_version: str = "", continue_: str = "", remaining: int | None = None, version: str = "v1"
+) -> bytes:
+    """The JSON of a PartialObjectMetadataList."""
+    return msgspec.json.encode(
+        {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": f"meta.k8s.io/{version}",
+            "metadata": _list_metadata(resource_version, continue_, remaining),
+            "items": [_partial(obj, version) for obj in objects],
+        }
+    )
+
+
+def _partial(obj: KubeObject, version: str) -> dict[str, Any]:
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj.metadata}
+
+
+def _list_metadata(resource_version: str, continue_: str, remaining: int | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if resource_version:
+        metadata["resourceVersion"] = resource_version
+    if continue_:
+        metadata["continue"] = continue_
+    if remaining is not None:
+        metadata["remainingItemCount"] = remaining
+    return metadata
+
+
+def _definition(column: Column) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": column.description,
+        "priority": column.priority,
+    }
