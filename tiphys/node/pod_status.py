@@ -1,0 +1,367 @@
+"""The status of a pod as the API shows it, from what was observed. Pure.
+
+The phases, conditions and waiting reasons are those of "Pod Lifecycle" in the Kubernetes documentation; clients match on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from tiphys.api import base
+from tiphys.api.core import v1 as core
+from tiphys.node import names
+from tiphys.node.observed import Observed, SeenContainer
+from tiphys.node.pod_plan import AnyContainer, Verdicts, find_container, is_sidecar, restarts
+
+OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+"""Conditions that the node agent writes; all others belong to somebody else and are carried over."""
+
+_OVER = ("Succeeded", "Failed")
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a container is not running, with a sentence."""
+
+    reason: str
+    message: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """All that a status is made from, besides the pod and the moment."""
+
+    seen: Observed
+    verdicts: Mapping[str, Verdicts] = {}
+    """By container id."""
+    waiting: Mapping[str, Waiting] = {}
+    """By container name: why it could not be started last time, or that it is backing off."""
+    host_ips: Sequence[str] = ()
+    failed: Waiting | None = None
+    """The pod as a whole was given up: its reason and message (DeadlineExceeded, Evicted)."""
+    over: bool = False
+    """Nothing runs and nothing will: the phase may become final."""
+    adopted: Mapping[str, core.ContainerStatus] = {}
+    """By container id: what the API said about containers that ran before the agent started."""
+
+
+def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
+    """The status to publish. The pod's own `.status` is the one last published, from which history is carried over."""
+    old = pod.status
+    mains = [_container_status(pod, container, facts, old.containerStatuses) for container in pod.spec.containers]
+    inits = [_container_status(pod, container, facts, old.initContainerStatuses) for container in pod.spec.initContainers]
+    ephemerals = [_container_status(pod, container, facts, old.ephemeralContainerStatuses) for container in pod.spec.ephemeralContainers]
+    phase = _phase(pod, mains, inits, facts)
+    if facts.over and phase not in _OVER:
+        phase = _final_phase(mains)
+    status = core.PodStatus(
+        observedGeneration=pod.metadata.generation,
+        phase=phase,
+        message=facts.failed.message if facts.failed else (old.message if old.phase in _OVER else ""),
+        reason=facts.failed.reason if facts.failed else (old.reason if old.phase in _OVER else ""),
+        nominatedNodeName=old.nominatedNodeName,
+        startTime=old.startTime or base.time(now),
+        qosClass=old.qosClass or qos_class(pod),
+        containerStatuses=mains,
+        initContainerStatuses=inits,
+        ephemeralContainerStatuses=ephemerals,
+        resourceClaimStatuses=old.resourceClaimStatuses,
+    )
+    _addresses(pod, facts, status)
+    _conditions(pod, facts, status, now)
+    return status
+
+
+def qos_class(pod: core.Pod) -> str:
+    """Guaranteed, Burstable or BestEffort ("Pod Quality of Service Classes")."""
+    from tiphys.api import quantity
+
+    requests = limits = False
+    guaranteed = True
+    for container in (*pod.spec.containers, *pod.spec.initContainers):
+        for resource in ("cpu", "memory"):
+            limit = container.resources.limits.get(resource)
+            request = container.resources.requests.get(resource, limit)
+            has_limit = limit is not None and quantity.parse(limit) > 0
+            has_request = request is not None and quantity.parse(request) > 0
+            limits, requests = limits or has_limit, requests or has_request
+            if limit is None or request is None or not has_limit or quantity.parse(limit) != quantity.parse(request):
+                guaranteed = False
+    if not requests and not limits:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+# -- containers
+
+
+def _when(seconds: float) -> datetime | None:
+    return base.time(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+
+
+def _terminated(seen: SeenContainer) -> core.ContainerStateTerminated:
+    reason = seen.reason or ("Completed" if seen.exit_code == 0 else "Error")
+    return core.ContainerStateTerminated(
+        exitCode=seen.exit_code if seen.state == "exited" else 137,
+        reason=reason if seen.state == "exited" else "ContainerStatusUnknown",
+        message=seen.message,
+        startedAt=_when(seen.started) or _when(seen.created),
+        finishedAt=_when(seen.finished) or _when(seen.created),
+        containerID=f"containerd://{seen.id}",
+    )
+
+
+def _container_status(
+    pod: core.Pod, container: AnyContainer, facts: Facts, old_statuses: Sequence[core.ContainerStatus]
+) -> core.ContainerStatus:
+    old = next((status for status in old_statuses if status.name == container.name), None)
+    all_seen = [one for one in facts.seen.all_of(container.name) if one.state != "created"]
+    seen = all_seen[0] if all_seen else None
+    if seen is None:
+        return _never_seen(pod, container, facts, old)
+    status = core.ContainerStatus(
+        name=container.name,
+        image=seen.image or container.image,
+        imageID=seen.image_ref,
+        containerID=f"containerd://{seen.id}",
+        restartCount=seen.attempt,
+        volumeMounts=_mounts(container),
+    )
+    if container.resources.requests or container.resources.limits:
+        status.resources = core.ResourceRequirements(limits=container.resources.limits, requests=container.resources.requests)
+        if container.resources.requests:
+            status.allocatedResources = container.resources.requests
+    previous = next((one for one in all_seen[1:] if one.state == "exited"), None)
+    if previous is not None:
+        status.lastState = core.ContainerState(terminated=_terminated(previous))
+    elif old is not None:
+        ended = old.state.terminated
+        same = old.containerID == status.containerID
+        status.lastState = core.ContainerState(terminated=ended) if ended is not None and not same else old.lastState
+    waiting = facts.waiting.get(container.name)
+    if seen.state == "running":
+        status.state = core.ContainerState(running=core.ContainerStateRunning(startedAt=_when(seen.started)))
+    elif waiting is not None and not facts.over:
+        status.state = core.ContainerState(waiting=core.ContainerStateWaiting(reason=waiting.reason, message=waiting.message))
+        status.lastState = core.ContainerState(terminated=_terminated(seen))
+    else:
+        status.state = core.ContainerState(terminated=_terminated(seen))
+    _readiness(pod, container, seen, facts, status)
+    return status
+
+
+def _never_seen(pod: core.Pod, container: AnyContainer, facts: Facts, old: core.ContainerStatus | None) -> core.ContainerStatus:
+    if old is not None and (old.state.terminated is not None or (facts.over and old.state.running is not None)):
+        kept = msgspec.structs.replace(old, ready=old.ready and _is_init(pod, container), started=False)
+        if old.state.terminated is None:
+            lost = core.ContainerStateTerminated(
+                exitCode=137,
+                reason="ContainerStatusUnknown",
+                message="The container could not be located when the pod was terminated",
+            )
+            kept.state = core.ContainerState(terminated=lost)
+        return kept
+    reason = names.POD_INITIALIZING if pod.spec.initContainers else names.CONTAINER_CREATING
+    waiting = facts.waiting.get(container.name) or Waiting(reason)
+    status = core.ContainerStatus(
+        name=container.name,
+        image=container.image,
+        started=False,
+        state=core.ContainerState(waiting=core.ContainerStateWaiting(reason=waiting.reason, message=waiting.message)),
+        volumeMounts=_mounts(container),
+    )
+    if old is not None:
+        status.restartCount = old.restartCount
+        status.lastState = old.lastState
+    return status
+
+
+def _mounts(container: AnyContainer) -> list[core.VolumeMountStatus]:
+    return [
+        core.VolumeMountStatus(
+            name=mount.name,
+            mountPath=mount.mountPath,
+            readOnly=mount.readOnly,
+            recursiveReadOnly="Disabled" if mount.readOnly else None,
+        )
+        for mount in container.volumeMounts
+    ]
+
+
+def _is_init(pod: core.Pod, container: AnyContainer) -> bool:
+    return any(one.name == container.name for one in pod.spec.initContainers)
+
+
+def _readiness(pod: core.Pod, container: AnyContainer, seen: SeenContainer, facts: Facts, status: core.ContainerStatus) -> None:
+    if isinstance(container, core.EphemeralContainer):
+        status.ready = False
+        return
+    init = _is_init(pod, container)
+    if seen.state != "running":
+        status.started = False
+        status.ready = init and not is_sidecar(container) and seen.state == "exited" and seen.exit_code == 0
+        return
+    verdict = facts.verdicts.get(seen.id, Verdicts())
+    before = facts.adopted.get(seen.id)
+    if container.startupProbe is None:
+        status.started = True
+    elif verdict.startup is None and before is not None:
+        status.started = bool(before.started)
+    else:
+        status.started = verdict.startup is True
+    if not status.started or (init and not is_sidecar(container)):
+        status.ready = False
+    elif container.readinessProbe is None:
+        status.ready = True
+    elif verdict.readiness is None and before is not None:
+        status.ready = before.ready
+    else:
+        status.ready = verdict.readiness is True
+
+
+# -- the phase
+
+
+def _final_phase(mains: Sequence[core.ContainerStatus]) -> str:
+    ends = [status.state.terminated for status in mains]
+    return "Succeeded" if all(end is not None and end.exitCode == 0 for end in ends) else "Failed"
+
+
+def _ended(status: core.ContainerStatus) -> core.ContainerStateTerminated | None:
+    """How a container ended last: now, or before the restart that it waits for."""
+    if status.state.waiting is not None:
+        return status.lastState.terminated
+    return status.state.terminated
+
+
+def _phase(pod: core.Pod, mains: Sequence[core.ContainerStatus], inits: Sequence[core.ContainerStatus], facts: Facts) -> str:
+    if pod.status.phase in _OVER:
+        return pod.status.phase
+    if facts.failed is not None and facts.over:
+        return "Failed"
+    begun = any(status.containerID or status.lastState.terminated for status in mains)
+    for container, status in zip(pod.spec.initContainers, inits, strict=True):
+        ended = _ended(status)
+        if is_sidecar(container):
+            if not begun and ended is None and not status.started:
+                return "Pending"
+            continue
+        if ended is not None and ended.exitCode != 0 and pod.spec.restartPolicy == "Never" and not restarts(pod, container, ended.exitCode):
+            return "Failed"
+        if not begun and (ended is None or ended.exitCode != 0):
+            return "Pending"
+    waiting = sum(1 for status in mains if status.state.running is None and _ended(status) is None)
+    running = sum(1 for status in mains if status.state.running is not None)
+    if waiting:
+        return "Pending"
+    if running:
+        return "Running"
+    final = all(_stays_down(pod, status) for status in mains)
+    if not final or not facts.over:
+        # Ended containers that come back count as a running pod, and so does a pod whose sidecars still have to stop.
+        return "Running"
+    return _final_phase(mains)
+
+
+def _stays_down(pod: core.Pod, status: core.ContainerStatus) -> bool:
+    container = find_container(pod, status.name)
+    ended = _ended(status)
+    return container is not None and ended is not None and not restarts(pod, container, ended.exitCode)
+
+
+# -- addresses and conditions
+
+
+def _addresses(pod: core.Pod, facts: Facts, status: core.PodStatus) -> None:
+    if facts.host_ips:
+        status.hostIP = facts.host_ips[0]
+        status.hostIPs = [core.HostIP(ip=ip) for ip in facts.host_ips]
+    box = facts.seen.sandbox
+    ips: Sequence[str] = ()
+    if pod.spec.hostNetwork:
+        ips = facts.host_ips if box is not None or pod.status.podIPs else ()
+    elif box is not None and box.ips:
+        ips = box.ips
+    elif status.phase in _OVER or pod.metadata.deletionTimestamp is not None:
+        ips = [one.ip for one in pod.status.podIPs]
+    if ips:
+        status.podIP = ips[0]
+        status.podIPs = [core.PodIP(ip=ip) for ip in ips]
+
+
+def _named(items: Sequence[str]) -> str:
+    return f"[{' '.join(items)}]"
+
+
+def _unready(pod: core.Pod, status: core.PodStatus) -> str:
+    """The sentence about containers that are not ready, or ""."""
+    by_name = {one.name: one for one in (*status.initContainerStatuses, *status.containerStatuses)}
+    wanted = [one.name for one in pod.spec.initContainers if is_sidecar(one)] + [one.name for one in pod.spec.containers]
+    unready = [name for name in wanted if not by_name[name].ready]
+    return f"containers with unready status: {_named(unready)}" if unready else ""
+
+
+def _uninitialised(pod: core.Pod, status: core.PodStatus) -> str:
+    if any(one.state.running or one.state.terminated or one.lastState.terminated for one in status.containerStatuses):
+        return ""
+    missing = []
+    for container, one in zip(pod.spec.initContainers, status.initContainerStatuses, strict=True):
+        if not (one.started if is_sidecar(container) else one.ready):
+            missing.append(container.name)
+    return f"containers with incomplete status: {_named(missing)}" if missing else ""
+
+
+def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: datetime) -> None:
+    box = facts.seen.sandbox
+    made = {
+        "PodReadyToStartContainers": ("True", "", "") if box is not None and box.ready else ("False", "", ""),
+        "Initialized": _initialised_condition(pod, status),
+        "Ready": ("True", "", ""),
+        "ContainersReady": _containers_ready(pod, status),
+        "PodScheduled": ("True", "", ""),
+    }
+    made["Ready"] = _ready_condition(pod, made["ContainersReady"])
+    old = {condition.type: condition for condition in pod.status.conditions}
+    for type_, (value, reason, message) in made.items():
+        before = old.pop(type_, None)
+        since = before.lastTransitionTime if before is not None and before.status == value else None
+        condition = core.PodCondition(
+            type=type_,
+            observedGeneration=pod.metadata.generation,
+            status=value,
+            reason=reason,
+            message=message,
+            lastTransitionTime=since or base.time(now),
+        )
+        status.conditions.append(condition)
+    status.conditions.extend(old.values())
+
+
+def _initialised_condition(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
+    if status.phase == "Succeeded":
+        return "True", "PodCompleted", ""
+    missing = _uninitialised(pod, status)
+    return ("False", "ContainersNotInitialized", missing) if missing else ("True", "", "")
+
+
+def _containers_ready(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
+    if status.phase == "Succeeded":
+        return "False", "PodCompleted", ""
+    if status.phase == "Failed":
+        return "False", "PodFailed", ""
+    message = _unready(pod, status)
+    return ("False", "ContainersNotReady", message) if message else ("True", "", "")
+
+
+def _ready_condition(pod: core.Pod, containers: tuple[str, str, str]) -> tuple[str, str, str]:
+    if containers[0] != "True":
+        return containers
+    said: list[str] = []
+    for gate in pod.spec.readinessGates:
+        found = next((one for one in pod.status.conditions if one.type == gate.conditionType), None)
+        if found is None:
+            said.append(f'corresponding condition of pod readiness gate "{gate.conditionType}" does not exist.')
+        elif found.status != "True":
+            said.append(f'the status of pod readiness gate "{gate.conditionType}" is not "True", but {found.status}')
+    return ("False", "ReadinessGatesNotReady", ", ".join(said)) if said else ("True", "", "")

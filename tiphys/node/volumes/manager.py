@@ -1,0 +1,204 @@
+"""Bringing a pod's volumes into being, keeping their files up to date, and taking them away.
+
+Everything a pod owns on the node is below `<root>/pods/<uid>`; what is not there survives the pod (hostPath). Secrets and tokens live on
+a tmpfs, never on a disk. All file work runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tiphys.aio.clock import Clock
+from tiphys.api import quantity
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import StatusError
+from tiphys.node.fields import Identity
+from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
+from tiphys.node.pod_plan import AnyContainer
+from tiphys.node.tokens import TokenCache
+from tiphys.node.volumes import atomic, mounts
+from tiphys.node.volumes.host_path import host_path
+from tiphys.node.volumes.paths import PodPaths
+from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError, is_written, payload, wanted
+from tiphys.node.volumes.subpath import expose
+
+log = logging.getLogger(__name__)
+
+
+def followed(pod: core.Pod, env: tuple[set[str], set[str]]) -> set[ObjectKey]:
+    """All config maps and secrets a pod needs: for its volumes, its environment (`env`) and its image pulls."""
+    config_maps, secrets, _ = wanted(pod)
+    namespace = pod.metadata.namespace
+    pulls = {reference.name for reference in pod.spec.imagePullSecrets}
+    keys: set[ObjectKey] = {(core.ConfigMap, namespace, name) for name in config_maps | env[0]}
+    return keys | {(core.Secret, namespace, name) for name in secrets | env[1] | pulls}
+
+
+class VolumeManager:
+    """The volumes of all pods of a node, below `root`."""
+
+    def __init__(self, root: Path, objects: ObjectCache, tokens: TokenCache, clock: Clock) -> None:
+        self.root = root
+        self.objects = objects
+        self.tokens = tokens
+        self.clock = clock
+
+    def paths(self, uid: str) -> PodPaths:
+        return PodPaths(self.root, uid)
+
+    async def set_up(self, pod: core.Pod, identity: Identity) -> dict[str, Path]:
+        """Make every volume of a pod, or find it made; returns the path of each by name. Raises VolumeError."""
+        used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
+        volumes = [volume for volume in pod.spec.volumes if volume.name in used]
+        contents = await self._contents(pod, volumes, identity)
+        return await asyncio.to_thread(self._set_up, pod, volumes, contents)
+
+    async def refresh(self, pod: core.Pod, identity: Identity) -> bool:
+        """Bring the written volumes of a running pod up to date; True when files changed. Raises VolumeError."""
+        volumes = [volume for volume in pod.spec.volumes if is_written(volume)]
+        if not volumes:
+            return False
+        contents = await self._contents(pod, volumes, identity)
+        return await asyncio.to_thread(self._refresh, pod, volumes, contents)
+
+    async def mount_paths(
+        self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]
+    ) -> list[str | None]:
+        """The host's path for each of a container's mounts, sub-paths included. Raises VolumeError."""
+        return await asyncio.to_thread(self._mount_paths, pod, container, volumes, env)
+
+    async def tear_down(self, uid: str) -> None:
+        """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
+        self.tokens.forget(uid)
+        await asyncio.to_thread(self._tear_down, uid)
+
+    def left_over(self) -> set[str]:
+        """Uids of pods that have a directory."""
+        pods = self.root / "pods"
+        return {entry.name for entry in pods.iterdir()} if pods.is_dir() else set()
+
+    # -- what the files are made from
+
+    async def _contents(self, pod: core.Pod, volumes: list[core.Volume], identity: Identity) -> Contents:
+        if not any(is_written(volume) for volume in volumes):
+            return Contents(identity=identity)
+        config_maps, secrets, keys = wanted(pod)
+        namespace = pod.metadata.namespace
+        try:
+            found_maps = {name: await self.objects.get(core.ConfigMap, namespace, name) for name in config_maps}
+            found_secrets = {name: await self.objects.get(core.Secret, namespace, name) for name in secrets}
+            tokens: dict[TokenKey, str] = {key: await self.tokens.get(pod, key) for key in keys}
+        except Unreachable as error:
+            raise VolumeError(str(error)) from error
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            raise VolumeError(f"failed to fetch token: {error}") from error
+        return Contents(found_maps, found_secrets, tokens, identity)
+
+    # -- in threads
+
+    def _set_up(self, pod: core.Pod, volumes: list[core.Volume], contents: Contents) -> dict[str, Path]:
+        paths = self.paths(pod.metadata.uid)
+        paths.base.mkdir(parents=True, exist_ok=True, mode=0o750)
+        result: dict[str, Path] = {}
+        for volume in volumes:
+            try:
+                result[volume.name] = self._one(pod, volume, paths, contents)
+            except VolumeError as error:
+                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
+            except OSError as error:
+                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume.name}" : {error.strerror or error}') from error
+        return result
+
+    def _one(self, pod: core.Pod, volume: core.Volume, paths: PodPaths, contents: Contents) -> Path:
+        group = pod.spec.securityContext.fsGroup if pod.spec.securityContext is not None else None
+        if volume.hostPath is not None:
+            return host_path(volume.hostPath.path, volume.hostPath.type or "")
+        target = paths.volume(volume)
+        if volume.emptyDir is not None or _is_empty_dir(volume):
+            return _empty_dir(target, volume.emptyDir or core.EmptyDirVolumeSource(), group)
+        if is_written(volume):
+            files = payload(pod, volume, contents)
+            self._write(target, volume, files, group)
+            return target
+        raise VolumeError("this kind of volume is not supported by this node")
+
+    def _refresh(self, pod: core.Pod, volumes: list[core.Volume], contents: Contents) -> bool:
+        group = pod.spec.securityContext.fsGroup if pod.spec.securityContext is not None else None
+        paths = self.paths(pod.metadata.uid)
+        changed = False
+        for volume in volumes:
+            target = paths.volume(volume)
+            if not target.is_dir():
+                continue
+            try:
+                changed |= self._write(target, volume, payload(pod, volume, contents), group)
+            except OSError as error:
+                raise VolumeError(f'failed to update volume "{volume.name}": {error.strerror or error}') from error
+        return changed
+
+    def _write(self, target: Path, volume: core.Volume, files: Payload, group: int | None) -> bool:
+        target.mkdir(parents=True, exist_ok=True)
+        secret = volume.secret is not None or (
+            volume.projected is not None and any(one.serviceAccountToken or one.secret for one in volume.projected.sources)
+        )
+        if secret and not mounts.is_mount(target):
+            mounts.tmpfs(target, mode=0o755)
+        return atomic.write(target, files, self.clock.now(), group=group)
+
+    def _mount_paths(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]) -> list[str | None]:
+        from tiphys.node.env import expand
+
+        paths = self.paths(pod.metadata.uid)
+        result: list[str | None] = []
+        for place, mount in enumerate(container.volumeMounts):
+            volume = volumes.get(mount.name)
+            if volume is None:
+                raise VolumeError(f'volume "{mount.name}" is not mounted')
+            sub_path = expand(mount.subPathExpr, env) if mount.subPathExpr else mount.subPath
+            if not sub_path:
+                result.append(str(volume))
+                continue
+            result.append(str(expose(volume, sub_path, paths.sub_path(mount.name, container.name, place))))
+        return result
+
+    def _tear_down(self, uid: str) -> None:
+        base = self.paths(uid).base
+        if not base.exists():
+            return
+        for point in mounts.mounts_below(base):
+            mounts.unmount(point)
+        if left := mounts.mounts_below(base):
+            raise OSError(16, f"still mounted: {', '.join(left)}")
+        shutil.rmtree(base)
+
+
+def _containers(pod: core.Pod) -> tuple[AnyContainer, ...]:
+    return (*pod.spec.containers, *pod.spec.initContainers, *pod.spec.ephemeralContainers)
+
+
+def _is_empty_dir(volume: core.Volume) -> bool:
+    """A volume without any source is an emptyDir."""
+    return all(getattr(volume, field) is None for field in volume.__struct_fields__ if field != "name")
+
+
+def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None) -> Path:
+    fresh = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    if source.medium == "Memory" and not mounts.is_mount(target):
+        mounts.tmpfs(target, size=quantity.whole(source.sizeLimit) if source.sizeLimit else None)
+        fresh = True
+    elif source.medium.startswith("HugePages"):
+        raise VolumeError("huge pages are not supported by this node")
+    if fresh:
+        target.chmod(0o777)
+        if group is not None:
+            os.chown(target, -1, group)
+            with contextlib.suppress(OSError):
+                target.chmod(0o2777)
+    return target

@@ -1,0 +1,69 @@
+"""Mounting and unmounting through the C library, and reading which mounts exist."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from pathlib import Path
+
+MS_BIND = 4096
+MS_REC = 16384
+MS_NOSUID, MS_NODEV = 2, 4
+MNT_DETACH = 2
+
+_libc: ctypes.CDLL | None = None
+
+
+def _c() -> ctypes.CDLL:
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
+    return _libc
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """mount(2); raises OSError."""
+    result = _c().mount(source.encode(), str(target).encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
+    _check(result, f"mount {target}")
+
+
+def unmount(target: str | Path) -> None:
+    """Unmount at once; what still uses it keeps it alive unseen. Harmless where nothing is mounted."""
+    if _c().umount2(str(target).encode(), MNT_DETACH) != 0 and ctypes.get_errno() not in (22, 2):
+        number = ctypes.get_errno()
+        raise OSError(number, f"umount {target}: {os.strerror(number)}")
+
+
+def tmpfs(target: Path, *, size: int | None = None, mode: int = 0o777) -> None:
+    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory)."""
+    options = f"mode={mode:o}" + (f",size={size}" if size else "")
+    mount("tmpfs", target, "tmpfs", 0, options)
+
+
+def bind(source: str, target: Path) -> None:
+    """Make `source` (a file or a directory) appear at `target` as well."""
+    mount(source, target, flags=MS_BIND)
+
+
+def mounts_below(path: str | Path) -> list[str]:
+    """Every mount point at or below a path, the deepest first."""
+    prefix = str(path).rstrip("/")
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            point = line.split(" ")[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
+            if point == prefix or point.startswith(prefix + "/"):
+                found.append(point)
+    return sorted(found, key=len, reverse=True)
+
+
+def is_mount(path: str | Path) -> bool:
+    """Whether something is mounted exactly there."""
+    return os.path.ismount(path)

@@ -1,0 +1,39 @@
+"""Where things of a pod are below the agent's directory. The names are upstream's, which tools look for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiphys.api.core import v1 as core
+
+_PLUGINS = {
+    "emptyDir": "empty-dir",
+    "configMap": "configmap",
+    "secret": "secret",
+    "downwardAPI": "downward-api",
+    "projected": "projected",
+}
+
+
+class PodPaths:
+    """The directories of one pod."""
+
+    def __init__(self, root: Path, uid: str) -> None:
+        self.base = root / "pods" / uid
+        self.volumes = self.base / "volumes"
+        self.hosts = self.base / "etc-hosts"
+
+    def volume(self, volume: core.Volume) -> Path:
+        """Where a volume that belongs to the pod alone is."""
+        for field, plugin in _PLUGINS.items():
+            if getattr(volume, field) is not None:
+                return self.volumes / f"kubernetes.io~{plugin}" / volume.name
+        return self.volumes / "unknown" / volume.name
+
+    def sub_path(self, volume: str, container: str, place: int) -> Path:
+        """Where the sub-path of a container's mount number `place` is made visible."""
+        return self.base / "volume-subpaths" / volume / container / str(place)
+
+    def message(self, container: str, attempt: int) -> Path:
+        """The file in which a container leaves its last words."""
+        return self.base / "containers" / container / f"{attempt}.message"
