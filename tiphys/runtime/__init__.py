@@ -1,0 +1,36 @@
+"""What control loops are made of: informers, queues, the reconcile loop, leader election, events."""
+
+from tiphys.runtime.apply import copied, update_with_retry
+from tiphys.runtime.controller import DONE, Controller, ControllerContext, ControlLoop, Result, Terminal
+from tiphys.runtime.index import ANY_OWNER, OWNER, controller_of, index_owners, to_owner
+from tiphys.runtime.informer import Informer, InformerFactory, InformerSource
+from tiphys.runtime.key import Key
+from tiphys.runtime.leader import LeaderElector, LeadershipLost
+from tiphys.runtime.manager import Manager
+from tiphys.runtime.recorder import EventRecorder
+from tiphys.runtime.workqueue import WorkQueue
+
+__all__ = [
+    "ANY_OWNER",
+    "DONE",
+    "OWNER",
+    "ControlLoop",
+    "Controller",
+    "ControllerContext",
+    "EventRecorder",
+    "Informer",
+    "InformerFactory",
+    "InformerSource",
+    "Key",
+    "LeaderElector",
+    "LeadershipLost",
+    "Manager",
+    "Result",
+    "Terminal",
+    "WorkQueue",
+    "controller_of",
+    "copied",
+    "index_owners",
+    "to_owner",
+    "update_with_retry",
+]

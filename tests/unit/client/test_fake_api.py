@@ -6,7 +6,6 @@ from contextlib import aclosing
 
 import pytest
 
-from tiphys.testing.samples import config, pod, small_scheme
 from tiphys.aio.clock import VirtualClock
 from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
@@ -15,6 +14,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
 from tiphys.client import Client, PartialObject, partial_kind
 from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.samples import config, pod, small_scheme
 
 
 @pytest.fixture

@@ -1,0 +1,235 @@
+"""Informers against the fake API server, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tiphys.aio.clock import VirtualClock
+from tiphys.api import errors
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.client import listwatch, partial_kind
+from tiphys.client.listwatch import TRANSITIONS, Outcome, State
+from tiphys.runtime import Informer, InformerFactory, Key
+from tiphys.testing import eventually
+from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.samples import pod, small_scheme
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi(small_scheme(), clock=VirtualClock())
+
+
+@pytest.fixture
+async def informers(api: FakeApi) -> AsyncIterator[InformerFactory]:
+    factory = InformerFactory(api.client(), clock=api.clock, rng=random.Random(1))
+    factory.start()
+    yield factory
+    await factory.stop()
+
+
+def names(informer: Informer[core.Pod]) -> list[str]:
+    return sorted(obj.metadata.name for obj in informer.list())
+
+
+async def test_an_informer_lists_then_follows(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    await client.create(pod("a"))
+    seen: list[tuple[str | None, str | None]] = []
+    informer = informers.of(core.Pod)
+    informer.subscribe(lambda old, new: seen.append((old and old.metadata.name, new and new.metadata.name)))
+    await informer.wait_synced()
+    assert names(informer) == ["a"]
+    made = await client.create(pod("b"))
+    made.metadata.labels["x"] = "y"
+    await client.update(made)
+    await client.delete(core.Pod, "a", "default")
+    await informer.wait_for(api.store.revision)
+    assert names(informer) == ["b"]
+    assert informer.get(Key("default", "a")) is None
+    assert seen == [(None, "a"), (None, "b"), ("b", "b"), ("a", None)]
+    assert informers.of(core.Pod) is informer
+
+
+async def test_indexes_follow_changes_and_cover_what_was_there(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    await client.create(pod("a", node="n1"))
+    informer = informers.of(core.Pod)
+    await informer.wait_synced()
+    informer.add_index("node", lambda obj: (obj.spec.nodeName,) if obj.spec and obj.spec.nodeName else ())
+    await client.create(pod("b", node="n1"))
+    await client.create(pod("c"))
+    moved = await client.get(core.Pod, "a", "default")
+    assert moved.spec is not None
+    moved.spec.nodeName = "n2"
+    await client.update(moved)
+    await informer.wait_for(api.store.revision)
+    assert [obj.metadata.name for obj in informer.by_index("node", "n1")] == ["b"]
+    assert [obj.metadata.name for obj in informer.by_index("node", "n2")] == ["a"]
+    await client.delete(core.Pod, "b", "default", grace=0)
+    await informer.wait_for(api.store.revision)
+    assert informer.by_index("node", "n1") == []
+    with pytest.raises(KeyError):
+        informer.by_index("nothing", "")
+    with pytest.raises(ValueError, match="another index"):
+        informer.add_index("node", lambda obj: ())
+
+
+async def test_selection_namespace_and_transform(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    await client.create(pod("a", labels={"app": "x"}))
+    await client.create(pod("b", "other", labels={"app": "x"}))
+    await client.create(pod("c"))
+
+    def slim(obj: core.Pod) -> core.Pod:
+        obj.spec = None
+        return obj
+
+    selected = informers.of(core.Pod, namespace="default", labels="app=x", transform=slim)
+    everything = informers.of(core.Pod)
+    await informers.wait_synced()
+    assert names(selected) == ["a"]
+    assert selected.list()[0].spec is None
+    assert [obj.metadata.name for obj in everything.list("other")] == ["b"]
+    assert [obj.metadata.name for obj in everything.list("nowhere")] == []
+
+
+async def test_a_broken_watch_resumes_without_listing_again(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    informer = informers.of(core.Pod)
+    await informer.wait_synced()
+    await eventually(lambda: api.store.watchers)
+    api.store.end_watches(ConnectionResetError("cut"))
+    await client.create(pod("a"))
+    await eventually(lambda: names(informer) == ["a"])
+    assert sum(call.verb == "list" for call in api.calls) == 1
+
+
+async def test_bookmarks_spare_a_list_after_compaction(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    informer = informers.of(core.Node)
+    await informer.wait_synced()
+    await eventually(lambda: api.store.watchers)
+    await client.create(pod("other-kind"))
+    api.store.bookmark()
+    await eventually(lambda: informer.revision == api.store.revision)
+    api.store.compact()
+    api.store.end_watches()
+    await eventually(lambda: sum(call.verb == "watch" for call in api.calls) >= 2)
+    await client.create(core.Node(metadata=ObjectMeta(name="n")))
+    await eventually(lambda: len(informer) == 1)
+    assert sum(call.verb == "list" for call in api.calls) == 1
+
+
+async def test_gone_lists_again_and_tells_the_differences(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    for name in ("kept", "changed", "removed"):
+        await client.create(pod(name))
+    seen: list[tuple[str | None, str | None]] = []
+    informer = informers.of(core.Pod)
+    await informer.wait_synced()
+    await eventually(lambda: api.store.watchers)
+    await client.create(pod("last-seen"))
+    await informer.wait_for(api.store.revision)
+    informer.subscribe(lambda old, new: seen.append((old and old.metadata.name, new and new.metadata.name)))
+    seen.clear()
+    api.store.end_watches()
+    changed = await client.get(core.Pod, "changed", "default")
+    changed.metadata.labels["x"] = "y"
+    await client.update(changed)
+    await client.delete(core.Pod, "removed", "default")
+    await client.create(pod("added"))
+    api.store.compact()
+    await eventually(lambda: informer.get(Key("default", "added")))
+    assert seen == [(None, "added"), ("changed", "changed"), ("removed", None)]
+
+
+async def test_a_silent_watch_is_opened_anew(api: FakeApi, informers: InformerFactory) -> None:
+    client = api.client()
+    informer = informers.of(core.Pod)
+    await informer.wait_synced()
+    await eventually(lambda: api.store.watchers)
+    api.store.stall_watches()
+    started = asyncio.get_running_loop().time()
+    await client.create(pod("a"))
+    await eventually(lambda: names(informer) == ["a"], timeout=1000, interval=1)
+    assert asyncio.get_running_loop().time() - started <= listwatch.SILENCE_SECONDS + 5
+
+
+async def test_retries_back_off_and_recover(api: FakeApi, informers: InformerFactory) -> None:
+    api.down = True
+    informer = informers.of(core.Pod)
+    await asyncio.sleep(300)
+    assert not informer.synced
+    api.down = False
+    started = asyncio.get_running_loop().time()
+    await informer.wait_synced()
+    assert asyncio.get_running_loop().time() - started <= 2 * listwatch.RETRY.cap
+
+
+async def test_failed_lists_are_spaced_by_growing_delays(api: FakeApi, informers: InformerFactory) -> None:
+    api.fail(errors.InternalError("broken"), verb="list", times=10**6)
+    informers.of(core.Pod)
+    await asyncio.sleep(600)
+    assert 600 / (2 * listwatch.RETRY.cap) <= len(api.calls) <= 600 / listwatch.RETRY.cap + 8
+
+
+async def test_a_page_that_expired_makes_the_next_list_whole(
+    api: FakeApi, informers: InformerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listwatch, "PAGE", 2)
+    for number in range(5):
+        api.add(pod(f"p{number}"))
+    lists = 0
+
+    def compact_after_first_page(call: object, request: object) -> None:
+        nonlocal lists
+        if getattr(call, "verb", "") == "list":
+            lists += 1
+            if lists == 2:
+                api.add(pod("late"))
+                api.store.compact()
+
+    api.react(compact_after_first_page)  # type: ignore[arg-type]
+    informer = informers.of(core.Pod)
+    await informer.wait_synced()
+    assert len(informer) == 6
+    assert lists == 3
+
+
+async def test_a_failing_handler_stops_nobody(api: FakeApi, informers: InformerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    def broken(old: core.Pod | None, new: core.Pod | None) -> None:
+        raise RuntimeError("bug")
+
+    informer = informers.of(core.Pod)
+    informer.subscribe(broken)
+    informer.subscribe(lambda old, new: heard.append(new.metadata.name if new else ""))
+    await informer.wait_synced()
+    await api.client().create(pod("a"))
+    await eventually(lambda: heard == ["a"])
+    assert "cache handler failed" in caplog.text
+
+
+async def test_released_informers_stop_and_partial_kinds_work(api: FakeApi, informers: InformerFactory) -> None:
+    await api.client().create(pod("a"))
+    informer = informers.of(partial_kind("", "v1", "pods"))
+    await informer.wait_synced()
+    assert [obj.metadata.name for obj in informer.list()] == ["a"]
+    await eventually(lambda: api.store.watchers)
+    await informers.release(informer)
+    assert not api.store.watchers
+
+
+def test_every_state_has_a_way_on_from_failure() -> None:
+    assert {state for state, outcome in TRANSITIONS if outcome is Outcome.FAILED} == {State.EMPTY, State.WATCHING}
+    assert {state for state, outcome in TRANSITIONS if outcome is Outcome.WAITED} == {State.STARTING_OVER, State.RESUMING}
+    assert set(TRANSITIONS.values()) == set(State)

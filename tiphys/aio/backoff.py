@@ -1,0 +1,44 @@
+"""Growing delays between tries. Pure: randomness is an argument, and waiting is the caller's."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffPolicy:
+    """Delay number n (from 0) is `first * factor**n` seconds, at most `cap`, stretched by a random share of up to `jitter`."""
+
+    first: float
+    cap: float
+    factor: float = 2.0
+    jitter: float = 0.0
+
+    def delay(self, tries: int, rng: random.Random | None = None) -> float:
+        """Seconds to wait after `tries` failures before this one."""
+        # Powers overflow long before anyone waits that often.
+        grown = self.first * self.factor ** min(tries, 64)
+        delay = min(grown, self.cap)
+        if self.jitter and rng is not None:
+            delay *= 1 + self.jitter * rng.random()
+        return delay
+
+
+class Backoff:
+    """A policy with a memory of how often it was asked since the last success."""
+
+    def __init__(self, policy: BackoffPolicy, rng: random.Random | None = None) -> None:
+        self.policy = policy
+        self.tries = 0
+        self._rng = rng
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        delay = self.policy.delay(self.tries, self._rng)
+        self.tries += 1
+        return delay
+
+    def reset(self) -> None:
+        """Begin small again."""
+        self.tries = 0

@@ -1,0 +1,93 @@
+"""Background tasks that have an owner.
+
+`asyncio.create_task` alone loses exceptions and leaves tasks behind. A `TaskSet` does neither: its owner closes it, closing cancels and
+waits, and an exception is logged and handed to `on_error`. Where siblings must fail together, `asyncio.TaskGroup` is the better tool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from tiphys.aio.backoff import Backoff
+from tiphys.aio.clock import Clock
+from tiphys.obs.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class TaskSet:
+    """Tasks that end before their owner does. Also an async context manager that closes itself."""
+
+    def __init__(self, *, on_error: Callable[[str, BaseException], None] | None = None) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_error = on_error
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Start a task. Raises RuntimeError once the set is closed."""
+        if self._closed:
+            coroutine.close()
+            raise RuntimeError(f"cannot start {name}: the task set is closed")
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it. Doing it twice is harmless."""
+        self._closed = True
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if self._on_error is not None:
+            self._on_error(task.get_name(), error)
+        else:
+            log.error("background task failed", extra={"task": task.get_name()}, exc_info=error)
+
+
+async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
+    """End a task that the caller owns; its own exceptions are dropped, a cancellation of the caller is not."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]], *, clock: Clock, backoff: Backoff, stable_after: float = 60.0) -> None:
+    """Run something that should not end by an exception, again after each exception, until it returns.
+
+    A run of `stable_after` seconds counts as a success: the next failure waits little again.
+    """
+    while True:
+        started = clock.monotonic()
+        try:
+            await run()
+        except Exception:
+            if clock.monotonic() - started >= stable_after:
+                backoff.reset()
+            delay = backoff.next()
+            log.exception("supervised task failed, starting it again", extra={"task": name, "delay": round(delay, 3)})
+            await clock.sleep(delay)
+        else:
+            return

@@ -1,0 +1,260 @@
+"""Control loops: a key goes in, an outcome comes out, and one place decides what happens then.
+
+    reconcile returned DONE            forget earlier failures
+    returned Result(after=30)          forget, and look again in 30 s
+    raised Conflict or AlreadyExists   somebody else was faster or the cache is behind: again, rate limited, no error
+    raised Terminal                    record; no retry until something changes
+    raised anything else               again, rate limited (at least as late as the server asked for)
+
+A controller never sees the queue. It must be level-triggered: a key says that something may have changed, not what.
+
+Reading one's own writes: a cache may not show yet what the last reconcile wrote, and deciding on it again would do everything twice. So
+the loop remembers, per key, the newest resource version that a reconcile wrote to each resource, and holds the next reconcile of that key
+until the informers have seen it. This needs resource versions that compare (KEP-5504, "Comparable Resource Version").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from tiphys.aio.clock import Clock
+from tiphys.api.errors import AlreadyExists, Conflict, StatusError
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind
+from tiphys.client.client import Client
+from tiphys.obs import logging, metrics
+from tiphys.runtime.informer import Informer, InformerSource, Transform, without_managed_fields
+from tiphys.runtime.key import Key
+from tiphys.runtime.recorder import EventRecorder
+from tiphys.runtime.workqueue import WorkQueue
+
+log = logging.get_logger(__name__)
+
+T = TypeVar("T", bound=KubeObject)
+
+RECONCILES = metrics.counter("tiphys_reconcile_total", "Reconciles by controller and outcome.", "controller", "outcome")
+SECONDS = metrics.histogram("tiphys_reconcile_seconds", "Duration of reconciles.", "controller")
+
+CATCH_UP_SECONDS = 1.0
+"""How long a worker waits for a cache that is behind before it puts the key back."""
+
+
+class Result(NamedTuple):
+    """What a reconcile returns: whether to look again later, in seconds."""
+
+    after: float | None = None
+
+
+DONE = Result()
+
+
+class Terminal(Exception):
+    """Raised by a reconcile when trying again cannot help until something changes."""
+
+
+class Controller(Protocol):
+    """A control loop."""
+
+    name: str
+
+    def setup(self, ctx: ControllerContext) -> None:
+        """Take informers, add indexes, and say with `ctx.watch` which changes concern which keys."""
+        ...
+
+    async def reconcile(self, key: Key) -> Result:
+        """Make reality at this key look as wanted, or take the next step towards it."""
+        ...
+
+
+class TrackedInformers:
+    """An informer source that remembers what was taken from it, to know what to wait for."""
+
+    def __init__(self, source: InformerSource) -> None:
+        self._source = source
+        self.taken: list[Informer[Any]] = []
+
+    def of(
+        self,
+        type_: type[T] | Kind[T],
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        transform: Transform[T] | None = without_managed_fields,
+    ) -> Informer[T]:
+        """The shared informer; see `InformerFactory.of`."""
+        informer = self._source.of(type_, namespace=namespace, labels=labels, fields=fields, transform=transform)
+        if informer not in self.taken:
+            self.taken.append(informer)
+        return informer
+
+
+class ControllerContext:
+    """What a controller is given. The reconciles of a controller start when every informer it took in `setup` is synced."""
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        informers: InformerSource,
+        *,
+        clock: Clock,
+        recorder: EventRecorder,
+        rng: random.Random,
+        queue: WorkQueue[Key],
+    ) -> None:
+        self.name = name
+        self.client = client
+        self.informers = TrackedInformers(informers)
+        self.clock = clock
+        self.recorder = recorder
+        self.rng = rng
+        self.queue = queue
+
+    def watch(
+        self,
+        informer: Informer[T],
+        to_keys: Callable[[T], Iterable[Key]] | None = None,
+        *,
+        when: Callable[[T | None, T | None], bool] | None = None,
+    ) -> None:
+        """Reconcile the keys that `to_keys` gives for the old and the new state of whatever changes; by default the object's own.
+
+        `when(old, new)` may leave out changes that do not matter.
+        """
+
+        def handler(old: T | None, new: T | None) -> None:
+            if when is not None and not when(old, new):
+                return
+            for obj in (old, new):
+                if obj is not None:
+                    for key in (Key.of(obj),) if to_keys is None else to_keys(obj):
+                        self.queue.add(key)
+
+        informer.subscribe(handler)
+
+    def enqueue(self, key: Key, after: float = 0.0) -> None:
+        """Reconcile a key, now or in some seconds."""
+        self.queue.add_after(key, after)
+
+
+Resource = tuple[str, str]
+"""Group and plural."""
+
+_written: ContextVar[dict[Resource, int] | None] = ContextVar("written", default=None)
+
+
+def note_write(kind: Kind[Any], obj: KubeObject) -> None:
+    """Remember what the running reconcile wrote; the manager installs this as `Client.on_write`."""
+    written = _written.get()
+    version = obj.metadata.resourceVersion
+    if written is not None and version.isdigit():
+        resource = (kind.group, kind.plural)
+        written[resource] = max(written.get(resource, 0), int(version))
+
+
+class ControlLoop:
+    """Runs one controller: workers, outcomes, metrics."""
+
+    def __init__(self, controller: Controller, ctx: ControllerContext, *, workers: int = 2) -> None:
+        self.controller = controller
+        self.ctx = ctx
+        self.synced = False
+        self._workers = workers
+        self._queue = ctx.queue
+        self._written: dict[Key, dict[Resource, int]] = {}
+
+    async def run(self) -> None:
+        """Wait for the caches, then reconcile until cancelled."""
+        try:
+            for informer in list(self.ctx.informers.taken):
+                await informer.wait_synced()
+            self.synced = True
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._workers):
+                    group.create_task(self._work(), name=f"controller {self.ctx.name} worker {number}")
+        finally:
+            await self._queue.close()
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self.process(key)
+            finally:
+                self._queue.done(key)
+
+    async def process(self, key: Key) -> None:
+        """Reconcile a key once and decide what follows; never raises, except for cancellation."""
+        name = self.ctx.name
+        if not await self._caught_up(key):
+            self._queue.add_rate_limited(key)
+            RECONCILES.labels(name, "behind").inc()
+            return
+        written: dict[Resource, int] = {}
+        token = _written.set(written)
+        started = self.ctx.clock.monotonic()
+        with logging.fields(controller=name, key=str(key)):
+            try:
+                result = await self.controller.reconcile(key)
+            except Exception as error:
+                outcome = self._failed(key, error)
+            else:
+                outcome = self._succeeded(key, result)
+            finally:
+                _written.reset(token)
+                if written:
+                    self._written[key] = written
+        RECONCILES.labels(name, outcome).inc()
+        SECONDS.labels(name).observe(self.ctx.clock.monotonic() - started)
+
+    def _succeeded(self, key: Key, result: Result) -> str:
+        self._queue.forget(key)
+        if result.after is None:
+            return "done"
+        self._queue.add_after(key, result.after)
+        return "again"
+
+    def _failed(self, key: Key, error: Exception) -> str:
+        if isinstance(error, Terminal):
+            self._queue.forget(key)
+            log.error("reconcile gave up", extra={"error": str(error)})
+            return "terminal"
+        delay = self._queue.add_rate_limited(key, at_least=_asked_delay(error))
+        fields = {"error": str(error), "failures": self._queue.failures(key), "delay": round(delay, 3)}
+        if isinstance(error, Conflict | AlreadyExists):
+            log.debug("reconcile met a conflict", extra=fields)
+            return "conflict"
+        if isinstance(error, StatusError | ConnectionError):
+            log.warning("reconcile failed", extra=fields)
+        else:
+            log.error("reconcile failed", extra=fields, exc_info=error)
+        return "error"
+
+    async def _caught_up(self, key: Key) -> bool:
+        """Whether the caches show what the last reconcile of the key wrote, waiting a moment for it."""
+        written = self._written.get(key)
+        if written is None:
+            return True
+        for informer in self.ctx.informers.taken:
+            wanted = written.get((informer.selection.group, informer.selection.plural), 0)
+            in_sight = informer.selection.is_whole and informer.selection.namespace in ("", key.namespace)
+            if not in_sight or informer.revision >= wanted:
+                continue
+            try:
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    await informer.wait_for(wanted)
+            except TimeoutError:
+                return False
+        # A reconcile of the key is the only writer of this, and the queue lets only one run at a time.
+        del self._written[key]
+        return True
+
+
+def _asked_delay(error: Exception) -> float:
+    details = error.details if isinstance(error, StatusError) else None
+    return float(details.retryAfterSeconds) if details is not None else 0.0

@@ -1,0 +1,55 @@
+"""Indexes that many controllers share, above all the one from an owner to what it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tiphys.api.meta.v1 import KubeObject, OwnerReference
+from tiphys.runtime.informer import Informer
+from tiphys.runtime.key import Key
+
+T = TypeVar("T", bound=KubeObject)
+
+OWNER = "controller uid"
+"""Index: the uid of the controlling owner."""
+
+ANY_OWNER = "owner uid"
+"""Index: the uid of every owner, controlling or not."""
+
+
+def controller_of(obj: KubeObject) -> OwnerReference | None:
+    """The owner that controls the object, of which there is at most one."""
+    for reference in obj.metadata.ownerReferences:
+        if reference.controller:
+            return reference
+    return None
+
+
+def by_controller(obj: KubeObject) -> Iterable[str]:
+    """The function of the OWNER index."""
+    owner = controller_of(obj)
+    return (owner.uid,) if owner is not None else ()
+
+
+def by_any_owner(obj: KubeObject) -> Iterable[str]:
+    """The function of the ANY_OWNER index."""
+    return [reference.uid for reference in obj.metadata.ownerReferences]
+
+
+def index_owners(informer: Informer[T]) -> Informer[T]:
+    """Add the OWNER index (harmless when it is there) and return the informer."""
+    informer.add_index(OWNER, by_controller)
+    return informer
+
+
+def to_owner(kind: str, group: str = "") -> Callable[[KubeObject], Iterable[Key]]:
+    """A `to_keys` for `ControllerContext.watch`: the key of the controlling owner, when it is of this kind and group (any version)."""
+
+    def keys(obj: KubeObject) -> Iterable[Key]:
+        owner = controller_of(obj)
+        if owner is None or owner.kind != kind or owner.apiVersion.rpartition("/")[0] != group:
+            return ()
+        return (Key(obj.metadata.namespace, owner.name),)
+
+    return keys

@@ -1,0 +1,214 @@
+"""Leader election: of several processes one works, and the others wait to take over.
+
+A Lease names the holder, who renews it. A candidate takes over when the lease has not changed for its whole duration, by the candidate's
+own clock: clocks of different machines are never compared ("Leases" in the Kubernetes documentation; the numbers are client-go's).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from tiphys.aio.clock import Clock
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api import base
+from tiphys.api.coordination.v1 import Lease, LeaseSpec
+from tiphys.api.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.client.client import Client
+from tiphys.obs import metrics
+from tiphys.obs.logging import get_logger
+from tiphys.runtime.apply import copied
+
+log = get_logger(__name__)
+
+LEADING = metrics.gauge("leader_election_master_status", "1 while this process leads, by the name of the lease.", "name")
+
+
+class LeadershipLost(Exception):
+    """The lease could not be renewed in time: somebody else may lead now, so this process must stop leading at once."""
+
+
+class Timing(NamedTuple):
+    """Seconds: how long a lease holds, how long its holder tries to renew before it gives up, and how often anyone tries."""
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+
+
+TIMING = Timing()
+
+
+class Seen(NamedTuple):
+    """The lease as last read, and the moment (monotonic) at which it was first seen like that."""
+
+    lease: Lease
+    at: float
+
+
+Move = Literal["wait", "take", "renew"]
+
+
+def decide(seen: Seen, identity: str, now: float, duration: float) -> Move:
+    """What a candidate may do about a lease: renew its own, take one that nobody holds or renews, or wait."""
+    holder = seen.lease.spec.holderIdentity
+    if holder == identity:
+        return "renew"
+    if not holder:
+        return "take"
+    held_for = seen.lease.spec.leaseDurationSeconds or duration
+    return "take" if now - seen.at >= held_for else "wait"
+
+
+def claimed(lease: Lease, identity: str, now: datetime, duration: float) -> Lease:
+    """The lease with this candidate as its holder, as of now."""
+    new = copied(lease)
+    stamp = base.micro_time(now)
+    if new.spec.holderIdentity != identity:
+        new.spec.leaseTransitions = (new.spec.leaseTransitions or 0) + 1
+        new.spec.acquireTime = stamp
+    new.spec.holderIdentity = identity
+    new.spec.leaseDurationSeconds = max(int(duration), 1)
+    new.spec.renewTime = stamp
+    return new
+
+
+class LeaderElector:
+    """Takes part in the election for the Lease `namespace/name` as `identity`, which must be unique among the candidates."""
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        identity: str,
+        *,
+        clock: Clock,
+        namespace: str = "kube-system",
+        timing: Timing = TIMING,
+        rng: random.Random | None = None,
+    ) -> None:
+        if not timing.duration > timing.renew_deadline > timing.retry > 0:
+            raise ValueError("a lease must outlast the renew deadline, and that a retry")
+        self.identity = identity
+        self.is_leader = False
+        self._client = client
+        self._name, self._namespace = name, namespace
+        self._clock = clock
+        self._timing = timing
+        self._rng = rng or random.Random()
+        self._seen: Seen | None = None
+
+    @property
+    def leader(self) -> str:
+        """Who leads, as far as is known; empty when nobody does."""
+        return (self._seen.lease.spec.holderIdentity or "") if self._seen else ""
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """Wait to be elected, then run `lead` while the lease is renewed; return when it returns.
+
+        Raises LeadershipLost, after `lead` was cancelled, when the lease could not be renewed in time. However it ends, a lease that is
+        still held is given up, so that the next leader need not wait.
+        """
+        await self._acquire()
+        self._set_leading(True)
+        log.info("became leader", extra={"lease": self._name, "identity": self.identity})
+        work: asyncio.Task[None] = asyncio.ensure_future(_awaited(lead))
+        renewing = asyncio.ensure_future(self._renew_until_lost())
+        lost = False
+        try:
+            await asyncio.wait([work, renewing], return_when=asyncio.FIRST_COMPLETED)
+            lost = not work.done()
+            if not lost:
+                work.result()
+        finally:
+            await cancel_and_wait(renewing)
+            await cancel_and_wait(work)
+            self._set_leading(False)
+            if not lost:
+                await self._release()
+        if lost:
+            raise LeadershipLost(self._name)
+
+    async def _acquire(self) -> None:
+        while not await self._try():
+            await self._clock.sleep(self._timing.retry * (1 + 1.2 * self._rng.random()))
+
+    async def _renew_until_lost(self) -> None:
+        """Renew at every retry period; return when there was no success for the renew deadline."""
+        renewed = self._clock.monotonic()
+        while self._clock.monotonic() - renewed < self._timing.renew_deadline:
+            await self._clock.sleep(self._timing.retry)
+            left = self._timing.renew_deadline - (self._clock.monotonic() - renewed)
+            try:
+                async with asyncio.timeout(max(left, 0.001)):
+                    if await self._try():
+                        renewed = self._clock.monotonic()
+            except TimeoutError:
+                break
+        log.error("leadership lost", extra={"lease": self._name, "identity": self.identity})
+
+    async def _try(self) -> bool:
+        """One attempt to hold the lease; whether this process holds it now."""
+        try:
+            await self._read()
+            assert self._seen is not None
+            if decide(self._seen, self.identity, self._clock.monotonic(), self._timing.duration) == "wait":
+                return False
+            lease = claimed(self._seen.lease, self.identity, self._clock.now(), self._timing.duration)
+            if lease.metadata.resourceVersion:
+                self._note(await self._client.update(lease))
+            else:
+                self._note(await self._client.create(lease))
+        except (Conflict, AlreadyExists):
+            return False
+        except (StatusError, ConnectionError) as error:
+            log.warning("leader election request failed", extra={"lease": self._name, "error": str(error)})
+            return False
+        return True
+
+    async def _read(self) -> None:
+        try:
+            self._note(await self._client.get(Lease, self._name, self._namespace))
+        except NotFound:
+            meta = ObjectMeta(name=self._name, namespace=self._namespace)
+            self._seen = Seen(Lease(metadata=meta, spec=LeaseSpec()), self._clock.monotonic())
+
+    def _note(self, lease: Lease) -> None:
+        """Remember the lease; one that has not changed stays as old as it was."""
+        if self._seen is None or self._seen.lease.spec != lease.spec:
+            self._seen = Seen(lease, self._clock.monotonic())
+        else:
+            self._seen = Seen(lease, self._seen.at)
+
+    async def _release(self) -> None:
+        if self._seen is None or self._seen.lease.spec.holderIdentity != self.identity:
+            return
+        lease = copied(self._seen.lease)
+        now = base.micro_time(self._clock.now())
+        lease.spec.holderIdentity = ""
+        lease.spec.leaseDurationSeconds = 1
+        lease.spec.renewTime = lease.spec.acquireTime = now
+        # The next leader waits for the lease to expire when this fails: nothing is lost but time.
+        with contextlib.suppress(StatusError, ConnectionError, TimeoutError):
+            async with asyncio.timeout(self._timing.retry):
+                self._note(await self._client.update(lease))
+
+    def _set_leading(self, leading: bool) -> None:
+        self.is_leader = leading
+        LEADING.labels(self._name).set(int(leading))
+
+
+async def _awaited(lead: Callable[[], Awaitable[None]]) -> None:
+    await lead()
+
+
+def new_identity(host: str, rng: random.Random) -> str:
+    """An identity for a process: its host and something unique, as client-go makes them."""
+    return f"{host}_{msgspec.json.encode(rng.getrandbits(64)).decode()}"

@@ -1,0 +1,158 @@
+"""The queue between events and reconciles: a key is in it once, is worked on by one worker at a time, and failures slow it down.
+
+A key added while a worker has it is queued again when the worker is done with it, so nothing that happened during the work is missed.
+The behaviour and the numbers are those of client-go's work queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from tiphys.aio.backoff import BackoffPolicy
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.obs import metrics
+
+K = TypeVar("K", bound=Hashable)
+
+RATE = BackoffPolicy(first=0.005, cap=1000.0)
+"""Delay of a key after each failure in a row: 5 ms, 10 ms, ... 1000 s."""
+
+DEPTH = metrics.gauge("workqueue_depth", "Current depth of workqueue.", "name")
+ADDS = metrics.counter("workqueue_adds_total", "Total number of adds handled by workqueue.", "name")
+RETRIES = metrics.counter("workqueue_retries_total", "Total number of retries handled by workqueue.", "name")
+WAITED = metrics.histogram(
+    "workqueue_queue_duration_seconds", "How long in seconds an item stays in workqueue before being requested.", "name"
+)
+WORKED = metrics.histogram("workqueue_work_duration_seconds", "How long in seconds processing an item from workqueue takes.", "name")
+
+
+class WorkQueue(Generic[K]):
+    """See the module. Everything but `get` and `close` is synchronous; the owner must `close` it."""
+
+    def __init__(self, name: str = "", *, clock: Clock | None = None, rate: BackoffPolicy = RATE, rng: random.Random | None = None) -> None:
+        self.name = name
+        self._clock = clock or LoopClock()
+        self._rate = rate
+        self._rng = rng
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._dirty: dict[K, float] = {}
+        """What waits for a worker, with the moment it came."""
+        self._working: dict[K, float] = {}
+        """What workers have, with the moment they got it."""
+        self._failures: dict[K, int] = {}
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._serial = 0
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_due = 0.0
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Keys that wait for a worker (not those that wait for their time)."""
+        return len(self._dirty)
+
+    @property
+    def delayed(self) -> int:
+        """Keys that wait for their time."""
+        return len(self._due)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for a worker or is worked on."""
+        return not self._dirty and not self._working
+
+    def add(self, key: K) -> None:
+        """Queue a key, unless it is queued already."""
+        if self._closed or key in self._dirty:
+            return
+        ADDS.labels(self.name).inc()
+        self._dirty[key] = self._clock.monotonic()
+        if key not in self._working:
+            self._ready.put_nowait(key)
+        DEPTH.labels(self.name).set(len(self._dirty))
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Queue a key later. Of several calls the earliest time wins."""
+        if self._closed:
+            return
+        if seconds <= 0:
+            self.add(key)
+            return
+        due = self._clock.monotonic() + seconds
+        known = self._due.get(key)
+        if known is not None and known <= due:
+            return
+        self._due[key] = due
+        self._serial += 1
+        heapq.heappush(self._heap, (due, self._serial, key))
+        self._arm()
+
+    def add_rate_limited(self, key: K, *, at_least: float = 0.0) -> float:
+        """Queue a key after a failure; the delay grows with each until `forget`. Returns the delay in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = max(self._rate.delay(failures, self._rng), at_least)
+        RETRIES.labels(self.name).inc()
+        self.add_after(key, delay)
+        return delay
+
+    def failures(self, key: K) -> int:
+        """Failures in a row."""
+        return self._failures.get(key, 0)
+
+    def forget(self, key: K) -> None:
+        """The key did well: its next failure is its first."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """The next key, for the caller to work on; call `done` afterwards, whatever happened."""
+        key = await self._ready.get()
+        now = self._clock.monotonic()
+        WAITED.labels(self.name).observe(max(now - self._dirty.pop(key), 0.0))
+        self._working[key] = now
+        DEPTH.labels(self.name).set(len(self._dirty))
+        return key
+
+    def done(self, key: K) -> None:
+        """The worker is done with the key."""
+        started = self._working.pop(key)
+        WORKED.labels(self.name).observe(max(self._clock.monotonic() - started, 0.0))
+        if key in self._dirty:
+            self._ready.put_nowait(key)
+
+    async def close(self) -> None:
+        """Take nothing more in and stop the timer. Workers are the owner's to cancel."""
+        self._closed = True
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            await asyncio.wait([timer])
+
+    def _arm(self) -> None:
+        """See that the timer ends when the first delayed key is due."""
+        if not self._heap or self._closed:
+            return
+        first = self._heap[0][0]
+        if self._timer is not None:
+            if self._timer_due <= first:
+                return
+            self._timer.cancel()
+        self._timer_due = first
+        self._timer = asyncio.get_running_loop().create_task(self._fire(first), name=f"queue {self.name} timer")
+
+    async def _fire(self, due: float) -> None:
+        await self._clock.sleep(due - self._clock.monotonic())
+        self._timer = None
+        # The timer's own moment counts as now, lest rounding makes it wake again and again just before.
+        now = max(self._clock.monotonic(), due)
+        while self._heap and self._heap[0][0] <= now:
+            at, _, key = heapq.heappop(self._heap)
+            # An entry that an earlier time replaced is stale.
+            if self._due.get(key) == at:
+                del self._due[key]
+                self.add(key)
+        self._arm()
