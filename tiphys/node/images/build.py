@@ -92,7 +92,8 @@ def build(name: str, cache: Path) -> Archive:
     except (OSError, ValueError, LookupError):
         pass
     cache.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
+    _remove_abandoned(cache)
+    workspace = Path(tempfile.mkdtemp(prefix=f".build-{os.getpid()}-", dir=cache))
     try:
         layers: list[Layer] = []
         held: set[str] = set()
@@ -105,13 +106,24 @@ def build(name: str, cache: Path) -> Archive:
         config = {key: value for part in lineage(name) for key, value in recipes()[part].config.items()}
         if "Entrypoint" in recipes()[name].config and "Cmd" not in recipes()[name].config:
             config.pop("Cmd", None)
-        image_id = write_archive(path, name=full_name(name), layers=layers, config=config, labels={RECIPE_LABEL: mark})
+        made = workspace / path.name
+        image_id = write_archive(made, name=full_name(name), layers=layers, config=config, labels={RECIPE_LABEL: mark})
+        described = workspace / note.name
+        described.write_text(json.dumps({"recipe": mark, "image_id": image_id, "size": made.stat().st_size}), encoding="utf-8")
+        # Each in one step, for whoever builds the same image now; between the steps the size does not fit, and it is built again.
+        os.replace(made, path)
+        os.replace(described, note)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
-    draft = note.with_suffix(".new")
-    draft.write_text(json.dumps({"recipe": mark, "image_id": image_id, "size": path.stat().st_size}), encoding="utf-8")
-    os.replace(draft, note)
     return Archive(path, image_id, is_new=True)
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Work of builders that were killed."""
+    for workspace in cache.glob(".build-*"):
+        owner = workspace.name.split("-")[1]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _tree(name: str, workspace: Path, held: set[str], *, is_lowest: bool) -> Rootfs:

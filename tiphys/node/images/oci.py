@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import platform
 import tarfile
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ def layer(path: Path) -> Layer:
 
 
 def write_archive(path: Path, *, name: str, layers: list[Layer], config: dict[str, Any], labels: dict[str, str]) -> str:
-    """Write the image's archive, replacing `path` in one step; returns the image's id, the digest of its configuration."""
+    """Write the image's archive; returns the image's id, which is the digest of its configuration."""
     image = _json(
         {
             "architecture": architecture(),
@@ -62,8 +61,7 @@ def write_archive(path: Path, *, name: str, layers: list[Layer], config: dict[st
         "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]},
     }
     index = _json({"schemaVersion": 2, "manifests": [listed]})
-    draft = path.with_suffix(".new")
-    with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
         _add(tar, "index.json", index)
         for blob in (manifest, image):
@@ -73,7 +71,6 @@ def write_archive(path: Path, *, name: str, layers: list[Layer], config: dict[st
             info.size = part.size
             with open(part.path, "rb") as file:
                 tar.addfile(info, file)
-    os.replace(draft, path)
     return "sha256:" + hashlib.sha256(image).hexdigest()
 
 
