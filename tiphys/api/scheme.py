@@ -63,6 +63,9 @@ class Rules(Generic[ObjectT]):
     create_on_update = False
     """Whether a PUT to a name that is not there creates it."""
 
+    needs_version = False
+    """Whether an update must name the resourceVersion that it replaces."""
+
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
 
@@ -107,6 +110,13 @@ class Rules(Generic[ObjectT]):
     def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
         """Seconds between the delete call and the removal, None for kinds that go at once."""
         return None
+
+    def is_held(self, obj: ObjectT) -> bool:
+        """Whether an object that is being deleted must stay for now: by finalizers, of whatever sort the kind has."""
+        return bool(obj.metadata.finalizers)
+
+    def begin_deletion(self, obj: ObjectT) -> None:
+        """Mark, beyond its metadata, that an object's deletion has begun."""
 
 
 @dataclass(frozen=True, slots=True)

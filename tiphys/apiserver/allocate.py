@@ -1,0 +1,164 @@
+"""Cluster addresses and node ports for Services ("Service: choosing your own IP address", "type: NodePort").
+
+What is taken is read off the Services in the cache, plus what creates under way have reserved, so that nothing needs repair after a crash.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import FieldError, InternalError, Invalid, invalid
+from tiphys.apiserver.storage import TypedSource
+
+DYNAMIC_OFFSET_MAX = 256
+"""The lower part of the range is kept for addresses that people choose, at most this many (KEP-3070)."""
+
+
+def _addresses(service: core.Service) -> set[str]:
+    return {ip for ip in (service.spec.clusterIP, *service.spec.clusterIPs) if ip not in ("", "None")}
+
+
+def _node_ports(service: core.Service) -> set[tuple[str, int]]:
+    ports = {(port.protocol or "TCP", port.nodePort) for port in service.spec.ports if port.nodePort}
+    if service.spec.healthCheckNodePort:
+        ports.add(("TCP", service.spec.healthCheckNodePort))
+    return ports
+
+
+class ServiceAllocator:
+    """Hands out addresses of `service_range` and ports of `node_ports`."""
+
+    def __init__(self, source: TypedSource, *, service_range: str, node_ports: range, rng: random.Random) -> None:
+        self._network = ipaddress.ip_network(service_range)
+        self._ports = node_ports
+        self._rng = rng
+        self._reserved_ips: set[str] = set()
+        self._reserved_ports: set[tuple[str, int]] = set()
+        self._used_ips: dict[str, int] = {}
+        self._used_ports: dict[tuple[str, int], int] = {}
+        for service in source.objects(core.Service):
+            self._count(service, 1)
+        source.on_change(core.Service, self._changed)
+
+    def _changed(self, old: core.Service | None, new: core.Service | None) -> None:
+        if old is not None:
+            self._count(old, -1)
+        if new is not None:
+            self._count(new, 1)
+
+    def _count(self, service: core.Service, by: int) -> None:
+        for ip in _addresses(service):
+            self._used_ips[ip] = self._used_ips.get(ip, 0) + by
+        for port in _node_ports(service):
+            self._used_ports[port] = self._used_ports.get(port, 0) + by
+
+    def _ip_taken(self, ip: str) -> bool:
+        return ip in self._reserved_ips or self._used_ips.get(ip, 0) > 0
+
+    def _port_taken(self, port: tuple[str, int]) -> bool:
+        return port in self._reserved_ports or self._used_ports.get(port, 0) > 0
+
+    @contextmanager
+    def allocate(self, service: core.Service, old: core.Service | None) -> Iterator[None]:
+        """Fill in what `service` needs and keep it reserved until the block, which stores it, is left; raises Invalid."""
+        ips: set[str] = set()
+        ports: set[tuple[str, int]] = set()
+        try:
+            errors = self._allocate_ip(service, old, ips)
+            errors += self._allocate_ports(service, old, ports)
+            if errors:
+                raise Invalid.object("Service", service.metadata.name, errors)
+            yield
+        finally:
+            self._reserved_ips -= ips
+            self._reserved_ports -= ports
+
+    def _allocate_ip(self, service: core.Service, old: core.Service | None, taken: set[str]) -> list[FieldError]:
+        spec = service.spec
+        if spec.type == "ExternalName":
+            spec.clusterIP, spec.clusterIPs, spec.ipFamilies, spec.ipFamilyPolicy = "", [], [], None
+            return []
+        kept = _addresses(old) if old is not None else set()
+        if old is not None and not spec.clusterIP and old.spec.type != "ExternalName":
+            spec.clusterIP, spec.clusterIPs = old.spec.clusterIP, list(old.spec.clusterIPs)
+        if not spec.clusterIP and spec.clusterIPs:
+            spec.clusterIP = spec.clusterIPs[0]
+        if not spec.clusterIP:
+            spec.clusterIP = self._free_ip()
+        elif spec.clusterIP != "None" and spec.clusterIP not in kept:
+            problem = self._refuse_ip(spec.clusterIP)
+            if problem:
+                return [invalid("spec.clusterIPs", [spec.clusterIP], problem)]
+        spec.clusterIPs = [spec.clusterIP]
+        spec.ipFamilies = spec.ipFamilies or ["IPv4"]
+        spec.ipFamilyPolicy = spec.ipFamilyPolicy or "SingleStack"
+        if spec.clusterIP != "None" and spec.clusterIP not in kept:
+            taken.add(spec.clusterIP)
+            self._reserved_ips.add(spec.clusterIP)
+        return []
+
+    def _refuse_ip(self, ip: str) -> str:
+        try:
+            address = ipaddress.ip_address(ip)
+        except ValueError:
+            return "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        if address not in self._network:
+            return f"failed to allocate IP {ip}: the provided IP is not in the valid range. The range of valid IPs is {self._network}"
+        if self._ip_taken(ip):
+            return f"failed to allocate IP {ip}: provided IP is already allocated"
+        return ""
+
+    def _free_ip(self) -> str:
+        size = self._network.num_addresses
+        offset = min(max(16, size // 16), DYNAMIC_OFFSET_MAX) if size > 64 else 1
+        first = int(self._network.network_address)
+        for low, high in ((offset, size - 1), (1, offset)):
+            start = self._rng.randrange(low, high)
+            for number in (*range(start, high), *range(low, start)):
+                ip = str(ipaddress.ip_address(first + number))
+                if not self._ip_taken(ip):
+                    return ip
+        raise InternalError(f"failed to allocate a serviceIP: range {self._network} is full")
+
+    def _allocate_ports(self, service: core.Service, old: core.Service | None, taken: set[tuple[str, int]]) -> list[FieldError]:
+        spec = service.spec
+        kept = _node_ports(old) if old is not None else set()
+        if spec.type not in ("NodePort", "LoadBalancer"):
+            if old is not None and old.spec.type != spec.type:
+                for port in spec.ports:
+                    port.nodePort = 0
+            return []
+        errors: list[FieldError] = []
+        before = {(p.protocol or "TCP", p.port, p.name): p.nodePort for p in old.spec.ports} if old is not None else {}
+        for index, port in enumerate(spec.ports):
+            protocol = port.protocol or "TCP"
+            if not port.nodePort:
+                port.nodePort = before.get((protocol, port.port, port.name), 0)
+            if not port.nodePort:
+                port.nodePort = self._free_port(protocol)
+            elif (protocol, port.nodePort) not in kept:
+                problem = self._refuse_port(protocol, port.nodePort)
+                if problem:
+                    errors.append(invalid(f"spec.ports[{index}].nodePort", port.nodePort, problem))
+                    continue
+            key = (protocol, port.nodePort)
+            if key not in kept and key not in taken:
+                taken.add(key)
+                self._reserved_ports.add(key)
+        return errors
+
+    def _refuse_port(self, protocol: str, port: int) -> str:
+        if port not in self._ports:
+            return f"provided port is not in the valid range. The range of valid ports is {self._ports.start}-{self._ports.stop - 1}"
+        return "provided port is already allocated" if self._port_taken((protocol, port)) else ""
+
+    def _free_port(self, protocol: str) -> int:
+        start = self._rng.randrange(self._ports.start, self._ports.stop)
+        for port in (*range(start, self._ports.stop), *range(self._ports.start, start)):
+            if not self._port_taken((protocol, port)) and not self._port_taken(("UDP" if protocol == "TCP" else "TCP", port)):
+                return int(port)
+        raise InternalError(f"failed to allocate a nodePort: range {self._ports.start}-{self._ports.stop - 1} is full")

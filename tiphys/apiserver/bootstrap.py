@@ -1,0 +1,123 @@
+"""What every cluster holds from its first second: the system namespaces, default roles, priority classes and the `kubernetes` Service.
+
+Written through the ordinary chain as the server itself, at every start; what is there already stays, apart from what must be restored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.api.discovery import v1 as discovery
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from tiphys.api.scheduling.v1 import PriorityClass
+from tiphys.api.scheme import Scheme
+from tiphys.apiserver.auth.defaults import aggregation_updates, reconcile_defaults
+from tiphys.apiserver.storage import TypedSource
+from tiphys.wire.http import PeerIdentity, Request, Response
+
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
+SELF = PeerIdentity(common_name="system:apiserver", organizations=("system:masters",))
+_JSON = {"content-type": "application/json", "user-agent": "tiphys-apiserver"}
+
+
+class Handler(Protocol):
+    async def handle(self, request: Request) -> Response: ...
+
+
+class BootstrapError(Exception):
+    """The server cannot write what it needs; the message carries the API's answer."""
+
+
+class Bootstrap:
+    """Brings the system objects into being."""
+
+    def __init__(self, app: Handler, scheme: Scheme, source: TypedSource) -> None:
+        self._app = app
+        self._scheme = scheme
+        self._source = source
+
+    async def run(self, *, service_ip: str, advertise: str, port: int) -> None:
+        """Write what is missing; raises BootstrapError."""
+        for name in SYSTEM_NAMESPACES:
+            if self._source.get(core.Namespace, "", name) is None:
+                await self._create(core.Namespace(metadata=ObjectMeta(name=name)))
+        await self._roles()
+        for priority_class in _priority_classes():
+            if self._source.get(PriorityClass, "", priority_class.metadata.name) is None:
+                await self._create(priority_class)
+        await self._kubernetes_service(service_ip, advertise, port)
+
+    async def _roles(self) -> None:
+        existing: list[Any] = []
+        for type_ in (ClusterRole, ClusterRoleBinding, Role, RoleBinding):
+            existing += self._source.objects(type_)
+        for write in reconcile_defaults(existing):
+            if write.action == "replace":
+                await self._delete(write.object)
+            await (self._update(write.object) if write.action == "update" else self._create(write.object))
+        await self.aggregate()
+
+    async def aggregate(self) -> None:
+        """Fill the aggregated cluster roles."""
+        for role in aggregation_updates(self._source.objects(ClusterRole)):
+            await self._update(role)
+
+    async def _kubernetes_service(self, service_ip: str, advertise: str, port: int) -> None:
+        """The Service by which pods reach the API, and the endpoints behind it, which no selector finds."""
+        meta = ObjectMeta(name="kubernetes", namespace="default", labels={"component": "apiserver", "provider": "kubernetes"})
+        if self._source.get(core.Service, "default", "kubernetes") is None:
+            ports = [core.ServicePort(name="https", protocol="TCP", port=443, targetPort=port)]
+            await self._create(core.Service(metadata=meta, spec=core.ServiceSpec(clusterIP=service_ip, ports=ports)))
+        slice_ = discovery.EndpointSlice(
+            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"kubernetes.io/service-name": "kubernetes"}),
+            addressType="IPv4",
+            endpoints=[discovery.Endpoint(addresses=[advertise], conditions=discovery.EndpointConditions(ready=True))],
+            ports=[discovery.EndpointPort(name="https", port=port, protocol="TCP")],
+        )
+        endpoints = core.Endpoints(
+            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"endpointslice.kubernetes.io/skip-mirror": "true"}),
+            subsets=[
+                core.EndpointSubset(
+                    addresses=[core.EndpointAddress(ip=advertise)],
+                    ports=[core.EndpointPort(name="https", port=port, protocol="TCP")],
+                )
+            ],
+        )
+        for obj in (slice_, endpoints):
+            if self._source.get(type(obj), "default", "kubernetes") is None:
+                await self._create(obj)
+            else:
+                await self._update(obj)
+
+    async def _create(self, obj: KubeObject) -> None:
+        kind = self._scheme.of(type(obj))
+        await self._send("POST", kind.path(obj.metadata.namespace), obj)
+
+    async def _update(self, obj: KubeObject) -> None:
+        kind = self._scheme.of(type(obj))
+        await self._send("PUT", kind.path(obj.metadata.namespace, obj.metadata.name), obj)
+
+    async def _delete(self, obj: KubeObject) -> None:
+        kind = self._scheme.of(type(obj))
+        await self._send("DELETE", kind.path(obj.metadata.namespace, obj.metadata.name), None)
+
+    async def _send(self, method: str, path: str, obj: KubeObject | None) -> None:
+        body = b"" if obj is None else msgspec.json.encode(obj)
+        response = await self._app.handle(Request(method, path, headers=_JSON, body=body, peer=SELF))
+        if response.status >= 400 and response.status != 409:
+            raise BootstrapError(f"{method} {path}: {response.body.decode()}")
+
+
+def _priority_classes() -> list[PriorityClass]:
+    texts = {
+        "system-node-critical": (2_000_001_000, "For pods without which their node does not work."),
+        "system-cluster-critical": (
+            2_000_000_000,
+            "For pods without which the cluster does not work, wherever they run.",
+        ),
+    }
+    return [PriorityClass(metadata=ObjectMeta(name=name), value=value, description=text) for name, (value, text) in texts.items()]

@@ -1,0 +1,61 @@
+"""What a verb gets to work with: the request, what it is about, who asks, and the server's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from tiphys.api.errors import NotFound
+from tiphys.api.scheme import Kind, Scheme
+from tiphys.apiserver.admission.chain import AdmissionChain
+from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.auth.authorizer import Authorizer
+from tiphys.apiserver.auth.review import Reviewer
+from tiphys.apiserver.auth.token_request import TokenIssuer
+from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.routes import RequestInfo
+from tiphys.apiserver.storage import Storage, TypedSource
+from tiphys.wire.http import Request
+
+
+class Services(msgspec.Struct):
+    """The parts of a running API server that verbs use."""
+
+    storage: Storage
+    scheme: Scheme
+    source: TypedSource
+    admission: AdmissionChain
+    authorizer: Authorizer
+    allocator: ServiceAllocator
+    kubelet: KubeletConnector
+    now: Callable[[], datetime]
+    tokens: TokenIssuer
+    reviewer: Reviewer
+
+    @staticmethod
+    def uid() -> str:
+        return str(uuid4())
+
+
+class Context(msgspec.Struct):
+    """One request on one kind."""
+
+    request: Request
+    info: RequestInfo
+    kind: Kind[Any]
+    user: User
+    services: Services
+    warnings: list[str] = []
+
+    @property
+    def storage(self) -> Storage:
+        return self.services.storage
+
+    def not_found(self) -> NotFound:
+        """The 404 that names the object of this request."""
+        return NotFound.object(self.kind.plural, self.info.name, group=self.kind.group)

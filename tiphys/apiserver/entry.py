@@ -1,0 +1,75 @@
+"""An object as the API server holds it: encoded once, with what selectors need extracted beside it.
+
+Values in the store are JSON without a resourceVersion, since the store's own revision is the resourceVersion and exists only after the
+write. `splice` puts it in as the first member of metadata, whose place is known per kind, so that no object is decoded to be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One object at one revision. `data` is the JSON that clients get; `fields` holds the values of the kind's field selectors."""
+
+    namespace: str
+    name: str
+    revision: int
+    data: bytes
+    labels: Mapping[str, str]
+    fields: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, or `name` for cluster-scoped kinds."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class EntryCodec:
+    """Turns objects of one kind into stored bytes and stored bytes into entries."""
+
+    def __init__(self, kind: Kind[Any]) -> None:
+        self.kind = kind
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(kind.type)
+        self._prefix = b'{"apiVersion":"%s","kind":"%s","metadata":{' % (kind.api_version.encode(), kind.kind.encode())
+        self._offset = len(self._prefix)
+
+    def encode(self, obj: KubeObject) -> bytes:
+        """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be."""
+        obj.apiVersion, obj.kind, obj.metadata.resourceVersion = self.kind.api_version, self.kind.kind, ""
+        value = self._encoder.encode(obj)
+        if not value.startswith(self._prefix):
+            raise ValueError(f"{self.kind.kind} does not encode with its metadata first")
+        return value
+
+    def splice(self, value: bytes, revision: int) -> bytes:
+        """Stored bytes with their resourceVersion."""
+        n = self._offset
+        return b'%b"resourceVersion":"%d",%b' % (value[:n], revision, value[n:])
+
+    def strip(self, data: bytes) -> bytes:
+        """The stored bytes behind an entry's `data`."""
+        n = self._offset
+        return data[:n] + data[data.index(b'",', n + 19) + 2 :]
+
+    def decode(self, data: bytes) -> Any:
+        """The typed object; stored objects are valid by construction."""
+        return self._decoder.decode(data)
+
+    def extract(self, obj: KubeObject) -> dict[str, str]:
+        """The values of the kind's field selectors."""
+        return {path: value(obj) for path, value in self.kind.selectable.items()}
+
+    def entry(self, value: bytes, revision: int, obj: KubeObject | None = None) -> Entry:
+        """The entry for stored bytes; `obj` spares decoding when the caller has it."""
+        if obj is None:
+            obj = self.decode(value)
+        meta = obj.metadata
+        return Entry(meta.namespace, meta.name, revision, self.splice(value, revision), meta.labels, self.extract(obj))

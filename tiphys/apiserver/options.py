@@ -1,0 +1,147 @@
+"""Query parameters of the verbs, checked ("Kubernetes API Concepts": resourceVersion semantics, chunking, dry run, field validation)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Literal
+
+import msgspec
+
+from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, forbidden, invalid, not_supported
+from tiphys.wire.http import Request
+
+FieldValidation = Literal["Ignore", "Warn", "Strict"]
+_VALIDATIONS: dict[str, FieldValidation] = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
+_TRUE = frozenset(("1", "true", "True", "TRUE", "t", "T"))
+_FALSE = frozenset(("", "0", "false", "False", "FALSE", "f", "F"))
+
+
+def boolean(request: Request, name: str) -> bool:
+    """A boolean parameter; raises BadRequest when it is neither."""
+    value = request.param(name)
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise BadRequest(f'invalid query parameter {name}="{value}": use true or false')
+
+
+def integer(request: Request, name: str) -> int | None:
+    """An integer parameter, None when absent; raises BadRequest."""
+    value = request.param(name)
+    if not value:
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise BadRequest(f'invalid query parameter {name}="{value}": use a whole number') from None
+
+
+def dry_run(request: Request) -> bool:
+    """Whether nothing is to be stored; raises Invalid for anything but `All`."""
+    values = [value for key, value in request.query if key == "dryRun"]
+    wrong = [value for value in values if value != "All"]
+    if wrong:
+        error = not_supported("dryRun", wrong[0], ["All"])
+        raise Invalid(f"options is invalid: {error}", errors=[error])
+    return bool(values)
+
+
+def field_validation(request: Request) -> FieldValidation:
+    """How unknown and duplicate fields are treated; `Warn` unless said otherwise."""
+    value = request.param("fieldValidation")
+    if value not in _VALIDATIONS:
+        error = not_supported("fieldValidation", value, ["Ignore", "Warn", "Strict"])
+        raise Invalid(f"options is invalid: {error}", errors=[error])
+    return _VALIDATIONS[value]
+
+
+def resource_version(text: str, name: str = "resourceVersion") -> int | None:
+    """A resource version as a number, None for ""; raises BadRequest."""
+    if not text:
+        return None
+    if not text.isdigit():
+        raise BadRequest(f'invalid {name} "{text}": use a version that the server returned')
+    return int(text)
+
+
+class Continue(msgspec.Struct, frozen=True):
+    """Where a paged list goes on: the snapshot's revision and the last key returned."""
+
+    rv: int
+    start: str
+
+    def token(self) -> str:
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Continue:
+        """Read a token; raises BadRequest."""
+        try:
+            return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
+        except (ValueError, msgspec.MsgspecError):
+            raise BadRequest("continue key is not valid: start the list again without it") from None
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    """The parameters of list, watch and deletecollection."""
+
+    labels: str = ""
+    fields: str = ""
+    limit: int = 0
+    continue_: Continue | None = None
+    resource_version: int | None = None
+    match: str = ""
+    timeout: float | None = None
+    bookmarks: bool = False
+    initial_events: bool | None = None
+
+
+def list_options(request: Request, *, watch: bool = False) -> ListOptions:
+    """Parse and check; all contradictions are reported at once."""
+    if not request.query:
+        return ListOptions()
+    rv = resource_version(request.param("resourceVersion"))
+    match = request.param("resourceVersionMatch")
+    token = request.param("continue")
+    initial = boolean(request, "sendInitialEvents") if request.param("sendInitialEvents") else None
+    timeout = integer(request, "timeoutSeconds")
+    limit = integer(request, "limit") or 0
+    errors: list[FieldError] = []
+    if match and match not in ("Exact", "NotOlderThan"):
+        errors.append(not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan"]))
+    elif match and watch and initial is None:
+        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+    elif match and not watch and rv is None:
+        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+    elif match == "Exact" and rv == 0:
+        errors.append(forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    elif match and token:
+        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+    if initial is not None and not watch:
+        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if initial is not None and watch and match != "NotOlderThan":
+        errors.append(forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    if limit < 0:
+        errors.append(invalid("limit", limit, "must be greater than or equal to 0"))
+    if errors:
+        listed = str(errors[0]) if len(errors) == 1 else f"[{', '.join(map(str, errors))}]"
+        raise Invalid(f'ListOptions.meta.k8s.io "" is invalid: {listed}', errors=errors)
+    if token and rv not in (None, 0):
+        raise BadRequest("specifying resource version is not allowed when using continue")
+    return ListOptions(
+        labels=request.param("labelSelector"),
+        fields=request.param("fieldSelector"),
+        limit=limit,
+        continue_=Continue.parse(token) if token else None,
+        resource_version=rv,
+        match=match,
+        timeout=float(timeout) if timeout else None,
+        bookmarks=boolean(request, "allowWatchBookmarks"),
+        initial_events=initial,
+    )
+
+
+def expired_continue() -> Gone:
+    """The snapshot behind a continue token is compacted."""
+    return Gone("The provided continue parameter is too old to display a consistent list result. Start the list again without it.")

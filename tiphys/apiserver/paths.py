@@ -1,0 +1,96 @@
+"""Everything that is not a resource: health, version, metrics, discovery, OpenAPI and the token issuer's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from tiphys.api.errors import MethodNotSupported, NotFound
+from tiphys.api.scheme import Scheme
+from tiphys.apiserver import discovery, openapi
+from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.render import plain
+from tiphys.wire.http import Request, Response
+
+Handler = Callable[[Request], Awaitable[Response]]
+Check = Callable[[], str]
+"""A health check: what is wrong, or ""."""
+
+
+class Paths:
+    """Answers by exact path first, then by prefix."""
+
+    def __init__(self, scheme: Scheme, metrics: RequestMetrics, *, checks: dict[str, Check], documents: dict[str, Any]) -> None:
+        self._scheme = scheme
+        self._metrics = metrics
+        self._checks = checks
+        self._documents = documents
+        self._openapi = openapi.Documents(scheme)
+        self._discovery = discovery.Documents(scheme)
+        self._exact: dict[str, Handler] = {
+            "/": self._root,
+            "/version": self._version,
+            "/metrics": self._metrics_page,
+            "/api": self._discover,
+            "/apis": self._discover,
+            "/openapi/v2": self._open,
+            "/openapi/v3": self._open,
+        }
+
+    async def handle(self, request: Request, user: User) -> Response:
+        """The answer; raises NotFound, MethodNotSupported."""
+        path = request.path.rstrip("/") or "/"
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotSupported("the server does not allow this method on the requested resource")
+        if path in self._documents:
+            return _json(self._documents[path])
+        handler = self._exact.get(path)
+        if handler is None:
+            if path.startswith(("/healthz", "/livez", "/readyz")):
+                handler = self._health
+            elif path.startswith(("/api/", "/apis/")):
+                handler = self._discover
+            elif path.startswith("/openapi/v3/"):
+                handler = self._open
+            else:
+                raise NotFound.path()
+        return await handler(request)
+
+    async def _root(self, _: Request) -> Response:
+        groups = sorted({kind.root_path for kind in self._scheme})
+        rest = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+        return _json({"paths": ["/api", "/apis", *groups, *rest, *self._documents]})
+
+    async def _version(self, _: Request) -> Response:
+        return Response(200, {"Content-Type": "application/json"}, discovery.version())
+
+    async def _metrics_page(self, _: Request) -> Response:
+        return Response(200, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}, self._metrics.render().encode())
+
+    async def _discover(self, request: Request) -> Response:
+        return self._discovery.answer(request)
+
+    async def _open(self, request: Request) -> Response:
+        return self._openapi.answer(request)
+
+    async def _health(self, request: Request) -> Response:
+        """`/livez`, `/readyz?verbose`, `/healthz/etcd`: all checks, or the one named in the path, less those excluded."""
+        parts = request.path.strip("/").split("/")
+        excluded = {value for key, value in request.query if key == "exclude"}
+        if len(parts) > 1 and parts[1] not in self._checks:
+            raise NotFound.path()
+        names = [parts[1]] if len(parts) > 1 else [name for name in self._checks if name not in excluded]
+        results = {name: self._checks[name]() for name in names}
+        failed = [name for name, wrong in results.items() if wrong]
+        if not failed and not any(key == "verbose" for key, _ in request.query):
+            return plain("ok")
+        lines = [f"[-]{name} failed: {wrong}" if wrong else f"[+]{name} ok" for name, wrong in results.items()]
+        lines.append(f"{parts[0]} check {'failed' if failed else 'passed'}")
+        return plain("\n".join(lines) + "\n", 500 if failed else 200)
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(document))

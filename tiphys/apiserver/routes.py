@@ -1,0 +1,62 @@
+"""From a URL to what is asked for: the verb, the resource and the place ("Kubernetes API Concepts: Resource URIs")."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import msgspec
+
+from tiphys.wire.http import Request
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "HEAD": "get", "DELETE": "delete"}
+_TRUE = frozenset(("1", "true", "True", "TRUE", "t", "T"))
+_NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
+
+
+class RequestInfo(msgspec.Struct, frozen=True, gc=False):
+    """What a request is about. Paths outside /api and /apis have `is_resource` false and the lower-case method as the verb."""
+
+    verb: str
+    path: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    rest: str = ""
+    """What follows a subresource in the path, with its leading slash: the target of a proxy request."""
+
+
+def resolve(request: Request) -> RequestInfo:
+    """Parse the path and the method. Never raises: what makes no sense is not a resource, and ends as 404."""
+    path = request.path
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    prefix = parts[0]
+    if prefix == "api" and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif prefix == "apis" and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return RequestInfo(verb=request.method.lower(), path=path)
+    verb = _VERBS.get(request.method, request.method.lower())
+    if rest[0] == "watch" and len(rest) > 1:
+        verb, rest = "watch", rest[1:]
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+            rest = rest[2:]
+    resource = rest[0]
+    name = rest[1] if len(rest) > 1 else ""
+    subresource = rest[2] if len(rest) > 2 else ""
+    if not name and verb == "get":
+        verb = "list"
+    elif not name and verb == "delete":
+        verb = "deletecollection"
+    if verb in ("list", "get") and not subresource and request.param("watch") in _TRUE:
+        verb = "watch"
+    tail = path.split("/")
+    remainder = "/" + "/".join(tail[len(tail) - len(rest) + 3 :]) if len(rest) > 3 else ""
+    return RequestInfo(verb, path, True, group, version, resource, subresource, namespace, name, remainder)

@@ -1,0 +1,170 @@
+"""The API server put together: store, caches, authentication, authorisation, admission, the chain and its door."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.api.core import v1 as core
+from tiphys.api.kinds import SCHEME
+from tiphys.api.rbac.v1 import ClusterRole
+from tiphys.apiserver.admission.plugins import default_chain
+from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.app import App
+from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
+from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
+from tiphys.apiserver.auth.escalation import EscalationGuard
+from tiphys.apiserver.auth.node import NodeAuthorizer
+from tiphys.apiserver.auth.rbac import RbacAuthorizer
+from tiphys.apiserver.auth.review import Reviewer
+from tiphys.apiserver.auth.token_request import TokenIssuer
+from tiphys.apiserver.auth.tokens import PublicKey, ServiceAccountTokens, SigningKey, discovery_document, key_set
+from tiphys.apiserver.bootstrap import Bootstrap
+from tiphys.apiserver.context import Services
+from tiphys.apiserver.http import Server, server_context
+from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.paths import Paths
+from tiphys.apiserver.storage import Storage, TypedSource
+from tiphys.store.contract import Store
+
+log = logging.getLogger(__name__)
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServerSettings:
+    """How an API server runs. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
+
+    bind: str = "127.0.0.1"
+    port: int = 6443
+    advertise: str = "127.0.0.1"
+    certificate: Path
+    key: Path
+    client_ca: Path
+    service_account_key: Path
+    kubelet_certificate: Path | None = None
+    kubelet_key: Path | None = None
+    token_auth_file: Path | None = None
+    service_range: str = "10.43.0.0/16"
+    node_ports: range = range(30000, 32768)
+    issuer: str = ISSUER
+
+
+class ApiServer:
+    """A stateless API server over a store."""
+
+    def __init__(self, settings: ApiServerSettings, store: Store, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or LoopClock()
+        self.storage = Storage(store, SCHEME)
+        self.source = TypedSource(self.storage)
+        self._store = store
+        self._rng = rng or random.Random()
+        self._ready = "the server is starting"
+        self._server: Server | None = None
+        self._aggregating: asyncio.Task[None] | None = None
+        self.port = settings.port
+        self.app: App
+
+    async def start(self, *, listen: bool = True) -> None:
+        """Open the store, fill the caches, write the system objects, and listen. Raises StoreError, OSError, BootstrapError."""
+        await self._store.start()
+        await self.storage.start()
+        self.app = self._build()
+        if listen:
+            self._server = Server(self.app.handle, context=self._tls())
+            self.port = await self._server.start(self.settings.bind, self.settings.port)
+        bootstrap = Bootstrap(self.app, SCHEME, self.source)
+        await bootstrap.run(service_ip=self._service_ip(), advertise=self.settings.advertise, port=self.port)
+        self._ready = ""
+        changed = asyncio.Event()
+        self.source.on_change(ClusterRole, lambda old, new: changed.set())
+        self._aggregating = asyncio.get_running_loop().create_task(_aggregate(bootstrap, changed), name="role-aggregation")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """End watches cleanly, finish what is under way, close the store."""
+        self._ready = "the server is shutting down"
+        if self._aggregating is not None:
+            self._aggregating.cancel()
+            await asyncio.gather(self._aggregating, return_exceptions=True)
+        for cache in self.storage.caches():
+            cache.close()
+        if self._server is not None:
+            await self._server.stop(grace)
+        await self.storage.close()
+        await self._store.close()
+
+    def _service_ip(self) -> str:
+        return str(ipaddress.ip_network(self.settings.service_range)[1])
+
+    def _tls(self) -> ssl.SSLContext:
+        settings = self.settings
+        context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), str(settings.client_ca))
+        return context
+
+    def _build(self) -> App:
+        settings, source = self.settings, self.source
+        key_pem = settings.service_account_key.read_bytes()
+        signing = SigningKey.from_pem(key_pem)
+        public = signing.public
+        tokens = ServiceAccountTokens(issuer=settings.issuer, audiences=(settings.issuer,), keys=(public,), source=source, clock=self.clock)
+        bearer: list[Any] = [tokens]
+        if settings.token_auth_file is not None:
+            lines = settings.token_auth_file.read_text().splitlines()
+            bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file)))
+        bearer_chain = BearerAuthenticator(bearer)
+        rbac = RbacAuthorizer(source)
+        authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source), rbac))
+        services = Services(
+            storage=self.storage,
+            scheme=SCHEME,
+            source=source,
+            admission=default_chain(guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock),
+            authorizer=authorizer,
+            allocator=ServiceAllocator(source, service_range=settings.service_range, node_ports=settings.node_ports, rng=self._rng),
+            kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),
+            now=self.clock.now,
+            tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
+            reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
+        )
+        metrics = RequestMetrics()
+        checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "store": lambda: "", "ready": lambda: self._ready}
+        documents = {
+            "/.well-known/openid-configuration": discovery_document(settings.issuer),
+            "/openid/v1/jwks": key_set((public,)),
+        }
+        paths = Paths(SCHEME, metrics, checks=checks, documents=documents)
+        return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics)
+
+    def _find_node(self, name: str) -> core.Node | None:
+        return self.source.get(core.Node, "", name)
+
+    def _kubelet_tls(self) -> ssl.SSLContext | None:
+        settings = self.settings
+        if settings.kubelet_certificate is None or settings.kubelet_key is None:
+            return None
+        context = ssl.create_default_context(cafile=str(settings.client_ca))
+        context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
+        return context
+
+
+async def _aggregate(bootstrap: Bootstrap, changed: asyncio.Event) -> None:
+    """Keep aggregated cluster roles filled while cluster roles change."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            await bootstrap.aggregate()
+        except Exception:
+            log.exception("aggregating cluster roles failed")
+            await asyncio.sleep(1.0)

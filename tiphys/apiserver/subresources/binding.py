@@ -1,0 +1,51 @@
+"""binding: a pod's assignment to a node, by the scheduler ("Pod scheduling: binding")."""
+
+from __future__ import annotations
+
+import copy
+
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import Conflict, Invalid, not_supported, required
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.wire.http import Response
+
+
+async def create(ctx: Context) -> Response:
+    """POST of a Binding: sets spec.nodeName and the PodScheduled condition, once."""
+    binding: core.Binding = decode_body(ctx, core.Binding)
+    check_place(ctx, binding, named=True)
+    errors = []
+    if binding.target.kind not in ("", "Node"):
+        errors.append(not_supported("target.kind", binding.target.kind, ["Node", "<empty>"]))
+    if not binding.target.name:
+        errors.append(required("target.name"))
+    if errors:
+        raise Invalid.object("Binding", binding.metadata.name, errors)
+
+    def change(_: Entry, old: core.Pod) -> core.Pod:
+        name, meta = old.metadata.name, old.metadata
+        if binding.metadata.uid and binding.metadata.uid != meta.uid:
+            raise Conflict.object("pods/binding", name, f"Precondition failed: UID in precondition: {binding.metadata.uid}")
+        if meta.deletionTimestamp is not None:
+            raise Conflict.object("pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
+        if old.spec.nodeName:
+            raise Conflict.object("pods/binding", name, f'pod {name} is already assigned to node "{old.spec.nodeName}"')
+        if old.spec.schedulingGates:
+            raise Conflict.object("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
+        pod = copy.deepcopy(old)
+        pod.spec.nodeName = binding.target.name
+        pod.metadata.annotations.update(binding.metadata.annotations)
+        pod.metadata.labels.update(binding.metadata.labels)
+        others = [condition for condition in pod.status.conditions if condition.type != "PodScheduled"]
+        now = time(ctx.services.now())
+        scheduled = core.PodCondition(type="PodScheduled", status="True", lastTransitionTime=now, observedGeneration=meta.generation)
+        pod.status.conditions = [*others, scheduled]
+        return pod
+
+    await apply_change(ctx, change, subresource="binding")
+    return render.status_success(ctx)

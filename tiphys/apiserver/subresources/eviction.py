@@ -1,0 +1,105 @@
+"""eviction: a delete that asks the disruption budgets first ("API-initiated Eviction")."""
+
+from __future__ import annotations
+
+import copy
+
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import Forbidden, InternalError, TooManyRequests
+from tiphys.api.meta.v1 import DeleteOptions, StatusCause, StatusDetails
+from tiphys.api.policy import v1 as policy
+from tiphys.api.selectors import from_label_selector
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import dry_run
+from tiphys.apiserver.verbs.delete import remove
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body, update_named
+from tiphys.wire.http import Response
+
+MAX_DISRUPTED = 2000
+
+
+async def create(ctx: Context) -> Response:
+    """POST of an Eviction; answers 429 when a budget does not allow it now."""
+    eviction: policy.Eviction = decode_body(ctx, policy.Eviction)
+    check_place(ctx, eviction, named=True)
+    pod = ctx.services.source.get(core.Pod, ctx.info.namespace, ctx.info.name)
+    if pod is None:
+        raise ctx.not_found()
+    options = eviction.deleteOptions or DeleteOptions()
+    if ctx.request.query and dry_run(ctx.request):
+        options.dryRun = ["All"]
+    if not _is_free_to_go(pod):
+        budget = _budget(ctx, pod)
+        if budget is not None and not _unhealthy_may_go(pod, budget):
+            await _spend(ctx, pod, budget, dry=bool(options.dryRun))
+    await remove(ctx, pod.metadata.namespace, pod.metadata.name, options)
+    return render.status_success(ctx)
+
+
+def _is_free_to_go(pod: core.Pod) -> bool:
+    """Pods that no budget counts: finished, never started, or going already."""
+    return pod.status.phase in ("Succeeded", "Failed", "Pending") or pod.metadata.deletionTimestamp is not None
+
+
+def _budget(ctx: Context, pod: core.Pod) -> policy.PodDisruptionBudget | None:
+    budgets = [
+        budget
+        for budget in ctx.services.source.objects(policy.PodDisruptionBudget)
+        if budget.metadata.namespace == pod.metadata.namespace and from_label_selector(budget.spec.selector).matches(pod.metadata.labels)
+    ]
+    if len(budgets) > 1:
+        raise InternalError("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+    return budgets[0] if budgets else None
+
+
+def _unhealthy_may_go(pod: core.Pod, budget: policy.PodDisruptionBudget) -> bool:
+    ready = any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+    if ready:
+        return False
+    if budget.spec.unhealthyPodEvictionPolicy == "AlwaysAllow":
+        return True
+    return budget.status.currentHealthy >= budget.status.desiredHealthy > 0
+
+
+async def _spend(ctx: Context, pod: core.Pod, budget: policy.PodDisruptionBudget, *, dry: bool) -> None:
+    """Take one allowed disruption from the budget, atomically; raises TooManyRequests when there is none."""
+    services = ctx.services
+    place = Context(ctx.request, ctx.info, services.scheme.of(policy.PodDisruptionBudget), ctx.user, services)
+    name = budget.metadata.name
+
+    def change(_: Entry, old: policy.PodDisruptionBudget) -> policy.PodDisruptionBudget:
+        status = old.status
+        if status.observedGeneration < old.metadata.generation:
+            raise _refused(name, "The disruption budget is still being processed by the server.", retry_after=10)
+        if status.disruptionsAllowed < 0:
+            raise Forbidden.resource("poddisruptionbudgets", name, "pdb disruptions allowed is negative", group="policy")
+        if len(status.disruptedPods) > MAX_DISRUPTED:
+            raise Forbidden.resource(
+                "poddisruptionbudgets",
+                name,
+                "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+                group="policy",
+            )
+        if status.disruptionsAllowed == 0:
+            needs = f"needs {status.desiredHealthy} healthy pods and has {status.currentHealthy} currently"
+            raise _refused(name, f"The disruption budget {name} {needs}")
+        new = copy.deepcopy(old)
+        new.status.disruptionsAllowed -= 1
+        new.status.disruptedPods[pod.metadata.name] = time(services.now())
+        return new
+
+    if dry:
+        change(Entry(pod.metadata.namespace, name, 0, b"", {}, {}), budget)
+        return
+    await update_named(place, pod.metadata.namespace, name, change, subresource="status")
+
+
+def _refused(name: str, why: str, *, retry_after: int = 0) -> TooManyRequests:
+    cause = StatusCause(reason="DisruptionBudget", message=why)
+    details = StatusDetails(name=name, causes=[cause])
+    error = TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details=details)
+    details.retryAfterSeconds = retry_after
+    return error

@@ -1,0 +1,28 @@
+"""finalize: a namespace's own finalizers, which only the namespace controller takes off ("Namespaces")."""
+
+from __future__ import annotations
+
+import copy
+
+from tiphys.api.core import v1 as core
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.wire.http import Response
+
+
+async def update(ctx: Context) -> Response:
+    """PUT of the namespace: only spec.finalizers changes; with none left and the deletion begun, the namespace is gone."""
+    wanted: core.Namespace = decode_body(ctx)
+    check_place(ctx, wanted, named=True)
+
+    def change(_: Entry, old: core.Namespace) -> core.Namespace:
+        new = copy.deepcopy(old)
+        new.spec.finalizers = list(wanted.spec.finalizers)
+        new.metadata.resourceVersion = wanted.metadata.resourceVersion
+        return new
+
+    entry, _ = await apply_change(ctx, change, subresource="finalize")
+    return render.single(ctx, entry)

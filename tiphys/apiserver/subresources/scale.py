@@ -1,0 +1,88 @@
+"""scale: the number of replicas of anything that has one, as autoscaling/v1 Scale."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+
+from tiphys.api import codec
+from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
+from tiphys.api.errors import Invalid, invalid
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.scheme import Kind
+from tiphys.api.selectors import from_label_selector
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.verbs.patch import MERGE_PATCH, STRATEGIC_PATCH, apply_patch, read_patch
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.wire.http import Response
+
+SCALE_KIND: Kind[Scale] = Kind(type=Scale, plural="scales", group="autoscaling")
+
+
+def scale_of(entry: Entry, obj: Any) -> Scale:
+    """The Scale of a Deployment, ReplicaSet or anything shaped like them."""
+    meta = obj.metadata
+    return Scale(
+        metadata=ObjectMeta(
+            name=meta.name,
+            namespace=meta.namespace,
+            uid=meta.uid,
+            resourceVersion=str(entry.revision),
+            creationTimestamp=meta.creationTimestamp,
+        ),
+        spec=ScaleSpec(replicas=1 if obj.spec.replicas is None else obj.spec.replicas),
+        status=ScaleStatus(replicas=obj.status.replicas, selector=str(from_label_selector(obj.spec.selector))),
+    )
+
+
+async def get(ctx: Context) -> Response:
+    """GET of the scale."""
+    cache = ctx.storage.cache(ctx.kind)
+    entry = cache.get(ctx.info.namespace, ctx.info.name)
+    if entry is None:
+        raise ctx.not_found()
+    return render.value(ctx, scale_of(entry, cache.codec.decode(entry.data)))
+
+
+async def update(ctx: Context) -> Response:
+    """PUT of the scale."""
+    wanted = decode_body(ctx, Scale)
+    check_place(ctx, wanted, named=True)
+    return await _apply(ctx, lambda _: wanted)
+
+
+async def patch(ctx: Context) -> Response:
+    """PATCH of the scale; a strategic patch is a merge patch here, since a Scale has no lists."""
+    media, body = read_patch(ctx)
+    media = MERGE_PATCH if media == STRATEGIC_PATCH else media
+    validation = field_validation(ctx.request)
+
+    def patched(current: Scale) -> Scale:
+        document = apply_patch(SCALE_KIND, media, msgspec.json.decode(msgspec.json.encode(current)), body)
+        wanted = codec.decode_document(Scale, document, validation=validation).obj
+        if wanted.metadata.resourceVersion == current.metadata.resourceVersion:
+            wanted.metadata.resourceVersion = ""
+        return wanted
+
+    return await _apply(ctx, patched)
+
+
+async def _apply(ctx: Context, make: Any) -> Response:
+    def change(entry: Entry, old: Any) -> Any:
+        wanted = make(scale_of(entry, old))
+        if wanted.spec.replicas < 0:
+            error = invalid("spec.replicas", wanted.spec.replicas, "must be greater than or equal to 0")
+            raise Invalid.object("Scale", ctx.info.name, [error], group="autoscaling")
+        new = copy.deepcopy(old)
+        new.spec.replicas = wanted.spec.replicas
+        new.metadata.resourceVersion = wanted.metadata.resourceVersion
+        return new
+
+    entry, _ = await apply_change(ctx, change)
+    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)))

@@ -1,0 +1,80 @@
+"""create: a new object in a collection."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from tiphys.api.errors import AlreadyExists, BadRequest
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import dry_run
+from tiphys.apiserver.verbs.pipeline import (
+    admission_request,
+    allocation,
+    check_place,
+    decode_body,
+    default,
+    raise_invalid,
+    stamp_new,
+    unsaved,
+    validate_new,
+)
+from tiphys.store.contract import KeyExists
+from tiphys.wire.http import Response
+
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Without vowels and look-alikes, so that no words come out."""
+MAX_PREFIX = 58
+MAX_GENERATED = 8
+
+
+async def create(ctx: Context) -> Response:
+    """POST to a collection."""
+    obj = decode_body(ctx)
+    if obj.metadata.resourceVersion:
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    check_place(ctx, obj, named=False)
+    return render.single(ctx, await store_new(ctx, obj), 201)
+
+
+async def store_new(ctx: Context, obj: Any) -> Entry:
+    """Run a decoded object through the pipeline and store it; raises AlreadyExists."""
+    kind, rules, meta = ctx.kind, ctx.kind.rules, obj.metadata
+    stamp_new(ctx, meta)
+    generated = not meta.name and bool(meta.generateName)
+    if generated:
+        meta.name = generate_name(meta.generateName)
+    if kind.has_status and not rules.status_wins_on_create:
+        obj.status = type(obj.status)()
+    default(kind, obj)
+    rules.prepare_create(obj)
+    asked = admission_request(ctx, "CREATE", obj, None)
+    if asked is not None:
+        await ctx.services.admission.admit(asked)
+    raise_invalid(kind, obj, validate_new(kind, obj))
+    if asked is not None:
+        await ctx.services.admission.validate(asked)
+    warnings = rules.warnings(obj, None)
+    if warnings:
+        ctx.warnings = [*ctx.warnings, *warnings]
+    if ctx.request.query and dry_run(ctx.request):
+        if ctx.storage.cache(kind).get(meta.namespace, meta.name) is not None:
+            raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
+        with allocation(ctx, obj, None):
+            return unsaved(ctx, obj, 0)
+    for _ in range(MAX_GENERATED):
+        try:
+            with allocation(ctx, obj, None):
+                return await ctx.storage.create(kind, obj)
+        except KeyExists:
+            if not generated:
+                break
+            meta.name = generate_name(meta.generateName)
+    raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
+
+
+def generate_name(prefix: str) -> str:
+    """`prefix` with five random characters, within the length of a label."""
+    return prefix[:MAX_PREFIX] + "".join(random.choices(NAME_ALPHABET, k=5))

@@ -1,0 +1,155 @@
+"""delete and deletecollection: grace, propagation, preconditions and finalizers ("Garbage Collection", "Finalizers")."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+from tiphys.api import codec
+from tiphys.api.base import time
+from tiphys.api.errors import Conflict, Invalid, NotFound, invalid, not_supported
+from tiphys.api.meta.v1 import DeleteOptions
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import integer, list_options
+from tiphys.apiserver.verbs.pipeline import admission_request
+from tiphys.apiserver.verbs.read import select
+from tiphys.store.contract import KeyMissing, RevisionMismatch
+from tiphys.wire.http import Response
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+_POLICIES = {"": None, "Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
+
+
+async def delete(ctx: Context) -> Response:
+    """DELETE of an object: the object if it stays for now, a Status of success if it is gone."""
+    options = delete_options(ctx)
+    entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
+    return render.success(ctx, entry, uid) if removed else render.single(ctx, entry)
+
+
+async def delete_collection(ctx: Context) -> Response:
+    """DELETE of a collection, narrowed by selectors; answers with the list of what it found."""
+    options = delete_options(ctx)
+    chosen = select(ctx, list_options(ctx.request))
+    revision = ctx.storage.revision
+    for entry in chosen:
+        try:
+            await remove(ctx, entry.namespace, entry.name, options)
+        except NotFound:
+            continue
+    return render.collection(ctx, chosen, revision)
+
+
+def delete_options(ctx: Context) -> DeleteOptions:
+    """The options from the body, or else from the query; raises Invalid, BadRequest."""
+    request = ctx.request
+    if request.body:
+        media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
+        options = codec.decode(DeleteOptions, request.body, content_type=media).obj
+    else:
+        options = DeleteOptions(
+            gracePeriodSeconds=integer(request, "gracePeriodSeconds"),
+            propagationPolicy=request.param("propagationPolicy") or None,
+        )
+        if request.param("orphanDependents"):
+            options.orphanDependents = request.param("orphanDependents") == "true"
+    if not options.dryRun:
+        options.dryRun = [value for key, value in request.query if key == "dryRun"]
+    errors = []
+    if options.propagationPolicy is not None and options.propagationPolicy not in _POLICIES:
+        errors.append(not_supported("propagationPolicy", options.propagationPolicy, ["Foreground", "Background", "Orphan"]))
+    if options.propagationPolicy is not None and options.orphanDependents is not None:
+        errors.append(
+            invalid("propagationPolicy", options.propagationPolicy, "orphanDependents and deletionPropagation cannot be both set")
+        )
+    if options.dryRun and options.dryRun != ["All"]:
+        errors.append(not_supported("dryRun", options.dryRun[0], ["All"]))
+    if errors:
+        raise Invalid.object("DeleteOptions", "", errors, group="meta.k8s.io")
+    if options.gracePeriodSeconds is not None and options.gracePeriodSeconds < 0:
+        options.gracePeriodSeconds = 1
+    return options
+
+
+async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, str, bool]:
+    """Delete one object, or begin to: its entry, its UID, and whether it is gone. Raises NotFound, Conflict."""
+    storage, kind = ctx.storage, ctx.kind
+    cache = storage.cache(kind)
+    entry = cache.get(namespace, name)
+    while True:
+        if entry is None:
+            raise ctx.not_found()
+        old = cache.codec.decode(entry.data)
+        _check_preconditions(ctx, entry, old, options)
+        new = copy.deepcopy(old)
+        stays = _mark(ctx, new, options)
+        asked = admission_request(ctx, "DELETE", None, old)
+        if asked is not None:
+            await ctx.services.admission.admit(asked)
+            await ctx.services.admission.validate(asked)
+        if options.dryRun:
+            return entry, old.metadata.uid, not stays
+        try:
+            if stays:
+                return await storage.update(kind, new, expected=entry), old.metadata.uid, False
+            return await storage.delete(kind, entry), old.metadata.uid, True
+        except (RevisionMismatch, KeyMissing):
+            entry = await storage.fresh(kind, namespace, name)
+
+
+def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOptions) -> None:
+    wanted = options.preconditions
+    if wanted is None:
+        return
+    if wanted.uid is not None and wanted.uid != obj.metadata.uid:
+        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {obj.metadata.uid}"
+        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+    if wanted.resourceVersion is not None and wanted.resourceVersion != str(entry.revision):
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {wanted.resourceVersion},"
+            f" ResourceVersion in object meta: {entry.revision}"
+        )
+        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+
+
+def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
+    """Set the deletion's marks on the object; returns whether it stays for now."""
+    meta, rules = obj.metadata, ctx.kind.rules
+    _set_propagation(meta, options)
+    grace = rules.grace_period(obj, options.gracePeriodSeconds)
+    now = time(ctx.services.now())
+    if meta.deletionTimestamp is not None:
+        before = meta.deletionGracePeriodSeconds
+        if grace is not None and before is not None and grace < before:
+            # A later call may only shorten what an earlier one granted.
+            started = meta.deletionTimestamp - timedelta(seconds=before)
+            meta.deletionTimestamp = max(started + timedelta(seconds=grace), now) if grace else now
+            meta.deletionGracePeriodSeconds = grace
+        return bool(meta.deletionGracePeriodSeconds) or rules.is_held(obj)
+    stays = bool(grace) or rules.is_held(obj)
+    if stays:
+        meta.deletionTimestamp = now + timedelta(seconds=grace or 0)
+        meta.deletionGracePeriodSeconds = grace or 0
+        if meta.generation:
+            meta.generation += 1
+        rules.begin_deletion(obj)
+    return stays
+
+
+def _set_propagation(meta: Any, options: DeleteOptions) -> None:
+    """Foreground and orphan deletion are finalizers that the garbage collector takes off."""
+    if options.orphanDependents is not None:
+        wanted = ORPHAN if options.orphanDependents else None
+    elif options.propagationPolicy is not None:
+        wanted = _POLICIES[options.propagationPolicy]
+    else:
+        return
+    kept = [finalizer for finalizer in meta.finalizers if finalizer not in (FOREGROUND, ORPHAN)]
+    meta.finalizers = [*kept, wanted] if wanted else kept
+
+
+__all__ = ["delete", "delete_collection", "delete_options", "remove"]

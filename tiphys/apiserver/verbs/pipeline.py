@@ -1,0 +1,225 @@
+"""What every write goes through: decode, defaults, the kind's rules, admission, validation, and the store with its optimistic concurrency.
+
+    create  decode > metadata > defaults > prepare_create > admit (mutate) > validate > admit (validate) > store
+    update  change(old) > carry over metadata > defaults > prepare_update > admit > validate both ways > store, again if it lost a race
+
+A write that loses against another one is tried again on the new state unless the client named the version that it wants to replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import msgspec
+
+from tiphys.api import codec
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.quantity import canonicalize
+from tiphys.api.scheme import Kind
+from tiphys.api.validation import meta as meta_rules
+from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import FieldValidation, dry_run, field_validation
+from tiphys.store.contract import KeyMissing, RevisionMismatch
+
+Change = Callable[[Entry, Any], Any]
+"""From the current entry and its decoded object (not to be changed) to the wanted object."""
+
+MAX_RACES = 64
+SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
+"""Their handlers change exactly what they are for, which the rules of ordinary updates would put back or refuse."""
+
+
+def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
+    """The request's body as an object of the path's kind (or of `type_`); problems go to the warnings or raise BadRequest."""
+    request = ctx.request
+    media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
+    validation: FieldValidation = field_validation(request) if request.query else "Warn"
+    decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation)
+    ctx.warnings = [*ctx.warnings, *decoded.problems]
+    return decoded.obj
+
+
+def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
+    """Bring the object's namespace and name in line with the URL; raises BadRequest when they contradict it."""
+    meta, info = obj.metadata, ctx.info
+    if ctx.kind.namespaced:
+        if not meta.namespace:
+            meta.namespace = info.namespace
+        elif meta.namespace != info.namespace:
+            raise BadRequest(
+                "the namespace of the provided object does not match the namespace sent on the request"
+                f" ({meta.namespace} and {info.namespace})"
+            )
+    elif meta.namespace:
+        raise BadRequest(f"namespace may not be set on {ctx.kind.kind}, which is not namespaced")
+    if named:
+        if not meta.name:
+            meta.name = info.name
+        elif meta.name != info.name:
+            raise BadRequest(f"the name of the object ({meta.name}) does not match the name on the URL ({info.name})")
+
+
+def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) -> None:
+    """Raise Invalid when there are errors."""
+    if errors:
+        name = obj.metadata.name or obj.metadata.generateName
+        raise Invalid.object(kind.kind, name, errors, group=kind.group)
+
+
+def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
+    """What admission gets to see, or None when no plugin cares."""
+    if not ctx.services.admission.concerns(ctx.kind, operation, ctx.info.subresource):
+        return None
+    meta = (obj if obj is not None else old).metadata
+    return AdmissionRequest(
+        kind=ctx.kind,
+        operation=operation,
+        subresource=ctx.info.subresource,
+        namespace=ctx.info.namespace,
+        name=meta.name or ctx.info.name,
+        object=obj,
+        old_object=old,
+        user=ctx.user,
+        dry_run=dry_run(ctx.request) if ctx.request.query else False,
+        source=ctx.services.source,
+    )
+
+
+def allocation(ctx: Context, obj: Any, old: Any) -> AbstractContextManager[None]:
+    """The reservation of addresses and ports that storing the object needs: Services only."""
+    if isinstance(obj, core.Service):
+        return ctx.services.allocator.allocate(obj, old)
+    return nullcontext()
+
+
+def default(kind: Kind[Any], obj: Any) -> None:
+    """Canonical quantities and the kind's defaults."""
+    canonicalize(obj)
+    kind.rules.default(obj)
+
+
+def stamp_new(ctx: Context, meta: ObjectMeta) -> None:
+    """The metadata that only the server sets."""
+    meta.uid = ctx.services.uid()
+    meta.creationTimestamp = time(ctx.services.now())
+    meta.generation = 1 if "spec" in ctx.kind.type.__struct_fields__ else 0
+    meta.deletionTimestamp = None
+    meta.deletionGracePeriodSeconds = None
+    meta.selfLink = ""
+    meta.managedFields = []
+
+
+async def update(ctx: Context, change: Change, *, subresource: str = "") -> tuple[Entry, bool]:
+    """Change the object that the URL names; returns its entry and whether it was removed (its last finalizer went). Raises NotFound."""
+    return await update_named(ctx, ctx.info.namespace, ctx.info.name, change, subresource=subresource)
+
+
+async def update_named(ctx: Context, namespace: str, name: str, change: Change, *, subresource: str = "") -> tuple[Entry, bool]:
+    """`update` for any object of the request's kind."""
+    storage, kind = ctx.storage, ctx.kind
+    cache = storage.cache(kind)
+    entry = cache.get(namespace, name)
+    for _ in range(MAX_RACES):
+        if entry is None:
+            raise ctx.not_found()
+        old = cache.codec.decode(entry.data)
+        new = change(entry, old)
+        pinned = new.metadata.resourceVersion
+        if pinned not in ("", "0", str(entry.revision)):
+            raise Conflict.modified(kind.plural, name, group=kind.group)
+        try:
+            return await _store_update(ctx, entry, old, new, subresource)
+        except (RevisionMismatch, KeyMissing):
+            entry = await storage.fresh(kind, namespace, name)
+            if pinned not in ("", "0"):
+                raise Conflict.modified(kind.plural, name, group=kind.group) from None
+    raise Conflict.modified(kind.plural, name, group=kind.group)
+
+
+async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
+    kind, rules = ctx.kind, ctx.kind.rules
+    carry_metadata(ctx, new.metadata, old.metadata)
+    if subresource == "status":
+        _keep_all_but_status(new, old)
+        rules.prepare_status_update(new, old)
+    elif subresource not in SYSTEM_SUBRESOURCES:
+        default(kind, new)
+        if kind.has_status:
+            new.status = old.status
+        rules.prepare_update(new, old)
+        if rules.spec_changed(new, old):
+            new.metadata.generation = old.metadata.generation + 1
+    asked = admission_request(ctx, "UPDATE", new, old)
+    if asked is not None:
+        await ctx.services.admission.admit(asked)
+    raise_invalid(kind, new, _update_errors(kind, new, old, subresource))
+    if asked is not None:
+        await ctx.services.admission.validate(asked)
+    if not subresource:
+        ctx.warnings = [*ctx.warnings, *rules.warnings(new, old)]
+    if ctx.request.query and dry_run(ctx.request):
+        return unsaved(ctx, new, entry.revision), False
+    if is_finished(kind, new):
+        return await ctx.storage.delete(kind, entry), True
+    with allocation(ctx, new, old):
+        return await ctx.storage.update(kind, new, expected=entry), False
+
+
+def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> list[FieldError]:
+    errors = meta_rules.validate_update(new.metadata, old.metadata)
+    if subresource == "status":
+        return [*errors, *kind.rules.validate_status_update(new, old)]
+    if subresource in SYSTEM_SUBRESOURCES:
+        return errors
+    return [*errors, *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
+
+
+def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
+    """The entry that a dry run answers with."""
+    codec_ = ctx.storage.cache(ctx.kind).codec
+    return codec_.entry(codec_.encode(obj), revision, obj)
+
+
+def is_finished(kind: Kind[Any], obj: Any) -> bool:
+    """Whether an object that is being deleted has nothing left that holds it."""
+    meta = obj.metadata
+    return meta.deletionTimestamp is not None and not meta.deletionGracePeriodSeconds and not kind.rules.is_held(obj)
+
+
+def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
+    """Put back what no update may change; raises Conflict for the UID of another object."""
+    if new.uid and new.uid != old.uid:
+        why = f"Precondition failed: UID in precondition: {new.uid}, UID in object meta: {old.uid}"
+        raise Conflict.object(ctx.kind.plural, old.name, why, group=ctx.kind.group)
+    new.uid = old.uid
+    new.creationTimestamp = old.creationTimestamp
+    new.deletionTimestamp = old.deletionTimestamp
+    new.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
+    new.generation = old.generation
+    new.generateName = new.generateName or old.generateName
+    new.selfLink = ""
+    new.managedFields = old.managedFields
+
+
+def _keep_all_but_status(new: Any, old: Any) -> None:
+    for field in msgspec.structs.fields(type(new)):
+        if field.name not in ("apiVersion", "kind", "metadata", "status"):
+            setattr(new, field.name, getattr(old, field.name))
+    new.metadata.ownerReferences = old.metadata.ownerReferences
+    new.metadata.finalizers = old.metadata.finalizers
+
+
+def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
+    """All mistakes of an object to create."""
+    errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
+    return [*errors, *kind.rules.validate(obj)]
+
+
+Verb = Callable[[Context], Awaitable[Any]]

@@ -1,0 +1,36 @@
+"""update: replace an object, or its status."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from tiphys.api.errors import BadRequest
+from tiphys.apiserver import render
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.verbs.create import store_new
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.wire.http import Response
+
+
+async def update(ctx: Context) -> Response:
+    """PUT of an object (or of its status). Some kinds are created when they are not there."""
+    wanted = decode_body(ctx)
+    check_place(ctx, wanted, named=True)
+    subresource = ctx.info.subresource
+    missing = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None
+    if missing and not subresource and ctx.kind.rules.create_on_update:
+        if wanted.metadata.resourceVersion:
+            raise ctx.not_found()
+        return render.single(ctx, await store_new(ctx, wanted), 201)
+    if not wanted.metadata.resourceVersion and not subresource and ctx.kind.rules.needs_version:
+        raise BadRequest("metadata.resourceVersion: Invalid value: 0x0: must be specified for an update")
+
+    def change(_: Entry, __: Any) -> Any:
+        # A retry after a lost race must start from what the client sent, not from what the last attempt made of it.
+        return copy.deepcopy(wanted)
+
+    entry, _ = await apply_change(ctx, change, subresource=subresource)
+    return render.single(ctx, entry)

@@ -1,0 +1,126 @@
+"""watch: changes as a stream of JSON lines ("Efficient detection of changes", "Streaming lists", "Watch bookmarks")."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from tiphys.api.errors import StatusError
+from tiphys.apiserver import table
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.negotiate import Format, negotiate
+from tiphys.apiserver.options import ListOptions, list_options
+from tiphys.apiserver.verbs.read import matcher, not_older_than, select
+from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher
+from tiphys.wire.http import Response
+
+MIN_TIMEOUT = 1800.0
+BOOKMARK_EVERY = 60.0
+
+
+async def watch(ctx: Context) -> Response:
+    """Begin a watch. Problems that can be known at once are an ordinary error answer, later ones an ERROR event."""
+    options = list_options(ctx.request, watch=True)
+    form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""))
+    matches = matcher(ctx, options)
+    start = options.resource_version or 0
+    if start:
+        await not_older_than(ctx, start)
+    render = None if form.shape == "object" else _renderer(ctx, form)
+    watcher = Watcher(matches, render=render)
+    cache = ctx.storage.cache(ctx.kind)
+    with_state = options.initial_events if options.initial_events is not None else start == 0
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+    try:
+        if with_state:
+            for entry in select(ctx, options):
+                event = CacheEvent("ADDED", entry, None)
+                watcher.push(event.line("ADDED") if render is None else render("ADDED", event))
+            if options.initial_events:
+                watcher.push(_bookmark(ctx, form, initial_end=True))
+            cache.watch(watcher, after=None)
+        else:
+            cache.watch(watcher, after=start or None)
+    except StatusError as exc:
+        line = b'{"type":"ERROR","object":%b}\n' % msgspec.json.encode(exc.status())
+        return Response(200, headers, stream=_once(line))
+    return Response(200, headers, stream=_stream(ctx, watcher, options, form))
+
+
+async def _once(line: bytes) -> AsyncIterator[bytes]:
+    yield line
+
+
+def _bookmark(ctx: Context, form: Format, *, initial_end: bool = False) -> bytes:
+    kind = ctx.kind
+    metadata: dict[str, Any] = {"resourceVersion": str(ctx.storage.revision)}
+    if initial_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    obj: dict[str, Any]
+    if form.shape == "table":
+        obj = {"kind": "Table", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata, "columnDefinitions": None, "rows": []}
+        if initial_end:
+            row = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+            obj["rows"] = [{"cells": [], "object": row}]
+    elif form.shape == "partial":
+        obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata}
+    else:
+        obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+    return msgspec.json.encode({"type": "BOOKMARK", "object": obj}) + b"\n"
+
+
+def _renderer(ctx: Context, form: Format) -> Render:
+    """Events as tables or as metadata only. Column definitions go with the first event alone, as upstream does."""
+    decode = ctx.storage.cache(ctx.kind).codec.decode
+    include: Any = ctx.request.param("includeObject", "Metadata") or "Metadata"
+    first = True
+
+    def render(type_: EventType, event: CacheEvent) -> bytes:
+        nonlocal first
+        obj = decode(event.entry.data)
+        if form.shape == "partial":
+            data = table.render_partial(obj, version=form.version)
+        else:
+            data = table.render_table(
+                ctx.kind, [obj], now=ctx.services.now(), resource_version=str(event.entry.revision), include=include,
+                version=form.version, with_headers=first,
+            )  # fmt: skip
+            first = False
+        return b'{"type":"%b","object":%b}\n' % (type_.encode(), data)
+
+    return render
+
+
+async def _stream(ctx: Context, watcher: Watcher, options: ListOptions, form: Format) -> AsyncIterator[bytes]:
+    """The watcher's lines until the time is over, with bookmarks in between for clients that asked for them."""
+    loop = asyncio.get_running_loop()
+    timeout = options.timeout if options.timeout is not None else random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
+
+    timers: list[asyncio.TimerHandle] = []
+
+    def bookmark() -> None:
+        if not watcher.closed:
+            watcher.push(_bookmark(ctx, form))
+            timers[1:] = [loop.call_later(BOOKMARK_EVERY, bookmark)]
+
+    def finish() -> None:
+        if options.bookmarks and not watcher.closed:
+            watcher.push(_bookmark(ctx, form))
+        watcher.close()
+
+    timers.append(loop.call_later(timeout, finish))
+    if options.bookmarks:
+        timers.append(loop.call_later(BOOKMARK_EVERY, bookmark))
+    try:
+        with suppress(StopAsyncIteration):
+            while True:
+                yield await watcher.__anext__()
+    finally:
+        for timer in timers:
+            timer.cancel()
+        watcher.close()
