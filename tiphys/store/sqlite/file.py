@@ -167,7 +167,7 @@ def load_index(db: sqlite3.Connection, path: str) -> Index:
         if kind == DELETE:
             live.pop(key, None)
         else:
-            live[key] = (revision, create_revision, expires)
+            live[key] = (revision, revision if create_revision == revision else create_revision, expires)
     index.revision = expected
     index.floor = compacted
     return index

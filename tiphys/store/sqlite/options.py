@@ -31,6 +31,10 @@ class Options:
     compaction_batch: int = 512
     """Revisions forgotten between two commits at most."""
 
+    def __post_init__(self) -> None:
+        if self.compaction_batch < 2 * self.group:
+            raise ValueError("compaction_batch must be at least twice the group, or writers could outrun compaction")
+
     @property
     def hard_max_bytes(self) -> int:
         """Where SQLite itself refuses to grow: room above the alarm is left for deletes."""

@@ -44,14 +44,16 @@ class Reader:
                 at = self._index.check(revision)
                 newest = self._index.revision
                 keys = self._index.keys(prefix, start)
-                live = self._index.live
-                revisions: Sequence[int] = [live[key][0] for key in keys]
+                live, total = self._index.live, len(keys)
+                shown = keys[:limit] if limit and at == newest else keys  # the past may need any of them
+                revisions: Sequence[int] = [live[key][0] for key in shown]
                 self._pin()
             if at < newest:
                 revisions = self._undone_list(keys, revisions, prefix, start, at, newest)
-            remaining = len(revisions) - limit if limit and len(revisions) > limit else 0
-            items = self._items(revisions[:limit] if limit else revisions)
-            return Page(items, Revision(at), remaining > 0, remaining)
+                total = len(revisions)
+                revisions = revisions[:limit] if limit else revisions
+            remaining = total - len(revisions)
+            return Page(self._items(revisions), Revision(at), remaining > 0, remaining)
 
     def replay(self, prefix: str, after: int, upto: int) -> tuple[Sequence[Event], int]:
         """A first part of the events after `after` up to `upto`, and the revision up to which it reaches."""

@@ -77,7 +77,7 @@ class Staged:
             elif self._full:
                 write.error = StoreFull(self._full)
             else:
-                self._append(write, 0, self.revision + 1, write.expires)
+                self._append(write, 0, 0, write.expires)
         elif entry is None or (write.life is not None and entry[1] != write.life):
             write.error = KeyMissing(key)
         elif write.expected is not None and entry[0] != write.expected:
@@ -92,6 +92,7 @@ class Staged:
 
     def _append(self, write: Write, previous: int, create_revision: int, expires: float | None) -> None:
         self.revision = revision = self.revision + 1
+        create_revision = create_revision or revision  # the same object: the index holds one number less per key
         key, value, kind = write.key, write.value, write.kind
         write.revision = revision
         write.create_revision = create_revision
