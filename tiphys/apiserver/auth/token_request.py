@@ -52,7 +52,8 @@ def validate_token_request(request: TokenRequest) -> list[FieldError]:
 class TokenIssuer:
     """Issues tokens for service accounts.
 
-    Admission (NodeRestriction above all) runs between `prepare` and `issue`; `request` does both for callers without admission.
+    The order of a request: `AdmissionChain.admit` (NodeRestriction judges the audiences as asked for), `prepare`,
+    `AdmissionChain.validate`, `issue`. `request` does both for callers without admission.
     """
 
     def __init__(

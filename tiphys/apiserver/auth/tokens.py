@@ -34,7 +34,7 @@ RECHECK: Final = 2.0
 MAX_CACHED_TOKENS: Final = 10_000
 _EXTRA: Final = "authentication.kubernetes.io/"
 _NO_TIME_CHECKS: Final[Options] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
-_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\Z", re.ASCII)
 
 
 class Reference(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -1,0 +1,53 @@
+"""DefaultTolerationSeconds and TaintNodesByCondition: how long pods bear a node that is away, and how new nodes start."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tiphys.api.core.v1 import Node, Pod, Taint, Toleration
+from tiphys.api.scheme import Kind
+from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
+
+NOT_READY: Final = "node.kubernetes.io/not-ready"
+UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+
+
+class DefaultTolerationSeconds(AdmissionPlugin):
+    """A pod that says nothing about nodes not ready or unreachable stays there for `not_ready` and `unreachable` seconds."""
+
+    name = "DefaultTolerationSeconds"
+
+    def __init__(self, *, not_ready: int = 300, unreachable: int = 300) -> None:
+        self._seconds = ((NOT_READY, not_ready), (UNREACHABLE, unreachable))
+
+    def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
+        return kind.type is Pod and operation in ("CREATE", "UPDATE") and not subresource
+
+    def admit(self, request: AdmissionRequest) -> None:
+        pod = request.object
+        assert isinstance(pod, Pod)
+        said = {toleration.key for toleration in pod.spec.tolerations if toleration.effect in ("", "NoExecute")}
+        if "" in said:
+            return
+        missing = [
+            Toleration(key=key, operator="Exists", effect="NoExecute", tolerationSeconds=seconds)
+            for key, seconds in self._seconds
+            if key not in said
+        ]
+        if missing:
+            pod.spec.tolerations = [*pod.spec.tolerations, *missing]
+
+
+class TaintNodesByCondition(AdmissionPlugin):
+    """A new node takes no pods until the node controller has seen it ready."""
+
+    name = "TaintNodesByCondition"
+
+    def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
+        return kind.type is Node and operation == "CREATE" and not subresource
+
+    def admit(self, request: AdmissionRequest) -> None:
+        node = request.object
+        assert isinstance(node, Node)
+        if not any(taint.key == NOT_READY and taint.effect == "NoSchedule" for taint in node.spec.taints):
+            node.spec.taints = [*node.spec.taints, Taint(key=NOT_READY, effect="NoSchedule")]
