@@ -1,0 +1,72 @@
+"""The examples hang together: images that we can build, names that meet, scripts that parse."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tiphys.node.images.recipe import File, recipes, short_name
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+MANIFESTS = sorted(EXAMPLES.glob("*/*.yaml"))
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def named(path: Path, kind: str) -> dict[str, dict[str, Any]]:
+    return {made["metadata"]["name"]: made for made in objects(path) if made["kind"] == kind}
+
+
+def test_the_three_examples_are_there() -> None:
+    assert [path.parent.name for path in MANIFESTS] == ["demo", "shipper", "site"]
+    for path in MANIFESTS:
+        assert (path.parent / "README.md").exists()
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
+def test_images_volumes_and_selectors_meet(path: Path) -> None:
+    config_maps = named(path, "ConfigMap")
+    templates = [made["spec"]["template"] for made in named(path, "Deployment").values()]
+    for made in named(path, "Deployment").values():
+        assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"]
+    for template in templates:
+        volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in config_maps
+        for container in template["spec"]["containers"]:
+            short_name(container["image"])
+            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes) if "volumeMounts" in container else True
+    for service in named(path, "Service").values():
+        wanted = service["spec"]["selector"].items()
+        (served,) = [template for template in templates if wanted <= template["metadata"]["labels"].items()]
+        ports = {port["name"] for container in served["spec"]["containers"] for port in container.get("ports", [])}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+def test_the_demo_is_what_the_documentation_says() -> None:
+    path = EXAMPLES / "demo" / "demo.yaml"
+    deployment = named(path, "Deployment")["demo"]
+    assert deployment["spec"]["replicas"] == 3
+    assert [container["name"] for container in deployment["spec"]["template"]["spec"]["containers"]] == ["web", "nginx"]
+    assert named(path, "Service")["demo"]["spec"]["ports"][0]["nodePort"] == 30080
+
+
+SCRIPTS = [
+    (f"{name}:{path}", file.text)
+    for name, recipe in recipes().items()
+    for path, file in recipe.files.items()
+    if isinstance(file, File) and file.text.startswith("#!/bin/sh")
+]
+
+
+@pytest.mark.parametrize("script", [text for _, text in SCRIPTS], ids=[name for name, _ in SCRIPTS])
+def test_scripts_in_images_parse(script: str) -> None:
+    done = subprocess.run(["/bin/sh", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
