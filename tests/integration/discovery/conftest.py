@@ -1,0 +1,91 @@
+"""A server of nothing but discovery and OpenAPI (what is posted is sent back), and a real kubectl pointed at it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from aiohttp import web
+
+from tiphys.api.errors import StatusError
+from tiphys.api.kinds import SCHEME
+from tiphys.apiserver import discovery, openapi
+from tiphys.wire.http import Request
+
+Kubectl = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+async def seen() -> list[str]:
+    """The paths and queries that clients asked for."""
+    return []
+
+
+@pytest.fixture
+async def server(seen: list[str]) -> AsyncIterator[str]:
+    described, specified = discovery.Documents(SCHEME), openapi.Documents(SCHEME)
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.path_qs)
+        if request.method == "POST":
+            return web.Response(status=201, body=await request.read(), content_type="application/json")
+        ours = Request(
+            request.method, request.path, tuple(request.query.items()), {name.lower(): value for name, value in request.headers.items()}
+        )
+        try:
+            if request.path == "/version":
+                return web.Response(body=discovery.version(), content_type="application/json")
+            if request.path.startswith("/openapi/"):
+                answer = specified.answer(ours)
+            else:
+                answer = described.answer(ours)
+        except StatusError as error:
+            return web.json_response(
+                {"kind": "Status", "status": "Failure", "message": error.message, "code": error.code}, status=error.code
+            )
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://{runner.addresses[0][0]}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def kubectl(server: str, tmp_path: Path) -> Kubectl:
+    """Runs kubectl with these arguments; gives what it prints, and fails the test when it fails."""
+    config = tmp_path / "config"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": {}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    binary = Path(sys.executable).parent / "kubectl"
+
+    async def run(*arguments: str, stdin: str = "") -> str:
+        process = await asyncio.create_subprocess_exec(
+            str(binary), "--kubeconfig", str(config), "--cache-dir", str(tmp_path / "cache"), *arguments,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
+        assert process.returncode == 0, f"kubectl {' '.join(arguments)}: {err.decode()}"
+        return out.decode()
+
+    return run
