@@ -18,6 +18,8 @@ from typing import Any, Literal
 import msgspec
 
 from tiphys.api.base import Quantity
+from tiphys.api.errors import BadRequest
+from tiphys.api.meta.v1 import KubeObject
 
 __all__ = [
     "ZERO",
@@ -46,6 +48,7 @@ _DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
 _BINARY_SUFFIX = {0: "", **{power // 10: suffix for suffix, power in _BINARY.items()}}
 _LIMIT = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")
+_LONGEST = 256
 _MILLI = Decimal("1e-3")
 _WIDE = Context(prec=80, Emax=999999, Emin=-999999)
 
@@ -53,12 +56,12 @@ _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([
 _WRONG_SUFFIX = "unable to parse quantity's suffix"
 
 
-class QuantityError(ValueError):
-    """The text is not a quantity."""
+class QuantityError(BadRequest, ValueError):
+    """The text is not a quantity: to clients a 400, to Python a ValueError."""
 
 
 def _split(text: str) -> tuple[Decimal, Family]:
-    match = _PATTERN.fullmatch(text)
+    match = _PATTERN.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not text:
         raise QuantityError(_WRONG_FORMAT)
     sign, number, fraction, suffix = match.groups()
@@ -176,8 +179,15 @@ def canonicalize(obj: Any) -> None:
         visit = _visits[type(obj)]
     except KeyError:
         visit = _compile(type(obj))
-    if visit is not None:
+    if visit is None:
+        return
+    try:
         visit(obj)
+    except QuantityError as wrong:
+        if not isinstance(obj, KubeObject):
+            raise
+        version = obj.apiVersion.rpartition("/")[2]
+        raise QuantityError(f'{obj.kind} in version "{version}" cannot be handled as a {obj.kind}: {wrong.message}') from None
 
 
 def contains_quantities(type_: Any) -> bool:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.apps import v1 as apps
+from tiphys.api.columns import other as columns
+from tiphys.api.kinds.rules_other import ControllerRevisionRules, DeploymentRules, ReplicaSetRules
 from tiphys.api.kinds.subresources import SCALE, STATUS
 from tiphys.api.scheme import Kind
 
-CONTROLLER_REVISIONS: Kind[apps.ControllerRevision] = Kind(type=apps.ControllerRevision, plural="controllerrevisions", group="apps")
+CONTROLLER_REVISIONS: Kind[apps.ControllerRevision] = Kind(
+    type=apps.ControllerRevision,
+    plural="controllerrevisions",
+    rules=ControllerRevisionRules(),
+    columns=columns.CONTROLLER_REVISIONS,
+    group="apps",
+)
 
 DEPLOYMENTS: Kind[apps.Deployment] = Kind(
     type=apps.Deployment,
     plural="deployments",
+    rules=DeploymentRules(),
+    columns=columns.DEPLOYMENTS,
     group="apps",
     short_names=("deploy",),
     categories=("all",),
@@ -22,6 +32,8 @@ DEPLOYMENTS: Kind[apps.Deployment] = Kind(
 REPLICA_SETS: Kind[apps.ReplicaSet] = Kind(
     type=apps.ReplicaSet,
     plural="replicasets",
+    rules=ReplicaSetRules(),
+    columns=columns.REPLICA_SETS,
     group="apps",
     short_names=("rs",),
     categories=("all",),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiphys.api.columns import core as columns
+from tiphys.api.columns import pod as pod_columns
 from tiphys.api.core import v1 as core
+from tiphys.api.kinds.rules_core import (
+    ConfigMapRules,
+    EndpointsRules,
+    EventRules,
+    NamespaceRules,
+    NodeRules,
+    SecretRules,
+    ServiceAccountRules,
+    ServiceRules,
+)
+from tiphys.api.kinds.rules_pod import PodRules, PodTemplateRules
 from tiphys.api.kinds.subresources import PROXY, STATUS, connect
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
 
@@ -19,6 +32,8 @@ def _flag(value: bool | None) -> str:
 PODS: Kind[core.Pod] = Kind(
     type=core.Pod,
     plural="pods",
+    rules=PodRules(),
+    columns=pod_columns.PODS,
     short_names=("po",),
     categories=("all",),
     subresources=(
@@ -44,22 +59,30 @@ PODS: Kind[core.Pod] = Kind(
     },
 )
 
-POD_TEMPLATES: Kind[core.PodTemplate] = Kind(type=core.PodTemplate, plural="podtemplates")
+POD_TEMPLATES: Kind[core.PodTemplate] = Kind(
+    type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=pod_columns.POD_TEMPLATES
+)
 
 SERVICES: Kind[core.Service] = Kind(
     type=core.Service,
     plural="services",
+    rules=ServiceRules(),
+    columns=columns.SERVICES,
     short_names=("svc",),
     categories=("all",),
     subresources=(connect("proxy", "ServiceProxyOptions", PROXY), STATUS),
     selectable={"spec.clusterIP": lambda service: service.spec.clusterIP, "spec.type": lambda service: service.spec.type},
 )
 
-ENDPOINTS: Kind[core.Endpoints] = Kind(type=core.Endpoints, plural="endpoints", short_names=("ep",))
+ENDPOINTS: Kind[core.Endpoints] = Kind(
+    type=core.Endpoints, plural="endpoints", rules=EndpointsRules(), columns=columns.ENDPOINTS, short_names=("ep",)
+)
 
 NODES: Kind[core.Node] = Kind(
     type=core.Node,
     plural="nodes",
+    rules=NodeRules(),
+    columns=columns.NODES,
     namespaced=False,
     short_names=("no",),
     subresources=(connect("proxy", "NodeProxyOptions", PROXY), STATUS),
@@ -69,6 +92,8 @@ NODES: Kind[core.Node] = Kind(
 NAMESPACES: Kind[core.Namespace] = Kind(
     type=core.Namespace,
     plural="namespaces",
+    rules=NamespaceRules(),
+    columns=columns.NAMESPACES,
     namespaced=False,
     short_names=("ns",),
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
@@ -76,13 +101,19 @@ NAMESPACES: Kind[core.Namespace] = Kind(
     selectable={"name": lambda namespace: namespace.metadata.name, "status.phase": lambda namespace: namespace.status.phase},
 )
 
-CONFIG_MAPS: Kind[core.ConfigMap] = Kind(type=core.ConfigMap, plural="configmaps", short_names=("cm",))
+CONFIG_MAPS: Kind[core.ConfigMap] = Kind(
+    type=core.ConfigMap, plural="configmaps", rules=ConfigMapRules(), columns=columns.CONFIG_MAPS, short_names=("cm",)
+)
 
-SECRETS: Kind[core.Secret] = Kind(type=core.Secret, plural="secrets", selectable={"type": lambda secret: secret.type})
+SECRETS: Kind[core.Secret] = Kind(
+    type=core.Secret, plural="secrets", rules=SecretRules(), columns=columns.SECRETS, selectable={"type": lambda secret: secret.type}
+)
 
 SERVICE_ACCOUNTS: Kind[core.ServiceAccount] = Kind(
     type=core.ServiceAccount,
     plural="serviceaccounts",
+    rules=ServiceAccountRules(),
+    columns=columns.SERVICE_ACCOUNTS,
     short_names=("sa",),
     subresources=(Subresource("token", ("create",), GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")),),
 )
@@ -90,6 +121,8 @@ SERVICE_ACCOUNTS: Kind[core.ServiceAccount] = Kind(
 EVENTS: Kind[core.Event] = Kind(
     type=core.Event,
     plural="events",
+    rules=EventRules(),
+    columns=columns.EVENTS,
     short_names=("ev",),
     ttl=lambda _: EVENT_TTL,
     selectable={

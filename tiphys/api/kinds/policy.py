@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiphys.api.columns import other as columns
+from tiphys.api.kinds.rules_other import PodDisruptionBudgetRules
 from tiphys.api.kinds.subresources import STATUS
 from tiphys.api.policy import v1 as policy
 from tiphys.api.scheme import Kind
 
 POD_DISRUPTION_BUDGETS: Kind[policy.PodDisruptionBudget] = Kind(
-    type=policy.PodDisruptionBudget, plural="poddisruptionbudgets", group="policy", short_names=("pdb",), subresources=(STATUS,)
+    type=policy.PodDisruptionBudget,
+    plural="poddisruptionbudgets",
+    rules=PodDisruptionBudgetRules(),
+    columns=columns.BUDGETS,
+    group="policy",
+    short_names=("pdb",),
+    subresources=(STATUS,),
 )
 
 KINDS: tuple[Kind[Any], ...] = (POD_DISRUPTION_BUDGETS,)

@@ -1,0 +1,155 @@
+"""Defaults of pods and pod templates."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tiphys.api.base import Quantity
+from tiphys.api.core.v1 import (
+    Container,
+    EphemeralContainer,
+    HTTPGetAction,
+    LifecycleHandler,
+    Pod,
+    PodSecurityContext,
+    PodSpec,
+    Probe,
+    ResourceRequirements,
+)
+from tiphys.api.defaults.image import pull_policy
+from tiphys.api.defaults.volume import default_volume
+from tiphys.api.quantity import format_value, milli, parse, total
+
+TERMINATION_GRACE_SECONDS = 30
+
+
+def default_pod(pod: Pod) -> None:
+    """A pod: everything that its spec gets, and the defaults that templates do not get."""
+    spec = pod.spec
+    default_pod_spec(spec)
+    for container in spec.containers:
+        _request_limits(container.resources)
+    for container in spec.initContainers:
+        _request_limits(container.resources)
+    if spec.resources is not None:
+        _pod_requests(spec)
+    if spec.enableServiceLinks is None:
+        spec.enableServiceLinks = True
+    if spec.hostNetwork:
+        for container in (*spec.containers, *spec.initContainers):
+            for port in container.ports:
+                port.hostPort = port.hostPort or port.containerPort
+
+
+def default_pod_spec(spec: PodSpec) -> None:
+    """The spec of a pod or of a template."""
+    if not spec.dnsPolicy:
+        spec.dnsPolicy = "ClusterFirst"
+    if not spec.restartPolicy:
+        spec.restartPolicy = "Always"
+    if spec.securityContext is None:
+        spec.securityContext = PodSecurityContext()
+    if spec.terminationGracePeriodSeconds is None:
+        spec.terminationGracePeriodSeconds = TERMINATION_GRACE_SECONDS
+    if not spec.schedulerName:
+        spec.schedulerName = "default-scheduler"
+    # serviceAccount is the old name of serviceAccountName; both are written.
+    if spec.serviceAccountName:
+        spec.serviceAccount = spec.serviceAccountName
+    elif spec.serviceAccount:
+        spec.serviceAccountName = spec.serviceAccount
+    for volume in spec.volumes:
+        default_volume(volume)
+    for container in spec.containers:
+        default_container(container)
+    for container in spec.initContainers:
+        default_container(container)
+    for ephemeral in spec.ephemeralContainers:
+        default_container(ephemeral)
+    if spec.overhead:
+        _round_to_milli(spec.overhead)
+
+
+def default_container(container: Container | EphemeralContainer) -> None:
+    if not container.imagePullPolicy:
+        container.imagePullPolicy = pull_policy(container.image)
+    if not container.terminationMessagePath:
+        container.terminationMessagePath = "/dev/termination-log"
+    if not container.terminationMessagePolicy:
+        container.terminationMessagePolicy = "File"
+    for port in container.ports:
+        if not port.protocol:
+            port.protocol = "TCP"
+    for variable in container.env:
+        source = variable.valueFrom
+        if source is not None:
+            if source.fieldRef is not None and not source.fieldRef.apiVersion:
+                source.fieldRef.apiVersion = "v1"
+            if source.fileKeyRef is not None and source.fileKeyRef.optional is None:
+                source.fileKeyRef.optional = False
+    resources = container.resources
+    if resources.limits:
+        _round_to_milli(resources.limits)
+    if resources.requests:
+        _round_to_milli(resources.requests)
+    if container.livenessProbe is not None:
+        _default_probe(container.livenessProbe)
+    if container.readinessProbe is not None:
+        _default_probe(container.readinessProbe)
+    if container.startupProbe is not None:
+        _default_probe(container.startupProbe)
+    if container.lifecycle is not None:
+        _default_handler(container.lifecycle.postStart)
+        _default_handler(container.lifecycle.preStop)
+
+
+def _default_probe(probe: Probe) -> None:
+    if not probe.timeoutSeconds:
+        probe.timeoutSeconds = 1
+    if not probe.periodSeconds:
+        probe.periodSeconds = 10
+    if not probe.successThreshold:
+        probe.successThreshold = 1
+    if not probe.failureThreshold:
+        probe.failureThreshold = 3
+    if probe.httpGet is not None:
+        _default_http(probe.httpGet)
+    if probe.grpc is not None and probe.grpc.service is None:
+        probe.grpc.service = ""
+
+
+def _default_handler(handler: LifecycleHandler | None) -> None:
+    if handler is not None and handler.httpGet is not None:
+        _default_http(handler.httpGet)
+
+
+def _default_http(action: HTTPGetAction) -> None:
+    if not action.path:
+        action.path = "/"
+    if not action.scheme:
+        action.scheme = "HTTP"
+
+
+def _request_limits(resources: ResourceRequirements) -> None:
+    """What a container is limited to and does not request, it requests."""
+    for name, quantity in resources.limits.items():
+        resources.requests.setdefault(name, quantity)
+
+
+def _pod_requests(spec: PodSpec) -> None:
+    """Requests of the whole pod: what its containers request together, or the pod's limit ("Pod-level resources")."""
+    assert spec.resources is not None
+    for name, limit in spec.resources.limits.items():
+        if name in spec.resources.requests:
+            continue
+        asked = [c.resources.requests[name] for c in spec.containers if name in c.resources.requests]
+        sidecars = [c for c in spec.initContainers if c.restartPolicy == "Always"]
+        asked += [c.resources.requests[name] for c in sidecars if name in c.resources.requests]
+        spec.resources.requests[name] = total(asked) if asked else limit
+
+
+def _round_to_milli(resources: dict[str, Quantity]) -> None:
+    """Resources have no finer grain than thousandths; what is finer is rounded up."""
+    for name, quantity in resources.items():
+        if quantity[-1:] in ("n", "u") or "e-" in quantity:
+            resources[name] = format_value(Decimal(milli(quantity)) / 1000) if parse(quantity) else quantity

@@ -1,0 +1,76 @@
+"""Defaults of volumes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiphys.api.core.v1 import DownwardAPIVolumeFile, EmptyDirVolumeSource, ProjectedVolumeSource, Volume
+from tiphys.api.defaults.image import pull_policy
+
+DEFAULT_MODE = 0o644
+
+SOURCES: tuple[str, ...] = tuple(field.name for field in msgspec.structs.fields(Volume) if field.name != "name")
+"""The fields of a Volume that name a source, of which exactly one is set."""
+
+
+def default_volume(volume: Volume) -> None:
+    if volume.configMap is not None:
+        if volume.configMap.defaultMode is None:
+            volume.configMap.defaultMode = DEFAULT_MODE
+    elif volume.secret is not None:
+        if volume.secret.defaultMode is None:
+            volume.secret.defaultMode = DEFAULT_MODE
+    elif volume.projected is not None:
+        _default_projected(volume.projected)
+    elif volume.downwardAPI is not None:
+        if volume.downwardAPI.defaultMode is None:
+            volume.downwardAPI.defaultMode = DEFAULT_MODE
+        _default_files(volume.downwardAPI.items)
+    elif volume.emptyDir is not None:
+        return
+    elif volume.hostPath is not None:
+        if volume.hostPath.type is None:
+            volume.hostPath.type = ""
+    else:
+        _default_rare(volume)
+
+
+def _default_projected(projected: ProjectedVolumeSource) -> None:
+    if projected.defaultMode is None:
+        projected.defaultMode = DEFAULT_MODE
+    for source in projected.sources:
+        if source.serviceAccountToken is not None and source.serviceAccountToken.expirationSeconds is None:
+            source.serviceAccountToken.expirationSeconds = 3600
+        if source.downwardAPI is not None:
+            _default_files(source.downwardAPI.items)
+
+
+def _default_files(items: list[DownwardAPIVolumeFile]) -> None:
+    for item in items:
+        if item.fieldRef is not None and not item.fieldRef.apiVersion:
+            item.fieldRef.apiVersion = "v1"
+
+
+def _default_rare(volume: Volume) -> None:
+    if volume.image is not None:
+        volume.image.pullPolicy = volume.image.pullPolicy or pull_policy(volume.image.reference)
+    elif volume.ephemeral is not None and volume.ephemeral.volumeClaimTemplate is not None:
+        claim = volume.ephemeral.volumeClaimTemplate.spec
+        claim.volumeMode = claim.volumeMode or "Filesystem"
+    elif volume.iscsi is not None:
+        volume.iscsi.iscsiInterface = volume.iscsi.iscsiInterface or "default"
+    elif volume.rbd is not None:
+        volume.rbd.pool = volume.rbd.pool or "rbd"
+        volume.rbd.user = volume.rbd.user or "admin"
+        volume.rbd.keyring = volume.rbd.keyring or "/etc/ceph/keyring"
+    elif volume.azureDisk is not None:
+        disk = volume.azureDisk
+        disk.cachingMode = disk.cachingMode or "ReadWrite"
+        disk.kind = disk.kind or "Shared"
+        disk.fsType = disk.fsType or "ext4"
+        disk.readOnly = bool(disk.readOnly)
+    elif volume.scaleIO is not None:
+        volume.scaleIO.storageMode = volume.scaleIO.storageMode or "ThinProvisioned"
+        volume.scaleIO.fsType = volume.scaleIO.fsType or "xfs"
+    elif all(getattr(volume, name) is None for name in SOURCES):
+        volume.emptyDir = EmptyDirVolumeSource()

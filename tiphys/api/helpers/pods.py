@@ -1,0 +1,56 @@
+"""The state of a pod."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tiphys.api.core.v1 import Pod, PodCondition
+
+
+def condition(pod: Pod, type_: str) -> PodCondition | None:
+    """The condition of this type."""
+    for item in pod.status.conditions:
+        if item.type == type_:
+            return item
+    return None
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether the pod may get traffic."""
+    ready = condition(pod, "Ready")
+    return ready is not None and ready.status == "True"
+
+
+def is_available(pod: Pod, *, min_ready_seconds: int, now: datetime) -> bool:
+    """Whether the pod has been ready for that long (`minReadySeconds`)."""
+    ready = condition(pod, "Ready")
+    if ready is None or ready.status != "True":
+        return False
+    if not min_ready_seconds:
+        return True
+    return ready.lastTransitionTime is not None and ready.lastTransitionTime + timedelta(seconds=min_ready_seconds) <= now
+
+
+def is_finished(pod: Pod) -> bool:
+    """Whether no container of the pod will run again."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def is_active(pod: Pod) -> bool:
+    """Whether the pod counts as a replica: neither over nor being deleted."""
+    return not is_finished(pod) and pod.metadata.deletionTimestamp is None
+
+
+def is_scheduled(pod: Pod) -> bool:
+    """Whether a node has been chosen."""
+    return bool(pod.spec.nodeName)
+
+
+def host_ports(pod: Pod) -> list[tuple[str, str, int]]:
+    """Protocol, address (or "") and port of the node that the pod takes, sidecars' ports included."""
+    taken = []
+    for container in (*pod.spec.containers, *(c for c in pod.spec.initContainers if c.restartPolicy == "Always")):
+        for port in container.ports:
+            if port.hostPort:
+                taken.append((port.protocol or "TCP", port.hostIP, port.hostPort))
+    return taken

@@ -1,0 +1,99 @@
+"""What a pod asks for, as numbers.
+
+CPU counts in thousandths of a core, everything else in whole units (bytes, pieces). Init containers run one by one before the others, so
+of them only the largest counts; sidecars (init containers that restart always) run beside everything that comes after them ("Sidecar
+Containers": resource sharing within containers). The pod's overhead is on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from tiphys.api.base import Quantity
+from tiphys.api.core.v1 import Container, Pod, PodSpec
+from tiphys.api.quantity import milli, parse, whole
+
+Amounts = dict[str, int]
+Which = Literal["requests", "limits"]
+Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
+
+_QOS_RESOURCES = ("cpu", "memory")
+
+
+def amount(name: str, quantity: Quantity | str) -> int:
+    """A quantity of a resource as a number, rounded up."""
+    return milli(quantity) if name == "cpu" else whole(quantity)
+
+
+def amounts(resources: Mapping[str, Quantity]) -> Amounts:
+    """A list of resources as numbers."""
+    return {name: amount(name, quantity) for name, quantity in resources.items()}
+
+
+def pod_requests(pod: Pod) -> Amounts:
+    """What the scheduler has to find room for."""
+    return spec_amounts(pod.spec, "requests")
+
+
+def pod_limits(pod: Pod) -> Amounts:
+    """What the pod may use at most, as far as its containers are limited."""
+    return spec_amounts(pod.spec, "limits")
+
+
+def spec_amounts(spec: PodSpec, which: Which) -> Amounts:
+    """The requests or limits of a pod as a whole, overhead included."""
+    result: Amounts = {}
+    for container in spec.containers:
+        _add(result, getattr(container.resources, which))
+    if spec.initContainers:
+        _add_init(result, spec, which)
+    if spec.resources is not None:
+        result.update(amounts(getattr(spec.resources, which)))
+    for name, quantity in spec.overhead.items():
+        if which == "requests" or name in result:
+            result[name] = result.get(name, 0) + amount(name, quantity)
+    return result
+
+
+def _add(result: Amounts, resources: Mapping[str, Quantity]) -> None:
+    for name, quantity in resources.items():
+        result[name] = result.get(name, 0) + amount(name, quantity)
+
+
+def _add_init(result: Amounts, spec: PodSpec, which: Which) -> None:
+    sidecars: Amounts = {}
+    peak: Amounts = {}
+    for container in spec.initContainers:
+        own: Mapping[str, Quantity] = getattr(container.resources, which)
+        if is_sidecar(container):
+            _add(sidecars, own)
+            _add(result, own)
+            continue
+        for name, quantity in own.items():
+            peak[name] = max(peak.get(name, 0), sidecars.get(name, 0) + amount(name, quantity))
+    for name, value in peak.items():
+        result[name] = max(result.get(name, 0), value)
+
+
+def is_sidecar(container: Container) -> bool:
+    """Whether an init container keeps running beside the others."""
+    return container.restartPolicy == "Always"
+
+
+def qos_class(pod: Pod) -> Qos:
+    """Who is evicted first when a node runs short ("Pod Quality of Service Classes")."""
+    spec = pod.spec
+    asked = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
+    if not any(item.requests or item.limits for item in asked):
+        return "BestEffort"
+    guaranteed, some = True, False
+    for item in asked:
+        for name in _QOS_RESOURCES:
+            limit = parse(item.limits.get(name, "0"))
+            request = parse(item.requests[name]) if name in item.requests else limit
+            some = some or limit > 0 or request > 0
+            guaranteed = guaranteed and limit > 0 and limit == request
+    if not some:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"

@@ -1,0 +1,157 @@
+"""The rules of the core group, pods apart."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from tiphys.api.core.v1 import ConfigMap, Endpoints, Event, Namespace, Node, Secret, Service, ServiceAccount
+from tiphys.api.defaults.other import NAMESPACE_NAME_LABEL, default_namespace, default_node, default_secret
+from tiphys.api.defaults.service import default_endpoints, default_service
+from tiphys.api.errors import FieldError
+from tiphys.api.helpers.services import carry_over
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.quantity import canonicalize
+from tiphys.api.scheme import Rules
+from tiphys.api.validation import other, service
+from tiphys.api.validation.names import dns_label
+
+ObjectT = TypeVar("ObjectT", bound=KubeObject)
+
+NAMESPACE_FINALIZER = "kubernetes"
+
+
+class Uncounted(Rules[ObjectT], Generic[ObjectT]):
+    """Rules of kinds that have a spec but no generation."""
+
+    def prepare_create(self, obj: ObjectT) -> None:
+        obj.metadata.generation = 0
+
+    def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
+        return False
+
+
+class ServiceRules(Uncounted[Service]):
+    create_on_update = True
+
+    def default(self, obj: Service) -> None:
+        default_service(obj)
+
+    def prepare_update(self, new: Service, old: Service) -> None:
+        carry_over(new, old)
+
+    def validate(self, obj: Service) -> list[FieldError]:
+        return service.validate(obj)
+
+    def validate_update(self, new: Service, old: Service) -> list[FieldError]:
+        return service.validate_update(new, old)
+
+    def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
+        return service.validate_status(new)
+
+    def validate_name(self, name: str) -> str:
+        return dns_label(name)
+
+
+class EndpointsRules(Rules[Endpoints]):
+    create_on_update = True
+
+    def default(self, obj: Endpoints) -> None:
+        default_endpoints(obj)
+
+    def validate(self, obj: Endpoints) -> list[FieldError]:
+        return service.validate_endpoints(obj)
+
+
+class NodeRules(Uncounted[Node]):
+    """Nodes come with their status when they register."""
+
+    status_wins_on_create = True
+
+    def default(self, obj: Node) -> None:
+        default_node(obj)
+
+    def prepare_create(self, obj: Node) -> None:
+        super().prepare_create(obj)
+        obj.spec.configSource = None
+        obj.status.config = None
+
+    def prepare_status_update(self, new: Node, old: Node) -> None:
+        canonicalize(new)
+        default_node(new)
+
+    def validate(self, obj: Node) -> list[FieldError]:
+        return other.validate_node(obj)
+
+    def validate_update(self, new: Node, old: Node) -> list[FieldError]:
+        return other.validate_node_update(new, old)
+
+    def validate_status_update(self, new: Node, old: Node) -> list[FieldError]:
+        return [*other.validate_node(new), *other.validate_node_update(new, old)]
+
+
+class NamespaceRules(Uncounted[Namespace]):
+    """Namespaces stay until everything in them is gone, which the finalizer `kubernetes` in the spec stands for."""
+
+    def default(self, obj: Namespace) -> None:
+        default_namespace(obj)
+
+    def prepare_create(self, obj: Namespace) -> None:
+        super().prepare_create(obj)
+        obj.status.phase = "Active"
+        if obj.metadata.name:
+            obj.metadata.labels[NAMESPACE_NAME_LABEL] = obj.metadata.name
+        if NAMESPACE_FINALIZER not in obj.spec.finalizers:
+            obj.spec.finalizers = [*obj.spec.finalizers, NAMESPACE_FINALIZER]
+
+    def prepare_update(self, new: Namespace, old: Namespace) -> None:
+        new.spec.finalizers = old.spec.finalizers
+
+    def validate(self, obj: Namespace) -> list[FieldError]:
+        return other.validate_namespace(obj)
+
+    def validate_status_update(self, new: Namespace, old: Namespace) -> list[FieldError]:
+        return other.validate_namespace_status(new)
+
+    def validate_name(self, name: str) -> str:
+        return dns_label(name)
+
+    def is_held(self, obj: Namespace) -> bool:
+        return bool(obj.metadata.finalizers or obj.spec.finalizers)
+
+    def begin_deletion(self, obj: Namespace) -> None:
+        obj.status.phase = "Terminating"
+
+
+class ConfigMapRules(Rules[ConfigMap]):
+    def validate(self, obj: ConfigMap) -> list[FieldError]:
+        return other.validate_config_map(obj)
+
+    def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:
+        return other.validate_config_map_update(new, old)
+
+
+class SecretRules(Rules[Secret]):
+    def default(self, obj: Secret) -> None:
+        default_secret(obj)
+
+    def validate(self, obj: Secret) -> list[FieldError]:
+        return other.validate_secret(obj)
+
+    def validate_update(self, new: Secret, old: Secret) -> list[FieldError]:
+        return other.validate_secret_update(new, old)
+
+
+class ServiceAccountRules(Rules[ServiceAccount]):
+    def prepare_create(self, obj: ServiceAccount) -> None:
+        for secret in obj.secrets:
+            secret.kind = secret.namespace = secret.uid = secret.apiVersion = secret.resourceVersion = secret.fieldPath = ""
+
+    def prepare_update(self, new: ServiceAccount, old: ServiceAccount) -> None:
+        self.prepare_create(new)
+
+
+class EventRules(Rules[Event]):
+    create_on_update = True
+
+    def validate(self, obj: Event) -> list[FieldError]:
+        return other.validate_event(obj)

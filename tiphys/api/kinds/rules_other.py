@@ -1,0 +1,162 @@
+"""The rules of the other groups."""
+
+from __future__ import annotations
+
+from tiphys.api.apps.v1 import ControllerRevision, Deployment, ReplicaSet
+from tiphys.api.coordination.v1 import Lease
+from tiphys.api.defaults.other import default_binding, default_priority_class
+from tiphys.api.defaults.service import default_endpoint_slice
+from tiphys.api.defaults.workload import default_deployment, default_replica_set
+from tiphys.api.discovery.v1 import EndpointSlice
+from tiphys.api.errors import FieldError
+from tiphys.api.kinds.rules_core import Uncounted
+from tiphys.api.policy.v1 import PodDisruptionBudget
+from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from tiphys.api.scheduling.v1 import PriorityClass
+from tiphys.api.scheme import Rules
+from tiphys.api.validation import other, service, workload
+from tiphys.api.validation.names import path_segment
+
+
+class DeploymentRules(Rules[Deployment]):
+    def default(self, obj: Deployment) -> None:
+        default_deployment(obj)
+
+    def validate(self, obj: Deployment) -> list[FieldError]:
+        return workload.validate_deployment(obj)
+
+    def validate_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
+        return workload.selector_kept(new, old)
+
+    def validate_status_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
+        return workload.validate_deployment_status(new.status, old.status)
+
+    def prepare_status_update(self, new: Deployment, old: Deployment) -> None:
+        new.metadata.labels = old.metadata.labels
+
+    def spec_changed(self, new: Deployment, old: Deployment) -> bool:
+        """Annotations count: they are copied to the replica sets."""
+        return new.spec != old.spec or new.metadata.annotations != old.metadata.annotations
+
+
+class ReplicaSetRules(Rules[ReplicaSet]):
+    def default(self, obj: ReplicaSet) -> None:
+        default_replica_set(obj)
+
+    def validate(self, obj: ReplicaSet) -> list[FieldError]:
+        return workload.validate_replica_set(obj)
+
+    def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
+        return workload.selector_kept(new, old)
+
+    def validate_status_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
+        return workload.validate_replica_set_status(new.status)
+
+
+class ControllerRevisionRules(Rules[ControllerRevision]):
+    def validate(self, obj: ControllerRevision) -> list[FieldError]:
+        return workload.validate_controller_revision(obj)
+
+    def validate_update(self, new: ControllerRevision, old: ControllerRevision) -> list[FieldError]:
+        return workload.revision_kept(new, old)
+
+
+class EndpointSliceRules(Rules[EndpointSlice]):
+    def default(self, obj: EndpointSlice) -> None:
+        default_endpoint_slice(obj)
+
+    def prepare_create(self, obj: EndpointSlice) -> None:
+        obj.metadata.generation = 1
+
+    def validate(self, obj: EndpointSlice) -> list[FieldError]:
+        return service.validate_endpoint_slice(obj)
+
+    def validate_update(self, new: EndpointSlice, old: EndpointSlice) -> list[FieldError]:
+        return service.validate_endpoint_slice_update(new, old)
+
+    def spec_changed(self, new: EndpointSlice, old: EndpointSlice) -> bool:
+        return (new.endpoints, new.ports, new.addressType, new.metadata.labels) != (
+            old.endpoints,
+            old.ports,
+            old.addressType,
+            old.metadata.labels,
+        )
+
+
+class _Named:
+    """Roles and bindings may have any name that a URL can hold."""
+
+    def validate_name(self, name: str) -> str:
+        return path_segment(name)
+
+
+class RoleRules(_Named, Rules[Role]):
+    create_on_update = True
+
+    def validate(self, obj: Role) -> list[FieldError]:
+        return other.validate_role(obj)
+
+
+class ClusterRoleRules(_Named, Rules[ClusterRole]):
+    create_on_update = True
+
+    def validate(self, obj: ClusterRole) -> list[FieldError]:
+        return other.validate_role(obj)
+
+
+class RoleBindingRules(_Named, Rules[RoleBinding]):
+    create_on_update = True
+
+    def default(self, obj: RoleBinding) -> None:
+        default_binding(obj)
+
+    def validate(self, obj: RoleBinding) -> list[FieldError]:
+        return other.validate_binding(obj)
+
+    def validate_update(self, new: RoleBinding, old: RoleBinding) -> list[FieldError]:
+        return other.validate_binding_update(new, old)
+
+
+class ClusterRoleBindingRules(_Named, Rules[ClusterRoleBinding]):
+    create_on_update = True
+
+    def default(self, obj: ClusterRoleBinding) -> None:
+        default_binding(obj)
+
+    def validate(self, obj: ClusterRoleBinding) -> list[FieldError]:
+        return other.validate_binding(obj)
+
+    def validate_update(self, new: ClusterRoleBinding, old: ClusterRoleBinding) -> list[FieldError]:
+        return other.validate_binding_update(new, old)
+
+
+class LeaseRules(Uncounted[Lease]):
+    create_on_update = True
+    needs_version = True
+
+    def validate(self, obj: Lease) -> list[FieldError]:
+        return other.validate_lease(obj)
+
+
+class PodDisruptionBudgetRules(Rules[PodDisruptionBudget]):
+    needs_version = True
+
+    def validate(self, obj: PodDisruptionBudget) -> list[FieldError]:
+        return other.validate_budget(obj)
+
+    def validate_status_update(self, new: PodDisruptionBudget, old: PodDisruptionBudget) -> list[FieldError]:
+        return other.validate_budget_status(new)
+
+
+class PriorityClassRules(Rules[PriorityClass]):
+    def default(self, obj: PriorityClass) -> None:
+        default_priority_class(obj)
+
+    def prepare_create(self, obj: PriorityClass) -> None:
+        obj.metadata.generation = 1
+
+    def validate(self, obj: PriorityClass) -> list[FieldError]:
+        return other.validate_priority_class(obj)
+
+    def validate_update(self, new: PriorityClass, old: PriorityClass) -> list[FieldError]:
+        return other.validate_priority_class_update(new, old)

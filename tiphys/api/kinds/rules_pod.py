@@ -1,0 +1,77 @@
+"""The rules of pods."""
+
+from __future__ import annotations
+
+from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate
+from tiphys.api.defaults.pod import default_pod
+from tiphys.api.defaults.workload import default_pod_template
+from tiphys.api.errors import FieldError
+from tiphys.api.helpers.resources import qos_class
+from tiphys.api.quantity import canonicalize
+from tiphys.api.scheme import Rules
+from tiphys.api.validation import pod as validation
+from tiphys.api.validation import pod_update, workload
+from tiphys.api.validation.names import dns_label
+
+
+class PodRules(Rules[Pod]):
+    """Pods start Pending, keep their class, and are given time to end."""
+
+    def default(self, obj: Pod) -> None:
+        default_pod(obj)
+
+    def prepare_create(self, obj: Pod) -> None:
+        obj.status.phase = "Pending"
+        obj.status.qosClass = qos_class(obj)
+        if obj.spec.schedulingGates:
+            gated = PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
+            gated.message = "Scheduling is blocked due to non-empty scheduling gates"
+            obj.status.conditions = [gated]
+
+    def prepare_status_update(self, new: Pod, old: Pod) -> None:
+        canonicalize(new)
+        status, before = new.status, old.status
+        status.qosClass = status.qosClass or before.qosClass
+        status.observedGeneration = status.observedGeneration or before.observedGeneration
+        if any(not condition.observedGeneration for condition in status.conditions):
+            known = {condition.type: condition.observedGeneration for condition in before.conditions}
+            for condition in status.conditions:
+                condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
+
+    def validate(self, obj: Pod) -> list[FieldError]:
+        return validation.validate_create(obj)
+
+    def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
+        return pod_update.validate_update(new, old)
+
+    def validate_status_update(self, new: Pod, old: Pod) -> list[FieldError]:
+        return pod_update.validate_status_update(new, old)
+
+    def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
+        if old is None and (said := dns_label(obj.metadata.name)):
+            return [
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
+                f"a DNS label is recommended: [{said}]"
+            ]
+        return []
+
+    def grace_period(self, obj: Pod, asked: int | None) -> int | None:
+        """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
+        if not obj.spec.nodeName or obj.status.phase in ("Failed", "Succeeded"):
+            return 0
+        seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
+        return 1 if seconds < 0 else seconds
+
+
+class PodTemplateRules(Rules[PodTemplate]):
+    def default(self, obj: PodTemplate) -> None:
+        default_pod_template(obj)
+
+    def prepare_create(self, obj: PodTemplate) -> None:
+        obj.metadata.generation = 1
+
+    def validate(self, obj: PodTemplate) -> list[FieldError]:
+        return workload.validate_pod_template(obj)
+
+    def spec_changed(self, new: PodTemplate, old: PodTemplate) -> bool:
+        return new.template != old.template

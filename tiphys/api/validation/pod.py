@@ -1,0 +1,222 @@
+"""Validation of pods and pod templates on creation. Updates are in `pod_update`."""
+
+from __future__ import annotations
+
+from tiphys.api.core.v1 import Binding, Pod, PodDNSConfig, PodSpec, PodTemplateSpec
+from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.validation import container, resources, scheduling, security, volume
+from tiphys.api.validation.basics import (
+    MAX_ID,
+    Errors,
+    annotation_map,
+    dns_label,
+    dns_subdomain,
+    in_range,
+    ip,
+    label_name,
+    labels,
+    one_of,
+)
+from tiphys.api.validation.names import qualified_name
+
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_PREEMPTION = ("PreemptLowerPriority", "Never")
+
+
+def validate(pod: Pod) -> Errors:
+    """Everything wrong with a pod's spec, whether it is created or updated."""
+    errors: Errors = []
+    spec = pod.spec
+    pod_spec(errors, "spec", spec, pod=True)
+    if not spec.serviceAccountName:
+        for index, item in enumerate(spec.volumes):
+            if item.projected is not None:
+                for number, source in enumerate(item.projected.sources):
+                    if source.serviceAccountToken is not None:
+                        here = f"spec.volumes[{index}].projected.sources[{number}].serviceAccountToken"
+                        errors.append(forbidden(here, "must not be specified when serviceAccountName is not set"))
+    for kind in ("containers", "initContainers"):
+        for index, item in enumerate(getattr(spec, kind)):
+            if item.image != item.image.strip():
+                said = "must not have leading or trailing whitespace"
+                errors.append(invalid(f"spec.{kind}[{index}].image", item.image, said))
+    return errors
+
+
+def validate_create(pod: Pod) -> Errors:
+    """`validate`, and what may only come later in a pod's life."""
+    errors = validate(pod)
+    if pod.spec.ephemeralContainers:
+        errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    if pod.spec.nodeName and pod.spec.schedulingGates:
+        errors.append(forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared"))
+    return errors
+
+
+def validate_binding(binding: Binding) -> Errors:
+    """What binds a pod to a node."""
+    errors: Errors = []
+    if binding.target.kind not in ("", "Node"):
+        errors.append(not_supported("target.kind", binding.target.kind, ("Node", "<empty>")))
+    if not binding.target.name:
+        errors.append(required("target.name"))
+    return errors
+
+
+def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
+    """The template of a workload's pods."""
+    labels(errors, f"{path}.labels", value.metadata.labels)
+    annotation_map(errors, f"{path}.annotations", value.metadata.annotations)
+    pod_spec(errors, f"{path}.spec", value.spec, pod=False)
+    if value.spec.ephemeralContainers:
+        errors.append(forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))
+
+
+def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
+    """A pod's spec; `pod` is False for templates, which leave some things to the defaults of the pod."""
+    if spec.terminationGracePeriodSeconds is None:
+        errors.append(required(f"{path}.terminationGracePeriodSeconds"))
+    known = volume.volumes(errors, f"{path}.volumes", spec.volumes)
+    claims = frozenset(claim.name for claim in spec.resourceClaims)
+    scope = container.Scope(spec, known, claims, spec.hostUsers is not False, spec.terminationGracePeriodSeconds)
+    if spec.resourceClaims:
+        _resource_claims(errors, f"{path}.resourceClaims", spec)
+    container.containers(errors, f"{path}.containers", scope)
+    if spec.initContainers:
+        container.init_containers(errors, f"{path}.initContainers", scope)
+    if spec.resources is not None:
+        resources.pod_resources(errors, f"{path}.resources", spec)
+    if spec.hostNetwork:
+        _host_network(errors, f"{path}.containers", spec, pod=pod)
+    if spec.restartPolicy not in RESTART_POLICIES:
+        one_of(errors, f"{path}.restartPolicy", spec.restartPolicy, RESTART_POLICIES)
+    if spec.dnsPolicy not in DNS_POLICIES:
+        one_of(errors, f"{path}.dnsPolicy", spec.dnsPolicy, DNS_POLICIES)
+    if spec.securityContext is not None:
+        security.pod(errors, f"{path}.securityContext", spec.securityContext, spec)
+    security.host_users(errors, path, spec)
+    _steering(errors, path, spec)
+    _naming(errors, path, spec)
+    _rest(errors, path, spec)
+    container.file_references(errors, path, scope)
+
+
+def _steering(errors: Errors, path: str, spec: PodSpec) -> None:
+    """What the scheduler reads."""
+    if spec.nodeSelector:
+        labels(errors, f"{path}.nodeSelector", spec.nodeSelector)
+    if spec.affinity is not None:
+        scheduling.affinity(errors, f"{path}.affinity", spec.affinity)
+    if spec.tolerations:
+        scheduling.tolerations(errors, f"{path}.tolerations", spec.tolerations)
+    if spec.topologySpreadConstraints:
+        scheduling.spread(errors, f"{path}.topologySpreadConstraints", spec.topologySpreadConstraints)
+    if spec.nodeName:
+        dns_subdomain(errors, f"{path}.nodeName", spec.nodeName)
+    seen: set[str] = set()
+    for index, gate in enumerate(spec.schedulingGates):
+        label_name(errors, f"{path}.schedulingGates[{index}]", gate.name)
+        if gate.name in seen:
+            errors.append(duplicate(f"{path}.schedulingGates[{index}]", gate.name))
+        seen.add(gate.name)
+    if spec.priorityClassName:
+        dns_subdomain(errors, f"{path}.priorityClassName", spec.priorityClassName)
+    if spec.preemptionPolicy is not None:
+        one_of(errors, f"{path}.preemptionPolicy", spec.preemptionPolicy, _PREEMPTION)
+    if spec.schedulingGroup is not None and not spec.schedulingGroup.podGroupName:
+        errors.append(required(f"{path}.schedulingGroup.podGroupName"))
+
+
+def _naming(errors: Errors, path: str, spec: PodSpec) -> None:
+    """Names of the pod on the network and of other objects."""
+    if spec.dnsConfig is not None or spec.dnsPolicy == "None":
+        _dns_config(errors, f"{path}.dnsConfig", spec)
+    if spec.serviceAccountName:
+        dns_subdomain(errors, f"{path}.serviceAccountName", spec.serviceAccountName)
+    if spec.hostname:
+        dns_label(errors, f"{path}.hostname", spec.hostname)
+    if spec.subdomain:
+        dns_label(errors, f"{path}.subdomain", spec.subdomain)
+    for index, alias in enumerate(spec.hostAliases):
+        ip(errors, f"{path}.hostAliases[{index}].ip", alias.ip)
+        for number, hostname in enumerate(alias.hostnames):
+            dns_subdomain(errors, f"{path}.hostAliases[{index}].hostnames[{number}]", hostname)
+    if spec.runtimeClassName is not None:
+        dns_subdomain(errors, f"{path}.runtimeClassName", spec.runtimeClassName)
+    if spec.hostnameOverride is not None:
+        here = f"{path}.hostnameOverride"
+        if spec.setHostnameAsFQDN:
+            errors.append(forbidden(here, "may not be specified when setHostnameAsFQDN is true"))
+        if spec.hostNetwork:
+            errors.append(forbidden(here, "may not be specified when hostNetwork is true"))
+        if len(spec.hostnameOverride) > 64:
+            errors.append(FieldError("FieldValueTooLong", here, "may not be more than 64 bytes"))
+        dns_subdomain(errors, here, spec.hostnameOverride)
+
+
+def _rest(errors: Errors, path: str, spec: PodSpec) -> None:
+    if spec.activeDeadlineSeconds is not None:
+        in_range(errors, f"{path}.activeDeadlineSeconds", spec.activeDeadlineSeconds, 1, MAX_ID)
+    for index, gate in enumerate(spec.readinessGates):
+        if qualified_name(gate.conditionType):
+            label_name(errors, f"{path}.readinessGates[{index}].conditionType", gate.conditionType)
+    if spec.overhead:
+        resources.amounts(errors, f"{path}.overhead", spec.overhead)
+    if spec.os is not None:
+        one_of(errors, f"{path}.os.name", spec.os.name, ("linux", "windows"))
+
+
+def _host_network(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
+    """On the host's network a port of the container is a port of the host."""
+    for index, item in enumerate(spec.containers):
+        for number, port in enumerate(item.ports):
+            if (pod or port.hostPort) and port.hostPort != port.containerPort:
+                here = f"{path}[{index}].ports[{number}].hostPort"
+                errors.append(invalid(here, port.hostPort, "must match `containerPort` when `hostNetwork` is true"))
+
+
+def _dns_config(errors: Errors, path: str, spec: PodSpec) -> None:
+    """The limits are those of the C library's resolver."""
+    config = spec.dnsConfig or PodDNSConfig()
+    if spec.dnsPolicy == "None":
+        if spec.dnsConfig is None:
+            errors.append(required(path, "must provide `dnsConfig` when `dnsPolicy` is None"))
+            return
+        if not config.nameservers:
+            errors.append(required(f"{path}.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"))
+            return
+    if len(config.nameservers) > 3:
+        errors.append(invalid(f"{path}.nameservers", config.nameservers, "must not have more than 3 nameservers"))
+    for index, nameserver in enumerate(config.nameservers):
+        ip(errors, f"{path}.nameservers[{index}]", nameserver)
+    if len(config.searches) > 32:
+        errors.append(invalid(f"{path}.searches", config.searches, "must not have more than 32 search paths"))
+    if len(" ".join(config.searches)) > 2048:
+        said = "must not have more than 2048 characters (including spaces) in the search list"
+        errors.append(invalid(f"{path}.searches", config.searches, said))
+    for index, search in enumerate(config.searches):
+        if search != ".":
+            dns_subdomain(errors, f"{path}.searches[{index}]", search.removesuffix(".").replace("_", "a"))
+    for index, option in enumerate(config.options):
+        if not option.name:
+            errors.append(required(f"{path}.options[{index}]", "must not be empty"))
+
+
+def _resource_claims(errors: Errors, path: str, spec: PodSpec) -> None:
+    seen: set[str] = set()
+    for index, claim in enumerate(spec.resourceClaims):
+        here = f"{path}[{index}]"
+        if not claim.name:
+            errors.append(required(f"{here}.name"))
+        elif claim.name in seen:
+            errors.append(duplicate(f"{here}.name", claim.name))
+        else:
+            dns_label(errors, f"{here}.name", claim.name)
+            seen.add(claim.name)
+        if claim.resourceClaimName is not None and claim.resourceClaimTemplateName is not None:
+            said = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errors.append(invalid(here, claim, said))
+        if claim.resourceClaimName is None and claim.resourceClaimTemplateName is None:
+            said = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            errors.append(invalid(here, claim, said))

@@ -1,0 +1,172 @@
+"""Validation of requests, limits and amounts of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from tiphys.api.base import Quantity
+from tiphys.api.core.v1 import PodSpec, ResourceRequirements
+from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.quantity import is_whole, parse, total
+from tiphys.api.validation.basics import Errors, dns_label
+from tiphys.api.validation.names import qualified_name_messages
+
+_CONTAINER = frozenset({"cpu", "memory", "ephemeral-storage"})
+_STANDARD = _CONTAINER | {
+    "requests.cpu", "requests.memory", "requests.ephemeral-storage", "requests.storage", "limits.cpu", "limits.memory",
+    "limits.ephemeral-storage", "pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps",
+    "persistentvolumeclaims", "storage", "services.nodeports", "services.loadbalancers",
+}  # fmt: skip
+_COUNTED = frozenset(
+    {
+        "pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims",
+        "services.nodeports", "services.loadbalancers",
+    }
+)  # fmt: skip
+_POD_LEVEL = ("cpu", "memory")
+HUGE_PAGES = "hugepages-"
+
+
+def is_huge_pages(name: str) -> bool:
+    return name.startswith(HUGE_PAGES)
+
+
+@lru_cache(4096)
+def is_native(name: str) -> bool:
+    """Whether Kubernetes itself defines the resource."""
+    return "/" not in name or "kubernetes.io/" in name
+
+
+@lru_cache(4096)
+def is_extended(name: str) -> bool:
+    """Whether a device plugin or an administrator defines the resource ("Extended resources")."""
+    return not is_native(name) and not name.startswith("requests.") and not qualified_name_messages(f"requests.{name}")
+
+
+@lru_cache(4096)
+def container_resource_messages(name: str) -> tuple[str, ...]:
+    """What is wrong with the name of a resource that a container asks for."""
+    wrong = list(_resource_messages(name))
+    if "/" not in name:
+        if name not in _CONTAINER and not is_huge_pages(name):
+            wrong.append("must be a standard resource for containers")
+    elif not is_native(name) and not is_extended(name):
+        wrong.append("doesn't follow extended resource name standard")
+    return tuple(wrong)
+
+
+def _resource_messages(name: str) -> tuple[str, ...]:
+    wrong = qualified_name_messages(name)
+    if not wrong and "/" not in name and name not in _STANDARD and not is_huge_pages(name):
+        return ("must be a standard resource type or fully qualified",)
+    return wrong
+
+
+@lru_cache(4096)
+def _amount_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
+    wrong = []
+    if parse(quantity) < 0:
+        wrong.append("must be greater than or equal to 0")
+    if (name in _COUNTED or is_extended(name)) and not is_whole(quantity):
+        wrong.append("must be an integer")
+    if is_huge_pages(name):
+        page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
+        if not page or parse(quantity) <= 0 or parse(quantity) % page:
+            wrong.append(f"{quantity} is not positive integer multiple of {name}")
+    return tuple(wrong)
+
+
+def _is_quantity(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def amounts(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> None:
+    """The amounts of a list of resources, such as a node's capacity."""
+    for name, quantity in resources.items():
+        for message in _amount_messages(name, quantity):
+            errors.append(invalid(f"{path}.{name}", quantity, message))
+
+
+def _listed(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> None:
+    for name, quantity in resources.items():
+        if wrong := container_resource_messages(name):
+            for message in wrong:
+                errors.append(invalid(f"{path}[{name}]", name, message))
+        if wrong := _amount_messages(name, quantity):
+            for message in wrong:
+                errors.append(invalid(f"{path}[{name}]", quantity, message))
+
+
+def requirements(errors: Errors, path: str, resources: ResourceRequirements, claims: frozenset[str]) -> None:
+    """What a container asks for: known resources, whole where they must be, requests within limits."""
+    limits, requests = resources.limits, resources.requests
+    if limits:
+        _listed(errors, f"{path}.limits", limits)
+    if requests:
+        _listed(errors, f"{path}.requests", requests)
+    _within_limits(errors, path, resources)
+    names = limits.keys() | requests.keys()
+    if any(is_huge_pages(name) for name in names) and not names & {"cpu", "memory"}:
+        errors.append(forbidden(path, "HugePages require cpu or memory"))
+    if resources.claims:
+        _claims(errors, f"{path}.claims", resources, claims)
+
+
+def _within_limits(errors: Errors, path: str, resources: ResourceRequirements) -> None:
+    for name, quantity in resources.requests.items():
+        limit = resources.limits.get(name)
+        overcommit = is_native(name) and not is_huge_pages(name)
+        if limit is None:
+            if not overcommit:
+                errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
+        elif limit != quantity:
+            asked, most = parse(quantity), parse(limit)
+            if asked != most and not overcommit:
+                errors.append(invalid(f"{path}.requests", quantity, f"must be equal to {name} limit of {limit}"))
+            elif asked > most:
+                errors.append(invalid(f"{path}.requests", quantity, f"must be less than or equal to {name} limit of {limit}"))
+
+
+def _claims(errors: Errors, path: str, resources: ResourceRequirements, known: frozenset[str]) -> None:
+    seen: set[str] = set()
+    for index, claim in enumerate(resources.claims):
+        if not claim.name:
+            errors.append(required(f"{path}[{index}]"))
+            continue
+        key = f"{claim.name}/{claim.request}" if claim.request else claim.name
+        if claim.request:
+            dns_label(errors, f"{path}[{index}].request", claim.request)
+        overlaps = claim.name in seen or key in seen or (not claim.request and any(s.startswith(f"{key}/") for s in seen))
+        if overlaps:
+            errors.append(duplicate(f"{path}[{index}]", key))
+        seen.add(key)
+        if claim.name not in known:
+            said = "must be one of the names in pod.spec.resourceClaims"
+            said += f": {', '.join(sorted(known))}" if known else " which is empty"
+            errors.append(FieldError("FieldValueNotFound", f"{path}[{index}]", said, claim.name))
+
+
+def pod_resources(errors: Errors, path: str, spec: PodSpec) -> None:
+    """Resources of a whole pod ("Pod-level resources"): at least what its containers request, at most nothing below their limits."""
+    resources = spec.resources
+    if resources is None:
+        return
+    if resources.claims:
+        errors.append(forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
+    for kind in ("limits", "requests"):
+        for name, quantity in getattr(resources, kind).items():
+            if name not in _POD_LEVEL and not is_huge_pages(name):
+                errors.append(not_supported(f"{path}.{kind}[{name}]", name, _POD_LEVEL))
+            for message in _amount_messages(name, quantity):
+                errors.append(invalid(f"{path}.{kind}[{name}]", quantity, message))
+    _within_limits(errors, path, resources)
+    for name, quantity in resources.requests.items():
+        asked = total(c.resources.requests[name] for c in spec.containers if name in c.resources.requests)
+        if parse(asked) > parse(quantity):
+            said = f"must be greater than or equal to aggregate container requests of {asked}"
+            errors.append(invalid(f"{path}.requests[{name}]", quantity, said))
