@@ -160,7 +160,21 @@ def _reorder(type_: type[msgspec.Struct] | None, document: Document, patch: Docu
             _, merged = _without_directives(_without_nulls(wanted))
         else:
             merged = _merge_list(how, current, wanted) if how.merge else wanted
-        document[name] = _arrange(merged, order, current or [], how.key)
+        document[name] = _arrange(merged, order, _server_order(how, current or [], wanted or []), how.key)
+
+
+def _server_order(how: _How, current: list[Any], wanted: list[Any]) -> list[Any]:
+    """The order that counts for items only the server knows: new items stand in the places that deleted ones leave free.
+
+    That is what upstream's arithmetic comes to, and clients compute their patches against it.
+    """
+    gone = {_identity(item, how.key) for item in wanted if isinstance(item, dict) and item.get(_PATCH) == "delete"}
+    if not gone:
+        return current
+    left = [item for item in current if _identity(item, how.key) not in gone]
+    known = {_identity(item, how.key) for item in left}
+    fresh = [item for item in wanted if not (isinstance(item, dict) and _PATCH in item) and _identity(item, how.key) not in known]
+    return [*left, *fresh][: len(current)]
 
 
 def _check_order(wanted: list[Any], order: list[Any], key: str) -> None:

@@ -63,6 +63,14 @@ def test_set_element_order_alone_reorders() -> None:
     ]
 
 
+def test_a_new_item_takes_the_place_of_a_deleted_one() -> None:
+    document = pod({"name": "old"}, {"name": "sidecar"})
+    patch = {
+        "spec": {"$setElementOrder/containers": [{"name": "new"}], "containers": [{"name": "new"}, {"name": "old", "$patch": "delete"}]}
+    }
+    assert names(patched(document, patch)["spec"]["containers"]) == ["sidecar", "new"]
+
+
 def test_set_element_order_must_agree_with_the_patch() -> None:
     patch = {"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "b"}]}}
     with pytest.raises(BadRequest, match="doesn't match \\$setElementOrder list"):
