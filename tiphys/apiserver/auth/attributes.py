@@ -36,6 +36,15 @@ class Attributes(msgspec.Struct, frozen=True):
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+def selected_name(field_selector: str) -> str:
+    """The name in `metadata.name=NAME`, or "": a list or watch of one object is authorised like a request for that object."""
+    for part in field_selector.split(","):
+        field, equals, value = part.partition("=")
+        if equals and field == "metadata.name":
+            return value.removeprefix("=")
+    return ""
+
+
 def refusal(attributes: Attributes, reason: str = "") -> Forbidden:
     """The 403 that tells the caller what was not allowed, in the words clients match on."""
     what = f'User "{attributes.user.name}" cannot {attributes.verb} '

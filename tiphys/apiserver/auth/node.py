@@ -5,7 +5,7 @@ Which objects the pods of a node refer to is kept as counts per object and node,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
@@ -26,11 +26,19 @@ Reference = tuple[str, str, str]
 """(resource, namespace, name)"""
 
 
-class NodeGraph:
-    """What the pods on each node refer to. Follows pods from the first question on."""
+PodCallback = Callable[[core.Pod | None, core.Pod | None], None]
 
-    def __init__(self, source: ObjectSource) -> None:
+
+class NodeGraph:
+    """What the pods on each node refer to. Follows pods from the first question on.
+
+    `follow(callback)` subscribes to pods in place of the source's `on_change`. It may leave out changes of a pod that touch neither
+    `spec.nodeName` nor `spec.ephemeralContainers`: most changes of pods are of their status.
+    """
+
+    def __init__(self, source: ObjectSource, follow: Callable[[PodCallback], None] | None = None) -> None:
         self._source = source
+        self._follow = follow
         self._nodes: dict[Reference, dict[str, int]] | None = None
 
     def reaches(self, node: str, resource: str, namespace: str, name: str) -> bool:
@@ -40,7 +48,10 @@ class NodeGraph:
 
     def _load(self) -> dict[Reference, dict[str, int]]:
         nodes = self._nodes = {}
-        self._source.on_change(core.Pod, self._pod_changed)
+        if self._follow is not None:
+            self._follow(self._pod_changed)
+        else:
+            self._source.on_change(core.Pod, self._pod_changed)
         for pod in self._source.objects(core.Pod):
             self._count(pod, 1)
         return nodes
@@ -123,9 +134,9 @@ def _volume_references(pod: core.Pod, volume: core.Volume) -> Iterator[tuple[str
 class NodeAuthorizer:
     """Allows or has no opinion; asked only about callers `system:node:NAME` in the group `system:nodes`."""
 
-    def __init__(self, source: ObjectSource) -> None:
+    def __init__(self, source: ObjectSource, follow: Callable[[PodCallback], None] | None = None) -> None:
         self._source = source
-        self._graph = NodeGraph(source)
+        self._graph = NodeGraph(source, follow)
         self._rules = parse_rules(policy.NODE)
 
     def authorize(self, attributes: Attributes) -> Decision:

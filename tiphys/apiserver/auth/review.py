@@ -38,7 +38,7 @@ class Reviewer:
 
     def __init__(self, *, tokens: TokenAuthenticator, audiences: Sequence[str], authorizer: Authorizer, rbac: RbacAuthorizer) -> None:
         self._tokens = tokens
-        self._audiences = tuple(audiences)
+        self._audiences = list(audiences)
         self._authorizer = authorizer
         self._rbac = rbac
 
@@ -65,12 +65,14 @@ class Reviewer:
         if not review.spec.token:
             raise BadRequest("token is required for TokenReview in authentication")
         try:
-            identified = self._tokens.identify(review.spec.token, review.spec.audiences or self._audiences)
+            identified = self._tokens.identify(review.spec.token, review.spec.audiences)
         except InvalidToken as error:
             return TokenReviewStatus(error=str(error))
         if identified is None:
             return TokenReviewStatus(user=UserInfo())
-        return TokenReviewStatus(authenticated=True, user=identified.user.info(), audiences=list(identified.audiences))
+        # A token that says nothing of audiences is for this API server.
+        audiences = list(identified.audiences) or self._audiences
+        return TokenReviewStatus(authenticated=True, user=identified.user.info(), audiences=audiences)
 
     def _access(self, review: SubjectAccessReview | LocalSubjectAccessReview, errors: list[FieldError]) -> SubjectAccessReviewStatus:
         _raise(review, errors)

@@ -27,16 +27,8 @@ the claim `warnafter` says when it should have been renewed (KEP-1205)."""
 EXTENDED_SECONDS: Final = 365 * 24 * 3600
 
 
-def default_token_request(request: TokenRequest, audiences: Sequence[str]) -> None:
-    """Fill in the lifetime (an hour) and the audiences (those of the API server)."""
-    if request.spec.expirationSeconds is None:
-        request.spec.expirationSeconds = DEFAULT_SECONDS
-    if not request.spec.audiences:
-        request.spec.audiences = list(audiences)
-
-
 def validate_token_request(request: TokenRequest) -> list[FieldError]:
-    """Mistakes in a TokenRequest that has its defaults."""
+    """Mistakes in a TokenRequest whose lifetime is set."""
     errors: list[FieldError] = []
     seconds = request.spec.expirationSeconds or 0
     if seconds < MIN_SECONDS:
@@ -52,8 +44,8 @@ def validate_token_request(request: TokenRequest) -> list[FieldError]:
 class TokenIssuer:
     """Issues tokens for service accounts.
 
-    The order of a request: `AdmissionChain.admit` (NodeRestriction judges the audiences as asked for), `prepare`,
-    `AdmissionChain.validate`, `issue`. `request` does both for callers without admission.
+    Admission comes between `prepare` and `issue`: it sees the audiences as they were asked for. `request` does both for callers without
+    admission.
     """
 
     def __init__(
@@ -76,7 +68,10 @@ class TokenIssuer:
         self._new_id = new_id
 
     def prepare(self, request: TokenRequest, namespace: str, name: str) -> None:
-        """Default and validate a request for the service account, in place. Raises Invalid, NotFound and Conflict."""
+        """Validate a request for the service account and fill in, in place, what it leaves out: all but the audiences.
+
+        Raises Invalid, NotFound and Conflict.
+        """
         metadata = request.metadata
         if metadata.name and metadata.name != name:
             raise _invalid(name, [invalid("metadata.name", metadata.name, "must match the service account name if specified")])
@@ -93,7 +88,8 @@ class TokenIssuer:
                 group=GROUP,
             )
         metadata.name, metadata.namespace, metadata.uid = name, namespace, account.metadata.uid
-        default_token_request(request, self.audiences)
+        if request.spec.expirationSeconds is None:
+            request.spec.expirationSeconds = DEFAULT_SECONDS
         request.status = TokenRequestStatus()
         errors = validate_token_request(request)
         if errors:
@@ -108,6 +104,8 @@ class TokenIssuer:
         if 0 < self._max_seconds < seconds:
             warnings.append(f"requested expiration of {seconds} seconds shortened to {self._max_seconds} seconds")
             seconds = request.spec.expirationSeconds = self._max_seconds
+        if not request.spec.audiences:
+            request.spec.audiences = list(self.audiences)
         start = int(now.timestamp())
         lifetime, warn_after = seconds, None
         if self._extends(request, seconds):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiphys.api.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
-from tiphys.apiserver.auth.attributes import Attributes, refusal
+from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.rbac import RbacAuthorizer, rules_allow
@@ -203,6 +203,14 @@ def test_refusals_read_as_upstream() -> None:
     )
     assert refusal(ask("list", "nodes")).message.endswith("at the cluster scope")
     assert refusal(visit("get", "/metrics")).message == 'forbidden: User "alice" cannot get path "/metrics"'
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [("", ""), ("metadata.name=a", "a"), ("x=y,metadata.name==b", "b"), ("metadata.name!=c", ""), ("metadata.namespace=d", "")],
+)
+def test_the_name_that_a_field_selector_asks_for(selector: str, name: str) -> None:
+    assert selected_name(selector) == name
 
 
 def guard(*objects: Role | ClusterRole | RoleBinding | ClusterRoleBinding) -> EscalationGuard:
