@@ -118,8 +118,14 @@ async def test_purge_works_when_containerd_cannot_be_started(busy: Machine) -> N
     assert (after.mounts, after.groups, after.processes, after.files, after.results, after.nat) == ([], [], [], [], [], [])
 
 
-async def test_stop_keeps_the_images(busy: Machine) -> None:
-    await busy.supervisor.stop()
+async def test_stop_lets_containers_end_by_themselves_and_keeps_the_images(busy: Machine) -> None:
+    async with CriClient(busy.supervisor.socket_path) as cri:
+        polite = Pod(cri, busy, "polite")
+        await polite.run()
+        await polite.start("main", command=["sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done"])
+        await eventually(lambda: "up" in polite.log("main"))
+    await busy.supervisor.stop(grace=3)
+    assert "bye" in polite.log("main")
     assert look(busy).processes == []
     await busy.supervisor.stop()
     await busy.start()

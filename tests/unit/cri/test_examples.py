@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tiphys.api.codec import decode
+from tiphys.api.kinds import SCHEME
 from tiphys.node.images.recipe import File, recipes, short_name
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -27,6 +30,14 @@ def test_the_three_examples_are_there() -> None:
     assert [path.parent.name for path in MANIFESTS] == ["demo", "shipper", "site"]
     for path in MANIFESTS:
         assert (path.parent / "README.md").exists()
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
+def test_a_strict_server_takes_every_object(path: Path) -> None:
+    for made in objects(path):
+        kind = SCHEME.by_gvk(made["apiVersion"], made["kind"])
+        assert kind is not None
+        decode(kind.type, json.dumps(made).encode(), validation="Strict")
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)

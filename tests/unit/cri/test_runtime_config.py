@@ -19,6 +19,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "state": Path("/run/t/containerd"),
         "socket": Path("/run/t/containerd.sock"),
         "cni_conf_dir": Path('/odd "dir"/net.d'),
+        "cni_bin_dir": "/usr/lib/cni",
         "registry_dir": Path("/state/certs.d"),
         **changes,
     }

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DEFAULT_BRIDGE = "tiphys0"
+BIN_DIRS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
+"""Where distributions put the reference plugins; Debian's place first."""
+
 CONF_NAME = "10-tiphys.conflist"
 
 
@@ -67,6 +70,11 @@ def write_cni_config(
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
     return path
+
+
+def find_cni_bin_dir() -> str:
+    """The directory that holds the reference plugins, or Debian's place if none does."""
+    return next((directory for directory in BIN_DIRS if Path(directory, "bridge").exists()), BIN_DIRS[0])
 
 
 class Network(NamedTuple):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAUSE_IMAGE = "tiphys.local/pause:1"
-CNI_BIN_DIR = "/usr/lib/cni"
 
 # Snapshotters for filesystems we do not use, and a directory under /opt that nobody asked for.
 _DISABLED = [
@@ -30,7 +29,7 @@ class ContainerdConfig:
     """Sockets, mounts and network namespaces; gone after a reboot."""
     socket: Path
     cni_conf_dir: Path
-    cni_bin_dir: str = CNI_BIN_DIR
+    cni_bin_dir: str
     registry_dir: Path
     """Per-registry settings in containerd's hosts.toml format (mirrors, certificates)."""
     sandbox_image: str = PAUSE_IMAGE

@@ -20,7 +20,8 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import RuntimeError_, Unimplemented
 from tiphys.node.runtime import mounts, procs, purge
-from tiphys.node.runtime.config import CNI_BIN_DIR, PAUSE_IMAGE, ContainerdConfig, render
+from tiphys.node.runtime.cni import find_cni_bin_dir
+from tiphys.node.runtime.config import PAUSE_IMAGE, ContainerdConfig, render
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class ContainerdSupervisor:
         run_dir: str | Path,
         *,
         cni_conf_dir: str | Path | None = None,
-        cni_bin_dir: str = CNI_BIN_DIR,
+        cni_bin_dir: str = "",
         sandbox_image: str = PAUSE_IMAGE,
         snapshotter: str = "",
         log_level: str = "warn",
@@ -67,7 +68,7 @@ class ContainerdSupervisor:
         self.pid: int | None = None
         self.adopted = False
         """Whether the running containerd was there before `start`."""
-        self._cni_bin_dir = cni_bin_dir
+        self._cni_bin_dir = cni_bin_dir or find_cni_bin_dir()
         self._sandbox_image = sandbox_image
         self._snapshotter = snapshotter
         self._log_level = log_level
@@ -81,6 +82,8 @@ class ContainerdSupervisor:
         A running one whose configuration is not what we would write is replaced; its containers go on meanwhile.
         """
         _refuse_long_socket(self.socket_path)
+        if os.geteuid() != 0:
+            raise ContainerdError("real containers need root; run this with sudo, or choose the hollow runtime")
         text = render(self._config())
         changed = _read(self.config_path) != text
         pid = self.find()
@@ -134,14 +137,17 @@ class ContainerdSupervisor:
 
     # -- ending
 
-    async def stop(self) -> None:
-        """Stop every pod and then containerd. Images and the records of stopped pods stay."""
+    async def stop(self, *, grace: int = 5) -> None:
+        """Stop every pod, its containers with `grace` seconds to end by themselves, and then containerd.
+
+        Images and the records of stopped pods stay.
+        """
         if self.find() is None and not purge.shims(self.socket_path):
             return
         with contextlib.suppress(ContainerdError, OSError):
             await self.start(timeout=15)
             async with CriClient(self.socket_path, timeout=60) as cri:
-                await purge.stop_pods(cri, remove=False)
+                await purge.stop_pods(cri, remove=False, grace=grace)
         await self._end()
 
     async def purge(self, *, cgroup_parents: tuple[str, ...] = ()) -> list[str]:
@@ -154,7 +160,7 @@ class ContainerdSupervisor:
             with contextlib.suppress(ContainerdError, OSError, RuntimeError_):
                 await self.start(timeout=15)
                 async with CriClient(self.socket_path, timeout=30) as cri:
-                    await purge.stop_pods(cri, remove=True)
+                    await purge.stop_pods(cri, remove=True, grace=0)
         await self._end()
         return await asyncio.to_thread(
             purge.remove_traces,
