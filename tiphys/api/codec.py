@@ -113,20 +113,23 @@ def decode_document(
 
     Raises Invalid with the field `patch`, as a patch whose result is not an object of the type ends upstream.
     """
-    about = describe(type_)
+    plan = _plan(type_)
+    about, walk = plan.about, Walk()
     try:
-        obj = msgspec.convert(document, type_)
-        walk = None
-        if not _right_kind(about, obj):
-            walk = Walk()
+        body = _encode(document)
+        try:
+            obj = plan.decoder.decode(body)
+            usual = _is_usual(plan, body) and _right_kind(about, obj)
+        except msgspec.DecodeError:
+            usual = False
+        if not usual:
             obj = walk.struct(type_, document, "")
-    except (msgspec.ValidationError, RecursionError):
-        walk = Walk()
-        obj = walk.struct(type_, document, "")
-    problems = [*earlier, *(walk.problems if walk else ())]
+    except RecursionError:
+        raise BadRequest("the patched document exceeds the maximal depth") from None
+    problems = [*earlier, *walk.problems]
     wrong = _wrong_kind(about, obj)
-    if wrong or (walk and walk.mistakes):
-        raise _invalid_patch(document, wrong or ", ".join(walk.mistakes if walk else ()))
+    if wrong or walk.mistakes:
+        raise _invalid_patch(document, wrong or ", ".join(walk.mistakes))
     if problems and validation == "Strict":
         raise _invalid_patch(document, f"strict decoding error: {', '.join(problems)}")
     return Decoded(_stamp(about, obj), problems if validation == "Warn" else [])

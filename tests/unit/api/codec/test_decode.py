@@ -229,6 +229,20 @@ def test_patched_documents() -> None:
         decode_document(apps.Deployment, {"foo": 1}, validation="Strict")
 
 
+def test_patched_documents_obey_the_same_limits() -> None:
+    with pytest.raises(Invalid, match=r"cannot unmarshal number 99999999999 into .* of type int32"):
+        decode_document(apps.Deployment, {"spec": {"replicas": 99_999_999_999}})
+    with pytest.raises(Invalid, match=r"does not match the expected API version \(apps/v1\)"):
+        decode_document(apps.Deployment, {"apiVersion": "v2"})
+    deep: Any = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    with pytest.raises(BadRequest, match="maximal depth"):
+        decode_document(core.Pod, {"metadata": {"managedFields": [{"fieldsV1": deep}]}})
+    got = decode_document(core.Pod, {"metadata": {"deletionTimestamp": "2024-01-02T03:04:05.9Z"}}).obj
+    assert got.metadata.deletionTimestamp == datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: (
