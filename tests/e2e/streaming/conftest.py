@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runtime.conftest import cri, machine, run_pod
+from tests.e2e.streaming.pods import Containers
+from tests.integration.streaming.kubectl import Kubectl, needs_kubectl
+from tests.integration.streaming.neighbours import Front, listen, stop
+
+__all__ = ["cri", "machine", "run_pod"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("e2e")
+            item.add_marker(needs_kubectl)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="containers need root"))
+
+
+@pytest.fixture
+async def containers(cri, run_pod) -> Containers:
+    return Containers(cri, await run_pod("streaming"))
+
+
+@pytest.fixture
+async def front(containers: Containers) -> AsyncIterator[Front]:
+    made = Front(containers.streaming_url)
+    server, made.port, tasks = await listen(made.handle)
+    yield made
+    await stop(server, tasks)
+
+
+@pytest.fixture
+def upgrade() -> str:
+    return "websocket"
+
+
+@pytest.fixture
+def kubectl(front: Front, tmp_path: Path, upgrade: str) -> Kubectl:
+    return Kubectl(front, tmp_path, upgrade)
