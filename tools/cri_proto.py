@@ -2,7 +2,7 @@
 
     python tools/cri_proto.py [wire-cri.tsv]
 
-Without a table only the compiler runs, also for events.proto, which is written by hand. The table has one row per field, enum value or rpc:
+Without a table only the compiler runs (after an edit of api.proto by hand). The table has one row per field, enum value or rpc:
 package, message or service, field or rpc, number (or "rpc", "enum value"), type. Messages that only Windows nodes use are left out,
 and their field numbers reserved, because the product runs on Linux and every descriptor costs memory in the node process.
 """
@@ -77,14 +77,12 @@ def render(rows: list[list[str]]) -> str:
 
 
 def compile_proto() -> int:
-    """Run protoc; the outputs are <name>_pb2.py and <name>_pb2.pyi in pb/."""
+    """Run protoc; the outputs are api_pb2.py and api_pb2.pyi in pb/."""
     from grpc_tools import protoc  # type: ignore[import-untyped]
 
-    well_known = Path(protoc.__file__).with_name("_proto")
-    # The mapped include paths give the descriptors names of their own: every CRI's file is called api.proto.
-    names = {f"tiphys/node/cri/pb/{file.name}": file for file in sorted(CRI.glob("*.proto"))}
-    includes = [f"-I{name}={file}" for name, file in names.items()]
-    return int(protoc.main(["protoc", *includes, f"-I{well_known}", f"--python_out={ROOT}", f"--pyi_out={ROOT}", *names]))
+    # The mapped include path gives the descriptor a name of its own: every CRI's file is called api.proto.
+    name = "tiphys/node/cri/pb/api.proto"
+    return int(protoc.main(["protoc", f"-I{name}={CRI / 'api.proto'}", f"--python_out={ROOT}", f"--pyi_out={ROOT}", name]))
 
 
 def main() -> int:
