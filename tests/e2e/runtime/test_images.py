@@ -16,7 +16,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import NotFound, RuntimeError_
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.images.build import ensure_images
-from tiphys.node.images.client import BuildingCriClient
+from tiphys.node.images.puller import ImagePuller
 from tiphys.node.images.recipe import full_name, recipes
 from tiphys.testing.eventually import eventually
 
@@ -154,15 +154,15 @@ async def test_no_image_leaves_a_half_made_archive(tmp_path: Path, machine: Mach
     assert sorted(os.listdir(tmp_path)) == ["pause.json", "pause.tar"]
 
 
-async def test_a_pod_that_asks_for_an_image_of_ours_gets_it_built(machine: Machine, tmp_path: Path) -> None:
-    async with BuildingCriClient(machine.supervisor.socket_path, cache_dir=tmp_path) as cri:
-        await cri.remove_image("tiphys.local/web:1")
-        first, second = await asyncio.gather(cri.pull_image("tiphys.local/web:1"), cri.pull_image("tiphys.local/web:1"))
-        assert first == second
-        held = await cri.image_status(first)
-        assert held is not None
-        assert held.repo_tags == ["tiphys.local/web:1"]
-        with pytest.raises(NotFound, match=r"no recipe for image 'tiphys\.local/absent:1'"):
-            await cri.pull_image("tiphys.local/absent:1")
-        with pytest.raises(RuntimeError_):
-            await cri.pull_image("127.0.0.1:1/nothing/here:1")
+async def test_a_pod_that_asks_for_an_image_of_ours_gets_it_built(machine: Machine, cri: CriClient, tmp_path: Path) -> None:
+    puller = ImagePuller(cri, cache_dir=tmp_path, containerd_socket=machine.supervisor.socket_path)
+    await cri.remove_image("tiphys.local/web:1")
+    first, second = await asyncio.gather(puller.pull_image("tiphys.local/web:1"), puller.pull_image("tiphys.local/web:1"))
+    assert first == second
+    held = await cri.image_status(first)
+    assert held is not None
+    assert held.repo_tags == ["tiphys.local/web:1"]
+    with pytest.raises(NotFound, match=r"no recipe for image 'tiphys\.local/absent:1'"):
+        await puller.pull_image("tiphys.local/absent:1")
+    with pytest.raises(RuntimeError_):
+        await puller.pull_image("127.0.0.1:1/nothing/here:1")
