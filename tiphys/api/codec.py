@@ -34,6 +34,8 @@ _ODD_TIME = re.compile(rb"T\d\d:\d\d:\d\d(?!Z)")
 _ODD_TIME_NOT_MICRO = re.compile(rb"T\d\d:\d\d:\d\d(?!Z|\.\d{6}Z)")
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _BIG = b"0" * 10
+_SAMPLE = 120
+"""How much of a document an error quotes: enough to see which one it is, and the mistake still stands in sight."""
 
 
 @dataclass(slots=True)
@@ -232,7 +234,8 @@ def _unrecognized(type_: type[msgspec.Struct], said: str, body: bytes) -> BadReq
 
 
 def _invalid_patch(document: dict[str, Any], said: str) -> Invalid:
-    return Invalid.object("", "", [invalid("patch", _encode(document).decode(), said)])
+    text = _encode(document).decode()
+    return Invalid.object("", "", [invalid("patch", text if len(text) <= _SAMPLE else f"{text[:_SAMPLE]}...", said)])
 
 
 def _clean(error: Exception) -> str:
