@@ -11,8 +11,9 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tiphys.aio.clock import Clock
 from tiphys.api import quantity
@@ -29,6 +30,8 @@ from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError
 from tiphys.node.volumes.subpath import expose
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
 def followed(pod: core.Pod, env: tuple[set[str], set[str]]) -> set[ObjectKey]:
@@ -48,6 +51,7 @@ class VolumeManager:
         self.objects = objects
         self.tokens = tokens
         self.clock = clock
+        self._busy: dict[str, asyncio.Future[Any]] = {}
 
     def paths(self, uid: str) -> PodPaths:
         return PodPaths(self.root, uid)
@@ -57,7 +61,7 @@ class VolumeManager:
         used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
         volumes = [volume for volume in pod.spec.volumes if volume.name in used]
         contents = await self._contents(pod, volumes, identity)
-        return await asyncio.to_thread(self._set_up, pod, volumes, contents)
+        return await self._in_thread(pod.metadata.uid, self._set_up, pod, volumes, contents)
 
     async def refresh(self, pod: core.Pod, identity: Identity) -> bool:
         """Bring the written volumes of a running pod up to date; True when files changed. Raises VolumeError."""
@@ -65,23 +69,41 @@ class VolumeManager:
         if not volumes:
             return False
         contents = await self._contents(pod, volumes, identity)
-        return await asyncio.to_thread(self._refresh, pod, volumes, contents)
+        return await self._in_thread(pod.metadata.uid, self._refresh, pod, volumes, contents)
 
     async def mount_paths(
         self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]
     ) -> list[str | None]:
         """The host's path for each of a container's mounts, sub-paths included. Raises VolumeError."""
-        return await asyncio.to_thread(self._mount_paths, pod, container, volumes, env)
+        return await self._in_thread(pod.metadata.uid, self._mount_paths, pod, container, volumes, env)
 
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
         self.tokens.forget(uid)
-        await asyncio.to_thread(self._tear_down, uid)
+        await self._in_thread(uid, self._tear_down, uid)
 
     def left_over(self) -> set[str]:
         """Uids of pods that have a directory."""
         pods = self.root / "pods"
         return {entry.name for entry in pods.iterdir()} if pods.is_dir() else set()
+
+    async def _in_thread(self, uid: str, work: Callable[..., R], *arguments: Any) -> R:
+        """Work on one pod's files at a time. A cancelled caller leaves its thread behind, and whoever comes next waits for it."""
+        while (before := self._busy.get(uid)) is not None:
+            await asyncio.wait((before,))
+            if self._busy.get(uid) is before:
+                del self._busy[uid]
+        future = asyncio.get_running_loop().run_in_executor(None, lambda: work(*arguments))
+        self._busy[uid] = future
+
+        def done(ended: asyncio.Future[R]) -> None:
+            if self._busy.get(uid) is ended:
+                del self._busy[uid]
+            if not ended.cancelled():
+                ended.exception()
+
+        future.add_done_callback(done)
+        return await asyncio.shield(future)
 
     # -- what the files are made from
 

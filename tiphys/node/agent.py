@@ -1,0 +1,141 @@
+"""The node agent put together: who knows whom, what starts first, and what happens at the end (nothing: containers go on).
+
+agent = NodeAgent(NodeSettings(name="n1", root=...), client, CriClient(socket))
+await agent.run()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.api.core import v1 as core
+from tiphys.client.client import Client
+from tiphys.node import containerd_events, machine
+from tiphys.node.cri.client import CriClient
+from tiphys.node.image_pulls import ImagePuller
+from tiphys.node.log_rotation import rotate_logs
+from tiphys.node.loop import PodLoop
+from tiphys.node.objects import ObjectCache
+from tiphys.node.observed import Observed
+from tiphys.node.pleg import Relister
+from tiphys.node.pod_cgroups import PodCgroups
+from tiphys.node.probes import ProbeManager
+from tiphys.node.register import NodeRegistration
+from tiphys.node.services import NodeServices
+from tiphys.node.settings import NodeSettings
+from tiphys.node.status_writer import StatusWriter
+from tiphys.node.tokens import TokenCache
+from tiphys.node.volumes.manager import VolumeManager
+from tiphys.runtime.informer import InformerFactory
+from tiphys.runtime.recorder import EventRecorder
+
+if TYPE_CHECKING:
+    from tiphys.node.server import KubeletServer
+
+log = logging.getLogger(__name__)
+
+
+class NodeAgent:
+    """One kubelet. `run` works until it is cancelled and leaves the containers running; another agent takes them over."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        client: Client,
+        cri: CriClient,
+        *,
+        clock: Clock | None = None,
+        informers: InformerFactory | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or LoopClock()
+        self.informers = informers or InformerFactory(client, clock=self.clock, rng=rng)
+        self._own_informers = informers is None
+        size, capacity = machine.measure(settings)
+        objects = ObjectCache(self.informers)
+        tokens = TokenCache(client, self.clock)
+        relister = Relister(cri, self._on_runtime)
+        self.services = NodeServices(
+            settings=settings,
+            client=client,
+            cri=cri,
+            clock=self.clock,
+            relister=relister,
+            images=ImagePuller(cri, self.clock),
+            volumes=VolumeManager(settings.root, objects, tokens, self.clock),
+            objects=objects,
+            tokens=tokens,
+            probes=ProbeManager(cri, self.clock, on_change=self._on_probe, tell=self._tell),
+            statuses=StatusWriter(client, self.clock),
+            recorder=EventRecorder(client, "kubelet", clock=self.clock, host=settings.name, rng=rng),
+            cgroups=PodCgroups(settings.cgroup_parent),
+            cluster_services=self.informers.of(core.Service),
+            machine=size,
+        )
+        pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
+        self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
+        self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.runtime_error)
+        objects.subscribe(self.loop.on_objects)
+
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set once the Node has been written as Ready."""
+        return self.registration.ready
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises OSError when the server's port is taken or control groups cannot be made."""
+        await asyncio.to_thread(self._prepare)
+        server = self._server()
+        if server is not None:
+            await server.start()
+        if self._own_informers:
+            self.informers.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.loop.run(), name="pods")
+                group.create_task(self.registration.run(), name="node")
+                group.create_task(rotate_logs(self.services), name="log rotation")
+        finally:
+            if server is not None:
+                await server.close()
+            await self._close()
+
+    def _prepare(self) -> None:
+        self.settings.root.mkdir(parents=True, exist_ok=True)
+        self.settings.logs.mkdir(parents=True, exist_ok=True)
+        self.services.cgroups.prepare()
+
+    def _server(self) -> KubeletServer | None:
+        if self.settings.tls_cert is None:
+            return None
+        from tiphys.node.server import KubeletServer
+
+        return KubeletServer(self.services, self.loop)
+
+    async def _close(self) -> None:
+        services = self.services
+        await services.probes.close()
+        await services.statuses.close()
+        await services.images.close()
+        await services.recorder.close()
+        await services.objects.close()
+        if self._own_informers:
+            await self.informers.stop()
+
+    def _ends(self) -> AsyncIterator[str]:
+        return containerd_events.ends(self.settings.containerd_socket)
+
+    def _on_runtime(self, observed: Observed) -> None:
+        self.loop.on_runtime(observed)
+
+    def _on_probe(self, uid: str) -> None:
+        self.loop.on_probe(uid)
+
+    def _tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
+        self.services.tell(pod, container, type_, reason, message)

@@ -1,0 +1,217 @@
+"""Images for containers: pull policies, credentials, back-off, and pulls shared by everybody who waits for the same image.
+
+See "Images" and "Pull an Image from a Private Registry" in the Kubernetes documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from tiphys.aio.clock import Clock
+from tiphys.aio.tasks import TaskSet
+from tiphys.api.core import v1 as core
+from tiphys.node import names
+from tiphys.node.cri.client import CriClient
+from tiphys.node.cri.errors import InvalidArgument, RuntimeError_
+from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.pod_plan import AnyContainer
+
+FIRST_BACKOFF = 10.0
+MAX_BACKOFF = 300.0
+
+Tell = Callable[[str, str, str], None]
+"""Records an event about the container: type, reason, message."""
+
+
+class ImageError(Exception):
+    """The image is not there; `reason` is what the container's status shows, `retry` the seconds until trying again makes sense."""
+
+    def __init__(self, reason: str, message: str, *, retry: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry = retry
+
+
+class ImageInfo(msgspec.Struct, frozen=True):
+    """An image on this node: what to create containers from, and the user it asks for."""
+
+    ref: str
+    uid: int | None = None
+    user: str = ""
+
+
+class _Waiting(msgspec.Struct):
+    until: float
+    delay: float
+    message: str
+
+
+def pull_policy(container: AnyContainer) -> str:
+    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always asked for anew."""
+    if container.imagePullPolicy:
+        return container.imagePullPolicy
+    last = container.image.rpartition("/")[2]
+    if "@" in last:
+        return "IfNotPresent"
+    tag = last.partition(":")[2]
+    return "Always" if tag in ("", "latest") else "IfNotPresent"
+
+
+class ImagePuller:
+    """Gets images onto the node."""
+
+    def __init__(self, cri: CriClient, clock: Clock) -> None:
+        self.cri = cri
+        self.clock = clock
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._pulls: dict[tuple[str, bytes], asyncio.Task[str]] = {}
+        self._tasks = TaskSet(on_error=lambda *_: None)
+
+    async def ensure(
+        self,
+        pod: core.Pod,
+        container: AnyContainer,
+        *,
+        tell: Tell,
+        secrets: Iterable[core.Secret] = (),
+        sandbox: pb.PodSandboxConfig | None = None,
+    ) -> ImageInfo:
+        """The container's image, pulled if its policy says so. Raises ImageError."""
+        image, policy = container.image, pull_policy(container)
+        try:
+            present = await self.cri.image_status(image)
+        except InvalidArgument as error:
+            raise ImageError(names.INVALID_IMAGE, f'Failed to apply default image tag "{image}": {error.message}', retry=300) from error
+        except RuntimeError_ as error:
+            raise ImageError("ImageInspectError", f'Failed to inspect image "{image}": {error.message}', retry=1) from error
+        if present is not None and policy != "Always":
+            tell("Normal", "Pulled", f'Container image "{image}" already present on machine')
+            return _info(present)
+        if policy == "Never":
+            message = f'Container image "{image}" is not present with pull policy of Never'
+            tell("Warning", "ErrImageNeverPull", message)
+            raise ImageError(names.ERR_NEVER_PULL, message, retry=10)
+        return await self._pull(pod, image, tell, secrets, sandbox)
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        for key in [key for key in self._waiting if key[0] == uid]:
+            del self._waiting[key]
+
+    async def close(self) -> None:
+        """Stop pulls under way."""
+        await self._tasks.close()
+
+    async def _pull(
+        self, pod: core.Pod, image: str, tell: Tell, secrets: Iterable[core.Secret], sandbox: pb.PodSandboxConfig | None
+    ) -> ImageInfo:
+        key = (pod.metadata.uid, image)
+        held = self._waiting.get(key)
+        now = self.clock.monotonic()
+        if held is not None and now < held.until:
+            tell("Normal", "BackOff", f'Back-off pulling image "{image}"')
+            raise ImageError(names.IMAGE_BACKOFF, f'Back-off pulling image "{image}": {held.message}', retry=held.until - now)
+        tell("Normal", "Pulling", f'Pulling image "{image}"')
+        try:
+            ref = await self._shared(image, credentials(image, secrets), sandbox)
+            present = await self.cri.image_status(ref) or await self.cri.image_status(image)
+        except RuntimeError_ as error:
+            message = f'failed to pull and unpack image "{image}": {error.message}' if not error.message else error.message
+            delay = min(held.delay * 2, MAX_BACKOFF) if held is not None else FIRST_BACKOFF
+            self._waiting[key] = _Waiting(self.clock.monotonic() + delay, delay, f"{names.ERR_IMAGE_PULL}: {message}")
+            tell("Warning", "Failed", f'Failed to pull image "{image}": {message}')
+            tell("Warning", "Failed", f"Error: {names.ERR_IMAGE_PULL}")
+            # Shown as it is for a moment, then as a back-off: that is why the retry comes sooner than the next pull.
+            raise ImageError(names.ERR_IMAGE_PULL, message, retry=min(delay, 2.0)) from error
+        self._waiting.pop(key, None)
+        took = self.clock.monotonic() - now
+        size = present.size if present is not None else 0
+        tell("Normal", "Pulled", f'Successfully pulled image "{image}" in {took:.3g}s. Image size: {size} bytes.')
+        return _info(present) if present is not None else ImageInfo(ref)
+
+    async def _shared(self, image: str, auths: Sequence[pb.AuthConfig], sandbox: pb.PodSandboxConfig | None) -> str:
+        """One pull for all who want the image with the same credentials. Whoever is cancelled leaves it running for the others."""
+        key = (image, b"".join(auth.SerializeToString() for auth in auths))
+        task = self._pulls.get(key)
+        if task is None:
+            task = self._tasks.spawn(self._try_each(image, auths, sandbox), name=f"pull {image}")
+            self._pulls[key] = task
+            task.add_done_callback(lambda _: self._pulls.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _try_each(self, image: str, auths: Sequence[pb.AuthConfig], sandbox: pb.PodSandboxConfig | None) -> str:
+        failure: RuntimeError_ | None = None
+        for auth in auths or (None,):
+            try:
+                return await self.cri.pull_image(image, auth=auth, sandbox_config=sandbox)
+            except RuntimeError_ as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+
+def _info(image: pb.Image) -> ImageInfo:
+    uid = image.uid.value if image.HasField("uid") else None
+    return ImageInfo(image.id, uid, image.username)
+
+
+# -- credentials
+
+
+def registry_of(image: str) -> str:
+    """The registry that an image's name leads to."""
+    first, slash, _ = image.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return first
+    return "docker.io"
+
+
+def credentials(image: str, secrets: Iterable[core.Secret]) -> list[pb.AuthConfig]:
+    """The logins in the pull secrets that fit the image, the most specific first."""
+    found: list[tuple[int, pb.AuthConfig]] = []
+    for secret in secrets:
+        for server, entry in _auths(secret).items():
+            host, _, path = server.removeprefix("https://").removeprefix("http://").rstrip("/").partition("/")
+            if host in ("index.docker.io", "registry-1.docker.io"):
+                host, path = "docker.io", ""
+            rest = image.removeprefix(f"{host}/")
+            if _fits(host, registry_of(image)) and (not path or path in ("v1", "v2") or rest.startswith(path)):
+                found.append((len(path), _auth_config(entry, server)))
+    return [auth for _, auth in sorted(found, key=lambda item: -item[0])]
+
+
+def _fits(pattern: str, host: str) -> bool:
+    """Whether a host is meant; `*` stands for one label, or a part of one."""
+    if "*" not in pattern:
+        return pattern == host
+    labels, wanted = host.split("."), pattern.split(".")
+    if len(labels) != len(wanted):
+        return False
+    return all(want == "*" or want == label for want, label in zip(wanted, labels, strict=True))
+
+
+def _auths(secret: core.Secret) -> dict[str, dict[str, Any]]:
+    try:
+        if secret.type == "kubernetes.io/dockercfg":
+            parsed = msgspec.json.decode(secret.data.get(".dockercfg", b"{}"))
+        else:
+            parsed = msgspec.json.decode(secret.data.get(".dockerconfigjson", b"{}")).get("auths", {})
+    except (ValueError, AttributeError):
+        return {}
+    return {server: entry for server, entry in parsed.items() if isinstance(entry, dict)} if isinstance(parsed, dict) else {}
+
+
+def _auth_config(entry: dict[str, Any], server: str) -> pb.AuthConfig:
+    user, password = str(entry.get("username", "")), str(entry.get("password", ""))
+    if not user and entry.get("auth"):
+        try:
+            user, _, password = base64.b64decode(str(entry["auth"])).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            user = password = ""
+    return pb.AuthConfig(username=user, password=password, server_address=server, identity_token=str(entry.get("identitytoken", "")))

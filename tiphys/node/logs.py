@@ -1,0 +1,190 @@
+"""Containers' log files in CRI's format: `<time> <stream> <P|F> <text>`, one entry a line, F closing what P began.
+
+See "Logging Architecture". Rotation moves the file aside and asks the runtime to open a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+BLOCK = 64 * 1024
+
+
+class LogEntry(NamedTuple):
+    """One line of a log file, as written by the runtime."""
+
+    time: str
+    stream: str
+    text: bytes
+    """Ends with a newline unless the entry is only a part of a line."""
+
+
+def parse(line: bytes) -> LogEntry | None:
+    """An entry, or None for a line that is none."""
+    parts = line.split(b" ", 3)
+    if len(parts) < 3:
+        return None
+    text = parts[3] if len(parts) == 4 else b""
+    text = text.rstrip(b"\n")
+    if parts[2].split(b":")[0] != b"P":
+        text += b"\n"
+    return LogEntry(parts[0].decode("ascii", "replace"), parts[1].decode("ascii", "replace"), text)
+
+
+class LogOptions(NamedTuple):
+    """Which part of a log is wanted, and how it is shown."""
+
+    tail: int | None = None
+    since: datetime | None = None
+    timestamps: bool = False
+    limit: int | None = None
+    stream: str = ""
+
+
+class LogFormatter:
+    """Turns log lines into what the reader is shown; knows when the limit is reached."""
+
+    def __init__(self, options: LogOptions) -> None:
+        self.options = options
+        self.left = options.limit
+        self._mid_line = False
+
+    @property
+    def full(self) -> bool:
+        return self.left is not None and self.left <= 0
+
+    def feed(self, line: bytes) -> bytes:
+        """What to show for a line of the file; b"" for nothing."""
+        entry = parse(line)
+        if entry is None or self.full or (self.options.stream and entry.stream != self.options.stream):
+            return b""
+        if self.options.since is not None and _moment(entry.time) < self.options.since.timestamp():
+            return b""
+        out = entry.text
+        if self.options.timestamps and not self._mid_line:
+            out = entry.time.encode() + b" " + out
+        self._mid_line = not entry.text.endswith(b"\n")
+        if self.left is not None:
+            out = out[: self.left]
+            self.left -= len(out)
+        return out
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time with up to nine digits of fraction."""
+    head, dot, rest = text.partition(".")
+    if dot:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+        zone = rest[len(digits) :]
+        text = f"{head}.{digits[:6]:0<6}{zone}"
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def tail_offset(path: Path, lines: int) -> int:
+    """Where the last `lines` full lines of a file begin. A line split by the runtime counts once. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        end = file.tell()
+        if lines <= 0:
+            return end
+        # Positions of line starts, found from the end; F entries end the lines that people see.
+        offset, buffer, found = end, b"", 0
+        while offset > 0:
+            step = min(BLOCK, offset)
+            offset -= step
+            file.seek(offset)
+            buffer = file.read(step) + buffer
+            found = sum(1 for line in buffer.split(b"\n")[1:-1] if _is_full(line))
+            if found > lines:
+                break
+        wanted = _cut(buffer, lines)
+        return offset + wanted
+
+
+def _is_full(line: bytes) -> bool:
+    parts = line.split(b" ", 3)
+    return len(parts) >= 3 and parts[2] != b"P"
+
+
+def _cut(buffer: bytes, lines: int) -> int:
+    """The offset in `buffer` (which ends at the file's end) of the first of the last `lines` full lines."""
+    starts: list[tuple[int, bool]] = []
+    position = 0
+    for line in buffer.split(b"\n"):
+        if line:
+            starts.append((position, _is_full(line)))
+        position += len(line) + 1
+    count = 0
+    for place in range(len(starts) - 1, -1, -1):
+        if starts[place][1]:
+            count += 1
+            if count > lines:
+                return starts[place + 1][0] if place + 1 < len(starts) else len(buffer)
+    return 0
+
+
+def last_lines(path: Path, lines: int, limit: int) -> str:
+    """The end of a log as text: at most `lines` lines and `limit` bytes; "" when there is none."""
+    formatter = LogFormatter(LogOptions())
+    try:
+        with path.open("rb") as file:
+            file.seek(tail_offset(path, lines))
+            text = b"".join(formatter.feed(line) for line in file)
+    except OSError:
+        return ""
+    return text[-limit:].decode("utf-8", "replace")
+
+
+# -- rotation
+
+
+def needs_rotation(path: Path, limit: int) -> bool:
+    """Whether a log file has grown beyond `limit` bytes."""
+    try:
+        return path.stat().st_size > limit
+    except OSError:
+        return False
+
+
+def rotated(path: Path) -> list[Path]:
+    """The files a log was moved to, the oldest first."""
+    return sorted(one for one in path.parent.glob(f"{path.name}.*") if not one.name.endswith(".tmp"))
+
+
+def rotate(path: Path, keep: int, now: datetime) -> Path:
+    """Move a log aside, compress what was moved before, and drop the oldest beyond `keep` files in all. The runtime must be asked to
+    open a new one next; should that fail, move the returned path back. Raises OSError.
+    """
+    older = rotated(path)
+    for extra in older[: max(len(older) - (keep - 2), 0)]:
+        extra.unlink(missing_ok=True)
+    for one in rotated(path):
+        if one.suffix != ".gz":
+            _compress(one)
+    target = path.with_name(f"{path.name}.{now:%Y%m%d-%H%M%S}")
+    path.rename(target)
+    return target
+
+
+def put_back(moved: Path, path: Path) -> None:
+    """Undo `rotate`, unless there is a new file already."""
+    if not path.exists():
+        moved.rename(path)
+
+
+def _compress(path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with contextlib.suppress(OSError):
+        with path.open("rb") as source, gzip.open(temporary, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+        temporary.rename(path.with_name(path.name + ".gz"))
+        path.unlink()

@@ -1,0 +1,212 @@
+"""The loop that brings a node's pods, its container runtime and its probes together: everything that happens wakes the worker concerned.
+
+Pods come from an informer on `spec.nodeName`. Ends of containers come from containerd's event stream the moment they happen; the runtime
+is also looked at every few seconds (every second where there is no stream), so a lost event costs delay, not correctness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from tiphys.aio.tasks import TaskSet
+from tiphys.api.core import v1 as core
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.observed import Observed
+from tiphys.node.pod_worker import PodWorker
+from tiphys.node.refresher import VolumeRefresher
+from tiphys.node.services import NodeServices
+from tiphys.runtime.informer import Informer
+
+log = logging.getLogger(__name__)
+
+CHASE = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
+"""Seconds between looks at a container whose process has ended, until the runtime has noticed too."""
+
+Ends = Callable[[], AsyncIterator[str]]
+
+
+class PodLoop:
+    """The workers of all pods of a node."""
+
+    def __init__(self, services: NodeServices, pods: Informer[core.Pod], *, ends: Ends | None = None) -> None:
+        self.services = services
+        self.pods = pods
+        self.refresher = VolumeRefresher(services, self._running_pod)
+        self.runtime_error = "the container runtime was not asked yet"
+        """Why the runtime does not answer, or ""."""
+        self.live = False
+        """Whether pods are being served: the API server and the runtime have both answered once."""
+        self._ends = ends
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks = TaskSet()
+        self._streaming = False
+        self._relist_now = asyncio.Event()
+
+    # -- what others ask
+
+    def worker(self, uid: str) -> PodWorker | None:
+        return self._workers.get(uid)
+
+    def known_pods(self) -> list[core.Pod]:
+        """Every pod that is being worked on, with the status as this node sees it."""
+        return [worker.view() for worker in self._workers.values() if worker.pod is not None]
+
+    def find(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of a pod by name."""
+        for worker in self._workers.values():
+            pod = worker.pod
+            if pod is not None and pod.metadata.namespace == namespace and pod.metadata.name == name and worker.in_api:
+                return worker
+        return None
+
+    # -- what wakes workers; nothing here waits
+
+    def on_runtime(self, observed: Observed) -> None:
+        """The runtime shows something new about a pod."""
+        worker = self._workers.get(observed.uid)
+        if worker is not None:
+            worker.observe()
+        elif self.live and not observed.empty:
+            self._add(observed.uid, None)
+
+    def on_probe(self, uid: str) -> None:
+        """A probe has a new verdict on one of the pod's containers."""
+        if (worker := self._workers.get(uid)) is not None:
+            worker.wake()
+
+    def on_objects(self, uids: set[str]) -> None:
+        """A config map or secret of these pods changed."""
+        for uid in uids:
+            if (worker := self._workers.get(uid)) is not None:
+                worker.wake()
+                self.refresher.mark(uid)
+
+    def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+        if not self.live:
+            return
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            gone = self._workers.get(old.metadata.uid)
+            if gone is not None and gone.in_api:
+                if gone.pod is not None and old.metadata.deletionTimestamp is not None:
+                    gone.pod = old
+                gone.missing()
+        if new is None:
+            return
+        worker = self._workers.get(new.metadata.uid)
+        if worker is None:
+            self._add(new.metadata.uid, new)
+            return
+        before = worker.pod
+        worker.update(new)
+        if before is not None and _downward(before) != _downward(new):
+            self.refresher.mark(new.metadata.uid)
+
+    def _add(self, uid: str, pod: core.Pod | None) -> None:
+        worker = PodWorker(self.services, uid, pod)
+        self._workers[uid] = worker
+        self._tasks.spawn(self._work(worker), name=f"pod {worker.who}")
+
+    async def _work(self, worker: PodWorker) -> None:
+        try:
+            await worker.run()
+        finally:
+            self._workers.pop(worker.uid, None)
+
+    def _running_pod(self, uid: str) -> core.Pod | None:
+        worker = self._workers.get(uid)
+        return worker.pod if worker is not None and worker.life.state == "syncing" else None
+
+    # -- tasks
+
+    async def run(self) -> None:
+        """Serve pods until cancelled. Cancelling leaves every container as it is."""
+        self.pods.subscribe(self._on_pod)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_runtime(), name="watch the runtime")
+                if self._ends is not None:
+                    group.create_task(self._follow_ends(self._ends), name="follow container ends")
+                group.create_task(self._begin(), name="first look")
+                group.create_task(self.refresher.run(), name="renew tokens")
+        finally:
+            await self.refresher.close()
+            await self._tasks.close()
+
+    async def _begin(self) -> None:
+        """Once both sides have answered: take up the pods of the API, then whatever else the runtime holds."""
+        await self.pods.wait_synced()
+        while self.runtime_error:
+            await self.services.clock.sleep(0.05)
+        self.live = True
+        for pod in self.pods.list():
+            self._on_pod(None, pod)
+        for uid in self.services.relister.uids - self._workers.keys():
+            log.info("pod is not known to the API server any more", extra={"uid": uid})
+            self._add(uid, None)
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Remove what pods left on this machine that are neither in the API nor in the runtime."""
+        volumes, cgroups = self.services.volumes, self.services.cgroups
+        for uid in volumes.left_over() - self._workers.keys():
+            try:
+                await volumes.tear_down(uid)
+            except OSError as error:
+                log.warning("volumes of a former pod resist", extra={"uid": uid, "error": str(error)})
+        for uid in cgroups.uids() - self._workers.keys():
+            cgroups.remove(uid)
+
+    async def _watch_runtime(self) -> None:
+        settings = self.services.settings
+        while True:
+            self._relist_now.clear()
+            try:
+                await self.services.relister.relist()
+                self.runtime_error = ""
+            except RuntimeError_ as error:
+                self.runtime_error = str(error)
+            quiet = self._streaming and not self.runtime_error
+            period = settings.quiet_relist_period if quiet else settings.relist_period
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._relist_now.wait()
+
+    async def _follow_ends(self, ends: Ends) -> None:
+        while True:
+            try:
+                async for ident in ends():
+                    if not ident:
+                        # What happened before the stream was open is found by looking.
+                        self._streaming = True
+                        self._relist_now.set()
+                        continue
+                    uid = self.services.relister.owner(ident)
+                    if uid is None:
+                        self._relist_now.set()
+                    else:
+                        self._tasks.spawn(self._chase(uid, ident), name=f"chase {ident[:12]}")
+            except RuntimeError_ as error:
+                log.debug("event stream ended", extra={"error": str(error)})
+            self._streaming = False
+            self._relist_now.set()
+            await self.services.clock.sleep(1.0)
+
+    async def _chase(self, uid: str, ident: str) -> None:
+        """Look at a pod until the runtime agrees that the process has ended."""
+        for delay in CHASE:
+            await self.services.clock.sleep(delay)
+            try:
+                seen = await self.services.relister.refresh(uid)
+            except RuntimeError_:
+                return
+            alive = [one.id for one in seen.running] + [box.id for box in seen.sandboxes if box.ready]
+            if ident not in alive:
+                return
+
+
+def _downward(pod: core.Pod) -> tuple[dict[str, str], dict[str, str]]:
+    """What of a running pod's own data may change under the downward API."""
+    return pod.metadata.labels, pod.metadata.annotations

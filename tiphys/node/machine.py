@@ -1,0 +1,136 @@
+"""Facts about this machine, from /proc, /sys and /etc."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from tiphys.api import quantity
+from tiphys.api.core import v1 as core
+from tiphys.node.services import Machine
+from tiphys.node.settings import NodeSettings
+
+EVICTION_MEMORY = 100 << 20
+"""Bytes of free memory below which the node is under pressure: upstream's default hard threshold."""
+EVICTION_DISK_SHARE = 0.10
+EVICTION_INODES_SHARE = 0.05
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def meminfo(text: str) -> dict[str, int]:
+    """/proc/meminfo as bytes by name. Pure."""
+    result = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if words and words[0].isdigit():
+            result[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
+    return result
+
+
+def cores() -> int:
+    """The cores this machine may use, limits of its own control group included."""
+    count = len(os.sched_getaffinity(0))
+    limit = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(limit) == 2 and limit[0].isdigit():
+        count = min(count, max(int(limit[0]) // int(limit[1]), 1))
+    return count
+
+
+def memory() -> int:
+    """Bytes of memory, limits of the machine's own control group included."""
+    total = meminfo(_read("/proc/meminfo")).get("MemTotal", 0)
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limit = _read(path)
+        if limit.isdigit() and 0 < int(limit) < total:
+            total = int(limit)
+    return total
+
+
+def memory_available() -> int:
+    """Bytes that could be given out without swapping."""
+    return meminfo(_read("/proc/meminfo")).get("MemAvailable", 0)
+
+
+def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
+    """The machine's size with what pods may use of it, and its capacity as the Node shows it."""
+    count, total = cores(), memory()
+    disk = shutil.disk_usage(_existing(settings.root)).total
+    capacity = {
+        "cpu": str(count),
+        "memory": f"{total // 1024}Ki",
+        "ephemeral-storage": f"{disk // 1024}Ki",
+        "pods": str(settings.max_pods),
+        "hugepages-2Mi": "0",
+        "hugepages-1Gi": "0",
+    }
+    allocatable = {
+        **capacity,
+        "cpu": str(quantity.from_milli(count * 1000 - settings.reserved_milli_cpu)),
+        "memory": f"{max(total - settings.reserved_memory, 0) // 1024}Ki",
+        "ephemeral-storage": str(int(disk * (1 - EVICTION_DISK_SHARE))),
+    }
+    return Machine(count, total, allocatable), capacity
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def architecture() -> str:
+    """The machine's architecture by Go's name."""
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}.get(platform.machine(), platform.machine())
+
+
+def system_info(runtime_version: str, version: str) -> core.NodeSystemInfo:
+    """Identities and versions."""
+    return core.NodeSystemInfo(
+        machineID=_read("/etc/machine-id") or _read("/var/lib/dbus/machine-id"),
+        systemUUID=_read("/sys/class/dmi/id/product_uuid") or _read("/etc/machine-id"),
+        bootID=_read("/proc/sys/kernel/random/boot_id"),
+        kernelVersion=platform.release(),
+        osImage=_os_image(_read("/etc/os-release")),
+        containerRuntimeVersion=runtime_version,
+        kubeletVersion=version,
+        kubeProxyVersion="",
+        operatingSystem="linux",
+        architecture=architecture(),
+    )
+
+
+def _os_image(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip().strip('"')
+    return "Linux"
+
+
+def pressures(settings: NodeSettings) -> dict[str, str]:
+    """Pressure conditions that hold at the moment, each with a sentence."""
+    found = {}
+    available = memory_available()
+    if 0 < available < EVICTION_MEMORY:
+        found["MemoryPressure"] = f"kubelet has insufficient memory available: {available >> 20} MiB"
+    place = _existing(settings.root)
+    usage = shutil.disk_usage(place)
+    inodes = os.statvfs(place)
+    if usage.free < usage.total * EVICTION_DISK_SHARE:
+        found["DiskPressure"] = f"kubelet has disk pressure: {usage.free >> 20} MiB of {usage.total >> 20} MiB are free"
+    elif inodes.f_files and inodes.f_favail < inodes.f_files * EVICTION_INODES_SHARE:
+        found["DiskPressure"] = f"kubelet has disk pressure: {inodes.f_favail} inodes are free"
+    limit, used = _read("/proc/sys/kernel/pid_max"), _read("/proc/loadavg").split()
+    if limit.isdigit() and len(used) > 3:
+        running = int(used[3].partition("/")[2] or 0)
+        if running > int(limit) * 0.9:
+            found["PIDPressure"] = f"kubelet has insufficient PID available: {running} of {limit} are in use"
+    return found

@@ -1,0 +1,126 @@
+"""What all workers of a node share: connections, managers, and a few questions that several parts ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tiphys.aio.clock import Clock
+from tiphys.api.core import v1 as core
+from tiphys.client.client import Client
+from tiphys.node import container_config
+from tiphys.node.cri.client import CriClient
+from tiphys.node.dns_config import Resolver, parse_resolv_conf
+from tiphys.node.env import Sources, referenced
+from tiphys.node.fields import Identity
+from tiphys.node.image_pulls import ImagePuller
+from tiphys.node.objects import ObjectCache
+from tiphys.node.observed import Observed
+from tiphys.node.pleg import Relister
+from tiphys.node.pod_cgroups import PodCgroups
+from tiphys.node.probes import ProbeManager
+from tiphys.node.settings import NodeSettings
+from tiphys.node.status_writer import StatusWriter
+from tiphys.node.tokens import TokenCache
+from tiphys.node.volumes.manager import VolumeManager
+from tiphys.runtime.informer import Informer
+from tiphys.runtime.recorder import EventRecorder
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """The node's own size."""
+
+    cores: int = 1
+    memory: int = 0
+    allocatable: dict[str, str] = {}
+
+
+class NodeServices(msgspec.Struct, kw_only=True, eq=False):
+    """One of each, made by the agent."""
+
+    settings: NodeSettings
+    client: Client
+    cri: CriClient
+    clock: Clock
+    relister: Relister
+    images: ImagePuller
+    volumes: VolumeManager
+    objects: ObjectCache
+    tokens: TokenCache
+    probes: ProbeManager
+    statuses: StatusWriter
+    recorder: EventRecorder
+    cgroups: PodCgroups
+    cluster_services: Informer[core.Service]
+    machine: Machine
+
+    def tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
+        """Record an event about a pod, or about one of its containers."""
+        about = core.ObjectReference(
+            apiVersion="v1",
+            kind="Pod",
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            uid=pod.metadata.uid,
+            resourceVersion=pod.metadata.resourceVersion,
+            fieldPath=_field_path(pod, container),
+        )
+        self.recorder.event(about, type_, reason, message)
+
+    def hashes(self, pod: core.Pod) -> dict[str, str]:
+        return container_config.hashes(pod)
+
+    def pod_ips(self, pod: core.Pod, seen: Observed) -> tuple[str, ...]:
+        """The pod's addresses, () while it has none."""
+        if pod.spec.hostNetwork:
+            return self.settings.addresses
+        return seen.sandbox.ips if seen.sandbox is not None else ()
+
+    def pod_ip(self, pod: core.Pod, seen: Observed) -> str:
+        """Where probes reach the pod."""
+        ips = self.pod_ips(pod, seen)
+        return ips[0] if ips else ""
+
+    def identity(self, pod: core.Pod, seen: Observed) -> Identity:
+        return Identity(self.pod_ips(pod, seen), self.settings.addresses, self.machine.allocatable)
+
+    def host_resolver(self) -> Resolver:
+        """The machine's own resolver, read anew each time since it may change."""
+        path = self.settings.resolv_conf
+        # systemd-resolved's stub listens on loopback, which means the pod itself inside a pod.
+        real = Path("/run/systemd/resolve/resolv.conf")
+        try:
+            resolver = parse_resolv_conf(path.read_text(encoding="utf-8", errors="replace"))
+            if "127.0.0.53" in resolver.servers and real.exists():
+                resolver = parse_resolv_conf(real.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return Resolver()
+        return resolver
+
+    async def env_sources(self, pod: core.Pod, seen: Observed) -> Sources:
+        """What the environments of a pod's containers come from. Raises Unreachable."""
+        config_maps, secrets = referenced(pod)
+        namespace = pod.metadata.namespace
+        await self.cluster_services.wait_synced()
+        return Sources(
+            config_maps={name: await self.objects.get(core.ConfigMap, namespace, name) for name in config_maps},
+            secrets={name: await self.objects.get(core.Secret, namespace, name) for name in secrets},
+            services=self.cluster_services.list(),
+            identity=self.identity(pod, seen),
+        )
+
+    async def pull_secrets(self, pod: core.Pod) -> list[core.Secret]:
+        """The pod's pull secrets that exist. Raises Unreachable."""
+        found = [await self.objects.get(core.Secret, pod.metadata.namespace, one.name) for one in pod.spec.imagePullSecrets]
+        return [secret for secret in found if secret is not None]
+
+
+def _field_path(pod: core.Pod, container: str) -> str:
+    if not container:
+        return ""
+    groups = {"containers": pod.spec.containers, "initContainers": pod.spec.initContainers}
+    for field, group in groups.items():
+        if any(one.name == container for one in group):
+            return f"spec.{field}{{{container}}}"
+    return f"spec.ephemeralContainers{{{container}}}"

@@ -1,0 +1,90 @@
+"""The Node's status from facts about the machine. Pure. See "Node Status" in the Kubernetes documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tiphys.api import base
+from tiphys.api.core import v1 as core
+
+MAX_IMAGES = 50
+
+_PRESSURES = {
+    "MemoryPressure": ("KubeletHasSufficientMemory", "KubeletHasInsufficientMemory", "kubelet has sufficient memory available"),
+    "DiskPressure": ("KubeletHasNoDiskPressure", "KubeletHasDiskPressure", "kubelet has no disk pressure"),
+    "PIDPressure": ("KubeletHasSufficientPID", "KubeletHasInsufficientPID", "kubelet has sufficient PID available"),
+}
+
+
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the status says."""
+
+    name: str
+    addresses: Sequence[str]
+    port: int
+    capacity: Mapping[str, str]
+    allocatable: Mapping[str, str]
+    info: core.NodeSystemInfo
+    images: Sequence[core.ContainerImage] = ()
+    pressures: Mapping[str, str] = {}
+    not_ready: str = ""
+    """Why pods cannot run, or ""."""
+
+
+def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.NodeStatus:
+    """The status to show now. Times of transitions are kept from `old` where a condition's value is the same."""
+    conditions = []
+    for type_, (fine, bad, sentence) in _PRESSURES.items():
+        message = facts.pressures.get(type_)
+        value = ("True", bad, message) if message else ("False", fine, sentence)
+        conditions.append(_condition(old, type_, value, now))
+    if facts.not_ready:
+        ready = ("False", "KubeletNotReady", facts.not_ready)
+    else:
+        ready = ("True", "KubeletReady", "kubelet is posting ready status")
+    conditions.append(_condition(old, "Ready", ready, now))
+    owned = {condition.type for condition in conditions}
+    return core.NodeStatus(
+        capacity={name: base.Quantity(value) for name, value in facts.capacity.items()},
+        allocatable={name: base.Quantity(value) for name, value in facts.allocatable.items()},
+        conditions=conditions + [condition for condition in old.conditions if condition.type not in owned],
+        addresses=[core.NodeAddress(type="InternalIP", address=ip) for ip in facts.addresses]
+        + [core.NodeAddress(type="Hostname", address=facts.name)],
+        daemonEndpoints=core.NodeDaemonEndpoints(kubeletEndpoint=core.DaemonEndpoint(Port=facts.port)),
+        nodeInfo=facts.info,
+        images=list(facts.images),
+        volumesInUse=old.volumesInUse,
+        volumesAttached=old.volumesAttached,
+        runtimeHandlers=[core.NodeRuntimeHandler(name="")],
+    )
+
+
+def _condition(old: core.NodeStatus, type_: str, value: tuple[str, str, str], now: datetime) -> core.NodeCondition:
+    before = next((condition for condition in old.conditions if condition.type == type_), None)
+    since = before.lastTransitionTime if before is not None and before.status == value[0] else base.time(now)
+    return core.NodeCondition(
+        type=type_, status=value[0], reason=value[1], message=value[2], lastHeartbeatTime=base.time(now), lastTransitionTime=since
+    )
+
+
+def same(left: core.NodeStatus, right: core.NodeStatus) -> bool:
+    """Whether two statuses say the same but for the times at which they were said."""
+
+    def timeless(status: core.NodeStatus) -> Any:
+        quiet = [msgspec.structs.replace(condition, lastHeartbeatTime=None) for condition in status.conditions]
+        return msgspec.structs.replace(status, conditions=sorted(quiet, key=lambda one: one.type))
+
+    return bool(timeless(left) == timeless(right))
+
+
+def status_patch(status: core.NodeStatus) -> dict[str, Any]:
+    """A strategic merge patch for the Node's status: conditions merge by type, so those of others stay."""
+    body: dict[str, Any] = msgspec.to_builtins(status)
+    body["addresses"] = [{"$patch": "replace"}, *body["addresses"]]
+    for foreign in ("volumesAttached", "config"):
+        body.pop(foreign, None)
+    return {"status": body}
