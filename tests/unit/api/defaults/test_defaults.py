@@ -1,0 +1,182 @@
+"""What is filled in."""
+
+# One case to a line, however long.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tiphys.api.defaults.image import pull_policy
+from tiphys.api.kinds import SCHEME
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostNetwork: true
+  containers:
+  - name: app
+    image: nginx
+    ports: [{containerPort: 80}]
+    env: [{name: N, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+    resources: {limits: {cpu: "1", memory: 1024Mi}, requests: {memory: 512Mi}}
+    readinessProbe: {httpGet: {port: 80}}
+    livenessProbe: {grpc: {port: 80}, periodSeconds: 3}
+    lifecycle: {preStop: {httpGet: {port: 80, path: /bye}}}
+  volumes:
+  - {name: nothing}
+  - {name: config, configMap: {name: c}}
+  - {name: secret, secret: {secretName: s, defaultMode: 256}}
+  - {name: host, hostPath: {path: /x}}
+  - {name: down, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
+  - {name: token, projected: {sources: [{serviceAccountToken: {path: token}}]}}
+  serviceAccountName: bot
+"""
+
+
+def test_pods(server: Any) -> None:
+    spec = server.create(POD).spec
+    assert (spec.restartPolicy, spec.dnsPolicy, spec.schedulerName) == ("Always", "ClusterFirst", "default-scheduler")
+    assert (spec.terminationGracePeriodSeconds, spec.enableServiceLinks, spec.serviceAccount) == (30, True, "bot")
+    assert spec.securityContext is not None
+    app = spec.containers[0]
+    assert (app.imagePullPolicy, app.terminationMessagePath, app.terminationMessagePolicy) == ("Always", "/dev/termination-log", "File")
+    assert (app.ports[0].protocol, app.ports[0].hostPort) == ("TCP", 80)
+    assert app.env[0].valueFrom.fieldRef.apiVersion == "v1"
+    assert app.resources.requests == {"cpu": "1", "memory": "512Mi"}
+    ready = app.readinessProbe
+    assert (ready.timeoutSeconds, ready.periodSeconds, ready.successThreshold, ready.failureThreshold) == (1, 10, 1, 3)
+    assert (ready.httpGet.path, ready.httpGet.scheme) == ("/", "HTTP")
+    assert (app.livenessProbe.periodSeconds, app.livenessProbe.grpc.service) == (3, "")
+    assert (app.lifecycle.preStop.httpGet.path, app.lifecycle.preStop.httpGet.scheme) == ("/bye", "HTTP")
+    nothing, config, secret, host, down, token = spec.volumes
+    assert nothing.emptyDir is not None
+    assert (config.configMap.defaultMode, secret.secret.defaultMode, host.hostPath.type) == (0o644, 256, "")
+    assert (down.downwardAPI.defaultMode, down.downwardAPI.items[0].fieldRef.apiVersion) == (0o644, "v1")
+    assert token.projected.sources[0].serviceAccountToken.expirationSeconds == 3600
+
+
+def test_resources_have_no_finer_grain_than_thousandths(server: Any) -> None:
+    pod = server.create(
+        "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b:1, resources: {requests: {cpu: 100500u}}}]}}"
+    )
+    assert pod.spec.containers[0].resources.requests == {"cpu": "101m"}
+
+
+def test_templates_do_not_get_what_only_pods_get(server: Any) -> None:
+    template = server.create(
+        """
+        apiVersion: apps/v1
+        kind: ReplicaSet
+        metadata: {name: web}
+        spec:
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec: {containers: [{name: app, image: "nginx:1", resources: {limits: {cpu: "1"}}}]}
+        """
+    ).spec.template
+    assert template.spec.restartPolicy == "Always"
+    assert template.spec.enableServiceLinks is None
+    assert template.spec.containers[0].resources.requests == {}
+
+
+def test_pod_level_resources(server: Any) -> None:
+    pod = server.create(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: a}
+        spec:
+          resources: {limits: {cpu: "2", memory: 1Gi}}
+          containers: [{name: a, image: "b:1", resources: {requests: {cpu: 250m}}}, {name: c, image: "b:1", resources: {requests: {cpu: 250m}}}]
+        """
+    )
+    assert pod.spec.resources.requests == {"cpu": "500m", "memory": "1Gi"}
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("nginx", "Always"),
+        ("nginx:latest", "Always"),
+        ("registry:5000/nginx", "Always"),
+        ("registry:5000/nginx:1", "IfNotPresent"),
+        ("nginx@sha256:" + "a" * 64, "IfNotPresent"),
+        ("nginx:latest@sha256:" + "a" * 64, "Always"),
+        ("", "IfNotPresent"),
+    ],
+)
+def test_pull_policies(image: str, policy: str) -> None:
+    assert pull_policy(image) == policy
+
+
+def test_deployments(server: Any) -> None:
+    spec = server.create(DEPLOYMENT).spec
+    assert (spec.replicas, spec.revisionHistoryLimit, spec.progressDeadlineSeconds) == (1, 10, 600)
+    assert spec.strategy.type == "RollingUpdate"
+    assert (spec.strategy.rollingUpdate.maxSurge, spec.strategy.rollingUpdate.maxUnavailable) == ("25%", "25%")
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: nginx}]}}
+"""
+
+
+def test_services(server: Any) -> None:
+    spec = server.create("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}").spec
+    assert (spec.type, spec.sessionAffinity, spec.internalTrafficPolicy, spec.externalTrafficPolicy) == ("ClusterIP", "None", "Cluster", "")
+    assert (spec.ports[0].protocol, spec.ports[0].targetPort) == ("TCP", 80)
+    assert (spec.ipFamilies, spec.ipFamilyPolicy) == (["IPv4"], "SingleStack")
+    spec = server.create(
+        "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, sessionAffinity: ClientIP, ports: [{port: 80, targetPort: http}]}}"
+    ).spec
+    assert (spec.externalTrafficPolicy, spec.sessionAffinityConfig.clientIP.timeoutSeconds) == ("Cluster", 10800)
+    assert spec.ports[0].targetPort == "http"
+    spec = server.create("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: None, selector: {a: b}}}").spec
+    assert spec.clusterIPs == ["None"]
+    spec = server.create(
+        "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ExternalName, externalName: example.com.}}"
+    ).spec
+    assert (spec.ipFamilies, spec.internalTrafficPolicy) == ([], None)
+
+
+def test_small_kinds(server: Any) -> None:
+    secret = server.create("{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {a: b2xk}, stringData: {a: new, b: x}}")
+    assert (secret.type, secret.data, secret.stringData) == ("Opaque", {"a": b"new", "b": b"x"}, {})
+    namespace = server.create("{apiVersion: v1, kind: Namespace, metadata: {name: team}}")
+    assert namespace.metadata.labels == {"kubernetes.io/metadata.name": "team"}
+    assert (namespace.spec.finalizers, namespace.status.phase) == (["kubernetes"], "Active")
+    node = server.create("{apiVersion: v1, kind: Node, metadata: {name: n}, status: {capacity: {cpu: '2.0'}}}")
+    assert node.status.allocatable == {"cpu": "2"}
+    binding = server.create(
+        """
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: RoleBinding
+        metadata: {name: b}
+        roleRef: {kind: Role, name: r}
+        subjects: [{kind: User, name: ann}, {kind: ServiceAccount, name: bot, namespace: default}]
+        """
+    )
+    assert binding.roleRef.apiGroup == binding.subjects[0].apiGroup == "rbac.authorization.k8s.io"
+    assert binding.subjects[1].apiGroup == ""
+    value = server.create("{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: p}, value: 5}")
+    assert value.preemptionPolicy == "PreemptLowerPriority"
+
+
+@pytest.mark.parametrize("text", [POD, DEPLOYMENT])
+def test_defaults_change_nothing_the_second_time(server: Any, text: str) -> None:
+    obj = server.create(text)
+    before = msgspec.to_builtins(obj)
+    SCHEME.of(type(obj)).rules.default(obj)
+    assert msgspec.to_builtins(obj) == before

@@ -1,0 +1,108 @@
+"""Quantities: one spelling for each amount, exact arithmetic, and every quantity of an object found."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiphys.api import quantity as q
+from tiphys.api.base import Quantity
+from tiphys.api.core import v1 as core
+
+CANONICAL = [
+    ("0", "0"), ("", "0"), ("0m", "0"), ("1", "1"), ("1000", "1k"), ("1500", "1500"), ("1500m", "1500m"), ("0.5", "500m"), (".5", "500m"),
+    ("2000m", "2"), ("5.", "5"), ("+3", "3"), ("-5", "-5"), ("-1500m", "-1500m"), ("1Gi", "1Gi"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"),
+    ("1000Ki", "1000Ki"), ("1024", "1024"), ("0.1Ki", "102400m"), ("0.5Ki", "512"), ("1e3", "1e3"), ("1E3", "1e3"), ("12e6", "12e6"),
+    ("1e-3", "1e-3"), ("1E", "1E"), ("100E", "9223372036854775807"), ("0.0000000001", "1n"), ("100n", "100n"), ("1u", "1u"),
+    ("1000000u", "1"), ("8Ei", "9223372036854775807"), ("0.001k", "1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "stored"), CANONICAL)
+def test_canonical_spelling(text: str, stored: str) -> None:
+    assert q.canonical(text) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "milli", "whole"), [("100m", 100, 1), ("1.5", 1500, 2), ("0.1m", 1, 1), ("1Ki", 1024000, 1024), ("-1500m", -1500, -1)]
+)
+def test_numbers_are_rounded_up(text: str, milli: int, whole: int) -> None:
+    assert (q.milli(text), q.whole(text)) == (milli, whole)
+
+
+@pytest.mark.parametrize("text", ["a", "1x", "1.5.5", "--1", "1 Gi", "m", "-", ".", "1Gi ", "1e", "1ki", "1ee3", "1" * 300])
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="quantit"):
+        q.parse(text)
+
+
+numbers = st.decimals(min_value=-(2**63) + 1, max_value=2**63 - 1, places=9)
+
+
+@given(numbers, st.sampled_from(["decimal", "binary", "exponent"]))
+def test_formatting_loses_nothing_and_is_stable(value: Decimal, family: q.Family) -> None:
+    text = q.format_value(value, family)
+    assert q.parse(text) == value
+    assert q.canonical(text) == text
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
+def test_addition_is_exact(a: int, b: int) -> None:
+    assert q.milli(q.add(q.from_milli(a), q.from_milli(b))) == a + b
+    assert q.compare(q.from_milli(a), q.from_milli(b)) == (a > b) - (a < b)
+
+
+def test_a_sum_is_spelled_like_its_parts() -> None:
+    assert q.total(["0", "512Mi", "512Mi"]) == "1Gi"
+    assert q.total([]) == "0"
+
+
+def test_every_quantity_of_a_pod_is_canonicalised() -> None:
+    pod = core.Pod(
+        spec=core.PodSpec(
+            containers=[
+                core.Container(
+                    name="a",
+                    resources=core.ResourceRequirements(requests={"cpu": Quantity("0.5")}, limits={"memory": Quantity("1024Mi")}),
+                    env=[
+                        core.EnvVar(
+                            name="E",
+                            valueFrom=core.EnvVarSource(
+                                resourceFieldRef=core.ResourceFieldSelector(resource="limits.cpu", divisor=Quantity("1000m"))
+                            ),
+                        )
+                    ],
+                )
+            ],
+            volumes=[core.Volume(name="v", emptyDir=core.EmptyDirVolumeSource(sizeLimit=Quantity("1024Ki")))],
+            overhead={"cpu": Quantity("1000m")},
+        )
+    )
+    q.canonicalize(pod)
+    container = pod.spec.containers[0]
+    assert container.resources.requests == {"cpu": "500m"}
+    assert container.resources.limits == {"memory": "1Gi"}
+    source = container.env[0].valueFrom
+    assert source is not None
+    assert source.resourceFieldRef is not None
+    assert source.resourceFieldRef.divisor == "1"
+    volume = pod.spec.volumes[0].emptyDir
+    assert volume is not None
+    assert volume.sizeLimit == "1Mi"
+    assert pod.spec.overhead == {"cpu": "1"}
+
+
+def test_a_bad_quantity_in_an_object_is_a_bad_request_that_names_the_kind() -> None:
+    node = core.Node(status=core.NodeStatus(capacity={"cpu": Quantity("many")}))
+    with pytest.raises(q.QuantityError, match='Node in version "v1" cannot be handled as a Node: quantities must match') as caught:
+        q.canonicalize(node)
+    assert caught.value.code == 400
+
+
+def test_types_without_quantities_are_told_apart() -> None:
+    assert q.contains_quantities(core.Pod)
+    assert not q.contains_quantities(core.ConfigMap)
+    q.canonicalize(core.ConfigMap(data={"a": "b"}))

@@ -1,0 +1,52 @@
+"""Metadata, the same for every kind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
+from tiphys.api.validation import meta
+from tiphys.api.validation.names import dns_subdomain
+
+
+def errors(namespaced: bool = True, **fields: object) -> list[str]:
+    whole = {"name": "web", "namespace": "default" if namespaced else "", **fields}
+    return [str(e) for e in meta.validate(ObjectMeta(**whole), namespaced=namespaced, name_rule=dns_subdomain)]
+
+
+def test_names_and_namespaces() -> None:
+    assert errors() == []
+    assert errors(name="") == ["metadata.name: Required value: name or generateName is required"]
+    assert errors(generateName="web-") == []
+    assert errors(generateName="Web-")[0].startswith('metadata.generateName: Invalid value: "Web-": a lowercase RFC 1123 subdomain')
+    assert errors(namespace="") == ["metadata.namespace: Required value"]
+    assert errors(namespaced=False) == []
+    assert errors(namespaced=False, namespace="a") == ["metadata.namespace: Forbidden: not allowed on this type"]
+
+
+def test_labels_and_annotations() -> None:
+    assert errors(labels={"a.b/C": "d", "e": ""}, annotations={"A/B": "anything at all"}) == []
+    assert len(errors(labels={"-": "-"})) == 2
+    assert errors(annotations={"a": "x" * 262144}) == ["metadata.annotations: Too long: may not be more than 262144 bytes"]
+
+
+def test_finalizers_and_owners() -> None:
+    assert errors(finalizers=["a.b/c", "foregroundDeletion"]) == []
+    assert "finalizer orphan and foregroundDeletion cannot be both set" in errors(finalizers=["orphan", "foregroundDeletion"])[0]
+    owner = OwnerReference(apiVersion="apps/v1", kind="ReplicaSet", name="a", uid="1", controller=True)
+    assert errors(ownerReferences=[owner]) == []
+    assert "Only one reference can have Controller set to true" in errors(ownerReferences=[owner, owner])[0]
+    assert len(errors(ownerReferences=[OwnerReference()])) == 4
+
+
+def test_updates() -> None:
+    old = ObjectMeta(name="web", namespace="default", uid="1", finalizers=["a.b/c"])
+    assert meta.validate_update(ObjectMeta(name="web", namespace="default", uid="1", labels={"a": "b"}), old) == []
+    assert [str(e) for e in meta.validate_update(ObjectMeta(name="db", namespace="default", uid="1"), old)] == [
+        'metadata.name: Invalid value: "db": field is immutable'
+    ]
+    old.deletionTimestamp = datetime(2026, 1, 1, tzinfo=UTC)
+    new = ObjectMeta(name="web", namespace="default", uid="1", finalizers=["a.b/d"], deletionTimestamp=old.deletionTimestamp)
+    assert "no new finalizers can be added if the object is being deleted" in str(meta.validate_update(new, old)[0])
+    new.finalizers = []
+    assert meta.validate_update(new, old) == []
