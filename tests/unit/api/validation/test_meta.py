@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.validation import meta
 from tiphys.api.validation.names import dns_subdomain
 
 
-def errors(namespaced: bool = True, **fields: object) -> list[str]:
-    whole = {"name": "web", "namespace": "default" if namespaced else "", **fields}
+def errors(namespaced: bool = True, **fields: Any) -> list[str]:
+    whole: dict[str, Any] = {"name": "web", "namespace": "default" if namespaced else "", **fields}
     return [str(e) for e in meta.validate(ObjectMeta(**whole), namespaced=namespaced, name_rule=dns_subdomain)]
 
 
