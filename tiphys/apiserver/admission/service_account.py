@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from random import SystemRandom
+from random import Random
 from typing import Any, Final
 
 from tiphys.api.core import v1 as core
@@ -22,12 +22,14 @@ ENFORCE_SECRETS: Final = "kubernetes.io/enforce-mountable-secrets"
 DEFAULT_PATIENCE: Final = 2.0
 """Seconds to wait for the account `default` of a new namespace, which a controller makes."""
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
+# Names of volumes are no secrets, and need only differ within one pod.
+_RANDOM: Final = Random()
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def random_suffix() -> str:
     """Five characters as generated names have them: no vowels, nothing easily misread."""
-    return "".join(SystemRandom().choices(_ALPHABET, k=5))
+    return "".join(_RANDOM.choices(_ALPHABET, k=5))
 
 
 class ServiceAccounts(AdmissionPlugin):

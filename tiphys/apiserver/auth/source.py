@@ -11,7 +11,10 @@ ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
 
 class ObjectSource(Protocol):
-    """Objects as last seen. Reads never wait; what they return is shared and must not be changed."""
+    """Objects as last seen. Reads never wait; what they return is shared and must not be changed.
+
+    Types that the server does not serve have no objects and never change; asking for them is no error.
+    """
 
     def objects(self, type_: type[ObjectT]) -> Iterable[ObjectT]:
         """Every object of a type, in no particular order."""
