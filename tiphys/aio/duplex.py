@@ -16,6 +16,8 @@ FLUSH_TIMEOUT = 30.0
 """Seconds that a closed connection may take to deliver what was written before it is cut."""
 LINGER = 60.0
 """Seconds without traffic after which `splice` ends once one side has ended."""
+UNSEEN_END = 5.0
+"""The same where the other side cannot be told of the end: it knows from what it has read, or never will."""
 
 
 class Duplex(Protocol):
@@ -29,8 +31,13 @@ class Duplex(Protocol):
         """Send all of `data`, or wait until the peer keeps up. Writes of several tasks never mix and go out in the order of the calls."""
         ...
 
+    @property
+    def can_half_close(self) -> bool:
+        """Whether one direction can end without the other. Not with TLS: there a side that has ended takes nothing more either."""
+        ...
+
     def write_eof(self) -> None:
-        """End the own side after what was written. Where the transport cannot half-close (TLS), the whole connection closes."""
+        """End the own side after what was written; nothing where it cannot be done without closing."""
 
     def close(self) -> None:
         """Deliver what was written, then close. Harmless when closed."""
@@ -78,14 +85,14 @@ class StreamDuplex(asyncio.Protocol):
         if self._lost:
             raise ConnectionResetError("connection was lost")
 
+    @property
+    def can_half_close(self) -> bool:
+        return self._transport is not None and self._transport.can_write_eof()
+
     def write_eof(self) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
+        if self._transport is not None and not self._transport.is_closing() and self._transport.can_write_eof():
             with contextlib.suppress(OSError):
                 self._transport.write_eof()
-        else:
-            self.close()
 
     def close(self) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -194,26 +201,45 @@ async def splice(a: Duplex, b: Duplex, *, idle_timeout: float | None = None, lin
     """Copy both ways until both sides have ended, then close both.
 
     The end of one side is passed on as a half-close; from then on the other side may stay silent for `linger` seconds at most, since a
-    peer that is gone looks the same as one that only listens. `idle_timeout` (seconds, None for never) ends a connection on which nothing
-    moves at all. A broken connection ends the splice without an error: there is nobody left to tell.
+    peer that is gone looks the same as one that only listens. A TLS connection that ends ends the splice. `idle_timeout` (seconds, None
+    for never) ends a connection on which nothing moves at all. A broken connection ends the splice without an error: there is nobody
+    left to tell.
     """
     activity = Activity(idle_timeout)
+    gone = asyncio.Event()
 
     async def copy(source: Duplex, sink: Duplex) -> None:
-        # A side that takes nothing more may still have something to say, so each direction ends for itself.
         with contextlib.suppress(OSError):
-            while data := await source.read(READ_SIZE):
-                activity.touch()
-                await sink.write(data)
-                activity.touch()
+            await _copy(source, sink, activity)
+        if not source.can_half_close:
+            gone.set()
         sink.write_eof()
-        activity.tighten(linger)
+        activity.tighten(linger if sink.can_half_close else UNSEEN_END)
 
     async def both() -> None:
         await asyncio.gather(copy(a, b), copy(b, a))
 
+    async def until_gone() -> None:
+        await gone.wait()
+
     try:
-        await race(both(), activity.wait_idle())
+        await race(both(), until_gone(), activity.wait_idle())
     finally:
         a.close()
         b.close()
+
+
+async def _copy(source: Duplex, sink: Duplex, activity: Activity) -> None:
+    """Copy to the end of `source`. Raises OSError when it breaks.
+
+    When `sink` breaks, the rest is read and forgotten: the other direction may still have something to say, and a socket that is closed
+    with unread data is reset, which destroys what its peer has not read yet.
+    """
+    taken = True
+    while data := await source.read(READ_SIZE):
+        if taken:
+            activity.touch()
+            try:
+                await sink.write(data)
+            except OSError:
+                taken = False

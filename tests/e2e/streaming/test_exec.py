@@ -62,20 +62,24 @@ async def test_process_that_ends_while_stdin_flows_keeps_its_output_and_code(con
         assert (code, out) == (4, b"0123456789"), err
 
 
+async def size_becomes(terminal: Terminal, size: str) -> None:
+    """Ask again and again: the size arrives on a stream of its own, and kubectl first sends another one to force a repaint."""
+
+    def asked() -> bool:
+        terminal.type("stty size\n")
+        return size in terminal.text
+
+    await eventually(asked, interval=0.2)
+
+
 @both_upgrades
 async def test_terminal_has_its_size_and_follows_changes(containers, kubectl, upgrade, terminal):
     await containers.start("sleep", "1000")
     process = await kubectl.start("exec", "-it", "p", "--", "sh", stdio=terminal.slave)
     try:
-        terminal.type("stty size\n")
-        await eventually(lambda: "30 100" in terminal.text)
+        await size_becomes(terminal, "30 100")
         terminal.resize(44, 132, process)
-
-        def resized():
-            terminal.type("stty size\n")
-            return "44 132" in terminal.text
-
-        await eventually(resized, interval=0.2)
+        await size_becomes(terminal, "44 132")
         terminal.type("exit 5\n")
         async with asyncio.timeout(30):
             assert await process.wait() == 5
@@ -96,13 +100,16 @@ async def test_attach_with_a_terminal(containers, kubectl, upgrade, terminal):
     await containers.start("sh", stdin=True, tty=True)
     process = await kubectl.start("attach", "-it", "p", stdio=terminal.slave)
     try:
-        terminal.type("echo $((6*7)) && stty size\n")
-        await eventually(lambda: "42" in terminal.text and "30 100" in terminal.text)
-        terminal.type("exit\n")
+        terminal.type("echo $((6*7))\n")
+        await eventually(lambda: "42" in terminal.text)
+        await size_becomes(terminal, "30 100")
+        terminal.type("exit 6\n")
         async with asyncio.timeout(30):
             assert await process.wait() == 0
     finally:
         await end(process)
+    # The runtime cannot stop a container in the moment in which it ends by itself.
+    assert (await containers.pod.exited(containers.id)).exit_code == 6
 
 
 @both_upgrades

@@ -38,6 +38,10 @@ class SocketDuplex:
         """Make `data` what the next read returns."""
         self._unread = data + self._unread
 
+    @property
+    def can_half_close(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
