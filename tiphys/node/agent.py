@@ -17,7 +17,7 @@ from tiphys.api.core import v1 as core
 from tiphys.client.client import Client
 from tiphys.node import containerd_events, machine
 from tiphys.node.cri.client import CriClient
-from tiphys.node.image_pulls import ImagePuller
+from tiphys.node.image_pulls import ImagePuller, PullsImages
 from tiphys.node.log_rotation import rotate_logs
 from tiphys.node.loop import PodLoop
 from tiphys.node.objects import ObjectCache
@@ -51,6 +51,7 @@ class NodeAgent:
         *,
         clock: Clock | None = None,
         informers: InformerFactory | None = None,
+        puller: PullsImages | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -67,7 +68,7 @@ class NodeAgent:
             cri=cri,
             clock=self.clock,
             relister=relister,
-            images=ImagePuller(cri, self.clock),
+            images=ImagePuller(cri, self.clock, puller=puller),
             volumes=VolumeManager(settings.root, objects, tokens, self.clock),
             objects=objects,
             tokens=tokens,

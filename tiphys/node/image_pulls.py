@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,6 +27,14 @@ MAX_BACKOFF = 300.0
 
 Tell = Callable[[str, str, str], None]
 """Records an event about the container: type, reason, message."""
+
+
+class PullsImages(Protocol):
+    """Fetches an image: the CRI client does, or whatever stands before it."""
+
+    async def pull_image(self, image: str, *, auth: pb.AuthConfig | None = None, sandbox_config: pb.PodSandboxConfig | None = None) -> str:
+        """The reference to create containers from; raises RuntimeError_."""
+        ...
 
 
 class ImageError(Exception):
@@ -66,8 +74,9 @@ def pull_policy(container: AnyContainer) -> str:
 class ImagePuller:
     """Gets images onto the node."""
 
-    def __init__(self, cri: CriClient, clock: Clock) -> None:
+    def __init__(self, cri: CriClient, clock: Clock, *, puller: PullsImages | None = None) -> None:
         self.cri = cri
+        self._puller: PullsImages = puller or cri
         self.clock = clock
         self._waiting: dict[tuple[str, str], _Waiting] = {}
         self._pulls: dict[tuple[str, bytes], asyncio.Task[str]] = {}
@@ -149,7 +158,7 @@ class ImagePuller:
         failure: RuntimeError_ | None = None
         for auth in auths or (None,):
             try:
-                return await self.cri.pull_image(image, auth=auth, sandbox_config=sandbox)
+                return await self._puller.pull_image(image, auth=auth, sandbox_config=sandbox)
             except RuntimeError_ as error:
                 failure = error
         assert failure is not None

@@ -183,27 +183,28 @@ class PodLoop:
                         self._streaming = True
                         self._relist_now.set()
                         continue
-                    uid = self.services.relister.owner(ident)
-                    if uid is None:
-                        self._relist_now.set()
-                    else:
-                        self._tasks.spawn(self._chase(uid, ident), name=f"chase {ident[:12]}")
+                    self._tasks.spawn(self._chase(ident), name=f"chase {ident[:12]}")
             except RuntimeError_ as error:
                 log.debug("event stream ended", extra={"error": str(error)})
             self._streaming = False
             self._relist_now.set()
             await self.services.clock.sleep(1.0)
 
-    async def _chase(self, uid: str, ident: str) -> None:
-        """Look at a pod until the runtime agrees that the process has ended."""
+    async def _chase(self, ident: str) -> None:
+        """Look until the runtime agrees that the process has ended. Short lives end before their container was ever seen."""
+        relister = self.services.relister
         for delay in CHASE:
             await self.services.clock.sleep(delay)
+            uid = relister.owner(ident)
             try:
-                seen = await self.services.relister.refresh(uid)
+                if uid is None:
+                    await relister.relist()
+                    continue
+                seen = await relister.refresh(uid)
             except RuntimeError_:
                 return
             alive = [one.id for one in seen.running] + [box.id for box in seen.sandboxes if box.ready]
-            if ident not in alive:
+            if ident not in alive and relister.owner(ident) is not None:
                 return
 
 

@@ -1,1 +1,329 @@
-class KubeletServer: ...
+"""The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
+
+    GET       /healthz                                        anybody
+    GET       /pods                                           the pods of this node
+    GET       /containerLogs/{namespace}/{pod}/{container}    follow, previous, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes
+    GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
+    GET|POST  /attach/{namespace}/{pod}[/{uid}]/{container}   the same without command
+    GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
+    GET       /metrics, /metrics/resource, /stats/summary
+
+All but /healthz want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tiphys.aio.duplex import Duplex
+from tiphys.api.core import v1 as core
+from tiphys.node import machine, stats
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.http_server import HttpServer, server_context
+from tiphys.node.log_stream import stream_log
+from tiphys.node.logs import LogOptions
+from tiphys.node.pod_worker import PodWorker
+from tiphys.node.services import NodeServices
+from tiphys.wire.http import Request, Response
+
+if TYPE_CHECKING:
+    from tiphys.node.loop import PodLoop
+
+log = logging.getLogger(__name__)
+
+TEXT = {"content-type": "text/plain; charset=utf-8"}
+METRICS = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+
+
+class Refusal(Exception):
+    """A request that cannot be served: the status and the sentence of the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class KubeletServer:
+    """Answers for one node."""
+
+    def __init__(self, services: NodeServices, loop: PodLoop) -> None:
+        self.services = services
+        self.loop = loop
+        self.started = services.clock.now().timestamp()
+        settings = services.settings
+        assert settings.tls_cert is not None
+        assert settings.tls_key is not None
+        ca = str(settings.client_ca) if settings.client_ca is not None else ""
+        self.http = HttpServer(self.handle, server_context(str(settings.tls_cert), str(settings.tls_key), ca))
+        self._routes: dict[str, Callable[[Request, list[str]], Awaitable[Response]]] = {
+            "pods": self._pods,
+            "containerLogs": self._logs,
+            "exec": self._exec,
+            "attach": self._attach,
+            "portForward": self._port_forward,
+            "metrics": self._metrics,
+            "stats": self._stats,
+        }
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        await self.http.start(self.services.settings.bind, self.services.settings.port)
+
+    async def close(self) -> None:
+        await self.http.close()
+
+    async def handle(self, request: Request) -> Response:
+        """The answer to any request."""
+        parts = request.path.strip("/").split("/")
+        if parts == ["healthz"]:
+            return Response(headers=TEXT, body=b"ok")
+        try:
+            self._authorise(request)
+            route = self._routes.get(parts[0])
+            if route is None:
+                raise Refusal(404, "404 page not found")
+            return await route(request, parts[1:])
+        except Refusal as refusal:
+            return Response(status=refusal.status, headers=TEXT, body=str(refusal).encode() + b"\n")
+        except RuntimeError_ as error:
+            return Response(status=500, headers=TEXT, body=f"{error}\n".encode())
+
+    def _authorise(self, request: Request) -> None:
+        peer = request.peer
+        if not peer.common_name:
+            raise Refusal(401, "Unauthorized")
+        if "system:masters" not in peer.organizations and peer.common_name not in self.services.settings.client_names:
+            raise Refusal(403, f"Forbidden (user={peer.common_name}, verb={request.method.lower()}, resource=nodes)")
+
+    # -- pods and their containers
+
+    async def _pods(self, request: Request, rest: list[str]) -> Response:
+        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self.loop.known_pods()}
+        return Response(headers=JSON, body=msgspec.json.encode(body))
+
+    def _find(self, rest: list[str], *, container: bool) -> tuple[PodWorker, core.Pod, str]:
+        """The pod (and container) that a path names."""
+        if len(rest) not in ((3, 4) if container else (2, 3)):
+            raise Refusal(404, "404 page not found")
+        namespace, name = rest[0], rest[1]
+        worker = self.loop.find(namespace, name)
+        if worker is None or worker.pod is None or (len(rest) == (4 if container else 3) and rest[2] != worker.uid):
+            raise Refusal(404, f'pod "{name}" not found in namespace "{namespace}"')
+        wanted = rest[-1] if container else ""
+        spec = worker.pod.spec
+        known = [one.name for one in (*spec.containers, *spec.initContainers)] + [one.name for one in spec.ephemeralContainers]
+        if container and wanted not in known:
+            raise Refusal(404, f'container "{wanted}" not found in pod "{name}"')
+        return worker, worker.pod, wanted
+
+    async def _logs(self, request: Request, rest: list[str]) -> Response:
+        worker, pod, name = self._find(rest, container=True)
+        options = _log_options(request, self.services.clock.now())
+        ident = _logged(worker.status, pod, name, previous=_flag(request, "previous"))
+        seen = next((one for one in worker.seen.all_of(name) if one.id == ident), None)
+        if seen is None or not seen.log_path:
+            raise Refusal(400, f'container "{name}" in pod "{pod.metadata.name}" is not available')
+
+        def running() -> bool:
+            now = self.services.relister.get(worker.uid)
+            return any(one.id == ident and one.state == "running" for one in now.containers)
+
+        follow = _flag(request, "follow")
+        stream = stream_log(Path(seen.log_path), options, clock=self.services.clock, follow=follow, running=running)
+        return Response(headers=TEXT, stream=stream)
+
+    def _running(self, worker: PodWorker, name: str) -> str:
+        seen = worker.seen.latest(name)
+        if seen is None or seen.state != "running":
+            raise Refusal(500, f'container not found ("{name}")')
+        return seen.id
+
+    async def _exec(self, request: Request, rest: list[str]) -> Response:
+        worker, _, name = self._find(rest, container=True)
+        command = [value for key, value in request.query if key == "command"]
+        if not command:
+            raise Refusal(400, "you must specify at least 1 command")
+        stdin, stdout, stderr, tty = _streams(request)
+        ident = self._running(worker, name)
+        url = await self.services.cri.exec(ident, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
+        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+
+    async def _attach(self, request: Request, rest: list[str]) -> Response:
+        worker, _, name = self._find(rest, container=True)
+        stdin, stdout, stderr, tty = _streams(request)
+        ident = self._running(worker, name)
+        url = await self.services.cri.attach(ident, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
+        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+
+    def _session(self, request: Request, url: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> Response:
+        from tiphys.node.streaming import serve_exec
+
+        async def serve(connection: Duplex) -> None:
+            await serve_exec(
+                connection,
+                request.headers,
+                runtime_url=url,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                tty=tty,
+            )
+
+        return Response(upgrade=serve)
+
+    async def _port_forward(self, request: Request, rest: list[str]) -> Response:
+        from tiphys.node.streaming import serve_port_forward
+
+        worker, pod, _ = self._find(rest, container=False)
+        box = worker.seen.sandbox
+        if box is None or not box.ready:
+            raise Refusal(500, f'sandbox of pod "{pod.metadata.name}" is not running')
+        ports = [int(port) for key, value in request.query if key in ("port", "ports") for port in value.split(",") if port.isdigit()]
+        url = await self.services.cri.port_forward(box.id, ports)
+
+        async def serve(connection: Duplex) -> None:
+            await serve_port_forward(connection, request.headers, runtime_url=url, ports=ports)
+
+        return Response(upgrade=serve)
+
+    # -- what is used
+
+    async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
+        listed = await self.services.cri.list_container_stats()
+        started = {
+            container.id: container.started
+            for uid in self.services.relister.uids
+            for container in self.services.relister.get(uid).containers
+            if container.state == "running"
+        }
+        running = [one for one in listed if one.attributes.id in started]
+        return await asyncio.to_thread(_node_usage, self.started), stats.container_uses(running, started)
+
+    async def _stats(self, request: Request, rest: list[str]) -> Response:
+        if rest != ["summary"]:
+            raise Refusal(404, "404 page not found")
+        node, uses = await self._uses()
+        return Response(headers=JSON, body=msgspec.json.encode(stats.summary(self.services.settings.name, node, uses)))
+
+    async def _metrics(self, request: Request, rest: list[str]) -> Response:
+        if rest == ["resource"]:
+            node, uses = await self._uses()
+            return Response(headers=METRICS, body=stats.resource_metrics(node, uses).encode())
+        if rest:
+            raise Refusal(404, "404 page not found")
+        relister = self.services.relister
+        pods = [relister.get(uid) for uid in relister.uids]
+        used = time.process_time()
+        lines = [
+            "# HELP kubelet_running_pods Number of pods that have a running pod sandbox",
+            "# TYPE kubelet_running_pods gauge",
+            f"kubelet_running_pods {sum(1 for pod in pods if pod.sandbox is not None and pod.sandbox.ready)}",
+            "# HELP kubelet_running_containers Number of containers currently running",
+            "# TYPE kubelet_running_containers gauge",
+            f'kubelet_running_containers{{container_state="running"}} {sum(len(pod.running) for pod in pods)}',
+            "# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.",
+            "# TYPE process_cpu_seconds_total counter",
+            f"process_cpu_seconds_total {used:.6g}",
+            "# HELP process_resident_memory_bytes Resident memory size in bytes.",
+            "# TYPE process_resident_memory_bytes gauge",
+            f"process_resident_memory_bytes {_resident()}",
+        ]
+        return Response(headers=METRICS, body=("\n".join(lines) + "\n").encode())
+
+
+def _flag(request: Request, name: str) -> bool:
+    return request.param(name).lower() in ("1", "true")
+
+
+def _streams(request: Request) -> tuple[bool, bool, bool, bool]:
+    """stdin, stdout, stderr and tty as asked for, in the kubelet's words or the API's."""
+    tty = _flag(request, "tty")
+    stdin = _flag(request, "input") or _flag(request, "stdin")
+    stdout = _flag(request, "output") or _flag(request, "stdout")
+    stderr = (_flag(request, "error") or _flag(request, "stderr")) and not tty
+    if not (stdin or stdout or stderr):
+        raise Refusal(400, "you must specify at least 1 of stdin, stdout, stderr")
+    return stdin, stdout, stderr, tty
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.param(name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise Refusal(400, f"{name} must be a number") from None
+
+
+def _log_options(request: Request, now: datetime) -> LogOptions:
+    since = None
+    seconds = _number(request, "sinceSeconds")
+    if seconds is not None:
+        since = now - timedelta(seconds=seconds)
+    elif request.param("sinceTime"):
+        try:
+            since = datetime.fromisoformat(request.param("sinceTime"))
+        except ValueError:
+            raise Refusal(400, "sinceTime must be a time") from None
+    tail = _number(request, "tailLines")
+    limit = _number(request, "limitBytes")
+    stream = {"stdout": "stdout", "stderr": "stderr"}.get(request.param("stream").lower(), "")
+    return LogOptions(tail, since, _flag(request, "timestamps"), limit, stream)
+
+
+def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool) -> str:
+    """The id of the container whose log is wanted; raises Refusal with the sentence that kubectl shows."""
+    where = f'container "{name}" in pod "{pod.metadata.name}"'
+    groups = (status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses)
+    found = next((one for group in groups for one in group if one.name == name), None)
+    if found is None:
+        raise Refusal(400, f"{where} is not available")
+    last = found.lastState.terminated
+    if previous:
+        if last is None or not last.containerID:
+            raise Refusal(400, f"previous terminated {where.replace(' in pod', ' in pod', 1)} not found")
+        return last.containerID.rpartition("/")[2]
+    if found.state.running is not None:
+        return found.containerID.rpartition("/")[2]
+    if found.state.terminated is not None:
+        ident = found.state.terminated.containerID or (last.containerID if last is not None else "")
+        if not ident:
+            raise Refusal(400, f"{where} is terminated")
+        return ident.rpartition("/")[2]
+    if last is not None and last.containerID:
+        return last.containerID.rpartition("/")[2]
+    waiting = found.state.waiting or core.ContainerStateWaiting()
+    reason = waiting.reason
+    if reason == "ErrImagePull":
+        raise Refusal(400, f"{where} is waiting to start: image can't be pulled")
+    if reason == "ImagePullBackOff":
+        raise Refusal(400, f"{where} is waiting to start: trying and failing to pull image")
+    raise Refusal(400, f"{where} is waiting to start: {reason}")
+
+
+def _resident() -> int:
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _node_usage(started: float) -> stats.Usage:
+    ticks = os.sysconf("SC_CLK_TCK")
+    cpu = 0
+    with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as file:
+        busy = [int(word) for word in file.readline().split()[1:9]]
+        cpu = (sum(busy) - busy[3] - busy[4]) * 1_000_000_000 // ticks
+    used = machine.memory() - machine.memory_available()
+    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=time.time(), started=started)
