@@ -22,7 +22,8 @@ class TaskSet:
     """Tasks that end before their owner does. Also an async context manager that closes itself."""
 
     def __init__(self, *, on_error: Callable[[str, BaseException], None] | None = None) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        # A dictionary keeps their order, so that closing does the same in every run.
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._on_error = on_error
         self._closed = False
 
@@ -35,7 +36,7 @@ class TaskSet:
             coroutine.close()
             raise RuntimeError(f"cannot start {name}: the task set is closed")
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
@@ -56,7 +57,7 @@ class TaskSet:
         await self.close()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if error is None:
             return

@@ -2,7 +2,7 @@
 
 `FakeApi.handle` speaks the real paths and the real answers for every kind of a scheme: create, get, list (selectors, pages), watch
 (bookmarks, 410, initial events), update, status, patch, delete (finalizers, grace periods, preconditions), scale, binding, eviction,
-discovery. It applies each kind's `Rules.default` and `prepare_*`, and with `validate=True` its validation. It has no authorisation, no
+discovery. It applies each kind's rules (defaults, preparation), and with `validate=True` its validation. It has no authorisation, no
 admission and no field ownership, and namespaces need not exist.
 
     api = FakeApi(clock=VirtualClock())
@@ -28,8 +28,9 @@ import msgspec
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api import base, errors
-from tiphys.api.meta.v1 import DeleteOptions, KubeObject, ListMeta, Status, StatusDetails
+from tiphys.api.meta.v1 import DeleteOptions, KubeObject, ListMeta, ObjectMeta, Status, StatusDetails
 from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.validation import meta as meta_rules
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.testing.fake_store import FakeStore, Filter, Watcher, copy_of, resource_of
@@ -229,7 +230,9 @@ class FakeApi:
             _copy_status(new, kind.type())
         kind.rules.default(new)
         kind.rules.prepare_create(new)
-        self._check(kind, new, kind.rules.validate(new) if self.validate else [])
+        if self.validate:
+            found = meta_rules.validate(meta, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
+            self._check(kind, new, [*found, *kind.rules.validate(new)])
         self._stamp(new, kind)
         return new if dry_run else self.store.write(kind, new)
 
@@ -248,17 +251,18 @@ class FakeApi:
         if meta.uid not in ("", was.uid):
             why = f"Precondition failed: UID in precondition: {meta.uid}, UID in object meta: {was.uid}"
             raise errors.Conflict.object(kind.plural, call.name, why, group=kind.group)
+        _carry_over(new.metadata, was)
         if call.subresource == "status":
-            status, new = new, copy_of(old)
-            _copy_status(new, status)
+            _keep_all_but_status(new, copy_of(old))
             kind.rules.default(new)
             kind.rules.prepare_status_update(new, old)
             found = kind.rules.validate_status_update(new, old) if self.validate else []
         else:
-            self._carry_over(kind, new, old)
+            if kind.has_status:
+                _copy_status(new, old)
             kind.rules.default(new)
             kind.rules.prepare_update(new, old)
-            found = [*kind.rules.validate(new), *kind.rules.validate_update(new, old)] if self.validate else []
+            found = self._mistakes_of_update(kind, new, old)
             if kind.rules.spec_changed(new, old):
                 new.metadata.generation = was.generation + 1
         self._check(kind, new, found)
@@ -270,8 +274,7 @@ class FakeApi:
     def settle(self, kind: Kind[T], new: T) -> T:
         """Write an object, or remove it when it was being deleted and nothing holds it any more."""
         meta = new.metadata
-        held = bool(meta.finalizers) or bool(getattr(getattr(new, "spec", None), "finalizers", None))
-        if meta.deletionTimestamp is None or held or meta.deletionGracePeriodSeconds:
+        if meta.deletionTimestamp is None or kind.rules.is_held(new) or meta.deletionGracePeriodSeconds:
             return self.store.write(kind, new)
         stored = self.store.get(kind, meta.namespace, meta.name)
         if stored is not None:
@@ -321,9 +324,8 @@ class FakeApi:
             meta.deletionTimestamp = base.time(self.clock.now() + timedelta(seconds=grace))
             meta.deletionGracePeriodSeconds = grace
             meta.generation += 1 if meta.generation and first else 0
-        if kind.kind == "Namespace":
-            new.status.phase = "Terminating"  # type: ignore[attr-defined]
-        if msgspec.json.encode(new) == msgspec.json.encode(obj) and (grace or meta.finalizers):
+        kind.rules.begin_deletion(new)
+        if msgspec.json.encode(new) == msgspec.json.encode(obj) and (grace or kind.rules.is_held(new)):
             return new
         self.settle(kind, new)
         return self.store.get(kind, meta.namespace, meta.name)
@@ -370,15 +372,11 @@ class FakeApi:
             spec.finalizers = spec.finalizers or ["kubernetes"]
             status.phase = status.phase or "Active"
 
-    def _carry_over(self, kind: Kind[Any], new: Any, old: Any) -> None:
-        meta, was = new.metadata, old.metadata
-        meta.namespace, meta.name, meta.uid, meta.generateName = was.namespace, was.name, was.uid, was.generateName
-        meta.creationTimestamp, meta.generation = was.creationTimestamp, was.generation
-        meta.deletionTimestamp, meta.deletionGracePeriodSeconds = was.deletionTimestamp, was.deletionGracePeriodSeconds
-        if kind.has_status:
-            _copy_status(new, old)
-        if kind.kind == "Namespace":
-            new.spec = copy_of(old).spec
+    def _mistakes_of_update(self, kind: Kind[T], new: T, old: T) -> builtins.list[errors.FieldError]:
+        if not self.validate:
+            return []
+        found = meta_rules.validate_update(new.metadata, old.metadata)
+        return [*found, *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
 
     def _check(self, kind: Kind[Any], obj: KubeObject, found: builtins.list[errors.FieldError]) -> None:
         if found:
@@ -446,6 +444,19 @@ def _encoder(kind: Kind[Any], request: Request) -> Callable[[KubeObject], bytes]
         return msgspec.json.encode({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": obj.metadata})
 
     return partial
+
+
+def _carry_over(new: ObjectMeta, old: ObjectMeta) -> None:
+    new.namespace, new.name, new.uid, new.generateName = old.namespace, old.name, old.uid, old.generateName
+    new.creationTimestamp, new.generation = old.creationTimestamp, old.generation
+    new.deletionTimestamp, new.deletionGracePeriodSeconds = old.deletionTimestamp, old.deletionGracePeriodSeconds
+
+
+def _keep_all_but_status(new: Any, old: Any) -> None:
+    for name in type(new).__struct_fields__:
+        if name not in ("metadata", "status"):
+            setattr(new, name, getattr(old, name))
+    new.metadata.ownerReferences, new.metadata.finalizers = old.metadata.ownerReferences, old.metadata.finalizers
 
 
 def _copy_status(target: Any, source: Any) -> None:

@@ -5,38 +5,16 @@ from __future__ import annotations
 from tiphys.api.apps import v1 as apps
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
+from tiphys.api.kinds import SCHEME
 from tiphys.api.meta import v1 as meta
-from tiphys.api.scheme import Kind, Rules, Scheme, Subresource
+from tiphys.api.scheme import Scheme
 
-
-class PodRules(Rules[core.Pod]):
-    def grace_period(self, obj: core.Pod, asked: int | None) -> int | None:
-        if obj.spec is None or not obj.spec.nodeName:
-            return 0
-        return asked if asked is not None else 30
-
-
-STATUS = (Subresource("status"),)
+TYPES = (core.Pod, core.ConfigMap, core.Event, core.Node, core.Namespace, apps.ReplicaSet, coordination.Lease)
 
 
 def small_scheme() -> Scheme:
-    return Scheme(
-        [
-            Kind(
-                core.Pod,
-                "pods",
-                rules=PodRules(),
-                subresources=STATUS,
-                selectable={"spec.nodeName": lambda pod: pod.spec.nodeName if pod.spec else ""},
-            ),
-            Kind(core.ConfigMap, "configmaps"),
-            Kind(core.Event, "events"),
-            Kind(core.Node, "nodes", namespaced=False, subresources=STATUS),
-            Kind(core.Namespace, "namespaces", namespaced=False, subresources=STATUS),
-            Kind(apps.ReplicaSet, "replicasets", group="apps", subresources=(*STATUS, Subresource("scale"))),
-            Kind(coordination.Lease, "leases", group="coordination.k8s.io"),
-        ]
-    )
+    """Some of the kinds that are served, with their rules."""
+    return Scheme(SCHEME.of(type_) for type_ in TYPES)
 
 
 def pod(name: str, namespace: str = "default", *, node: str = "", labels: dict[str, str] | None = None) -> core.Pod:

@@ -34,7 +34,7 @@ async def test_create_stamps_the_object_and_drops_its_status(client: Client) -> 
     assert made.metadata.uid
     assert made.metadata.creationTimestamp is not None
     assert made.metadata.generation == 1
-    assert made.status.phase == ""
+    assert made.status.phase == "Pending"
     with pytest.raises(errors.AlreadyExists, match='pods "a" already exists'):
         await client.create(wanted)
 

@@ -16,8 +16,9 @@ from tiphys.client import listwatch, partial_kind
 from tiphys.client.listwatch import TRANSITIONS, Outcome, State
 from tiphys.runtime import Informer, InformerFactory, Key
 from tiphys.testing import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.fake_api import Call, FakeApi
 from tiphys.testing.samples import pod, small_scheme
+from tiphys.wire.http import Request
 
 pytestmark = pytest.mark.looptime
 
@@ -233,3 +234,16 @@ def test_every_state_has_a_way_on_from_failure() -> None:
     assert {state for state, outcome in TRANSITIONS if outcome is Outcome.FAILED} == {State.EMPTY, State.WATCHING}
     assert {state for state, outcome in TRANSITIONS if outcome is Outcome.WAITED} == {State.STARTING_OVER, State.RESUMING}
     assert set(TRANSITIONS.values()) == set(State)
+
+
+async def test_a_server_that_always_forgets_is_not_asked_in_a_tight_loop(api: FakeApi, informers: InformerFactory) -> None:
+    def gone(call: Call, request: Request) -> None:
+        if len(api.calls) > 1000:
+            api.down = True
+        if call.verb == "watch":
+            raise errors.Gone("too old resource version")
+
+    api.react(gone)
+    informers.of(core.Pod)
+    await asyncio.sleep(600)
+    assert sum(call.verb == "list" for call in api.calls) <= 600 / listwatch.RETRY.cap + 8

@@ -1,0 +1,108 @@
+"""What the client does beyond one request: waiting when told to, deriving, streams that break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from tiphys.aio.clock import VirtualClock
+from tiphys.api import errors
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind
+from tiphys.client import Client, InProcessTransport
+from tiphys.testing.fake_api import Call, FakeApi
+from tiphys.testing.samples import config, pod, small_scheme
+from tiphys.wire.http import PeerIdentity, Request, Response
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi(small_scheme(), clock=VirtualClock())
+
+
+async def test_retry_after_is_obeyed(api: FakeApi) -> None:
+    api.add(config("c"))
+    api.fail(errors.TooManyRequests("busy", retry_after=3), times=2)
+    await api.client().get(core.ConfigMap, "c", "default")
+    assert asyncio.get_running_loop().time() == pytest.approx(6)
+    api.fail(errors.TooManyRequests("busy"), times=100)
+    with pytest.raises(errors.TooManyRequests):
+        await api.client().get(core.ConfigMap, "c", "default")
+
+
+async def test_errors_without_retry_after_are_raised_at_once(api: FakeApi) -> None:
+    api.fail(errors.InternalError("broken"))
+    with pytest.raises(errors.InternalError, match="broken"):
+        await api.client().get(core.ConfigMap, "c", "default")
+    assert len(api.calls) == 1
+
+
+async def test_identity_travels_with_the_transport_and_names_with_the_client(api: FakeApi) -> None:
+    seen: list[Request] = []
+
+    async def handler(request: Request) -> Response:
+        seen.append(request)
+        return await api.handle(request)
+
+    who = PeerIdentity(common_name="system:kube-scheduler", organizations=("system:masters",))
+    client = Client(InProcessTransport(handler, peer=who, headers={"x": "y"}), scheme=api.scheme, user_agent="parent")
+    heard: list[tuple[str, str]] = []
+
+    def on_write(kind: Kind[KubeObject], obj: KubeObject) -> None:
+        heard.append((kind.plural, obj.metadata.resourceVersion))
+
+    child = client.derive(user_agent="parent/child", on_write=on_write)
+    made = await child.create(config("c"))
+    await child.get(core.ConfigMap, "c", "default")
+    await client.patch(core.ConfigMap, "c", "default", body={"data": {"a": "b"}})
+    assert [request.headers["user-agent"] for request in seen] == ["parent/child", "parent/child", "parent"]
+    assert all(request.peer == who and request.headers["x"] == "y" for request in seen)
+    assert heard == [("configmaps", made.metadata.resourceVersion)]
+    await client.close()
+    with pytest.raises(ConnectionError):
+        await child.get(core.ConfigMap, "c", "default")
+
+
+async def _broken_off() -> AsyncIterator[bytes]:
+    yield b'{"type":"ADDED","obj'
+
+
+async def _garbage() -> AsyncIterator[bytes]:
+    yield b"<html>\n"
+
+
+@pytest.mark.parametrize("stream", [_broken_off, _garbage])
+async def test_a_watch_that_makes_no_sense_is_a_broken_connection(api: FakeApi, stream: type[AsyncIterator[bytes]]) -> None:
+    def reaction(call: Call, request: Request) -> Response | None:
+        return Response(stream=stream()) if call.verb == "watch" else None
+
+    api.react(reaction)
+    with pytest.raises(ConnectionError):
+        await anext(api.client().watch(core.Pod))
+
+
+async def test_leaving_a_watch_closes_it_on_the_server(api: FakeApi) -> None:
+    api.add(pod("a"))
+    async with aclosing(api.client().watch(core.Pod)) as events:
+        await anext(events)
+        assert api.store.watchers
+    assert not api.store.watchers
+
+
+async def test_dry_runs_change_nothing(api: FakeApi) -> None:
+    client = api.client()
+    made = await client.create(config("c"), dry_run=True)
+    assert made.metadata.uid
+    assert api.list(core.ConfigMap) == []
+
+
+async def test_collections_are_deleted_by_selector(api: FakeApi) -> None:
+    api.add(pod("a", labels={"x": "1"}), pod("b", labels={"x": "2"}), pod("c", "other", labels={"x": "1"}))
+    await api.client().delete_collection(core.Pod, "default", labels="x=1")
+    assert [obj.metadata.name for obj in api.list(core.Pod)] == ["b", "c"]
