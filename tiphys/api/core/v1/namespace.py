@@ -9,24 +9,42 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class NamespaceSpec(Struct):
+    """How a namespace ends."""
+
     finalizers: Annotated[list[str], Atomic()] = []
+    """Who has to agree before the namespace is gone; `kubernetes` until all that is in it is deleted."""
 
 
 class NamespaceCondition(Struct):
+    """One aspect of a namespace's state, above all of what holds its deletion up."""
+
     type: str = always(str)
+    """What it is about."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = None
+    """When the status changed last."""
     reason: str = ""
+    """Why it is so, in one word."""
     message: str = ""
+    """Why it is so, in words."""
 
 
 class NamespaceStatus(Struct):
+    """Whether a namespace is in use."""
+
     phase: str = ""
+    """`Active`, or `Terminating` once it is being deleted."""
     conditions: Annotated[list[NamespaceCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of its state, one of each type."""
 
 
 class Namespace(KubeObject):
+    """A room of its own for names, rights and limits."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("Namespace")
     spec: NamespaceSpec = always(NamespaceSpec)
+    """How it ends."""
     status: NamespaceStatus = always(NamespaceStatus)
+    """Whether it is in use."""

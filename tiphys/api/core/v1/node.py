@@ -10,123 +10,226 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class AttachedVolume(Struct):
+    """A volume that is attached to a node."""
+
     name: str = always(str)
+    """The volume."""
     devicePath: str = always(str)
+    """Where its device is."""
 
 
 class ConfigMapNodeConfigSource(Struct):
+    """No longer used."""
+
     namespace: str = always(str)
+    """No longer used."""
     name: str = always(str)
+    """No longer used."""
     uid: str = ""
+    """No longer used."""
     resourceVersion: str = ""
+    """No longer used."""
     kubeletConfigKey: str = always(str)
+    """No longer used."""
 
 
 class ContainerImage(Struct):
+    """An image that a node has."""
+
     names: Annotated[list[str], Atomic()] = always(list)
+    """The names it is known by."""
     sizeBytes: int = 0
+    """Its size in bytes."""
 
 
 class DaemonEndpoint(Struct):
+    """A port of a daemon."""
+
     Port: int = always(int)
+    """The port."""
 
 
 class NodeConfigSource(Struct):
+    """No longer used."""
+
     configMap: ConfigMapNodeConfigSource | None = None
+    """No longer used."""
 
 
 class NodeSpec(Struct):
+    """What a node is to be."""
+
     podCIDR: str = ""
+    """The range of addresses for the node's pods."""
     podCIDRs: Annotated[list[str], SetList(), Patch("merge")] = []
+    """All such ranges, at most one per family; the first is podCIDR. Once set they stay."""
     providerID: str = ""
+    """The machine's identity at its provider, as `provider://id`. Once set it stays."""
     unschedulable: bool = False
+    """Whether no new pods are placed here, as after `kubectl cordon`."""
     taints: Annotated[list[Taint], Atomic()] = []
+    """What keeps pods away that do not tolerate it."""
     configSource: NodeConfigSource | None = None
+    """No longer used."""
     externalID: str = ""
+    """No longer used."""
 
 
 class NodeDaemonEndpoints(Struct):
+    """Ports of the daemons on a node."""
+
     kubeletEndpoint: DaemonEndpoint = always(DaemonEndpoint)
+    """The port of the node agent."""
 
 
 class NodeRuntimeHandlerFeatures(Struct):
+    """What a runtime can do."""
+
     recursiveReadOnlyMounts: bool | None = None
+    """Whether mounts can be read-only all the way down."""
     userNamespaces: bool | None = None
+    """Whether pods can have user ids of their own."""
 
 
 class NodeRuntimeHandler(Struct):
+    """A runtime of a node."""
+
     name: str = always(str)
+    """Its name; empty for the default one."""
     features: NodeRuntimeHandlerFeatures | None = None
+    """What it can do."""
 
 
 class NodeConfigStatus(Struct):
+    """No longer used."""
+
     assigned: NodeConfigSource | None = None
+    """No longer used."""
     active: NodeConfigSource | None = None
+    """No longer used."""
     lastKnownGood: NodeConfigSource | None = None
+    """No longer used."""
     error: str = ""
+    """No longer used."""
 
 
 class NodeFeatures(Struct):
+    """What the runtimes of a node can do."""
+
     supplementalGroupsPolicy: bool | None = None
+    """Whether supplementalGroupsPolicy is heeded."""
 
 
 class NodeSwapStatus(Struct):
+    """Swap of a node."""
+
     capacity: int | None = None
+    """Its size in bytes."""
 
 
 class NodeSystemInfo(Struct):
+    """What runs on a node."""
+
     machineID: str = always(str)
+    """The identity from /etc/machine-id."""
     systemUUID: str = always(str)
+    """The identity of the hardware."""
     bootID: str = always(str)
+    """The identity of this boot."""
     kernelVersion: str = always(str)
+    """The kernel, as `uname -r` says it."""
     osImage: str = always(str)
+    """The operating system, by the name in /etc/os-release."""
     containerRuntimeVersion: str = always(str)
+    """The container runtime, as `name://version`."""
     kubeletVersion: str = always(str)
+    """The version of the node agent."""
     kubeProxyVersion: str = always(str)
+    """No longer meaningful."""
     operatingSystem: str = always(str)
+    """`linux` or `windows`."""
     architecture: str = always(str)
+    """The processor, such as `amd64`."""
     swap: NodeSwapStatus | None = None
+    """Its swap."""
 
 
 class NodeCondition(Struct):
+    """One aspect of a node's state."""
+
     type: str = always(str)
+    """What it is about, such as `Ready` or `DiskPressure`."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     lastHeartbeatTime: Time | None = None
+    """When the node reported it last."""
     lastTransitionTime: Time | None = None
+    """When the status changed last."""
     reason: str = ""
+    """Why it is so, in one word."""
     message: str = ""
+    """Why it is so, in words."""
 
 
 class NodeAddress(Struct):
+    """An address of a node."""
+
     type: str = always(str)
+    """`InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`."""
     address: str = always(str)
+    """The address."""
 
 
 class NodeStatus(Struct):
+    """What is known about a node, written by its agent."""
+
     capacity: dict[str, Quantity] = {}
+    """What it has, by resource."""
     allocatable: dict[str, Quantity] = {}
+    """What pods can have of it, by resource."""
     phase: str = ""
+    """No longer used."""
     conditions: Annotated[list[NodeCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of its state, one of each type."""
     addresses: Annotated[list[NodeAddress], MapList("type"), Patch("merge", "type")] = []
+    """How it can be reached."""
     daemonEndpoints: NodeDaemonEndpoints = always(NodeDaemonEndpoints)
+    """Ports of its daemons."""
     nodeInfo: NodeSystemInfo = always(NodeSystemInfo)
+    """What runs on it."""
     images: Annotated[list[ContainerImage], Atomic()] = []
+    """Images it has, the largest first."""
     volumesInUse: Annotated[list[str], Atomic()] = []
+    """Attached volumes that pods use."""
     volumesAttached: Annotated[list[AttachedVolume], Atomic()] = []
+    """Volumes that are attached."""
     config: NodeConfigStatus | None = None
+    """No longer used."""
     runtimeHandlers: Annotated[list[NodeRuntimeHandler], Atomic()] = []
+    """Its container runtimes."""
     features: NodeFeatures | None = None
+    """What its runtimes can do."""
     declaredFeatures: Annotated[list[str], Atomic()] = []
+    """Features that its agent offers, sorted."""
 
 
 class Node(KubeObject):
+    """A machine that runs pods."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("Node")
     spec: NodeSpec = always(NodeSpec)
+    """What it is to be."""
     status: NodeStatus = always(NodeStatus)
+    """What is known about it."""
 
 
 class NodeAllocatableResourceClaimStatus(Struct):
+    """Node resources that a device claim stands for."""
+
     resourceClaimName: str = always(str)
+    """The claim."""
     containers: Annotated[list[str], SetList()] = []
+    """The containers that use it."""
     resources: dict[str, Quantity] = {}
+    """How much it stands for, by resource."""
