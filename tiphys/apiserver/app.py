@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from tiphys.api.errors import InternalError, MethodNotSupported, NotFound, StatusError
 from tiphys.apiserver import render, reviews
-from tiphys.apiserver.auth.attributes import Attributes, refusal
+from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
 from tiphys.apiserver.auth.user import User
@@ -110,6 +110,7 @@ class App:
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
         selects = request.query and info.verb in ("list", "watch", "deletecollection")
+        selector = request.param("fieldSelector") if selects else ""
         attributes = Attributes(
             user=user,
             verb=info.verb,
@@ -118,10 +119,10 @@ class App:
             resource=info.resource,
             subresource=info.subresource,
             namespace=info.namespace,
-            name=info.name,
+            name=info.name or (selected_name(selector) if selector else ""),
             path=info.path,
             is_resource=info.is_resource,
-            field_selector=request.param("fieldSelector") if selects else "",
+            field_selector=selector,
         )
         decision = self.services.authorizer.authorize(attributes)
         if not decision.allowed:

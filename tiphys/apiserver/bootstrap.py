@@ -15,6 +15,7 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Scheme
+from tiphys.apiserver.admission.priority import system_priority_classes
 from tiphys.apiserver.auth.defaults import aggregation_updates, reconcile_defaults
 from tiphys.apiserver.storage import TypedSource
 from tiphys.wire.http import PeerIdentity, Request, Response
@@ -40,16 +41,17 @@ class Bootstrap:
         self._scheme = scheme
         self._source = source
 
-    async def run(self, *, service_ip: str, advertise: str, port: int) -> None:
+    async def run(self, *, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
         """Write what is missing; raises BootstrapError."""
         for name in SYSTEM_NAMESPACES:
             if self._source.get(core.Namespace, "", name) is None:
                 await self._create(core.Namespace(metadata=ObjectMeta(name=name)))
         await self._roles()
-        for priority_class in _priority_classes():
+        for priority_class in system_priority_classes():
             if self._source.get(PriorityClass, "", priority_class.metadata.name) is None:
                 await self._create(priority_class)
         await self._kubernetes_service(service_ip, advertise, port)
+        await self._dns_service(dns_ip)
 
     async def _roles(self) -> None:
         existing: list[Any] = []
@@ -93,6 +95,16 @@ class Bootstrap:
             else:
                 await self._update(obj)
 
+    async def _dns_service(self, address: str) -> None:
+        """The Service of cluster DNS: every node answers its address by itself, so it has neither selector nor endpoints."""
+        if self._source.get(core.Service, "kube-system", "kube-dns") is None:
+            labels = {"k8s-app": "kube-dns"}
+            ports = [
+                core.ServicePort(name=f"dns{'-tcp' if p == 'TCP' else ''}", protocol=p, port=53, targetPort=53) for p in ("UDP", "TCP")
+            ]
+            meta = ObjectMeta(name="kube-dns", namespace="kube-system", labels=labels)
+            await self._create(core.Service(metadata=meta, spec=core.ServiceSpec(clusterIP=address, ports=ports)))
+
     async def _create(self, obj: KubeObject) -> None:
         kind = self._scheme.of(type(obj))
         await self._send("POST", kind.path(obj.metadata.namespace), obj)
@@ -110,14 +122,3 @@ class Bootstrap:
         response = await self._app.handle(Request(method, path, headers=_JSON, body=body, peer=SELF))
         if response.status >= 400 and response.status != 409:
             raise BootstrapError(f"{method} {path}: {response.body.decode()}")
-
-
-def _priority_classes() -> list[PriorityClass]:
-    texts = {
-        "system-node-critical": (2_000_001_000, "For pods without which their node does not work."),
-        "system-cluster-critical": (
-            2_000_000_000,
-            "For pods without which the cluster does not work, wherever they run.",
-        ),
-    }
-    return [PriorityClass(metadata=ObjectMeta(name=name), value=value, description=text) for name, (value, text) in texts.items()]

@@ -49,6 +49,8 @@ def resolve(request: Request) -> RequestInfo:
         if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
             rest = rest[2:]
     resource = rest[0]
+    if resource == "namespaces":
+        namespace = ""
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
     if not name and verb == "get":

@@ -26,7 +26,7 @@ from tiphys.apiserver.auth.node import NodeAuthorizer
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
-from tiphys.apiserver.auth.tokens import PublicKey, ServiceAccountTokens, SigningKey, discovery_document, key_set
+from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
 from tiphys.apiserver.bootstrap import Bootstrap
 from tiphys.apiserver.context import Services
 from tiphys.apiserver.http import Server, server_context
@@ -85,7 +85,7 @@ class ApiServer:
             self._server = Server(self.app.handle, context=self._tls())
             self.port = await self._server.start(self.settings.bind, self.settings.port)
         bootstrap = Bootstrap(self.app, SCHEME, self.source)
-        await bootstrap.run(service_ip=self._service_ip(), advertise=self.settings.advertise, port=self.port)
+        await bootstrap.run(service_ip=self._service_ip(1), dns_ip=self._service_ip(10), advertise=self.settings.advertise, port=self.port)
         self._ready = ""
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
@@ -104,8 +104,9 @@ class ApiServer:
         await self.storage.close()
         await self._store.close()
 
-    def _service_ip(self) -> str:
-        return str(ipaddress.ip_network(self.settings.service_range)[1])
+    def _service_ip(self, number: int) -> str:
+        """The address of the Service range with this number: 1 is the API's, 10 that of DNS."""
+        return str(ipaddress.ip_network(self.settings.service_range)[number])
 
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
@@ -121,10 +122,10 @@ class ApiServer:
         bearer: list[Any] = [tokens]
         if settings.token_auth_file is not None:
             lines = settings.token_auth_file.read_text().splitlines()
-            bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file)))
+            bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file), audiences=(settings.issuer,)))
         bearer_chain = BearerAuthenticator(bearer)
         rbac = RbacAuthorizer(source)
-        authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source), rbac))
+        authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source, follow=self._follow_bindings), rbac))
         services = Services(
             storage=self.storage,
             scheme=SCHEME,
@@ -145,6 +146,10 @@ class ApiServer:
         }
         paths = Paths(SCHEME, metrics, checks=checks, documents=documents)
         return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics)
+
+    def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
+        """Tell of pods that come, go, or get a node, without decoding every other change."""
+        self.source.on_change(core.Pod, callback, field="spec.nodeName")
 
     def _find_node(self, name: str) -> core.Node | None:
         return self.source.get(core.Node, "", name)

@@ -199,6 +199,13 @@ class TypedSource:
             found = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
         return found[1]
 
+    def _cache(self, type_: type[Any]) -> ResourceCache | None:
+        """The cache of a type; types that are not served have no objects and never change."""
+        try:
+            return self._storage.cache(self._storage.scheme.of(type_))
+        except KeyError:
+            return None
+
     @staticmethod
     def _forgetter(known: dict[str, tuple[int, Any]]) -> Listener:
         def forget(old: Entry | None, new: Entry | None) -> None:
@@ -210,23 +217,30 @@ class TypedSource:
 
     def get(self, type_: type[T], namespace: str, name: str) -> T | None:
         """The object, read-only, or None."""
-        cache = self._storage.cache(self._storage.scheme.of(type_))
-        entry = cache.get(namespace, name)
-        return None if entry is None else self._typed(cache, entry)
+        cache = self._cache(type_)
+        entry = None if cache is None else cache.get(namespace, name)
+        return None if cache is None or entry is None else self._typed(cache, entry)
 
     def objects(self, type_: type[T], namespace: str = "") -> Iterable[T]:
         """All objects of a type (in a namespace), read-only."""
-        cache = self._storage.cache(self._storage.scheme.of(type_))
+        cache = self._cache(type_)
+        if cache is None:
+            return []
         return [self._typed(cache, entry) for entry in cache.entries(namespace)]
 
-    def on_change(self, type_: type[T], callback: Callable[[T | None, T | None], None]) -> None:
-        """Call `callback(old, new)` for every change of a type."""
-        cache = self._storage.cache(self._storage.scheme.of(type_))
+    def on_change(self, type_: type[T], callback: Callable[[T | None, T | None], None], *, field: str = "") -> None:
+        """Call `callback(old, new)` for every change of a type; with `field` only where that selectable field changes."""
+        cache = self._cache(type_)
+        if cache is None:
+            return
+        decode = cache.codec.decode
 
         def changed(old: Entry | None, new: Entry | None) -> None:
+            if field and old is not None and new is not None and old.fields[field] == new.fields[field]:
+                return
             callback(
-                None if old is None else cache.codec.decode(old.data),
-                None if new is None else cache.codec.decode(new.data),
+                None if old is None else decode(old.data),
+                None if new is None else decode(new.data),
             )
 
         cache.subscribe(changed)

@@ -326,6 +326,22 @@ CONTROLLERS: Final[Mapping[str, str]] = {
 }
 """Each becomes the role `system:controller:NAME`, bound to the service account NAME of kube-system, with the right to write events."""
 
+RUN_AS_MANAGER: Final = (
+    "deployment-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "generic-garbage-collector",
+    "namespace-controller",
+    "node-controller",
+    "pod-garbage-collector",
+    "replicaset-controller",
+    "root-ca-cert-publisher",
+    "service-account-controller",
+)
+"""Controllers that run with the controller manager's own identity rather than with their service account."""
+
 CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "cluster-admin": ("cluster-admin", "Group system:masters"),
     "system:monitoring": ("system:monitoring", "Group system:monitoring"),
@@ -341,6 +357,7 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:node": ("system:node", ""),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
+    **{f"tiphys:controller-manager:{name}": (f"system:controller:{name}", "User system:kube-controller-manager") for name in RUN_AS_MANAGER},
 }
 """Binding to (cluster role, subjects)."""
 

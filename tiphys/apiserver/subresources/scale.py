@@ -11,18 +11,15 @@ from tiphys.api import codec
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from tiphys.api.errors import Invalid, invalid
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.api.scheme import Kind
+from tiphys.api.patch import apply_patch
 from tiphys.api.selectors import from_label_selector
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
-from tiphys.apiserver.verbs.patch import MERGE_PATCH, STRATEGIC_PATCH, apply_patch, read_patch
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
-
-SCALE_KIND: Kind[Scale] = Kind(type=Scale, plural="scales", group="autoscaling")
 
 
 def scale_of(entry: Entry, obj: Any) -> Scale:
@@ -58,14 +55,13 @@ async def update(ctx: Context) -> Response:
 
 
 async def patch(ctx: Context) -> Response:
-    """PATCH of the scale; a strategic patch is a merge patch here, since a Scale has no lists."""
-    media, body = read_patch(ctx)
-    media = MERGE_PATCH if media == STRATEGIC_PATCH else media
-    validation = field_validation(ctx.request)
+    """PATCH of the scale."""
+    request = ctx.request
+    media, validation = request.headers.get("content-type", ""), field_validation(request)
 
     def patched(current: Scale) -> Scale:
-        document = apply_patch(SCALE_KIND, media, msgspec.json.decode(msgspec.json.encode(current)), body)
-        wanted = codec.decode_document(Scale, document, validation=validation).obj
+        document = apply_patch(Scale, msgspec.to_builtins(current), request.body, media, validation=validation)
+        wanted = codec.decode_document(Scale, document.document, validation=validation, earlier=document.problems).obj
         if wanted.metadata.resourceVersion == current.metadata.resourceVersion:
             wanted.metadata.resourceVersion = ""
         return wanted

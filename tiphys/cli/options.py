@@ -1,0 +1,59 @@
+"""Options that several verbs share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tiphys.daemon.settings import ClusterSettings, default_data_dir, load
+
+_OPTIONS = (
+    click.option("--bind", help="Address that the API server listens on.", metavar="ADDRESS"),
+    click.option("--secure-port", type=click.IntRange(1, 65535), help="Port of the API server (6443)."),
+    click.option(
+        "--store", help="Where state is kept: sqlite:///path or memory:// (by default a file in the data directory).", metavar="URL"
+    ),
+    click.option("--node-name", help="Name of this machine's node (the host name)."),
+    click.option("--kubelet-port", type=click.IntRange(1, 65535), help="Port of the node agent (10250)."),
+    click.option("--cluster-cidr", "pod_range", help="Addresses of pods (10.42.0.0/16).", metavar="CIDR"),
+    click.option("--service-cluster-ip-range", "service_range", help="Addresses of Services (10.43.0.0/16).", metavar="CIDR"),
+    click.option("--service-node-port-range", "node_ports", help="Ports of NodePort Services (30000-32767).", metavar="LOW-HIGH"),
+    click.option("--cluster-domain", "domain", help="Domain of cluster DNS (cluster.local)."),
+    click.option("--token-auth-file", type=click.Path(exists=True, dir_okay=False), help="Static tokens: token,user,uid,groups a line."),
+    click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)),
+)
+
+
+def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data-dir`, which every verb takes."""
+    return click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default_data_dir,
+        envvar="TIPHYS_DATA_DIR",
+        help="Where the cluster's state lives.",
+        show_default="/var/lib/tiphys for root",
+    )(function)
+
+
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All options of a cluster."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return data_dir_option(function)
+
+
+def settings_of(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
+    """The settings that the data directory remembers, changed by what is given; raises SettingsError."""
+    given = {name: value for name, value in given.items() if value is not None}
+    if "token_auth_file" in given:
+        given["token_auth_file"] = str(Path(given["token_auth_file"]).absolute())
+    data_dir = data_dir.absolute()
+    known = load(data_dir)
+    if known is None:
+        return ClusterSettings(data_dir=str(data_dir), **given)
+    return msgspec.structs.replace(known, data_dir=str(data_dir), **given)

@@ -1,0 +1,136 @@
+"""The background processes of a cluster: kept running, found again, ended by their process id.
+
+Each daemon is the child of a keeper, a shell loop that starts it again when it dies and stops when it ends by itself or cannot start
+(exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiphys.daemon.settings import ClusterSettings
+
+KEEPER = """
+child=; stop=
+trap 'stop=1; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null' TERM INT HUP
+while [ -z "$stop" ]; do
+  "$@" &
+  child=$!
+  echo "$child" > "$PIDFILE"
+  wait "$child"; code=$?
+  while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+  case $code in 0|78) break;; esac
+  [ -z "$stop" ] && sleep 0.2
+done
+rm -f "$PIDFILE" "$PIDFILE.keeper"
+"""
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One daemon of a cluster: `server` or `node`."""
+
+    name: str
+    settings: ClusterSettings
+
+    @property
+    def pid_file(self) -> Path:
+        return self.settings.run_dir / f"{self.name}.pid"
+
+    @property
+    def keeper_file(self) -> Path:
+        return self.settings.run_dir / f"{self.name}.pid.keeper"
+
+    @property
+    def log_file(self) -> Path:
+        return self.settings.log_dir / f"{self.name}.log"
+
+    def keeper_pid(self) -> int | None:
+        """The keeper's process id, if it runs."""
+        return self._alive(self.keeper_file)
+
+    def pid(self) -> int | None:
+        """The daemon's process id, if it runs."""
+        return self._alive(self.pid_file)
+
+    def _alive(self, file: Path) -> int | None:
+        """The process id in a file, if that process is one of this cluster: ids are used again after a reboot."""
+        try:
+            pid = int(file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (OSError, ValueError):
+            return None
+        ours = f"tiphys {self.name} --data-dir {self.settings.data_dir}"
+        return pid if ours in command and state != "Z" else None
+
+    def start(self) -> None:
+        """Start the keeper, and with it the daemon."""
+        self.settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        arguments = [sys.executable, "-m", "tiphys", self.name, "--data-dir", self.settings.data_dir]
+        with self.log_file.open("ab") as log:
+            keeper = subprocess.Popen(
+                ["/bin/sh", "-c", KEEPER, "tiphys-keeper", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={**os.environ, "PIDFILE": str(self.pid_file), "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        self.keeper_file.write_text(f"{keeper.pid}\n")
+
+    def stop(self, timeout: float = STOP_SECONDS) -> bool:
+        """End keeper and daemon; returns whether anything ran. After `timeout` seconds they are killed."""
+        pids = [pid for pid in (self.keeper_pid(), self.pid()) if pid is not None]
+        for pid in pids:
+            _send(pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout
+        while any(_exists(pid) for pid in pids):
+            if time.monotonic() > deadline:
+                for pid in pids:
+                    _send(pid, signal.SIGKILL)
+                deadline += timeout
+            time.sleep(0.02)
+        for file in (self.pid_file, self.keeper_file):
+            file.unlink(missing_ok=True)
+        return bool(pids)
+
+    def last_words(self, lines: int = 8) -> str:
+        """The end of the log; the last line that a failed start leaves says what is wrong."""
+        try:
+            text = self.log_file.read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def processes(settings: ClusterSettings) -> tuple[Process, Process]:
+    """Server and node, in the order in which they start."""
+    return Process("server", settings), Process("node", settings)
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _exists(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

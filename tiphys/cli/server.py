@@ -1,0 +1,26 @@
+"""`tiphys server`: API server, controllers and scheduler in one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.running import run_daemon
+
+
+@click.command()
+@settings_options
+def command(data_dir: Path, **given: Any) -> None:
+    """Run the API server, the controllers and the scheduler until a signal ends them."""
+    from tiphys.daemon.server import Daemon
+
+    settings = settings_of(data_dir, given)
+    run_daemon(
+        Daemon(settings).run,
+        log_level=settings.log_level,
+        address=f"{settings.bind}:{settings.secure_port}",
+        option="--secure-port",
+    )

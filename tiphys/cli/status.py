@@ -1,0 +1,68 @@
+"""`tiphys status`: what runs, and whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tiphys.cli.options import data_dir_option, settings_of
+from tiphys.cli.processes import Process, processes
+from tiphys.daemon.settings import ClusterSettings
+
+
+@click.command()
+@data_dir_option
+def command(data_dir: Path) -> None:
+    """Show processes with their memory, the API server's health, nodes and pods. Exits with 1 when something is not well."""
+    settings = settings_of(data_dir, {})
+    well = True
+    for process in processes(settings):
+        pid = process.pid()
+        well = well and pid is not None
+        click.echo(f"{process.name:<8} {_describe(process, pid)}")
+    report = asyncio.run(_ask(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
+    for line in report:
+        click.echo(line)
+    if not well or any("NotReady" in line or "not answering" in line for line in report):
+        raise SystemExit(1)
+
+
+def _describe(process: Process, pid: int | None) -> str:
+    if pid is None:
+        last = process.last_words(1)
+        return "not running" + (f" (last: {last})" if last else "")
+    return f"running, pid {pid}, {_resident(pid)} MiB"
+
+
+def _resident(pid: int) -> int:
+    """Resident memory in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+async def _ask(settings: ClusterSettings) -> list[str]:
+    from tiphys.api.core import v1 as core
+    from tiphys.api.errors import StatusError
+    from tiphys.client import kubeconfig
+
+    client = kubeconfig.load(settings.admin_kubeconfig)
+    try:
+        version: Any = (await client.raw("GET", "/readyz")).body.decode().splitlines()[-1]
+        lines = [f"api      {settings.server_url}: {version}"]
+        for node in (await client.list(core.Node)).items:
+            ready = any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
+            lines.append(f"node     {node.metadata.name}: {'Ready' if ready else 'NotReady'}")
+        phases: dict[str, int] = {}
+        for pod in (await client.list(core.Pod)).items:
+            phases[pod.status.phase] = phases.get(pod.status.phase, 0) + 1
+        lines.append("pods     " + (", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "none"))
+    except (ConnectionError, StatusError) as error:
+        return [f"api      {settings.server_url}: not answering ({error})"]
+    finally:
+        await client.close()
+    return lines

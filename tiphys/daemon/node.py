@@ -1,0 +1,136 @@
+"""The node process: containerd, the node agent, the service proxy and cluster DNS, over HTTPS to the API server.
+
+containerd and the containers live in sessions of their own: when this process dies they go on, and the next one adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from tiphys.aio.backoff import Backoff, BackoffPolicy
+from tiphys.aio.clock import LoopClock
+from tiphys.aio.tasks import supervise
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import StatusError
+from tiphys.client import kubeconfig
+from tiphys.client.client import Client
+from tiphys.daemon.settings import ClusterSettings
+from tiphys.node.settings import NodeSettings, default_address
+
+log = logging.getLogger(__name__)
+
+RESTART = BackoffPolicy(first=0.5, cap=30.0)
+PAUSE = "pause"
+
+
+class NodeDaemon:
+    """Everything that runs on a machine of the cluster."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.clock = LoopClock()
+        self.rng = random.Random()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
+        from tiphys.node.images.build import ensure_images
+        from tiphys.node.runtime.containerd import ContainerdSupervisor
+
+        settings = self.settings
+        containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
+        await containerd.start()
+        await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
+        client = kubeconfig.load(settings.dir / "node.kubeconfig")
+        await self._wait_for_server(client)
+        loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("containerd", containerd.supervise),
+            ("agent", lambda: self._run_agent(client, str(containerd.socket_path))),
+            ("network", lambda: self._configure_network(client)),
+            ("proxy", lambda: self._run_proxy(client)),
+            ("dns", lambda: self._run_dns(client)),
+        ]
+        tasks = [self._supervised(name, run) for name, run in loops]
+        try:
+            await stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await client.close()
+
+    def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        guarded = supervise(name, run, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))
+        return asyncio.get_running_loop().create_task(guarded, name=name)
+
+    async def _wait_for_server(self, client: Client) -> None:
+        backoff = Backoff(BackoffPolicy(first=0.05, cap=2.0), rng=self.rng)
+        while True:
+            try:
+                await client.raw("GET", "/version")
+            except (ConnectionError, StatusError):
+                await self.clock.sleep(backoff.next())
+            else:
+                return
+
+    async def _run_agent(self, client: Client, containerd_socket: str) -> None:
+        from tiphys.node.agent import NodeAgent
+        from tiphys.node.cri.client import CriClient
+        from tiphys.node.images.puller import ImagePuller
+
+        settings = self.settings
+        certificates = settings.dir / "pki"
+        agent_settings = NodeSettings(
+            name=settings.node_name,
+            root=settings.node_dir,
+            port=settings.kubelet_port,
+            tls_cert=certificates / "kubelet-server.crt",
+            tls_key=certificates / "kubelet-server.key",
+            client_ca=certificates / "ca.crt",
+            cluster_dns=(settings.dns_address,),
+            domain=settings.domain,
+            cgroup_parent=settings.cgroup_parent,
+            containerd_socket=containerd_socket,
+        )
+        async with CriClient(containerd_socket) as cri:
+            puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
+            await NodeAgent(agent_settings, client, cri, clock=self.clock, puller=puller).run()
+
+    async def _configure_network(self, client: Client) -> None:
+        """Write the pod network's configuration once the node has its range."""
+        from tiphys.node.runtime.cni import write_cni_config
+
+        settings = self.settings
+        while True:
+            try:
+                node = await client.get(core.Node, settings.node_name)
+            except StatusError:
+                node = None
+            if node is not None and node.spec.podCIDR:
+                break
+            await self.clock.sleep(0.1)
+        conf_dir = settings.containerd_dir / "cni" / "net.d"
+        await asyncio.to_thread(write_cni_config, conf_dir, bridge=settings.bridge, pod_cidr=node.spec.podCIDR)
+
+    async def _run_proxy(self, client: Client) -> None:
+        from tiphys.proxy.loop import ProxySettings, ServiceProxy
+
+        settings = self.settings
+        proxy_settings = ProxySettings(
+            table=settings.nft_table,
+            bridge=settings.bridge,
+            pod_range=settings.pod_range,
+            service_range=settings.service_range,
+            node_name=settings.node_name,
+            node_address=default_address(),
+            dns_address=settings.dns_address,
+        )
+        await ServiceProxy(proxy_settings, client, clock=self.clock, rng=self.rng).run()
+
+    async def _run_dns(self, client: Client) -> None:
+        from tiphys.dns.server import DnsServer, DnsSettings
+
+        settings = self.settings
+        await DnsServer(DnsSettings(address=settings.dns_address, domain=settings.domain), client, clock=self.clock, rng=self.rng).run()

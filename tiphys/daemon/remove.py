@@ -1,0 +1,45 @@
+"""What a purge takes away besides containers: mounts of volumes, nft table, routes, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+from tiphys.daemon.settings import ClusterSettings
+from tiphys.node.runtime.containerd import ContainerdSupervisor
+from tiphys.proxy.cleanup import remove_all
+
+
+async def stop_containers(settings: ClusterSettings, *, purge: bool) -> list[str]:
+    """Stop every container of the cluster and its containerd; with `purge` remove their traces as well. Returns what stayed, in words."""
+    containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir)
+    if not purge:
+        await containerd.stop()
+        return []
+    left = await containerd.purge(cgroup_parents=(settings.cgroup_parent,))
+    left += await asyncio.to_thread(remove_volumes, settings)
+    return left + await remove_network(settings)
+
+
+def remove_volumes(settings: ClusterSettings) -> list[str]:
+    """Unmount everything below the node agent's directory, deepest first; returns what stayed, in words."""
+    root = str(settings.node_dir)
+    left: list[str] = []
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    below = [point.encode().decode("unicode_escape") for point in points]
+    for point in sorted((point for point in below if point == root or point.startswith(root + "/")), key=len, reverse=True):
+        done = subprocess.run(["umount", point], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            left.append(f"mount {point}: {done.stderr.strip()}")
+    return left
+
+
+async def remove_network(settings: ClusterSettings) -> list[str]:
+    """Remove the service proxy's rules and routes."""
+    return await remove_all(
+        table=settings.nft_table,
+        pod_range=settings.pod_range,
+        service_range=settings.service_range,
+        dns_address=settings.dns_address,
+    )

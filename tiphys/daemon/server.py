@@ -1,0 +1,184 @@
+"""The server process: API server, controllers and scheduler over one store.
+
+Controllers and scheduler reach the API through the in-process transport, as the users that certificates would make them, so authorisation
+and everything else is as it would be over the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from tiphys.aio.backoff import Backoff, BackoffPolicy
+from tiphys.aio.clock import LoopClock
+from tiphys.aio.tasks import supervise
+from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.client.client import Client
+from tiphys.client.inprocess import InProcessTransport
+from tiphys.daemon import pki
+from tiphys.daemon.settings import ClusterSettings, parse_ports
+from tiphys.node.settings import default_address
+from tiphys.runtime.leader import LeaderElector, new_identity
+from tiphys.store.open import open_store
+from tiphys.wire.http import PeerIdentity
+
+log = logging.getLogger(__name__)
+
+CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
+CONTROLLER_GROUPS = ("system:serviceaccounts", "system:serviceaccounts:kube-system")
+CONTROLLER_ACCOUNTS = {
+    "endpoints": "endpointslice-controller",
+    "endpointslice": "endpointslice-controller",
+    "garbage-collector": "generic-garbage-collector",
+    "garbagecollector": "generic-garbage-collector",
+    "node-lifecycle": "node-controller",
+    "nodelifecycle": "node-controller",
+    "node-ipam": "node-controller",
+    "nodeipam": "node-controller",
+    "pod-gc": "pod-garbage-collector",
+    "podgc": "pod-garbage-collector",
+    "root-ca-cert-publisher": "root-ca-cert-publisher",
+    "serviceaccount": "service-account-controller",
+}
+"""Controllers whose service account is not called `<name>-controller`."""
+SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
+RESTART = BackoffPolicy(first=0.5, cap=30.0)
+SWITCH_INTERVAL = 0.001
+"""Seconds after which the event loop hands the interpreter to the store's writer thread; the default lets commits wait behind requests."""
+
+PARTS = ("apiserver", "controller-manager", "scheduler")
+
+
+class Daemon:
+    """One server process with the parts asked for."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.clock = LoopClock()
+        self.rng = random.Random()
+        self.server: ApiServer | None = None
+
+    def certificates(self) -> pki.Pki:
+        """Make what is missing of the PKI, and the kubeconfigs."""
+        settings = self.settings
+        address = default_address()
+        names = pki.Names(
+            host=socket.gethostname(),
+            addresses=tuple(dict.fromkeys((address, settings.bind))),
+            service_address=settings.api_service_address,
+            domain=settings.domain,
+        )
+        made = pki.ensure(settings.dir / "pki", datetime.now(UTC), names=names, nodes=[settings.node_name])
+        for file, pair, user in (
+            ("admin.kubeconfig", "admin", "kubernetes-admin"),
+            ("node.kubeconfig", "node", f"system:node:{settings.node_name}"),
+        ):
+            pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=made.ca, pair=made.pair(pair), user=user)
+        return made
+
+    async def start(self) -> None:
+        """Start the API server. Raises PkiError, StoreError, OSError."""
+        settings, made = self.settings, self.certificates()
+        serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
+        self.server = ApiServer(
+            ApiServerSettings(
+                bind=settings.bind,
+                port=settings.secure_port,
+                advertise=default_address(),
+                certificate=serving.cert,
+                key=serving.key,
+                client_ca=made.ca,
+                service_account_key=made.service_account.key,
+                kubelet_certificate=kubelet.cert,
+                kubelet_key=kubelet.key,
+                token_auth_file=settings.dir / settings.token_auth_file if settings.token_auth_file else None,
+                service_range=settings.service_range,
+                node_ports=parse_ports(settings.node_ports),
+                issuer=f"https://kubernetes.default.svc.{settings.domain}",
+            ),
+            open_store(settings.store_url, clock=self.clock),
+            clock=self.clock,
+            rng=self.rng,
+        )
+        await self.server.start()
+
+    async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
+        """Start, serve until `stop`, and end everything in order."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        await self.start()
+        assert self.server is not None
+        # What start-up made lives as long as the process: keep the collector from walking over it again and again.
+        gc.collect()
+        gc.freeze()
+        log.info("server is ready", extra={"port": self.server.port})
+        tasks = [self._supervised(name, run) for name, run in self._loops() if name in parts]
+        try:
+            await stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.server.stop()
+
+    def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        guarded = supervise(name, run, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))
+        return asyncio.get_running_loop().create_task(guarded, name=name)
+
+    def _loops(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        return [("controller-manager", self._run_controllers), ("scheduler", self._run_scheduler)]
+
+    def client(self, peer: PeerIdentity) -> Client:
+        """A client in this process that acts as `peer`."""
+        assert self.server is not None
+        return Client(InProcessTransport(self.server.app.handle, peer=peer), user_agent=peer.common_name.removeprefix("system:"))
+
+    async def _run_controllers(self) -> None:
+        from tiphys.controllers.registry import all_controllers
+        from tiphys.controllers.settings import ControllerSettings
+        from tiphys.runtime.manager import Manager
+
+        settings, client = self.settings, self.client(CONTROLLER_MANAGER)
+        controller_settings = ControllerSettings(
+            ca_pem=(settings.dir / "pki" / "ca.crt").read_text(),
+            cluster_cidr=settings.pod_range,
+        )
+        manager = Manager(
+            client,
+            clock=self.clock,
+            elector=self._elector(client, "kube-controller-manager"),
+            rng=self.rng,
+            client_for=self._controller_client,
+        )
+        for controller in all_controllers(controller_settings):
+            manager.add(controller)
+        try:
+            await manager.run()
+        finally:
+            await client.close()
+
+    def _controller_client(self, name: str) -> Client:
+        """Each controller acts as a service account of its own, with the rights that its default role gives it and no more."""
+        account = CONTROLLER_ACCOUNTS.get(name, f"{name}-controller")
+        return self.client(PeerIdentity(common_name=f"system:serviceaccount:kube-system:{account}", organizations=CONTROLLER_GROUPS))
+
+    async def _run_scheduler(self) -> None:
+        from tiphys.scheduler.scheduler import Scheduler
+
+        client = self.client(SCHEDULER)
+        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=self._elector(client, "kube-scheduler"))
+        try:
+            await scheduler.run()
+        finally:
+            await client.close()
+
+    def _elector(self, client: Client, name: str) -> LeaderElector | None:
+        """An embedded store is locked by the one server that may run, so nobody else could lead: a restart need not wait for a lease."""
+        if not self.settings.store_url.startswith("etcd"):
+            return None
+        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock)
