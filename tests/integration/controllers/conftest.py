@@ -1,0 +1,78 @@
+"""Controllers against the real API server in-process; the tests play the kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api import base
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.client.client import Client
+from tiphys.controllers.registry import all_controllers
+from tiphys.controllers.settings import ControllerSettings
+from tiphys.runtime import Controller, Manager
+from tiphys.testing import eventually
+from tiphys.testing.api_server import ClientFor, running_api_server
+
+
+class Cluster:
+    """The server, an administrator's client, and the controllers, which can be stopped and started."""
+
+    def __init__(self, client_for: ClientFor) -> None:
+        self.client: Client = client_for()
+        self.client_for = client_for
+        self.settings = ControllerSettings(ca_pem="-----BEGIN CERTIFICATE-----\n")
+        self.manager: Manager | None = None
+
+    @asynccontextmanager
+    async def controllers(self, *chosen: Controller) -> AsyncIterator[Manager]:
+        """All controllers, or the chosen ones, running with the rights of the controller manager."""
+        manager = Manager(self.client_for("system:kube-controller-manager"))
+        for controller in chosen or all_controllers(self.settings):
+            manager.add(controller)
+        task = asyncio.create_task(manager.run())
+        try:
+            await eventually(lambda: manager.synced or task.done())
+            yield manager
+            assert not task.done(), task
+        finally:
+            await cancel_and_wait(task)
+
+    async def pods(self, namespace: str = "default", labels: str = "") -> list[core.Pod]:
+        return (await self.client.list(core.Pod, namespace, labels=labels)).items
+
+    async def has_account(self, namespace: str) -> bool:
+        """Whether pods can be made in the namespace."""
+        return any(account.metadata.name == "default" for account in (await self.client.list(core.ServiceAccount, namespace)).items)
+
+    async def condition_gone(self, name: str) -> bool:
+        """Whether a ReplicaSet of `default` has no conditions (any more)."""
+        return not (await self.client.get(apps.ReplicaSet, name, "default")).status.conditions
+
+    async def make_ready(self, pod: core.Pod, *, ready: bool = True, ip: str = "") -> core.Pod:
+        """What a kubelet reports about a pod that runs."""
+        now = base.time(datetime.now(UTC))
+        pod = await self.client.get(core.Pod, pod.metadata.name, pod.metadata.namespace)
+        pod.status.phase = "Running"
+        status = "True" if ready else "False"
+        pod.status.conditions = [
+            core.PodCondition(type="Ready", status=status, lastTransitionTime=now),
+            core.PodCondition(type="ContainersReady", status=status, lastTransitionTime=now),
+        ]
+        if ip:
+            pod.status.podIP = ip
+            pod.status.podIPs = [core.PodIP(ip=ip)]
+        return await self.client.update_status(pod)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with running_api_server(tmp_path) as (_, client_for):
+        yield Cluster(client_for)

@@ -1,0 +1,144 @@
+"""The Deployment controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import AlreadyExists, Conflict, NotFound
+from tiphys.controllers.deployment import history, status
+from tiphys.controllers.deployment.plan import Plan, plan
+from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.pods import is_finished
+from tiphys.controllers.shared.refusal import namespace_ends
+from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, controller_of, copied, index_owners, to_owner
+
+
+class DeploymentController:
+    """Rolls templates out over ReplicaSets."""
+
+    name = "deployment"
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
+        self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
+        self._pods: Informer[core.Pod] = index_owners(ctx.informers.of(core.Pod))
+        ctx.watch(self._deployments)
+        ctx.watch(self._sets, self._keys)
+        # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
+        ctx.watch(self._pods, self._recreating, when=lambda old, new: new is None or (is_finished(new) and not (old and is_finished(old))))
+
+    def _keys(self, replica_set: apps.ReplicaSet) -> Iterable[Key]:
+        if controller_of(replica_set) is not None:
+            return to_owner("Deployment", "apps")(replica_set)
+        deployments = self._deployments.list(replica_set.metadata.namespace)
+        return [Key.of(deployment) for deployment in deployments if selects(deployment.spec.selector, replica_set)]
+
+    def _recreating(self, pod: core.Pod) -> Iterable[Key]:
+        for key in to_owner("ReplicaSet", "apps")(pod):
+            replica_set = self._sets.get(key)
+            for owner in to_owner("Deployment", "apps")(replica_set) if replica_set is not None else ():
+                deployment = self._deployments.get(owner)
+                if deployment is not None and deployment.spec.strategy.type == "Recreate":
+                    yield owner
+
+    async def reconcile(self, key: Key) -> Result:
+        deployment = self._deployments.get(key)
+        if deployment is None:
+            return DONE
+        selector = workload_selector(deployment.spec.selector)
+        if selector.nothing:
+            self._ctx.recorder.event(
+                deployment, "Warning", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required."
+            )
+            return DONE
+        meta = deployment.metadata
+        owned = self._sets.by_index(OWNER, meta.uid)
+        try:
+            sets = await claim(self._ctx.client, deployment, selector, owned, self._sets.by_index(ORPHANS, meta.namespace))
+        except NotFound:
+            return DONE
+        step = plan(deployment, sets, old_pods_running=self._old_pods_run(deployment, sets), now=self._ctx.clock.now())
+        await self._apply(deployment, step)
+        return Result(step.after)
+
+    def _old_pods_run(self, deployment: apps.Deployment, sets: list[apps.ReplicaSet]) -> bool:
+        new = history.find_new(deployment, sets)
+        for replica_set in sets:
+            if replica_set is new:
+                continue
+            pods = self._pods.by_index(OWNER, replica_set.metadata.uid)
+            if replica_set.status.replicas or any(not is_finished(pod) for pod in pods):
+                return True
+        return False
+
+    async def _apply(self, deployment: apps.Deployment, step: Plan) -> None:
+        client, events = self._ctx.client, self._ctx.recorder
+        if step.create is not None:
+            await self._create(deployment, step)
+        for change in step.updates:
+            await client.update(change.replica_set)
+            if change.event:
+                events.event(deployment, "Normal", "ScalingReplicaSet", change.event)
+        for replica_set in step.deletes:
+            meta = replica_set.metadata
+            try:
+                await client.delete(apps.ReplicaSet, meta.name, meta.namespace, uid=meta.uid, resource_version=meta.resourceVersion)
+            except NotFound:
+                continue
+        await self._write_status(deployment, step.status, step.revision)
+
+    async def _create(self, deployment: apps.Deployment, step: Plan) -> None:
+        assert step.create is not None
+        made = step.create.replica_set
+        made.metadata.ownerReferences = [reference(deployment)]
+        try:
+            await self._ctx.client.create(made)
+        except AlreadyExists:
+            await self._collide(deployment, made)
+            raise
+        except Exception as error:
+            if not namespace_ends(error) and not isinstance(error, ConnectionError):
+                await self._tell_failure(deployment, step, f'Failed to create new replica set "{made.metadata.name}": {error}')
+            raise
+        if step.create.event:
+            self._ctx.recorder.event(deployment, "Normal", "ScalingReplicaSet", step.create.event)
+
+    async def _collide(self, deployment: apps.Deployment, made: apps.ReplicaSet) -> None:
+        """The name is taken: by our own ReplicaSet that the cache does not show yet, or by a stranger; then take another name."""
+        found = await self._ctx.client.get(apps.ReplicaSet, made.metadata.name, made.metadata.namespace)
+        owner = controller_of(found)
+        ours = owner is not None and owner.uid == deployment.metadata.uid
+        if ours and history.same_template(found.spec.template, deployment.spec.template):
+            return
+        changed = copied(deployment)
+        changed.status.collisionCount = (changed.status.collisionCount or 0) + 1
+        await self._ctx.client.update_status(changed)
+
+    async def _tell_failure(self, deployment: apps.Deployment, step: Plan, message: str) -> None:
+        self._ctx.recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
+        if status.deadline(deployment) is None:
+            return
+        status.set_condition(step.status, status.PROGRESSING, "False", "ReplicaSetCreateError", message, self._ctx.clock.now())
+        try:
+            await self._write_status(deployment, step.status, "")
+        except Conflict:
+            # The next try will say it again.
+            return
+
+    async def _write_status(self, deployment: apps.Deployment, wanted: apps.DeploymentStatus, revision: str) -> None:
+        annotations = dict(deployment.metadata.annotations)
+        if revision:
+            annotations[history.REVISION] = revision
+        if wanted == deployment.status and annotations == deployment.metadata.annotations:
+            return
+        meta = msgspec.structs.replace(deployment.metadata, annotations=annotations)
+        try:
+            await self._ctx.client.update_status(msgspec.structs.replace(deployment, metadata=meta, status=wanted))
+        except NotFound:
+            return

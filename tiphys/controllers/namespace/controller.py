@@ -1,0 +1,108 @@
+"""The namespace controller: empties namespaces that are being deleted, and lets them go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind, Scheme
+from tiphys.client import partial_kind
+from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
+from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
+
+FIRST_LOOK = 0.1
+LAST_LOOK = 10.0
+"""Seconds between looks at what is left: from the first on, twice as long each time, up to the last."""
+
+
+class NamespaceController:
+    """Keys are namespaces. Content is told to go once per look; what remains then is waited for."""
+
+    name = "namespace"
+
+    def __init__(self, scheme: Scheme) -> None:
+        self._kinds = content_kinds(scheme)
+        self._looks: dict[str, int] = {}
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._namespaces = ctx.informers.of(core.Namespace)
+        self._pods = ctx.informers.of(core.Pod)
+        ctx.watch(self._namespaces, when=lambda old, new: new is not None and new.metadata.deletionTimestamp is not None)
+        # Pods are what takes longest to go: look again as soon as one is gone.
+        ctx.watch(self._pods, self._dying, when=lambda old, new: new is None)
+
+    def _dying(self, pod: core.Pod) -> Iterable[Key]:
+        key = Key("", pod.metadata.namespace)
+        namespace = self._namespaces.get(key)
+        return (key,) if namespace is not None and namespace.metadata.deletionTimestamp is not None else ()
+
+    async def reconcile(self, key: Key) -> Result:
+        namespace = self._namespaces.get(key)
+        if namespace is None or namespace.metadata.deletionTimestamp is None or FINALIZER not in namespace.spec.finalizers:
+            self._looks.pop(key.name, None)
+            return DONE
+        content = await self._empty(key.name)
+        namespace = await self._write_status(namespace, content)
+        if namespace is not None and content.is_empty:
+            await self._finalize(namespace)
+            return DONE
+        looks = self._looks[key.name] = self._looks.get(key.name, -1) + 1
+        return Result(min(FIRST_LOOK * 2**looks, LAST_LOOK))
+
+    async def _empty(self, namespace: str) -> Content:
+        """Tell everything in the namespace to go, and look what is left."""
+        left: dict[str, list[KubeObject]] = {}
+        errors: dict[str, str] = {}
+
+        async def empty(kind: Kind[KubeObject]) -> None:
+            try:
+                left[kind.resource] = await self._empty_kind(kind, namespace)
+            except StatusError as error:
+                errors[kind.resource] = str(error)
+
+        *first, last = self._kinds
+        await asyncio.gather(*(empty(kind) for kind in first))
+        await empty(last)
+        return summarize(left, errors)
+
+    async def _empty_kind(self, kind: Kind[KubeObject], namespace: str) -> list[KubeObject]:
+        client = self._ctx.client
+        slim: Kind[KubeObject] = partial_kind(kind.group, kind.version, kind.plural)  # type: ignore[assignment]
+        found = (await client.list(slim, namespace)).items
+        if all(obj.metadata.deletionTimestamp is not None for obj in found):
+            return found
+        if "deletecollection" in kind.verbs:
+            await client.delete_collection(slim, namespace, propagation="Background")
+        else:
+            for obj in found:
+                await self._delete(slim, obj)
+        return (await client.list(slim, namespace)).items
+
+    async def _delete(self, kind: Kind[KubeObject], obj: KubeObject) -> None:
+        try:
+            await self._ctx.client.delete(kind, obj.metadata.name, obj.metadata.namespace, propagation="Background")
+        except NotFound:
+            return
+
+    async def _write_status(self, namespace: core.Namespace, content: Content) -> core.Namespace | None:
+        wanted = status(namespace, content, self._ctx.clock.now())
+        if wanted == namespace.status:
+            return namespace
+        changed = copied(namespace)
+        changed.status = wanted
+        try:
+            return await self._ctx.client.update_status(changed)
+        except NotFound:
+            return None
+
+    async def _finalize(self, namespace: core.Namespace) -> None:
+        changed = copied(namespace)
+        changed.spec.finalizers = [name for name in changed.spec.finalizers if name != FINALIZER]
+        try:
+            await self._ctx.client.update(changed, subresource="finalize")
+        except NotFound:
+            return

@@ -1,0 +1,100 @@
+"""What a namespace that is being deleted tells about itself ("Namespaces"). Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Kind, Scheme
+
+FINALIZER = "kubernetes"
+"""The finalizer in a namespace's spec that stands for its content."""
+
+
+class Content(NamedTuple):
+    """What is left after everything was told to go."""
+
+    counts: Mapping[str, int]
+    """Resource (`deployments.apps`) to the number of objects left."""
+    finalizers: Mapping[str, int]
+    """Finalizer to the number of objects that it holds."""
+    errors: Mapping[str, str]
+    """Resource to what went wrong."""
+    grace: float
+    """The longest that a pod may still take, in seconds."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.counts and not self.errors
+
+
+def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
+    """The kinds that a namespace can contain: one for each storage. Events go last, since deletions make some."""
+    kinds = [
+        kind
+        for kind in scheme
+        if kind.namespaced and not kind.storage_group and {"list", "delete"} <= set(kind.verbs) and not _is_newer_version(kind, scheme)
+    ]
+    return sorted(kinds, key=lambda kind: kind.plural == "events")
+
+
+def _is_newer_version(kind: Kind[KubeObject], scheme: Scheme) -> bool:
+    """Whether the same resource was registered before in another version."""
+    for other in scheme:
+        if (other.group, other.plural) == (kind.group, kind.plural):
+            return other is not kind
+    return False
+
+
+def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str]) -> Content:
+    """What is left, from the objects that lists showed."""
+    finalizers: Counter[str] = Counter()
+    grace = 0.0
+    for objs in left.values():
+        for obj in objs:
+            finalizers.update(obj.metadata.finalizers)
+            grace = max(grace, float(obj.metadata.deletionGracePeriodSeconds or 0))
+    return Content({resource: len(objs) for resource, objs in left.items() if objs}, finalizers, errors, grace)
+
+
+def status(namespace: core.Namespace, content: Content, now: datetime) -> core.NamespaceStatus:
+    """The status of a namespace with that content."""
+    fine = {
+        "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
+        "NamespaceDeletionGroupVersionParsingFailure": ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+        "NamespaceDeletionContentFailure": ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+        "NamespaceContentRemaining": ("ContentRemoved", "All content successfully removed"),
+        "NamespaceFinalizersRemaining": ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+    }
+    wrong = _problems(content)
+    conditions = [found for found in namespace.status.conditions if found.type not in fine]
+    for type_, (reason, message) in fine.items():
+        value = "True" if type_ in wrong else "False"
+        reason, message = wrong.get(type_, (reason, message))
+        known = next((found for found in namespace.status.conditions if found.type == type_), None)
+        since = known.lastTransitionTime if known is not None and known.status == value else time(now)
+        conditions.append(core.NamespaceCondition(type=type_, status=value, lastTransitionTime=since, reason=reason, message=message))
+    return core.NamespaceStatus(phase="Terminating", conditions=conditions)
+
+
+def _problems(content: Content) -> dict[str, tuple[str, str]]:
+    wrong: dict[str, tuple[str, str]] = {}
+    if content.errors:
+        listed = ", ".join(content.errors[resource] for resource in sorted(content.errors))
+        text = f"Failed to delete all resource types, {len(content.errors)} remaining: {listed}"
+        wrong["NamespaceDeletionContentFailure"] = ("ContentDeletionFailed", text)
+    if content.counts:
+        listed = ", ".join(f"{resource} has {count} resource instances" for resource, count in sorted(content.counts.items()))
+        wrong["NamespaceContentRemaining"] = ("SomeResourcesRemain", f"Some resources are remaining: {listed}")
+    if content.finalizers:
+        listed = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(content.finalizers.items()))
+        wrong["NamespaceFinalizersRemaining"] = (
+            "SomeFinalizersRemain",
+            f"Some content in the namespace has finalizers remaining: {listed}",
+        )
+    return wrong

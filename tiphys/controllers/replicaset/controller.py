@@ -1,0 +1,142 @@
+"""The ReplicaSet controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, plan, status, template_pod
+from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
+from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.pods import is_active
+from tiphys.controllers.shared.refusal import namespace_ends
+from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner
+
+
+class ReplicaSetController:
+    """Keeps as many pods of a template as wanted.
+
+    Creations are never doubled: the loop waits until the cache shows what the last step wrote. Deletions answer with no version to wait
+    for, so the uids that were deleted are remembered until the cache shows it.
+    """
+
+    name = "replicaset"
+
+    def __init__(self) -> None:
+        self._deleted: dict[Key, set[str]] = {}
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
+        self._pods: Informer[core.Pod] = index_orphans(index_owners(ctx.informers.of(core.Pod)))
+        ctx.watch(self._sets)
+        ctx.watch(self._pods, self._keys)
+
+    def _keys(self, pod: core.Pod) -> Iterable[Key]:
+        if controller_of(pod) is not None:
+            return to_owner("ReplicaSet", "apps")(pod)
+        if not pod.metadata.labels:
+            return ()
+        sets = self._sets.list(pod.metadata.namespace)
+        return [Key.of(candidate) for candidate in sets if selects(candidate.spec.selector, pod)]
+
+    async def reconcile(self, key: Key) -> Result:
+        replica_set = self._sets.get(key)
+        if replica_set is None:
+            self._deleted.pop(key, None)
+            return DONE
+        now = self._ctx.clock.now()
+        try:
+            pods = await self._claim(replica_set)
+        except NotFound:
+            return DONE
+        pods = self._without_deleted(key, pods)
+        step = plan(replica_set, pods, self._related(replica_set), now)
+        created, outcome, failure = await self._apply(key, replica_set, step)
+        kept = [*step.keep, *created]
+        await self._write_status(replica_set, status(replica_set, kept, step.terminating, failure, now))
+        if failure is not None and outcome.error is not None:
+            raise outcome.error
+        if outcome.error is None and max(step.create, len(step.delete)) == BURST:
+            return Result(0.0)
+        return Result(step.after)
+
+    async def _claim(self, replica_set: apps.ReplicaSet) -> list[core.Pod]:
+        selector = workload_selector(replica_set.spec.selector)
+        if selector.nothing:
+            raise Terminal("the selector selects everything, or nothing")
+        meta = replica_set.metadata
+        owned = self._pods.by_index(OWNER, meta.uid)
+        orphans = filter(is_active, self._pods.by_index(ORPHANS, meta.namespace))
+        return await claim(self._ctx.client, replica_set, selector, owned, orphans)
+
+    def _without_deleted(self, key: Key, pods: list[core.Pod]) -> list[core.Pod]:
+        """Leave out the pods that an earlier step deleted and that the cache still shows alive."""
+        deleted = self._deleted.get(key)
+        if not deleted:
+            return pods
+        alive = {pod.metadata.uid for pod in pods if pod.metadata.deletionTimestamp is None}
+        deleted &= alive
+        if not deleted:
+            del self._deleted[key]
+        return [pod for pod in pods if pod.metadata.uid not in deleted]
+
+    def _related(self, replica_set: apps.ReplicaSet) -> list[core.Pod]:
+        owner = controller_of(replica_set)
+        siblings = [replica_set] if owner is None else self._sets.by_index(OWNER, owner.uid)
+        return [pod for sibling in siblings for pod in self._pods.by_index(OWNER, sibling.metadata.uid)]
+
+    async def _apply(self, key: Key, replica_set: apps.ReplicaSet, step: Plan) -> tuple[list[core.Pod], Outcome, Failure | None]:
+        created: list[core.Pod] = []
+
+        async def create() -> None:
+            created.append(await self._create(replica_set))
+
+        async def delete(pod: core.Pod) -> None:
+            await self._delete(key, replica_set, pod)
+
+        if step.create:
+            outcome, reason = await slow_start(step.create, create), "FailedCreate"
+        else:
+            outcome, reason = await all_at_once(step.delete, delete), "FailedDelete"
+        if outcome.error is None or namespace_ends(outcome.error):
+            return created, outcome, None
+        return created, outcome, Failure(reason, str(outcome.error))
+
+    async def _create(self, replica_set: apps.ReplicaSet) -> core.Pod:
+        pod = template_pod(replica_set)
+        pod.metadata.ownerReferences = [reference(replica_set)]
+        try:
+            made = await self._ctx.client.create(pod)
+        except Exception as error:
+            if not namespace_ends(error):
+                self._ctx.recorder.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
+            raise
+        self._ctx.recorder.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
+        return made
+
+    async def _delete(self, key: Key, replica_set: apps.ReplicaSet, pod: core.Pod) -> None:
+        meta = pod.metadata
+        try:
+            await self._ctx.client.delete(core.Pod, meta.name, meta.namespace, uid=meta.uid)
+        except NotFound:
+            pass
+        except Exception as error:
+            self._ctx.recorder.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
+            raise
+        else:
+            self._ctx.recorder.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
+        self._deleted.setdefault(key, set()).add(meta.uid)
+
+    async def _write_status(self, replica_set: apps.ReplicaSet, wanted: apps.ReplicaSetStatus) -> None:
+        if wanted == replica_set.status:
+            return
+        changed = copied(replica_set)
+        changed.status = wanted
+        try:
+            await self._ctx.client.update_status(changed)
+        except NotFound:
+            return

@@ -1,0 +1,165 @@
+"""What a ReplicaSet has to do next, as data ("ReplicaSet").
+
+Its pods that are active (neither finished nor being deleted) must be as many as it wants. The plan says how many to create or which to
+delete, and what the status is afterwards. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.controllers.shared import pods as pod_state
+
+BURST = 500
+"""Pods that one step creates or deletes at most."""
+
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+FAILURE = "ReplicaFailure"
+
+
+class Plan(NamedTuple):
+    """The next step: at most one of `create` and `delete` is not empty."""
+
+    create: int
+    delete: Sequence[core.Pod]
+    keep: Sequence[core.Pod]
+    """Active pods that stay."""
+    terminating: int
+    after: float | None
+    """Seconds until a pod becomes available by time alone."""
+
+
+class Failure(NamedTuple):
+    """Why the step could not be taken: the reason (FailedCreate, FailedDelete) and a message."""
+
+    reason: str
+    message: str
+
+
+def desired(replica_set: apps.ReplicaSet) -> int:
+    """How many pods it wants."""
+    replicas = replica_set.spec.replicas
+    return 1 if replicas is None else replicas
+
+
+def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Iterable[core.Pod], now: datetime) -> Plan:
+    """The next step for a ReplicaSet that controls `pods`; `related` are the pods of all ReplicaSets with the same owner."""
+    active, terminating = [], 0
+    for pod in pods:
+        if pod_state.is_active(pod):
+            active.append(pod)
+        elif not pod_state.is_finished(pod):
+            terminating += 1
+    create = 0
+    surplus: Sequence[core.Pod] = ()
+    keep: Sequence[core.Pod] = active
+    difference = desired(replica_set) - len(active)
+    if replica_set.metadata.deletionTimestamp is None:
+        if difference > 0:
+            create = min(difference, BURST)
+        elif difference < 0:
+            ranked = rank(active, related, now)
+            count = min(-difference, BURST)
+            surplus, keep = ranked[:count], ranked[count:]
+    return Plan(create, surplus, keep, terminating, next_available(keep, replica_set.spec.minReadySeconds, now))
+
+
+def rank(active: Sequence[core.Pod], related: Iterable[core.Pod], now: datetime) -> list[core.Pod]:
+    """Pods in the order in which they should be deleted: those that are missed least come first."""
+    crowd = Counter(pod.spec.nodeName for pod in related if pod_state.is_active(pod))
+    return sorted(active, key=lambda pod: _worth(pod, crowd[pod.spec.nodeName], now))
+
+
+_PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+
+def _worth(pod: core.Pod, neighbours: int, now: datetime) -> tuple[float | int | bool | str, ...]:
+    """Larger is more worth keeping: placed, running, ready, dear to its user, alone on its node, long ready, few restarts, old."""
+    ready = pod_state.is_ready(pod)
+    return (
+        bool(pod.spec.nodeName),
+        _PHASES.get(pod.status.phase, 0),
+        ready,
+        deletion_cost(pod),
+        -neighbours,
+        _age(pod_state.available_at(pod, 0), now) if ready else 0.0,
+        -pod_state.restarts(pod),
+        _age(pod.metadata.creationTimestamp, now),
+        pod.metadata.name,
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    """Seconds since then; 0 when unknown. Times are whole seconds on the wire, so pods of one second count as equally old."""
+    return (now - moment).total_seconds() if moment is not None else 0.0
+
+
+def deletion_cost(pod: core.Pod) -> int:
+    """What the user says the pod is worth ("Pod deletion cost"), 0 when not or not a number."""
+    text = pod.metadata.annotations.get(DELETION_COST, "0")
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+
+
+def next_available(pods: Iterable[core.Pod], min_ready_seconds: int, now: datetime) -> float | None:
+    """Seconds until the next ready pod becomes available, None when none waits for that."""
+    if not min_ready_seconds:
+        return None
+    waits = []
+    for pod in pods:
+        moment = pod_state.available_at(pod, min_ready_seconds)
+        if moment is not None and moment > now:
+            waits.append((moment - now).total_seconds())
+    return min(waits, default=None)
+
+
+def template_pod(replica_set: apps.ReplicaSet) -> core.Pod:
+    """A pod as the ReplicaSet makes it, without its owner; it shares the template's parts, so it is to be written and not changed."""
+    template = replica_set.spec.template
+    meta = type(replica_set.metadata)(
+        generateName=f"{replica_set.metadata.name}-",
+        namespace=replica_set.metadata.namespace,
+        labels=dict(template.metadata.labels),
+        annotations=dict(template.metadata.annotations),
+        finalizers=list(template.metadata.finalizers),
+    )
+    return core.Pod(metadata=meta, spec=template.spec)
+
+
+def status(
+    replica_set: apps.ReplicaSet, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime
+) -> apps.ReplicaSetStatus:
+    """The status of a ReplicaSet whose active pods are these."""
+    spec = replica_set.spec
+    labels = spec.template.metadata.labels.items()
+    return apps.ReplicaSetStatus(
+        replicas=len(pods),
+        fullyLabeledReplicas=sum(labels <= pod.metadata.labels.items() for pod in pods),
+        readyReplicas=sum(pod_state.is_ready(pod) for pod in pods),
+        availableReplicas=sum(pod_state.is_available(pod, spec.minReadySeconds, now) for pod in pods),
+        terminatingReplicas=terminating,
+        observedGeneration=replica_set.metadata.generation,
+        conditions=_conditions(replica_set.status.conditions, failure, now),
+    )
+
+
+def _conditions(before: Sequence[apps.ReplicaSetCondition], failure: Failure | None, now: datetime) -> list[apps.ReplicaSetCondition]:
+    others = [condition for condition in before if condition.type != FAILURE]
+    if failure is None:
+        return others
+    known = next((condition for condition in before if condition.type == FAILURE), None)
+    if known is not None and known.reason == failure.reason:
+        # The message changes with every attempt; the first one stands.
+        return [*others, known]
+    condition = apps.ReplicaSetCondition(
+        type=FAILURE, status="True", lastTransitionTime=time(now), reason=failure.reason, message=failure.message
+    )
+    return [*others, condition]

@@ -1,0 +1,52 @@
+"""The ConfigMap `kube-root-ca.crt` of every namespace: what pods verify the API server's certificate with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import AlreadyExists
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.shared.namespaces import is_active, skip_ended
+from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
+
+CONFIG_MAP = "kube-root-ca.crt"
+FILE = "ca.crt"
+DESCRIPTION = "kubernetes.io/description"
+TEXT = "The certificates that the API server's certificate is verified with. Only valid for in-cluster connections to it."
+
+
+def _namespace(config: core.ConfigMap) -> Iterable[Key]:
+    return (Key("", config.metadata.namespace),)
+
+
+class RootCaController:
+    """Publishes the bundle and puts it back when somebody changes it. Keys are namespaces."""
+
+    name = "root-ca-cert-publisher"
+
+    def __init__(self, ca_pem: str) -> None:
+        self._data = {FILE: ca_pem}
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._namespaces = ctx.informers.of(core.Namespace)
+        # Only these are kept in memory, not every ConfigMap of the cluster.
+        self._configs = ctx.informers.of(core.ConfigMap, fields=f"metadata.name={CONFIG_MAP}")
+        ctx.watch(self._namespaces)
+        ctx.watch(self._configs, _namespace)
+
+    async def reconcile(self, key: Key) -> Result:
+        namespace = self._namespaces.get(key)
+        if namespace is None or not is_active(namespace):
+            return DONE
+        found = self._configs.get(Key(key.name, CONFIG_MAP))
+        with skip_ended(AlreadyExists):
+            if found is None:
+                meta = ObjectMeta(name=CONFIG_MAP, namespace=key.name, annotations={DESCRIPTION: TEXT})
+                await self._ctx.client.create(core.ConfigMap(metadata=meta, data=self._data))
+            elif found.data != self._data:
+                changed = copied(found)
+                changed.data = dict(self._data)
+                await self._ctx.client.update(changed)
+        return DONE

@@ -1,0 +1,1 @@
+"""What several loops need: the state of pods, ownership, batches."""

@@ -1,0 +1,106 @@
+"""Whose object is it: adoption of orphans and release of those that no longer match ("ReplicaSet", "Garbage Collection").
+
+An owner controls the objects that its selector matches. One without a controller that matches is adopted, one that it controls and that
+matches no longer is released. Adoption first asks the server whether the owner is still there, lest a cache that is behind hands objects
+to somebody who is being deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+from tiphys.api.errors import Invalid, NotFound
+from tiphys.api.meta.v1 import KubeObject, OwnerReference
+from tiphys.api.selectors import Selector
+from tiphys.client.client import Client
+from tiphys.runtime import Informer, controller_of
+
+T = TypeVar("T", bound=KubeObject)
+
+ORPHANS = "namespace of orphans"
+"""Index: the namespace of objects without a controller."""
+
+
+def orphan_namespace(obj: KubeObject) -> Iterable[str]:
+    """The function of the ORPHANS index."""
+    return () if controller_of(obj) is not None else (obj.metadata.namespace,)
+
+
+def index_orphans(informer: Informer[T]) -> Informer[T]:
+    """Add the ORPHANS index (harmless when it is there) and return the informer."""
+    informer.add_index(ORPHANS, orphan_namespace)
+    return informer
+
+
+def reference(owner: KubeObject) -> OwnerReference:
+    """The reference by which `owner` controls something."""
+    meta = owner.metadata
+    return OwnerReference(
+        apiVersion=owner.apiVersion, kind=owner.kind, name=meta.name, uid=meta.uid, controller=True, blockOwnerDeletion=True
+    )
+
+
+class Claims(NamedTuple, Generic[T]):
+    """What to do with candidates."""
+
+    keep: list[T]
+    adopt: list[T]
+    release: list[T]
+
+
+def sort_out(owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T]) -> Claims[T]:
+    """What to keep, adopt and release. Pure."""
+    claims: Claims[T] = Claims([], [], [])
+    dying = owner.metadata.deletionTimestamp is not None
+    for obj in owned:
+        if selector.matches(obj.metadata.labels):
+            claims.keep.append(obj)
+        elif not dying:
+            claims.release.append(obj)
+    if not dying:
+        for obj in orphans:
+            if obj.metadata.deletionTimestamp is None and selector.matches(obj.metadata.labels):
+                claims.adopt.append(obj)
+    return claims
+
+
+async def claim(client: Client, owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T]) -> list[T]:
+    """The objects that the owner controls, after adopting and releasing what must be. Raises NotFound when the owner is gone."""
+    claims = sort_out(owner, selector, owned, orphans)
+    kept = claims.keep
+    if claims.adopt:
+        await _check_alive(client, owner)
+    for obj in claims.adopt:
+        adopted = await _adopt(client, owner, obj)
+        if adopted is not None:
+            kept.append(adopted)
+    for obj in claims.release:
+        await _release(client, owner, obj)
+    return kept
+
+
+async def _check_alive(client: Client, owner: KubeObject) -> None:
+    meta = owner.metadata
+    fresh = await client.get(type(owner), meta.name, meta.namespace)
+    if fresh.metadata.uid != meta.uid or fresh.metadata.deletionTimestamp is not None:
+        raise NotFound.object(client.kind_of(type(owner)).plural, meta.name)
+
+
+async def _adopt(client: Client, owner: KubeObject, obj: T) -> T | None:
+    references = [*obj.metadata.ownerReferences, reference(owner)]
+    body = {"metadata": {"uid": obj.metadata.uid, "resourceVersion": obj.metadata.resourceVersion, "ownerReferences": references}}
+    try:
+        return await client.patch(type(obj), obj.metadata.name, obj.metadata.namespace, body=body)
+    except NotFound:
+        return None
+
+
+async def _release(client: Client, owner: KubeObject, obj: KubeObject) -> None:
+    references = [ref for ref in obj.metadata.ownerReferences if ref.uid != owner.metadata.uid]
+    body = {"metadata": {"uid": obj.metadata.uid, "resourceVersion": obj.metadata.resourceVersion, "ownerReferences": references}}
+    try:
+        await client.patch(type(obj), obj.metadata.name, obj.metadata.namespace, body=body)
+    except (NotFound, Invalid):
+        # It is gone already, or another object has its name.
+        return

@@ -1,0 +1,25 @@
+"""Namespaces that live, and what happens to writes into those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound, StatusError
+from tiphys.controllers.shared.refusal import namespace_ends
+
+
+def is_active(namespace: core.Namespace) -> bool:
+    """Whether things may be created in it."""
+    return namespace.metadata.deletionTimestamp is None and namespace.status.phase != "Terminating"
+
+
+@contextmanager
+def skip_ended(*others: type[StatusError]) -> Iterator[None]:
+    """Swallow the refusal of a write because the namespace (or the object) is gone or going, and errors of the given types."""
+    try:
+        yield
+    except StatusError as error:
+        if not isinstance(error, (NotFound, *others)) and not namespace_ends(error):
+            raise

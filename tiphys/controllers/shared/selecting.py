@@ -1,0 +1,20 @@
+"""Selectors of workloads, which must select something but not everything. Pure."""
+
+from __future__ import annotations
+
+from tiphys.api.meta.v1 import KubeObject, LabelSelector
+from tiphys.api.selectors import NOTHING, Selector, SelectorError, from_label_selector
+
+
+def workload_selector(selector: LabelSelector | None) -> Selector:
+    """The selector, or NOTHING for one that is empty or cannot be understood (validation lets none of these in)."""
+    try:
+        found = from_label_selector(selector)
+    except SelectorError:
+        return NOTHING
+    return NOTHING if found.empty else found
+
+
+def selects(selector: LabelSelector | None, obj: KubeObject) -> bool:
+    """Whether the workload's selector matches the object."""
+    return workload_selector(selector).matches(obj.metadata.labels)

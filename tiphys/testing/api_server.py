@@ -1,0 +1,49 @@
+"""The real API server in-process, for tests of what talks to it: no sockets, state in memory.
+
+async with running_api_server(tmp_path) as (server, client_for):
+    client = client_for("system:kube-controller-manager")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.client.client import Client
+from tiphys.client.inprocess import InProcessTransport
+from tiphys.daemon import pki
+from tiphys.store.memory import MemoryStore
+from tiphys.wire.http import PeerIdentity
+
+ADMIN = PeerIdentity(common_name="admin", organizations=("system:masters",))
+
+ClientFor = Callable[..., Client]
+"""`client_for()` is an administrator's client; `client_for("name", "group", ...)` somebody else's."""
+
+
+@asynccontextmanager
+async def running_api_server(directory: Path, *, clock: Clock | None = None) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
+    """A started API server with its files under `directory`, and a maker of clients for any identity."""
+    clock = clock or LoopClock()
+    keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
+    settings = ApiServerSettings(
+        advertise="192.0.2.1",
+        certificate=keys.pair("apiserver").cert,
+        key=keys.pair("apiserver").key,
+        client_ca=keys.ca,
+        service_account_key=keys.service_account.key,
+    )
+    server = ApiServer(settings, MemoryStore(), clock=clock)
+    await server.start(listen=False)
+
+    def client_for(name: str = "", *groups: str, user_agent: str = "test") -> Client:
+        peer = PeerIdentity(common_name=name, organizations=groups) if name else ADMIN
+        return Client(InProcessTransport(server.app.handle, peer=peer), user_agent=user_agent, clock=clock)
+
+    try:
+        yield server, client_for
+    finally:
+        await server.stop(grace=0.1)
