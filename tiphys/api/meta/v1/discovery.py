@@ -8,57 +8,98 @@ from tiphys.api.base import Atomic, Struct, always, constant
 
 
 class ServerAddressByClientCIDR(Struct):
+    """How clients of a network reach the server."""
+
     clientCIDR: str = always(str)
+    """The range of the clients' addresses."""
     serverAddress: str = always(str)
+    """The server's host and port."""
 
 
 class GroupVersionForDiscovery(Struct):
+    """A version of an API group."""
+
     groupVersion: str = always(str)
+    """Group and version, such as `apps/v1`."""
     version: str = always(str)
+    """The version alone."""
 
 
 class APIGroup(Struct):
+    """An API group."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("APIGroup")
     name: str = always(str)
+    """Its name."""
     versions: Annotated[list[GroupVersionForDiscovery], Atomic()] = always(list)
+    """The versions that are served, best first."""
     preferredVersion: GroupVersionForDiscovery = always(GroupVersionForDiscovery)
+    """The version to use if nothing speaks against it."""
     serverAddressByClientCIDRs: Annotated[list[ServerAddressByClientCIDR], Atomic()] = []
+    """How clients reach the server, by their network."""
 
 
 class APIGroupList(Struct):
+    """All API groups."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("APIGroupList")
     groups: Annotated[list[APIGroup], Atomic()] = always(list)
+    """The groups."""
 
 
 class APIResource(Struct):
+    """A resource."""
+
     name: str = always(str)
+    """Its plural name, as in URLs."""
     singularName: str = always(str)
+    """Its singular name, as people type it."""
     namespaced: bool = always(bool)
+    """Whether its objects are in namespaces."""
     group: str = ""
+    """The group of its kind, if that is not the list's."""
     version: str = ""
+    """The version of its kind, if that is not the list's."""
     kind: str = always(str)
+    """The kind of its objects."""
     verbs: list[str] = always(list)
+    """What can be done with it."""
     shortNames: Annotated[list[str], Atomic()] = []
+    """Short names that people may type."""
     categories: Annotated[list[str], Atomic()] = []
+    """Sets it belongs to, such as `all`."""
     storageVersionHash: str = ""
+    """Tells the version in which it is stored; opaque."""
 
 
 class APIResourceList(Struct):
+    """The resources of an API group's version."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("APIResourceList")
     groupVersion: str = always(str)
+    """The group and version."""
     resources: Annotated[list[APIResource], Atomic()] = always(list)
+    """The resources."""
 
 
 class APIVersions(Struct):
+    """The versions of the core group."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("APIVersions")
     versions: Annotated[list[str], Atomic()] = always(list)
+    """The versions."""
     serverAddressByClientCIDRs: Annotated[list[ServerAddressByClientCIDR], Atomic()] = always(list)
+    """How clients reach the server, by their network."""
 
 
 class GroupResource(Struct):
+    """A resource of any version."""
+
     group: str = always(str)
+    """Its group."""
     resource: str = always(str)
+    """Its plural name."""

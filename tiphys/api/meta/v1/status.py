@@ -9,25 +9,45 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class StatusCause(Struct):
+    """One reason of a failure."""
+
     reason: str = ""
+    """The sort of mistake, in one word."""
     message: str = ""
+    """The mistake, in words."""
     field: str = ""
+    """The field it is about, such as `spec.containers[0].image`."""
 
 
 class StatusDetails(Struct):
+    """More about a failure."""
+
     name: str = ""
+    """The object it is about."""
     group: str = ""
+    """The object's API group."""
     kind: str = ""
+    """The object's kind or resource."""
     uid: str = ""
+    """The object's UID."""
     causes: Annotated[list[StatusCause], Atomic()] = []
+    """Every single mistake."""
     retryAfterSeconds: int = 0
+    """Seconds after which to try again, if that makes sense."""
 
 
 class Status(KubeObject):
+    """The answer to a call that gives no object."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("Status")
     status: str = ""
+    """`Success` or `Failure`."""
     message: str = ""
+    """What happened, in words."""
     reason: str = ""
+    """Why it failed, in one word for programs, such as `NotFound`."""
     details: StatusDetails | None = None
+    """More about it."""
     code: int = 0
+    """The HTTP status code."""
