@@ -7,9 +7,15 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class PriorityClass(KubeObject):
+    """A name for a priority."""
+
     apiVersion: str = constant("scheduling.k8s.io/v1")
     kind: str = constant("PriorityClass")
     value: int = always(int)
+    """The priority, at most 1000000000. Higher goes first. It cannot be changed."""
     globalDefault: bool = False
+    """Whether pods that name no class get this one."""
     description: str = ""
+    """When to use it, in words."""
     preemptionPolicy: str | None = None
+    """Whether its pods drive out others: `PreemptLowerPriority` (default) or `Never`. It cannot be changed."""
