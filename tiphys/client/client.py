@@ -268,7 +268,11 @@ class Client:
         """Replace a subresource with a type of its own (scale)."""
         path = self.kind_of(type_).path(namespace, name, subresource)
         response = await self.raw("PUT", path, body=msgspec.json.encode(body), headers=_JSON)
-        return decode(type(body), response.body)
+        result = decode(type(body), response.body)
+        if self._on_write is not None and isinstance(result, KubeObject):
+            # A scale carries the version of the object that it scaled.
+            self._on_write(self.kind_of(type_), result)
+        return result
 
     async def raw(
         self,

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from tiphys.aio.clock import VirtualClock
 from tiphys.api import errors
+from tiphys.api.apps import v1 as apps
+from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
-from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.scheme import Kind
-from tiphys.client import Client, InProcessTransport
+from tiphys.client import Client, InProcessTransport, kubeconfig
+from tiphys.client.rest import HttpTransport
 from tiphys.testing.fake_api import Call, FakeApi
+from tiphys.testing.fake_https import issue
 from tiphys.testing.samples import config, pod, small_scheme
 from tiphys.wire.http import PeerIdentity, Request, Response
 
@@ -106,3 +111,24 @@ async def test_collections_are_deleted_by_selector(api: FakeApi) -> None:
     api.add(pod("a", labels={"x": "1"}), pod("b", labels={"x": "2"}), pod("c", "other", labels={"x": "1"}))
     await api.client().delete_collection(core.Pod, "default", labels="x=1")
     assert [obj.metadata.name for obj in api.list(core.Pod)] == ["b", "c"]
+
+
+async def test_a_scale_counts_as_a_write_of_the_object_it_scales(api: FakeApi) -> None:
+    api.add(apps.ReplicaSet(metadata=ObjectMeta(name="r", namespace="default")))
+    heard: list[tuple[str, str]] = []
+    client = api.client().derive(on_write=lambda kind, obj: heard.append((kind.plural, obj.metadata.resourceVersion)))
+    scale = await client.get_subresource(apps.ReplicaSet, "r", "default", "scale", Scale)
+    scale.spec.replicas = 4
+    await client.put_subresource(apps.ReplicaSet, "r", "default", "scale", scale)
+    assert heard == [("replicasets", api.get(apps.ReplicaSet, "r", "default").metadata.resourceVersion)]
+
+
+def test_in_a_pod_the_environment_says_where_the_server_is(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not in a cluster"):
+        kubeconfig.in_cluster({}, folder=tmp_path)
+    (tmp_path / "ca.crt").write_bytes(issue("ca").cert_pem)
+    (tmp_path / "token").write_text("t")
+    for host, url in (("10.43.0.1", "https://10.43.0.1:443"), ("fd00::1", "https://[fd00::1]:443")):
+        client = kubeconfig.in_cluster({"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"}, folder=tmp_path)
+        assert isinstance(client.transport, HttpTransport)
+        assert client.transport.server == url
