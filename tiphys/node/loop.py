@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 CHASE = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
 """Seconds between looks at a container whose process has ended, until the runtime has noticed too."""
 
+SETTLE = 3.0
+"""Seconds after the event stream was opened during which it is not yet relied upon."""
+
 Ends = Callable[[], AsyncIterator[str]]
 
 
@@ -43,6 +46,7 @@ class PodLoop:
         self._workers: dict[str, PodWorker] = {}
         self._tasks = TaskSet()
         self._streaming = False
+        self._quiet_from = 0.0
         self._relist_now = asyncio.Event()
 
     # -- what others ask
@@ -168,7 +172,8 @@ class PodLoop:
                 self.runtime_error = ""
             except RuntimeError_ as error:
                 self.runtime_error = str(error)
-            quiet = self._streaming and not self.runtime_error
+            settled = self._streaming and self.services.clock.monotonic() >= self._quiet_from
+            quiet = settled and not self.runtime_error
             period = settings.quiet_relist_period if quiet else settings.relist_period
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(period):
@@ -179,8 +184,9 @@ class PodLoop:
             try:
                 async for ident in ends():
                     if not ident:
-                        # What happened before the stream was open is found by looking.
+                        # What happened before the stream was open is found by looking, and looking again.
                         self._streaming = True
+                        self._quiet_from = self.services.clock.monotonic() + SETTLE
                         self._relist_now.set()
                         continue
                     self._tasks.spawn(self._chase(ident), name=f"chase {ident[:12]}")

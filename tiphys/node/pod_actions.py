@@ -227,8 +227,9 @@ class PodActions:
             raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1)
         config = await self._container_config(pod, container, start, image, volumes, sources)
         last = seen.latest(start.name)
+        before = backoffs.get(start.name)
         if last is not None and last.state == "exited":
-            backoffs[start.name] = next_backoff(backoffs.get(start.name), last)
+            backoffs[start.name] = next_backoff(before, last)
         try:
             ident = await self.services.cri.create_container(box.id, config, sandbox)
         except RuntimeError_ as error:
@@ -237,6 +238,13 @@ class PodActions:
         try:
             await self.services.cri.start_container(ident)
         except RuntimeError_ as error:
+            now = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
+            if now is None or not now.ready:
+                # The sandbox died under it: that is not the container's fault.
+                backoffs.pop(start.name, None)
+                if before is not None:
+                    backoffs[start.name] = before
+                raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1) from error
             raise self._refuse(pod, start, names.RUN_ERROR, error.message) from error
         self.services.tell(pod, start.name, "Normal", "Started", "Container started")
         if container.lifecycle is not None and container.lifecycle.postStart is not None:

@@ -133,16 +133,21 @@ def grace_of(pod: core.Pod) -> int:
     return DEFAULT_GRACE if asked is None else max(asked, 1)
 
 
+def _lived_long(dead: SeenContainer) -> bool:
+    # One that could not be started has no starting time.
+    return dead.finished - (dead.started or dead.created) > FORGET_BACKOFF
+
+
 def next_backoff(backoff: Backoff | None, dead: SeenContainer) -> Backoff:
     """The backoff after starting `dead`'s successor: it grows with every end, and starts anew after a long life."""
-    if backoff is None or backoff.ended == 0.0 or dead.finished - dead.started > FORGET_BACKOFF:
+    if backoff is None or backoff.ended == 0.0 or _lived_long(dead):
         return Backoff(FIRST_BACKOFF, dead.finished)
     return Backoff(min(backoff.delay * 2, MAX_BACKOFF), dead.finished)
 
 
 def backoff_left(backoff: Backoff | None, dead: SeenContainer, now: float) -> float:
     """Seconds until `dead` may be started again; zero or less: now."""
-    if backoff is None or dead.finished - dead.started > FORGET_BACKOFF:
+    if backoff is None or _lived_long(dead):
         return 0.0
     return dead.finished + backoff.delay - now
 

@@ -57,7 +57,7 @@ def seen(
         state=state,
         sandbox=sandbox,
         created=started - 0.1,
-        started=0.0 if state == "created" else started,
+        started=more.pop("started", 0.0 if state == "created" else started),
         finished=NOW - ago if dead else 0.0,
         exit_code=code,
         image=container.image if container else "",

@@ -124,6 +124,8 @@ def test_backoff_doubles_to_five_minutes_and_forgets_after_a_long_life() -> None
     old = seen(it, "a", "exited", code=1, ago=0.5, lived=601)
     assert backoff_left(backoff, old, NOW) <= 0
     assert next_backoff(backoff, old).delay == 10
+    never_started = seen(it, "a", "exited", code=128, started=0.0)
+    assert backoff_left(backoff, never_started, NOW) > 0
 
 
 def test_a_failed_liveness_probe_kills_and_restarts() -> None:

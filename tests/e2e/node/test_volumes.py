@@ -1,0 +1,150 @@
+"""Volumes inside real containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.e2e.node.cluster import Node
+from tiphys.api.authentication import v1 as authn
+from tiphys.api.core import v1 as core
+from tiphys.api.meta import v1 as meta
+from tiphys.testing.eventually import eventually
+from tiphys.testing.fake_api import Call
+from tiphys.wire.http import Request, Response
+
+
+def mount(name: str, path: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "mountPath": path, **more}
+
+
+SLEEP = ["sleep", "1000"]
+
+
+async def test_changes_of_config_maps_and_secrets_reach_running_pods(node: Node) -> None:
+    node.config_map("c", a="1")
+    node.secret("s", p=b"old")
+    volumes = [{"name": "c", "configMap": {"name": "c"}}, {"name": "s", "secret": {"secretName": "s", "defaultMode": 0o400}}]
+    await node.run("web", {"command": SLEEP, "volumeMounts": [mount("c", "/c"), mount("s", "/s")]}, volumes=volumes)
+    await node.ready()
+    assert await node.exec("cat", "/c/a", "/s/p") == "1old"
+    assert (await node.exec("stat", "-L", "-c", "%a", "/s/p")).strip() == "400"
+    node.config_map("c", a="2", b="3")
+    node.secret("s", p=b"new")
+
+    async def changed() -> bool:
+        return await node.exec("sh", "-c", "cat /c/a /c/b /s/p 2>/dev/null || true") == "23new"
+
+    await eventually(changed, timeout=10)
+    assert "tmpfs" in await node.exec("grep", " /s ", "/proc/mounts"), "secrets never touch a disk"
+
+
+async def test_empty_dirs_and_sub_paths(node: Node) -> None:
+    volumes = [
+        {"name": "d", "emptyDir": {}},
+        {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "c", "configMap": {"name": "c"}},
+    ]
+    node.config_map("c", file="x")
+    mounts = [mount("d", "/d", subPath="a/b"), mount("m", "/m"), mount("c", "/etc/one", subPath="file"), mount("d", "/all", readOnly=True)]
+    await node.run("web", {"command": SLEEP, "volumeMounts": mounts}, volumes=volumes)
+    await node.ready()
+    await node.exec("sh", "-c", "echo y > /d/f")
+    assert await node.exec("cat", "/all/a/b/f") == "y\n"
+    assert await node.exec("cat", "/etc/one") == "x"
+    assert "size=1024k" in await node.exec("grep", " /m ", "/proc/mounts")
+    assert await node.exec("sh", "-c", "touch /all/x 2>&1 || echo refused") != ""
+
+
+async def test_a_link_does_not_lead_out_of_a_volume(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("host")
+    volumes = [{"name": "d", "emptyDir": {}}]
+    plant = {"name": "plant", "command": ["ln", "-s", str(tmp_path), "/d/link"], "volumeMounts": [mount("d", "/d")]}
+    use = {"command": SLEEP, "volumeMounts": [mount("d", "/x", subPath="link")]}
+    await node.run("web", use, initContainers=[plant], volumes=volumes)
+
+    def refused() -> bool:
+        waiting = node.status().state.waiting
+        return waiting is not None and waiting.reason == "CreateContainerConfigError"
+
+    await eventually(refused)
+    node.api.remove(core.Pod, "web", "default")
+    # A path that exists inside the volume under the link's target is what the link means there.
+    plant["command"] = ["sh", "-c", f"mkdir -p /d{tmp_path} && echo own > /d{tmp_path}/secret && ln -s {tmp_path} /d/link"]
+    await node.run("again", use, initContainers=[plant], volumes=volumes)
+    await node.ready("again")
+    assert await node.exec("cat", "/x/secret", pod="again") == "own\n"
+
+
+async def test_fs_group_and_users(node: Node) -> None:
+    volumes = [{"name": "d", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c", "defaultMode": 0o440}}]
+    node.config_map("c", k="v")
+    context = {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456}
+    await node.run(
+        "web", {"command": SLEEP, "volumeMounts": [mount("d", "/d"), mount("c", "/c")]}, volumes=volumes, securityContext=context
+    )
+    await node.ready()
+    assert (await node.exec("sh", "-c", "id -u; id -g; id -G; touch /d/f; stat -c %g /d/f; cat /c/k")).split() == [
+        "1234",
+        "2345",
+        "2345",
+        "3456",
+        "3456",
+        "v",
+    ]
+
+
+async def test_a_service_account_token(node: Node) -> None:
+    asked: list[authn.TokenRequest] = []
+
+    def answer(call: Call, request: Request) -> Response | None:
+        if call.subresource != "token":
+            return None
+        body = msgspec.json.decode(request.body, type=authn.TokenRequest)
+        asked.append(body)
+        body.status.token = f"token-{len(asked)}"
+        return Response(status=201, headers={"content-type": "application/json"}, body=msgspec.json.encode(body))
+
+    node.api.react(answer)
+    node.api.add(core.ServiceAccount(metadata=meta.ObjectMeta(name="default", namespace="default")))
+    source = {"sources": [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}]}
+    pod = await node.run(
+        "web",
+        {"command": SLEEP, "volumeMounts": [mount("t", "/t")]},
+        volumes=[{"name": "t", "projected": source}],
+        serviceAccountName="default",
+    )
+    await node.ready()
+    assert await node.exec("cat", "/t/token") == "token-1"
+    bound = asked[0].spec.boundObjectRef
+    assert bound is not None
+    assert (bound.name, bound.uid) == ("web", pod.metadata.uid)
+
+
+async def test_host_path_and_downward_api(node: Node, tmp_path: Path) -> None:
+    volumes = [
+        {"name": "h", "hostPath": {"path": str(tmp_path / "new"), "type": "DirectoryOrCreate"}},
+        {"name": "i", "downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+    ]
+    env = [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    container = {"command": ["sh", "-c", "echo $IP > /h/ip; sleep 1000"], "volumeMounts": [mount("h", "/h"), mount("i", "/i")], "env": env}
+    await node.run("web", container, volumes=volumes, metadata={"labels": {"app": "x"}})
+    pod = await node.ready()
+    await eventually(lambda: (tmp_path / "new" / "ip").read_text() == f"{pod.status.podIP}\n")
+    assert await node.exec("cat", "/i/labels") == 'app="x"'
+    await node.client.patch(core.Pod, "web", "default", body={"metadata": {"labels": {"app": "y"}}})
+
+    async def changed() -> bool:
+        return await node.exec("cat", "/i/labels") == 'app="y"'
+
+    await eventually(changed, timeout=10)
+
+
+async def test_a_missing_secret_is_told_and_waited_for(node: Node) -> None:
+    await node.run("web", {"command": SLEEP, "volumeMounts": [mount("s", "/s")]}, volumes=[{"name": "s", "secret": {"secretName": "late"}}])
+    await eventually(lambda: any('secret "late" not found' in message for message in node.events("FailedMount")))
+    node.secret("late", k=b"v")
+    await node.ready()
+    assert await node.exec("cat", "/s/k") == "v"
