@@ -81,6 +81,7 @@ class NodeAgent:
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
+        self.server: KubeletServer | None = None
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.runtime_error)
         objects.subscribe(self.loop.on_objects)
 
@@ -92,7 +93,7 @@ class NodeAgent:
     async def run(self) -> None:
         """Serve until cancelled. Raises OSError when the server's port is taken or control groups cannot be made."""
         await asyncio.to_thread(self._prepare)
-        server = self._server()
+        self.server = server = self._server()
         if server is not None:
             await server.start()
         if self._own_informers:

@@ -81,7 +81,10 @@ async def ends(socket_path: str) -> AsyncIterator[str]:
         await channel.channel_ready()
         yield ""
         async for envelope in call:
-            ident = ended(envelope)
+            try:
+                ident = ended(envelope)
+            except ValueError:
+                ident = ""  # unreadable: look at everything
             if ident is not None:
                 yield ident
     except grpc.RpcError as error:

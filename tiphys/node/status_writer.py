@@ -34,7 +34,7 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
     for foreign in ("nominatedNodeName", "resourceClaimStatuses"):
         body.pop(foreign, None)
     body["conditions"] = [
-        {"reason": None, "message": None, **condition} for condition in body["conditions"] if condition["type"] in OWNED_CONDITIONS
+        {"reason": None, "message": None, **condition} for condition in body.get("conditions", ()) if condition["type"] in OWNED_CONDITIONS
     ]
     for name in ("podIPs", "hostIPs"):
         # Addresses merge by value, so one that is gone has to be said to be gone.

@@ -1,0 +1,151 @@
+"""The kubelet's server over TLS, in front of real containers."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.e2e.node.cluster import Node
+from tests.e2e.runtime.machine import Machine
+from tiphys.daemon import pki
+from tiphys.testing.eventually import eventually
+
+
+class Caller:
+    """A client of the kubelet's server with one of the cluster's certificates."""
+
+    def __init__(self, directory: Path, port: int, name: str = "apiserver-kubelet-client") -> None:
+        self.context = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+        if name:
+            self.context.load_cert_chain(directory / f"{name}.crt", directory / f"{name}.key")
+        self.base = f"https://127.0.0.1:{port}"
+        self.session = aiohttp.ClientSession()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with self.session.get(self.base + path, ssl=self.context) as response:
+            return response.status, await response.text()
+
+
+@pytest.fixture
+async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[Node, Caller]]:
+    directory = tmp_path / "pki"
+    pki.ensure(directory, datetime.now(UTC), names=pki.Names(host="localhost"), nodes=["n1"])
+    node = Node(node_machine, tmp_path)
+    node.options = {
+        "tls_cert": directory / "kubelet-server.crt",
+        "tls_key": directory / "kubelet-server.key",
+        "client_ca": directory / "ca.crt",
+        "bind": "127.0.0.1",
+        "port": 0,
+    }
+    await node.start()
+    assert node.agent is not None
+    assert node.agent.server is not None
+    caller = Caller(directory, node.agent.server.http.port)
+    try:
+        yield node, caller
+    finally:
+        await caller.session.close()
+        await node.clean()
+
+
+async def test_who_may_call(served: tuple[Node, Caller], tmp_path: Path) -> None:
+    _, caller = served
+    assert await caller.get("/healthz") == (200, "ok")
+    port = int(caller.base.rpartition(":")[2])
+    for name, status in (("", 401), ("node", 403), ("scheduler", 403), ("admin", 200)):
+        other = Caller(tmp_path / "pki", port, name)
+        assert (await other.get("/pods"))[0] == status
+        assert (await other.get("/healthz"))[0] == 200
+        await other.session.close()
+    assert (await caller.get("/nothing"))[0] == 404
+
+
+async def test_logs(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run("web", {"command": ["sh", "-c", "echo one; echo two; echo three; sleep 1000"]})
+    await node.ready()
+    await eventually(lambda: node.log().endswith("three\n"))
+    path = "/containerLogs/default/web/main"
+    assert await caller.get(path) == (200, "one\ntwo\nthree\n")
+    assert await caller.get(f"{path}?tailLines=1") == (200, "three\n")
+    assert await caller.get(f"{path}?limitBytes=5") == (200, "one\nt")
+    status, text = await caller.get(f"{path}?timestamps=true&tailLines=1")
+    assert text.split(" ")[1] == "three\n"
+    assert (await caller.get(f"{path}?previous=true")) == (400, 'previous terminated container "main" in pod "web" not found\n')
+    assert (await caller.get("/containerLogs/default/web/none"))[0] == 404
+    assert (await caller.get("/containerLogs/default/none/main"))[0] == 404
+    assert status == 200
+
+
+async def test_logs_of_the_life_before_and_following_to_the_end(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    script = "echo life; [ -e /d/again ] && sleep 1000; touch /d/again; exit 1"
+    volume = {"volumes": [{"name": "d", "emptyDir": {}}]}
+    await node.run("web", {"command": ["sh", "-c", script], "volumeMounts": [{"name": "d", "mountPath": "/d"}]}, **volume)
+    await eventually(lambda: node.status().restartCount == 1 and node.status().state.running)
+    assert await caller.get("/containerLogs/default/web/main?previous=true") == (200, "life\n")
+    await node.run("once", {"command": ["sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done"]}, restartPolicy="Never")
+    await eventually(lambda: node.status(pod="once").state.running)
+    assert await caller.get("/containerLogs/default/once/main?follow=true") == (200, "1\n2\n3\n")
+    await node.run("never", {"image": "tiphys.local/none:1", "imagePullPolicy": "Never"})
+    await eventually(
+        lambda: node.status(pod="never").state.waiting and node.status(pod="never").state.waiting.reason == "ErrImageNeverPull"
+    )
+    status, text = await caller.get("/containerLogs/default/never/main")
+    assert (status, text) == (400, 'container "main" in pod "never" is waiting to start: ErrImageNeverPull\n')
+
+
+async def test_exec_over_a_websocket(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run()
+    await node.ready()
+    url = f"{caller.base}/exec/default/web/main?command=sh&command=-c&command=echo%20out;echo%20err%3E%262;exit%203&output=1&error=1"
+    said: dict[int, bytes] = {}
+    async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket:
+        async for message in socket:
+            said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
+    assert (said[1], said[2]) == (b"out\n", b"err\n")
+    assert json.loads(said[3])["details"]["causes"][0]["message"] == "3"
+
+
+async def test_port_forward_reaches_the_pod(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run("web", {"command": ["sh", "-c", "mkdir /w; echo page > /w/index.html; exec httpd -f -p 8080 -h /w"]})
+    await node.ready()
+    url = f"{caller.base}/portForward/default/web?port=8080"
+    page = b""
+    async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v4.channel.k8s.io",)) as socket:
+        await socket.send_bytes(b"\x00GET /index.html HTTP/1.0\r\n\r\n")
+        async for message in socket:
+            if message.data[0] == 0:
+                page += message.data[1:]
+            if page.endswith(b"page\n"):
+                break
+    assert b"200 OK" in page
+
+
+async def test_what_is_used(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run("web", {"command": ["sh", "-c", "x=1; while [ $x -lt 100000 ]; do x=$((x+1)); done; sleep 1000"]})
+    await node.ready()
+
+    async def measured() -> bool:
+        status, text = await caller.get("/metrics/resource")
+        assert status == 200
+        samples = [line for line in text.splitlines() if line.startswith('container_cpu_usage_seconds_total{container="main"')]
+        return bool(samples) and float(samples[0].rpartition(" ")[2]) > 0
+
+    await eventually(measured)
+    status, text = await caller.get("/stats/summary")
+    assert status == 200
+    assert [pod["podRef"]["name"] for pod in json.loads(text)["pods"]] == ["web"]
+    assert "kubelet_running_pods 1" in (await caller.get("/metrics"))[1]
+    pods = json.loads((await caller.get("/pods"))[1])
+    assert [pod["metadata"]["name"] for pod in pods["items"]] == ["web"]
