@@ -37,7 +37,7 @@ def carry_over(new: Service, old: Service) -> None:
 
 def _keep_allocated(new: ServiceSpec, old: ServiceSpec) -> None:
     if has_cluster_ip(new) and has_cluster_ip(old):
-        new.clusterIP = new.clusterIP or (old.clusterIP if not new.clusterIPs else "")
+        new.clusterIP = new.clusterIP or old.clusterIP
         if new.clusterIP == old.clusterIP and not new.clusterIPs:
             new.clusterIPs = list(old.clusterIPs)
     if has_node_ports(new) and has_node_ports(old):

@@ -96,6 +96,14 @@ def test_services_keep_their_addresses_and_ports(server: Any) -> None:
     assert errors == ["spec.ports[0].name: Required value", "spec.ports[1].name: Required value"]
 
 
+def test_one_of_the_two_spellings_of_the_address_is_enough(server: Any) -> None:
+    old = server.create(SERVICE)
+    for left_out in ({"spec__clusterIP": ""}, {"spec__clusterIPs": []}):
+        new, errors = server.update(old, **left_out)
+        assert errors == []
+        assert (new.spec.clusterIP, new.spec.clusterIPs) == ("10.43.0.7", ["10.43.0.7"])
+
+
 def test_services_that_change_their_type_drop_what_it_does_not_have(server: Any) -> None:
     old = server.create(SERVICE)
     new, errors = server.update(old, spec__type="ClusterIP")
