@@ -72,7 +72,7 @@ def _amount_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
         wrong.append("must be an integer")
     if is_huge_pages(name):
         page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
-        if not page or parse(quantity) <= 0 or parse(quantity) % page:
+        if not page or parse(quantity) < 0 or parse(quantity) % page:
             wrong.append(f"{quantity} is not positive integer multiple of {name}")
     return tuple(wrong)
 
