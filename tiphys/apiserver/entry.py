@@ -59,6 +59,11 @@ class EntryCodec:
         n = self._offset
         return data[:n] + data[data.index(b'",', n + 19) + 2 :]
 
+    def at(self, entry: Entry, revision: int) -> Entry:
+        """The same object as if written at another revision: how it is shown when it goes."""
+        data = self.splice(self.strip(entry.data), revision)
+        return Entry(entry.namespace, entry.name, revision, data, entry.labels, entry.fields)
+
     def decode(self, data: bytes) -> Any:
         """The typed object; stored objects are valid by construction."""
         return self._decoder.decode(data)

@@ -126,8 +126,7 @@ class Storage:
         key = self.key(kind, expected.namespace, expected.name)
         event = await self.store.delete(key, expected=Revision(expected.revision))
         await self.wait_for(event.revision)
-        codec = self._caches[kind.resource].codec
-        return codec.entry(codec.strip(expected.data), event.revision)
+        return self._caches[kind.resource].codec.at(expected, event.revision)
 
     async def _visible(self, kind: Kind[Any], namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
         await self.wait_for(revision)
@@ -172,14 +171,11 @@ class Storage:
         if event.kind == "delete":
             if previous is None:
                 return
-            codec = cache.codec
-            data = codec.splice(codec.strip(previous.data), event.revision)
-            entry = Entry(namespace, name, event.revision, data, previous.labels, previous.fields)
-            cache.apply(CacheEvent("DELETED", entry, previous))
+            cache.apply(CacheEvent("DELETED", cache.codec.at(previous, event.revision), previous))
         else:
             _, obj = self._written.get(id(event.value), (b"", None))
             entry = cache.codec.entry(event.value, event.revision, obj)
-            cache.apply(CacheEvent("ADDED" if previous is None else "MODIFIED", entry, previous))
+            cache.apply(CacheEvent("ADDED" if previous is None else "MODIFIED", entry, previous, cache.codec.at))
 
 
 class TypedSource:

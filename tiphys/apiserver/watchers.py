@@ -23,10 +23,17 @@ Matcher = Callable[[Entry], bool]
 class CacheEvent:
     """A change of one object: what it became (for a delete: its last state at the delete's revision) and what it was."""
 
-    __slots__ = ("_lines", "entry", "previous", "type")
+    __slots__ = ("_lines", "departed", "entry", "previous", "type")
 
-    def __init__(self, type_: EventType, entry: Entry, previous: Entry | None) -> None:
+    def __init__(
+        self,
+        type_: EventType,
+        entry: Entry,
+        previous: Entry | None,
+        departed: Callable[[Entry, int], Entry] | None = None,
+    ) -> None:
         self.type = type_
+        self.departed = departed
         self.entry = entry
         self.previous = previous
         self._lines: dict[str, bytes] = {}
@@ -35,8 +42,14 @@ class CacheEvent:
         """The JSON line of the event as `type_`: a selector can turn a change into an appearance or a disappearance."""
         line = self._lines.get(type_)
         if line is None:
-            line = self._lines[type_] = b'{"type":"%b","object":%b}\n' % (type_.encode(), self.entry.data)
+            line = self._lines[type_] = b'{"type":"%b","object":%b}\n' % (type_.encode(), self.shown(type_).data)
         return line
+
+    def shown(self, type_: EventType) -> Entry:
+        """What a reader gets to see: an object that left its selection is shown as it last was, at the revision at which it left."""
+        if type_ == "DELETED" and self.type != "DELETED" and self.departed is not None and self.previous is not None:
+            return self.departed(self.previous, self.entry.revision)
+        return self.entry
 
     def seen_through(self, matches: Matcher) -> EventType | None:
         """What the change is to a reader that sees only what `matches`: None when nothing."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import Awaitable, Callable
 
@@ -39,6 +40,8 @@ class NodeDaemon:
         from tiphys.node.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor
 
+        # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         settings = self.settings
         containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
         await containerd.start()
@@ -116,6 +119,7 @@ class NodeDaemon:
 
     async def _run_proxy(self, client: Client) -> None:
         from tiphys.proxy.loop import ProxySettings, ServiceProxy
+        from tiphys.proxy.plan import Endpoint
 
         settings = self.settings
         proxy_settings = ProxySettings(
@@ -126,6 +130,7 @@ class NodeDaemon:
             node_name=settings.node_name,
             node_address=default_address(),
             dns_address=settings.dns_address,
+            local_api=Endpoint("127.0.0.1", settings.secure_port) if settings.bind == "127.0.0.1" else None,
         )
         await ServiceProxy(proxy_settings, client, clock=self.clock, rng=self.rng).run()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from pathlib import Path
+from typing import cast
 
 QUERY_SECONDS = 2.0
 MAX_IN_FLIGHT = 512
@@ -33,8 +34,8 @@ class _Exchange(asyncio.DatagramProtocol):
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
+        # uvloop's transports are not subclasses of asyncio's.
+        cast(asyncio.DatagramTransport, transport).sendto(self._query)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         if data[:2] == self._query[:2] and not self.answer.done():

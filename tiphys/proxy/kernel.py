@@ -16,11 +16,14 @@ async def run(*command: str, script: str = "") -> str:
     """Run a program to its end; raises KernelError."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *command,
+            stdin=asyncio.subprocess.PIPE if script else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
     except FileNotFoundError as error:
         raise KernelError(f"{command[0]} is not installed: apt-get install nftables iproute2") from error
-    output, _ = await process.communicate(script.encode())
+    output, _ = await process.communicate(script.encode() if script else None)
     if process.returncode != 0:
         raise KernelError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
     return output.decode(errors="replace")

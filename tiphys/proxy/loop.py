@@ -17,7 +17,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.client.client import Client
 from tiphys.proxy import kernel
-from tiphys.proxy.plan import plan
+from tiphys.proxy.plan import Endpoint, plan
 from tiphys.proxy.rules import EMPTY, Ranges, State, base_script, change_script, state_of
 from tiphys.runtime.informer import InformerFactory
 
@@ -38,6 +38,8 @@ class ProxySettings:
     node_name: str
     node_address: str
     dns_address: str
+    local_api: Endpoint | None = None
+    """Where the API server listens if only this machine can reach it; its Service leads there instead of to its endpoints."""
 
 
 class ServiceProxy:
@@ -85,6 +87,7 @@ class ServiceProxy:
                 self._slices.list(),
                 node=settings.node_name,
                 skip=frozenset((settings.dns_address,)),
+                local_api=settings.local_api,
             )
         )
         if self._applied is None:

@@ -17,6 +17,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 
 SERVICE_NAME = "kubernetes.io/service-name"
+API_SERVICE = ("default", "kubernetes")
 PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 
 
@@ -71,8 +72,12 @@ def plan(
     *,
     node: str,
     skip: frozenset[str] = frozenset(),
+    local_api: Endpoint | None = None,
 ) -> Plan:
-    """The plan for a node. Addresses in `skip` are answered by the node itself (cluster DNS)."""
+    """The plan for a node.
+
+    Addresses in `skip` are answered by the node itself (cluster DNS). `local_api` stands in for the endpoints of the API server's Service.
+    """
     by_service: dict[tuple[str, str], list[discovery.EndpointSlice]] = defaultdict(list)
     for piece in slices:
         if piece.addressType == "IPv4":
@@ -85,6 +90,8 @@ def plan(
         key = (service.metadata.namespace, service.metadata.name)
         for port in service.spec.ports:
             planned = _service_port(service, port, by_service.get(key, ()), node)
+            if local_api is not None and key == API_SERVICE:
+                planned = planned._replace(cluster=(local_api,), external=(local_api,))
             hairpins.update(endpoint.address for endpoint in (*planned.cluster, *planned.external))
             for frontend, external in _frontends(service, port):
                 if frontend.address not in skip:

@@ -357,7 +357,9 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:node": ("system:node", ""),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
-    **{f"tiphys:controller-manager:{name}": (f"system:controller:{name}", "User system:kube-controller-manager") for name in RUN_AS_MANAGER},
+    **{
+        f"tiphys:controller-manager:{name}": (f"system:controller:{name}", "User system:kube-controller-manager") for name in RUN_AS_MANAGER
+    },
 }
 """Binding to (cluster role, subjects)."""
 

@@ -82,7 +82,7 @@ def _renderer(ctx: Context, form: Format) -> Render:
 
     def render(type_: EventType, event: CacheEvent) -> bytes:
         nonlocal first
-        obj = decode(event.entry.data)
+        obj = decode(event.shown(type_).data)
         if form.shape == "partial":
             data = table.render_partial(obj, version=form.version)
         else:
