@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiphys.controllers.deployment.controller import DeploymentController
+from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.replicaset.controller import ReplicaSetController
 from tiphys.controllers.rootca.controller import RootCaController
@@ -16,6 +17,7 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
     controllers: list[Controller] = [
         DeploymentController(),
         ReplicaSetController(),
+        EndpointsController(),
         NamespaceController(settings.scheme),
         ServiceAccountController(),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api import base
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.errors import Conflict, NotFound
+from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.controllers.registry import all_controllers
 from tiphys.controllers.settings import ControllerSettings
@@ -70,6 +72,51 @@ class Cluster:
             pod.status.podIP = ip
             pod.status.podIPs = [core.PodIP(ip=ip)]
         return await self.client.update_status(pod)
+
+
+class Kubelet:
+    """A node that runs every pod at once: binds it, makes it ready unless `unready(pod)`, and lets it go when it is deleted."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.unready: Callable[[core.Pod], bool] = lambda pod: False
+        self.seen: list[core.Pod] = []
+        self._next = 0
+
+    async def run(self) -> None:
+        client = self._cluster.client
+        async for event in client.watch(core.Pod):
+            if event.type in ("ADDED", "MODIFIED"):
+                try:
+                    await self._play(client, event.object)
+                except (NotFound, Conflict):
+                    continue
+
+    async def _play(self, client: Client, pod: core.Pod) -> None:
+        meta = pod.metadata
+        if meta.deletionTimestamp is not None:
+            await client.delete(core.Pod, meta.name, meta.namespace, grace=0)
+        elif not pod.spec.nodeName:
+            self._next += 1
+            binding = core.Binding(
+                metadata=ObjectMeta(name=meta.name, namespace=meta.namespace), target=core.ObjectReference(kind="Node", name="n1")
+            )
+            await client.post(core.Pod, meta.name, meta.namespace, "binding", binding, Status)
+        elif pod.status.phase != "Running":
+            self._next += 1
+            await self._cluster.make_ready(pod, ready=not self.unready(pod), ip=f"10.42.{self._next // 250}.{self._next % 250 + 1}")
+
+
+@asynccontextmanager
+async def running_kubelet(cluster: Cluster) -> AsyncIterator[Kubelet]:
+    """The kubelet, playing."""
+    kubelet = Kubelet(cluster)
+    task = asyncio.create_task(kubelet.run())
+    try:
+        yield kubelet
+        assert not task.done(), task
+    finally:
+        await cancel_and_wait(task)
 
 
 @pytest.fixture

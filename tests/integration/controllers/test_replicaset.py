@@ -40,8 +40,10 @@ async def test_pods_are_made_and_counted(cluster: Cluster) -> None:
         assert len(pods) == 3
         for pod in pods:
             owner = controller_of(pod)
-            assert owner is not None and (owner.kind, owner.name, owner.uid) == ("ReplicaSet", "web", made.metadata.uid)
-            assert pod.metadata.name.startswith("web-") and pod.spec.serviceAccountName == "default"
+            assert owner is not None
+            assert (owner.kind, owner.name, owner.uid) == ("ReplicaSet", "web", made.metadata.uid)
+            assert pod.metadata.name.startswith("web-")
+            assert pod.spec.serviceAccountName == "default"
             await cluster.make_ready(pod)
         await status_is(cluster, replicas=3, readyReplicas=3, availableReplicas=3, fullyLabeledReplicas=3)
 

@@ -2,7 +2,7 @@
 
 The two bounds of a rolling update:
 
-    no more than  replicas + maxSurge           pods are asked for, over all ReplicaSets;
+    no more than  replicas + maxSurge           pods are there (terminating ones not counted), over all ReplicaSets;
     no fewer than replicas - maxUnavailable     are available at any time.
 
 A ReplicaSet that was told to shrink may report pods that it is about to delete. It deletes those that are not ready first, so
@@ -59,8 +59,10 @@ def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old:
     at_least = replicas - unavailable
     sizes = {replica_set.metadata.name: size(replica_set) for replica_set in old}
     new_size = size(new) if new is not None else 0
-    _shrink_old(sizes, oldest_first(old), at_least, min(sure(new), replicas) if new is not None else 0)
-    total = sum(sizes.values()) + new_size
+    _shrink_old(sizes, oldest_first(old), at_least, sure(new) if new is not None else 0)
+    # Pods that a ReplicaSet has yet to delete still take room.
+    total = sum(max(sizes[replica_set.metadata.name], replica_set.status.replicas) for replica_set in old)
+    total += max(new_size, new.status.replicas) if new is not None else 0
     if new_size > replicas:
         new_size = replicas
     elif total < replicas + surge:

@@ -48,7 +48,7 @@ def _without(conditions: Iterable[apps.DeploymentCondition], type_: str) -> list
 def counted(
     deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None, asked: int, now: datetime
 ) -> apps.DeploymentStatus:
-    """The status as far as it follows from the ReplicaSets, which are asked for `asked` pods together; of the conditions that is Available."""
+    """The status as far as it follows from the ReplicaSets, which are asked for `asked` pods together."""
     states = [replica_set.status for replica_set in replica_sets]
     available = sum(state.availableReplicas for state in states)
     status = apps.DeploymentStatus(

@@ -1,0 +1,141 @@
+"""The endpoints controller: keeps the EndpointSlices and the Endpoints of every Service that has a selector."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.api.discovery import v1 as discovery
+from tiphys.api.errors import NotFound
+from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints.backends import ZONE, needs_endpoints
+from tiphys.controllers.shared.batches import first_errors
+from tiphys.controllers.shared.claim import reference
+from tiphys.controllers.shared.namespaces import skip_ended
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+
+BY_SERVICE = "endpoint slices by service"
+
+
+def _by_service(found: discovery.EndpointSlice) -> Iterable[str]:
+    if found.metadata.labels.get(slices.MANAGED_BY) != slices.MANAGER:
+        return ()
+    return (f"{found.metadata.namespace}/{found.metadata.labels.get(slices.SERVICE_NAME, '')}",)
+
+
+def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
+    name = found.metadata.labels.get(slices.SERVICE_NAME)
+    return (Key(found.metadata.namespace, name),) if name and _by_service(found) else ()
+
+
+class EndpointsController:
+    """Keys are Services. Readiness is news that travels at once: nothing is batched or delayed here."""
+
+    name = "endpoints"
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
+        self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
+        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
+        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
+        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._slices.add_index(BY_SERVICE, _by_service)
+        ctx.watch(self._services)
+        ctx.watch(self._endpoints)
+        ctx.watch(self._slices, _service_key)
+        ctx.watch(self._pods, self._selecting, when=_matters)
+        ctx.watch(self._nodes, self._on_node, when=lambda old, new: _zone(old) != _zone(new))
+
+    def _selecting(self, pod: core.Pod) -> Iterable[Key]:
+        labels = pod.metadata.labels.items()
+        for service in self._services.list(pod.metadata.namespace):
+            if needs_endpoints(service) and service.spec.selector.items() <= labels:
+                yield Key.of(service)
+
+    def _on_node(self, node: core.Node) -> Iterable[Key]:
+        for slice_ in self._slices.list():
+            if any(endpoint.nodeName == node.metadata.name for endpoint in slice_.endpoints):
+                yield from _service_key(slice_)
+
+    async def reconcile(self, key: Key) -> Result:
+        service = self._services.get(key)
+        if service is None or service.metadata.deletionTimestamp is not None:
+            await self._forget(key)
+            return DONE
+        if not needs_endpoints(service):
+            return DONE
+        pods = self._pods.list(key.namespace)
+        known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
+        step = slices.plan(service, pods, known, self._zones(pods))
+        endpoints = legacy.plan(service, pods, self._endpoints.get(key))
+        results = await asyncio.gather(self._write_slices(service, step), self._write_endpoints(endpoints), return_exceptions=True)
+        for error in first_errors(results):
+            raise error
+        return DONE
+
+    def _zones(self, pods: Iterable[core.Pod]) -> dict[str, str]:
+        found = {}
+        for name in {pod.spec.nodeName for pod in pods}:
+            zone = _zone(self._nodes.get(Key("", name)))
+            if zone:
+                found[name] = zone
+        return found
+
+    async def _write_slices(self, service: core.Service, step: slices.Plan) -> None:
+        client = self._ctx.client
+        with skip_ended():
+            for slice_ in step.create:
+                slice_.metadata.ownerReferences = [reference(service)]
+                await client.create(slice_)
+            for slice_ in step.update:
+                await client.update(slice_)
+        for slice_ in step.delete:
+            await self._delete(slice_)
+
+    async def _write_endpoints(self, endpoints: core.Endpoints | None) -> None:
+        if endpoints is None:
+            return
+        with skip_ended():
+            if endpoints.metadata.resourceVersion:
+                await self._ctx.client.update(endpoints)
+            else:
+                await self._ctx.client.create(endpoints)
+
+    async def _forget(self, key: Key) -> None:
+        """The Service is gone: slices go with it by ownership, but Endpoints have no owner. What others wrote stays."""
+        endpoints = self._endpoints.get(key)
+        if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
+            await self._delete(endpoints)
+
+    async def _delete(self, obj: core.Endpoints | discovery.EndpointSlice) -> None:
+        meta = obj.metadata
+        try:
+            await self._ctx.client.delete(type(obj), meta.name, meta.namespace, uid=meta.uid)
+        except NotFound:
+            return
+
+
+def _zone(node: core.Node | None) -> str:
+    return node.metadata.labels.get(ZONE, "") if node is not None else ""
+
+
+def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
+    """Whether a change of a pod can change endpoints: most status updates cannot."""
+    if old is None or new is None:
+        return True
+    return (
+        old.metadata.labels != new.metadata.labels
+        or old.metadata.deletionTimestamp != new.metadata.deletionTimestamp
+        or old.spec.nodeName != new.spec.nodeName
+        or old.status.phase != new.status.phase
+        or old.status.podIPs != new.status.podIPs
+        or old.status.podIP != new.status.podIP
+        or old.metadata.uid != new.metadata.uid
+        or _ready(old) != _ready(new)
+    )
+
+
+def _ready(pod: core.Pod) -> str:
+    return next((found.status for found in pod.status.conditions if found.type == "Ready"), "")

@@ -1,0 +1,83 @@
+"""The Endpoints object of a Service: the older form of its EndpointSlices ("Endpoints"). Pure.
+
+Unlike slices it has no terminating endpoints, one address family, and at most 1000 addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.endpoints.backends import HEADLESS, Backend, Port, backends, families, inherited, is_headless, pod_reference
+
+MANAGED_BY = "endpoints.kubernetes.io/managed-by"
+MANAGER = "endpoint-controller"
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+CAPACITY = 1000
+
+State = tuple[str, bool]
+"""Uid of a pod and whether it is ready."""
+
+
+def plan(service: core.Service, pods: Sequence[core.Pod], current: core.Endpoints | None) -> core.Endpoints | None:
+    """The object to write (without a resourceVersion when it must be created), None when it is right."""
+    found = [backend for backend in backends(service, pods, families(service)[0]) if _counts(service, backend)]
+    truncated = len(found) > CAPACITY
+    subsets_ = subsets(_most(found))
+    labels = inherited(service.metadata.labels, (MANAGED_BY, HEADLESS))
+    if is_headless(service):
+        labels[HEADLESS] = ""
+    labels[MANAGED_BY] = MANAGER
+    meta = current.metadata if current is not None else ObjectMeta(name=service.metadata.name, namespace=service.metadata.namespace)
+    annotations = {key: value for key, value in meta.annotations.items() if key != OVER_CAPACITY}
+    if truncated:
+        annotations[OVER_CAPACITY] = "truncated"
+    wanted = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
+    return None if wanted == current else wanted
+
+
+def _counts(service: core.Service, backend: Backend) -> bool:
+    return service.spec.publishNotReadyAddresses or not backend.terminating
+
+
+def _most(found: Sequence[Backend]) -> Sequence[Backend]:
+    """As many as fit, ready ones first."""
+    if len(found) <= CAPACITY:
+        return found
+    return sorted(found, key=lambda backend: not backend.ready)[:CAPACITY]
+
+
+def subsets(found: Iterable[Backend]) -> list[core.EndpointSubset]:
+    """Addresses grouped so that the ports of a subset are open on every address in it, in a stable order."""
+    by_pod = {backend.pod.metadata.uid: backend for backend in found}
+    by_port: dict[Port | None, list[str]] = {}
+    for uid, backend in by_pod.items():
+        for port in backend.ports or (None,):
+            by_port.setdefault(port, []).append(uid)
+    groups: dict[tuple[str, ...], list[Port]] = {}
+    for port, uids in by_port.items():
+        ports = groups.setdefault(tuple(sorted(uids)), [])
+        if port is not None:
+            ports.append(port)
+    result = [_subset([by_pod[uid] for uid in uids], ports) for uids, ports in groups.items()]
+    return sorted(result, key=lambda subset: [(port.name, port.protocol, port.port) for port in subset.ports])
+
+
+def _subset(group: Iterable[Backend], ports: list[Port]) -> core.EndpointSubset:
+    ordered = sorted(group, key=lambda backend: (backend.address, backend.pod.metadata.uid))
+    ports.sort(key=lambda port: (port.name, port.protocol, port.number))
+    return core.EndpointSubset(
+        addresses=[_address(backend) for backend in ordered if backend.ready],
+        notReadyAddresses=[_address(backend) for backend in ordered if not backend.ready],
+        ports=[core.EndpointPort(name=p.name, port=p.number, protocol=p.protocol, appProtocol=p.app_protocol) for p in ports],
+    )
+
+
+def _address(backend: Backend) -> core.EndpointAddress:
+    pod = backend.pod
+    return core.EndpointAddress(
+        ip=backend.address, hostname=backend.hostname, nodeName=pod.spec.nodeName or None, targetRef=pod_reference(pod)
+    )
