@@ -1,0 +1,35 @@
+"""What the pod asks for must be free on the node ("Resource Management for Pods and Containers")."""
+
+from __future__ import annotations
+
+from tiphys.scheduler.columns import Bools, Rows
+from tiphys.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import Template
+
+
+class NodeResourcesFit:
+    name = "NodeResourcesFit"
+    depends_on_pods = True
+
+    def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
+        result = _fits(PODS, 1, cluster, rows)
+        for name, wanted in template.requests.amounts.items():
+            result &= _fits(name, wanted, cluster, rows)
+        return result
+
+    def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
+        found = [] if self._has(PODS, 1, cluster, row) else ["Too many pods"]
+        wanted = template.requests.amounts
+        first = [name for name in (CPU, MEMORY, EPHEMERAL) if name in wanted]
+        names = [*first, *(name for name in wanted if name not in first)]
+        return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, wanted[name], cluster, row))]
+
+    def _has(self, name: str, wanted: int, cluster: Snapshot, row: int) -> bool:
+        return bool(_fits(name, wanted, cluster, slice(row, row + 1))[0])
+
+
+def _fits(name: str, wanted: int, cluster: Snapshot, rows: Rows) -> Bools:
+    column = cluster.resource(name)
+    result: Bools = cluster.used[rows, column] + wanted <= cluster.allocatable[rows, column]
+    return result

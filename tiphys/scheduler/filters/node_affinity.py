@@ -1,0 +1,74 @@
+"""The pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tiphys.api.core import v1 as core
+from tiphys.scheduler.columns import ABSENT, Bools, Rows
+from tiphys.scheduler.matching import NAME_FIELD, requirement_holds
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import Template
+
+
+def requirement_rows(requirement: core.NodeSelectorRequirement, cluster: Snapshot, rows: Rows) -> Bools:
+    """Which rows meet one requirement on a label."""
+    column = cluster.label(requirement.key)
+    match requirement.operator:
+        case "In":
+            return column.any_of(rows, requirement.values)
+        case "NotIn":
+            return ~column.any_of(rows, requirement.values)
+        case "Exists":
+            return np.not_equal(column.codes[rows], ABSENT)
+        case "DoesNotExist":
+            return np.equal(column.codes[rows], ABSENT)
+    return column.pick(rows, lambda value: requirement_holds(requirement, value), bool, False)
+
+
+def field_rows(requirement: core.NodeSelectorRequirement, cluster: Snapshot, rows: Rows) -> Bools:
+    """Which rows meet one requirement on the node's name, the only field there is."""
+    allowed = np.zeros(cluster.capacity, dtype=np.bool_)
+    if requirement.key != NAME_FIELD or len(requirement.values) != 1:
+        return allowed[rows]
+    row = cluster.row_of.get(requirement.values[0])
+    if row is not None:
+        allowed[row] = True
+    match requirement.operator:
+        case "In":
+            return allowed[rows]
+        case "NotIn":
+            return ~allowed[rows]
+    return np.zeros(cluster.capacity, dtype=np.bool_)[rows]
+
+
+def term_rows(term: core.NodeSelectorTerm, cluster: Snapshot, rows: Rows) -> Bools:
+    """Which rows meet all requirements of a term; a term without any matches nothing."""
+    alive = cluster.alive[rows]
+    if not term.matchExpressions and not term.matchFields:
+        return np.zeros_like(alive)
+    result = alive.copy()
+    for requirement in term.matchExpressions:
+        result &= requirement_rows(requirement, cluster, rows)
+    for requirement in term.matchFields:
+        result &= field_rows(requirement, cluster, rows)
+    return result
+
+
+class NodeAffinity:
+    name = "NodeAffinity"
+    depends_on_pods = False
+
+    def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
+        result = cluster.alive[rows].copy()
+        for label, value in template.node_selector.items():
+            result &= cluster.label(label).any_of(rows, [value])
+        if template.required is not None:
+            matched = np.zeros_like(result)
+            for term in template.required:
+                matched |= term_rows(term, cluster, rows)
+            result &= matched
+        return result
+
+    def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
+        return ["node(s) didn't match Pod's node affinity/selector"]

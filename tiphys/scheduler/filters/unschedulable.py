@@ -1,0 +1,23 @@
+"""Cordoned nodes take nothing but what tolerates that ("Manual Node administration")."""
+
+from __future__ import annotations
+
+from tiphys.api.core import v1 as core
+from tiphys.scheduler.columns import Bools, Rows
+from tiphys.scheduler.matching import tolerates
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import Template
+
+TAINT = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+
+
+class NodeUnschedulable:
+    name = "NodeUnschedulable"
+    depends_on_pods = False
+
+    def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
+        tolerated = any(tolerates(one, TAINT) for one in template.tolerations)
+        return cluster.alive[rows].copy() if tolerated else ~cluster.unschedulable[rows]
+
+    def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
+        return ["node(s) were unschedulable"]

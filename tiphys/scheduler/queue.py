@@ -1,0 +1,172 @@
+"""Pods that wait for a node, in one of four places:
+
+    active    in the order of priority, then of time
+    backoff   tried not long ago: 1 s after the first try, doubling to 10 s
+    parked    no node was right; woken by a change in the cluster that may help, at the latest after five minutes
+    gated     has scheduling gates; nobody may try ("Pod Scheduling Readiness", KEP-3521)
+
+No clock of its own: time is an argument, in monotonic seconds. The owner sleeps until `next_due`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from tiphys.aio.backoff import BackoffPolicy
+from tiphys.scheduler.template import PodInfo
+
+BACKOFF = BackoffPolicy(first=1.0, cap=10.0)
+PARKED_AT_MOST = 300.0
+
+Place = Literal["active", "backoff", "parked", "gated", "taken"]
+
+
+class Waiting(msgspec.Struct, eq=False):
+    """A pod in the queue. `tries` counts decisions without success, `rules` are the filters that turned it down last."""
+
+    info: PodInfo
+    since: float
+    order: int
+    place: Place = "active"
+    tries: int = 0
+    due: float = 0.0
+    not_before: float = 0.0
+    rules: frozenset[str] = frozenset()
+    ticket: int = 0
+    """Entries of the heaps with an older ticket are void."""
+
+
+class SchedulingQueue:
+    """See the module. A pod taken by `pop` stays known until it is parked, retried or removed."""
+
+    def __init__(self, backoff: BackoffPolicy = BACKOFF) -> None:
+        self._backoff = backoff
+        self._waiting: dict[str, Waiting] = {}
+        self._active: list[tuple[int, float, int, int, str]] = []
+        self._timed: list[tuple[float, int, str]] = []
+        self._tickets = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._waiting
+
+    def get(self, uid: str) -> Waiting | None:
+        """A pod in the queue."""
+        return self._waiting.get(uid)
+
+    def count(self, place: Place) -> int:
+        """How many pods are in a place."""
+        return sum(one.place == place for one in self._waiting.values())
+
+    def add(self, info: PodInfo, now: float) -> None:
+        """A pod wants a node."""
+        if info.uid in self._waiting:
+            self.update(info, now, helps=True)
+            return
+        self._tickets += 1
+        one = Waiting(info, since=now, order=self._tickets)
+        self._waiting[info.uid] = one
+        if info.pod.spec.schedulingGates:
+            one.place = "gated"
+        else:
+            self._activate(one)
+
+    def update(self, info: PodInfo, now: float, *, helps: bool) -> None:
+        """A waiting pod changed; `helps` says whether that could let it in where it was turned down."""
+        one = self._waiting[info.uid]
+        moved = one.info.priority != info.priority
+        one.info = info
+        if info.pod.spec.schedulingGates:
+            if one.place != "taken":
+                one.place = "gated"
+        elif one.place == "gated" or (one.place == "active" and moved):
+            self._activate(one)
+        elif one.place == "parked" and helps:
+            self._wake(one, now)
+
+    def remove(self, uid: str) -> None:
+        """A pod wants no node any more."""
+        self._waiting.pop(uid, None)
+
+    def pop(self) -> Waiting | None:
+        """The next pod to try, or None. `due` pods must have been released first."""
+        while self._active:
+            *_, ticket, uid = heapq.heappop(self._active)
+            one = self._waiting.get(uid)
+            if one is not None and one.place == "active" and one.ticket == ticket:
+                one.place = "taken"
+                return one
+        return None
+
+    def park(self, one: Waiting, now: float, rules: frozenset[str]) -> None:
+        """No node was right, because of these filters."""
+        if self._waiting.get(one.info.uid) is not one:
+            return
+        one.tries += 1
+        one.rules = rules
+        one.not_before = now + self._backoff.delay(one.tries - 1)
+        self._time(one, "parked", now + PARKED_AT_MOST)
+
+    def retry(self, one: Waiting, now: float) -> None:
+        """Something went wrong that has nothing to do with the pod: again after the backoff."""
+        if self._waiting.get(one.info.uid) is not one:
+            return
+        one.tries += 1
+        one.not_before = now + self._backoff.delay(one.tries - 1)
+        self._time(one, "backoff", one.not_before)
+
+    def wake(self, now: float, helps: Callable[[Waiting], bool]) -> None:
+        """The cluster changed: let those parked pods try again that it may help."""
+        for one in list(self._waiting.values()):
+            if one.place == "parked" and helps(one):
+                self._wake(one, now)
+
+    def release(self, now: float) -> None:
+        """Activate what is due."""
+        while self._timed and self._timed[0][0] <= now:
+            _, ticket, uid = heapq.heappop(self._timed)
+            one = self._waiting.get(uid)
+            if one is not None and one.ticket == ticket and one.place in ("backoff", "parked"):
+                self._activate(one)
+
+    @property
+    def next_due(self) -> float | None:
+        """When `release` will have something to do."""
+        while self._timed:
+            due, ticket, uid = self._timed[0]
+            one = self._waiting.get(uid)
+            if one is not None and one.ticket == ticket and one.place in ("backoff", "parked"):
+                return due
+            heapq.heappop(self._timed)
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a pod may be active."""
+        return bool(self._active)
+
+    def _activate(self, one: Waiting) -> None:
+        self._stamp(one, "active")
+        heapq.heappush(self._active, (-one.info.priority, one.since, one.order, one.ticket, one.info.uid))
+
+    def _wake(self, one: Waiting, now: float) -> None:
+        if one.not_before <= now:
+            self._activate(one)
+        else:
+            self._time(one, "backoff", one.not_before)
+
+    def _time(self, one: Waiting, place: Place, due: float) -> None:
+        self._stamp(one, place)
+        one.due = due
+        heapq.heappush(self._timed, (due, one.ticket, one.info.uid))
+
+    def _stamp(self, one: Waiting, place: Place) -> None:
+        self._tickets += 1
+        one.ticket = self._tickets
+        one.place = place

@@ -1,0 +1,226 @@
+"""The scheduler: informers feed a snapshot and a queue, a loop decides pod by pod, tasks in the background write what was decided.
+
+All state comes from the API: a scheduler that starts anew lists nodes and pods and goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tiphys.aio.clock import Clock
+from tiphys.aio.tasks import TaskSet, cancel_and_wait
+from tiphys.api.core import v1 as core
+from tiphys.client.client import Client
+from tiphys.obs import logging, metrics
+from tiphys.runtime.informer import InformerFactory
+from tiphys.runtime.leader import LeaderElector
+from tiphys.runtime.recorder import EventRecorder
+from tiphys.scheduler import hints
+from tiphys.scheduler.cycle import Cycle
+from tiphys.scheduler.explain import Diagnosis
+from tiphys.scheduler.queue import SchedulingQueue, Waiting
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import DEFAULT_SCHEDULER, Templates, is_mine, is_over
+from tiphys.scheduler.write import BINDS_AT_ONCE, Writer
+
+log = logging.get_logger(__name__)
+
+ATTEMPTS = metrics.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", "result", "profile")
+SLICE = 0.005
+"""Seconds of decisions in a row, after which others on the event loop get their turn."""
+
+POD_FIELDS = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Scheduler:
+    """Places every pod that names the scheduler `name`. Runs once: make another to run again."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        elector: LeaderElector | None = None,
+        name: str = DEFAULT_SCHEDULER,
+    ) -> None:
+        self.name = name
+        self.cluster = Snapshot()
+        self.queue = SchedulingQueue()
+        self._clock = clock
+        self._elector = elector
+        self._templates = Templates()
+        self._cycle = Cycle(self.cluster, rng=rng)
+        self._informers = InformerFactory(client, clock=clock, rng=rng)
+        self._nodes = self._informers.of(core.Node)
+        self._pods = self._informers.of(core.Pod, fields=POD_FIELDS)
+        self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
+        self._writer = Writer(client, self._recorder, clock=clock)
+        self._changed = asyncio.Event()
+        self._binding: set[str] = set()
+        """Uids of pods whose binding is being written, or written but not seen yet."""
+
+    async def run(self) -> None:
+        """Schedule until cancelled; with an elector, wait to be elected first (raises LeadershipLost)."""
+        try:
+            if self._elector is not None:
+                await self._elector.run(self._lead)
+            else:
+                await self._lead()
+        finally:
+            await self._recorder.close()
+
+    async def _lead(self) -> None:
+        self._nodes.subscribe(self._node_changed)
+        self._pods.subscribe(self._pod_changed)
+        self._informers.start()
+        try:
+            await self._informers.wait_synced()
+            log.info("scheduling", extra={"nodes": len(self.cluster), "pods": len(self._pods)})
+            async with TaskSet() as tasks:
+                await self._schedule(tasks)
+        finally:
+            await self._informers.stop()
+
+    # ---- what the informers say -------------------------------------------------------------------------------------------------------
+
+    def _node_changed(self, old: core.Node | None, new: core.Node | None) -> None:
+        if new is None:
+            assert old is not None
+            self.cluster.drop_node(old.metadata.name)
+            return
+        before = self.cluster.put_node(new)
+        after = self.cluster.facts(new.metadata.name)
+        assert after is not None
+        if before is not after and before != after:
+            self._wake(hints.node_changed(before, after))
+
+    def _pod_changed(self, old: core.Pod | None, new: core.Pod | None) -> None:
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid or is_over(new)):
+            self._pod_gone(old)
+        if new is None or is_over(new):
+            return
+        uid = new.metadata.uid
+        if new.spec.nodeName:
+            self._pod_placed(new)
+        elif uid in self._binding:
+            return
+        elif is_mine(new, self.name):
+            self._pod_wants(old, new)
+        else:
+            self.queue.remove(uid)
+
+    def _pod_gone(self, pod: core.Pod) -> None:
+        uid = pod.metadata.uid
+        self.queue.remove(uid)
+        self._binding.discard(uid)
+        info = self.cluster.drop_pod(uid)
+        if info is not None:
+            self._wake(hints.pod_removed(info))
+
+    def _pod_placed(self, pod: core.Pod) -> None:
+        uid = pod.metadata.uid
+        self.queue.remove(uid)
+        self._binding.discard(uid)
+        info = self._templates.info(pod)
+        before = self.cluster.drop_pod(uid) if self.cluster.node_of(uid) != pod.spec.nodeName else None
+        known = self.cluster.info_of(uid) or before
+        self.cluster.put_pod(info, pod.spec.nodeName)
+        self._wake(hints.pod_changed(known, info))
+
+    def _pod_wants(self, old: core.Pod | None, new: core.Pod) -> None:
+        now = self._clock.monotonic()
+        info = self._templates.info(new)
+        if new.metadata.uid in self.queue:
+            self.queue.update(info, now, helps=old is None or hints.own_change_helps(old, new))
+        else:
+            self.queue.add(info, now)
+        self._changed.set()
+
+    def _wake(self, hint: hints.Hint | None) -> None:
+        if hint is not None:
+            self.queue.wake(self._clock.monotonic(), hint)
+            self._changed.set()
+
+    # ---- deciding ---------------------------------------------------------------------------------------------------------------------
+
+    async def _schedule(self, tasks: TaskSet) -> None:
+        slots = asyncio.Semaphore(BINDS_AT_ONCE)
+        started = self._clock.monotonic()
+        while True:
+            self.queue.release(self._clock.monotonic())
+            if slots.locked():
+                async with slots:
+                    started = self._clock.monotonic()
+            one = self.queue.pop()
+            if one is None:
+                await self._rest()
+                started = self._clock.monotonic()
+                continue
+            self._decide(one, tasks, slots)
+            if self._clock.monotonic() - started > SLICE:
+                await self._clock.sleep(0)
+                started = self._clock.monotonic()
+
+    async def _rest(self) -> None:
+        """Until something changes or is due."""
+        self._changed.clear()
+        due = self.queue.next_due
+        if due is None:
+            await self._changed.wait()
+            return
+        changed = asyncio.ensure_future(self._changed.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(due - self._clock.monotonic()))
+        try:
+            await asyncio.wait((changed, timer), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_and_wait(changed)
+            await cancel_and_wait(timer)
+
+    def _decide(self, one: Waiting, tasks: TaskSet, slots: asyncio.Semaphore) -> None:
+        info = one.info
+        try:
+            decision = self._cycle.place(info)
+        except Exception:
+            log.exception("pod could not be considered", extra={"pod": str(info.key)})
+            ATTEMPTS.labels("error", self.name).inc()
+            self.queue.retry(one, self._clock.monotonic())
+            return
+        if isinstance(decision, Diagnosis):
+            ATTEMPTS.labels("unschedulable", self.name).inc()
+            self.queue.park(one, self._clock.monotonic(), decision.rules)
+            tasks.spawn(self._writer.unschedulable(info, decision.message), name=f"condition {info.key}")
+            return
+        ATTEMPTS.labels("scheduled", self.name).inc()
+        self.cluster.put_pod(info, decision)
+        self._binding.add(info.uid)
+        tasks.spawn(self._bind(one, decision, slots), name=f"bind {info.key}")
+
+    async def _bind(self, one: Waiting, node: str, slots: asyncio.Semaphore) -> None:
+        info = one.info
+        async with slots:
+            done = await self._writer.bind(info, node)
+        if done:
+            self.queue.remove(info.uid)
+        else:
+            self._forget(one)
+
+    def _forget(self, one: Waiting) -> None:
+        """A binding failed: the place is free again, and the pod waits again unless the informer knows better."""
+        uid, key = one.info.uid, one.info.key
+        if uid not in self._binding:
+            # The informer has spoken since: the pod is bound or gone.
+            return
+        self._binding.discard(uid)
+        info = self.cluster.drop_pod(uid)
+        if info is not None:
+            self._wake(hints.pod_removed(info))
+        now = self._clock.monotonic()
+        pod = self._pods.get(key)
+        if pod is None or pod.metadata.uid != uid or not is_mine(pod, self.name):
+            self.queue.remove(uid)
+            return
+        self.queue.update(self._templates.info(pod), now, helps=False)
+        self.queue.retry(one, now)
+        self._changed.set()

@@ -1,0 +1,287 @@
+"""The cluster as arrays: a row per node, kept up to date by what the informers say. Pure bookkeeping: no I/O, no clock.
+
+Whoever keeps results per row remembers how far it had read the two logs of changed rows: `node_log` (a node came, went or changed in a
+way that matters) and `pod_log` (a pod was placed on it or left it).
+
+Pods are kept by the name of their node whether or not the node is known, since the two informers do not agree on an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+
+from tiphys.api.core import v1 as core
+from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, Rows, grown
+from tiphys.scheduler.matching import image_name
+from tiphys.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, HostPort, amounts
+from tiphys.scheduler.template import PodInfo
+
+FIRST_ROWS = 64
+BASE_RESOURCES = (CPU, MEMORY, EPHEMERAL, PODS)
+
+
+class Log:
+    """Numbers of rows that changed, in order. Old entries are dropped; a reader from before that must look at everything again."""
+
+    def __init__(self, keep: int = 8192) -> None:
+        self._keep = keep
+        self._rows: list[int] = []
+        self._dropped = 0
+
+    @property
+    def position(self) -> int:
+        """Where the next entry will be."""
+        return self._dropped + len(self._rows)
+
+    def note(self, row: int) -> None:
+        self._rows.append(row)
+        if len(self._rows) > 2 * self._keep:
+            del self._rows[: self._keep]
+            self._dropped += self._keep
+
+    def since(self, position: int) -> list[int] | None:
+        """Rows that changed from that position on, with repetitions; None when that is forgotten."""
+        if position < self._dropped:
+            return None
+        return self._rows[position - self._dropped :]
+
+
+class NodeFacts(msgspec.Struct, frozen=True):
+    """The part of a node that matters for scheduling; nodes with equal facts are the same to the scheduler."""
+
+    name: str
+    labels: dict[str, str]
+    unschedulable: bool
+    taints: tuple[tuple[str, str, str], ...]
+    allocatable: dict[str, str]
+    images: tuple[tuple[tuple[str, ...], int], ...]
+
+
+def node_facts(node: core.Node) -> NodeFacts:
+    """Take the facts out of a node."""
+    return NodeFacts(
+        name=node.metadata.name,
+        labels=node.metadata.labels,
+        unschedulable=node.spec.unschedulable,
+        taints=tuple((taint.key, taint.value, taint.effect) for taint in node.spec.taints),
+        allocatable=dict(node.status.allocatable),
+        images=tuple((tuple(image.names), image.sizeBytes) for image in node.status.images),
+    )
+
+
+class Snapshot:
+    """See the module. Arrays are for reading; change them through the methods."""
+
+    def __init__(self) -> None:
+        rows = FIRST_ROWS
+        self.capacity = rows
+        self.row_of: dict[str, int] = {}
+        self.names: list[str] = [""] * rows
+        self.alive: Bools = np.zeros(rows, dtype=np.bool_)
+        self.unschedulable: Bools = np.zeros(rows, dtype=np.bool_)
+        self.taints: Column[tuple[tuple[str, str, str], ...]] = Column(rows)
+        self.labels = LabelColumns(rows)
+        self.resources: dict[str, int] = {name: column for column, name in enumerate(BASE_RESOURCES)}
+        self.allocatable: Ints = np.zeros((rows, len(BASE_RESOURCES)), dtype=np.int64)
+        self.used: Ints = np.zeros_like(self.allocatable)
+        self.assumed: Ints = np.zeros((rows, 2), dtype=np.int64)
+        """CPU and memory in use as scores count them, with defaults for containers that ask for nothing."""
+        self.node_log = Log()
+        self.pod_log = Log()
+        self.images_version = 0
+        self.image_rows: dict[str, dict[int, int]] = {}
+        """Image name to the rows that have it, with its size there."""
+        self.ports: dict[tuple[str, int], dict[int, dict[str, int]]] = {}
+        """Protocol and port to row to address to how many pods have it (one, unless somebody assigned pods by hand)."""
+        self.pods_on: dict[str, dict[str, PodInfo]] = {}
+        self._facts: dict[str, NodeFacts] = {}
+        self._node_of: dict[str, str] = {}
+        self._free = list(range(rows - 1, -1, -1))
+
+    def __len__(self) -> int:
+        return len(self.row_of)
+
+    @property
+    def all_rows(self) -> slice:
+        return slice(0, self.capacity)
+
+    # ---- nodes ------------------------------------------------------------------------------------------------------------------------
+
+    def put_node(self, node: core.Node) -> NodeFacts | None:
+        """A node was added or changed. Returns the facts before, or its own when nothing that matters changed, or None for a new node."""
+        facts = node_facts(node)
+        name = facts.name
+        before = self._facts.get(name)
+        if before == facts:
+            return facts
+        if before is None:
+            self._take_row(name)
+        row = self.row_of[name]
+        self._facts[name] = facts
+        self.unschedulable[row] = facts.unschedulable
+        self.taints.put(row, facts.taints)
+        if self.taints.is_wasteful:
+            self._renew_taints()
+        self.labels.put(row, facts.labels)
+        self._put_allocatable(row, facts.allocatable)
+        if before is None or before.images != facts.images:
+            self._put_images(row, before.images if before is not None else (), facts.images)
+        self.node_log.note(row)
+        return before
+
+    def drop_node(self, name: str) -> None:
+        """A node went. Pods assigned to it are remembered until they go as well."""
+        row = self.row_of.pop(name, None)
+        if row is None:
+            return
+        for info in self.pods_on.get(name, {}).values():
+            self._count(row, info, -1)
+        facts = self._facts.pop(name)
+        self._put_images(row, facts.images, ())
+        self.names[row] = ""
+        self.alive[row] = False
+        self.unschedulable[row] = False
+        self.taints.put(row, None)
+        self.labels.put(row, {})
+        self.allocatable[row] = 0
+        self.used[row] = 0
+        self.assumed[row] = 0
+        self._free.append(row)
+        self.node_log.note(row)
+
+    def facts(self, name: str) -> NodeFacts | None:
+        """What is known of a node."""
+        return self._facts.get(name)
+
+    def label(self, key: str) -> Column[str]:
+        """The column of a label."""
+        return self.labels.column(key, self._all_labels)
+
+    def resource(self, name: str) -> int:
+        """The column of a resource, made when it is new."""
+        column = self.resources.get(name)
+        if column is None:
+            column = self.resources[name] = self.allocatable.shape[1]
+            empty = np.zeros((self.capacity, 1), dtype=np.int64)
+            self.allocatable = np.hstack((self.allocatable, empty))
+            self.used = np.hstack((self.used, empty))
+        return column
+
+    def _all_labels(self) -> list[tuple[int, Mapping[str, str]]]:
+        return [(row, self._facts[name].labels) for name, row in self.row_of.items()]
+
+    def _take_row(self, name: str) -> None:
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        self.row_of[name] = row
+        self.names[row] = name
+        self.alive[row] = True
+        for info in self.pods_on.get(name, {}).values():
+            self._count(row, info, 1)
+
+    def _grow(self) -> None:
+        old, new = self.capacity, self.capacity * 2
+        self.capacity = new
+        self.names.extend([""] * (new - old))
+        self.alive, self.unschedulable = grown(self.alive, new), grown(self.unschedulable, new)
+        self.allocatable, self.used, self.assumed = grown(self.allocatable, new), grown(self.used, new), grown(self.assumed, new)
+        self.taints.grow(new)
+        self.labels.grow(new)
+        self._free = list(range(new - 1, old - 1, -1))
+
+    def _renew_taints(self) -> None:
+        self.taints = Column(self.capacity)
+        for name, row in self.row_of.items():
+            self.taints.put(row, self._facts[name].taints)
+
+    def _put_allocatable(self, row: int, allocatable: Mapping[str, str]) -> None:
+        # Columns first: a new one replaces the arrays.
+        values = {self.resource(name): value for name, value in amounts(allocatable).items()}  # type: ignore[arg-type]
+        self.allocatable[row] = 0
+        for column, value in values.items():
+            self.allocatable[row, column] = value
+
+    def _put_images(self, row: int, before: Iterable[tuple[tuple[str, ...], int]], after: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        for names, _ in before:
+            for name in map(image_name, names):
+                rows = self.image_rows.get(name)
+                if rows is not None:
+                    rows.pop(row, None)
+                    if not rows:
+                        del self.image_rows[name]
+        for names, size in after:
+            for name in map(image_name, names):
+                self.image_rows.setdefault(name, {})[row] = size
+        self.images_version += 1
+
+    # ---- pods -------------------------------------------------------------------------------------------------------------------------
+
+    def node_of(self, uid: str) -> str | None:
+        """The node that a pod is counted on."""
+        return self._node_of.get(uid)
+
+    def info_of(self, uid: str) -> PodInfo | None:
+        """What is known of a pod on a node."""
+        node = self._node_of.get(uid)
+        return self.pods_on[node][uid] if node is not None else None
+
+    def put_pod(self, info: PodInfo, node: str) -> None:
+        """A pod is on a node, or as good as; again for a pod that changed or moved."""
+        before = self._node_of.get(info.uid)
+        if before is not None:
+            known = self.pods_on[before][info.uid]
+            if before == node and known.template is info.template and known.terminating == info.terminating:
+                self.pods_on[before][info.uid] = info
+                return
+            self.drop_pod(info.uid)
+        self._node_of[info.uid] = node
+        self.pods_on.setdefault(node, {})[info.uid] = info
+        row = self.row_of.get(node)
+        if row is not None:
+            self._count(row, info, 1)
+            self.pod_log.note(row)
+
+    def drop_pod(self, uid: str) -> PodInfo | None:
+        """A pod is gone from its node. Returns what was known of it."""
+        node = self._node_of.pop(uid, None)
+        if node is None:
+            return None
+        pods = self.pods_on[node]
+        info = pods.pop(uid)
+        if not pods:
+            del self.pods_on[node]
+        row = self.row_of.get(node)
+        if row is not None:
+            self._count(row, info, -1)
+            self.pod_log.note(row)
+        return info
+
+    def _count(self, row: int, info: PodInfo, sign: int) -> None:
+        requests = info.template.requests
+        for name, value in requests.amounts.items():
+            column = self.resource(name)
+            self.used[row, column] += sign * value
+        self.used[row, self.resources[PODS]] += sign
+        self.assumed[row, 0] += sign * requests.assumed_cpu
+        self.assumed[row, 1] += sign * requests.assumed_memory
+        for port in info.template.ports:
+            self._count_port(row, port, sign)
+
+    def _count_port(self, row: int, port: HostPort, sign: int) -> None:
+        rows = self.ports.setdefault((port.protocol, port.port), {})
+        addresses = rows.setdefault(row, {})
+        addresses[port.ip] = addresses.get(port.ip, 0) + sign
+        if addresses[port.ip] <= 0:
+            del addresses[port.ip]
+        if not addresses:
+            del rows[row]
+        if not rows:
+            del self.ports[(port.protocol, port.port)]
+
+    def rows_or_all(self, rows: Rows) -> Ints:
+        """The rows by number."""
+        return np.arange(self.capacity, dtype=np.int64)[rows] if isinstance(rows, slice) else rows

@@ -1,0 +1,155 @@
+"""What scheduling needs to know of a pod, taken out of it once.
+
+Pods made from one template differ in names only, so everything but the names is a `Template`, shared by all of them, found by its key.
+Filters and scores take templates; their results are kept per template (see `classes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.runtime.key import Key
+from tiphys.scheduler.matching import image_name
+from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests
+
+DEFAULT_SCHEDULER = "default-scheduler"
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Template(msgspec.Struct, frozen=True, eq=False):
+    """The part of a pod that decides where it can run, itself aside from other pods."""
+
+    key: bytes
+    requests: Requests
+    ports: tuple[HostPort, ...]
+    images: tuple[str, ...]
+    containers: int
+    node_selector: dict[str, str]
+    required: tuple[core.NodeSelectorTerm, ...] | None
+    """Terms of the required node affinity, of which one must hold; None without."""
+    preferred: tuple[core.PreferredSchedulingTerm, ...]
+    tolerations: tuple[core.Toleration, ...]
+
+
+class PodInfo(msgspec.Struct, frozen=True, eq=False):
+    """A pod as the scheduler sees it. `pod` is the object as last read: READ ONLY."""
+
+    pod: core.Pod
+    key: Key
+    uid: str
+    priority: int
+    template: Template
+    terminating: bool
+
+
+class Affinity(NamedTuple):
+    """Node affinity, taken apart."""
+
+    required: tuple[core.NodeSelectorTerm, ...] | None
+    preferred: tuple[core.PreferredSchedulingTerm, ...]
+
+
+def node_affinity(pod: core.Pod) -> Affinity:
+    """The node affinity of a pod."""
+    affinity = pod.spec.affinity.nodeAffinity if pod.spec.affinity is not None else None
+    if affinity is None:
+        return Affinity(None, ())
+    required = affinity.requiredDuringSchedulingIgnoredDuringExecution
+    terms = tuple(required.nodeSelectorTerms) if required is not None else None
+    return Affinity(terms, tuple(affinity.preferredDuringSchedulingIgnoredDuringExecution))
+
+
+def _container_key(container: core.Container) -> object:
+    ports = [(port.hostIP, port.protocol, port.hostPort) for port in container.ports if port.hostPort]
+    return container.image, container.resources.requests, container.restartPolicy, ports
+
+
+def _status_key(status: core.ContainerStatus) -> object:
+    return status.name, status.allocatedResources, status.resources.requests if status.resources is not None else None
+
+
+def template_key(pod: core.Pod) -> bytes:
+    """Equal for pods that have equal templates."""
+    spec, status = pod.spec, pod.status
+    affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
+    return _encode(
+        (
+            [_container_key(one) for one in spec.containers],
+            [_container_key(one) for one in spec.initContainers],
+            spec.nodeSelector,
+            affinity,
+            spec.tolerations,
+            spec.overhead,
+            spec.resources,
+            [volume.image.reference for volume in spec.volumes if volume.image is not None],
+            [_status_key(one) for one in status.containerStatuses if one.allocatedResources or one.resources is not None],
+            [_status_key(one) for one in status.initContainerStatuses if one.allocatedResources or one.resources is not None],
+        )
+    )
+
+
+def make_template(pod: core.Pod, key: bytes) -> Template:
+    """Work out the template of a pod."""
+    spec = pod.spec
+    affinity = node_affinity(pod)
+    containers = [*spec.initContainers, *spec.containers]
+    staying = [one for one in spec.initContainers if one.restartPolicy == "Always"]
+    images = [one.image for one in containers] + [volume.image.reference for volume in spec.volumes if volume.image is not None]
+    return Template(
+        key=key,
+        requests=pod_requests(pod),
+        ports=host_ports([*staying, *spec.containers]),
+        images=tuple(image_name(image) for image in images),
+        containers=len(containers),
+        node_selector=spec.nodeSelector,
+        required=affinity.required,
+        preferred=affinity.preferred,
+        tolerations=tuple(spec.tolerations),
+    )
+
+
+class Templates:
+    """Templates by key. Those least recently asked for are forgotten beyond `limit`; pods that have one keep it."""
+
+    def __init__(self, limit: int = 4096) -> None:
+        self._limit = limit
+        self._known: dict[bytes, Template] = {}
+
+    def of(self, pod: core.Pod) -> Template:
+        """The template of a pod."""
+        key = template_key(pod)
+        template = self._known.pop(key, None)
+        if template is None:
+            template = make_template(pod, key)
+            if len(self._known) >= self._limit:
+                del self._known[next(iter(self._known))]
+        self._known[key] = template
+        return template
+
+    def info(self, pod: core.Pod) -> PodInfo:
+        """What the scheduler keeps of a pod."""
+        return PodInfo(
+            pod=pod,
+            key=Key.of(pod),
+            uid=pod.metadata.uid,
+            priority=pod.spec.priority or 0,
+            template=self.of(pod),
+            terminating=pod.metadata.deletionTimestamp is not None,
+        )
+
+
+def is_mine(pod: core.Pod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
+    """Whether this scheduler has to place the pod."""
+    return not pod.spec.nodeName and (pod.spec.schedulerName or scheduler) == scheduler and pod.metadata.deletionTimestamp is None
+
+
+def is_over(pod: core.Pod) -> bool:
+    """Whether the pod has ended and takes nothing of its node."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+Make = Callable[[core.Pod], PodInfo]

@@ -1,0 +1,124 @@
+"""What filters and scores said about a template, for all rows, kept and repaired.
+
+A pod that was placed changes one row; the next pod of the template has that row worked out again and nothing else. When many rows
+changed since the template was last asked for, all of them are worked out at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tiphys.scheduler.columns import Bools, Floats, Ints, Rows
+from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.scores.preferences import image_locality, preferred_affinity, soft_taints
+from tiphys.scheduler.scores.resources import balanced_allocation, least_allocated
+from tiphys.scheduler.scores.scale import normalised
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import Template
+
+ALLOWED, NO_NODE = 0, -1
+"""Causes that are no filter: the others are 1 + the filter's place in FILTERS."""
+TAINTS_WEIGHT, AFFINITY_WEIGHT = 3, 2
+MANY = 8
+"""When more than one row in this many changed, all are worked out again."""
+
+Causes = npt.NDArray[np.int8]
+
+
+class Vectors:
+    """The answers for one template; `refresh` before reading."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.causes: Causes = np.zeros(0, dtype=np.int8)
+        """Per row, what turned the pod down first."""
+        self._node_causes: Causes = np.zeros(0, dtype=np.int8)
+        self._resource_scores: Floats = np.zeros(0)
+        self._preferred: Ints | None = None
+        self._soft_taints: Ints = np.zeros(0, dtype=np.int64)
+        self._has_soft_taints = False
+        self._images: Floats = np.zeros(0)
+        self._images_version = -1
+        self._nodes_read = -1
+        self._pods_read = -1
+
+    def refresh(self, cluster: Snapshot) -> None:
+        """Take in what changed since the last time."""
+        nodes, pods = cluster.node_log, cluster.pod_log
+        changed_nodes = nodes.since(self._nodes_read) if len(self.causes) == cluster.capacity else None
+        changed_pods = pods.since(self._pods_read)
+        if changed_nodes is None or changed_pods is None or len(changed_nodes) * MANY > len(cluster):
+            self._renew(cluster)
+        else:
+            if changed_nodes:
+                self._nodes(cluster, np.unique(np.array(changed_nodes, dtype=np.int64)))
+            if changed_nodes or changed_pods:
+                rows = np.unique(np.array(changed_nodes + changed_pods, dtype=np.int64))
+                self._pods(cluster, rows if len(rows) * MANY <= len(cluster) else cluster.all_rows)
+        self._nodes_read, self._pods_read = nodes.position, pods.position
+        if self._images_version != cluster.images_version:
+            self._images = image_locality(self.template, cluster)
+            self._images_version = cluster.images_version
+
+    @property
+    def allowed(self) -> Bools:
+        """The rows that no filter turned down."""
+        result: Bools = self.causes == ALLOWED
+        return result
+
+    def scores(self, candidates: Bools) -> Floats:
+        """The weighted sum of all scores; meaningful for the candidates."""
+        total = self._resource_scores + self._images
+        if self._preferred is not None:
+            total += AFFINITY_WEIGHT * normalised(self._preferred, candidates)
+        if self._has_soft_taints:
+            total += TAINTS_WEIGHT * normalised(self._soft_taints, candidates, reverse=True)
+        return total
+
+    def _renew(self, cluster: Snapshot) -> None:
+        rows = cluster.capacity
+        self.causes = np.zeros(rows, dtype=np.int8)
+        self._node_causes = np.zeros(rows, dtype=np.int8)
+        self._resource_scores = np.zeros(rows)
+        self._soft_taints = np.zeros(rows, dtype=np.int64)
+        self._preferred = np.zeros(rows, dtype=np.int64) if self.template.preferred else None
+        self._images_version = -1
+        self._nodes(cluster, cluster.all_rows)
+        self._pods(cluster, cluster.all_rows)
+
+    def _nodes(self, cluster: Snapshot, rows: Rows) -> None:
+        causes = np.where(cluster.alive[rows], ALLOWED, NO_NODE).astype(np.int8)
+        for number, rule in enumerate(FILTERS, 1):
+            if not rule.depends_on_pods:
+                causes[(causes == ALLOWED) & ~rule.allowed(self.template, cluster, rows)] = number
+        self._node_causes[rows] = causes
+        if self._preferred is not None:
+            self._preferred[rows] = preferred_affinity(self.template, cluster, rows)
+        self._soft_taints[rows] = soft_taints(self.template, cluster, rows)
+        self._has_soft_taints = bool(self._soft_taints.any())
+
+    def _pods(self, cluster: Snapshot, rows: Rows) -> None:
+        causes = self._node_causes[rows].copy()
+        for number, rule in enumerate(FILTERS, 1):
+            if rule.depends_on_pods:
+                causes[(causes == ALLOWED) & ~rule.allowed(self.template, cluster, rows)] = number
+        self.causes[rows] = causes
+        self._resource_scores[rows] = least_allocated(self.template, cluster, rows) + balanced_allocation(self.template, cluster, rows)
+
+
+class VectorCache:
+    """Vectors by template, for the templates asked for last."""
+
+    def __init__(self, limit: int = 64) -> None:
+        self._limit = limit
+        self._known: dict[bytes, Vectors] = {}
+
+    def of(self, template: Template, cluster: Snapshot) -> Vectors:
+        """The vectors of a template, up to date."""
+        vectors = self._known.pop(template.key, None) or Vectors(template)
+        if len(self._known) >= self._limit:
+            del self._known[next(iter(self._known))]
+        self._known[template.key] = vectors
+        vectors.refresh(cluster)
+        return vectors
