@@ -37,10 +37,8 @@ def main(tiphys: str) -> int:
     for pod, count in sorted(answered.items()):
         print(f"  {count} answers from {pod}")
     if len(answered) < PODS:
-        print(
-            f"The demo at {URL} does not answer from {PODS} pods ({trouble or 'only those above'}). Look at: {tiphys} status",
-            file=sys.stderr,
-        )
+        said = trouble or "only from those above"
+        print(f"{URL} does not answer from {PODS} pods ({said}). Look at: {tiphys} status", file=sys.stderr)
         return 1
     option = f" --data-dir {os.environ['TIPHYS_DATA_DIR']}" if os.environ.get("TIPHYS_DATA_DIR") else ""
     print(f"""

@@ -1,0 +1,115 @@
+"""Address ranges against what the machine has already, and firewalls that would drop what pods send."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_address, ip_network
+from pathlib import Path
+from typing import NamedTuple
+
+from tiphys.cli.checks.result import CheckResult, find_program
+from tiphys.daemon.settings import ClusterSettings
+
+_REJECT = 0x0200
+_SMALLEST_PODS, _SMALLEST_SERVICES = 24, 28
+
+
+class Route(NamedTuple):
+    """An IPv4 route of the main table."""
+
+    network: IPv4Network
+    link: str
+
+
+def check(settings: ClusterSettings) -> Iterator[CheckResult]:
+    ranges = []
+    for name, option, text, smallest in (
+        ("pod range", "--cluster-cidr", settings.pod_range, _SMALLEST_PODS),
+        ("service range", "--service-cluster-ip-range", settings.service_range, _SMALLEST_SERVICES),
+    ):
+        try:
+            network = ip_network(text)
+        except ValueError as error:
+            yield CheckResult(name, "fail", f"{text} is no address range: {error}", f"give one such as 10.42.0.0/16 with {option}")
+            continue
+        if not isinstance(network, IPv4Network):
+            yield CheckResult(name, "fail", f"{text} is an IPv6 range, which is not supported yet", f"give an IPv4 range with {option}")
+        elif network.prefixlen > smallest:
+            yield CheckResult(name, "fail", f"{text} is too small: /{smallest} or larger is needed", f"give a larger one with {option}")
+        else:
+            ranges.append((name, option, network))
+    if len(ranges) == 2 and ranges[0][2].overlaps(ranges[1][2]):
+        message = f"pods ({ranges[0][2]}) and Services ({ranges[1][2]}) share addresses"
+        yield CheckResult("ranges", "fail", message, "give ranges apart from each other with --cluster-cidr and --service-cluster-ip-range")
+        return
+    for name, option, network in ranges:
+        yield _clash(name, option, network, settings)
+    if os.geteuid() == 0:
+        yield from _firewall(settings)
+
+
+def _clash(name: str, option: str, network: IPv4Network, settings: ClusterSettings) -> CheckResult:
+    fix = f"choose another range with {option}"
+    for route in routes():
+        if route.link in (settings.bridge, "lo") or not route.network.prefixlen or not route.network.overlaps(network):
+            continue
+        if route.network.prefixlen < network.prefixlen:
+            message = f"{network} is part of {route.network}, which {route.link} leads to: what is there will be out of reach from here"
+            return CheckResult(name, "warn", message, fix)
+        return CheckResult(name, "fail", f"{network} is in use: {route.network} leads to {route.link}", fix)
+    own = {settings.dns_address}
+    for address in sorted(local_addresses() - own):
+        if ip_address(address) in network and not _is_bridges(address, settings):
+            return CheckResult(name, "fail", f"{network} is in use: {address} is an address of this machine", fix)
+    return CheckResult(name, "ok", f"{network} is free")
+
+
+def routes(table: str | None = None) -> list[Route]:
+    """The machine's IPv4 routes, without those that refuse (a cluster's own ranges end in such)."""
+    text = Path("/proc/net/route").read_text() if table is None else table
+    found = []
+    for line in text.splitlines()[1:]:
+        link, destination, _, flags, _, _, _, mask = line.split()[:8]
+        if not int(flags, 16) & _REJECT:
+            found.append(Route(IPv4Network((_reversed(destination), _reversed(mask).bit_count())), link))
+    return found
+
+
+def _reversed(number: str) -> int:
+    """The table has addresses as the machine keeps them in memory."""
+    return int.from_bytes(bytes.fromhex(number), "little")
+
+
+def local_addresses(table: str | None = None) -> set[str]:
+    """The machine's own IPv4 addresses, whatever link they are on."""
+    text = Path("/proc/net/fib_trie").read_text() if table is None else table
+    return set(re.findall(r"\|-- ([\d.]+)\n\s+/32 host LOCAL", text))
+
+
+def _is_bridges(address: str, settings: ClusterSettings) -> bool:
+    """Whether an address belongs to our bridge: then its network is a route there."""
+    return any(route.link == settings.bridge and ip_address(address) in route.network for route in routes())
+
+
+def _firewall(settings: ClusterSettings) -> Iterator[CheckResult]:
+    """Chains of others that drop forwarded packets unless a rule lets them pass: Docker and some firewalls have such."""
+    program = find_program("nft")
+    if program is None:
+        return
+    done = subprocess.run([program, "-j", "list", "chains"], capture_output=True, text=True, check=False, timeout=5)
+    if done.returncode != 0:
+        return
+    chains = [part["chain"] for part in json.loads(done.stdout)["nftables"] if "chain" in part]
+    dropping = [f"{c['family']} {c['table']} {c['name']}" for c in chains if c.get("hook") == "forward" and c.get("policy") == "drop"]
+    if dropping:
+        message = f"the firewall drops forwarded packets ({', '.join(dropping)}): pods may not reach the world"
+        bridge = settings.bridge
+        chain = "DOCKER-USER" if any(c["name"] == "DOCKER-USER" for c in chains) else "FORWARD"
+        fix = f"iptables -I {chain} -i {bridge} -j ACCEPT; iptables -I {chain} -o {bridge} -j ACCEPT"
+        yield CheckResult("firewall", "warn", message, fix)
+    else:
+        yield CheckResult("firewall", "ok", "forwarded packets are not dropped")

@@ -1,0 +1,143 @@
+"""Ports that the cluster listens on, who holds them, and programs in the NodePort range."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tiphys.cli.checks.result import CheckResult
+from tiphys.daemon.settings import ClusterSettings, SettingsError, parse_ports
+
+_IP_FREEBIND = 15
+_LISTEN = "0A"
+DNS_PORT = 53
+
+
+class Wanted(NamedTuple):
+    """An address that one of our processes will listen on."""
+
+    name: str
+    address: str
+    port: int
+    kind: socket.SocketKind
+    option: str
+    owner: str
+    """Which of our processes: `server` or `node`."""
+
+
+def check(settings: ClusterSettings) -> Iterator[CheckResult]:
+    dns = settings.dns_address
+    for wanted in (
+        Wanted("API port", settings.bind, settings.secure_port, socket.SOCK_STREAM, "--secure-port", "server"),
+        Wanted("kubelet port", "0.0.0.0", settings.kubelet_port, socket.SOCK_STREAM, "--kubelet-port", "node"),
+        Wanted("DNS port", dns, DNS_PORT, socket.SOCK_DGRAM, "--service-cluster-ip-range", "node"),
+        Wanted("DNS port", dns, DNS_PORT, socket.SOCK_STREAM, "--service-cluster-ip-range", "node"),
+    ):
+        result = _try(wanted, settings)
+        if result.status != "ok" or wanted.kind is socket.SOCK_STREAM:
+            yield result
+    yield from _node_ports(settings)
+
+
+def _try(wanted: Wanted, settings: ClusterSettings) -> CheckResult:
+    family = socket.AF_INET6 if ":" in wanted.address else socket.AF_INET
+    place = f"{wanted.address}:{wanted.port}"
+    with socket.socket(family, wanted.kind) as trial:
+        if wanted.kind is socket.SOCK_STREAM:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if wanted.name == "DNS port":
+            # The address comes with the cluster; the kernel lets us claim it before.
+            trial.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        try:
+            trial.bind((wanted.address, wanted.port))
+        except OSError as error:
+            return _refused(wanted, place, error, settings)
+    return CheckResult(wanted.name, "ok", f"{place} is free")
+
+
+def _refused(wanted: Wanted, place: str, error: OSError, settings: ClusterSettings) -> CheckResult:
+    if error.errno == errno.EADDRINUSE:
+        pid = holder(wanted.port, udp=wanted.kind is socket.SOCK_DGRAM)
+        if pid is not None and _is_ours(pid, wanted.owner, settings):
+            return CheckResult(wanted.name, "ok", f"{place} is held by this cluster")
+        who = f"process {pid} ({_program(pid)})" if pid is not None else "a process that cannot be seen from here"
+        stop = f"stop it (kill {pid})" if pid is not None else "stop it"
+        return CheckResult(wanted.name, "fail", f"{place} is in use by {who}", f"{stop}, or choose another with {wanted.option}")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return CheckResult(
+            wanted.name, "fail", f"{wanted.address} is not an address of this machine", "choose another with --bind (ip address)"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return CheckResult(wanted.name, "warn", f"{place} was not tried: {error.strerror}", "run as root to know")
+    return CheckResult(wanted.name, "fail", f"{place} cannot be used: {error.strerror}", f"choose another with {wanted.option}")
+
+
+def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
+    try:
+        ports = parse_ports(settings.node_ports)
+    except SettingsError as error:
+        yield CheckResult("node ports", "fail", str(error), "give a range such as 30000-32767")
+        return
+    taken = sorted({listener.port for listener in listeners() if listener.port in ports})
+    if taken:
+        who = ", ".join(f"{port} ({_program(holder(port))})" for port in taken[:5])
+        message = f"programs of this machine listen in {settings.node_ports}: {who}; a Service on such a port would hide them"
+        yield CheckResult("node ports", "warn", message, "choose another range with --service-node-port-range")
+    else:
+        yield CheckResult("node ports", "ok", f"{settings.node_ports} are free")
+
+
+class Listener(NamedTuple):
+    """A socket that waits for clients."""
+
+    port: int
+    inode: str
+
+
+def listeners(*, udp: bool = False) -> list[Listener]:
+    """The listening TCP sockets of this network namespace, or its bound UDP sockets."""
+    found = []
+    for name in ("udp", "udp6") if udp else ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+                fields = line.split()
+                if udp or fields[3] == _LISTEN:
+                    found.append(Listener(int(fields[1].rpartition(":")[2], 16), fields[9]))
+    return found
+
+
+def holder(port: int, *, udp: bool = False) -> int | None:
+    """The process that has a port, as far as this user may know."""
+    links = {f"socket:[{listener.inode}]" for listener in listeners(udp=udp) if listener.port == port}
+    if not links:
+        return None
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError):
+                for entry in os.scandir(process / "fd"):
+                    with suppress(OSError):
+                        if os.readlink(entry.path) in links:
+                            return int(process.name)
+    return None
+
+
+def _program(pid: int | None) -> str:
+    if pid is None:
+        return "unknown"
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return " ".join(words).strip()[:60] or Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _is_ours(pid: int, owner: str, settings: ClusterSettings) -> bool:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+        return f"tiphys {owner} --data-dir {settings.data_dir} " in words + " "
+    return False

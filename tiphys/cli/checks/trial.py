@@ -1,0 +1,98 @@
+"""Trying kernel features in a child process with namespaces of its own: whatever is made there vanishes with the child."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+
+NAMESPACES = {"mount": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000, "network": 0x40000000, "pid": 0x20000000}
+"""Flags of unshare(2)."""
+_MS_PRIVATE_RECURSIVE = 0x40000 | 0x4000
+_RTM_NEWLINK = 16
+_CREATE = 0x1 | 0x4 | 0x200 | 0x400  # request, acknowledge, exclusive, create
+_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
+
+Trial = Callable[[], str]
+"""Says why the feature does not work; "" when it does."""
+
+
+def in_namespaces(trials: dict[str, Trial], *, timeout: float = 10.0) -> dict[str, str]:
+    """Run the trials in new namespaces; the answers by the trials' names, those of the namespaces themselves included.
+
+    A namespace that cannot be had ends the run: the others would touch the machine.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        # Nothing of the parent's may run at the end of the child: no buffers flushed, no handlers called.
+        code = 1
+        with contextlib.suppress(BaseException):
+            os.close(reader)
+            _run(trials, writer)
+            code = 0
+        os._exit(code)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, encoding="utf-8", errors="replace") as answers:
+            lines = answers.read().splitlines()
+    finally:
+        os.waitpid(pid, 0)
+    return dict(line.partition("\t")[::2] for line in lines)
+
+
+def _run(trials: dict[str, Trial], writer: int) -> None:
+    def say(name: str, answer: str) -> None:
+        os.write(writer, f"{name}\t{' '.join(answer.split())}\n".encode())
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    for name, flag in NAMESPACES.items():
+        if libc.unshare(flag) != 0:
+            say(f"{name} namespace", os.strerror(ctypes.get_errno()))
+            return
+        say(f"{name} namespace", "")
+    if libc.mount(None, b"/", None, _MS_PRIVATE_RECURSIVE, None) != 0:
+        say("mount namespace", os.strerror(ctypes.get_errno()))
+        return
+    for name, trial in trials.items():
+        try:
+            say(name, trial())
+        except Exception as error:
+            say(name, f"{type(error).__name__}: {error}")
+        sys.stderr.flush()
+
+
+def link(kind: str) -> Trial:
+    """Make a network link of a kind, over netlink."""
+
+    def trial() -> str:
+        info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, kind.encode()))
+        body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, f"try-{kind}".encode() + b"\0") + info
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+            netlink.bind((0, 0))
+            netlink.send(struct.pack("=IHHII", 16 + len(body), _RTM_NEWLINK, _CREATE, 1, 0) + body)
+            answer = netlink.recv(4096)
+        (number,) = struct.unpack_from("=i", answer, 16)
+        return os.strerror(-number) if number else ""
+
+    return trial
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    length = 4 + len(payload)
+    return struct.pack("=HH", length, kind) + payload + b"\0" * (-length % 4)
+
+
+def nft(program: str, rules: str) -> Trial:
+    """Load nftables rules."""
+
+    def trial() -> str:
+        done = subprocess.run([program, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=5)
+        return "" if done.returncode == 0 else done.stderr.strip().splitlines()[0]
+
+    return trial
