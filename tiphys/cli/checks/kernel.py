@@ -70,7 +70,7 @@ def _try_all(settings: ClusterSettings) -> dict[str, str]:
 
 
 def _table(name: str) -> str:
-    return f"table ip tiphys_check_{name.replace(' ', '_')} {{ {_RULES[name]} }}\n"
+    return f"table ip tiphys_check_{name.replace(' ', '_')} {{ {_RULES[name]}; }}\n"
 
 
 def _overlay(directory: Path) -> trial.Trial:

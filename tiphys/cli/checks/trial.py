@@ -8,7 +8,6 @@ import os
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 
 NAMESPACES = {"mount": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000, "network": 0x40000000, "pid": 0x20000000}
@@ -51,11 +50,15 @@ def _run(trials: dict[str, Trial], writer: int) -> None:
         os.write(writer, f"{name}\t{' '.join(answer.split())}\n".encode())
 
     libc = ctypes.CDLL(None, use_errno=True)
-    for name, flag in NAMESPACES.items():
-        if libc.unshare(flag) != 0:
-            say(f"{name} namespace", os.strerror(ctypes.get_errno()))
-            return
-        say(f"{name} namespace", "")
+
+    def unshare(name: str) -> bool:
+        failed = libc.unshare(NAMESPACES[name]) != 0
+        say(f"{name} namespace", os.strerror(ctypes.get_errno()) if failed else "")
+        return not failed
+
+    # The namespace of processes comes last: after the end of its first process no other could be started.
+    if not all(unshare(name) for name in NAMESPACES if name != "pid"):
+        return
     if libc.mount(None, b"/", None, _MS_PRIVATE_RECURSIVE, None) != 0:
         say("mount namespace", os.strerror(ctypes.get_errno()))
         return
@@ -64,7 +67,7 @@ def _run(trials: dict[str, Trial], writer: int) -> None:
             say(name, trial())
         except Exception as error:
             say(name, f"{type(error).__name__}: {error}")
-        sys.stderr.flush()
+    unshare("pid")
 
 
 def link(kind: str) -> Trial:
