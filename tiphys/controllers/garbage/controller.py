@@ -1,0 +1,205 @@
+"""The garbage collector: what nobody owns any more goes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
+from tiphys.api.scheme import Kind, Scheme
+from tiphys.client import PartialObject, partial_kind
+from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Ident, is_orphaning, is_waiting
+from tiphys.controllers.garbage.plan import Owner, blocks, fate
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+
+REMEMBERED = 1000
+"""Absent owners that are not asked for again."""
+
+
+def slim(obj: PartialObject) -> PartialObject:
+    """Only what decides the fate of an object."""
+    meta = obj.metadata
+    kept = ObjectMeta(
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        resourceVersion=meta.resourceVersion,
+        deletionTimestamp=meta.deletionTimestamp,
+        ownerReferences=meta.ownerReferences,
+        finalizers=meta.finalizers,
+    )
+    return PartialObject(apiVersion=obj.apiVersion, kind=obj.kind, metadata=kept)
+
+
+def collected_kinds(scheme: Scheme) -> list[Kind[Any]]:
+    """The kinds that take part: one per storage; events come and go by time alone."""
+    known: set[tuple[str, str]] = set()
+    kinds = []
+    for kind in scheme:
+        ident = (kind.group, kind.plural)
+        if ident in known or kind.storage_group or kind.type is core.Event or not {"list", "watch", "delete"} <= set(kind.verbs):
+            continue
+        known.add(ident)
+        kinds.append(kind)
+    return kinds
+
+
+class GarbageCollector:
+    """Keys are objects of all kinds (`Ident.key`).
+
+    It shares the caches of whole objects that other controllers have (`shared`), and keeps only slim metadata of all other kinds. Before
+    anything is deleted the object and its absent owners are read from the server, so a cache that is behind deletes nothing.
+    """
+
+    name = "garbage-collector-controller"
+
+    def __init__(self, scheme: Scheme, shared: Iterable[type[KubeObject]] = ()) -> None:
+        self._scheme = scheme
+        self._shared = frozenset(shared)
+        self._graph = Graph()
+        self._kinds: dict[str, Kind[PartialObject]] = {}
+        self._informers: dict[str, Informer[Any]] = {}
+        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        for kind in collected_kinds(self._scheme):
+            bare = partial_kind(kind.group, kind.version, kind.plural, namespaced=kind.namespaced)
+            informer: Informer[Any]
+            informer = ctx.informers.of(kind) if kind.type in self._shared else ctx.informers.of(bare, transform=slim)
+            self._kinds[kind.resource], self._informers[kind.resource] = bare, informer
+            self._follow(kind.resource, informer)
+
+    def _follow(self, resource: str, informer: Informer[Any]) -> None:
+        def handler(old: KubeObject | None, new: KubeObject | None) -> None:
+            for ident in self._graph.change(resource, old, new):
+                self._ctx.enqueue(ident.key())
+
+        informer.subscribe(handler)
+
+    async def reconcile(self, key: Key) -> Result:
+        ident = Ident.parse(key)
+        meta = self._cached(ident)
+        if meta is None:
+            return DONE
+        try:
+            if is_orphaning(meta):
+                await self._orphan(ident, meta)
+            elif is_waiting(meta):
+                await self._let_go(ident, meta)
+                # Its owners may be waiting for it in turn: a circle is opened from here.
+                await self._judge(ident, meta)
+            elif meta.deletionTimestamp is None:
+                await self._judge(ident, meta)
+        except NotFound:
+            # It went meanwhile, as it should.
+            return DONE
+        return DONE
+
+    def _cached(self, ident: Ident) -> ObjectMeta | None:
+        obj = self._informers[ident.resource].get(Key(ident.namespace, ident.name))
+        return obj.metadata if obj is not None else None
+
+    def _dependents(self, uid: str) -> list[tuple[Ident, ObjectMeta]]:
+        found = ((ident, self._cached(ident)) for ident in self._graph.dependents(uid))
+        return [(ident, meta) for ident, meta in found if meta is not None]
+
+    async def _orphan(self, ident: Ident, meta: ObjectMeta) -> None:
+        """Take the references to it off its dependents, then its finalizer."""
+        for dependent, its in self._dependents(meta.uid):
+            kept = [reference for reference in its.ownerReferences if reference.uid != meta.uid]
+            try:
+                await self._write_owners(dependent, its, kept)
+            except NotFound:
+                continue
+        await self._drop_finalizer(ident, meta, ORPHAN)
+
+    async def _let_go(self, ident: Ident, meta: ObjectMeta) -> None:
+        """Let an object that waits for its dependents go once none of them blocks it."""
+        dependents = self._dependents(meta.uid)
+        if not any(blocks(its, meta.uid) for _, its in dependents):
+            await self._drop_finalizer(ident, meta, FOREGROUND)
+            return
+        for dependent, _ in dependents:
+            self._ctx.enqueue(dependent.key())
+
+    async def _judge(self, ident: Ident, meta: ObjectMeta) -> None:
+        """Decide about an object by its owners."""
+        states = {reference.uid: self._glance(ident, reference) for reference in meta.ownerReferences}
+        if all(state == "solid" for state in states.values()):
+            return
+        live = (await self._ctx.client.get(self._kinds[ident.resource], ident.name, ident.namespace)).metadata
+        if live.uid != meta.uid:
+            return
+        states = {reference.uid: await self._look(ident, reference) for reference in live.ownerReferences}
+        decision = fate(live, states, [its for _, its in self._dependents(live.uid)])
+        version = live.resourceVersion
+        if decision.owners is not None and list(decision.owners) != live.ownerReferences:
+            version = (await self._write_owners(ident, live, decision.owners)).resourceVersion
+        if decision.propagation is None or live.deletionTimestamp is not None:
+            return
+        await self._ctx.client.delete(
+            self._kinds[ident.resource],
+            ident.name,
+            ident.namespace,
+            propagation=decision.propagation,
+            uid=live.uid,
+            resource_version=version,
+        )
+
+    def _glance(self, ident: Ident, reference: OwnerReference) -> Owner:
+        """The state of an owner, as far as the caches know."""
+        owner = self._graph.find(reference.uid)
+        if owner is None or owner.namespace not in ("", ident.namespace):
+            return "absent"
+        meta = self._cached(owner)
+        if meta is None:
+            return "absent"
+        return "waiting" if is_waiting(meta) else "solid"
+
+    async def _look(self, ident: Ident, reference: OwnerReference) -> Owner:
+        """The state of an owner; the server is asked about those that the caches do not show."""
+        known = self._glance(ident, reference)
+        if known != "absent" or (ident.namespace, reference.uid) in self._absent:
+            return known
+        kind = self._find_kind(reference)
+        if kind is None or (kind.namespaced and not ident.namespace):
+            return "unknown"
+        bare = partial_kind(kind.group, kind.version, kind.plural, namespaced=kind.namespaced)
+        namespace = ident.namespace if kind.namespaced else ""
+        try:
+            meta = (await self._ctx.client.get(bare, reference.name, namespace)).metadata
+        except NotFound:
+            return self._note_absent(ident.namespace, reference.uid)
+        if meta.uid != reference.uid:
+            return self._note_absent(ident.namespace, reference.uid)
+        return "waiting" if is_waiting(meta) else "solid"
+
+    def _note_absent(self, namespace: str, uid: str) -> Owner:
+        # A uid never comes back, so this needs no expiry. The namespace is the dependent's: from another one an owner is never seen.
+        self._absent[namespace, uid] = None
+        if len(self._absent) > REMEMBERED:
+            self._absent.popitem(last=False)
+        return "absent"
+
+    def _find_kind(self, reference: OwnerReference) -> Kind[Any] | None:
+        """The kind that a reference names, in its version or any other."""
+        kind = self._scheme.by_gvk(reference.apiVersion, reference.kind)
+        if kind is not None:
+            return kind
+        group = reference.apiVersion.rpartition("/")[0]
+        return next((other for other in self._scheme if (other.group, other.kind) == (group, reference.kind)), None)
+
+    async def _write_owners(self, ident: Ident, meta: ObjectMeta, owners: Sequence[OwnerReference]) -> ObjectMeta:
+        return await self._patch(ident, meta, {"ownerReferences": list(owners)})
+
+    async def _drop_finalizer(self, ident: Ident, meta: ObjectMeta, finalizer: str) -> None:
+        await self._patch(ident, meta, {"finalizers": [name for name in meta.finalizers if name != finalizer]})
+
+    async def _patch(self, ident: Ident, meta: ObjectMeta, change: dict[str, object]) -> ObjectMeta:
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resourceVersion, **change}}
+        written = await self._ctx.client.patch(self._kinds[ident.resource], ident.name, ident.namespace, body=body)
+        return written.metadata
