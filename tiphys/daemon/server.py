@@ -31,22 +31,6 @@ from tiphys.wire.http import PeerIdentity
 log = logging.getLogger(__name__)
 
 CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
-CONTROLLER_GROUPS = ("system:serviceaccounts", "system:serviceaccounts:kube-system")
-CONTROLLER_ACCOUNTS = {
-    "endpoints": "endpointslice-controller",
-    "endpointslice": "endpointslice-controller",
-    "garbage-collector": "generic-garbage-collector",
-    "garbagecollector": "generic-garbage-collector",
-    "node-lifecycle": "node-controller",
-    "nodelifecycle": "node-controller",
-    "node-ipam": "node-controller",
-    "nodeipam": "node-controller",
-    "pod-gc": "pod-garbage-collector",
-    "podgc": "pod-garbage-collector",
-    "root-ca-cert-publisher": "root-ca-cert-publisher",
-    "serviceaccount": "service-account-controller",
-}
-"""Controllers whose service account is not called `<name>-controller`."""
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
 RESTART = BackoffPolicy(first=0.5, cap=30.0)
 SWITCH_INTERVAL = 0.001
@@ -153,7 +137,6 @@ class Daemon:
             clock=self.clock,
             elector=self._elector(client, "kube-controller-manager"),
             rng=self.rng,
-            client_for=self._controller_client,
         )
         for controller in all_controllers(controller_settings):
             manager.add(controller)
@@ -161,11 +144,6 @@ class Daemon:
             await manager.run()
         finally:
             await client.close()
-
-    def _controller_client(self, name: str) -> Client:
-        """Each controller acts as a service account of its own, with the rights that its default role gives it and no more."""
-        account = CONTROLLER_ACCOUNTS.get(name, f"{name}-controller")
-        return self.client(PeerIdentity(common_name=f"system:serviceaccount:kube-system:{account}", organizations=CONTROLLER_GROUPS))
 
     async def _run_scheduler(self) -> None:
         from tiphys.scheduler.scheduler import Scheduler

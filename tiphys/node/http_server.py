@@ -10,6 +10,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import cast
 from urllib.parse import parse_qsl, unquote
 
 import httptools
@@ -93,8 +94,8 @@ class _Connection(asyncio.Protocol):
     # -- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._peer = _peer(transport)
         self._server.connections.add(self)
         self._rest()

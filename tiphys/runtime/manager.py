@@ -41,10 +41,8 @@ class Manager:
         informers: InformerFactory | None = None,
         elector: LeaderElector | None = None,
         rng: random.Random | None = None,
-        client_for: Callable[[str], Client] | None = None,
     ) -> None:
         self.client = client
-        self._client_for = client_for
         self.clock = clock or LoopClock()
         self.name = name
         self.rng = rng or random.Random()
@@ -55,10 +53,9 @@ class Manager:
         self._recorders: list[EventRecorder] = []
 
     def add(self, controller: Controller, *, workers: int = 2) -> ControlLoop:
-        """Set a controller up. Its client is `client_for(name)` or this manager's; its events come from `<name>-controller`."""
+        """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`."""
         name = controller.name
-        own = self.client if self._client_for is None else self._client_for(name)
-        client = own.derive(user_agent=f"{self.name}/{name}", on_write=note_write)
+        client = self.client.derive(user_agent=f"{self.name}/{name}", on_write=note_write)
         component = name if name.endswith(("controller", "scheduler")) else f"{name}-controller"
         recorder = EventRecorder(self.client, component, clock=self.clock, rng=self.rng)
         queue: WorkQueue[Key] = WorkQueue(name, clock=self.clock)
