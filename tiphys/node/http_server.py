@@ -96,7 +96,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
-        self._peer = _peer(transport)
+        self._peer = _peer(self._transport)
         self._server.connections.add(self)
         self._rest()
 
