@@ -8,9 +8,7 @@ from typing import Any
 import click
 
 from tiphys.cli.checks import CheckResult, run_checks
-from tiphys.cli.errors import Failure
 from tiphys.cli.options import settings_of, settings_options
-from tiphys.daemon.settings import SettingsError
 
 _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -19,10 +17,7 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 @settings_options
 def command(data_dir: Path, **given: Any) -> None:
     """Check everything that a start needs, with the fix for each thing that is missing. Exits with 1 when something fails."""
-    try:
-        settings = settings_of(data_dir, given)
-    except SettingsError as error:
-        raise Failure(str(error)) from error
+    settings = settings_of(data_dir, given)
     results = run_checks(settings)
     width = max(len(result.name) for result in results)
     for result in results:

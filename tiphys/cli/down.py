@@ -11,7 +11,7 @@ import click
 from tiphys.cli.errors import Failure
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import processes
-from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.daemon.settings import ClusterSettings
 
 
 @click.command()
@@ -21,7 +21,7 @@ def command(data_dir: Path, purge: bool) -> None:
     """Stop the cluster and its containers; state and images stay unless --purge is given."""
     try:
         settings = settings_of(data_dir, {})
-    except SettingsError:
+    except Failure:
         if not purge:
             raise
         settings = ClusterSettings(data_dir=str(data_dir.absolute()))

@@ -19,7 +19,8 @@ def find_kubectl() -> str | None:
     return str(beside) if beside.exists() else shutil.which("kubectl")
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+# Options end at the first word that is none of ours, so that kubectl sees its own, "--" included.
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []})
 @data_dir_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(data_dir: Path, arguments: tuple[str, ...]) -> None:

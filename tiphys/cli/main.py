@@ -55,3 +55,11 @@ def main() -> None:
     except Failure as failure:
         print(f"tiphys: {failure}", file=sys.stderr)
         sys.exit(failure.code)
+    except OSError as error:
+        from tiphys.daemon.failures import explain
+
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"tiphys: {sentence}", file=sys.stderr)
+        sys.exit(1)

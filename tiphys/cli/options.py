@@ -9,7 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from tiphys.daemon.settings import ClusterSettings, default_data_dir, load
+from tiphys.cli.errors import Failure
+from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir, load
 
 _OPTIONS = (
     click.option("--bind", help="Address that the API server listens on.", metavar="ADDRESS"),
@@ -48,7 +49,16 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settings_of(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
-    """The settings that the data directory remembers, changed by what is given; raises SettingsError."""
+    """The settings that the data directory remembers, changed by what is given; raises Failure when they cannot be used."""
+    try:
+        settings = _merged(data_dir, given)
+        settings.check()
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+    return settings
+
+
+def _merged(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
     given = {name: value for name, value in given.items() if value is not None}
     if "token_auth_file" in given:
         given["token_auth_file"] = str(Path(given["token_auth_file"]).absolute())

@@ -13,7 +13,7 @@ import click
 from tiphys.cli.errors import EX_CONFIG, Failure
 from tiphys.cli.options import settings_of, settings_options
 from tiphys.cli.processes import Process, processes
-from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.daemon.settings import ClusterSettings
 
 API_SECONDS = 30.0
 NODE_SECONDS = 120.0
@@ -26,10 +26,7 @@ POLL_SECONDS = 0.05
 @click.option("--foreground", is_flag=True, help="Stay in the foreground and stop the cluster at the end.")
 def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
     """Start a cluster; harmless when it runs already."""
-    try:
-        settings = settings_of(data_dir, given)
-    except SettingsError as error:
-        raise Failure(str(error)) from error
+    settings = settings_of(data_dir, given)
     started = time.monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():

@@ -16,6 +16,10 @@ import msgspec
 
 DEFAULT_ROOT_DIR = Path("/var/lib/tiphys")
 FILE = "settings.json"
+SMALLEST_PODS = 24
+"""Longest prefix of the pods' range: a node gets a /24 of it."""
+SMALLEST_SERVICES = 28
+"""Longest prefix of the Services' range: DNS has its tenth address."""
 
 
 class SettingsError(Exception):
@@ -120,6 +124,15 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
         return str(ip_network(self.service_range)[1])
 
+    def check(self) -> None:
+        """Raise SettingsError for a value that no cluster can have."""
+        for option, text, smallest in (
+            ("--cluster-cidr", self.pod_range, SMALLEST_PODS),
+            ("--service-cluster-ip-range", self.service_range, SMALLEST_SERVICES),
+        ):
+            _check_range(option, text, smallest)
+        parse_ports(self.node_ports)
+
     def save(self) -> None:
         """Write the settings into the data directory."""
         self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,6 +150,19 @@ def load(data_dir: Path) -> ClusterSettings | None:
         return None
     except (OSError, msgspec.MsgspecError) as exc:
         raise SettingsError(f"{path} cannot be read ({exc}): repair it, or remove it and run tiphys up again") from exc
+
+
+def _check_range(option: str, text: str, smallest: int) -> None:
+    from ipaddress import IPv4Network, ip_network
+
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}; give a range such as 10.42.0.0/16") from error
+    if not isinstance(network, IPv4Network):
+        raise SettingsError(f"{option}: {text} is an IPv6 range, which is not supported yet; give an IPv4 range")
+    if network.prefixlen > smallest:
+        raise SettingsError(f"{option}: {text} is too small; give a /{smallest} or larger")
 
 
 def parse_ports(text: str) -> range:

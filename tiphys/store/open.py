@@ -11,14 +11,20 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
 
     Raises StoreError with the forms that are known. Backends are imported when they are chosen.
     """
-    scheme, _, rest = url.partition(":")
     if url == "memory://":
         from tiphys.store.memory import MemoryStore
 
         return MemoryStore(clock=clock)
-    path = rest[2:] if rest.startswith("//") else rest
-    if scheme == "sqlite" and path and (path.startswith("/") or not rest.startswith("//")):
+    path = sqlite_path(url)
+    if path is not None:
         from tiphys.store.sqlite import SqliteStore
 
         return SqliteStore(path, clock=clock)
     raise StoreError(f"{url!r} names no store; use sqlite:///path/to/file or memory://")
+
+
+def sqlite_path(url: str) -> str | None:
+    """The file that `url` names, or None when it names another kind of store or none."""
+    scheme, _, rest = url.partition(":")
+    path = rest[2:] if rest.startswith("//") else rest
+    return path if scheme == "sqlite" and path and (path.startswith("/") or not rest.startswith("//")) else None

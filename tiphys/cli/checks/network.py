@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from tiphys.cli.checks.result import CheckResult, find_program
 from tiphys.daemon.settings import ClusterSettings
 
 _REJECT = 0x0200
-_SMALLEST_PODS, _SMALLEST_SERVICES = 24, 28
 
 
 class Route(NamedTuple):
@@ -26,28 +25,13 @@ class Route(NamedTuple):
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
-    ranges = []
-    for name, option, text, smallest in (
-        ("pod range", "--cluster-cidr", settings.pod_range, _SMALLEST_PODS),
-        ("service range", "--service-cluster-ip-range", settings.service_range, _SMALLEST_SERVICES),
-    ):
-        try:
-            network = ip_network(text)
-        except ValueError as error:
-            yield CheckResult(name, "fail", f"{text} is no address range: {error}", f"give one such as 10.42.0.0/16 with {option}")
-            continue
-        if not isinstance(network, IPv4Network):
-            yield CheckResult(name, "fail", f"{text} is an IPv6 range, which is not supported yet", f"give an IPv4 range with {option}")
-        elif network.prefixlen > smallest:
-            yield CheckResult(name, "fail", f"{text} is too small: /{smallest} or larger is needed", f"give a larger one with {option}")
-        else:
-            ranges.append((name, option, network))
-    if len(ranges) == 2 and ranges[0][2].overlaps(ranges[1][2]):
-        message = f"pods ({ranges[0][2]}) and Services ({ranges[1][2]}) share addresses"
+    pods, services = IPv4Network(settings.pod_range), IPv4Network(settings.service_range)
+    if pods.overlaps(services):
+        message = f"pods ({pods}) and Services ({services}) share addresses"
         yield CheckResult("ranges", "fail", message, "give ranges apart from each other with --cluster-cidr and --service-cluster-ip-range")
         return
-    for name, option, network in ranges:
-        yield _clash(name, option, network, settings)
+    yield _clash("pod range", "--cluster-cidr", pods, settings)
+    yield _clash("service range", "--service-cluster-ip-range", services, settings)
     if os.geteuid() == 0:
         yield from _firewall(settings)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tiphys.cli.checks.result import CheckResult
-from tiphys.daemon.settings import ClusterSettings, SettingsError, parse_ports
+from tiphys.daemon.settings import ClusterSettings, parse_ports
 
 _IP_FREEBIND = 15
 _LISTEN = "0A"
@@ -78,11 +78,7 @@ def _refused(wanted: Wanted, place: str, error: OSError, settings: ClusterSettin
 
 
 def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
-    try:
-        ports = parse_ports(settings.node_ports)
-    except SettingsError as error:
-        yield CheckResult("node ports", "fail", str(error), "give a range such as 30000-32767")
-        return
+    ports = parse_ports(settings.node_ports)
     taken = sorted({listener.port for listener in listeners() if listener.port in ports})
     if taken:
         who = ", ".join(f"{port} ({_program(holder(port))})" for port in taken[:5])
@@ -131,7 +127,7 @@ def _program(pid: int | None) -> str:
         return "unknown"
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return " ".join(words).strip()[:60] or Path(f"/proc/{pid}/comm").read_text().strip()
+        return " ".join(words).strip()[:100] or Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "unknown"
 

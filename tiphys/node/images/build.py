@@ -22,7 +22,7 @@ from typing import Literal
 
 from tiphys.aio.clock import LoopClock
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.images.archives import import_archive, snapshotter_of
 from tiphys.node.images.oci import Layer, architecture, layer, write_archive
 from tiphys.node.images.packages import ImageError, Packages
 from tiphys.node.images.recipe import File, Recipe, fingerprint, full_name, lineage, recipes, short_name
@@ -71,8 +71,8 @@ async def ensure_images(names: Iterable[str], *, cache_dir: str | Path, containe
             archive = await asyncio.to_thread(build, name, cache)
             action: Literal["present", "imported", "built"] = "built" if archive.is_new else "present"
             if not await _holds(cri, full_name(name), archive.image_id):
-                snapshotter = snapshotter or await _snapshotter(cri)
-                await asyncio.to_thread(_import, archive.path, str(containerd_socket), snapshotter)
+                snapshotter = snapshotter or await snapshotter_of(cri)
+                await asyncio.to_thread(import_archive, archive.path, str(containerd_socket), snapshotter)
                 await _wait_held(cri, full_name(name), archive.image_id)
                 action = "built" if archive.is_new else "imported"
             made = Ready(full_name(name), archive.image_id, action, CLOCK.monotonic() - started)
@@ -195,25 +195,6 @@ async def _wait_held(cri: CriClient, image: str, image_id: str) -> None:
                 await CLOCK.sleep(0.01)
     except TimeoutError as error:
         raise ImageError(f"containerd imported {image} but its CRI does not show it") from error
-
-
-async def _snapshotter(cri: CriClient) -> str:
-    """The snapshotter that pods will use, so that the image is unpacked there and the first start does not wait for it."""
-    try:
-        info = (await cri.status(verbose=True)).info
-        return str(json.loads(info["config"])["containerd"]["snapshotter"])
-    except (KeyError, ValueError, RuntimeError_):
-        return "overlayfs"
-
-
-def _import(archive: Path, socket: str, snapshotter: str) -> None:
-    command = ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", "--snapshotter", snapshotter, str(archive)]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise ImageError("ctr is not installed; it comes with: apt-get install containerd") from error
-    if done.returncode != 0:
-        raise ImageError(f"containerd does not import {archive.name}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,0 +1,47 @@
+"""Saving and restoring a cluster's state, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tiphys.daemon.settings import ClusterSettings
+from tiphys.store.contract import StoreCorrupt, StoreError
+from tiphys.store.open import sqlite_path
+from tiphys.store.sqlite.snapshot import restore_snapshot, take_snapshot
+
+
+class SnapshotError(Exception):
+    """A snapshot cannot be taken or put back; the message says why and what to do."""
+
+
+def save(settings: ClusterSettings, target: Path) -> int:
+    """Copy the state to a file, whether the cluster runs or not; returns the revision it holds. Raises SnapshotError."""
+    source = _store_file(settings)
+    if not source.exists():
+        raise SnapshotError(f"there is no state in {settings.data_dir} yet: start a cluster with tiphys up")
+    return _told(lambda: take_snapshot(str(source), str(target.absolute())))
+
+
+def restore(settings: ClusterSettings, source: Path) -> int:
+    """Put a snapshot in the place of the state; returns the revision the cluster will start at.
+
+    The state that was there is kept beside it. Raises SnapshotError, also when the cluster runs.
+    """
+    return _told(lambda: restore_snapshot(str(source.absolute()), str(_store_file(settings))))
+
+
+def _store_file(settings: ClusterSettings) -> Path:
+    path = sqlite_path(settings.store_url)
+    if path is None:
+        raise SnapshotError(f"the store {settings.store_url} keeps no file here: use the store's own tools")
+    return Path(path)
+
+
+def _told(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except StoreCorrupt as error:
+        raise SnapshotError(f"{error.detail}; {error.repair}" if error.repair else error.detail) from error
+    except StoreError as error:
+        raise SnapshotError(str(error)) from error
