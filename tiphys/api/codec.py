@@ -26,6 +26,7 @@ Validation = Literal["Ignore", "Warn", "Strict"]
 
 JSON = "application/json"
 YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 _encode = msgspec.json.Encoder().encode
 _decode_any = msgspec.json.Decoder().decode
@@ -91,13 +92,14 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
 
     Nulls, missing apiVersion and kind, and numbers for quantities are taken as upstream takes them. Raises BadRequest for a body that
     cannot be read, names another kind or holds values of the wrong type (all are told), and with `Strict` for unknown and repeated
-    fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON and YAML.
+    fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON, YAML and, for types that have
+    messages, protobuf.
     """
     media = content_type.partition(";")[0].strip().lower()
     if media == YAML:
         return _fit(type_, _read_yaml(type_, body), validation)
     if media not in (JSON, "", "*/*"):
-        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
+        return _from_protobuf(type_, body, media)
     plan = _plan(type_)
     try:
         obj = plan.decoder.decode(body)
@@ -156,6 +158,27 @@ def _read_yaml(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
     except YAMLError as error:
         raise _unrecognized(type_, f"error converting YAML to JSON: {error}", body) from None
     return _object(type_, document, body)
+
+
+def _from_protobuf(type_: type[T], body: bytes, media: str) -> Decoded[T]:
+    unknown = "the body of the request was in an unknown format - accepted media types include: "
+    if media != PROTOBUF:
+        raise UnsupportedMediaType(f"{unknown}{JSON}, {YAML}, {PROTOBUF}")
+    from tiphys.api import protobuf  # Loaded with the first body that needs it.
+
+    if not protobuf.is_known(type_):
+        raise UnsupportedMediaType(f"{unknown}{JSON}, {YAML}")
+    about = describe(type_)
+    try:
+        said = protobuf.open_envelope(body)
+    except protobuf.Malformed as error:
+        raise _unrecognized(type_, str(error), body) from None
+    document = {"apiVersion": said.api_version, "kind": said.kind}
+    _check_kind(about, document)
+    try:
+        return Decoded(_stamp(about, protobuf.read(type_, said.raw)))
+    except protobuf.Malformed as error:
+        raise BadRequest(f"{_handled(about, document)}: {error}") from None
 
 
 def _object(type_: type[msgspec.Struct], document: Any, body: bytes) -> dict[str, Any]:

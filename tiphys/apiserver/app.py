@@ -87,10 +87,11 @@ class App:
         try:
             response = await self._answer(request, info)
         except StatusError as error:
-            response = render.failure(error)
+            response = render.failure(error, request.headers.get("accept", ""))
         except Exception:
             log.exception("request failed", extra={"method": request.method, "path": request.path})
-            response = render.failure(InternalError("Internal error occurred: see the server's log"))
+            unexpected = InternalError("Internal error occurred: see the server's log")
+            response = render.failure(unexpected, request.headers.get("accept", ""))
         self._metrics.observe(info, response.status, asyncio.get_running_loop().time() - started)
         return response
 

@@ -3,58 +3,77 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from tiphys.api.errors import NotAcceptable
 
 Shape = Literal["object", "table", "partial"]
+Media = Literal["json", "yaml", "protobuf"]
+
+_CONTENT_TYPES: dict[Media, str] = {
+    "json": "application/json",
+    "yaml": "application/yaml",
+    "protobuf": "application/vnd.kubernetes.protobuf",
+}
 
 
 class Format(msgspec.Struct, frozen=True):
-    """A representation: whole objects, a Table or only metadata; as JSON or YAML. `version` is the meta.k8s.io version asked for."""
+    """A representation: whole objects, a Table or only metadata, and how it is written. `version` is the meta.k8s.io version asked for."""
 
     shape: Shape = "object"
-    media: Literal["json", "yaml"] = "json"
+    media: Media = "json"
     version: str = "v1"
 
     @property
     def content_type(self) -> str:
-        return "application/yaml" if self.media == "yaml" else "application/json"
+        return _CONTENT_TYPES[self.media]
 
 
 JSON = Format()
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
-_JSON_TYPES = frozenset(("application/json", "*/*", "application/*"))
-_YAML_TYPES = frozenset(("application/yaml",))
+_MEDIA: dict[str, Media] = {
+    **{content_type: media for media, content_type in _CONTENT_TYPES.items()},
+    "*/*": "json",
+    "application/*": "json",
+}
 
 
 @lru_cache(maxsize=256)
-def _choose(accept: str) -> Format | None:
+def _choose(accept: str, protobuf: bool) -> Format | None:
     offers: list[tuple[float, int, Format]] = []
     for position, clause in enumerate(accept.split(",")):
-        media, *rest = (part.strip() for part in clause.split(";"))
+        name, *rest = (part.strip() for part in clause.split(";"))
         params = dict(part.partition("=")[::2] for part in rest)
         shape = _SHAPES.get(params.get("as", ""))
-        known = media in _JSON_TYPES or media in _YAML_TYPES
-        if shape is None or not known or (shape != "object" and params.get("g", "meta.k8s.io") != "meta.k8s.io"):
+        media = _MEDIA.get(name.lower())
+        if shape is None or media is None or (shape != "object" and params.get("g", "meta.k8s.io") != "meta.k8s.io"):
             continue
+        if media == "protobuf" and (shape == "table" or (shape == "object" and not protobuf)):
+            continue  # Tables have no message, and the metadata of anything has one.
         try:
             quality = float(params.get("q", "1"))
         except ValueError:
             continue
         version = params.get("v", "v1") if shape != "object" else "v1"
         if version in ("v1", "v1beta1"):
-            offers.append((-quality, position, Format(shape, "yaml" if media in _YAML_TYPES else "json", version)))
+            offers.append((-quality, position, Format(shape, media, version)))
     return min(offers, key=lambda offer: offer[:2])[2] if offers else None
 
 
-def negotiate(accept: str) -> Format:
-    """The best format for an Accept header; raises NotAcceptable when none fits."""
+def negotiate(accept: str, type_: type[Any] | None = None) -> Format:
+    """The best format for an Accept header and, for protobuf, the type of the object; raises NotAcceptable when none fits."""
     if not accept or accept == "application/json":
         return JSON
-    chosen = _choose(accept)
+    protobuf = type_ is not None and "protobuf" in accept and _has_message(type_)
+    chosen = _choose(accept, protobuf)
     if chosen is None:
-        raise NotAcceptable("only the following media types are accepted: application/json, application/yaml")
+        raise NotAcceptable(f"only the following media types are accepted: {', '.join(_CONTENT_TYPES.values())}")
     return chosen
+
+
+def _has_message(type_: type[Any]) -> bool:
+    from tiphys.api import protobuf  # Loaded with the first client that speaks it.
+
+    return protobuf.is_known(type_)

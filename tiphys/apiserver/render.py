@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import msgspec
 import yaml
 
-from tiphys.api.errors import StatusError
-from tiphys.api.meta.v1 import Status
+from tiphys.api.codec import PROTOBUF
+from tiphys.api.errors import NotAcceptable, StatusError
+from tiphys.api.meta.v1 import Status, StatusDetails
 from tiphys.apiserver import table
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -19,12 +22,25 @@ from tiphys.wire.http import Response
 _JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
-def failure(error: StatusError) -> Response:
-    """The Status of an error."""
+def failure(error: StatusError, accept: str = "") -> Response:
+    """The Status of an error, in protobuf for clients that prefer it and else in JSON."""
     headers = dict(_JSON_HEADERS)
     if error.details is not None and error.details.retryAfterSeconds:
         headers["Retry-After"] = str(error.details.retryAfterSeconds)
-    return Response(error.code, headers, msgspec.json.encode(error.status()) + b"\n")
+    status = error.status()
+    if "protobuf" in accept:
+        with suppress(NotAcceptable):
+            if negotiate(accept, Status).media == "protobuf":
+                headers["Content-Type"] = PROTOBUF
+                return Response(error.code, headers, _protobuf().write_object(status))
+    return Response(error.code, headers, msgspec.json.encode(status) + b"\n")
+
+
+def _protobuf() -> ModuleType:
+    """The protobuf encoder, which is loaded with the first client that wants it."""
+    from tiphys.apiserver import protobuf
+
+    return protobuf
 
 
 def plain(text: str, status: int = 200) -> Response:
@@ -43,7 +59,7 @@ def _with_warnings(headers: dict[str, str], warnings: Sequence[str]) -> dict[str
 
 
 def _as_media(data: bytes, form: Format) -> bytes:
-    if form.media == "json":
+    if form.media != "yaml":
         return data
     text: str = yaml.dump(msgspec.json.decode(data), Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True)
     return text.encode()
@@ -56,33 +72,43 @@ def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
 
 def value(ctx: Context, obj: Any, status: int = 200) -> Response:
     """Any typed object that is not stored, such as a review or a Scale."""
-    return _response(ctx, status, msgspec.json.encode(obj), negotiate(ctx.request.headers.get("accept", "")))
+    form = negotiate(ctx.request.headers.get("accept", ""), type(obj))
+    if form.media == "protobuf":
+        return _response(ctx, status, _protobuf().write_object(obj), form)
+    return _response(ctx, status, msgspec.json.encode(obj), form)
 
 
 def success(ctx: Context, entry: Entry, uid: str) -> Response:
     """The Status that says an object is deleted."""
-    details: dict[str, Any] = {"name": entry.name, "kind": ctx.kind.plural, "uid": uid}
-    if ctx.kind.group:
-        details["group"] = ctx.kind.group
-    body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-    return _response(ctx, 200, msgspec.json.encode(body), JSON)
+    details = StatusDetails(name=entry.name, group=ctx.kind.group, kind=ctx.kind.plural, uid=uid)
+    return _status(ctx, 200, Status(status="Success", details=details))
 
 
 def status_success(ctx: Context, status: int = 201) -> Response:
     """A bare Success, as binding and eviction answer."""
-    return _response(ctx, status, msgspec.json.encode(Status(status="Success", code=status)), JSON)
+    return _status(ctx, status, Status(status="Success", code=status))
+
+
+def _status(ctx: Context, code: int, status: Status) -> Response:
+    """A Status, which is never a table or bare metadata."""
+    form = negotiate(ctx.request.headers.get("accept", ""), Status)
+    if form.media == "protobuf":
+        return _response(ctx, code, _protobuf().write_object(status), form)
+    return _response(ctx, code, msgspec.json.encode(status), JSON)
 
 
 def single(ctx: Context, entry: Entry, status: int = 200) -> Response:
     """One stored object."""
-    form = negotiate(ctx.request.headers.get("accept", ""))
+    form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
     if form is JSON and not ctx.warnings:
         return Response(status, _JSON_HEADERS, entry.data)
     if form.shape == "object":
-        return _response(ctx, status, entry.data, form)
+        data = _protobuf().single(ctx.kind, entry.data) if form.media == "protobuf" else entry.data
+        return _response(ctx, status, data, form)
     obj = ctx.storage.cache(ctx.kind).codec.decode(entry.data)
     if form.shape == "partial":
-        return _response(ctx, status, table.render_partial(obj, version=form.version), form)
+        data = table.render_partial(obj, version=form.version)
+        return _response(ctx, status, _protobuf().partial(data) if form.media == "protobuf" else data, form)
     data = table.render_table(
         ctx.kind,
         [obj],
@@ -98,10 +124,13 @@ def _include(ctx: Context) -> Any:
     return ctx.request.param("includeObject", "Metadata") or "Metadata"
 
 
-def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
+async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
     """A list of stored objects."""
-    form = negotiate(ctx.request.headers.get("accept", ""))
+    form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
     kind = ctx.kind
+    if form.shape == "object" and form.media == "protobuf":
+        metadata = {"resourceVersion": str(revision), "continue": continue_, "remainingItemCount": remaining or None}
+        return _response(ctx, 200, await _protobuf().collection(kind, entries, metadata), form)
     if form.shape == "object":
         paging = b""
         if continue_:
@@ -119,6 +148,8 @@ def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continu
         data = table.render_partial_list(
             objects, resource_version=rv, continue_=continue_, remaining=remaining or None, version=form.version
         )
+        if form.media == "protobuf":
+            data = _protobuf().partial_list(data)
     else:
         data = table.render_table(
             kind, objects, now=ctx.services.now(), resource_version=rv, continue_=continue_, remaining=remaining or None,

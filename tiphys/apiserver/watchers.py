@@ -51,6 +51,13 @@ class CacheEvent:
             return self.departed(self.previous, self.entry.revision)
         return self.entry
 
+    def shared(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` made for this key the first time: other encodings of the event, shared by their readers."""
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = make()
+        return line
+
     def seen_through(self, matches: Matcher) -> EventType | None:
         """What the change is to a reader that sees only what `matches`: None when nothing."""
         after = self.type != "DELETED" and matches(self.entry)

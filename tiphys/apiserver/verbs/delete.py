@@ -41,7 +41,7 @@ async def delete_collection(ctx: Context) -> Response:
             await remove(ctx, entry.namespace, entry.name, options)
         except NotFound:
             continue
-    return render.collection(ctx, chosen, revision)
+    return await render.collection(ctx, chosen, revision)
 
 
 def delete_options(ctx: Context) -> DeleteOptions:

@@ -88,11 +88,11 @@ async def list_(ctx: Context) -> Response:
     entries = select(ctx, options)
     revision = ctx.storage.revision
     if not options.limit or len(entries) <= options.limit:
-        return render.collection(ctx, entries, revision)
+        return await render.collection(ctx, entries, revision)
     page = entries[: options.limit]
     token = Continue(revision, page[-1].key).token()
     remaining = 0 if options.labels or options.fields else len(entries) - len(page)
-    return render.collection(ctx, page, revision, continue_=token, remaining=remaining)
+    return await render.collection(ctx, page, revision, continue_=token, remaining=remaining)
 
 
 async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, after: str) -> Response:
@@ -120,6 +120,6 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
     more = page.more or (limit > 0 and len(found) > limit)
     found = found[:limit] if limit else found
     if not more or not found:
-        return render.collection(ctx, found, revision)
+        return await render.collection(ctx, found, revision)
     remaining = page.remaining if matches is None else 0
-    return render.collection(ctx, found, revision, continue_=Continue(revision, found[-1].key).token(), remaining=remaining)
+    return await render.collection(ctx, found, revision, continue_=Continue(revision, found[-1].key).token(), remaining=remaining)

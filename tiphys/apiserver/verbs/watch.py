@@ -26,16 +26,16 @@ BOOKMARK_EVERY = 60.0
 async def watch(ctx: Context) -> Response:
     """Begin a watch. Problems that can be known at once are an ordinary error answer, later ones an ERROR event."""
     options = list_options(ctx.request, watch=True)
-    form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""))
+    form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""), ctx.kind.type)
     matches = matcher(ctx, options)
     start = options.resource_version or 0
     if start:
         await not_older_than(ctx, start)
-    render = None if form.shape == "object" else _renderer(ctx, form)
+    render = None if form.shape == "object" and form.media != "protobuf" else _renderer(ctx, form)
     watcher = Watcher(matches, render=render)
     cache = ctx.storage.cache(ctx.kind)
     with_state = options.initial_events if options.initial_events is not None else start == 0
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+    headers = {"Content-Type": _stream_type(form), "Cache-Control": "no-cache, private"}
     try:
         if with_state:
             for entry in select(ctx, options):
@@ -47,8 +47,7 @@ async def watch(ctx: Context) -> Response:
         else:
             cache.watch(watcher, after=start or None)
     except StatusError as exc:
-        line = b'{"type":"ERROR","object":%b}\n' % msgspec.json.encode(exc.status())
-        return Response(200, headers, stream=_once(line))
+        return Response(200, headers, stream=_once(_failure(exc, form)))
     return Response(200, headers, stream=_stream(ctx, watcher, options, form))
 
 
@@ -71,11 +70,45 @@ def _bookmark(ctx: Context, form: Format, *, initial_end: bool = False) -> bytes
         obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata}
     else:
         obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+    if form.media == "protobuf":
+        from tiphys.apiserver import protobuf
+
+        sealed = protobuf.partial(msgspec.json.encode(obj)) if form.shape == "partial" else protobuf.document(kind, obj)
+        return protobuf.frame("BOOKMARK", sealed)
     return msgspec.json.encode({"type": "BOOKMARK", "object": obj}) + b"\n"
 
 
+def _stream_type(form: Format) -> str:
+    return f"{form.content_type};stream=watch" if form.media == "protobuf" else "application/json"
+
+
+def _failure(error: StatusError, form: Format) -> bytes:
+    """An ERROR event."""
+    if form.media == "protobuf":
+        from tiphys.apiserver import protobuf
+
+        return protobuf.frame("ERROR", protobuf.write_object(error.status()))
+    return b'{"type":"ERROR","object":%b}\n' % msgspec.json.encode(error.status())
+
+
+def _protobuf_renderer(ctx: Context, form: Format) -> Render:
+    """Events in protobuf: whole objects or metadata only."""
+    from tiphys.apiserver import protobuf
+
+    kind, decode = ctx.kind, ctx.storage.cache(ctx.kind).codec.decode
+
+    def render(type_: EventType, event: CacheEvent) -> bytes:
+        if form.shape == "object":
+            return protobuf.event(kind, type_, event)
+        return protobuf.frame(type_, protobuf.partial(table.render_partial(decode(event.entry.data), version=form.version)))
+
+    return render
+
+
 def _renderer(ctx: Context, form: Format) -> Render:
-    """Events as tables or as metadata only. Column definitions go with the first event alone, as upstream does."""
+    """Events in protobuf, as tables or as metadata only. Column definitions go with the first event alone, as upstream does."""
+    if form.media == "protobuf":
+        return _protobuf_renderer(ctx, form)
     decode = ctx.storage.cache(ctx.kind).codec.decode
     include: Any = ctx.request.param("includeObject", "Metadata") or "Metadata"
     first = True

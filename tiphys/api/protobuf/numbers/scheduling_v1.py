@@ -1,0 +1,5 @@
+"""Field numbers of scheduling/v1, written by tools/protobuf_numbers.py."""
+
+MESSAGES = """
+PriorityClass metadata value globalDefault description preemptionPolicy
+"""

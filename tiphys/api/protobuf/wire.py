@@ -1,0 +1,73 @@
+"""The encoding below all messages: varints, keys, and how to pass over what is not known ("Protocol Buffers: Encoding")."""
+
+from __future__ import annotations
+
+VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
+
+_MAX_VARINT = 10
+
+
+class Malformed(ValueError):
+    """The bytes are not a message of the expected type."""
+
+
+def varint(value: int) -> bytes:
+    """A whole number; negative ones take ten bytes, as their two's complement of 64 bits."""
+    if 0 <= value < 128:
+        return SMALL[value]
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+SMALL = tuple(bytes((value,)) for value in range(128))
+"""The varints of one byte."""
+
+
+def key(number: int, wire_type: int) -> bytes:
+    """What stands before a field's value."""
+    return varint(number << 3 | wire_type)
+
+
+def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """The number at `at`, and where it ends; bits beyond the 64th are dropped. Raises Malformed."""
+    value = shift = 0
+    for index in range(at, min(end, at + _MAX_VARINT)):
+        byte = data[index]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value & 0xFFFFFFFFFFFFFFFF, index + 1
+        shift += 7
+    raise Malformed("unexpected EOF" if end - at < _MAX_VARINT else "proto: integer overflow")
+
+
+def skip(data: bytes, at: int, end: int, tag: int) -> int:
+    """Where the value of an unknown field ends. Raises Malformed."""
+    depth = 0
+    while True:
+        wire_type = tag & 7
+        if tag >> 3 == 0:
+            raise Malformed(f"proto: illegal tag 0 (wire type {wire_type})")
+        if wire_type == VARINT:
+            _, at = read_varint(data, at, end)
+        elif wire_type == LENGTH:
+            size, at = read_varint(data, at, end)
+            at += size
+        elif wire_type in (FIXED64, FIXED32):
+            at += 8 if wire_type == FIXED64 else 4
+        elif wire_type == GROUP:
+            depth += 1
+        elif wire_type == GROUP_END and depth:
+            depth -= 1
+        else:
+            said = "wiretype end group for non-group" if wire_type == GROUP_END else f"illegal wireType {wire_type}"
+            raise Malformed(f"proto: {said}")
+        if at > end:
+            raise Malformed("unexpected EOF")
+        if not depth:
+            return at
+        tag, at = read_varint(data, at, end)
