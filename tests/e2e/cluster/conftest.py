@@ -1,0 +1,21 @@
+"""One real cluster per module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tiphys.testing.cluster import Cluster, running_cluster
+
+if os.geteuid() != 0:
+    pytest.skip("containers need root", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A running cluster with the images that the module's IMAGES name."""
+    images: tuple[str, ...] = getattr(request.module, "IMAGES", ("busybox",))
+    with running_cluster(images=images) as running:
+        yield running
