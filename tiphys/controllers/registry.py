@@ -6,14 +6,20 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.policy import v1 as policy
 from tiphys.controllers.deployment.controller import DeploymentController
+from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.controllers.namespace.controller import NamespaceController
+from tiphys.controllers.node.controller import NodeController
+from tiphys.controllers.nodeipam.controller import NodeIpamController
+from tiphys.controllers.podgc.controller import PodCollector
 from tiphys.controllers.replicaset.controller import ReplicaSetController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
 from tiphys.controllers.settings import ControllerSettings
+from tiphys.controllers.taints.controller import TaintEvictionController
 from tiphys.runtime import Controller
 
 WHOLE: tuple[type[KubeObject], ...] = (
@@ -26,6 +32,7 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.Service,
     core.ServiceAccount,
     discovery.EndpointSlice,
+    policy.PodDisruptionBudget,
 )
 """Kinds of which the other controllers keep whole objects; the garbage collector reads theirs."""
 
@@ -36,10 +43,16 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         DeploymentController(),
         ReplicaSetController(),
         EndpointsController(),
-        GarbageCollector(settings.scheme, WHOLE),
         NamespaceController(settings.scheme),
         ServiceAccountController(),
+        GarbageCollector(settings.scheme, WHOLE),
+        NodeController(settings.node_grace),
+        TaintEvictionController(),
+        PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
+        DisruptionController(settings.scheme),
     ]
     if settings.ca_pem:
         controllers.append(RootCaController(settings.ca_pem))
+    if settings.cluster_cidr:
+        controllers.append(NodeIpamController(settings.cluster_cidr, settings.node_mask))
     return controllers

@@ -14,12 +14,12 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api import base
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Conflict, NotFound
+from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.controllers.registry import all_controllers
 from tiphys.controllers.settings import ControllerSettings
-from tiphys.runtime import Controller, Manager
+from tiphys.runtime import Controller, Key, Manager, update_with_retry
 from tiphys.testing import eventually
 from tiphys.testing.api_server import ClientFor, running_api_server
 
@@ -31,7 +31,6 @@ class Cluster:
         self.client: Client = client_for()
         self.client_for = client_for
         self.settings = ControllerSettings(ca_pem="-----BEGIN CERTIFICATE-----\n")
-        self.manager: Manager | None = None
 
     @asynccontextmanager
     async def controllers(self, *chosen: Controller) -> AsyncIterator[Manager]:
@@ -57,6 +56,26 @@ class Cluster:
     async def condition_gone(self, name: str) -> bool:
         """Whether a ReplicaSet of `default` has no conditions (any more)."""
         return not (await self.client.get(apps.ReplicaSet, name, "default")).status.conditions
+
+    async def add_node(self, name: str, *, zone: str = "") -> core.Node:
+        """A node that reports Ready once, unless it is there."""
+        labels = {"topology.kubernetes.io/zone": zone} if zone else {}
+        try:
+            node = await self.client.create(core.Node(metadata=ObjectMeta(name=name, labels=labels)))
+        except AlreadyExists:
+            node = await self.client.get(core.Node, name)
+        return await self.report(node)
+
+    async def report(self, node: core.Node, status: str = "True") -> core.Node:
+        """What a kubelet reports about its node."""
+        now = base.time(datetime.now(UTC))
+
+        def change(found: core.Node) -> None:
+            found.status.conditions = [
+                core.NodeCondition(type="Ready", status=status, reason="KubeletReady", lastHeartbeatTime=now, lastTransitionTime=now)
+            ]
+
+        return await update_with_retry(self.client, core.Node, Key.of(node), change, subresource="status")
 
     async def make_ready(self, pod: core.Pod, *, ready: bool = True, ip: str = "") -> core.Pod:
         """What a kubelet reports about a pod that runs."""
@@ -111,6 +130,7 @@ class Kubelet:
 async def running_kubelet(cluster: Cluster) -> AsyncIterator[Kubelet]:
     """The kubelet, playing."""
     kubelet = Kubelet(cluster)
+    await cluster.add_node("n1")
     task = asyncio.create_task(kubelet.run())
     try:
         yield kubelet

@@ -1,0 +1,92 @@
+"""How many pods of a PodDisruptionBudget may be evicted now ("Specifying a Disruption Budget for your Application"). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import Condition
+from tiphys.api.policy import v1 as policy
+from tiphys.controllers.shared.pods import is_ready
+from tiphys.controllers.shared.scaled import scaled
+
+EVICTION_SECONDS = 120.0
+"""How long an eviction that was granted may take before the pod counts as staying."""
+ALLOWED = "DisruptionAllowed"
+
+
+def needs_scale(budget: policy.PodDisruptionBudget) -> bool:
+    """Whether the budget depends on how many pods are wanted, rather than on how many there are."""
+    spec = budget.spec
+    return spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
+
+
+def targets(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], wanted: int | None) -> tuple[int, int]:
+    """expectedPods and desiredHealthy; `wanted` is the number of pods that the owners are asked for, where it is needed."""
+    spec = budget.spec
+    expected = wanted if wanted is not None and needs_scale(budget) else len(pods)
+    if spec.maxUnavailable is not None:
+        return expected, max(expected - scaled(spec.maxUnavailable, expected, up=True), 0)
+    return expected, scaled(spec.minAvailable, expected, up=True)
+
+
+def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], now: datetime) -> tuple[dict[str, datetime], float | None]:
+    """The evictions that were granted and whose pods have not begun to go, and the seconds until the next of them lapses."""
+    alive = {pod.metadata.name for pod in pods if pod.metadata.deletionTimestamp is None}
+    kept: dict[str, datetime] = {}
+    waits = []
+    for name, granted in budget.status.disruptedPods.items():
+        left = (granted + timedelta(seconds=EVICTION_SECONDS) - now).total_seconds()
+        if name in alive and left > 0:
+            kept[name] = granted
+            waits.append(left)
+    return kept, min(waits, default=None)
+
+
+def status(
+    budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], wanted: int | None, granted: Mapping[str, datetime], now: datetime
+) -> policy.PodDisruptionBudgetStatus:
+    """The status of a budget for these pods."""
+    expected, desired = targets(budget, pods, wanted)
+    healthy = sum(is_ready(pod) and pod.metadata.deletionTimestamp is None and pod.metadata.name not in granted for pod in pods)
+    allowed = max(healthy - desired, 0) if expected > 0 else 0
+    generation = budget.metadata.generation
+    return policy.PodDisruptionBudgetStatus(
+        observedGeneration=generation,
+        disruptedPods=dict(granted),
+        disruptionsAllowed=allowed,
+        currentHealthy=healthy,
+        desiredHealthy=desired,
+        expectedPods=expected,
+        conditions=_conditions(budget, *(("True", "SufficientPods") if allowed else ("False", "InsufficientPods")), "", now),
+    )
+
+
+def failed(budget: policy.PodDisruptionBudget, message: str, now: datetime) -> policy.PodDisruptionBudgetStatus:
+    """The status of a budget that cannot be worked out: nothing may be evicted."""
+    before = budget.status
+    return policy.PodDisruptionBudgetStatus(
+        observedGeneration=budget.metadata.generation,
+        disruptedPods=before.disruptedPods,
+        disruptionsAllowed=0,
+        currentHealthy=before.currentHealthy,
+        desiredHealthy=before.desiredHealthy,
+        expectedPods=before.expectedPods,
+        conditions=_conditions(budget, "False", "SyncFailed", message, now),
+    )
+
+
+def _conditions(budget: policy.PodDisruptionBudget, value: str, reason: str, message: str, now: datetime) -> list[Condition]:
+    known = next((found for found in budget.status.conditions if found.type == ALLOWED), None)
+    since = known.lastTransitionTime if known is not None and known.status == value else time(now)
+    condition = Condition(
+        type=ALLOWED,
+        status=value,
+        observedGeneration=budget.metadata.generation,
+        lastTransitionTime=since,
+        reason=reason,
+        message=message,
+    )
+    return [*(found for found in budget.status.conditions if found.type != ALLOWED), condition]

@@ -1,0 +1,159 @@
+"""The node lifecycle controller: notices nodes that fall silent, says so, and keeps pods away from them."""
+
+from __future__ import annotations
+
+from tiphys.api.base import time
+from tiphys.api.coordination import v1 as coordination
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
+from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
+from tiphys.controllers.shared.pods import is_ready
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+
+LEASES = "kube-node-lease"
+STARTUP_GRACE = 60.0
+"""Seconds that a new node has for its first report."""
+
+
+class NodeController:
+    """Keys are nodes.
+
+    A heartbeat is any change of the node's Lease or Ready condition, and what counts is when it was seen here: the clocks of nodes are
+    not trusted, and after a restart every node has the whole grace period again.
+    """
+
+    name = "node"
+
+    def __init__(self, grace: float = 40.0) -> None:
+        self._grace = grace
+        self._beats: dict[str, float] = {}
+        self._census = Census()
+        self._evicted: dict[str, float] = {}
+        """Zone to the moment when a node in it was last given up."""
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
+        self._pods: Informer[core.Pod] = index_nodes(ctx.informers.of(core.Pod))
+        self._leases: Informer[coordination.Lease] = ctx.informers.of(coordination.Lease, namespace=LEASES)
+        self._leases.subscribe(self._on_lease)
+        self._nodes.subscribe(self._on_node)
+        ctx.watch(self._nodes, when=_changed)
+        ctx.watch(self._pods, lambda pod: [Key("", pod.spec.nodeName)], when=self._lands_on_lost)
+
+    def _on_lease(self, old: coordination.Lease | None, new: coordination.Lease | None) -> None:
+        if new is not None and (old is None or old.spec.renewTime != new.spec.renewTime):
+            self._beats[new.metadata.name] = self._ctx.clock.monotonic()
+
+    def _on_node(self, old: core.Node | None, new: core.Node | None) -> None:
+        changed = False
+        if new is not None:
+            changed = self._census.put(new)
+            if old is None or _heartbeat(old) != _heartbeat(new):
+                self._beats[new.metadata.name] = self._ctx.clock.monotonic()
+        elif old is not None:
+            changed = self._census.drop(old.metadata.name)
+            self._beats.pop(old.metadata.name, None)
+        if changed:
+            # How many nodes are lost decides what happens to each of them.
+            for node in self._nodes.list():
+                if readiness(node) in ("False", "Unknown"):
+                    self._ctx.enqueue(Key.of(node))
+
+    def _lands_on_lost(self, old: core.Pod | None, new: core.Pod | None) -> bool:
+        if new is None or not new.spec.nodeName or not is_ready(new):
+            return False
+        return _readiness(self._nodes.get(Key("", new.spec.nodeName))) == "Unknown"
+
+    async def reconcile(self, key: Key) -> Result:
+        node = self._nodes.get(key)
+        if node is None or node.metadata.deletionTimestamp is not None:
+            return DONE
+        left = self._time_left(node)
+        if left <= 0 and readiness(node) != "Unknown":
+            if await self._is_silent(node):
+                node = await self._mark_silent(node)
+            else:
+                self._beats[key.name] = self._ctx.clock.monotonic()
+                left = self._grace
+        if readiness(node) == "Unknown":
+            await self._mark_pods(node)
+        wait = await self._taint(node)
+        waits = [seconds for seconds in (wait, left) if seconds is not None and seconds > 0]
+        return Result(min(waits, default=None))
+
+    def _time_left(self, node: core.Node) -> float:
+        now = self._ctx.clock.monotonic()
+        grace = self._grace if readiness(node) else max(self._grace, STARTUP_GRACE)
+        return self._beats.setdefault(node.metadata.name, now) + grace - now
+
+    async def _is_silent(self, node: core.Node) -> bool:
+        """Ask the server once more, lest a cache that is behind makes nodes disappear."""
+        name = node.metadata.name
+        try:
+            live = await self._ctx.client.get(coordination.Lease, name, LEASES)
+        except NotFound:
+            return True
+        known = self._leases.get(Key(LEASES, name))
+        return known is not None and known.spec.renewTime == live.spec.renewTime
+
+    async def _mark_silent(self, node: core.Node) -> core.Node:
+        changed = copied(node)
+        changed.status.conditions = silent_conditions(node, self._ctx.clock.now())
+        written = await self._ctx.client.update_status(changed)
+        self._ctx.recorder.event(node, "Normal", "NodeNotReady", f"Node {node.metadata.name} status is now: NodeNotReady")
+        return written
+
+    async def _mark_pods(self, node: core.Node) -> None:
+        """Nobody can say that the pods of a silent node are ready, so Services must not count on them."""
+        for pod in self._pods.by_index(ON_NODE, node.metadata.name):
+            if not is_ready(pod):
+                continue
+            condition = {"type": "Ready", "status": "False", "lastTransitionTime": time(self._ctx.clock.now())}
+            body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}}
+            meta = pod.metadata
+            try:
+                await self._ctx.client.patch(core.Pod, meta.name, meta.namespace, body=body, kind="strategic", subresource="status")
+            except NotFound:
+                continue
+            self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+    async def _taint(self, node: core.Node) -> float | None:
+        """Write the taints; returns how long an eviction must still wait for its turn."""
+        lost = readiness(node) in ("False", "Unknown")
+        seconds = self._census.pace(node) if lost else None
+        evict, wait = seconds is not None, None
+        if seconds is not None and not is_evicting(node):
+            wait = self._turn(node, seconds)
+            evict = wait is None
+        wanted = taints(node, evict=evict, now=self._ctx.clock.now())
+        if wanted != node.spec.taints:
+            body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": wanted}}
+            await self._ctx.client.patch(core.Node, node.metadata.name, body=body)
+        return wait
+
+    def _turn(self, node: core.Node, seconds: float) -> float | None:
+        """None when the node may be given up now (and is noted so), else the seconds until it may."""
+        now, zone = self._ctx.clock.monotonic(), zone_of(node)
+        last = self._evicted.get(zone)
+        if last is not None and last + seconds > now:
+            return last + seconds - now
+        self._evicted[zone] = now
+        return None
+
+
+def _readiness(node: core.Node | None) -> str:
+    return readiness(node) if node is not None else ""
+
+
+def _heartbeat(node: core.Node) -> object:
+    return next(((found.status, found.lastHeartbeatTime) for found in node.status.conditions if found.type == "Ready"), None)
+
+
+def _changed(old: core.Node | None, new: core.Node | None) -> bool:
+    """Whether anything happened but a heartbeat."""
+    if old is None or new is None:
+        return True
+    before, after = ({found.type: found.status for found in node.status.conditions} for node in (old, new))
+    return before != after or old.spec != new.spec or old.metadata.deletionTimestamp != new.metadata.deletionTimestamp

@@ -1,0 +1,176 @@
+"""What the state of a node should say, and which taints follow from it ("Node Status", "Taint Nodes by Condition"). Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from tiphys.api.base import time
+from tiphys.api.core import v1 as core
+from tiphys.controllers.shared.nodes import readiness
+
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+
+REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+"""Conditions that only the node itself can tell, so that nothing is known of them when it is silent."""
+
+_PRESSURES = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+}
+
+PARTIAL = 0.55
+"""Share of lost nodes from which on a zone is taken to have a problem that evictions would make worse."""
+PARTIAL_NODES = 3
+SMALL = 50
+"""Clusters up to this size stop evicting in such a zone; larger ones go slowly."""
+PACE = 10.0
+SLOW_PACE = 100.0
+"""Seconds between nodes whose pods are evicted, per zone."""
+
+Mode = Literal["normal", "partial", "full"]
+
+
+def silent_conditions(node: core.Node, now: datetime) -> list[core.NodeCondition]:
+    """The conditions of a node that has not been heard of for too long."""
+    moment = time(now)
+    conditions = [_unknown(found, moment) if found.type in REPORTED else found for found in node.status.conditions]
+    present = {found.type for found in conditions}
+    for type_ in REPORTED:
+        if type_ not in present:
+            conditions.append(
+                core.NodeCondition(
+                    type=type_,
+                    status="Unknown",
+                    lastHeartbeatTime=node.metadata.creationTimestamp,
+                    lastTransitionTime=moment,
+                    reason="NodeStatusNeverUpdated",
+                    message="Kubelet never posted node status.",
+                )
+            )
+    return conditions
+
+
+def _unknown(found: core.NodeCondition, moment: datetime) -> core.NodeCondition:
+    if found.status == "Unknown":
+        return found
+    return core.NodeCondition(
+        type=found.type,
+        status="Unknown",
+        lastHeartbeatTime=found.lastHeartbeatTime,
+        lastTransitionTime=moment,
+        reason="NodeStatusUnknown",
+        message="Kubelet stopped posting node status.",
+    )
+
+
+def taints(node: core.Node, *, evict: bool, now: datetime) -> list[core.Taint]:
+    """The taints that the node should have. `evict` says whether a lost node's pods may be sent away now."""
+    wanted = _wanted(node, evict=evict)
+    managed = _managed(node)
+    kept = [taint for taint in node.spec.taints if (taint.key, taint.effect) in wanted or (taint.key, taint.effect) not in managed]
+    present = {(taint.key, taint.effect) for taint in kept}
+    added = [
+        core.Taint(key=key, effect=effect, timeAdded=time(now))
+        for key, effect in sorted(wanted, reverse=True)
+        if (key, effect) not in present
+    ]
+    return [*kept, *added]
+
+
+def _managed(node: core.Node) -> set[tuple[str, str]]:
+    """Which taints are the controller's to remove: while a node has not reported, those of its birth stay."""
+    managed = {(key, "NoSchedule") for key in (*_PRESSURES.values(), UNSCHEDULABLE)}
+    if readiness(node):
+        managed |= {(key, effect) for key in (NOT_READY, UNREACHABLE) for effect in ("NoSchedule", "NoExecute")}
+    return managed
+
+
+def _wanted(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
+    statuses = {found.type: found.status for found in node.status.conditions}
+    wanted = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
+    if node.spec.unschedulable:
+        wanted.add((UNSCHEDULABLE, "NoSchedule"))
+    key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(statuses.get("Ready", ""))
+    if key is not None:
+        wanted.add((key, "NoSchedule"))
+        if evict:
+            wanted.add((key, "NoExecute"))
+    return wanted
+
+
+def is_evicting(node: core.Node) -> bool:
+    """Whether its pods are being sent away because it was lost."""
+    return any(taint.effect == "NoExecute" and taint.key in (NOT_READY, UNREACHABLE) for taint in node.spec.taints)
+
+
+def zone_of(node: core.Node) -> str:
+    """Region and zone: nodes that may fail together."""
+    labels = node.metadata.labels
+    return f"{labels.get('topology.kubernetes.io/region', '')}:{labels.get('topology.kubernetes.io/zone', '')}"
+
+
+def mode(lost: int, fine: int) -> Mode:
+    """How much of a zone, or of the cluster, is lost."""
+    if lost and not fine:
+        return "full"
+    if lost >= PARTIAL_NODES and lost / (lost + fine) >= PARTIAL:
+        return "partial"
+    return "normal"
+
+
+class Census:
+    """How many nodes of each zone are lost. Nodes that have not reported yet do not count."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, bool]] = {}
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        self._total: Counter[bool] = Counter()
+
+    def put(self, node: core.Node) -> bool:
+        """Count a node as it is now; returns whether the mode of its zone or of the cluster changed."""
+        return self._move(node.metadata.name, (zone_of(node), readiness(node) != "True") if readiness(node) else None)
+
+    def drop(self, name: str) -> bool:
+        """Forget a node; returns what `put` does."""
+        return self._move(name, None)
+
+    def _move(self, name: str, now: tuple[str, bool] | None) -> bool:
+        before = self._known.pop(name, None)
+        if now is not None:
+            self._known[name] = now
+        if before == now:
+            return False
+        zones = {state[0] for state in (before, now) if state is not None}
+        modes = self._modes(zones)
+        for state, step in ((before, -1), (now, 1)):
+            if state is not None:
+                self._counts[state] += step
+                self._total[state[1]] += step
+        return modes != self._modes(zones)
+
+    def _modes(self, zones: Iterable[str]) -> list[Mode]:
+        return [self.mode(), *(self.mode(zone) for zone in sorted(zones))]
+
+    def mode(self, zone: str | None = None) -> Mode:
+        """The mode of a zone, or of the whole cluster."""
+        if zone is None:
+            return mode(self._total[True], self._total[False])
+        return mode(self._counts[zone, True], self._counts[zone, False])
+
+    def pace(self, node: core.Node) -> float | None:
+        """Seconds to leave between evicted nodes in the zone of this one, None for no evictions at all.
+
+        When every node is lost the fault is most likely on this side, and nobody is sent anywhere.
+        """
+        if self.mode() == "full":
+            return None
+        if self.mode(zone_of(node)) != "partial":
+            return PACE
+        return SLOW_PACE if len(self._known) > SMALL else None

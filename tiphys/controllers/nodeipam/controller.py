@@ -1,0 +1,69 @@
+"""Node IPAM: gives every node its part of the cluster's pod range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import Any
+
+from tiphys.api.core import v1 as core
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+
+FULL_PAUSE = 60.0
+"""Seconds until the range is looked at again when it was used up."""
+
+Network = Any
+
+
+def free_range(cluster: Network, mask: int, used: Iterable[str]) -> str | None:
+    """The lowest part of the cluster's range, `mask` bits long, that overlaps none of those in use; None when there is none. Pure."""
+    taken = [ip_network(text) for text in used]
+    taken = [network for network in taken if network.version == cluster.version]
+    equal = {network for network in taken if network.prefixlen == mask}
+    others = [network for network in taken if network.prefixlen != mask]
+    for candidate in cluster.subnets(new_prefix=mask):
+        if candidate not in equal and not any(candidate.overlaps(other) for other in others):
+            return str(candidate)
+    return None
+
+
+class NodeIpamController:
+    """Keys are nodes. `cluster` is the range of all pods, `mask` the length of a node's prefix; raises ValueError when they do not fit."""
+
+    name = "node-ipam"
+
+    def __init__(self, cluster: str, mask: int = 24) -> None:
+        self._cluster = ip_network(cluster)
+        self._mask = mask
+        if not self._cluster.prefixlen <= mask <= self._cluster.max_prefixlen:
+            raise ValueError(f"a node's part of {cluster} cannot have a prefix of {mask} bits")
+        self._given: dict[str, str] = {}
+        """What was given away and the cache may not show yet."""
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
+        ctx.watch(self._nodes, when=lambda old, new: new is None or not new.spec.podCIDR)
+
+    async def reconcile(self, key: Key) -> Result:
+        node = self._nodes.get(key)
+        if node is None or node.spec.podCIDR:
+            self._given.pop(key.name, None)
+            return DONE
+        mine = self._given.get(key.name) or self._pick()
+        if mine is None:
+            self._ctx.recorder.event(node, "Normal", "CIDRNotAvailable", f"Node {key.name} status is now: CIDRNotAvailable")
+            return Result(FULL_PAUSE)
+        # Nothing is awaited between picking and noting, so two workers never pick the same.
+        self._given[key.name] = mine
+        body = {"metadata": {"uid": node.metadata.uid}, "spec": {"podCIDR": mine, "podCIDRs": [mine]}}
+        try:
+            await self._ctx.client.patch(core.Node, key.name, body=body)
+        except BaseException:
+            del self._given[key.name]
+            raise
+        return DONE
+
+    def _pick(self) -> str | None:
+        used = {cidr for node in self._nodes.list() for cidr in (node.spec.podCIDRs or [node.spec.podCIDR]) if cidr}
+        return free_range(self._cluster, self._mask, used | set(self._given.values()))

@@ -1,0 +1,114 @@
+"""Pod garbage collection: pods that no kubelet will ever finish, and finished pods beyond a number ("Pod garbage collection")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
+from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
+from tiphys.controllers.shared.pods import is_finished
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+
+FINISHED = "finished pods"
+SWEEP = Key("", "finished pods")
+"""The key that stands for counting finished pods, which no single pod is the occasion for."""
+SWEEP_AFTER = 20.0
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+
+
+def _finished(pod: core.Pod) -> Iterable[str]:
+    return ("yes",) if is_finished(pod) and pod.metadata.deletionTimestamp is None else ()
+
+
+def surplus(pods: Iterable[core.Pod], threshold: int) -> list[core.Pod]:
+    """The finished pods to remove so that `threshold` are left: evicted ones first, then the oldest. Pure."""
+    ordered = sorted(pods, key=lambda pod: (pod.status.reason != "Evicted", _born(pod), pod.metadata.name))
+    return ordered[: max(len(ordered) - threshold, 0)]
+
+
+def _born(pod: core.Pod) -> datetime:
+    return pod.metadata.creationTimestamp or datetime.max.replace(tzinfo=UTC)
+
+
+class PodCollector:
+    """Keys are pods, and SWEEP."""
+
+    name = "pod-garbage-collector-controller"
+
+    def __init__(self, threshold: int = 12500, missing_grace: float = 40.0) -> None:
+        self._threshold = threshold
+        self._grace = missing_grace
+        self._missing: dict[str, float] = {}
+        """Nodes that pods are bound to and that are not there, with the moment that was noticed."""
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
+        self._pods: Informer[core.Pod] = index_nodes(ctx.informers.of(core.Pod))
+        self._pods.add_index(FINISHED, _finished)
+        self._pods.subscribe(self._on_pod)
+        ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))
+        self._nodes.subscribe(self._on_return)
+
+    def _on_node(self, node: core.Node) -> Iterable[Key]:
+        return [Key.of(pod) for pod in self._pods.by_index(ON_NODE, node.metadata.name)]
+
+    def _on_return(self, old: core.Node | None, new: core.Node | None) -> None:
+        if new is not None:
+            self._missing.pop(new.metadata.name, None)
+
+    def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+        if new is None:
+            return
+        if self._threshold and is_finished(new) and not (old is not None and is_finished(old)):
+            self._ctx.enqueue(SWEEP, SWEEP_AFTER)
+        stuck = new.metadata.deletionTimestamp is not None and not new.spec.nodeName
+        moved = old is None or old.spec.nodeName != new.spec.nodeName or old.metadata.deletionTimestamp != new.metadata.deletionTimestamp
+        if stuck or (moved and new.spec.nodeName):
+            self._ctx.enqueue(Key.of(new))
+
+    async def reconcile(self, key: Key) -> Result:
+        if key == SWEEP:
+            await self._sweep()
+            return DONE
+        pod = self._pods.get(key)
+        if pod is None:
+            return DONE
+        if not pod.spec.nodeName:
+            if pod.metadata.deletionTimestamp is not None:
+                await self._remove(pod, "")
+            return DONE
+        node = self._nodes.get(Key("", pod.spec.nodeName))
+        if node is None:
+            return await self._without_node(pod)
+        if pod.metadata.deletionTimestamp is not None and _is_out_of_service(node):
+            await self._remove(pod, "PodGC: node is out of service")
+        return DONE
+
+    async def _without_node(self, pod: core.Pod) -> Result:
+        name, now = pod.spec.nodeName, self._ctx.clock.monotonic()
+        left = self._missing.setdefault(name, now) + self._grace - now
+        if left > 0:
+            # A node may register again under its name, and this cache may be behind.
+            return Result(left)
+        try:
+            await self._ctx.client.get(core.Node, name)
+        except NotFound:
+            await self._remove(pod, "PodGC: node no longer exists")
+        return DONE
+
+    async def _remove(self, pod: core.Pod, why: str) -> None:
+        if why and not is_finished(pod):
+            await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
+        await delete_pod(self._ctx.client, pod, grace=0)
+
+    async def _sweep(self) -> None:
+        for pod in surplus(self._pods.by_index(FINISHED, "yes"), self._threshold):
+            await delete_pod(self._ctx.client, pod, grace=0)
+
+
+def _is_out_of_service(node: core.Node) -> bool:
+    return readiness(node) in ("False", "Unknown") and any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)

@@ -1,0 +1,27 @@
+"""Nodes, and pods by the node they are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.runtime import Informer
+
+ON_NODE = "node of a pod"
+"""Index: the name of the node that a pod is bound to."""
+
+
+def node_of(pod: core.Pod) -> Iterable[str]:
+    """The function of the ON_NODE index."""
+    return (pod.spec.nodeName,) if pod.spec.nodeName else ()
+
+
+def index_nodes(informer: Informer[core.Pod]) -> Informer[core.Pod]:
+    """Add the ON_NODE index (harmless when it is there) and return the informer."""
+    informer.add_index(ON_NODE, node_of)
+    return informer
+
+
+def readiness(node: core.Node) -> str:
+    """The status of the Ready condition: True, False, Unknown, or "" while nobody has reported."""
+    return next((found.status for found in node.status.conditions if found.type == "Ready"), "")

@@ -1,0 +1,55 @@
+"""When a pod must leave a node because of its taints ("Taints and Tolerations"). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from tiphys.api.core import v1 as core
+
+
+def evicting(node: core.Node) -> list[core.Taint]:
+    """The taints that send running pods away."""
+    return [taint for taint in node.spec.taints if taint.effect == "NoExecute"]
+
+
+def tolerates(toleration: core.Toleration, taint: core.Taint) -> bool:
+    """Whether a toleration covers a taint."""
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    match toleration.operator or "Equal":
+        case "Exists":
+            return True
+        case "Equal":
+            return bool(toleration.key) and toleration.value == taint.value
+        case "Lt" | "Gt" as operator:
+            return _compare(operator, taint.value, toleration.value)
+    return False
+
+
+def _compare(operator: str, value: str, bound: str) -> bool:
+    try:
+        number, limit = int(value), int(bound)
+    except ValueError:
+        return False
+    return number < limit if operator == "Lt" else number > limit
+
+
+def leave_at(taints: Sequence[core.Taint], tolerations: Iterable[core.Toleration], since: Sequence[datetime]) -> datetime | None:
+    """The moment at which a pod with these tolerations must go; None when it may stay. `since` says from when each taint counts.
+
+    A taint that nothing tolerates counts at once. Of several tolerations for one taint the shortest period holds, and a toleration
+    without a period only helps when no other has one.
+    """
+    tolerations = list(tolerations)
+    moments = []
+    for taint, start in zip(taints, since, strict=True):
+        covering = [toleration for toleration in tolerations if tolerates(toleration, taint)]
+        if not covering:
+            return min(since)
+        periods = [toleration.tolerationSeconds for toleration in covering if toleration.tolerationSeconds is not None]
+        if periods:
+            moments.append(start + timedelta(seconds=max(min(periods), 0)))
+    return min(moments, default=None)
