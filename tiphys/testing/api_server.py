@@ -1,4 +1,4 @@
-"""The real API server in-process, for tests of what talks to it: no sockets, state in memory.
+"""The real API server in-process, for tests of what talks to it: state in memory, no sockets unless asked for.
 
 async with running_api_server(tmp_path) as (server, client_for):
     client = client_for("system:kube-controller-manager")
@@ -25,11 +25,17 @@ ClientFor = Callable[..., Client]
 
 
 @asynccontextmanager
-async def running_api_server(directory: Path, *, clock: Clock | None = None) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
-    """A started API server with its files under `directory`, and a maker of clients for any identity."""
+async def running_api_server(
+    directory: Path, *, clock: Clock | None = None, listen: bool = False
+) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
+    """A started API server with its files under `directory`, and a maker of clients for any identity.
+
+    With `listen` it also serves TLS on a free port of 127.0.0.1, and `directory/admin.kubeconfig` is there for kubectl.
+    """
     clock = clock or LoopClock()
     keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
+        port=0,
         advertise="192.0.2.1",
         certificate=keys.pair("apiserver").cert,
         key=keys.pair("apiserver").key,
@@ -37,7 +43,10 @@ async def running_api_server(directory: Path, *, clock: Clock | None = None) -> 
         service_account_key=keys.service_account.key,
     )
     server = ApiServer(settings, MemoryStore(), clock=clock)
-    await server.start(listen=False)
+    await server.start(listen=listen)
+    if listen:
+        address = f"https://127.0.0.1:{server.port}"
+        pki.write_kubeconfig(directory / "admin.kubeconfig", server=address, ca=keys.ca, pair=keys.pair("admin"), user="admin")
 
     def client_for(name: str = "", *groups: str, user_agent: str = "test") -> Client:
         peer = PeerIdentity(common_name=name, organizations=groups) if name else ADMIN
