@@ -72,9 +72,11 @@ class StreamDuplex(asyncio.Protocol):
             await self._readable.wait()
         data = bytes(self._received[:n])
         del self._received[:n]
-        if self._reading_paused and len(self._received) < READ_SIZE and self._transport is not None and not self._lost:
+        if self._reading_paused and len(self._received) < READ_SIZE:
             self._reading_paused = False
-            self._transport.resume_reading()
+            # uvloop raises where asyncio does nothing: on a transport that is closing.
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
         return data
 
     async def write(self, data: bytes) -> None:
