@@ -64,7 +64,7 @@ def test_get_in_every_form(web: Cluster) -> None:
 
 
 def test_watch_shows_changes(web: Cluster) -> None:
-    with following(web.kubectl_command("get configmap -w --output-watch-events -o name")) as output:
+    with following(web.kubectl_command("get configmap -w --output-watch-events")) as output:
         web.kubectl("create configmap seen --from-literal a=b")
         output.expect("ADDED")
         web.kubectl("delete configmap seen")
