@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.causes import ALLOWED, NO_NODE, Causes, reasons_of, rule_of
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
-from tiphys.scheduler.vectors import ALLOWED, NO_NODE, Vectors
 
 NO_NODES = "no nodes available to schedule pods"
 
@@ -36,16 +35,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
         return f"{text} {self.after}" if self.after else text
 
 
-def diagnose(info: PodInfo, cluster: Snapshot, vectors: Vectors) -> Diagnosis:
-    """What each node has against the pod. `vectors` must be up to date."""
+def diagnose(info: PodInfo, cluster: Snapshot, causes: Causes) -> Diagnosis:
+    """What each node has against the pod; nodes that would take it are left out."""
     reasons: dict[str, tuple[str, ...]] = {}
     rules: set[str] = set()
-    causes = vectors.causes.tolist()
+    numbers = causes.tolist()
     for name, row in cluster.row_of.items():
-        cause = causes[row]
-        if cause in (ALLOWED, NO_NODE):
-            continue
-        rule = FILTERS[cause - 1]
-        rules.add(rule.name)
-        reasons[name] = tuple(rule.reasons(info.template, cluster, row))
+        cause = numbers[row]
+        if cause not in (ALLOWED, NO_NODE):
+            rules.add(rule_of(cause))
+            reasons[name] = reasons_of(cause, info.template, cluster, row)
     return Diagnosis(nodes=len(cluster), reasons=reasons, rules=frozenset(rules))

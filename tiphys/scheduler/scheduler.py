@@ -19,9 +19,11 @@ from tiphys.runtime.recorder import EventRecorder
 from tiphys.scheduler import hints
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
+from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.queue import SchedulingQueue, Waiting
+from tiphys.scheduler.slim import slim_node, slim_pod
 from tiphys.scheduler.snapshot import Snapshot
-from tiphys.scheduler.template import DEFAULT_SCHEDULER, Templates, is_mine, is_over
+from tiphys.scheduler.template import DEFAULT_SCHEDULER, Reader, is_mine, is_over
 from tiphys.scheduler.write import BINDS_AT_ONCE, Writer
 
 log = logging.get_logger(__name__)
@@ -50,11 +52,12 @@ class Scheduler:
         self.queue = SchedulingQueue()
         self._clock = clock
         self._elector = elector
-        self._templates = Templates()
+        self._served = {kind.type for kind in client.scheme}
+        self._reader = Reader()
         self._cycle = Cycle(self.cluster, rng=rng)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
-        self._nodes = self._informers.of(core.Node)
-        self._pods = self._informers.of(core.Pod, fields=POD_FIELDS)
+        self._nodes = self._informers.of(core.Node, transform=slim_node)
+        self._pods = self._informers.of(core.Pod, fields=POD_FIELDS, transform=slim_pod)
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
         self._writer = Writer(client, self._recorder, clock=clock)
         self._changed = asyncio.Event()
@@ -72,6 +75,7 @@ class Scheduler:
             await self._recorder.close()
 
     async def _lead(self) -> None:
+        feed_relations(self._informers, self.cluster.relations, self._served)
         self._nodes.subscribe(self._node_changed)
         self._pods.subscribe(self._pod_changed)
         self._informers.start()
@@ -123,7 +127,7 @@ class Scheduler:
         uid = pod.metadata.uid
         self.queue.remove(uid)
         self._binding.discard(uid)
-        info = self._templates.info(pod)
+        info = self._reader.info(pod)
         before = self.cluster.drop_pod(uid) if self.cluster.node_of(uid) != pod.spec.nodeName else None
         known = self.cluster.info_of(uid) or before
         self.cluster.put_pod(info, pod.spec.nodeName)
@@ -131,7 +135,7 @@ class Scheduler:
 
     def _pod_wants(self, old: core.Pod | None, new: core.Pod) -> None:
         now = self._clock.monotonic()
-        info = self._templates.info(new)
+        info = self._reader.info(new)
         if new.metadata.uid in self.queue:
             self.queue.update(info, now, helps=old is None or hints.own_change_helps(old, new))
         else:
@@ -221,6 +225,6 @@ class Scheduler:
         if pod is None or pod.metadata.uid != uid or not is_mine(pod, self.name):
             self.queue.remove(uid)
             return
-        self.queue.update(self._templates.info(pod), now, helps=False)
+        self.queue.update(self._reader.info(pod), now, helps=False)
         self.queue.retry(one, now)
         self._changed.set()

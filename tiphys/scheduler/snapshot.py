@@ -8,15 +8,18 @@ Pods are kept by the name of their node whether or not the node is known, since 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 import numpy as np
 
 from tiphys.api.core import v1 as core
-from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, Rows, grown
+from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, grown
 from tiphys.scheduler.matching import image_name
+from tiphys.scheduler.relations import Placed, Relations
 from tiphys.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, HostPort, amounts
+from tiphys.scheduler.social import Group
+from tiphys.scheduler.tally import Tally
 from tiphys.scheduler.template import PodInfo
 
 FIRST_ROWS = 64
@@ -97,6 +100,7 @@ class Snapshot:
         self.ports: dict[tuple[str, int], dict[int, dict[str, int]]] = {}
         """Protocol and port to row to address to how many pods have it (one, unless somebody assigned pods by hand)."""
         self.pods_on: dict[str, dict[str, PodInfo]] = {}
+        self.relations = Relations(rows)
         self._facts: dict[str, NodeFacts] = {}
         self._node_of: dict[str, str] = {}
         self._free = list(range(rows - 1, -1, -1))
@@ -121,6 +125,8 @@ class Snapshot:
             self._take_row(name)
         row = self.row_of[name]
         self._facts[name] = facts
+        if before is None or before.labels != facts.labels:
+            self.relations.labels_changed()
         self.unschedulable[row] = facts.unschedulable
         self.taints.put(row, facts.taints)
         if self.taints.is_wasteful:
@@ -141,6 +147,7 @@ class Snapshot:
             self._count(row, info, -1)
         facts = self._facts.pop(name)
         self._put_images(row, facts.images, ())
+        self.relations.labels_changed()
         self.names[row] = ""
         self.alive[row] = False
         self.unschedulable[row] = False
@@ -191,6 +198,7 @@ class Snapshot:
         self.allocatable, self.used, self.assumed = grown(self.allocatable, new), grown(self.used, new), grown(self.assumed, new)
         self.taints.grow(new)
         self.labels.grow(new)
+        self.relations.grow(new)
         self._free = list(range(new - 1, old - 1, -1))
 
     def _renew_taints(self) -> None:
@@ -234,7 +242,7 @@ class Snapshot:
         before = self._node_of.get(info.uid)
         if before is not None:
             known = self.pods_on[before][info.uid]
-            if before == node and known.template is info.template and known.terminating == info.terminating:
+            if before == node and known.template is info.template and known.social is info.social and known.terminating == info.terminating:
                 self.pods_on[before][info.uid] = info
                 return
             self.drop_pod(info.uid)
@@ -270,6 +278,7 @@ class Snapshot:
         self.assumed[row, 1] += sign * requests.assumed_memory
         for port in info.template.ports:
             self._count_port(row, port, sign)
+        self.relations.count(Placed(row, info.social, info.terminating), sign)
 
     def _count_port(self, row: int, port: HostPort, sign: int) -> None:
         rows = self.ports.setdefault((port.protocol, port.port), {})
@@ -282,6 +291,19 @@ class Snapshot:
         if not rows:
             del self.ports[(port.protocol, port.port)]
 
-    def rows_or_all(self, rows: Rows) -> Ints:
-        """The rows by number."""
-        return np.arange(self.capacity, dtype=np.int64)[rows] if isinstance(rows, slice) else rows
+    # ---- groups of pods ---------------------------------------------------------------------------------------------------------------
+
+    def spread_tally(self, group: Group) -> Tally:
+        """The pods of a group, as spreading counts them."""
+        return self.relations.spread_tally(group, self._placed())
+
+    def group_tally(self, groups: tuple[Group, ...]) -> Tally:
+        """The pods that are in all of the groups."""
+        return self.relations.group_tally(groups, self._placed())
+
+    def _placed(self) -> Iterator[Placed]:
+        for name, pods in self.pods_on.items():
+            row = self.row_of.get(name)
+            if row is not None:
+                for info in pods.values():
+                    yield Placed(row, info.social, info.terminating)

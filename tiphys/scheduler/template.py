@@ -7,7 +7,7 @@ Filters and scores take templates; their results are kept per template (see `cla
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from tiphys.api.core import v1 as core
 from tiphys.runtime.key import Key
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests
+from tiphys.scheduler.social import Social, make_social, social_key
 
 DEFAULT_SCHEDULER = "default-scheduler"
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -43,6 +44,7 @@ class PodInfo(msgspec.Struct, frozen=True, eq=False):
     uid: str
     priority: int
     template: Template
+    social: Social
     terminating: bool
 
 
@@ -112,23 +114,34 @@ def make_template(pod: core.Pod, key: bytes) -> Template:
     )
 
 
-class Templates:
-    """Templates by key. Those least recently asked for are forgotten beyond `limit`; pods that have one keep it."""
+P = TypeVar("P")
 
-    def __init__(self, limit: int = 4096) -> None:
-        self._limit = limit
-        self._known: dict[bytes, Template] = {}
 
-    def of(self, pod: core.Pod) -> Template:
-        """The template of a pod."""
-        key = template_key(pod)
-        template = self._known.pop(key, None)
-        if template is None:
-            template = make_template(pod, key)
+class Shared(Generic[P]):
+    """Parts of pods by key. Those least recently asked for are forgotten beyond `limit`; pods that have one keep it."""
+
+    def __init__(self, key: Callable[[core.Pod], bytes], make: Callable[[core.Pod, bytes], P], limit: int = 4096) -> None:
+        self._key, self._make, self._limit = key, make, limit
+        self._known: dict[bytes, P] = {}
+
+    def of(self, pod: core.Pod) -> P:
+        """The part of this pod."""
+        key = self._key(pod)
+        part = self._known.pop(key, None)
+        if part is None:
+            part = self._make(pod, key)
             if len(self._known) >= self._limit:
                 del self._known[next(iter(self._known))]
-        self._known[key] = template
-        return template
+        self._known[key] = part
+        return part
+
+
+class Reader:
+    """Reads pods, sharing what they have in common."""
+
+    def __init__(self) -> None:
+        self._templates: Shared[Template] = Shared(template_key, make_template)
+        self._socials: Shared[Social] = Shared(social_key, make_social)
 
     def info(self, pod: core.Pod) -> PodInfo:
         """What the scheduler keeps of a pod."""
@@ -137,7 +150,8 @@ class Templates:
             key=Key.of(pod),
             uid=pod.metadata.uid,
             priority=pod.spec.priority or 0,
-            template=self.of(pod),
+            template=self._templates.of(pod),
+            social=self._socials.of(pod),
             terminating=pod.metadata.deletionTimestamp is not None,
         )
 
@@ -150,6 +164,3 @@ def is_mine(pod: core.Pod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
 def is_over(pod: core.Pod) -> bool:
     """Whether the pod has ended and takes nothing of its node."""
     return pod.status.phase in ("Succeeded", "Failed")
-
-
-Make = Callable[[core.Pod], PodInfo]

@@ -7,8 +7,8 @@ changed since the template was last asked for, all of them are worked out at onc
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from tiphys.scheduler.causes import ALLOWED, NO_NODE, Causes
 from tiphys.scheduler.columns import Bools, Floats, Ints, Rows
 from tiphys.scheduler.filters.order import FILTERS
 from tiphys.scheduler.scores.preferences import image_locality, preferred_affinity, soft_taints
@@ -17,13 +17,9 @@ from tiphys.scheduler.scores.scale import normalised
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 
-ALLOWED, NO_NODE = 0, -1
-"""Causes that are no filter: the others are 1 + the filter's place in FILTERS."""
 TAINTS_WEIGHT, AFFINITY_WEIGHT = 3, 2
 MANY = 8
 """When more than one row in this many changed, all are worked out again."""
-
-Causes = npt.NDArray[np.int8]
 
 
 class Vectors:
@@ -60,12 +56,6 @@ class Vectors:
         if self._images_version != cluster.images_version:
             self._images = image_locality(self.template, cluster)
             self._images_version = cluster.images_version
-
-    @property
-    def allowed(self) -> Bools:
-        """The rows that no filter turned down."""
-        result: Bools = self.causes == ALLOWED
-        return result
 
     def scores(self, candidates: Bools) -> Floats:
         """The weighted sum of all scores; meaningful for the candidates."""

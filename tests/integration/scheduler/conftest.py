@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
@@ -25,7 +24,7 @@ RunScheduler = Callable[[], AbstractAsyncContextManager[Scheduler]]
 
 @pytest.fixture
 async def client_for(tmp_path: Path) -> AsyncIterator[ClientFor]:
-    async with running_api_server(tmp_path) as (_, made):
+    async with running_api_server(tmp_path, listen=True) as (_, made):
         yield made
 
 
@@ -35,10 +34,8 @@ async def client(client_for: ClientFor) -> Client:
 
     async def account() -> bool:
         # What the controllers would make.
-        try:
+        with suppress(AlreadyExists):
             await client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
-        except AlreadyExists:
-            pass
         return True
 
     await eventually(account)
@@ -50,10 +47,10 @@ def run_scheduler(client_for: ClientFor) -> RunScheduler:
     @asynccontextmanager
     async def run() -> AsyncIterator[Scheduler]:
         scheduler = Scheduler(client_for("system:kube-scheduler"), clock=LoopClock(), rng=random.Random(1))
-        task = asyncio.create_task(scheduler.run())
-        try:
+        async with asyncio.TaskGroup() as group:
+            # In a group, so that a test ends at once when the scheduler does.
+            task = group.create_task(scheduler.run())
             yield scheduler
-        finally:
-            await cancel_and_wait(task)
+            task.cancel()
 
     return run

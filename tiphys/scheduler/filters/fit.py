@@ -25,6 +25,11 @@ class NodeResourcesFit:
         names = [*first, *(name for name in wanted if name not in first)]
         return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, wanted[name], cluster, row))]
 
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        """Whether the node has too little even when it is empty."""
+        wanted = template.requests.amounts
+        return any(value > cluster.allocatable[row, cluster.resource(name)] for name, value in wanted.items())
+
     def _has(self, name: str, wanted: int, cluster: Snapshot, row: int) -> bool:
         return bool(_fits(name, wanted, cluster, slice(row, row + 1))[0])
 

@@ -72,3 +72,6 @@ class NodeAffinity:
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't match Pod's node affinity/selector"]
+
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        return True

@@ -24,3 +24,6 @@ class NodePorts:
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't have free ports for the requested pod ports"]
+
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        return False

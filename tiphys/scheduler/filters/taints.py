@@ -30,3 +30,6 @@ class TaintToleration:
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
         return ["node(s) had untolerated taint(s)"]
+
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        return True

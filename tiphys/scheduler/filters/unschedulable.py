@@ -21,3 +21,6 @@ class NodeUnschedulable:
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
         return ["node(s) were unschedulable"]
+
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        return True

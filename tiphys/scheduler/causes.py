@@ -1,0 +1,64 @@
+"""Why a node is out of the question, as a number per row: what the filters of `ORDER` said, and what other pods say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.neighbours import Verdicts
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import Template
+
+Causes = npt.NDArray[np.int8]
+
+ALLOWED, NO_NODE = 0, -1
+"""Causes that are no objection; FILTERS count from 1."""
+
+
+class Objection(NamedTuple):
+    """What other pods have against a node. `final` when no pod leaving could help."""
+
+    rule: str
+    reason: str
+    final: bool
+
+
+SPREAD, AFFINITY = "PodTopologySpread", "InterPodAffinity"
+OBJECTIONS: tuple[Objection, ...] = (
+    Objection(SPREAD, "node(s) didn't match pod topology spread constraints (missing required label)", True),
+    Objection(SPREAD, "node(s) didn't match pod topology spread constraints", False),
+    Objection(AFFINITY, "node(s) didn't match pod affinity rules", True),
+    Objection(AFFINITY, "node(s) didn't match pod anti-affinity rules", False),
+    Objection(AFFINITY, "node(s) didn't satisfy existing pods anti-affinity rules", False),
+)
+FIRST_OBJECTION = len(FILTERS) + 1
+
+
+def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
+    """The causes, with those of other pods where there were none."""
+    result = causes.copy()
+    for number, fine in enumerate(verdicts, FIRST_OBJECTION):
+        result[(result == ALLOWED) & ~fine] = number
+    return result
+
+
+def rule_of(cause: int) -> str:
+    """The name of the rule behind a cause."""
+    return FILTERS[cause - 1].name if cause < FIRST_OBJECTION else OBJECTIONS[cause - FIRST_OBJECTION].rule
+
+
+def reasons_of(cause: int, template: Template, cluster: Snapshot, row: int) -> tuple[str, ...]:
+    """The reasons that people read."""
+    if cause >= FIRST_OBJECTION:
+        return (OBJECTIONS[cause - FIRST_OBJECTION].reason,)
+    return tuple(FILTERS[cause - 1].reasons(template, cluster, row))
+
+
+def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> bool:
+    """Whether the pod could not run in the row even if other pods left it."""
+    if cause >= FIRST_OBJECTION:
+        return OBJECTIONS[cause - FIRST_OBJECTION].final
+    return FILTERS[cause - 1].is_final(template, cluster, row)

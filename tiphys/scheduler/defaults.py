@@ -1,0 +1,83 @@
+"""How pods are spread that say nothing about it: those of one Service or one owner, over nodes and, more loosely, over zones.
+
+See "Pod Topology Spread Constraints", section on cluster-level defaults; the numbers are upstream's built-in ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tiphys.api.selectors import EVERYTHING, NOTHING, Requirement, Selector, from_map
+from tiphys.scheduler.social import Group, Owner, Social, Spread
+
+HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+SKEWS = ((HOSTNAME, 3), (ZONE, 5))
+
+
+class _Selectors(msgspec.Struct):
+    """What a namespace has: selectors of Services by name, of owners by owner."""
+
+    services: dict[str, Mapping[str, str]] = {}
+    owners: dict[Owner, Selector] = {}
+    known: dict[bytes, tuple[Spread, ...]] = {}
+    """Answers given, by the key of the Social."""
+
+
+class DefaultSpreads:
+    """Knows the selectors of all Services and owners, and gives pods their default spreading."""
+
+    def __init__(self) -> None:
+        self._namespaces: dict[str, _Selectors] = {}
+
+    def put_service(self, namespace: str, name: str, selector: Mapping[str, str] | None) -> None:
+        """A Service was added or changed, or went (None). One without a selector selects nothing."""
+        known = self._namespaces.setdefault(namespace, _Selectors())
+        before = known.services.get(name)
+        if (before or None) == (selector or None):
+            return
+        if selector:
+            known.services[name] = selector
+        else:
+            known.services.pop(name, None)
+        known.known.clear()
+
+    def put_owner(self, namespace: str, owner: Owner, selector: Selector | None) -> None:
+        """A controller of pods was added or changed, or went (None)."""
+        known = self._namespaces.setdefault(namespace, _Selectors())
+        if known.owners.get(owner) == selector:
+            return
+        if selector is not None:
+            known.owners[owner] = selector
+        else:
+            known.owners.pop(owner, None)
+        known.known.clear()
+
+    def of(self, social: Social) -> tuple[Spread, ...]:
+        """The spreading of a pod that asks for none; nothing for pods of no Service and no owner."""
+        known = self._namespaces.get(social.namespace)
+        if known is None:
+            return ()
+        spreads = known.known.get(social.key)
+        if spreads is None:
+            if len(known.known) > 4096:
+                known.known.clear()
+            spreads = known.known[social.key] = self._work_out(known, social)
+        return spreads
+
+    def _work_out(self, known: _Selectors, social: Social) -> tuple[Spread, ...]:
+        together: dict[str, str] = {}
+        for wanted in known.services.values():
+            if all(social.labels.get(key) == value for key, value in wanted.items()):
+                together.update(wanted)
+        selector = from_map(together) if together else EVERYTHING
+        owned = known.owners.get(social.owner) if social.owner is not None else None
+        if owned is not None and not owned.nothing:
+            more: list[Requirement] = [one for one in owned.requirements if one not in selector.requirements]
+            if more:
+                selector = Selector([*selector.requirements, *more])
+        if selector.empty:
+            return ()
+        group = Group(frozenset((social.namespace,)), NOTHING, selector)
+        return tuple(Spread(group, key, skew) for key, skew in SKEWS)

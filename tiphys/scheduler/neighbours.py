@@ -1,0 +1,234 @@
+"""Filters and scores about other pods: spreading, affinity and anti-affinity.
+
+Unlike the others they look at domains of nodes, so placing one pod can change the answer for many rows; what they rest on are tallies,
+which a placed pod changes in one place. "Pod Topology Spread Constraints" and "Inter-pod affinity and anti-affinity".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tiphys.scheduler.columns import ABSENT, Bools, Codes, Floats, Ints
+from tiphys.scheduler.defaults import HOSTNAME
+from tiphys.scheduler.filters.node_affinity import NodeAffinity
+from tiphys.scheduler.filters.taints import TaintToleration
+from tiphys.scheduler.scores.scale import MAX
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.social import Social, Spread, Term
+from tiphys.scheduler.tally import Tally
+from tiphys.scheduler.template import Template
+
+SPREAD_WEIGHT, AFFINITY_WEIGHT = 2, 2
+REQUIRED_AFFINITY_WEIGHT = 1
+"""What a required term of a placed pod is worth to a pod that it is about."""
+
+
+class Verdicts(NamedTuple):
+    """Where the pod may run as far as other pods go, question by question, in the order in which they are asked."""
+
+    labelled: Bools
+    """The node has the labels that required spreading is about."""
+    spread: Bools
+    near: Bools
+    far: Bools
+    tolerated: Bools
+    """No placed pod keeps this one away."""
+
+
+class _Area(NamedTuple):
+    """Where a constraint on spreading counts pods."""
+
+    codes: Codes
+    values: int
+    has_key: Bools
+    included: Bools
+    """The rows whose pods count."""
+    is_whole: bool
+    """Whether these are all rows that have the label, so that the tally's own domains serve."""
+    present: Ints
+    """The domains that exist, as codes."""
+
+
+class Neighbours:
+    """Answers about other pods, for pods of one template and one Social. What depends on nodes only is kept until nodes change."""
+
+    def __init__(self, template: Template, social: Social) -> None:
+        self.template = template
+        self.social = social
+        self._areas: dict[tuple[str, bool, bool, tuple[str, ...]], _Area] = {}
+        self._affinity: Bools | None = None
+        self._taints: Bools | None = None
+        self._nodes_seen = -1
+
+    def refresh(self, cluster: Snapshot) -> None:
+        """Take in that nodes may have changed."""
+        if self._nodes_seen != cluster.node_log.position:
+            self._nodes_seen = cluster.node_log.position
+            self._areas.clear()
+            self._affinity = self._taints = None
+
+    # ---- filters ----------------------------------------------------------------------------------------------------------------------
+
+    def verdicts(self, cluster: Snapshot) -> Verdicts | None:
+        """Where the pod may run; None when no pod has a say in that."""
+        social = self.social
+        bonds = [bond for bond in cluster.relations.bonds(social) if bond.manner == "far"]
+        if not social.must_spread and not social.terms.near and not social.terms.far and not bonds:
+            return None
+        everywhere: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        labelled, spread = self._must_spread(cluster) if social.must_spread else (everywhere, everywhere)
+        near = self._near(cluster, social.terms.near) if social.terms.near else everywhere
+        far = everywhere
+        for term in social.terms.far:
+            far = far & ~_has_some(cluster, cluster.group_tally((term.group,)), term.key)
+        tolerated = everywhere
+        for bond in bonds:
+            tolerated = tolerated & ~_has_some(cluster, bond.tally, bond.term.key)
+        return Verdicts(labelled, spread, near, far, tolerated)
+
+    def _must_spread(self, cluster: Snapshot) -> tuple[Bools, Bools]:
+        spreads = self.social.must_spread
+        keys = tuple(spread.key for spread in spreads)
+        labelled: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        right: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        for spread in spreads:
+            area = self._area(cluster, spread, keys)
+            counts = self._counts(cluster, spread, area)
+            least = int(counts[area.present].min()) if len(area.present) >= max(spread.min_domains, 1) else 0
+            itself = spread.group.selector.matches(self.social.labels)
+            fine = np.append(counts + itself - least <= spread.max_skew, True)[area.codes]
+            # The first constraint that fails gives the reason, so a label that is missing later does not count any more.
+            labelled &= area.has_key | ~right
+            right &= fine
+        return labelled, right
+
+    def _near(self, cluster: Snapshot, terms: tuple[Term, ...]) -> Bools:
+        tally = cluster.group_tally(tuple(term.group for term in terms))
+        has_keys: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        has_pods: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        anywhere = False
+        for term in terms:
+            column = cluster.label(term.key)
+            domains = tally.domains(term.key, column.codes, len(column.values))
+            anywhere = anywhere or bool(domains.counts.any())
+            has_keys &= column.codes != ABSENT
+            has_pods &= domains.per_row() > 0
+        if not anywhere and all(term.group.has(self.social, cluster.relations.namespaces) for term in terms):
+            # The first of a group that wants to be together has nobody to be near to.
+            return has_keys
+        return has_keys & has_pods
+
+    # ---- scores -----------------------------------------------------------------------------------------------------------------------
+
+    def scores(self, cluster: Snapshot, candidates: Bools) -> Floats | None:
+        """The weighted sum of the scores; None when nobody prefers anything."""
+        social = self.social
+        spreads = cluster.relations.defaults.of(social) if social.by_default else social.rather_spread
+        total: Floats | None = None
+        if spreads:
+            total = SPREAD_WEIGHT * self._rather_spread(cluster, spreads, candidates, need_labels=not social.by_default)
+        raw = self._attraction(cluster)
+        if raw is not None:
+            affinity = AFFINITY_WEIGHT * _between(raw, candidates)
+            total = affinity if total is None else total + affinity
+        return total
+
+    def _rather_spread(self, cluster: Snapshot, spreads: tuple[Spread, ...], candidates: Bools, *, need_labels: bool) -> Floats:
+        keys = tuple(spread.key for spread in spreads) if need_labels else ()
+        scored = candidates
+        for key in keys:
+            scored = scored & (cluster.label(key).codes != ABSENT)
+        sums = np.zeros(cluster.capacity)
+        for spread in spreads:
+            area = self._area(cluster, spread, keys)
+            if spread.key == HOSTNAME:
+                counts, domains = cluster.spread_tally(spread.group).counts, int(scored.sum())
+            else:
+                counts = np.append(self._counts(cluster, spread, area), 0)[area.codes]
+                domains = _distinct(area.codes[scored], area.values)
+            # Many domains hold few pods each; the logarithm keeps them from going under beside a label with few values.
+            sums += np.where(area.has_key, counts * math.log(domains + 2) + (spread.max_skew - 1), 0.0)
+        raw: Ints = np.floor(sums + 0.5).astype(np.int64)
+        of_scored = raw[scored]
+        if not len(of_scored):
+            return np.zeros(cluster.capacity)
+        least, most = int(of_scored.min()), int(of_scored.max())
+        if most == 0:
+            return np.where(scored, float(MAX), 0.0)
+        return np.where(scored, MAX * (most + least - raw) // most, 0).astype(np.float64)
+
+    def _attraction(self, cluster: Snapshot) -> Ints | None:
+        terms = self.social.terms
+        total: Ints | None = None
+        weighted: list[tuple[Tally, Term, int]] = []
+        for sign, preferences in ((1, terms.rather_near), (-1, terms.rather_far)):
+            weighted += [(cluster.group_tally((term.group,)), term, sign * term.weight) for term in preferences]
+        for bond in cluster.relations.bonds(self.social):
+            if bond.manner == "near":
+                weighted.append((bond.tally, bond.term, REQUIRED_AFFINITY_WEIGHT))
+            elif bond.manner != "far":
+                weighted.append((bond.tally, bond.term, bond.term.weight if bond.manner == "rather_near" else -bond.term.weight))
+        for tally, term, weight in weighted:
+            column = cluster.label(term.key)
+            more = weight * tally.domains(term.key, column.codes, len(column.values)).per_row()
+            total = more if total is None else total + more
+        return total
+
+    # ---- where spreading counts -------------------------------------------------------------------------------------------------------
+
+    def _area(self, cluster: Snapshot, spread: Spread, keys: tuple[str, ...]) -> _Area:
+        ident = (spread.key, spread.honors_affinity, spread.honors_taints, keys)
+        area = self._areas.get(ident)
+        if area is None:
+            area = self._areas[ident] = self._work_out(cluster, spread, keys)
+        return area
+
+    def _work_out(self, cluster: Snapshot, spread: Spread, keys: tuple[str, ...]) -> _Area:
+        column = cluster.label(spread.key)
+        codes = column.codes
+        has_key: Bools = codes != ABSENT
+        included = has_key.copy()
+        for key in keys:
+            included &= cluster.label(key).codes != ABSENT
+        if spread.honors_affinity:
+            if self._affinity is None:
+                self._affinity = NodeAffinity().allowed(self.template, cluster, cluster.all_rows)
+            included &= self._affinity
+        if spread.honors_taints:
+            if self._taints is None:
+                self._taints = TaintToleration().allowed(self.template, cluster, cluster.all_rows)
+            included &= self._taints
+        present: Ints = np.flatnonzero(np.bincount(codes[included], minlength=1))
+        return _Area(codes, len(column.values), has_key, included, bool(np.array_equal(included, has_key)), present)
+
+    def _counts(self, cluster: Snapshot, spread: Spread, area: _Area) -> Ints:
+        tally = cluster.spread_tally(spread.group)
+        if area.is_whole:
+            return tally.domains(spread.key, area.codes, area.values).counts
+        return tally.among(area.codes, area.values, area.included)
+
+
+def _has_some(cluster: Snapshot, tally: Tally, key: str) -> Bools:
+    column = cluster.label(key)
+    result: Bools = tally.domains(key, column.codes, len(column.values)).per_row() > 0
+    return result
+
+
+def _distinct(codes: Codes, values: int) -> int:
+    """How many different values there are; to be without one is a value as well."""
+    seen = np.zeros(values + 1, dtype=np.bool_)
+    seen[codes] = True
+    return int(seen.sum())
+
+
+def _between(raw: Ints, candidates: Bools) -> Floats:
+    """0 for the least of the candidates, 100 for the most."""
+    of_candidates = raw[candidates]
+    least, most = int(of_candidates.min()), int(of_candidates.max())
+    if most == least:
+        return np.zeros(len(raw))
+    result: Floats = np.trunc(MAX * ((raw - least) / (most - least)))
+    return result

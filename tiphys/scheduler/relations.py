@@ -1,0 +1,151 @@
+"""Counts of pods in relation to others, kept up to date: groups that somebody asked about, and terms that pods carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from tiphys.scheduler.defaults import DefaultSpreads
+from tiphys.scheduler.social import NO_TERMS, Group, Social, Term, Terms
+from tiphys.scheduler.tally import Tallies, Tally
+
+Manner = Literal["near", "far", "rather_near", "rather_far"]
+KNOWN_SOCIALS = 4096
+
+
+class Placed(NamedTuple):
+    """A pod in a row, as far as relations go."""
+
+    row: int
+    social: Social
+    terminating: bool
+
+
+class Carrier(msgspec.Struct, eq=False):
+    """Where the pods are that carry some terms."""
+
+    terms: Terms
+    tally: Tally
+    pods: int = 0
+
+
+class Bond(NamedTuple):
+    """A term of pods that are placed, which is about a pod that is not."""
+
+    manner: Manner
+    term: Term
+    tally: Tally
+    """Of the pods that carry it."""
+
+
+class Relations:
+    """See the module. `placed` gives all pods that are counted, for a count that starts."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.defaults = DefaultSpreads()
+        self._tallies = Tallies()
+        self._carriers: dict[Terms, Carrier] = {}
+        self._bonds: dict[bytes, tuple[Bond, ...]] = {}
+
+    @property
+    def has_carriers(self) -> bool:
+        """Whether any pod has terms that others must heed."""
+        return bool(self._carriers)
+
+    def put_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
+        """A namespace has these labels, or is gone (None)."""
+        before = self.namespaces.get(name)
+        if labels is None:
+            self.namespaces.pop(name, None)
+        else:
+            self.namespaces[name] = labels
+        if (before or {}) != (labels or {}):
+            # Rare, and any group with a namespace selector may be another now.
+            self._tallies.clear()
+            self._bonds.clear()
+
+    def count(self, placed: Placed, change: int) -> None:
+        """Pods came to a row (or left it)."""
+        row, social, terminating = placed
+        for tally in self._tallies:
+            if tally.matches(social, terminating):
+                tally.change(row, change)
+        if social.terms != NO_TERMS:
+            self._carry(social.terms, row, change)
+
+    def _carry(self, terms: Terms, row: int, change: int) -> None:
+        carrier = self._carriers.get(terms)
+        if carrier is None:
+            carrier = self._carriers[terms] = Carrier(terms, Tally(self.rows, lambda social, terminating: False))
+            self._bonds.clear()
+        carrier.tally.change(row, change)
+        carrier.pods += change
+        if carrier.pods == 0:
+            del self._carriers[terms]
+            self._bonds.clear()
+
+    def grow(self, rows: int) -> None:
+        """Make room for more rows."""
+        self.rows = rows
+        for tally in self._all():
+            tally.grow(rows)
+
+    def labels_changed(self) -> None:
+        """Labels of nodes changed."""
+        for tally in self._all():
+            tally.labels_changed()
+
+    def _all(self) -> Iterable[Tally]:
+        yield from self._tallies
+        for carrier in self._carriers.values():
+            yield carrier.tally
+
+    def spread_tally(self, group: Group, placed: Iterable[Placed]) -> Tally:
+        """Pods of a group as spreading counts them: without those being deleted, and nobody for the empty selector."""
+
+        def counts(social: Social, terminating: bool) -> bool:
+            return not terminating and not group.selector.empty and group.has(social, self.namespaces)
+
+        return self._tallies.of(("spread", group), lambda: self._counted(Tally(self.rows, counts), placed))
+
+    def group_tally(self, groups: tuple[Group, ...], placed: Iterable[Placed]) -> Tally:
+        """Pods that are in all of the groups."""
+
+        def counts(social: Social, terminating: bool) -> bool:
+            return all(group.has(social, self.namespaces) for group in groups)
+
+        return self._tallies.of(("group", groups), lambda: self._counted(Tally(self.rows, counts), placed))
+
+    def _counted(self, tally: Tally, placed: Iterable[Placed]) -> Tally:
+        for row, social, terminating in placed:
+            if tally.matches(social, terminating):
+                tally.counts[row] += 1
+        return tally
+
+    def bonds(self, social: Social) -> tuple[Bond, ...]:
+        """The terms of placed pods that are about such a pod."""
+        if not self._carriers:
+            return ()
+        bonds = self._bonds.get(social.key)
+        if bonds is None:
+            if len(self._bonds) >= KNOWN_SOCIALS:
+                self._bonds.clear()
+            bonds = self._bonds[social.key] = tuple(self._work_out(social))
+        return bonds
+
+    def _work_out(self, social: Social) -> Iterable[Bond]:
+        for carrier in self._carriers.values():
+            manners: tuple[tuple[Manner, tuple[Term, ...]], ...] = (
+                ("near", carrier.terms.near),
+                ("far", carrier.terms.far),
+                ("rather_near", carrier.terms.rather_near),
+                ("rather_far", carrier.terms.rather_far),
+            )
+            for manner, terms in manners:
+                for term in terms:
+                    if term.group.has(social, self.namespaces):
+                        yield Bond(manner, term, carrier.tally)

@@ -1,0 +1,77 @@
+"""What the scheduler does not look at is dropped before objects are kept: most of a pod is about running it."""
+
+from __future__ import annotations
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.runtime.informer import without_managed_fields
+
+_RUNNING_FIELDS = (
+    "command", "args", "workingDir", "envFrom", "env", "resizePolicy", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe",
+    "startupProbe", "lifecycle", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "securityContext",
+)  # fmt: skip
+_EMPTY_CONTAINER = core.Container()
+_EMPTY_POD = core.PodSpec()
+_UNUSED_IN_SPEC = ("hostAliases", "imagePullSecrets", "dnsConfig", "readinessGates", "securityContext", "ephemeralContainers")
+
+
+def slim_pod(pod: core.Pod) -> core.Pod:
+    """A pod without what it takes to run it. Changes and returns the pod."""
+    without_managed_fields(pod)
+    spec, status = pod.spec, pod.status
+    pod.metadata.annotations = {}
+    for container in (*spec.containers, *spec.initContainers):
+        for name in _RUNNING_FIELDS:
+            setattr(container, name, getattr(_EMPTY_CONTAINER, name))
+        container.ports = [port for port in container.ports if port.hostPort]
+    for name in _UNUSED_IN_SPEC:
+        setattr(spec, name, getattr(_EMPTY_POD, name))
+    spec.volumes = [volume for volume in spec.volumes if volume.image is not None or volume.persistentVolumeClaim is not None]
+    pod.status = core.PodStatus(
+        phase=status.phase,
+        conditions=[condition for condition in status.conditions if condition.type == "PodScheduled"],
+        nominatedNodeName=status.nominatedNodeName,
+        startTime=status.startTime,
+        containerStatuses=_resized(status.containerStatuses),
+        initContainerStatuses=_resized(status.initContainerStatuses),
+    )
+    return pod
+
+
+def _resized(statuses: list[core.ContainerStatus]) -> list[core.ContainerStatus]:
+    return [
+        core.ContainerStatus(name=one.name, allocatedResources=one.allocatedResources, resources=one.resources)
+        for one in statuses
+        if one.allocatedResources or one.resources is not None
+    ]
+
+
+def slim_node(node: core.Node) -> core.Node:
+    """A node without what changes with every heartbeat."""
+    without_managed_fields(node)
+    node.metadata.annotations = {}
+    status = node.status
+    node.status = core.NodeStatus(allocatable=status.allocatable, images=status.images)
+    return node
+
+
+def slim_replica_set(owner: apps.ReplicaSet) -> apps.ReplicaSet:
+    """A ReplicaSet without the template of its pods."""
+    without_managed_fields(owner)
+    owner.spec.template = core.PodTemplateSpec()
+    return owner
+
+
+def slim_stateful_set(owner: apps.StatefulSet) -> apps.StatefulSet:
+    """A StatefulSet without the templates of its pods and volumes."""
+    without_managed_fields(owner)
+    owner.spec.template = core.PodTemplateSpec()
+    owner.spec.volumeClaimTemplates = []
+    return owner
+
+
+def slim_replication_controller(owner: core.ReplicationController) -> core.ReplicationController:
+    """A ReplicationController without the template of its pods."""
+    without_managed_fields(owner)
+    owner.spec.template = None
+    return owner

@@ -1,0 +1,112 @@
+"""How many pods of a group are on each node, and on the nodes of each topology domain: counted once, then updated pod by pod."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+
+import numpy as np
+
+from tiphys.scheduler.columns import ABSENT, Bools, Codes, Ints, grown
+from tiphys.scheduler.social import Social
+
+KNOWN_PODS = 16384
+
+
+class Domains:
+    """Counts of a tally per value of a node label. Values are codes of the label's column."""
+
+    def __init__(self, codes: Codes, counts: Ints, values: int) -> None:
+        self.codes = codes
+        self.counts: Ints = _sums(codes, counts, values)
+
+    def count(self, row: int, change: int) -> None:
+        """Follow a change of the tally in a row."""
+        code = self.codes[row]
+        if code != ABSENT:
+            self.counts[code] += change
+
+    def per_row(self) -> Ints:
+        """Each row's domain's count; 0 for rows without the label."""
+        result: Ints = np.append(self.counts, 0)[self.codes]
+        return result
+
+
+def _sums(codes: Codes, counts: Ints, values: int) -> Ints:
+    there = codes != ABSENT
+    sums: Ints = np.bincount(codes[there], weights=counts[there], minlength=values).astype(np.int64)
+    return sums
+
+
+class Tally:
+    """Counts pods for which `counts_pod` says yes; asked once for each Social (and whether the pod is being deleted)."""
+
+    def __init__(self, rows: int, counts_pod: Callable[[Social, bool], bool]) -> None:
+        self.counts: Ints = np.zeros(rows, dtype=np.int64)
+        self._counts_pod = counts_pod
+        self._known: dict[tuple[int, bool], tuple[Social, bool]] = {}
+        self._domains: dict[str, Domains] = {}
+
+    def matches(self, social: Social, terminating: bool) -> bool:
+        """Whether such a pod counts."""
+        # The Social is kept beside the answer, so that its id stays its own.
+        ident = (id(social), terminating)
+        known = self._known.get(ident)
+        if known is None:
+            if len(self._known) >= KNOWN_PODS:
+                self._known.clear()
+            known = self._known[ident] = (social, self._counts_pod(social, terminating))
+        return known[1]
+
+    def change(self, row: int, change: int) -> None:
+        """Pods came to a row or left it."""
+        self.counts[row] += change
+        for domains in self._domains.values():
+            domains.count(row, change)
+
+    def grow(self, rows: int) -> None:
+        """Make room for more rows."""
+        self.counts = grown(self.counts, rows)
+        self._domains.clear()
+
+    def labels_changed(self) -> None:
+        """Labels of nodes changed, so domains did."""
+        self._domains.clear()
+
+    def domains(self, key: str, codes: Codes, values: int) -> Domains:
+        """Counts per value of the label `key`, whose column is given."""
+        domains = self._domains.get(key)
+        if domains is None:
+            domains = self._domains[key] = Domains(codes, self.counts, values)
+        return domains
+
+    def among(self, codes: Codes, values: int, included: Bools) -> Ints:
+        """Counts per value over some rows only."""
+        return _sums(np.where(included, codes, ABSENT), self.counts, values)
+
+
+class Tallies:
+    """Tallies by what they count. Those not asked for in a long time are dropped; they can be counted again."""
+
+    def __init__(self, limit: int = 512) -> None:
+        self._limit = limit
+        self._known: dict[Hashable, Tally] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, what: Hashable, make: Callable[[], Tally]) -> Tally:
+        """The tally of something, made (and counted) by `make` when it is new."""
+        tally = self._known.pop(what, None)
+        if tally is None:
+            tally = make()
+            if len(self._known) >= self._limit:
+                del self._known[next(iter(self._known))]
+        self._known[what] = tally
+        return tally
+
+    def __iter__(self) -> Iterator[Tally]:
+        return iter(self._known.values())
+
+    def clear(self) -> None:
+        """Drop all; what is asked for again is counted again."""
+        self._known.clear()
