@@ -60,13 +60,9 @@ def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old:
     sizes = {replica_set.metadata.name: size(replica_set) for replica_set in old}
     new_size = size(new) if new is not None else 0
     _shrink_old(sizes, oldest_first(old), at_least, sure(new) if new is not None else 0)
-    # Pods that a ReplicaSet has yet to delete still take room.
-    total = sum(max(sizes[replica_set.metadata.name], replica_set.status.replicas) for replica_set in old)
-    total += max(new_size, new.status.replicas) if new is not None else 0
-    if new_size > replicas:
-        new_size = replicas
-    elif total < replicas + surge:
-        new_size += min(replicas + surge - total, replicas - new_size)
+    # Pods that an old ReplicaSet has yet to delete still take room.
+    room = replicas + surge - sum(max(sizes[replica_set.metadata.name], replica_set.status.replicas) for replica_set in old)
+    new_size = replicas if new_size > replicas else max(new_size, min(room, replicas))
     return {**sizes, (new.metadata.name if new is not None else ""): new_size}
 
 
