@@ -35,7 +35,7 @@ async def running_api_server(
     clock = clock or LoopClock()
     keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
-        port=0,
+        port=0 if listen else 6443,
         advertise="192.0.2.1",
         certificate=keys.pair("apiserver").cert,
         key=keys.pair("apiserver").key,
