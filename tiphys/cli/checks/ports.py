@@ -114,8 +114,8 @@ def holder(port: int, *, udp: bool = False) -> int | None:
         return None
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            with suppress(OSError):
-                for entry in os.scandir(process / "fd"):
+            with suppress(OSError), os.scandir(process / "fd") as entries:
+                for entry in entries:
                     with suppress(OSError):
                         if os.readlink(entry.path) in links:
                             return int(process.name)

@@ -1,0 +1,60 @@
+"""Options become settings, or a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from tiphys.cli.errors import Failure
+from tiphys.cli.options import settings_of
+from tiphys.cli.token import seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3600", 3600), ("90s", 90), ("90m", 5400), ("24h", 86400), ("1h30m", 5400), ("2d", 172800)]
+)
+def test_durations(text: str, expected: int) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "1x", "-1h", "1.5h"])
+def test_bad_durations_are_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        seconds(text)
+
+
+def test_settings_are_remembered_and_changed_by_what_is_given(tmp_path: Path) -> None:
+    settings_of(tmp_path, {"secure_port": 7000, "domain": None}).save()
+    again = settings_of(tmp_path, {"kubelet_port": 7001})
+    assert (again.secure_port, again.kubelet_port, again.domain) == (7000, 7001, "cluster.local")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("pod_range", "10.42.0.0", "--cluster-cidr"),
+        ("pod_range", "10.42.0.1/16", "--cluster-cidr"),
+        ("pod_range", "ten", "--cluster-cidr"),
+        ("pod_range", "fd00::/48", "IPv6"),
+        ("service_range", "10.43.0.0/30", "too small"),
+        ("node_ports", "32767-30000", "--service-node-port-range"),
+    ],
+)
+def test_values_that_no_cluster_can_have_are_refused_in_words(tmp_path: Path, option: str, value: str, said: str) -> None:
+    with pytest.raises(Failure, match=said):
+        settings_of(tmp_path, {option: value})
+
+
+def test_damaged_settings_are_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(Failure, match=r"settings\.json cannot be read"):
+        settings_of(tmp_path, {})
+
+
+def test_two_directories_never_share_names_on_the_machine(tmp_path: Path) -> None:
+    one, other = settings_of(tmp_path / "a", {}), settings_of(tmp_path / "b", {})
+    for name in ("bridge", "nft_table", "cgroup_parent", "run_dir"):
+        assert getattr(one, name) != getattr(other, name)
+    assert len(one.bridge) < 16
