@@ -82,7 +82,7 @@ class NodeAgent:
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
         self.server: KubeletServer | None = None
-        self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.runtime_error)
+        self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
         objects.subscribe(self.loop.on_objects)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable
 
 from tiphys.aio.tasks import TaskSet
@@ -72,20 +73,20 @@ class PodLoop:
         """The runtime shows something new about a pod."""
         worker = self._workers.get(observed.uid)
         if worker is not None:
-            worker.observe()
+            self._guarded(worker, worker.observe)
         elif self.live and not observed.empty:
             self._add(observed.uid, None)
 
     def on_probe(self, uid: str) -> None:
         """A probe has a new verdict on one of the pod's containers."""
         if (worker := self._workers.get(uid)) is not None:
-            worker.wake()
+            self._guarded(worker, worker.wake)
 
     def on_objects(self, uids: set[str]) -> None:
         """A config map or secret of these pods changed."""
         for uid in uids:
             if (worker := self._workers.get(uid)) is not None:
-                worker.wake()
+                self._guarded(worker, worker.wake)
                 self.refresher.mark(uid)
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
@@ -96,7 +97,7 @@ class PodLoop:
             if gone is not None and gone.in_api:
                 if gone.pod is not None and old.metadata.deletionTimestamp is not None:
                     gone.pod = old
-                gone.missing()
+                self._guarded(gone, gone.missing)
         if new is None:
             return
         worker = self._workers.get(new.metadata.uid)
@@ -104,9 +105,16 @@ class PodLoop:
             self._add(new.metadata.uid, new)
             return
         before = worker.pod
-        worker.update(new)
+        self._guarded(worker, lambda: worker.update(new))
         if before is not None and _downward(before) != _downward(new):
             self.refresher.mark(new.metadata.uid)
+
+    def _guarded(self, worker: PodWorker, tell: Callable[[], None]) -> None:
+        """Tell a worker something; a mistake about one pod must not stop the others."""
+        try:
+            tell()
+        except Exception:
+            log.exception("pod worker failed", extra={"pod": worker.who, "state": worker.life.state})
 
     def _add(self, uid: str, pod: core.Pod | None) -> None:
         worker = PodWorker(self.services, uid, pod)
@@ -162,6 +170,10 @@ class PodLoop:
                 log.warning("volumes of a former pod resist", extra={"uid": uid, "error": str(error)})
         for uid in cgroups.uids() - self._workers.keys():
             cgroups.remove(uid)
+        logs = self.services.settings.logs
+        for directory in await asyncio.to_thread(lambda: list(logs.glob("*_*_*"))):
+            if directory.name.rpartition("_")[2] not in self._workers:
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def _watch_runtime(self) -> None:
         settings = self.services.settings

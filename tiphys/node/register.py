@@ -28,16 +28,19 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 VERSION = "v1.36.0+tiphys"
 IMAGES_PERIOD = 60.0
+PATIENCE = 15.0
+"""Seconds for which a runtime may be away before the node says that it is not ready."""
 _TROUBLE = (StatusError, ConnectionError, TimeoutError, OSError)
 
 
 class NodeRegistration:
     """Keeps the API server's idea of this node up to date."""
 
-    def __init__(self, services: NodeServices, capacity: dict[str, str], runtime_trouble: Callable[[], str]) -> None:
+    def __init__(self, services: NodeServices, capacity: dict[str, str], begun: Callable[[], bool]) -> None:
         self.services = services
         self.capacity = capacity
-        self._runtime_trouble = runtime_trouble
+        self._begun = begun
+        self._down_since = 0.0
         self._node: core.Node | None = None
         self._written: core.NodeStatus | None = None
         self._written_at = 0.0
@@ -46,7 +49,7 @@ class NodeRegistration:
         self._images_at = -IMAGES_PERIOD
         self._soon = asyncio.Event()
         self.ready = asyncio.Event()
-        """Set once the Node has been written as Ready."""
+        """Set once the Node is Ready in the API and pods are served."""
 
     def hurry(self) -> None:
         """Something about the node changed: look at once."""
@@ -100,6 +103,9 @@ class NodeRegistration:
                     self._wrote(made.status)
                 return made
             node = await client.get(core.Node, settings.name)
+        if node.status.conditions:
+            # What the agent before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
+            self._written = node.status
         missing = {name: value for name, value in self.labels().items() if node.metadata.labels.get(name) != value}
         if missing:
             node = await client.patch(core.Node, settings.name, body={"metadata": {"labels": missing}}, kind="merge")
@@ -134,11 +140,17 @@ class NodeRegistration:
                 version = await self.services.cri.version()
                 known = f"{version.runtime_name}://{version.runtime_version}"
         except RuntimeError_ as error:
+            now = self.services.clock.monotonic()
+            self._down_since = self._down_since or now
+            if now - self._down_since < PATIENCE and self._shows_ready():
+                # A runtime that restarts leaves the pods running: nobody needs to move them.
+                return "", ""
             return f"container runtime is down: {error.message or error.code}", ""
+        self._down_since = 0.0
         bad = [one for one in status.status.conditions if not one.status]
         said = [f"{one.type} is false: {one.reason} {one.message}".strip() for one in bad]
-        if trouble := self._runtime_trouble():
-            said.append(trouble)
+        if not self._begun() and not self._shows_ready():
+            said.append("pods are not served yet")
         return "; ".join(said), known
 
     async def _list_images(self) -> list[core.ContainerImage]:
@@ -168,8 +180,7 @@ class NodeRegistration:
             except _TROUBLE as error:
                 trouble = True
                 log.info("node status not written", extra={"error": str(error)})
-            unready = self._written is None or not _is_ready(self._written)
-            period = 0.5 if unready or trouble else settings.status_period
+            period = settings.status_period if self.ready.is_set() and not trouble and self._shows_ready() else 0.5
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(period):
                     await self._soon.wait()
@@ -183,6 +194,7 @@ class NodeRegistration:
         status = await self._status(base_status)
         due = clock.monotonic() - self._written_at >= settings.status_report
         if self._written is not None and not due and same(status, self._written):
+            self._note_ready()
             return
         body = status_patch(status)
         self._node = await self.services.client.patch(core.Node, settings.name, body=body, kind="strategic", subresource="status")
@@ -190,7 +202,13 @@ class NodeRegistration:
 
     def _wrote(self, status: core.NodeStatus) -> None:
         self._written, self._written_at = status, self.services.clock.monotonic()
-        if _is_ready(status):
+        self._note_ready()
+
+    def _shows_ready(self) -> bool:
+        return self._written is not None and any(one.type == "Ready" and one.status == "True" for one in self._written.conditions)
+
+    def _note_ready(self) -> None:
+        if self._begun() and self._shows_ready():
             self.ready.set()
 
     # -- the lease
@@ -238,10 +256,6 @@ class NodeRegistration:
 def default_name() -> str:
     """The machine's name as a Node's."""
     return platform.node().lower() or "node"
-
-
-def _is_ready(status: core.NodeStatus) -> bool:
-    return any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
 
 
 def _taint(text: str) -> core.Taint:

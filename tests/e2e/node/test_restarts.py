@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from tests.e2e.node.cluster import Node, output
 from tiphys.api.core import v1 as core
-from tiphys.node.runtime import cgroups
+from tiphys.node.runtime import cgroups, procs
 from tiphys.testing.eventually import eventually
 
 
@@ -16,6 +19,7 @@ async def test_a_new_agent_adopts_running_pods_untouched(node: Node) -> None:
     before = await node.ready()
     pid = await node.pid()
     versions: list[bool] = []
+    node_before = node.api.get(core.Node, node.name).status.conditions
     for _ in range(3):
         await node.kill()
         await node.start()
@@ -24,6 +28,8 @@ async def test_a_new_agent_adopts_running_pods_untouched(node: Node) -> None:
     assert await node.pid() == pid
     assert node.status().restartCount == 0
     assert all(versions), "readiness does not flap"
+    node_after = node.api.get(core.Node, node.name).status.conditions
+    assert [c.lastTransitionTime for c in node_after] == [c.lastTransitionTime for c in node_before], "nor does the node"
     after = node.pod()
     assert [c.lastTransitionTime for c in after.status.conditions] == [c.lastTransitionTime for c in before.status.conditions]
 
@@ -48,6 +54,29 @@ async def test_what_happened_while_nobody_looked_is_caught_up_with(node: Node) -
         return names == {"dies", "new"} and {pod.metadata.name for pod in node.api.list(core.Pod)} == {"dies", "new"}
 
     await eventually(only_two)
+
+
+async def test_a_killed_containerd_costs_no_container_and_no_readiness(node: Node) -> None:
+    await node.run()
+    await node.ready()
+    pid = await node.pid()
+    supervisor = node.machine.supervisor
+    assert supervisor.pid is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    await procs.wait_gone(supervisor.pid)
+    os.kill(pid, signal.SIGKILL)
+    await supervisor.start()
+    await eventually(lambda: node.status().restartCount == 1 and node.status().state.running)
+    ready = next(one for one in node.api.get(core.Node, node.name).status.conditions if one.type == "Ready")
+    assert ready.status == "True"
+
+
+async def test_logs_that_a_killed_agent_left_are_swept(node: Node) -> None:
+    await node.kill()
+    left = node.settings.logs / "default_gone_00000000-0000-0000-0000-000000000000"
+    (left / "main").mkdir(parents=True)
+    await node.start()
+    await eventually(lambda: not left.exists())
 
 
 async def test_a_completed_pod_stays_completed(node: Node) -> None:
