@@ -1,19 +1,28 @@
-"""The kernel side: nft scripts, routes, and the switches that forwarding needs. The only module here that runs programs."""
+"""The kernel side: nft scripts, routes, the bridge. The only module here that runs programs."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
-SYSCTL = Path("/proc/sys/net/ipv4")
+log = logging.getLogger(__name__)
+
+BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+CONF = Path("/proc/sys/net/ipv4/conf")
+ERROR_LIMIT = 2000
+NOT_THERE = ("No such process", "Cannot assign requested address", "Address not found", "No such file or directory", "Cannot find device")
 
 
 class KernelError(Exception):
     """A program refused; the message carries its words."""
 
 
-async def run(*command: str, script: str = "") -> str:
-    """Run a program to its end; raises KernelError."""
+async def run(*command: str, script: str = "", started: Callable[[int], None] | None = None) -> str:
+    """Run a program to its end; raises KernelError. `started` hears the process id before the script is sent."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -23,27 +32,44 @@ async def run(*command: str, script: str = "") -> str:
         )
     except FileNotFoundError as error:
         raise KernelError(f"{command[0]} is not installed: apt-get install nftables iproute2") from error
-    output, _ = await process.communicate(script.encode() if script else None)
+    if started is not None:
+        started(process.pid)
+    try:
+        output, _ = await process.communicate(script.encode() if script else None)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
     if process.returncode != 0:
-        raise KernelError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
+        raise KernelError(f"{' '.join(command)}: {output.decode(errors='replace').strip()[:ERROR_LIMIT]}")
     return output.decode(errors="replace")
 
 
-async def apply(script: str) -> None:
+async def apply(script: str, *, started: Callable[[int], None] | None = None) -> None:
     """Apply an nft script in one transaction; raises KernelError and changes nothing when any of it is refused."""
     if script:
-        await run("nft", "-f", "-", script=script)
+        await run("nft", "-f", "-", script=script, started=started)
 
 
-async def prepare_routes(*, pods: str, services: str, dns_address: str, source: str) -> None:
-    """Keep the cluster's ranges on this machine.
+async def is_whole(table: str) -> bool:
+    """Whether the table is there with the rule that everything hangs on."""
+    try:
+        return "@nodeports" in await run("nft", "list", "chain", "ip", table, "dispatch")
+    except KernelError:
+        return False
+
+
+async def prepare_routes(*, pods: str, services: str, dns_address: str) -> None:
+    """Keep the cluster's ranges on this machine. Harmless when done before; raises KernelError.
 
     Pods that are not known are unreachable. Services get a route that leads nowhere but lets local programs address them, so that
-    the output hook can translate; what it does not translate is refused there. The DNS address is this machine's own.
+    the output hook can translate; what it does not translate is refused there. The DNS address is this machine's own, and the source
+    of what local programs send to Services: unlike the addresses of its links it does not change.
     """
     await run("ip", "route", "replace", "unreachable", pods)
     await run("ip", "address", "replace", f"{dns_address}/32", "dev", "lo")
-    await run("ip", "route", "replace", services, "dev", "lo", "src", source)
+    await run("ip", "route", "replace", services, "dev", "lo", "src", dns_address)
 
 
 async def remove_routes(*, pods: str, services: str, dns_address: str) -> list[str]:
@@ -58,17 +84,48 @@ async def remove_routes(*, pods: str, services: str, dns_address: str) -> list[s
             await run(*command)
         except KernelError as error:
             text = str(error)
-            if "No such process" not in text and "Cannot assign requested address" not in text:
+            if not any(words in text for words in NOT_THERE):
                 left.append(text)
     return left
 
 
-def allow_forwarding(bridge: str) -> None:
-    """Let packets pass between pods and the world, and local programs use node ports on 127.0.0.1. Harmless when set."""
-    _set(SYSCTL / "ip_forward", "1")
-    _set(SYSCTL / "conf" / bridge / "route_localnet", "1")
+async def load_bridge_filter() -> bool:
+    """Whether packets between two ports of a bridge can pass the IP hooks; loads br_netfilter where it is a module."""
+    if not has_bridge_filter():
+        with contextlib.suppress(KernelError):
+            await run("modprobe", "br_netfilter")
+    return has_bridge_filter()
 
 
-def _set(path: Path, value: str) -> None:
-    if path.exists() and path.read_text().strip() != value:
-        path.write_text(value)
+def has_bridge_filter() -> bool:
+    """Whether br_netfilter is there, built in or loaded."""
+    return BRIDGE_FILTER.exists()
+
+
+class Bridge:
+    """The pods' bridge, which comes with the first pod and may come again with another index."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._prepared = 0
+
+    async def prepare(self) -> None:
+        """Set the bridge's switches if it is there and new; never raises.
+
+        Local programs use node ports on 127.0.0.1, and pods reach an API server that listens there (route_localnet); packets between
+        its ports pass the IP hooks (nf_call_iptables), whatever the machine's setting for other bridges.
+        """
+        try:
+            index = socket.if_nametoindex(self.name)
+        except OSError:
+            self._prepared = 0
+            return
+        if index == self._prepared:
+            return
+        self._prepared = index
+        try:
+            (CONF / self.name / "route_localnet").write_text("1")
+            if has_bridge_filter():
+                await run("ip", "link", "set", "dev", self.name, "type", "bridge", "nf_call_iptables", "1")
+        except (OSError, KernelError) as error:
+            log.error("the pods' bridge is not set up", extra={"bridge": self.name, "error": str(error)})

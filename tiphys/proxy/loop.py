@@ -1,30 +1,41 @@
 """The service proxy: watches Services and EndpointSlices and keeps the kernel's rules equal to the plan.
 
-Level-triggered: every change marks the rules as stale, and one task brings them up to date, at most every `MIN_INTERVAL`. At the start the
-table is made anew in one transaction, so a restart never leaves a moment without rules.
+Level-triggered: every change marks its Service as stale, and one task brings the stale ones up to date, at most every `MIN_INTERVAL`. At
+the start, and when somebody else changed the table, it is made anew in one transaction, so there is never a moment without rules.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.client.client import Client
-from tiphys.proxy import kernel
-from tiphys.proxy.plan import Endpoint, plan
-from tiphys.proxy.rules import EMPTY, Ranges, State, base_script, change_script, state_of
+from tiphys.obs.metrics import SECONDS, counter, histogram
+from tiphys.proxy import conntrack, forwarding, kernel
+from tiphys.proxy.contents import Contents
+from tiphys.proxy.notices import Notices
+from tiphys.proxy.plan import SERVICE_NAME, Context, Endpoint, Frontend, PortPlan, plan_service
+from tiphys.proxy.rules import EMPTY, Part, Ranges, base_script, change_script, part_of
 from tiphys.runtime.informer import InformerFactory
+from tiphys.runtime.key import Key
 
 log = logging.getLogger(__name__)
 
 MIN_INTERVAL = 0.05
 RETRY_SECONDS = 2.0
+REPAIR_INTERVAL = 1.0
+"""Seconds between two repairs: if two of us quarrel over a table, slowly."""
+BY_SERVICE = "service"
+
+SYNC_SECONDS = histogram("tiphys_proxy_sync_seconds", "Time to bring the kernel's rules up to date.", "kind", buckets=SECONDS)
+REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made anew because somebody else changed them.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +47,16 @@ class ProxySettings:
     pod_range: str
     service_range: str
     node_name: str
-    node_address: str
     dns_address: str
+    node_address: str = ""
+    """Not used any more: local programs reach Services from the DNS address, which does not change."""
     local_api: Endpoint | None = None
     """Where the API server listens if only this machine can reach it; its Service leads there instead of to its endpoints."""
+    forwarding_record: Path = forwarding.RECORD
+
+
+def _service_of(piece: discovery.EndpointSlice) -> Iterable[str]:
+    return (f"{piece.metadata.namespace}/{piece.metadata.labels.get(SERVICE_NAME, '')}",)
 
 
 class ServiceProxy:
@@ -48,63 +65,183 @@ class ServiceProxy:
     def __init__(self, settings: ProxySettings, client: Client, *, clock: Clock, rng: random.Random) -> None:
         self._settings = settings
         self._clock = clock
+        self._context = Context(settings.node_name, frozenset((settings.dns_address,)), settings.local_api)
+        self._ranges = Ranges(settings.pod_range, settings.service_range, settings.bridge, settings.dns_address)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._services = self._informers.of(core.Service)
         self._slices = self._informers.of(discovery.EndpointSlice)
-        self._stale = asyncio.Event()
-        self._applied: State | None = None
+        self._slices.add_index(BY_SERVICE, _service_of)
+        self._bridge = kernel.Bridge(settings.bridge)
+        self._notices = Notices(
+            settings.table,
+            settings.bridge,
+            on_table=self._table_changed,
+            on_overflow=self._overflowed,
+            on_routes=self._routes_changed,
+            on_bridge=self._bridge_changed,
+        )
+        self._wake = asyncio.Event()
+        self._stale: set[Key] = set()
+        self._contents = Contents()
+        self._udp: dict[Key, dict[Frontend, frozenset[Endpoint]]] = {}
+        self._udp_gone: set[Frontend] = set()
+        """UDP frontends that went, until their flows have ended."""
+        self._made = False
+        self._bridged = True
+        self._suspect = False
+        self._routes_stale = self._bridge_stale = True
+        self._repaired_at = float("-inf")
         self.synced = asyncio.Event()
         """Set once the rules have been equal to the plan."""
 
     async def run(self) -> None:
         """Keep the rules up to date until cancelled."""
-        settings = self._settings
-        self._services.subscribe(self._changed)
-        self._slices.subscribe(self._changed)
+        self._services.subscribe(self._service_changed)
+        self._slices.subscribe(self._slice_changed)
         self._informers.start()
+        self._notices.start()
         try:
-            await kernel.prepare_routes(
-                pods=settings.pod_range, services=settings.service_range, dns_address=settings.dns_address, source=settings.node_address
-            )
+            self._bridged = await kernel.load_bridge_filter()
+            await self._sync_machine()
             await self._informers.wait_synced()
-            self._stale.set()
+            self._wake.set()
             while True:
-                await self._stale.wait()
-                self._stale.clear()
+                await self._wake.wait()
+                self._wake.clear()
+                await self._sync_machine()
                 await self._sync()
                 await self._clock.sleep(MIN_INTERVAL)
         finally:
+            self._notices.stop()
             await self._informers.stop()
 
-    def _changed(self, old: object, new: object) -> None:
-        self._stale.set()
+    # --- what makes the rules stale ---
+
+    def _service_changed(self, old: core.Service | None, new: core.Service | None) -> None:
+        service = new or old
+        if service is not None:
+            self._mark(Key.of(service))
+
+    def _slice_changed(self, old: discovery.EndpointSlice | None, new: discovery.EndpointSlice | None) -> None:
+        for piece in (old, new):
+            if piece is not None:
+                self._mark(Key(piece.metadata.namespace, piece.metadata.labels.get(SERVICE_NAME, "")))
+
+    def _mark(self, key: Key) -> None:
+        self._stale.add(key)
+        self._wake.set()
+
+    def _table_changed(self) -> None:
+        if self._made:
+            log.warning("somebody changed the rules, making them anew", extra={"table": self._settings.table})
+            REPAIRS.labels().inc()
+            self._made = False
+        self._wake.set()
+
+    def _overflowed(self) -> None:
+        self._suspect = True
+        self._wake.set()
+
+    def _routes_changed(self) -> None:
+        self._routes_stale = True
+        self._wake.set()
+
+    def _bridge_changed(self) -> None:
+        self._bridge_stale = True
+        self._wake.set()
+
+    # --- bringing the kernel up to date ---
+
+    async def _sync_machine(self) -> None:
+        """Routes, the DNS address, and the switches that forwarding needs."""
+        settings = self._settings
+        if self._routes_stale:
+            self._routes_stale = False
+            try:
+                await kernel.prepare_routes(pods=settings.pod_range, services=settings.service_range, dns_address=settings.dns_address)
+                forwarding.allow(settings.table, record=settings.forwarding_record)
+            except (kernel.KernelError, OSError):
+                self._routes_stale = True
+                raise
+        if self._bridge_stale:
+            self._bridge_stale = False
+            await self._bridge.prepare()
 
     async def _sync(self) -> None:
-        settings = self._settings
-        wanted = state_of(
-            plan(
-                self._services.list(),
-                self._slices.list(),
-                node=settings.node_name,
-                skip=frozenset((settings.dns_address,)),
-                local_api=settings.local_api,
-            )
-        )
-        if self._applied is None:
-            ranges = Ranges(settings.pod_range, settings.service_range, settings.bridge)
-            script = base_script(settings.table, ranges) + change_script(settings.table, EMPTY, wanted)
+        if self._suspect:
+            self._suspect = False
+            if self._made and not await kernel.is_whole(self._settings.table):
+                self._table_changed()
+        if not self._made:
+            wait = self._repaired_at + REPAIR_INTERVAL - self._clock.monotonic()
+            if wait > 0:
+                await self._clock.sleep(wait)
+            self._repaired_at = self._clock.monotonic()
+        began = self._clock.monotonic()
+        stale, self._stale = self._stale, set()
+        parts, udp_changed = self._replan(stale)
+        old, new = self._contents.change(parts)
+        if self._made:
+            kind, script = "change", change_script(self._settings.table, old, new)
         else:
-            script = change_script(settings.table, self._applied, wanted)
-        with contextlib.suppress(OSError):
-            kernel.allow_forwarding(settings.bridge)
-        try:
-            await kernel.apply(script)
-        except kernel.KernelError as error:
-            # Somebody may have changed our table: start again from nothing.
-            log.error("nft refused the rules, making the table anew", extra={"error": str(error)})
-            self._applied = None
-            await self._clock.sleep(RETRY_SECONDS)
-            self._stale.set()
-        else:
-            self._applied = wanted
+            base = base_script(self._settings.table, self._ranges, bridged=self._bridged)
+            kind, script = "whole", base + change_script(self._settings.table, EMPTY, self._contents.whole())
+        if not script:
             self.synced.set()
+            return
+        try:
+            await self._apply(script)
+        except kernel.KernelError as error:
+            log.error("nft refused the rules, making the table anew", extra={"error": str(error)})
+            self._made = False
+            await self._clock.sleep(RETRY_SECONDS)
+            self._wake.set()
+            return
+        SYNC_SECONDS.labels(kind).observe(self._clock.monotonic() - began)
+        if udp_changed or kind == "whole":
+            await self._forget_stale()
+        self.synced.set()
+
+    async def _apply(self, script: str) -> None:
+        # What others do from now on counts against the table that this script leaves behind.
+        self._made = True
+        try:
+            await kernel.apply(script, started=self._notices.own)
+        finally:
+            self._notices.catch_up()
+
+    def _replan(self, keys: Iterable[Key]) -> tuple[dict[Key, Part], bool]:
+        """The new parts of some Services, and whether that moved a UDP frontend."""
+        parts: dict[Key, Part] = {}
+        udp_changed = False
+        for key in keys:
+            service = self._services.get(key)
+            ports: tuple[PortPlan, ...] = ()
+            if service is not None:
+                ports = plan_service(service, self._slices.by_index(BY_SERVICE, str(key)), self._context)
+            parts[key] = part_of(ports, self._settings.pod_range)
+            udp_changed |= self._note_udp(key, ports)
+        return parts, udp_changed
+
+    def _note_udp(self, key: Key, ports: Iterable[PortPlan]) -> bool:
+        new = {frontend: frozenset(port.everywhere) for port in ports if port.protocol == "udp" for frontend, _ in port.frontends}
+        old = self._udp.pop(key, {})
+        if new:
+            self._udp[key] = new
+        self._udp_gone.update(frontend for frontend in old if frontend not in new)
+        return old != new
+
+    async def _forget_stale(self) -> None:
+        known: dict[Frontend, frozenset[Endpoint]] = dict.fromkeys(self._udp_gone, frozenset())
+        for frontends in self._udp.values():
+            for frontend, endpoints in frontends.items():
+                known[frontend] = known.get(frontend, frozenset()) | endpoints
+        settings = self._settings
+        try:
+            count = await asyncio.to_thread(conntrack.forget_stale, known, services=settings.service_range, dns=settings.dns_address)
+        except OSError as error:
+            log.warning("UDP flows may go to endpoints that left", extra={"error": str(error)})
+            return
+        self._udp_gone.clear()
+        if count:
+            log.debug("UDP flows forgotten", extra={"count": count})

@@ -1,17 +1,18 @@
-"""From Services and EndpointSlices to what the kernel must do, as data. Pure.
+"""From a Service and its EndpointSlices to what the kernel must do, as data. Pure.
 
-    Service port --> Frontend (where packets are addressed to) --> endpoints (where they go), in turn
+    Frontend (where packets are addressed to) --> PortPlan --> Endpoint (where they go), in turn
 
-Which endpoints count follows "Virtual IPs and Service Proxies": ready ones; if there is none, those that are terminating but still serve;
-with a Local policy only those of this node.
+Behaviour follows "Virtual IPs and Service Proxies" and "Service Internal Traffic Policy": ready endpoints count; if there is none, those
+that are terminating but still serve. With a Local policy only those of this node count.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from typing import Literal, NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
@@ -19,6 +20,10 @@ from tiphys.api.discovery import v1 as discovery
 SERVICE_NAME = "kubernetes.io/service-name"
 API_SERVICE = ("default", "kubernetes")
 PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
+DEFAULT_AFFINITY = 10800
+
+Access = Literal["inside", "outside", "balancer"]
+"""How clients come: by the cluster address; by a node port or an external address; by the address of a load balancer."""
 
 
 class Endpoint(NamedTuple):
@@ -28,125 +33,160 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class ServicePort(NamedTuple):
-    """One port of one Service, with the endpoints that answer it."""
-
-    name: str
-    """`namespace/service:port`, for people who read the rules."""
-    protocol: str
-    cluster: tuple[Endpoint, ...]
-    """Endpoints for traffic from inside the cluster."""
-    external: tuple[Endpoint, ...]
-    """Endpoints for traffic from outside: node ports, load balancers, external addresses."""
-    affinity: int = 0
-    """Seconds for which a client stays with its endpoint, 0 for none."""
-    preserve_source: bool = False
-    """Whether outside traffic keeps its source address (externalTrafficPolicy: Local)."""
-
-    def chain(self, *, external: bool = False) -> str:
-        """The name of the port's chain: stable, short and unique."""
-        digest = hashlib.sha256(f"{self.name}/{self.protocol}".encode()).hexdigest()[:12]
-        return f"{'ext' if external else 'svc'}-{digest}"
-
-
 class Frontend(NamedTuple):
-    """An address, or "" for any address of this node (a node port), and a port."""
+    """Where packets are addressed to: an address, or "" for any address of this node (a node port), and a port."""
 
     address: str
     protocol: str
     port: int
 
 
-class Plan(NamedTuple):
-    """All the kernel must know."""
+class PortPlan(NamedTuple):
+    """One port of one Service: who may ask, and who answers."""
 
-    frontends: Mapping[Frontend, tuple[ServicePort, bool]]
-    """What is addressed, and which set of endpoints answers (True: the external one)."""
-    hairpins: frozenset[str]
-    """Endpoint addresses: a pod that reaches itself through a Service must see another source than itself."""
+    name: str
+    """`namespace/service:port`, for people who read the rules."""
+    protocol: str
+    frontends: tuple[tuple[Frontend, Access], ...]
+    everywhere: tuple[Endpoint, ...]
+    """Endpoints in the whole cluster."""
+    here: tuple[Endpoint, ...]
+    """Endpoints on this node."""
+    inside_local: bool = False
+    """Whether clients inside the cluster reach endpoints of this node only (internalTrafficPolicy: Local)."""
+    outside_local: bool = False
+    """The same for clients outside; they keep their source address then (externalTrafficPolicy: Local)."""
+    affinity: int = 0
+    """Seconds for which a client stays with its endpoint, 0 for none."""
+    sources: tuple[str, ...] = ()
+    """Networks that may come through the load balancer; none means all."""
 
-
-def plan(
-    services: Iterable[core.Service],
-    slices: Iterable[discovery.EndpointSlice],
-    *,
-    node: str,
-    skip: frozenset[str] = frozenset(),
-    local_api: Endpoint | None = None,
-) -> Plan:
-    """The plan for a node.
-
-    Addresses in `skip` are answered by the node itself (cluster DNS). `local_api` stands in for the endpoints of the API server's Service.
-    """
-    by_service: dict[tuple[str, str], list[discovery.EndpointSlice]] = defaultdict(list)
-    for piece in slices:
-        if piece.addressType == "IPv4":
-            by_service[piece.metadata.namespace, piece.metadata.labels.get(SERVICE_NAME, "")].append(piece)
-    frontends: dict[Frontend, tuple[ServicePort, bool]] = {}
-    hairpins: set[str] = set()
-    for service in sorted(services, key=lambda s: (s.metadata.namespace, s.metadata.name)):
-        if service.spec.type == "ExternalName":
-            continue
-        key = (service.metadata.namespace, service.metadata.name)
-        for port in service.spec.ports:
-            planned = _service_port(service, port, by_service.get(key, ()), node)
-            if local_api is not None and key == API_SERVICE:
-                planned = planned._replace(cluster=(local_api,), external=(local_api,))
-            hairpins.update(endpoint.address for endpoint in (*planned.cluster, *planned.external))
-            for frontend, external in _frontends(service, port):
-                if frontend.address not in skip:
-                    frontends.setdefault(frontend, (planned, external))
-    return Plan(frontends, frozenset(hairpins))
+    @property
+    def digest(self) -> str:
+        """Names the port's chains: stable, short, unique."""
+        return hashlib.sha256(f"{self.name}/{self.protocol}".encode()).hexdigest()[:12]
 
 
-def _frontends(service: core.Service, port: core.ServicePort) -> Iterable[tuple[Frontend, bool]]:
+class Context(NamedTuple):
+    """What a plan depends on besides the objects."""
+
+    node: str
+    skip: frozenset[str] = frozenset()
+    """Addresses that the node answers itself (cluster DNS)."""
+    local_api: Endpoint | None = None
+    """Stands in for the endpoints of the API server's Service."""
+
+
+@lru_cache(maxsize=16384)
+def is_ipv4(text: str) -> bool:
+    """Whether text is an IPv4 address. Whatever is not never reaches a rule, so nothing in an object can become a command."""
+    try:
+        IPv4Address(text)
+    except (AddressValueError, ValueError):
+        return False
+    return True
+
+
+def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice], context: Context) -> tuple[PortPlan, ...]:
+    """The plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName)."""
+    spec = service.spec
+    if spec.type == "ExternalName":
+        return ()
+    pieces = [piece for piece in slices if piece.addressType == "IPv4"]
+    plans = []
+    for port in spec.ports:
+        frontends = tuple((frontend, access) for frontend, access in _frontends(service, port) if frontend.address not in context.skip)
+        if frontends:
+            plans.append(_plan_port(service, port, pieces, frontends, context))
+    return tuple(plans)
+
+
+def _frontends(service: core.Service, port: core.ServicePort) -> Iterable[tuple[Frontend, Access]]:
     spec = service.spec
     protocol = PROTOCOLS.get(port.protocol or "TCP", "tcp")
-    if spec.clusterIP and spec.clusterIP != "None":
-        yield Frontend(spec.clusterIP, protocol, port.port), False
+    if is_ipv4(spec.clusterIP):
+        yield Frontend(spec.clusterIP, protocol, port.port), "inside"
     for address in spec.externalIPs:
-        yield Frontend(address, protocol, port.port), True
-    for ingress in service.status.loadBalancer.ingress:
-        if ingress.ip:
-            yield Frontend(ingress.ip, protocol, port.port), True
+        if is_ipv4(address):
+            yield Frontend(address, protocol, port.port), "outside"
+    if spec.type == "LoadBalancer":
+        for ingress in service.status.loadBalancer.ingress:
+            # A balancer in mode Proxy must see the traffic itself.
+            if is_ipv4(ingress.ip) and ingress.ipMode != "Proxy":
+                yield Frontend(ingress.ip, protocol, port.port), "balancer"
     if port.nodePort:
-        yield Frontend("", protocol, port.nodePort), True
+        yield Frontend("", protocol, port.nodePort), "outside"
 
 
-def _service_port(service: core.Service, port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> ServicePort:
+def _plan_port(
+    service: core.Service,
+    port: core.ServicePort,
+    slices: Iterable[discovery.EndpointSlice],
+    frontends: tuple[tuple[Frontend, Access], ...],
+    context: Context,
+) -> PortPlan:
     spec = service.spec
-    ready: list[tuple[Endpoint, bool]] = []
-    terminating: list[tuple[Endpoint, bool]] = []
+    meta = service.metadata
+    everywhere: tuple[Endpoint, ...]
+    here: tuple[Endpoint, ...]
+    if context.local_api is not None and (meta.namespace, meta.name) == API_SERVICE:
+        everywhere = here = (context.local_api,)
+    else:
+        ready, leaving = _endpoints(port, slices, context.node)
+        everywhere = _choose(ready, leaving)
+        here = _choose([found for found in ready if found[1]], [found for found in leaving if found[1]])
+    affinity = 0
+    if spec.sessionAffinity == "ClientIP":
+        config = spec.sessionAffinityConfig
+        affinity = (config.clientIP.timeoutSeconds if config and config.clientIP else None) or DEFAULT_AFFINITY
+    return PortPlan(
+        name=f"{meta.namespace}/{meta.name}:{port.name or port.port}",
+        protocol=PROTOCOLS.get(port.protocol or "TCP", "tcp"),
+        frontends=frontends,
+        everywhere=everywhere,
+        here=here,
+        inside_local=spec.internalTrafficPolicy == "Local",
+        outside_local=spec.externalTrafficPolicy == "Local",
+        affinity=affinity,
+        sources=_networks(spec.loadBalancerSourceRanges),
+    )
+
+
+Found = tuple[Endpoint, bool]
+"""An endpoint, and whether it is on this node."""
+
+
+def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> tuple[list[Found], list[Found]]:
+    """The endpoints of a port that are ready, and those that are terminating but serve."""
+    ready: list[Found] = []
+    leaving: list[Found] = []
     for piece in slices:
-        numbers = [p.port for p in piece.ports if (p.name or "") == port.name and (p.protocol or "TCP") == (port.protocol or "TCP")]
-        number = numbers[0] if numbers else None
+        wanted = (port.name, port.protocol or "TCP")
+        number = next((p.port for p in piece.ports if (p.name or "", p.protocol or "TCP") == wanted), None)
         if number is None:
             continue
         for endpoint in piece.endpoints:
             conditions = endpoint.conditions
-            local = endpoint.nodeName == node
             if conditions.ready is not False:
-                ready += [(Endpoint(address, number), local) for address in endpoint.addresses]
+                chosen = ready
             elif conditions.terminating and conditions.serving is not False:
-                terminating += [(Endpoint(address, number), local) for address in endpoint.addresses]
-    affinity = 0
-    if spec.sessionAffinity == "ClientIP":
-        config = spec.sessionAffinityConfig
-        affinity = (config.clientIP.timeoutSeconds if config and config.clientIP else None) or 10800
-    keep_local = spec.externalTrafficPolicy == "Local"
-    return ServicePort(
-        name=f"{service.metadata.namespace}/{service.metadata.name}:{port.name or port.port}",
-        protocol=PROTOCOLS.get(port.protocol or "TCP", "tcp"),
-        cluster=_choose(ready, terminating, only_local=spec.internalTrafficPolicy == "Local"),
-        external=_choose(ready, terminating, only_local=keep_local),
-        affinity=affinity,
-        preserve_source=keep_local,
-    )
+                chosen = leaving
+            else:
+                continue
+            local = endpoint.nodeName == node
+            chosen += [(Endpoint(address, number), local) for address in endpoint.addresses if is_ipv4(address)]
+    return ready, leaving
 
 
-def _choose(ready: list[tuple[Endpoint, bool]], terminating: list[tuple[Endpoint, bool]], *, only_local: bool) -> tuple[Endpoint, ...]:
-    for candidates in (ready, terminating):
-        chosen = {endpoint for endpoint, local in candidates if local or not only_local}
-        if chosen:
-            return tuple(sorted(chosen))
-    return ()
+def _choose(ready: list[Found], leaving: list[Found]) -> tuple[Endpoint, ...]:
+    return tuple(sorted({endpoint for endpoint, _ in ready or leaving}))
+
+
+def _networks(texts: Iterable[str]) -> tuple[str, ...]:
+    found = set()
+    for text in texts:
+        try:
+            found.add(str(IPv4Network(text.strip(), strict=False)))
+        except ValueError:
+            continue
+    return tuple(sorted(found))

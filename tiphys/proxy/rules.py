@@ -1,7 +1,10 @@
-"""From a plan to nftables, as data: chains with their rules, and the elements of maps and sets; and the script between two such states.
+"""From plans to nftables, as data: chains with their rules, elements of maps and sets; and the script between two such contents. Pure.
 
-Packets are looked up once, by (address, protocol, port), in a verdict map, so the cost does not grow with the number of Services. Each
-Service port has a chain that sends connections to its endpoints in turn (`numgen inc`); a change of endpoints touches that chain alone.
+A new connection is looked up once, by (address, protocol, port), in a verdict map, so its cost does not grow with the number of Services:
+
+    services / nodeports --> ext-X (who may come, masquerade) --> svc-X (all endpoints in turn) or loc-X (those of this node)
+
+X is the digest of a Service port, so a change of endpoints touches the chains of that port alone.
 """
 
 from __future__ import annotations
@@ -10,9 +13,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tiphys.proxy.plan import Endpoint, Plan, ServicePort
+from tiphys.proxy.plan import Endpoint, PortPlan
 
-MASQUERADE_MARK = 0x4000
+# The bits that kube-proxy uses, so that whoever avoids those avoids these.
+MASQUERADE = "0x4000"
+REFUSE = "0x8000"
+SET_MASQUERADE = f"meta mark set meta mark or {MASQUERADE}"
+COMMENT_LIMIT = 120
+"""nft takes 128 bytes; a namespace, a name and a port together may be longer."""
 
 
 class Ranges(NamedTuple):
@@ -21,63 +29,90 @@ class Ranges(NamedTuple):
     pods: str
     services: str
     bridge: str
+    dns: str
 
 
-class State(NamedTuple):
-    """What the table holds besides its fixed part."""
+class Part(NamedTuple):
+    """Contents of the table besides what is always there: those of one Service, or of many together."""
 
-    chains: Mapping[str, tuple[str, ...]]
+    chains: Mapping[str, tuple[str, ...]] = {}
     """Chain to its rules."""
-    sets: Mapping[str, int]
+    sets: Mapping[str, int] = {}
     """Sets that remember clients, to their timeout in seconds."""
-    elements: Mapping[str, Mapping[str, str]]
-    """Map or set to its elements: key to value, "" in sets."""
+    elements: Mapping[tuple[str, str], str] = {}
+    """(map or set, key) to value, "" in sets."""
 
 
-EMPTY = State({}, {}, {"services": {}, "nodeports": {}, "hairpins": {}})
+EMPTY = Part()
 
 
-def state_of(plan: Plan) -> State:
-    """The table's contents for a plan."""
+def part_of(ports: Iterable[PortPlan], pods: str) -> Part:
+    """What the ports of a Service bring into the table. `pods` is the range of the pods."""
     chains: dict[str, tuple[str, ...]] = {}
     sets: dict[str, int] = {}
-    services: dict[str, str] = {}
-    nodeports: dict[str, str] = {}
-    for frontend, (port, external) in plan.frontends.items():
-        endpoints = port.external if external else port.cluster
-        if endpoints:
-            chain = port.chain(external=external)
-            if chain not in chains:
-                _add_port(chains, sets, port, chain, endpoints, external=external)
-            verdict = f"goto {chain}"
-        else:
-            verdict = "goto refuse"
-        if frontend.address:
-            services[f"{frontend.address} . {frontend.protocol} . {frontend.port}"] = verdict
-        else:
-            nodeports[f"{frontend.protocol} . {frontend.port}"] = verdict
-    hairpins = {f"{address} . {address}": "" for address in plan.hairpins}
-    return State(chains, sets, {"services": services, "nodeports": nodeports, "hairpins": hairpins})
+    elements: dict[tuple[str, str], str] = {}
+    for port in ports:
+        accesses = {access for _, access in port.frontends}
+        if not port.everywhere:
+            elements.update((_element(*frontend), "goto refuse") for frontend, _ in port.frontends)
+            continue
+        local_wanted = (port.inside_local and "inside" in accesses) or (port.outside_local and accesses != {"inside"})
+        if not (port.inside_local and accesses == {"inside"}):
+            _spread(chains, sets, port, "svc", port.everywhere)
+        if local_wanted and port.here:
+            _spread(chains, sets, port, "loc", port.here)
+        if accesses - {"inside"}:
+            chains[f"ext-{port.digest}"] = _outside_rules(port, pods)
+        if "balancer" in accesses and port.sources:
+            allowed = f"ip saddr != {{ {', '.join(port.sources)} }} drop"
+            chains[f"bal-{port.digest}"] = (allowed, f"goto ext-{port.digest}")
+        for frontend, access in port.frontends:
+            elements[_element(*frontend)] = _verdict(port, access)
+        for endpoint in port.everywhere:
+            # A pod that reaches itself through a Service must see another source than itself, or it answers itself directly.
+            elements["hairpins", f"{endpoint.address} . {endpoint.address}"] = ""
+    return Part(chains, sets, elements)
 
 
-def _add_port(
-    chains: dict[str, tuple[str, ...]],
-    sets: dict[str, int],
-    port: ServicePort,
-    chain: str,
-    endpoints: tuple[Endpoint, ...],
-    *,
-    external: bool,
-) -> None:
-    comment = f'comment "{port.name}"'
-    mark = [f"meta mark set meta mark or {MASQUERADE_MARK:#x}"] if external and not port.preserve_source else []
+def _element(address: str, protocol: str, port: int) -> tuple[str, str]:
+    if address:
+        return "services", f"{address} . {protocol} . {port}"
+    return "nodeports", f"{protocol} . {port}"
+
+
+def _verdict(port: PortPlan, access: str) -> str:
+    if access == "balancer" and port.sources:
+        return f"goto bal-{port.digest}"
+    if access != "inside":
+        return f"goto ext-{port.digest}"
+    if not port.inside_local:
+        return f"goto svc-{port.digest}"
+    # There are endpoints, elsewhere: dropped rather than refused, as the Service as such is not down.
+    return f"goto loc-{port.digest}" if port.here else "drop"
+
+
+def _outside_rules(port: PortPlan, pods: str) -> tuple[str, ...]:
+    if not port.outside_local:
+        return (SET_MASQUERADE, f"goto svc-{port.digest}")
+    return (
+        # Clients inside the cluster are not what the policy is about.
+        f"ip saddr {pods} goto svc-{port.digest}",
+        f"fib saddr type local {SET_MASQUERADE} goto svc-{port.digest}",
+        f"goto loc-{port.digest}" if port.here else "drop",
+    )
+
+
+def _spread(chains: dict[str, tuple[str, ...]], sets: dict[str, int], port: PortPlan, kind: str, endpoints: tuple[Endpoint, ...]) -> None:
+    """Add the chain that sends connections to endpoints in turn."""
+    chain = f"{kind}-{port.digest}"
+    comment = f'comment "{port.name[:COMMENT_LIMIT]}"'
     if not port.affinity:
         turns = ", ".join(f"{i} : {e.address} . {e.port}" for i, e in enumerate(endpoints))
-        chains[chain] = (*mark, f"meta l4proto {port.protocol} dnat ip to numgen inc mod {len(endpoints)} map {{ {turns} }} {comment}")
+        chains[chain] = (f"meta l4proto {port.protocol} dnat ip to numgen inc mod {len(endpoints)} map {{ {turns} }} {comment}",)
         return
     names = []
     for endpoint in endpoints:
-        digest = hashlib.sha256(f"{chain}/{endpoint.address}:{endpoint.port}".encode()).hexdigest()[:12]
+        digest = hashlib.sha256(f"{chain}/{port.affinity}/{endpoint.address}:{endpoint.port}".encode()).hexdigest()[:12]
         own, clients = f"ep-{digest}", f"clients-{digest}"
         sets[clients] = port.affinity
         chains[own] = (
@@ -87,11 +122,17 @@ def _add_port(
         names.append((own, clients))
     turns = ", ".join(f"{i} : goto {own}" for i, (own, _) in enumerate(names))
     known = tuple(f"ip saddr @{clients} goto {own}" for own, clients in names)
-    chains[chain] = (*mark, *known, f"numgen inc mod {len(names)} vmap {{ {turns} }} {comment}")
+    chains[chain] = (*known, f"numgen inc mod {len(names)} vmap {{ {turns} }} {comment}")
 
 
-def base_script(table: str, ranges: Ranges) -> str:
-    """Make the table anew with its fixed part, in one transaction with whatever follows."""
+def base_script(table: str, ranges: Ranges, *, bridged: bool = True) -> str:
+    """Make the table anew with what is always there, in one transaction with whatever follows.
+
+    `bridged` says whether packets between two pods of this node pass these hooks (br_netfilter). Where they do not, the answer of a
+    pod to its neighbour would miss the way back through the translation, so the node puts itself in between.
+    """
+    pods, services, bridge, dns = ranges
+    between = "" if bridged else f'\n    ct status dnat ip saddr {pods} oifname "{bridge}" masquerade fully-random'
     return f"""add table ip {table}
 delete table ip {table}
 table ip {table} {{
@@ -100,12 +141,12 @@ table ip {table} {{
   set hairpins {{ type ipv4_addr . ipv4_addr; }}
   chain refuse {{
     # A destination translation cannot refuse; the mark tells the filter chains to.
-    meta mark set meta mark or 0x8000 accept
+    meta mark set meta mark or {REFUSE} accept
   }}
   chain dispatch {{
-    ip daddr {ranges.services} ip saddr != {ranges.pods} meta mark set meta mark or {MASQUERADE_MARK:#x}
+    ip daddr {services} ip daddr != {dns} ip saddr != {pods} {SET_MASQUERADE}
     ip daddr . meta l4proto . th dport vmap @services
-    fib daddr type local meta l4proto . th dport vmap @nodeports
+    fib daddr type local ip daddr != {dns} meta l4proto . th dport vmap @nodeports
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -117,43 +158,54 @@ table ip {table} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    meta mark & {MASQUERADE_MARK:#x} == {MASQUERADE_MARK:#x} masquerade
-    ct status dnat ip saddr . ip daddr @hairpins masquerade
-    ip saddr {ranges.pods} ip daddr != {ranges.pods} ip daddr != {ranges.services} oifname != "{ranges.bridge}" masquerade
+    meta mark & {MASQUERADE} == {MASQUERADE} masquerade fully-random
+    ct status dnat ip saddr . ip daddr @hairpins masquerade fully-random{between}
+    ip saddr {pods} ip daddr != {pods} ip daddr != {services} oifname != "{bridge}" masquerade fully-random
+  }}
+  chain deny {{
+    # A reset where that is possible: ICMP errors are sent in limited numbers, and not for every packet of this machine's own.
+    meta l4proto tcp reject with tcp reset
+    reject with icmp port-unreachable
   }}
   chain guard {{
-    meta mark & 0x8000 == 0x8000 meta l4proto tcp reject with tcp reset
-    meta mark & 0x8000 == 0x8000 reject with icmp port-unreachable
+    meta mark & {REFUSE} == {REFUSE} goto deny
+  }}
+  chain filter_prerouting {{
+    type filter hook prerouting priority raw; policy accept;
+    # route_localnet makes the kernel believe loopback sources on the bridge. Nobody else may claim to be this machine.
+    iifname "{bridge}" ip saddr 127.0.0.0/8 drop
   }}
   chain filter_input {{
     type filter hook input priority filter; policy accept;
-    # Ports of this machine's loopback are opened to the bridge by route_localnet; keep pods out of them.
-    iifname "{ranges.bridge}" ip daddr 127.0.0.0/8 ct status & dnat != dnat drop
+    # route_localnet opens this machine's loopback to the bridge; only what a Service has translated may use it.
+    iifname "{bridge}" ip daddr 127.0.0.0/8 ct status & dnat != dnat drop
+    # The DNS address is for DNS: other servers of this machine that listen on every address are not Services.
+    ip daddr {dns} ct state new meta l4proto {{ tcp, udp }} th dport != 53 goto deny
     jump guard
   }}
   chain filter_forward {{
     type filter hook forward priority filter; policy accept;
     jump guard
     # What no Service has translated would leave the machine.
-    ip daddr {ranges.services} reject with icmp port-unreachable
+    ip daddr {services} goto deny
   }}
   chain filter_output {{
     type filter hook output priority filter; policy accept;
     jump guard
-    ip daddr {ranges.services} fib daddr type != local reject with icmp port-unreachable
+    ip daddr {services} fib daddr type != local goto deny
   }}
 }}
 """
 
 
-def change_script(table: str, old: State, new: State) -> str:
-    """The commands that turn one state into another; "" when they are the same."""
-    lines: list[str] = []
-    for name, timeout in new.sets.items():
-        if name not in old.sets:
-            lines.append(f"add set ip {table} {name} {{ type ipv4_addr; flags dynamic, timeout; timeout {timeout}s; }}")
-    fresh = [name for name in new.chains if name not in old.chains]
-    lines += [f"add chain ip {table} {name}" for name in fresh]
+def change_script(table: str, old: Part, new: Part) -> str:
+    """The commands that turn one content into another; "" when they are the same."""
+    lines = [
+        f"add set ip {table} {name} {{ type ipv4_addr; flags dynamic, timeout; timeout {timeout}s; }}"
+        for name, timeout in new.sets.items()
+        if name not in old.sets
+    ]
+    lines += [f"add chain ip {table} {name}" for name in new.chains if name not in old.chains]
     for name, rules in new.chains.items():
         known = old.chains.get(name)
         if known == rules:
@@ -161,11 +213,8 @@ def change_script(table: str, old: State, new: State) -> str:
         if known is not None:
             lines.append(f"flush chain ip {table} {name}")
         lines += [f"add rule ip {table} {name} {rule}" for rule in rules]
-    for name, elements in new.elements.items():
-        before = old.elements.get(name, {})
-        gone = [key for key, value in before.items() if elements.get(key) != value]
-        lines += _elements("delete", table, name, ((key, before[key]) for key in gone))
-        lines += _elements("add", table, name, ((key, value) for key, value in elements.items() if before.get(key) != value))
+    lines += _elements("delete", table, ((key, value) for key, value in old.elements.items() if new.elements.get(key) != value))
+    lines += _elements("add", table, ((key, value) for key, value in new.elements.items() if old.elements.get(key) != value))
     # Chains go last, when nothing refers to them any more.
     stale = [name for name in old.chains if name not in new.chains]
     lines += [f"flush chain ip {table} {name}" for name in stale]
@@ -174,6 +223,9 @@ def change_script(table: str, old: State, new: State) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _elements(verb: str, table: str, name: str, elements: Iterable[tuple[str, str]]) -> list[str]:
-    parts = [f"{key} : {value}" if value else key for key, value in elements]
-    return [f"{verb} element ip {table} {name} {{ {', '.join(parts)} }}"] if parts else []
+def _elements(verb: str, table: str, elements: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
+    """One command per map or set."""
+    grouped: dict[str, list[str]] = {}
+    for (name, key), value in elements:
+        grouped.setdefault(name, []).append(f"{key} : {value}" if value else key)
+    return [f"{verb} element ip {table} {name} {{ {', '.join(parts)} }}" for name, parts in grouped.items()]

@@ -1,0 +1,39 @@
+"""The machine's switch for forwarding packets: on while a cluster needs it, and as it was when the last one is purged.
+
+Clusters on one machine share the switch. Each leaves a claim in a directory beside the value that was found; the directory is on a tmpfs,
+so a reboot forgets it together with the switch. Where forwarding was on already nothing is written and nothing will be taken back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+SWITCH = Path("/proc/sys/net/ipv4/ip_forward")
+RECORD = Path("/run/tiphys-forwarding")
+FOUND = ".found"
+
+
+def allow(claim: str, *, record: Path = RECORD) -> None:
+    """Let packets pass between pods and the world. Harmless when repeated; raises OSError."""
+    found = SWITCH.read_text().strip()
+    if found == "1":
+        if record.is_dir():
+            (record / claim).touch()
+        return
+    record.mkdir(parents=True, exist_ok=True)
+    if not (record / FOUND).exists():
+        (record / FOUND).write_text(found)
+    (record / claim).touch()
+    SWITCH.write_text("1")
+
+
+def release(claim: str, *, record: Path = RECORD) -> None:
+    """Give up a claim; the last one puts the switch back. Raises OSError."""
+    (record / claim).unlink(missing_ok=True)
+    if not record.is_dir() or any(path.name != FOUND for path in record.iterdir()):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        SWITCH.write_text((record / FOUND).read_text())
+        (record / FOUND).unlink()
+    record.rmdir()
