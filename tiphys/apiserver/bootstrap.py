@@ -5,6 +5,7 @@ Written through the ordinary chain as the server itself, at every start; what is
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBindin
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Scheme
 from tiphys.apiserver.admission.priority import system_priority_classes
-from tiphys.apiserver.auth.defaults import aggregation_updates, reconcile_defaults
+from tiphys.apiserver.auth.defaults import Write, aggregation_updates, reconcile_defaults
 from tiphys.apiserver.storage import TypedSource
 from tiphys.wire.http import PeerIdentity, Request, Response
 
@@ -42,26 +43,34 @@ class Bootstrap:
         self._source = source
 
     async def run(self, *, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
-        """Write what is missing; raises BootstrapError."""
-        for name in SYSTEM_NAMESPACES:
-            if self._source.get(core.Namespace, "", name) is None:
-                await self._create(core.Namespace(metadata=ObjectMeta(name=name)))
-        await self._roles()
-        for priority_class in system_priority_classes():
-            if self._source.get(PriorityClass, "", priority_class.metadata.name) is None:
-                await self._create(priority_class)
-        await self._kubernetes_service(service_ip, advertise, port)
-        await self._dns_service(dns_ip)
+        """Write what is missing; raises BootstrapError.
+
+        What does not depend on each other is written at once: the store commits together whatever waits.
+        """
+        missing = [name for name in SYSTEM_NAMESPACES if self._source.get(core.Namespace, "", name) is None]
+        await asyncio.gather(*(self._create(core.Namespace(metadata=ObjectMeta(name=name))) for name in missing))
+        await asyncio.gather(
+            self._roles(),
+            *(
+                self._create(priority_class)
+                for priority_class in system_priority_classes()
+                if self._source.get(PriorityClass, "", priority_class.metadata.name) is None
+            ),
+            self._kubernetes_service(service_ip, advertise, port),
+            self._dns_service(dns_ip),
+        )
 
     async def _roles(self) -> None:
         existing: list[Any] = []
         for type_ in (ClusterRole, ClusterRoleBinding, Role, RoleBinding):
             existing += self._source.objects(type_)
-        for write in reconcile_defaults(existing):
-            if write.action == "replace":
-                await self._delete(write.object)
-            await (self._update(write.object) if write.action == "update" else self._create(write.object))
+        await asyncio.gather(*(self._restore(write) for write in reconcile_defaults(existing)))
         await self.aggregate()
+
+    async def _restore(self, write: Write) -> None:
+        if write.action == "replace":
+            await self._delete(write.object)
+        await (self._update(write.object) if write.action == "update" else self._create(write.object))
 
     async def aggregate(self) -> None:
         """Fill the aggregated cluster roles."""

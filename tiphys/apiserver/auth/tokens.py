@@ -11,13 +11,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jwt
 import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.types import Options
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
@@ -25,6 +23,9 @@ from tiphys.api.meta.v1 import KubeObject
 from tiphys.apiserver.auth.authenticate import Identified, InvalidToken, with_authenticated
 from tiphys.apiserver.auth.source import ObjectSource
 from tiphys.apiserver.auth.user import SERVICE_ACCOUNT_PREFIX, User, service_account_user
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 ALGORITHM: Final = "ES256"
 LEEWAY: Final = 60.0
@@ -90,6 +91,8 @@ class SigningKey:
 
     def sign(self, claims: Claims) -> str:
         """The token that says `claims`."""
+        import jwt  # Brings half of the standard library's network code: the first token pays for it, not the start.
+
         return jwt.encode(msgspec.to_builtins(claims), self._key, ALGORITHM, headers={"kid": self.public.id})
 
 
@@ -184,6 +187,8 @@ class ServiceAccountTokens:
 
     def _read(self, token: str) -> _Known | None:
         """Check the signature and the form. None when the token is not of this issuer."""
+        import jwt
+
         if not _JWT.match(token):
             return None
         try:
