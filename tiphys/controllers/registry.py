@@ -10,6 +10,7 @@ from tiphys.api.policy import v1 as policy
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
+from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
@@ -43,6 +44,7 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         DeploymentController(),
         ReplicaSetController(),
         EndpointsController(),
+        MirrorController(),
         NamespaceController(settings.scheme),
         ServiceAccountController(),
         GarbageCollector(settings.scheme, WHOLE),

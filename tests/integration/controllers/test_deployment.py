@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -102,6 +103,28 @@ async def _watch_bounds(cluster: Cluster, at_least: int, at_most: int) -> None:
         active = [pod for pod in pods.values() if pod.metadata.deletionTimestamp is None]
         assert len(active) <= at_most
         assert sum(is_ready(pod) for pod in active) >= at_least
+
+
+async def test_a_rollout_survives_restarts_of_its_controllers(cluster: Cluster) -> None:
+    rng = random.Random(7)
+    async with running_kubelet(cluster):
+        async with cluster.controllers():
+            await cluster.client.create(deployment(6, surge=2, unavailable=1))
+            await reaches(cluster, complete)
+        watcher = asyncio.create_task(_watch_bounds(cluster, 5, 8))
+        await asyncio.sleep(0)
+        await set_image(cluster, "busybox:2")
+        for _ in range(20):
+            async with cluster.controllers():
+                # No waiting for anything: the end may come at every point of a step.
+                for _ in range(rng.randrange(300)):
+                    await asyncio.sleep(0)
+        async with cluster.controllers():
+            await reaches(cluster, lambda d: complete(d) and d.metadata.annotations[history.REVISION] == "2")
+        assert not watcher.done(), watcher.exception()
+        await cancel_and_wait(watcher)
+        assert len(await cluster.pods()) == 6
+        assert len(await sets(cluster)) == 2
 
 
 async def test_undo_brings_the_former_template_back(cluster: Cluster) -> None:

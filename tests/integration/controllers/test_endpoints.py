@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet
@@ -156,3 +157,32 @@ async def test_endpoints_go_with_the_service_and_those_of_others_stay(cluster: C
         await eventually(gone)
         await eventually(lambda: manager.idle)
         assert await gone()
+
+
+async def test_hand_made_endpoints_are_mirrored(cluster: Cluster) -> None:
+    subset = core.EndpointSubset(
+        addresses=[core.EndpointAddress(ip="198.51.100.7")],
+        notReadyAddresses=[core.EndpointAddress(ip="198.51.100.8")],
+        ports=[core.EndpointPort(name="http", port=8080, protocol="TCP")],
+    )
+    async with cluster.controllers() as manager:
+        # They may well come before their Service.
+        await cluster.client.create(core.Endpoints(metadata=ObjectMeta(name="web", namespace="default"), subsets=[subset]))
+        await cluster.client.create(service(selector={}))
+
+        async def mirrored() -> bool:
+            states = [(e.addresses, e.conditions.ready) for slice_ in await slices(cluster) for e in slice_.endpoints]
+            return states == [(["198.51.100.7"], True), (["198.51.100.8"], False)]
+
+        await eventually(mirrored)
+        (slice_,) = await slices(cluster)
+        assert [(port.name, port.port) for port in slice_.ports] == [("http", 8080)]
+        await cluster.client.patch(core.Endpoints, "web", "default", body={"subsets": None})
+
+        async def empty() -> bool:
+            return not await slices(cluster)
+
+        await eventually(empty)
+        await eventually(lambda: manager.idle)
+        names = {found.metadata.name for found in (await cluster.client.list(discovery.EndpointSlice, "default")).items}
+        assert names == {"kubernetes"}

@@ -89,7 +89,12 @@ def _ports(service: core.Service, pod: core.Pod) -> tuple[Port, ...]:
         number = _number(port.targetPort, port.port, protocol, pod)
         if number is not None:
             found.append(Port(port.name, protocol, number, port.appProtocol))
-    return tuple(sorted(found, key=lambda port: (port.name, port.protocol, port.number)))
+    return sorted_ports(found)
+
+
+def sorted_ports(ports: Iterable[Port]) -> tuple[Port, ...]:
+    """Ports in the order in which sets of them are compared."""
+    return tuple(sorted(ports, key=lambda port: (port.name, port.protocol, port.number)))
 
 
 def _number(target: IntOrString | None, port: int, protocol: str, pod: core.Pod) -> int | None:

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.errors import NotFound
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import ZONE, needs_endpoints
+from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.controllers.shared.batches import first_errors
-from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
@@ -36,6 +35,7 @@ class EndpointsController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
+        self._writer = SliceWriter(ctx.client)
         self._services: Informer[core.Service] = ctx.informers.of(core.Service)
         self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
@@ -70,7 +70,7 @@ class EndpointsController:
         known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
         step = slices.plan(service, pods, known, self._zones(pods))
         endpoints = legacy.plan(service, pods, self._endpoints.get(key))
-        results = await asyncio.gather(self._write_slices(service, step), self._write_endpoints(endpoints), return_exceptions=True)
+        results = await asyncio.gather(self._writer.write(service, step), self._write_endpoints(endpoints), return_exceptions=True)
         for error in first_errors(results):
             raise error
         return DONE
@@ -82,17 +82,6 @@ class EndpointsController:
             if zone:
                 found[name] = zone
         return found
-
-    async def _write_slices(self, service: core.Service, step: slices.Plan) -> None:
-        client = self._ctx.client
-        with skip_ended():
-            for slice_ in step.create:
-                slice_.metadata.ownerReferences = [reference(service)]
-                await client.create(slice_)
-            for slice_ in step.update:
-                await client.update(slice_)
-        for slice_ in step.delete:
-            await self._delete(slice_)
 
     async def _write_endpoints(self, endpoints: core.Endpoints | None) -> None:
         if endpoints is None:
@@ -107,14 +96,7 @@ class EndpointsController:
         """The Service is gone: slices go with it by ownership, but Endpoints have no owner. What others wrote stays."""
         endpoints = self._endpoints.get(key)
         if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
-            await self._delete(endpoints)
-
-    async def _delete(self, obj: core.Endpoints | discovery.EndpointSlice) -> None:
-        meta = obj.metadata
-        try:
-            await self._ctx.client.delete(type(obj), meta.name, meta.namespace, uid=meta.uid)
-        except NotFound:
-            return
+            await self._writer.delete(endpoints)
 
 
 def _zone(node: core.Node | None) -> str:

@@ -14,7 +14,17 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.controllers.endpoints.backends import HEADLESS, Backend, Port, backends, families, inherited, is_headless, pod_reference
+from tiphys.controllers.endpoints.backends import (
+    HEADLESS,
+    Backend,
+    Port,
+    backends,
+    families,
+    inherited,
+    is_headless,
+    pod_reference,
+    sorted_ports,
+)
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -31,45 +41,59 @@ class Plan(NamedTuple):
     delete: list[discovery.EndpointSlice]
 
 
+class Frame(NamedTuple):
+    """What the slices of one owner have in common."""
+
+    name: str
+    namespace: str
+    owner: str
+    """Uid of the owner; slices of another one are not touched."""
+    labels: Mapping[str, str]
+
+
+Groups = Mapping[tuple[str, tuple[Port, ...]], Mapping[str, discovery.Endpoint]]
+"""Address family and ports to endpoints by identity (see `identity`)."""
+
+
 def plan(service: core.Service, pods: Sequence[core.Pod], slices: Iterable[discovery.EndpointSlice], zones: Mapping[str, str]) -> Plan:
     """The writes that make the Service's slices right. `zones` tells the zone of each node that has one."""
+    groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
+    for family in families(service):
+        for backend in backends(service, pods, family):
+            found = endpoint(backend, zones)
+            groups.setdefault((family, backend.ports), {})[identity(found)] = found
+        # A Service without pods has one empty slice, which tells that nobody is there from nobody having looked yet.
+        if not any(known == family for known, _ in groups):
+            groups[family, ()] = {}
+    meta = service.metadata
+    return arrange(Frame(meta.name, meta.namespace, meta.uid, slice_labels(service)), groups, slices)
+
+
+def identity(found: discovery.Endpoint) -> str:
+    """By what an endpoint stays the same one: its pod, or else its address."""
+    reference = found.targetRef
+    return reference.uid if reference is not None and reference.uid else found.addresses[0]
+
+
+def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSlice]) -> Plan:
+    """The writes that make slices hold these endpoints."""
     result = Plan([], [], [])
-    live = sorted((found for found in slices if found.metadata.deletionTimestamp is None), key=_age)
-    # Slices of an earlier Service of that name are the garbage collector's.
-    live = [found for found in live if any(owner.uid == service.metadata.uid for owner in found.metadata.ownerReferences)]
-    known = families(service)
-    for family in known:
-        mine = [found for found in live if found.addressType == family]
-        _plan_family(result, service, family, backends(service, pods, family), mine, zones)
-    result.delete.extend(found for found in live if found.addressType not in known)
+    by_ports: dict[tuple[str, tuple[Port, ...]], list[discovery.EndpointSlice]] = {}
+    for slice_ in sorted(slices, key=_age):
+        meta = slice_.metadata
+        # Those of an earlier owner of that name are the garbage collector's.
+        if meta.deletionTimestamp is None and any(owner.uid == frame.owner for owner in meta.ownerReferences):
+            by_ports.setdefault((slice_.addressType, _ports_of(slice_)), []).append(slice_)
+    for place, wanted in groups.items():
+        _arrange_group(result, frame, place, wanted, by_ports.pop(place, []))
+    for unused in by_ports.values():
+        result.delete.extend(unused)
     return result
 
 
 def _age(found: discovery.EndpointSlice) -> tuple[float, str]:
     created = found.metadata.creationTimestamp
     return (created.timestamp() if created is not None else 0.0, found.metadata.name)
-
-
-def _plan_family(
-    result: Plan,
-    service: core.Service,
-    family: str,
-    found: Sequence[Backend],
-    slices: Sequence[discovery.EndpointSlice],
-    zones: Mapping[str, str],
-) -> None:
-    groups: dict[tuple[Port, ...], dict[str, discovery.Endpoint]] = {}
-    for backend in found:
-        groups.setdefault(backend.ports, {})[backend.pod.metadata.uid] = endpoint(backend, zones)
-    # A Service without pods has one empty slice, which tells that nobody is there from nobody having looked yet.
-    groups = groups or {(): {}}
-    by_ports: dict[tuple[Port, ...], list[discovery.EndpointSlice]] = {}
-    for slice_ in slices:
-        by_ports.setdefault(_ports_of(slice_), []).append(slice_)
-    for ports, wanted in groups.items():
-        _plan_group(result, service, family, ports, wanted, by_ports.pop(ports, []))
-    for unused in by_ports.values():
-        result.delete.extend(unused)
 
 
 def endpoint(backend: Backend, zones: Mapping[str, str]) -> discovery.Endpoint:
@@ -86,24 +110,22 @@ def endpoint(backend: Backend, zones: Mapping[str, str]) -> discovery.Endpoint:
 
 
 def _ports_of(slice_: discovery.EndpointSlice) -> tuple[Port, ...]:
-    ports = [Port(port.name or "", port.protocol or "TCP", port.port or 0, port.appProtocol) for port in slice_.ports]
-    return tuple(sorted(ports, key=lambda port: (port.name, port.protocol, port.number)))
+    return sorted_ports(Port(port.name or "", port.protocol or "TCP", port.port or 0, port.appProtocol) for port in slice_.ports)
 
 
-def _plan_group(
+def _arrange_group(
     result: Plan,
-    service: core.Service,
-    family: str,
-    ports: tuple[Port, ...],
-    wanted: dict[str, discovery.Endpoint],
+    frame: Frame,
+    place: tuple[str, tuple[Port, ...]],
+    wanted: Mapping[str, discovery.Endpoint],
     slices: Sequence[discovery.EndpointSlice],
 ) -> None:
-    """Bring the slices of one set of ports in line."""
+    """Bring the slices of one family and one set of ports in line."""
     missing = dict(wanted)
     contents: list[list[discovery.Endpoint]] = []
     for slice_ in slices:
-        kept = [missing.pop(old.targetRef.uid) for old in slice_.endpoints if old.targetRef is not None and old.targetRef.uid in missing]
-        contents.append(kept)
+        known = [identity(old) for old in slice_.endpoints]
+        contents.append([missing.pop(ident) for ident in known if ident in missing])
     changed = [kept != slice_.endpoints for kept, slice_ in zip(contents, slices, strict=True)]
     left = list(missing.values())
     # First where a write is due anyway, then the fullest slice with room.
@@ -113,16 +135,15 @@ def _plan_group(
             break
         contents[index] += left[:room]
         left = left[room:]
-    labels = slice_labels(service)
     is_only = not wanted
     for slice_, kept in zip(slices, contents, strict=True):
         if not kept and not (is_only and slice_ is slices[0]):
             result.delete.append(slice_)
-        elif kept != slice_.endpoints or labels != slice_.metadata.labels:
-            meta = msgspec.structs.replace(slice_.metadata, labels=labels)
+        elif kept != slice_.endpoints or frame.labels != slice_.metadata.labels:
+            meta = msgspec.structs.replace(slice_.metadata, labels=dict(frame.labels))
             result.update.append(msgspec.structs.replace(slice_, metadata=meta, endpoints=kept))
     while left or (is_only and not slices):
-        result.create.append(_make(service, family, ports, left[:FULL]))
+        result.create.append(_make(frame, place, left[:FULL]))
         left, is_only = left[FULL:], False
 
 
@@ -134,10 +155,11 @@ def slice_labels(service: core.Service) -> dict[str, str]:
     return {**labels, SERVICE_NAME: service.metadata.name, MANAGED_BY: MANAGER}
 
 
-def _make(service: core.Service, family: str, ports: tuple[Port, ...], content: list[discovery.Endpoint]) -> discovery.EndpointSlice:
-    meta = ObjectMeta(generateName=f"{service.metadata.name}-", namespace=service.metadata.namespace, labels=slice_labels(service))
+def _make(frame: Frame, place: tuple[str, tuple[Port, ...]], content: list[discovery.Endpoint]) -> discovery.EndpointSlice:
+    """A new slice; the caller adds its owner."""
+    family, ports = place
     return discovery.EndpointSlice(
-        metadata=meta,
+        metadata=ObjectMeta(generateName=f"{frame.name}-", namespace=frame.namespace, labels=dict(frame.labels)),
         addressType=family,
         endpoints=content,
         ports=[discovery.EndpointPort(name=p.name, protocol=p.protocol, port=p.number, appProtocol=p.app_protocol) for p in ports],

@@ -1,0 +1,92 @@
+"""EndpointSlices for Endpoints that people write by hand, for Services without a selector ("EndpointSlice mirroring").
+
+Whoever reads slices only (the service proxy, the DNS) then finds these backends as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.api.discovery import v1 as discovery
+from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints.backends import Port, family_of, inherited, sorted_ports
+from tiphys.controllers.endpoints.writing import SliceWriter
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+
+MANAGER = "endpointslicemirroring-controller.k8s.io"
+SKIP = "endpointslice.kubernetes.io/skip-mirror"
+LEADER = "control-plane.alpha.kubernetes.io/leader"
+MIRRORED = "mirrored endpoint slices"
+CAPACITY = 1000
+"""Addresses per subset."""
+
+
+def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> bool:
+    """Whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
+    meta = endpoints.metadata
+    if meta.labels.get(SKIP) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
+        return False
+    return service is not None and not service.spec.selector and service.spec.type != "ExternalName"
+
+
+def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, wanted: bool) -> slices.Plan:
+    """The writes that make the mirrored slices right. Pure."""
+    meta = endpoints.metadata
+    labels = inherited(meta.labels, (slices.SERVICE_NAME, slices.MANAGED_BY))
+    labels = {**labels, slices.SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
+    groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
+    for subset in endpoints.subsets if wanted else ():
+        ports = sorted_ports(Port(port.name, port.protocol or "TCP", port.port, port.appProtocol) for port in subset.ports)
+        addresses = [(address, True) for address in subset.addresses] + [(address, False) for address in subset.notReadyAddresses]
+        for address, ready in addresses[:CAPACITY]:
+            found = _endpoint(address, ready=ready)
+            groups.setdefault((family_of(address.ip), ports), {})[slices.identity(found)] = found
+    return slices.arrange(slices.Frame(meta.name, meta.namespace, meta.uid, labels), groups, known)
+
+
+def _endpoint(address: core.EndpointAddress, *, ready: bool) -> discovery.Endpoint:
+    return discovery.Endpoint(
+        addresses=[address.ip],
+        conditions=discovery.EndpointConditions(ready=ready, serving=ready),
+        hostname=address.hostname or None,
+        nodeName=address.nodeName,
+        targetRef=address.targetRef,
+    )
+
+
+def _by_endpoints(found: discovery.EndpointSlice) -> Iterable[str]:
+    meta = found.metadata
+    if meta.labels.get(slices.MANAGED_BY) != MANAGER:
+        return ()
+    return (f"{meta.namespace}/{meta.labels.get(slices.SERVICE_NAME, '')}",)
+
+
+def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
+    return [Key(found.metadata.namespace, found.metadata.labels[slices.SERVICE_NAME]) for _ in _by_endpoints(found)]
+
+
+class MirrorController:
+    """Keys are Endpoints, which have the names of their Services."""
+
+    name = "endpointslicemirroring-controller"
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._writer = SliceWriter(ctx.client)
+        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
+        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
+        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._slices.add_index(MIRRORED, _by_endpoints)
+        ctx.watch(self._endpoints)
+        ctx.watch(self._services)
+        ctx.watch(self._slices, _key)
+
+    async def reconcile(self, key: Key) -> Result:
+        endpoints = self._endpoints.get(key)
+        # Without them the slices go by ownership.
+        if endpoints is not None and endpoints.metadata.deletionTimestamp is None:
+            known = self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}")
+            wanted = wants_mirror(self._services.get(key), endpoints)
+            if wanted or known:
+                await self._writer.write(endpoints, plan(endpoints, known, wanted=wanted))
+        return DONE
