@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tiphys.api.errors import BadRequest
+from tiphys.api.errors import BadRequest, not_supported
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Column, Kind
 
@@ -51,9 +51,8 @@ def render_table(
     Raises BadRequest for another `include`.
     """
     if include not in _INCLUDES:
-        raise BadRequest(
-            f'Unable to convert to Table as requested: includeObject: Unsupported value: "{include}": supported values: "Metadata", "None", "Object"'
-        )
+        wrong = not_supported("includeObject", include, ["Metadata", "None", "Object"])
+        raise BadRequest(f"Unable to convert to Table as requested: {wrong}")
     columns = kind.columns or DEFAULT_COLUMNS
     rows = []
     for obj in objects:

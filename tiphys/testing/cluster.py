@@ -3,8 +3,8 @@
     with running_cluster() as cluster:
         cluster.kubectl("create deployment web --image tiphys.local/nginx:1")
 
-Each cluster takes a slot: a number behind a file lock that decides its directory, ports and address ranges, so that test runs on one machine
-do not meet. What a killed run left in a slot is purged before the slot is used again.
+Each cluster takes a slot: a number behind a file lock that decides its directory, ports and address ranges, so that test runs on one
+machine do not meet. What a killed run left in a slot is purged before the slot is used again.
 """
 
 from __future__ import annotations

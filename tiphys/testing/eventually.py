@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], *, timeout: float = 30.0, interval: float = 0.02) -> T:
-    """Call `check` until it returns something true and return that.
+@overload
+async def eventually(check: Callable[[], Awaitable[T | None]], *, timeout: float = ..., interval: float = ...) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T | None], *, timeout: float = ..., interval: float = ...) -> T: ...
+
+
+async def eventually(check: Callable[[], Any], *, timeout: float = 30.0, interval: float = 0.02) -> Any:
+    """Call `check`, which may be a coroutine function, until it gives something true, and return that.
 
     An AssertionError from `check` counts as "not yet". When `timeout` (seconds) is over, the last AssertionError is raised again, or
     an AssertionError that shows the last value.
@@ -22,8 +30,9 @@ async def eventually(check: Callable[[], T | Awaitable[T]], *, timeout: float = 
         failure: AssertionError | None = None
         value: object = None
         try:
-            result = check()
-            value = await result if inspect.isawaitable(result) else result
+            value = check()
+            if inspect.isawaitable(value):
+                value = await value
             if value:
                 return value
         except AssertionError as error:

@@ -64,7 +64,8 @@ def test_rolling_update_under_constant_requests_loses_none(demo: Cluster) -> Non
     script = (
         "ok=0; bad=0; end=$(( $(date +%s) + 120 ));"
         "while [ $(date +%s) -lt $end ] && [ ! -e /tmp/enough ]; do"
-        " if timeout 5 wget -qO- http://demo/ >/dev/null 2>&1; then ok=$((ok+1)); else bad=$((bad+1)); fi; done; echo $ok $bad > /tmp/result"
+        " if timeout 5 wget -qO- http://demo/ >/dev/null 2>&1; then ok=$((ok+1)); else bad=$((bad+1)); fi; done;"
+        "echo $ok $bad > /tmp/result"
     )
     demo.kubectl(["exec", "client", "--", "sh", "-c", f"rm -f /tmp/enough /tmp/result; ({script}) >/dev/null 2>&1 &"])
     before = names(demo)

@@ -94,9 +94,7 @@ class Reader:
         found = self._db.execute(query, (at, newest, key)).fetchone()
         return int(found[0]) if found else 0
 
-    def _undone_list(
-        self, keys: Sequence[str], revisions: Sequence[int], prefix: str, start: str, at: int, newest: int
-    ) -> Sequence[int]:
+    def _undone_list(self, keys: Sequence[str], revisions: Sequence[int], prefix: str, start: str, at: int, newest: int) -> Sequence[int]:
         """The same list with the changes after `at` undone, in key order."""
         query = (
             "SELECT key, previous, min(revision) FROM log "
