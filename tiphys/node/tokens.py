@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from tiphys.aio.clock import Clock
 from tiphys.api.authentication import v1 as authn
 from tiphys.api.core import v1 as core
+from tiphys.api.errors import StatusError
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.node.volumes.payload import TokenKey
@@ -19,9 +20,10 @@ _LONGEST = timedelta(hours=24)
 
 
 class _Held:
-    def __init__(self, token: str, renew: datetime) -> None:
+    def __init__(self, token: str, renew: datetime, ends: datetime) -> None:
         self.token = token
         self.renew = renew
+        self.ends = ends
 
 
 class TokenCache:
@@ -41,7 +43,11 @@ class TokenCache:
         async with self._locks.setdefault(place, asyncio.Lock()):
             held = self._held.get(place)
             if held is None or held.renew <= self.clock.now():
-                held = await self._request(pod, key)
+                try:
+                    held = await self._request(pod, key)
+                except (StatusError, ConnectionError, TimeoutError):
+                    if held is None or held.ends <= self.clock.now():
+                        raise
                 self._held[place] = held
             return held.token
 
@@ -66,7 +72,7 @@ class TokenCache:
         answer = await self.client.post(core.ServiceAccount, account, pod.metadata.namespace, "token", request, authn.TokenRequest)
         now = self.clock.now()
         ends = answer.status.expirationTimestamp or now + timedelta(seconds=key.expiration)
-        return _Held(answer.status.token, now + min((ends - now) * 0.8, _LONGEST))
+        return _Held(answer.status.token, now + min((ends - now) * 0.8, _LONGEST), ends)
 
 
 def _meta(pod: core.Pod) -> ObjectMeta:

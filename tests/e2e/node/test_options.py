@@ -1,0 +1,130 @@
+"""Less common wishes of pods, on a real runtime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from tests.e2e.node.cluster import BUSYBOX, Node
+from tiphys.api.core import v1 as core
+from tiphys.node.log_rotation import rotate_one
+from tiphys.testing.eventually import eventually
+
+
+async def test_host_network_and_host_processes(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"]}, hostNetwork=True, hostPID=True, dnsPolicy="ClusterFirstWithHostNet")
+    pod = await node.ready()
+    assert pod.status.podIP == pod.status.hostIP == "127.0.0.1"
+    assert os.readlink("/proc/self/ns/net") == (await node.exec("readlink", "/proc/self/ns/net")).strip()
+    assert os.readlink("/proc/self/ns/pid") == (await node.exec("readlink", "/proc/self/ns/pid")).strip()
+    assert "nameserver 10.43.0.10" in await node.exec("cat", "/etc/resolv.conf")
+
+
+async def test_containers_of_a_pod_share_what_they_should(node: Node) -> None:
+    a = {"name": "a", "command": ["sh", "-c", "mkdir /w; echo page > /w/index.html; exec httpd -f -p 8080 -h /w"]}
+    b = {"name": "b", "command": ["sleep", "1000"]}
+    await node.run("web", a, b, shareProcessNamespace=True)
+    await node.ready()
+    assert await node.exec("wget", "-qO-", "http://127.0.0.1:8080/", container="b") == "page\n"
+    assert "httpd" in await node.exec("ps", container="b")
+
+
+async def test_privileges(node: Node) -> None:
+    plain = {"name": "plain", "command": ["sleep", "1000"]}
+    strong = {"name": "strong", "command": ["sleep", "1000"], "securityContext": {"privileged": True}}
+    tight = {
+        "name": "tight",
+        "command": ["sleep", "1000"],
+        "securityContext": {
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    await node.run("web", plain, strong, tight)
+    await node.ready()
+    status = {name: await node.exec("cat", "/proc/1/status", container=name) for name in ("plain", "strong", "tight")}
+    capabilities = {name: text.split("CapBnd:\t")[1].split("\n")[0] for name, text in status.items()}
+    assert int(capabilities["tight"], 16) == 0
+    assert int(capabilities["plain"], 16) < int(capabilities["strong"], 16)
+    assert "NoNewPrivs:\t1" in status["tight"]
+    assert "Seccomp:\t2" in status["tight"]
+    assert "refused" in await node.exec("sh", "-c", "touch /x 2>/dev/null || echo refused", container="tight")
+
+
+async def test_hooks_after_the_start(node: Node) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo hooked > /hooked"]}}}
+    await node.run("web", {"command": ["sleep", "1000"], "lifecycle": hook})
+    await node.ready()
+    assert await node.exec("cat", "/hooked") == "hooked\n"
+    await node.run("bad", {"command": ["sleep", "1000"], "lifecycle": {"postStart": {"exec": {"command": ["false"]}}}})
+    await eventually(lambda: node.events("FailedPostStartHook"))
+    await eventually(lambda: node.status(pod="bad").lastState.terminated)
+
+
+async def test_a_command_that_does_not_exist(node: Node) -> None:
+    await node.run("web", {"command": ["/no/such"]}, restartPolicy="Never")
+    await node.phase("Failed")
+    ended = node.status().state.terminated
+    assert ended is not None
+    assert (ended.exitCode, ended.reason) == (128, "StartError")
+    assert "/no/such" in ended.message
+
+
+async def test_an_ephemeral_container_joins(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"]})
+    pod = await node.ready()
+    debug = {"name": "debug", "image": BUSYBOX, "command": ["sh", "-c", "ps; sleep 1000"], "targetContainerName": "main"}
+    pod.spec.ephemeralContainers = [msgspec.convert(debug, core.EphemeralContainer)]
+    node.api.add(pod)
+
+    def joined() -> bool:
+        statuses = node.pod().status.ephemeralContainerStatuses
+        return bool(statuses) and statuses[0].state.running is not None
+
+    await eventually(joined)
+    await eventually(lambda: "sleep 1000" in node.log("debug"))
+    assert node.status().restartCount == 0
+
+
+async def test_a_changed_image_restarts_the_container(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"]})
+    pod = await node.ready()
+    images = [image for image in await node.cri.list_images() if BUSYBOX in image.repo_tags]
+    pod.spec.containers[0].image = images[0].id
+    node.api.add(pod)
+    await eventually(lambda: node.status().restartCount == 1 and node.status().state.running)
+    assert any("definition changed" in message for message in node.events("Killing"))
+
+
+async def test_a_rotated_log_goes_on(node: Node) -> None:
+    await node.run("web", {"command": ["sh", "-c", "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.05; done"]})
+    await node.ready()
+    await eventually(lambda: "line 5\n" in node.log())
+    assert node.agent is not None
+    services = node.agent.services
+    seen = services.relister.get(node.pod().metadata.uid).latest("main")
+    assert seen is not None
+    await rotate_one(services, seen.id, Path(seen.log_path))
+    before = next(one for one in os.listdir(os.path.dirname(seen.log_path)) if one != "0.log")
+    await eventually(lambda: node.log())
+    moved = (services.settings.logs / os.path.dirname(seen.log_path) / before).read_text().splitlines()
+    last = int(moved[-1].rpartition(" ")[2])
+    assert node.log().splitlines()[0] == f"line {last + 1}"
+
+
+async def test_a_forced_delete_leaves_nothing(node: Node) -> None:
+    await node.run("web", {"command": ["sh", "-c", "trap '' TERM; while true; do sleep 0.1; done"]}, terminationGracePeriodSeconds=600)
+    await node.ready()
+    await node.client.delete(core.Pod, "web", "default")
+    await eventually(lambda: node.pod().metadata.deletionTimestamp)
+    await node.client.delete(core.Pod, "web", "default", grace=1)
+
+    async def gone() -> bool:
+        return await node.cri.list_pod_sandboxes() == []
+
+    await eventually(gone, timeout=15)
