@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,3 +63,16 @@ def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> boo
     if cause >= FIRST_OBJECTION:
         return OBJECTIONS[cause - FIRST_OBJECTION].final
     return FILTERS[cause - 1].is_final(template, cluster, row)
+
+
+def cause_in_row(template: Template, cluster: Snapshot, row: int, verdicts: Callable[[Snapshot], Verdicts | None]) -> int:
+    """The cause in one row, as things are: nothing is remembered. Other pods' verdicts are asked for last, when they matter."""
+    rows = slice(row, row + 1)
+    for number, rule in enumerate(FILTERS, 1):
+        if not rule.allowed(template, cluster, rows)[0]:
+            return number
+    found = verdicts(cluster)
+    for number, fine in enumerate(found or (), FIRST_OBJECTION):
+        if not fine[row]:
+            return number
+    return ALLOWED

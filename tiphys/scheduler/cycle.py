@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from tiphys.scheduler.causes import ALLOWED, Causes, with_objections
+from tiphys.scheduler.causes import ALLOWED, Causes, cause_in_row, with_objections
 from tiphys.scheduler.columns import Bools, Floats
 from tiphys.scheduler.explain import Diagnosis, diagnose
 from tiphys.scheduler.neighbours import Neighbours
+from tiphys.scheduler.preempt import NEVER, Budget, Nominations, NoRoom, Room, make_room
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
-from tiphys.scheduler.vectors import VectorCache, Vectors
+from tiphys.scheduler.vectors import VectorCache
 
 KNOWN_NEIGHBOURS = 256
 
@@ -32,12 +34,16 @@ class Cycle:
 
     def __init__(self, cluster: Snapshot, *, rng: random.Random) -> None:
         self.cluster = cluster
+        self.nominations = Nominations()
         self._rng = rng
         self._vectors = VectorCache()
         self._neighbours: dict[tuple[bytes, bytes], Neighbours] = {}
 
     def place(self, info: PodInfo) -> str | Diagnosis:
         """The name of the best node, any of the best by chance, or why there is none."""
+        nominated = self._nominated(info)
+        if nominated is not None:
+            return nominated
         opinion = self.ask(info)
         if not opinion.candidates.any():
             return diagnose(info, self.cluster, opinion.causes)
@@ -50,7 +56,9 @@ class Cycle:
         """What filters and scores say about a pod as things are."""
         vectors = self._vectors.of(info.template, self.cluster)
         neighbours = self._neighbours_of(info)
-        causes = self._causes(vectors, neighbours)
+        verdicts = neighbours.verdicts(self.cluster)
+        causes = vectors.causes if verdicts is None else with_objections(vectors.causes, verdicts)
+        causes = self._leave_to_nominated(info, causes)
         candidates: Bools = causes == ALLOWED
         scores = vectors.scores(candidates)
         if candidates.any():
@@ -63,9 +71,54 @@ class Cycle:
         """What each node that cannot take the pod has against it, whether or not another can."""
         return diagnose(info, self.cluster, self.ask(info).causes)
 
-    def _causes(self, vectors: Vectors, neighbours: Neighbours) -> Causes:
-        verdicts = neighbours.verdicts(self.cluster)
-        return vectors.causes if verdicts is None else with_objections(vectors.causes, verdicts)
+    def preempt(self, info: PodInfo, budgets: Iterable[Budget]) -> Room | NoRoom:
+        """Where room could be made for a pod that was just turned down everywhere."""
+        if info.pod.spec.preemptionPolicy == "Never":
+            return NoRoom(NEVER)
+        ahead = self.nominations.before(info)
+
+        def cause_in(pod: PodInfo, row: int) -> int:
+            others = ahead.get(self.cluster.names[row], [])
+            return self._cause(pod, row) or (self._cause_beside(pod, row, others) if others else ALLOWED)
+
+        return make_room(info, self.cluster, self.ask(info).causes, cause_in, budgets, self._rng)
+
+    # ---- nominated pods ---------------------------------------------------------------------------------------------------------------
+
+    def _nominated(self, info: PodInfo) -> str | None:
+        """The node that was emptied for the pod, when it is free now."""
+        name = self.nominations.node_of(info.uid)
+        row = self.cluster.row_of.get(name) if name is not None else None
+        if name is None or row is None or self._cause(info, row) != ALLOWED:
+            return None
+        others = self.nominations.before(info).get(name, [])
+        return name if not others or self._cause_beside(info, row, others) == ALLOWED else None
+
+    def _leave_to_nominated(self, info: PodInfo, causes: Causes) -> Causes:
+        """The causes, with nodes turned down that would not have room for both the pod and those that they were promised to."""
+        changed: Causes | None = None
+        for node, others in self.nominations.before(info).items():
+            row = self.cluster.row_of.get(node)
+            if row is not None and causes[row] == ALLOWED:
+                cause = self._cause_beside(info, row, others)
+                if cause != ALLOWED:
+                    changed = causes.copy() if changed is None else changed
+                    changed[row] = cause
+        return causes if changed is None else changed
+
+    def _cause_beside(self, info: PodInfo, row: int, others: list[PodInfo]) -> int:
+        name = self.cluster.names[row]
+        added = [one for one in others if self.cluster.node_of(one.uid) is None]
+        for one in added:
+            self.cluster.put_pod(one, name)
+        try:
+            return self._cause(info, row)
+        finally:
+            for one in added:
+                self.cluster.drop_pod(one.uid)
+
+    def _cause(self, info: PodInfo, row: int) -> int:
+        return cause_in_row(info.template, self.cluster, row, self._neighbours_of(info).verdicts)
 
     def _neighbours_of(self, info: PodInfo) -> Neighbours:
         ident = (info.template.key, info.social.key)

@@ -1,6 +1,7 @@
 """Which changes in the cluster may help which parked pods ("Scheduler queueing hints", KEP-4247). Pure.
 
-A hint is a question about a parked pod: may what happened let it in? Wrong yeses cost a try, wrong nos cost the pod five minutes.
+A hint is a question about a parked pod, asked once for all pods of its kind: may what happened let it in? A wrong yes costs a try, a wrong
+no costs the pod five minutes.
 """
 
 from __future__ import annotations
@@ -8,41 +9,66 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiphys.api.core import v1 as core
+from tiphys.scheduler.causes import AFFINITY, SPREAD
+from tiphys.scheduler.filters.order import FILTERS
 from tiphys.scheduler.queue import Waiting
-from tiphys.scheduler.snapshot import NodeFacts
-from tiphys.scheduler.template import PodInfo
+from tiphys.scheduler.snapshot import NodeFacts, Snapshot
+from tiphys.scheduler.template import PodInfo, Template
 
 Hint = Callable[[Waiting], bool]
 
 FIT, PORTS = "NodeResourcesFit", "NodePorts"
+SOCIAL = frozenset((SPREAD, AFFINITY))
 
 
-def node_changed(before: NodeFacts | None, after: NodeFacts) -> Hint | None:
-    """A node came, or something about it that matters changed."""
-    if before is None:
-        return lambda waiting: True
+def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) -> Hint | None:
+    """A node came, or something about it that matters changed. The snapshot must know it already."""
     rules: set[str] = set()
-    if before.unschedulable and not after.unschedulable:
+    if before is None or (before.unschedulable and not after.unschedulable):
         rules.add("NodeUnschedulable")
-    if before.taints != after.taints:
-        rules.add("TaintToleration")
-    if before.labels != after.labels:
-        rules |= {"NodeAffinity", "PodTopologySpread", "InterPodAffinity"}
-    if before.allocatable != after.allocatable:
+    if before is None or before.taints != after.taints:
+        rules |= {"TaintToleration", SPREAD}
+    if before is None or before.labels != after.labels:
+        rules |= {"NodeAffinity", SPREAD, AFFINITY}
+    if before is None or before.allocatable != after.allocatable:
         rules.add(FIT)
+    if before is None:
+        rules.add(PORTS)
     if not rules:
         return None
-    return lambda waiting: not waiting.rules or not rules.isdisjoint(waiting.rules)
+    row = cluster.row_of[after.name]
+
+    def helps(waiting: Waiting) -> bool:
+        concerned = waiting.rules & rules
+        if not waiting.rules or concerned & SOCIAL:
+            # Domains are of many nodes: what changed here may open others.
+            return True
+        return bool(concerned) and _could_take(cluster, row, waiting.info.template)
+
+    return helps
+
+
+def _could_take(cluster: Snapshot, row: int, template: Template) -> bool:
+    """Whether a node could run such a pod if no other pod were on it."""
+    rows = slice(row, row + 1)
+    return not any(
+        not rule.allowed(template, cluster, rows)[0] and (not rule.depends_on_pods or rule.is_final(template, cluster, row))
+        for rule in FILTERS
+    )
+
+
+def node_removed(waiting: Waiting) -> bool:
+    """A node went: it may have been the one that made spreading uneven."""
+    return SPREAD in waiting.rules
 
 
 def pod_removed(info: PodInfo) -> Hint:
-    """A pod left its node: what it had is free."""
+    """A pod left its node (or is being deleted): what it had is free."""
 
     def helps(waiting: Waiting) -> bool:
         rules = waiting.rules
-        if FIT in rules or not rules or "PodTopologySpread" in rules or "InterPodAffinity" in rules:
-            return True
-        return PORTS in rules and bool(info.template.ports)
+        # Of what the pod had, its place among the node's pods is free in any case.
+        return not rules or FIT in rules or bool(rules & SOCIAL) or (PORTS in rules and bool(info.template.ports))
 
     return helps
 
@@ -52,14 +78,12 @@ def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
     smaller = before is not None and any(
         value > after.template.requests.amounts.get(name, 0) for name, value in before.template.requests.amounts.items()
     )
-    relabelled = before is None or before.pod.metadata.labels != after.pod.metadata.labels
-    if not smaller and not relabelled:
+    other = before is None or before.social is not after.social or before.terminating != after.terminating
+    if not smaller and not other:
         return None
 
     def helps(waiting: Waiting) -> bool:
-        return (smaller and FIT in waiting.rules) or (
-            relabelled and not waiting.rules.isdisjoint(("InterPodAffinity", "PodTopologySpread"))
-        )
+        return (smaller and FIT in waiting.rules) or (other and not SOCIAL.isdisjoint(waiting.rules))
 
     return helps
 

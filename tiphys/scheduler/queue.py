@@ -11,8 +11,9 @@ No clock of its own: time is an argument, in monotonic seconds. The owner sleeps
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -23,6 +24,14 @@ BACKOFF = BackoffPolicy(first=1.0, cap=10.0)
 PARKED_AT_MOST = 300.0
 
 Place = Literal["active", "backoff", "parked", "gated", "taken"]
+
+
+class Kind(NamedTuple):
+    """Parked pods of one kind were turned down for the same reasons, and what helps one helps all: hints are asked once per kind."""
+
+    template: bytes
+    social: bytes
+    rules: frozenset[str]
 
 
 class Waiting(msgspec.Struct, eq=False):
@@ -39,6 +48,10 @@ class Waiting(msgspec.Struct, eq=False):
     ticket: int = 0
     """Entries of the heaps with an older ticket are void."""
 
+    @property
+    def kind(self) -> Kind:
+        return Kind(self.info.template.key, self.info.social.key, self.rules)
+
 
 class SchedulingQueue:
     """See the module. A pod taken by `pop` stays known until it is parked, retried or removed."""
@@ -46,6 +59,7 @@ class SchedulingQueue:
     def __init__(self, backoff: BackoffPolicy = BACKOFF) -> None:
         self._backoff = backoff
         self._waiting: dict[str, Waiting] = {}
+        self._parked: dict[Kind, dict[str, Waiting]] = {}
         self._active: list[tuple[int, float, int, int, str]] = []
         self._timed: list[tuple[float, int, str]] = []
         self._tickets = 0
@@ -59,10 +73,6 @@ class SchedulingQueue:
     def get(self, uid: str) -> Waiting | None:
         """A pod in the queue."""
         return self._waiting.get(uid)
-
-    def count(self, place: Place) -> int:
-        """How many pods are in a place."""
-        return sum(one.place == place for one in self._waiting.values())
 
     def add(self, info: PodInfo, now: float) -> None:
         """A pod wants a node."""
@@ -81,10 +91,15 @@ class SchedulingQueue:
         """A waiting pod changed; `helps` says whether that could let it in where it was turned down."""
         one = self._waiting[info.uid]
         moved = one.info.priority != info.priority
+        parked = one.place == "parked"
+        if parked:
+            self._unpark(one)
         one.info = info
+        if parked:
+            self._parked.setdefault(one.kind, {})[info.uid] = one
         if info.pod.spec.schedulingGates:
             if one.place != "taken":
-                one.place = "gated"
+                self._stamp(one, "gated")
         elif one.place == "gated" or (one.place == "active" and moved):
             self._activate(one)
         elif one.place == "parked" and helps:
@@ -92,7 +107,9 @@ class SchedulingQueue:
 
     def remove(self, uid: str) -> None:
         """A pod wants no node any more."""
-        self._waiting.pop(uid, None)
+        one = self._waiting.pop(uid, None)
+        if one is not None and one.place == "parked":
+            self._unpark(one)
 
     def pop(self) -> Waiting | None:
         """The next pod to try, or None. `due` pods must have been released first."""
@@ -123,9 +140,11 @@ class SchedulingQueue:
 
     def wake(self, now: float, helps: Callable[[Waiting], bool]) -> None:
         """The cluster changed: let those parked pods try again that it may help."""
-        for one in list(self._waiting.values()):
-            if one.place == "parked" and helps(one):
-                self._wake(one, now)
+        for kind, pods in list(self._parked.items()):
+            if helps(next(iter(pods.values()))):
+                for one in list(pods.values()):
+                    self._wake(one, now)
+                assert kind not in self._parked
 
     def release(self, now: float) -> None:
         """Activate what is due."""
@@ -147,9 +166,9 @@ class SchedulingQueue:
         return None
 
     @property
-    def ready(self) -> bool:
-        """Whether a pod may be active."""
-        return bool(self._active)
+    def places(self) -> Counter[Place]:
+        """How many pods are where."""
+        return Counter(one.place for one in self._waiting.values())
 
     def _activate(self, one: Waiting) -> None:
         self._stamp(one, "active")
@@ -167,6 +186,16 @@ class SchedulingQueue:
         heapq.heappush(self._timed, (due, one.ticket, one.info.uid))
 
     def _stamp(self, one: Waiting, place: Place) -> None:
+        if one.place == "parked":
+            self._unpark(one)
         self._tickets += 1
         one.ticket = self._tickets
         one.place = place
+        if place == "parked":
+            self._parked.setdefault(one.kind, {})[one.info.uid] = one
+
+    def _unpark(self, one: Waiting) -> None:
+        pods = self._parked[one.kind]
+        del pods[one.info.uid]
+        if not pods:
+            del self._parked[one.kind]

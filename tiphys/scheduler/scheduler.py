@@ -8,23 +8,29 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
+
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.api.policy import v1 as policy
+from tiphys.api.selectors import SelectorError, from_label_selector
 from tiphys.client.client import Client
 from tiphys.obs import logging, metrics
 from tiphys.runtime.informer import InformerFactory
+from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.scheduler import hints
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
+from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
 from tiphys.scheduler.queue import SchedulingQueue, Waiting
 from tiphys.scheduler.slim import slim_node, slim_pod
 from tiphys.scheduler.snapshot import Snapshot
-from tiphys.scheduler.template import DEFAULT_SCHEDULER, Reader, is_mine, is_over
-from tiphys.scheduler.write import BINDS_AT_ONCE, Writer
+from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
+from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 
 log = logging.get_logger(__name__)
 
@@ -59,10 +65,13 @@ class Scheduler:
         self._nodes = self._informers.of(core.Node, transform=slim_node)
         self._pods = self._informers.of(core.Pod, fields=POD_FIELDS, transform=slim_pod)
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
-        self._writer = Writer(client, self._recorder, clock=clock)
+        self._writer = Writer(client, self._recorder, name=name, clock=clock)
         self._changed = asyncio.Event()
         self._binding: set[str] = set()
         """Uids of pods whose binding is being written, or written but not seen yet."""
+        self._victims: dict[str, set[str]] = {}
+        """Uids of victims by the uid of the pod that they make room for."""
+        self._budgets: dict[Key, Budget] = {}
 
     async def run(self) -> None:
         """Schedule until cancelled; with an elector, wait to be elected first (raises LeadershipLost)."""
@@ -77,6 +86,8 @@ class Scheduler:
     async def _lead(self) -> None:
         feed_relations(self._informers, self.cluster.relations, self._served)
         self._nodes.subscribe(self._node_changed)
+        if policy.PodDisruptionBudget in self._served:
+            self._informers.of(policy.PodDisruptionBudget).subscribe(self._budget_changed)
         self._pods.subscribe(self._pod_changed)
         self._informers.start()
         try:
@@ -93,12 +104,13 @@ class Scheduler:
         if new is None:
             assert old is not None
             self.cluster.drop_node(old.metadata.name)
+            self._wake(hints.node_removed)
             return
         before = self.cluster.put_node(new)
         after = self.cluster.facts(new.metadata.name)
         assert after is not None
         if before is not after and before != after:
-            self._wake(hints.node_changed(before, after))
+            self._wake(hints.node_changed(before, after, self.cluster))
 
     def _pod_changed(self, old: core.Pod | None, new: core.Pod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid or is_over(new)):
@@ -113,19 +125,39 @@ class Scheduler:
         elif is_mine(new, self.name):
             self._pod_wants(old, new)
         else:
-            self.queue.remove(uid)
+            self._wants_no_more(uid)
 
     def _pod_gone(self, pod: core.Pod) -> None:
         uid = pod.metadata.uid
-        self.queue.remove(uid)
+        self._wants_no_more(uid)
         self._binding.discard(uid)
         info = self.cluster.drop_pod(uid)
         if info is not None:
             self._wake(hints.pod_removed(info))
 
+    def _wants_no_more(self, uid: str) -> None:
+        self.queue.remove(uid)
+        self._victims.pop(uid, None)
+        if self._cycle.nominations.node_of(uid) is not None:
+            self._cycle.nominations.drop(uid)
+            # The room that was kept for it is for others now.
+            self._wake(lambda waiting: True)
+
+    def _budget_changed(self, old: policy.PodDisruptionBudget | None, new: policy.PodDisruptionBudget | None) -> None:
+        if new is None:
+            if old is not None:
+                self._budgets.pop(Key.of(old), None)
+            return
+        try:
+            selector = from_label_selector(new.spec.selector)
+        except SelectorError:
+            return
+        disrupted = frozenset(new.status.disruptedPods)
+        self._budgets[Key.of(new)] = Budget(new.metadata.namespace, selector, new.status.disruptionsAllowed, disrupted)
+
     def _pod_placed(self, pod: core.Pod) -> None:
         uid = pod.metadata.uid
-        self.queue.remove(uid)
+        self._wants_no_more(uid)
         self._binding.discard(uid)
         info = self._reader.info(pod)
         before = self.cluster.drop_pod(uid) if self.cluster.node_of(uid) != pod.spec.nodeName else None
@@ -136,6 +168,13 @@ class Scheduler:
     def _pod_wants(self, old: core.Pod | None, new: core.Pod) -> None:
         now = self._clock.monotonic()
         info = self._reader.info(new)
+        nominated = new.status.nominatedNodeName
+        if nominated != (old.status.nominatedNodeName if old is not None else ""):
+            # Written by this scheduler, by one that led before, or by somebody else: what the API says counts.
+            if nominated:
+                self._cycle.nominations.put(info, nominated)
+            else:
+                self._cycle.nominations.drop(info.uid)
         if new.metadata.uid in self.queue:
             self.queue.update(info, now, helps=old is None or hints.own_change_helps(old, new))
         else:
@@ -193,13 +232,54 @@ class Scheduler:
             return
         if isinstance(decision, Diagnosis):
             ATTEMPTS.labels("unschedulable", self.name).inc()
-            self.queue.park(one, self._clock.monotonic(), decision.rules)
-            tasks.spawn(self._writer.unschedulable(info, decision.message), name=f"condition {info.key}")
+            self._turn_down(one, decision, tasks)
             return
         ATTEMPTS.labels("scheduled", self.name).inc()
+        self._cycle.nominations.drop(info.uid)
+        self._victims.pop(info.uid, None)
         self.cluster.put_pod(info, decision)
         self._binding.add(info.uid)
         tasks.spawn(self._bind(one, decision, slots), name=f"bind {info.key}")
+
+    def _turn_down(self, one: Waiting, diagnosis: Diagnosis, tasks: TaskSet) -> None:
+        """No node was right: make room if that can be done, park the pod, and say why."""
+        info, nominations = one.info, self._cycle.nominations
+        after = ""
+        if self._awaits_victims(info):
+            after = UNDER_WAY
+        elif diagnosis.nodes:
+            nominations.drop(info.uid)
+            room = self._cycle.preempt(info, self._budgets.values())
+            if isinstance(room, NoRoom):
+                after = room.message
+            else:
+                for lower in nominations.below(info, room.node):
+                    nominations.drop(lower.uid)
+                    tasks.spawn(self._writer.unnominate(lower), name=f"unnominate {lower.key}")
+                nominations.put(info, room.node)
+                self._victims[info.uid] = {victim.uid for victim in room.victims}
+                tasks.spawn(self._preempt(info, room), name=f"preempt {info.key}")
+        self.queue.park(one, self._clock.monotonic(), diagnosis.rules)
+        message = msgspec.structs.replace(diagnosis, after=after).message
+        nominated = nominations.node_of(info.uid) or ""
+        tasks.spawn(self._writer.unschedulable(info, message, nominated), name=f"condition {info.key}")
+
+    def _awaits_victims(self, info: PodInfo) -> bool:
+        """Whether room was made for the pod already, and its victims (or others that were preempted) have not left."""
+        node = self._cycle.nominations.node_of(info.uid)
+        if node is None:
+            return False
+        victims = self._victims.get(info.uid, ())
+        there = self.cluster.pods_on.get(node, {})
+        return any(uid in there for uid in victims) or any(
+            one.terminating and one.priority < info.priority and is_preempted(one.pod) for one in there.values()
+        )
+
+    async def _preempt(self, info: PodInfo, room: Room) -> None:
+        if not await self._writer.preempt(info, room):
+            # What is left of the victims may be tried again.
+            self._victims.pop(info.uid, None)
+            self._wake(lambda waiting: waiting.info.template is info.template)
 
     async def _bind(self, one: Waiting, node: str, slots: asyncio.Semaphore) -> None:
         info = one.info

@@ -29,7 +29,7 @@ def slim_pod(pod: core.Pod) -> core.Pod:
     spec.volumes = [volume for volume in spec.volumes if volume.image is not None or volume.persistentVolumeClaim is not None]
     pod.status = core.PodStatus(
         phase=status.phase,
-        conditions=[condition for condition in status.conditions if condition.type == "PodScheduled"],
+        conditions=[condition for condition in status.conditions if condition.type in ("PodScheduled", "DisruptionTarget")],
         nominatedNodeName=status.nominatedNodeName,
         startTime=status.startTime,
         containerStatuses=_resized(status.containerStatuses),

@@ -1,4 +1,4 @@
-"""What the scheduler writes: bindings, the PodScheduled condition, and the two events people look for."""
+"""What the scheduler writes: bindings, the PodScheduled condition, victims of preemption, and the events that tell of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.recorder import EventRecorder
+from tiphys.scheduler.preempt import Room
 from tiphys.scheduler.template import PodInfo
 
 log = get_logger(__name__)
@@ -20,15 +21,16 @@ log = get_logger(__name__)
 BINDS_AT_ONCE = 64
 TRIES = 5
 PAUSE = BackoffPolicy(first=0.1, cap=2.0)
-SCHEDULED, UNSCHEDULABLE = "PodScheduled", "Unschedulable"
+SCHEDULED, UNSCHEDULABLE, DISRUPTED, PREEMPTED = "PodScheduled", "Unschedulable", "DisruptionTarget", "PreemptionByScheduler"
 
 
 class Writer:
-    """Writes through the client; never raises what the server says."""
+    """Writes through the client as the scheduler `name`; never raises what the server says."""
 
-    def __init__(self, client: Client, recorder: EventRecorder, *, clock: Clock) -> None:
+    def __init__(self, client: Client, recorder: EventRecorder, *, name: str, clock: Clock) -> None:
         self._client = client
         self._recorder = recorder
+        self._name = name
         self._clock = clock
 
     async def bind(self, info: PodInfo, node: str) -> bool:
@@ -58,29 +60,62 @@ class Writer:
                 return True
         return False
 
-    async def unschedulable(self, info: PodInfo, message: str) -> None:
-        """Tell why a pod waits: an event each time, the condition when it changes."""
+    async def unschedulable(self, info: PodInfo, message: str, nominated: str) -> None:
+        """Tell why a pod waits: an event each time; the condition and the node that it is to get when they change."""
         self._recorder.event(info.pod, "Warning", "FailedScheduling", message, action="Scheduling")
-        if not _differs(info.pod, message):
-            return
-        body = {"metadata": {"uid": info.uid}, "status": {"conditions": [self._condition(info.pod, message)]}}
+        status: dict[str, Any] = {}
+        if _differs(info.pod, message):
+            known = _condition_of(info.pod)
+            since = known.lastTransitionTime if known is not None and known.status == "False" else None
+            status["conditions"] = [self._condition(info.pod, SCHEDULED, "False", UNSCHEDULABLE, message, since=since)]
+        if nominated != info.pod.status.nominatedNodeName:
+            status["nominatedNodeName"] = nominated or None
+        if status:
+            await self._patch_status(info, status)
+
+    async def preempt(self, info: PodInfo, room: Room) -> bool:
+        """Delete the victims; whether all of them are on their way out (or gone)."""
+        good = True
+        for victim in room.victims:
+            if victim.terminating:
+                continue
+            message = f"{self._name}: preempting to accommodate a higher priority pod"
+            condition = self._condition(victim.pod, DISRUPTED, "True", PREEMPTED, message)
+            await self._patch_status(victim, {"conditions": [condition]})
+            try:
+                await self._client.delete(core.Pod, victim.key.name, victim.key.namespace, uid=victim.uid)
+            except NotFound:
+                continue
+            except (StatusError, ConnectionError) as error:
+                log.warning("victim not deleted", extra={"pod": str(victim.key), "error": str(error)})
+                good = False
+            else:
+                said = f"Preempted by pod {info.uid} on node {room.node}"
+                self._recorder.event(victim.pod, "Normal", "Preempted", said, action="Preempting")
+        return good
+
+    async def unnominate(self, info: PodInfo) -> None:
+        """A pod does not get the node that it was to get."""
+        await self._patch_status(info, {"nominatedNodeName": None})
+
+    async def _patch_status(self, info: PodInfo, status: dict[str, Any]) -> None:
+        body = {"metadata": {"uid": info.uid}, "status": status}
         try:
             await self._client.patch(core.Pod, info.key.name, info.key.namespace, body=body, kind="strategic", subresource="status")
         except (StatusError, ConnectionError) as error:
-            log.info("condition not written", extra={"pod": str(info.key), "error": str(error)})
+            log.info("status not written", extra={"pod": str(info.key), "error": str(error)})
 
-    def _condition(self, pod: core.Pod, message: str) -> dict[str, Any]:
-        known = _condition_of(pod)
-        at = known.lastTransitionTime if known is not None and known.status == "False" else None
-        condition = core.PodCondition(
-            type=SCHEDULED,
-            status="False",
-            reason=UNSCHEDULABLE,
-            message=message,
-            lastTransitionTime=at or base.time(self._clock.now()),
-            observedGeneration=pod.metadata.generation or 0,
-        )
-        return {name: getattr(condition, name) for name in condition.__struct_fields__ if getattr(condition, name)}
+    def _condition(self, pod: core.Pod, type_: str, status: str, reason: str, message: str, *, since: object = None) -> dict[str, Any]:
+        condition = {
+            "type": type_,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": since or base.time(self._clock.now()),
+        }
+        if pod.metadata.generation:
+            condition["observedGeneration"] = pod.metadata.generation
+        return condition
 
 
 def _condition_of(pod: core.Pod) -> core.PodCondition | None:
@@ -90,3 +125,8 @@ def _condition_of(pod: core.Pod) -> core.PodCondition | None:
 def _differs(pod: core.Pod, message: str) -> bool:
     known = _condition_of(pod)
     return known is None or (known.status, known.reason, known.message) != ("False", UNSCHEDULABLE, message)
+
+
+def is_preempted(pod: core.Pod) -> bool:
+    """Whether the pod was told to make room for another."""
+    return any(one.type == DISRUPTED and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)

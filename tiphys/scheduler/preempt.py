@@ -1,0 +1,190 @@
+"""Making room: which pods of lower priority have to go for a pod that fits nowhere ("Pod Priority and Preemption"). Synchronous, no I/O.
+
+On each node that could take the pod if it were emptier, all pods of lower priority are taken off and put back one by one, the important
+ones first, as long as the pod still fits: what cannot be put back are the victims. Among the nodes the one is chosen that hurts least.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from tiphys.api.selectors import Selector
+from tiphys.scheduler.causes import ALLOWED, Causes, is_final, reasons_of
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import PodInfo
+
+LEAST_TRIED, SHARE_TRIED = 100, 10
+"""At least so many nodes are tried where there are, and at least one in so many."""
+NO_VICTIMS, NOT_HELPFUL = "No preemption victims found for incoming pod", "Preemption is not helpful for scheduling"
+NEVER = "preemption: not eligible due to preemptionPolicy=Never."
+UNDER_WAY = "preemption: not eligible due to a terminating pod on the nominated node."
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_PRIORITY_SHIFT = 2**31
+
+CauseIn = Callable[[PodInfo, int], int]
+"""What keeps a pod out of a row, as the snapshot is."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A PodDisruptionBudget: how many of its pods may go now. Pods in `disrupted` are counted as gone already."""
+
+    namespace: str
+    selector: Selector
+    allowed: int
+    disrupted: frozenset[str] = frozenset()
+
+    def covers(self, info: PodInfo) -> bool:
+        """Whether a pod of this budget would go. A budget without a selector protects nothing here."""
+        meta = info.pod.metadata
+        if meta.namespace != self.namespace or self.selector.empty or meta.name in self.disrupted:
+            return False
+        return self.selector.matches(meta.labels)
+
+
+class Room(NamedTuple):
+    """What it takes to make room on a node."""
+
+    node: str
+    victims: tuple[PodInfo, ...]
+    """The most important first."""
+    violations: int
+    """How many of them their budgets would not let go."""
+
+
+class NoRoom(NamedTuple):
+    """Why nothing can be made."""
+
+    message: str
+
+
+def importance(info: PodInfo) -> tuple[int, datetime]:
+    """Sorts the important first: by priority, then by how long the pod runs."""
+    return -info.priority, info.pod.status.startTime or _LATEST
+
+
+def make_room(
+    info: PodInfo, cluster: Snapshot, causes: Causes, cause_in: CauseIn, budgets: Iterable[Budget], rng: random.Random
+) -> Room | NoRoom:
+    """The least harmful room for a pod that fits nowhere for these causes. The snapshot is changed on the way and then as before."""
+    rows = list(cluster.row_of.items())
+    open_rows = [(name, row) for name, row in rows if not is_final(int(causes[row]), info.template, cluster, row)]
+    said: Counter[str] = Counter()
+    said[NOT_HELPFUL] += len(rows) - len(open_rows)
+    found: list[Room] = []
+    enough = max(LEAST_TRIED, len(rows) // SHARE_TRIED)
+    start = rng.randrange(len(open_rows)) if open_rows else 0
+    known = list(budgets)
+    for name, row in (*open_rows[start:], *open_rows[:start]):
+        room = _room_on(name, row, info, cluster, cause_in, known)
+        if not isinstance(room, Room):
+            said.update(room)
+            continue
+        found.append(room)
+        if len(found) >= enough:
+            break
+    if not found:
+        counted = ", ".join(sorted(f"{count} {text}" for text, count in said.items() if count))
+        return NoRoom(f"preemption: 0/{len(rows)} nodes are available: {counted}.")
+    return least_harm(found)
+
+
+def _room_on(name: str, row: int, info: PodInfo, cluster: Snapshot, cause_in: CauseIn, budgets: list[Budget]) -> Room | tuple[str, ...]:
+    lower = sorted((one for one in cluster.pods_on.get(name, {}).values() if one.priority < info.priority), key=importance)
+    if not lower:
+        return (NO_VICTIMS,)
+    protected, free = split_by_budgets(lower, budgets)
+    out: dict[str, PodInfo] = {}
+    try:
+        for one in lower:
+            cluster.drop_pod(one.uid)
+            out[one.uid] = one
+        cause = cause_in(info, row)
+        if cause != ALLOWED:
+            return reasons_of(cause, info.template, cluster, row)
+        violations = 0
+        # Those whose budgets would be broken have the first claim to stay.
+        for group, breaks in ((protected, True), (free, False)):
+            for one in group:
+                cluster.put_pod(one, name)
+                if cause_in(info, row) == ALLOWED:
+                    del out[one.uid]
+                else:
+                    cluster.drop_pod(one.uid)
+                    violations += breaks
+        victims = tuple(sorted(out.values(), key=importance))
+        return Room(name, victims, violations) if victims else (NO_VICTIMS,)
+    finally:
+        for one in out.values():
+            cluster.put_pod(one, name)
+
+
+def split_by_budgets(pods: Iterable[PodInfo], budgets: list[Budget]) -> tuple[list[PodInfo], list[PodInfo]]:
+    """The pods that some budget would not let go if all of them went, in this order, and the others."""
+    left = [budget.allowed for budget in budgets]
+    protected: list[PodInfo] = []
+    free: list[PodInfo] = []
+    for info in pods:
+        breaks = False
+        for number, budget in enumerate(budgets):
+            if budget.covers(info):
+                left[number] -= 1
+                breaks = breaks or left[number] < 0
+        (protected if breaks else free).append(info)
+    return protected, free
+
+
+def least_harm(rooms: list[Room]) -> Room:
+    """The room that breaks the fewest budgets, then takes the least important victims, then the fewest, then the youngest."""
+
+    def harm(room: Room) -> tuple[int, int, int, int, float]:
+        highest = room.victims[0].priority
+        # Priorities may be negative; shifted, more victims always weigh more.
+        weight = sum(one.priority + _PRIORITY_SHIFT for one in room.victims)
+        oldest = min(one.pod.status.startTime or _LATEST for one in room.victims if one.priority == highest)
+        return room.violations, highest, weight, len(room.victims), -oldest.timestamp()
+
+    return min(rooms, key=harm)
+
+
+class Nominations:
+    """Pods that wait for their victims to leave, with the node that they are to get. Pods of lower priority must leave it to them."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, tuple[PodInfo, str]] = {}
+        self._on: dict[str, dict[str, PodInfo]] = {}
+
+    def put(self, info: PodInfo, node: str) -> None:
+        self.drop(info.uid)
+        self._by_uid[info.uid] = (info, node)
+        self._on.setdefault(node, {})[info.uid] = info
+
+    def drop(self, uid: str) -> None:
+        known = self._by_uid.pop(uid, None)
+        if known is not None:
+            pods = self._on[known[1]]
+            del pods[uid]
+            if not pods:
+                del self._on[known[1]]
+
+    def node_of(self, uid: str) -> str | None:
+        known = self._by_uid.get(uid)
+        return known[1] if known is not None else None
+
+    def before(self, info: PodInfo) -> Mapping[str, list[PodInfo]]:
+        """By node, the other pods that come before this one there."""
+        found: dict[str, list[PodInfo]] = {}
+        for node, pods in self._on.items():
+            others = [one for one in pods.values() if one.priority >= info.priority and one.uid != info.uid]
+            if others:
+                found[node] = others
+        return found
+
+    def below(self, info: PodInfo, node: str) -> list[PodInfo]:
+        """Those that a pod of higher priority now pushes aside on a node."""
+        return [one for one in self._on.get(node, {}).values() if one.priority < info.priority]
