@@ -66,11 +66,11 @@ states = st.builds(
 @given(st.integers(0, 12), st.lists(states, max_size=15))
 def test_one_step_makes_it_right(wanted: int, pods: list[core.Pod]) -> None:
     wanting = replica_set(replicas=wanted)
-    step = plan(wanting, pods, pods, NOW)
+    step = plan(wanting, pods, lambda: pods, NOW)
     assert not (step.create and step.delete)
     assert len(step.keep) + step.create == wanted
     made = [pod(f"new-{number}", phase="Pending", ready=False) for number in range(step.create)]
-    after = plan(wanting, [*step.keep, *made], [], NOW)
+    after = plan(wanting, [*step.keep, *made], list, NOW)
     assert (after.create, list(after.delete)) == (0, [])
     if step.delete:
         # No ready pod goes while one that is not ready stays.
@@ -81,7 +81,7 @@ def test_one_step_makes_it_right(wanted: int, pods: list[core.Pod]) -> None:
 def test_a_dying_set_makes_and_deletes_nothing() -> None:
     dying = replica_set(replicas=3)
     dying.metadata.deletionTimestamp = NOW
-    step = plan(dying, [pod("a"), pod("b")], [], NOW)
+    step = plan(dying, [pod("a"), pod("b")], list, NOW)
     assert (step.create, list(step.delete)) == (0, [])
 
 
@@ -89,7 +89,7 @@ def test_pods_become_available_by_time_alone() -> None:
     waiting = replica_set(replicas=2)
     waiting.spec.minReadySeconds = 30
     pods = [pod("a", since=10), pod("b", since=25), pod("c", ready=False)]
-    step = plan(waiting, pods[:2], [], NOW)
+    step = plan(waiting, pods[:2], list, NOW)
     assert step.after == 5
     counted = status(waiting, pods, 0, None, NOW)
     assert (counted.readyReplicas, counted.availableReplicas) == (2, 0)

@@ -13,6 +13,7 @@ from tiphys.api.policy import v1 as policy
 from tiphys.api.scheme import Scheme
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
+from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
 
@@ -31,6 +32,7 @@ class DisruptionController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
+        self._pacer = Pacer(ctx.clock)
         self._budgets: Informer[policy.PodDisruptionBudget] = ctx.informers.of(policy.PodDisruptionBudget)
         self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
         self._sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
@@ -53,9 +55,12 @@ class DisruptionController:
         budget = self._budgets.get(key)
         if budget is None or budget.metadata.deletionTimestamp is not None:
             return DONE
+        if wait := self._pacer.wait(key):
+            return Result(wait)
         now = self._ctx.clock.now()
         selector = _selector(budget)
-        pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
+        with self._pacer.measure(key):
+            pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
         granted, after = disrupted(budget, pods, now)
         try:
             wanted = await self._scale(pods) if needs_scale(budget) else None

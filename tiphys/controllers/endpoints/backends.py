@@ -60,9 +60,14 @@ def family_of(address: str) -> str:
 def backends(service: core.Service, pods: Iterable[core.Pod], family: str) -> list[Backend]:
     """The pods that the Service selects, in one address family, terminating ones included. Pods without an address are left out."""
     selector = service.spec.selector.items()
-    chosen = [pod for pod in pods if selector <= pod.metadata.labels.items() and not is_finished(pod)]
-    found = [_backend(service, pod, family) for pod in chosen]
-    return [backend for backend in found if backend is not None]
+    found = []
+    for pod in pods:
+        if not (pod.status.podIP or pod.status.podIPs) or is_finished(pod) or not selector <= pod.metadata.labels.items():
+            continue
+        backend = _backend(service, pod, family)
+        if backend is not None:
+            found.append(backend)
+    return found
 
 
 def _backend(service: core.Service, pod: core.Pod, family: str) -> Backend | None:

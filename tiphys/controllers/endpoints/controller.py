@@ -12,6 +12,8 @@ from tiphys.controllers.endpoints.backends import ZONE, needs_endpoints
 from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
+from tiphys.controllers.shared.pacing import Pacer
+from tiphys.controllers.shared.pods import is_finished, is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 BY_SERVICE = "endpoint slices by service"
@@ -29,13 +31,14 @@ def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
 
 
 class EndpointsController:
-    """Keys are Services. Readiness is news that travels at once: nothing is batched or delayed here."""
+    """Keys are Services. Readiness is news that travels at once; only very large Services are paced."""
 
     name = "endpoints"
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._writer = SliceWriter(ctx.client)
+        self._pacer = Pacer(ctx.clock)
         self._services: Informer[core.Service] = ctx.informers.of(core.Service)
         self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
@@ -66,10 +69,14 @@ class EndpointsController:
             return DONE
         if not needs_endpoints(service):
             return DONE
-        pods = self._pods.list(key.namespace)
-        known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
-        step = slices.plan(service, pods, known, self._zones(pods))
-        endpoints = legacy.plan(service, pods, self._endpoints.get(key))
+        if wait := self._pacer.wait(key):
+            return Result(wait)
+        with self._pacer.measure(key):
+            selector = service.spec.selector.items()
+            pods = [pod for pod in self._pods.list(key.namespace) if selector <= pod.metadata.labels.items()]
+            known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
+            step = slices.plan(service, pods, known, self._zones(pods))
+            endpoints = legacy.plan(service, pods, self._endpoints.get(key))
         results = await asyncio.gather(self._writer.write(service, step), self._write_endpoints(endpoints), return_exceptions=True)
         for error in first_errors(results):
             raise error
@@ -105,19 +112,12 @@ def _zone(node: core.Node | None) -> str:
 
 def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
     """Whether a change of a pod can change endpoints: most status updates cannot."""
-    if old is None or new is None:
-        return True
-    return (
-        old.metadata.labels != new.metadata.labels
-        or old.metadata.deletionTimestamp != new.metadata.deletionTimestamp
-        or old.spec.nodeName != new.spec.nodeName
-        or old.status.phase != new.status.phase
-        or old.status.podIPs != new.status.podIPs
-        or old.status.podIP != new.status.podIP
-        or old.metadata.uid != new.metadata.uid
-        or _ready(old) != _ready(new)
-    )
+    return _trace(old) != _trace(new)
 
 
-def _ready(pod: core.Pod) -> str:
-    return next((found.status for found in pod.status.conditions if found.type == "Ready"), "")
+def _trace(pod: core.Pod | None) -> object:
+    """All of a pod that endpoints show, None for a pod that has none."""
+    if pod is None or is_finished(pod) or not (pod.status.podIP or pod.status.podIPs):
+        return None
+    meta, status = pod.metadata, pod.status
+    return (meta.uid, meta.labels, meta.deletionTimestamp is None, pod.spec.nodeName, status.podIP, status.podIPs, is_ready(pod))

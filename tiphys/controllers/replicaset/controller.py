@@ -10,6 +10,7 @@ from tiphys.api.errors import NotFound
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, plan, status, template_pod
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import is_active
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
@@ -30,6 +31,7 @@ class ReplicaSetController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
+        self._pacer = Pacer(ctx.clock)
         self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
         self._pods: Informer[core.Pod] = index_orphans(index_owners(ctx.informers.of(core.Pod)))
         ctx.watch(self._sets)
@@ -48,16 +50,19 @@ class ReplicaSetController:
         if replica_set is None:
             self._deleted.pop(key, None)
             return DONE
+        if wait := self._pacer.wait(key):
+            return Result(wait)
         now = self._ctx.clock.now()
         try:
             pods = await self._claim(replica_set)
         except NotFound:
             return DONE
-        pods = self._without_deleted(key, pods)
-        step = plan(replica_set, pods, self._related(replica_set), now)
+        with self._pacer.measure(key):
+            pods = self._without_deleted(key, pods)
+            step = plan(replica_set, pods, lambda: self._related(replica_set), now)
         created, outcome, failure = await self._apply(key, replica_set, step)
-        kept = [*step.keep, *created]
-        await self._write_status(replica_set, status(replica_set, kept, step.terminating, failure, now))
+        wanted = status(replica_set, [*step.keep, *created], step.terminating, failure, now)
+        await self._write_status(replica_set, wanted)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:

@@ -7,7 +7,7 @@ delete, and what the status is afterwards. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -48,8 +48,8 @@ def desired(replica_set: apps.ReplicaSet) -> int:
     return 1 if replicas is None else replicas
 
 
-def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Iterable[core.Pod], now: datetime) -> Plan:
-    """The next step for a ReplicaSet that controls `pods`; `related` are the pods of all ReplicaSets with the same owner."""
+def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Callable[[], Iterable[core.Pod]], now: datetime) -> Plan:
+    """The next step for a ReplicaSet that controls `pods`; `related` gives the pods of all ReplicaSets with the same owner."""
     active, terminating = [], 0
     for pod in pods:
         if pod_state.is_active(pod):
@@ -64,7 +64,7 @@ def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Iterab
         if difference > 0:
             create = min(difference, BURST)
         elif difference < 0:
-            ranked = rank(active, related, now)
+            ranked = rank(active, related(), now)
             count = min(-difference, BURST)
             surplus, keep = ranked[:count], ranked[count:]
     return Plan(create, surplus, keep, terminating, next_available(keep, replica_set.spec.minReadySeconds, now))
@@ -140,11 +140,13 @@ def status(
     """The status of a ReplicaSet whose active pods are these."""
     spec = replica_set.spec
     labels = spec.template.metadata.labels.items()
+    ready = [pod for pod in pods if pod_state.is_ready(pod)]
+    waits = spec.minReadySeconds > 0
     return apps.ReplicaSetStatus(
         replicas=len(pods),
         fullyLabeledReplicas=sum(labels <= pod.metadata.labels.items() for pod in pods),
-        readyReplicas=sum(pod_state.is_ready(pod) for pod in pods),
-        availableReplicas=sum(pod_state.is_available(pod, spec.minReadySeconds, now) for pod in pods),
+        readyReplicas=len(ready),
+        availableReplicas=sum(pod_state.is_available(pod, spec.minReadySeconds, now) for pod in ready) if waits else len(ready),
         terminatingReplicas=terminating,
         observedGeneration=replica_set.metadata.generation,
         conditions=_conditions(replica_set.status.conditions, failure, now),

@@ -1,0 +1,38 @@
+"""Large objects pause between reconciles, small ones never."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tiphys.aio.clock import VirtualClock
+from tiphys.controllers.shared.pacing import LONGEST, SHARE, Pacer
+from tiphys.runtime import Key
+
+pytestmark = pytest.mark.looptime
+KEY = Key("default", "web")
+
+
+class Steps(VirtualClock):
+    """A clock that work can push."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pushed = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.pushed
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.0005, 0.0), (0.01, 0.01 * SHARE), (60.0, LONGEST)])
+async def test_the_pause_follows_the_work(took: float, pause: float) -> None:
+    clock = Steps()
+    pacer = Pacer(clock)
+    assert pacer.wait(KEY) == 0
+    with pacer.measure(KEY):
+        clock.pushed += took
+    assert pacer.wait(KEY) == pytest.approx(pause)
+    assert pacer.wait(Key("default", "other")) == 0
+    await asyncio.sleep(pause + 0.001)
+    assert pacer.wait(KEY) == 0
