@@ -36,13 +36,25 @@ def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
     else:
         check_machine(settings)
         save(settings)
-        for process in (server, node):
-            if process.keeper_pid() is None:
-                process.start()
-    asyncio.run(_wait_ready(settings, server, node, wait=wait))
+    begun = _start_missing(server, node)
+    try:
+        asyncio.run(_wait_ready(settings, server, node, wait=wait))
+    except Failure as failure:
+        if failure.code == EX_CONFIG:
+            for process in reversed(begun):
+                process.stop()
+        raise
     _say(settings, time.monotonic() - started)
     if foreground:
         _stay(server, node)
+
+
+def _start_missing(*wanted: Process) -> list[Process]:
+    """Start what does not run; returns it."""
+    begun = [process for process in wanted if process.keeper_pid() is None]
+    for process in begun:
+        process.start()
+    return begun
 
 
 def given_differs(settings: ClusterSettings, data_dir: Path, given: dict[str, Any]) -> bool:

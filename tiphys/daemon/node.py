@@ -9,17 +9,23 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import supervise
+from tiphys.aio.tasks import cancel_and_wait, supervise
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import StatusError
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.settings import NodeSettings, default_address
+
+if TYPE_CHECKING:
+    from tiphys.node.runtime.containerd import ContainerdSupervisor
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +43,12 @@ class NodeDaemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
-        from tiphys.node.images.build import ensure_images
-        from tiphys.node.runtime.containerd import ContainerdSupervisor
-
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        settings = self.settings
-        containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
-        await containerd.start()
-        await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
-        client = kubeconfig.load(settings.dir / "node.kubeconfig")
-        await self._wait_for_server(client)
+        begun = await _unless(stop, self._begin())
+        if begun is None:
+            return
+        containerd, client = begun
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
             ("agent", lambda: self._run_agent(client, str(containerd.socket_path))),
@@ -63,6 +64,26 @@ class NodeDaemon:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
+
+    async def _begin(self) -> tuple[ContainerdSupervisor, Client]:
+        """A running containerd with the image that every pod needs, and a client of a server that answers."""
+        from tiphys.node.images.build import ensure_images
+        from tiphys.node.runtime.containerd import ContainerdSupervisor
+
+        settings = self.settings
+        containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
+        await containerd.start()
+        await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
+        credentials = settings.dir / "node.kubeconfig"
+        while not credentials.exists():  # The server writes it when it starts for the first time.
+            await self.clock.sleep(0.05)
+        client = kubeconfig.load(credentials)
+        try:
+            await self._wait_for_server(client)
+        except BaseException:
+            await client.close()
+            raise
+        return containerd, client
 
     def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         guarded = supervise(name, run, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))
@@ -139,3 +160,14 @@ class NodeDaemon:
 
         settings = self.settings
         await DnsServer(DnsSettings(address=settings.dns_address, domain=settings.domain), client, clock=self.clock, rng=self.rng).run()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The outcome of `work`, or None when `stop` comes first; the work is cancelled then."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            await cancel_and_wait(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -62,7 +63,7 @@ def _try(wanted: Wanted, settings: ClusterSettings) -> CheckResult:
 
 def _refused(wanted: Wanted, place: str, error: OSError, settings: ClusterSettings) -> CheckResult:
     if error.errno == errno.EADDRINUSE:
-        pid = holder(wanted.port, udp=wanted.kind is socket.SOCK_DGRAM)
+        pid = holder(wanted.port, wanted.address, udp=wanted.kind is socket.SOCK_DGRAM)
         if pid is not None and _is_ours(pid, wanted.owner, settings):
             return CheckResult(wanted.name, "ok", f"{place} is held by this cluster")
         who = f"process {pid} ({_program(pid)})" if pid is not None else "a process that cannot be seen from here"
@@ -89,10 +90,23 @@ def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
 
 
 class Listener(NamedTuple):
-    """A socket that waits for clients."""
+    """A socket that waits for clients; its address is as /proc writes it."""
 
+    address: str
     port: int
     inode: str
+
+    def stands_in_the_way(self, address: str) -> bool:
+        """Whether nobody else can listen on `address` and this port: it is the same address, or one of them is all addresses."""
+        return address in ("", "0.0.0.0", "::") or self.address.strip("0") == "" or self.address.endswith(_as_in_proc(address))
+
+
+def _as_in_proc(address: str) -> str:
+    """An IPv4 address as the end of /proc's spelling; IPv4 addresses in IPv6 sockets end alike. Others match nothing."""
+    try:
+        return f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}"
+    except OSError:
+        return "-"
 
 
 def listeners(*, udp: bool = False) -> list[Listener]:
@@ -103,13 +117,15 @@ def listeners(*, udp: bool = False) -> list[Listener]:
             for line in Path("/proc/net", name).read_text().splitlines()[1:]:
                 fields = line.split()
                 if udp or fields[3] == _LISTEN:
-                    found.append(Listener(int(fields[1].rpartition(":")[2], 16), fields[9]))
+                    address, _, port = fields[1].rpartition(":")
+                    found.append(Listener(address, int(port, 16), fields[9]))
     return found
 
 
-def holder(port: int, *, udp: bool = False) -> int | None:
-    """The process that has a port, as far as this user may know."""
-    links = {f"socket:[{listener.inode}]" for listener in listeners(udp=udp) if listener.port == port}
+def holder(port: int, address: str = "", *, udp: bool = False) -> int | None:
+    """The process that has a port (on an address, or on any), as far as this user may know."""
+    found = [one for one in listeners(udp=udp) if one.port == port and one.stands_in_the_way(address)]
+    links = {f"socket:[{listener.inode}]" for listener in found}
     if not links:
         return None
     for process in Path("/proc").iterdir():
