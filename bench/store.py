@@ -1,6 +1,6 @@
 """Commits per second of the stores, one by one and with many writers, and memory per key. Ends by itself in less than ten seconds.
 
-    python bench/store.py [--json FILE] [--directory DIR]
+python bench/store.py [--json FILE] [--directory DIR]
 """
 
 from __future__ import annotations
