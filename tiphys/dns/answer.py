@@ -1,104 +1,119 @@
-"""From a DNS question to its answer, on a zone. Pure: messages in, messages out; the caller forwards what the zone does not own."""
+"""From a question to its answer, on a zone. Pure; the caller passes on what the zone does not own.
+
+Answers are kept encoded until the zone changes, so the common question costs a look-up.
+"""
 
 from __future__ import annotations
 
-import dns.flags
-import dns.message
-import dns.name
-import dns.opcode
-import dns.rcode
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
-import dns.rrset
+from typing import NamedTuple
 
-from tiphys.dns.zone import Name, Srv, Zone
+from tiphys.dns import message as m
+from tiphys.dns.message import THE_QUESTION, Answer, Query, record, wire_name
+from tiphys.dns.zone import REVERSE, Name, Zone
 
 TTL = 5
 """Seconds: names change with every rollout."""
 NEGATIVE_TTL = 5
-UDP_LIMIT = 512
-REVERSE = ".in-addr.arpa"
+MAX_ALIASES = 8
+MAX_KEPT = 8192
+MAX_EXTRA = 16
+"""Targets whose addresses are sent along with an SRV answer."""
 
 
-def answer(zone: Zone, query: dns.message.Message, rng_turn: int = 0) -> dns.message.Message | None:
-    """The response, or None when the question is not about this zone. `rng_turn` rotates addresses, so that clients spread."""
-    if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
-        response = dns.message.make_response(query)
-        response.set_rcode(dns.rcode.NOTIMP)
-        return response
-    question = query.question[0]
-    name = question.name.to_text(omit_final_dot=True).lower()
+class Found(NamedTuple):
+    """An answer, and where it goes on if an alias leads out of the cluster."""
+
+    answer: Answer
+    elsewhere: str = ""
+
+
+class Answers:
+    """Answers on a zone, remembered."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self._kept: dict[tuple[str, int], Found | None] = {}
+        self._serial = zone.serial
+
+    def find(self, query: Query) -> Found | None:
+        """The answer to a question, or None when it is not about this zone."""
+        if query.problem:
+            return Found(Answer(query.problem, authoritative=False))
+        if query.klass not in (m.IN, m.ANY_CLASS):
+            return Found(Answer(m.REFUSED, authoritative=False))
+        if self._serial != self.zone.serial or len(self._kept) > MAX_KEPT:
+            self._kept.clear()
+            self._serial = self.zone.serial
+        key = (query.name, query.kind)
+        try:
+            return self._kept[key]
+        except KeyError:
+            found = self._kept[key] = _find(self.zone, query.name, query.kind)
+            return found
+
+
+def _find(zone: Zone, name: str, kind: int) -> Found | None:
     if name.endswith(REVERSE):
-        return _reverse(zone, query, name)
+        return _reverse(zone, name, kind)
     if not zone.owns(name):
         return None
-    response = _authoritative(query)
-    found = zone.find(name)
-    if found is None:
-        response.set_rcode(dns.rcode.NXDOMAIN)
-        _add_soa(response, zone)
-        return response
-    if found.alias:
-        _add(response.answer, question.name, dns.rdatatype.CNAME, [found.alias + "."])
-        return response
-    if not _fill(response, zone, question, found, rng_turn):
-        _add_soa(response, zone)
-    return response
+    if kind in (m.AXFR, m.AXFR - 1):
+        return Found(Answer(m.REFUSED, authoritative=False))
+    owner = THE_QUESTION
+    aliases: list[bytes] = []
+    for _ in range(MAX_ALIASES):
+        known = zone.find(name)
+        if known is None:
+            return Found(Answer(m.NXDOMAIN, tuple(aliases), (_soa(zone, zone.domain),), pinned=len(aliases)))
+        if not known.alias:
+            records, extra = _records(zone, name, known, owner, kind)
+            authority = () if records else (_soa(zone, zone.domain),)
+            return Found(Answer(m.NOERROR, (*aliases, *records), authority, extra, pinned=len(aliases)))
+        aliases.append(record(owner, m.CNAME, TTL, wire_name(known.alias)))
+        so_far = Answer(m.NOERROR, tuple(aliases), pinned=len(aliases))
+        if kind in (m.CNAME, m.ANY):
+            return Found(so_far)
+        if not zone.owns(known.alias):
+            return Found(so_far, known.alias)
+        name, owner = known.alias, wire_name(known.alias)
+    return Found(Answer(m.SERVFAIL))
 
 
-def _authoritative(query: dns.message.Message) -> dns.message.Message:
-    response = dns.message.make_response(query, recursion_available=True)
-    response.flags |= dns.flags.AA
-    return response
+def _records(zone: Zone, name: str, known: Name, owner: bytes, kind: int) -> tuple[list[bytes], tuple[bytes, ...]]:
+    """The records of the type asked for, and those that go with them."""
+    records: list[bytes] = []
+    extra: list[bytes] = []
+    if kind in (m.A, m.ANY):
+        records += [record(owner, m.A, TTL, m.address_data(address)) for address in known.addresses]
+    if kind in (m.TXT, m.ANY) and known.text:
+        records.append(record(owner, m.TXT, TTL, m.text_data(known.text)))
+    if kind in (m.SRV, m.ANY):
+        for srv in known.services:
+            target = f"{srv.target}.{zone.domain}"
+            records.append(record(owner, m.SRV, TTL, m.srv_data(srv.port, target)))
+            there = zone.find(target)
+            if there is not None and len(extra) < MAX_EXTRA:
+                extra += [record(wire_name(target), m.A, TTL, m.address_data(address)) for address in there.addresses]
+    if name == zone.domain:
+        if kind in (m.SOA, m.ANY):
+            records.append(_soa(zone, zone.domain))
+        if kind in (m.NS, m.ANY):
+            records.append(record(owner, m.NS, TTL, wire_name(f"ns.dns.{zone.domain}")))
+    return records, tuple(dict.fromkeys(extra))
 
 
-def _fill(response: dns.message.Message, zone: Zone, question: dns.rrset.RRset, found: Name, turn: int) -> bool:
-    """Add the records of the type asked for; whether there were any."""
-    kind = question.rdtype
-    if kind in (dns.rdatatype.A, dns.rdatatype.ANY) and found.addresses:
-        shift = turn % len(found.addresses)
-        _add(response.answer, question.name, dns.rdatatype.A, [*found.addresses[shift:], *found.addresses[:shift]])
-        return True
-    if kind in (dns.rdatatype.SRV, dns.rdatatype.ANY) and found.services:
-        _add(response.answer, question.name, dns.rdatatype.SRV, [_srv(zone, srv) for srv in found.services])
-        for srv in found.services:
-            target = zone.find(f"{srv.target}.{zone.domain}")
-            if target is not None and target.addresses:
-                owner = dns.name.from_text(f"{srv.target}.{zone.domain}.")
-                _add(response.additional, owner, dns.rdatatype.A, list(target.addresses))
-        return True
-    return False
+def _soa(zone: Zone, owner: str) -> bytes:
+    """Says how long an absence may be remembered."""
+    data = m.soa_data(f"ns.dns.{zone.domain}", f"hostmaster.{zone.domain}", zone.serial, NEGATIVE_TTL)
+    return record(wire_name(owner), m.SOA, NEGATIVE_TTL, data)
 
 
-def _srv(zone: Zone, srv: Srv) -> str:
-    return f"0 100 {srv.port} {srv.target}.{zone.domain}."
-
-
-def _add(section: list[dns.rrset.RRset], owner: dns.name.Name, kind: dns.rdatatype.RdataType, texts: list[str]) -> None:
-    section.append(dns.rrset.from_text_list(owner, TTL, dns.rdataclass.IN, kind, texts))
-
-
-def _add_soa(response: dns.message.Message, zone: Zone) -> None:
-    """Tells how long the absence may be remembered."""
-    text = f"ns.dns.{zone.domain}. hostmaster.{zone.domain}. {zone.serial} 7200 1800 86400 {NEGATIVE_TTL}"
-    owner = dns.name.from_text(zone.domain + ".")
-    response.authority.append(dns.rrset.from_text(owner, NEGATIVE_TTL, dns.rdataclass.IN, dns.rdatatype.SOA, text))
-
-
-def _reverse(zone: Zone, query: dns.message.Message, name: str) -> dns.message.Message | None:
-    address = ".".join(reversed(name[: -len(REVERSE)].split(".")))
-    names = zone.reverse(address)
+def _reverse(zone: Zone, name: str, kind: int) -> Found | None:
+    names = zone.reverse(".".join(reversed(name.removesuffix(REVERSE).split("."))))
+    inside = zone.reverse_zone(name)
     if not names:
-        return None
-    response = _authoritative(query)
-    if query.question[0].rdtype in (dns.rdatatype.PTR, dns.rdatatype.ANY):
-        _add(response.answer, query.question[0].name, dns.rdatatype.PTR, [text + "." for text in names])
-    return response
-
-
-def failure(query: dns.message.Message, code: dns.rcode.Rcode = dns.rcode.SERVFAIL) -> dns.message.Message:
-    """A response that only says what went wrong."""
-    response = dns.message.make_response(query, recursion_available=True)
-    response.set_rcode(code)
-    return response
+        # Questions about the cluster's own addresses are nobody else's business.
+        return Found(Answer(m.NXDOMAIN, authority=(_soa(zone, inside),))) if inside else None
+    if kind in (m.PTR, m.ANY):
+        return Found(Answer(records=tuple(record(THE_QUESTION, m.PTR, TTL, wire_name(text)) for text in names)))
+    return Found(Answer(authority=(_soa(zone, inside or name),)))

@@ -6,33 +6,43 @@ It listens on the cluster's DNS address, which is an address of this machine's o
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
+import socket
 import struct
-from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-
-import dns.exception
-import dns.message
-import dns.rcode
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.client.client import Client
-from tiphys.dns.answer import UDP_LIMIT, answer, failure
-from tiphys.dns.upstream import NoUpstream, Upstream, read_servers
-from tiphys.dns.zone import SERVICE_NAME, Key, Zone, names_of
+from tiphys.dns.alias import follow
+from tiphys.dns.answer import Answers, Found
+from tiphys.dns.message import MAX_TCP, SERVFAIL, Answer, NotAQuestion, Query, parse, respond, udp_limit
+from tiphys.dns.upstream import NoUpstream, Resolvers, Upstream
+from tiphys.dns.zone import SERVICE_NAME, Zone, names_of
 from tiphys.runtime.informer import InformerFactory
+from tiphys.runtime.key import Key
 
 log = logging.getLogger(__name__)
 
-BIND_RETRY = 0.1
 TCP_IDLE = 10.0
-MAX_ALIASES = 4
+MAX_CONNECTIONS = 256
+MAX_FORWARDS = 2048
+UDP_BUFFER = 1 << 20
+BY_SERVICE = "service"
+IP_FREEBIND = 15
+"""Linux: an address may be bound before it is there. The service proxy adds ours, perhaps a moment later."""
+FAILURE = Answer(SERVFAIL, authoritative=False)
+
+
+class DnsError(Exception):
+    """The server cannot listen; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,14 @@ class DnsSettings:
     address: str
     port: int = 53
     domain: str = "cluster.local"
+    ranges: tuple[str, ...] = ()
+    """The cluster's networks (CIDRs): questions for the names of their addresses are never passed on."""
     resolv_conf: Path = Path("/etc/resolv.conf")
+    upstream_port: int = 53
+
+
+def _service_of(piece: discovery.EndpointSlice) -> Iterable[str]:
+    return (f"{piece.metadata.namespace}/{piece.metadata.labels.get(SERVICE_NAME, '')}",)
 
 
 class _Udp(asyncio.DatagramProtocol):
@@ -54,14 +71,23 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
-        known = self._server.answer_now(data)
-        if isinstance(known, bytes):
-            self._transport.sendto(known, addr)
-        elif known is not None:
-            self._server.tasks.spawn(self._later(data, known, addr), name="dns-forward")
+        try:
+            query = parse(data)
+        except NotAQuestion:
+            return
+        response = self._server.answer_now(query, limit=udp_limit(query))
+        if response is not None:
+            self._transport.sendto(response, addr)
+        elif self._server.is_full:
+            self._transport.sendto(respond(query, FAILURE, limit=udp_limit(query)), addr)
+        else:
+            self._server.tasks.spawn(self._later(data, query, addr), name="dns-forward")
 
-    async def _later(self, data: bytes, query: dns.message.Message, addr: tuple[str | object, int]) -> None:
-        self._transport.sendto(await self._server.forward(data, query, tcp=False), addr)
+    def error_received(self, exc: Exception) -> None:
+        """A client that is gone is no matter."""
+
+    async def _later(self, data: bytes, query: Query, addr: tuple[str | object, int]) -> None:
+        self._transport.sendto(await self._server.answer_later(data, query, tcp=False), addr)
 
 
 class DnsServer:
@@ -73,27 +99,32 @@ class DnsServer:
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._services = self._informers.of(core.Service)
         self._slices = self._informers.of(discovery.EndpointSlice)
-        self._by_service: dict[Key, dict[str, discovery.EndpointSlice]] = defaultdict(dict)
+        self._slices.add_index(BY_SERVICE, _service_of)
         self._turn = 0
-        self.zone = Zone(settings.domain)
+        self._connections = 0
         self.tasks = TaskSet()
-        servers = read_servers(settings.resolv_conf, exclude=frozenset((settings.address,)))
-        self._upstream = Upstream(servers)
+        self.zone = Zone(settings.domain, settings.address, settings.ranges)
+        self._answers = Answers(self.zone)
+        resolvers = Resolvers(settings.resolv_conf, exclude=frozenset((settings.address,)))
+        self._upstream = Upstream(resolvers, rng=rng, port=settings.upstream_port)
         self.ready = asyncio.Event()
+        """Set once the cluster's names are known; until then questions for them fail, and others are passed on."""
 
     async def run(self) -> None:
-        """Listen and answer until cancelled."""
+        """Listen and answer until cancelled; raises DnsError when the port is taken."""
+        settings = self._settings
         self._services.subscribe(self._service_changed)
         self._slices.subscribe(self._slice_changed)
         self._informers.start()
         loop = asyncio.get_running_loop()
-        settings = self._settings
         try:
-            await self._informers.wait_synced()
-            udp, tcp = await self._listen(loop, settings)
-            log.info("cluster DNS answers", extra={"address": settings.address, "domain": settings.domain})
-            self.ready.set()
+            udp_socket, tcp_socket = self._bind()
+            udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), sock=udp_socket)
+            tcp = await asyncio.start_server(self._serve_tcp, sock=tcp_socket)
             try:
+                await self._informers.wait_synced()
+                self.ready.set()
+                log.info("cluster DNS answers", extra={"address": settings.address, "domain": settings.domain})
                 await loop.create_future()
             finally:
                 udp.close()
@@ -102,106 +133,92 @@ class DnsServer:
             await self.tasks.close()
             await self._informers.stop()
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, settings: DnsSettings) -> tuple[asyncio.BaseTransport, asyncio.Server]:
-        """Bind both sockets; the service proxy adds the address to this machine, perhaps a moment later."""
-        while True:
-            try:
-                udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=(settings.address, settings.port))
-            except OSError as error:
-                log.debug("the DNS address is not there yet", extra={"error": str(error)})
-                await self._clock.sleep(BIND_RETRY)
-                continue
-            tcp = await asyncio.start_server(self._serve_tcp, settings.address, settings.port)
-            return udp, tcp
+    def _bind(self) -> tuple[socket.socket, socket.socket]:
+        """Both sockets, UDP first."""
+        made: list[socket.socket] = []
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                one = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+                made.append(one)
+                one.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+                if kind == socket.SOCK_STREAM:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                else:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+                one.bind((self._settings.address, self._settings.port))
+        except OSError as error:
+            for one in made:
+                one.close()
+            why = f"{error.strerror}"
+            if error.errno == errno.EADDRINUSE:
+                why = "another server has the port on every address; bind that one to its own addresses"
+            raise DnsError(f"cluster DNS cannot listen on {self._settings.address}:{self._settings.port}: {why}") from error
+        return made[0], made[1]
 
     # --- the zone ---
 
     def _service_changed(self, old: core.Service | None, new: core.Service | None) -> None:
         service = new or old
-        assert service is not None
-        self._refresh(Key(service.metadata.namespace, service.metadata.name))
+        if service is not None:
+            self._refresh(Key.of(service))
 
     def _slice_changed(self, old: discovery.EndpointSlice | None, new: discovery.EndpointSlice | None) -> None:
-        for piece, there in ((old, False), (new, True)):
-            if piece is None:
-                continue
-            key = Key(piece.metadata.namespace, piece.metadata.labels.get(SERVICE_NAME, ""))
-            if there:
-                self._by_service[key][piece.metadata.name] = piece
-            else:
-                self._by_service[key].pop(piece.metadata.name, None)
+        pieces = [piece for piece in (old, new) if piece is not None]
+        for key in dict.fromkeys(Key(p.metadata.namespace, p.metadata.labels.get(SERVICE_NAME, "")) for p in pieces):
             self._refresh(key)
 
     def _refresh(self, key: Key) -> None:
-        from tiphys.runtime.key import Key as ObjectKey
-
-        service = self._services.get(ObjectKey(key.namespace, key.service))
-        pieces = self._by_service.get(key, {})
-        self.zone.put(key, {} if service is None else names_of(service, pieces.values()))
+        service = self._services.get(key)
+        self.zone.put(key, {} if service is None else names_of(service, self._slices.by_index(BY_SERVICE, str(key))))
 
     # --- answering ---
 
-    def answer_now(self, data: bytes, *, limit: int = UDP_LIMIT) -> bytes | dns.message.Message | None:
-        """The answer's bytes if this server knows it, the parsed question if it must be passed on, None for what is no question."""
-        try:
-            query = dns.message.from_wire(data)
-        except (dns.exception.DNSException, ValueError):
-            return None
+    @property
+    def is_full(self) -> bool:
+        """Whether so many questions are being passed on that another would only wait."""
+        return len(self.tasks) >= MAX_FORWARDS
+
+    def answer_now(self, query: Query, *, limit: int) -> bytes | None:
+        """The response if this server knows it, None if others must be asked."""
         self._turn += 1
-        response = answer(self.zone, query, self._turn)
-        if response is None or self._aliased(response):
-            return query
-        return self._encode(response, max(limit, query.payload if query.edns >= 0 else 0))
+        found = self._answers.find(query)
+        if found is None or found.elsewhere:
+            return None
+        if not self.ready.is_set() and found.answer.authoritative:
+            found = Found(FAILURE)
+        return respond(query, found.answer, limit=limit, turn=self._turn)
 
-    @staticmethod
-    def _aliased(response: dns.message.Message) -> bool:
-        """Whether the answer is an alias whose target must be looked up elsewhere."""
-        return bool(response.answer) and response.answer[0].rdtype == dns.rdatatype.CNAME
-
-    @staticmethod
-    def _encode(response: dns.message.Message, limit: int) -> bytes:
+    async def answer_later(self, data: bytes, query: Query, *, tcp: bool) -> bytes:
+        """Ask the machine's name servers; an alias of ours is followed and put before their answer."""
+        found = self._answers.find(query)
+        limit = MAX_TCP if tcp else udp_limit(query)
         try:
-            return response.to_wire(max_size=limit)
-        except dns.exception.TooBig:
-            response.answer, response.additional = [], []
-            response.flags |= dns.flags.TC
-            return response.to_wire()
-
-    async def forward(self, data: bytes, query: dns.message.Message, *, tcp: bool) -> bytes:
-        """Ask the machine's name servers; an alias of ours is resolved and put before their answer."""
-        own = answer(self.zone, query)
-        try:
-            if own is None:
-                return await self._upstream.ask(data, tcp=tcp)
-            return self._encode(await self._resolve_alias(own, query, tcp=tcp), 65535 if tcp else UDP_LIMIT)
-        except NoUpstream:
-            return (own or failure(query, dns.rcode.SERVFAIL)).to_wire()
-
-    async def _resolve_alias(self, own: dns.message.Message, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
-        for _ in range(MAX_ALIASES):
-            target = own.answer[-1][0].target
-            asked = dns.message.make_query(target, query.question[0].rdtype)
-            found = answer(self.zone, asked)
             if found is None:
-                found = dns.message.from_wire(await self._upstream.ask(asked.to_wire(), tcp=tcp))
-            own.answer += found.answer
-            if not self._aliased(found):
-                break
-        return own
+                return await self._upstream.ask(data, tcp=tcp)
+            answer = await follow(self._upstream, found, query)
+        except NoUpstream:
+            answer = found.answer._replace(code=SERVFAIL) if found else FAILURE
+        return respond(query, answer, limit=limit)
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MAX_CONNECTIONS:
+            writer.close()
+            return
+        self._connections += 1
         try:
             while True:
                 async with asyncio.timeout(TCP_IDLE):
                     (length,) = struct.unpack("!H", await reader.readexactly(2))
                     data = await reader.readexactly(length)
-                known = self.answer_now(data, limit=65535)
-                if known is None:
-                    return
-                response = known if isinstance(known, bytes) else await self.forward(data, known, tcp=True)
-                writer.write(struct.pack("!H", len(response)) + response)
-                await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+                query = parse(data)
+                response = self.answer_now(query, limit=MAX_TCP)
+                if response is None:
+                    response = await self.answer_later(data, query, tcp=True)
+                async with asyncio.timeout(TCP_IDLE):
+                    writer.write(struct.pack("!H", len(response)) + response)
+                    await writer.drain()
+        except (NotAQuestion, TimeoutError, OSError, asyncio.IncompleteReadError):
             return
         finally:
+            self._connections -= 1
             writer.close()

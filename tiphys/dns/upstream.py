@@ -1,33 +1,66 @@
-"""Names outside the cluster: questions passed on to the machine's own name servers."""
+"""Names outside the cluster: questions passed on to the machine's own name servers.
+
+The same question asked twice at the same time is passed on once. That saves work, and it ends loops: if the machine's name server asks us
+in its turn, its question is the one that waits already, so no further packet is sent and all fail together after a moment.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 QUERY_SECONDS = 2.0
 MAX_IN_FLIGHT = 512
+MAX_SERVERS = 3
+HEADER = 12
+RESPONSE_BIT, TRUNCATED_BIT = 0x80, 0x02
 
 
 class NoUpstream(Exception):
-    """No name server answers, or none is configured."""
+    """No name server answers, or none is configured, or too much is under way."""
 
 
-def read_servers(resolv_conf: Path, *, exclude: frozenset[str]) -> list[str]:
+def parse_servers(text: str, *, exclude: frozenset[str]) -> list[str]:
     """The name servers in a resolv.conf, less those that would ask us back."""
-    try:
-        lines = resolv_conf.read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    words = [line.split() for line in lines]
+    words = [line.split() for line in text.splitlines()]
     found = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
-    return [server for server in dict.fromkeys(found) if server not in exclude]
+    return [server for server in dict.fromkeys(found) if server not in exclude][:MAX_SERVERS]
+
+
+class Resolvers:
+    """The machine's name servers, read again when the file changes; the one that answered last is asked first."""
+
+    def __init__(self, path: Path, *, exclude: frozenset[str]) -> None:
+        self._path = path
+        self._exclude = exclude
+        self._stamp: tuple[int, int] | None = None
+        self._servers: list[str] = []
+
+    def servers(self) -> Sequence[str]:
+        """In the order in which to ask."""
+        try:
+            state = os.stat(self._path)
+            stamp = (state.st_mtime_ns, state.st_ino)
+            if stamp != self._stamp:
+                self._servers = parse_servers(self._path.read_text(errors="replace"), exclude=self._exclude)
+                self._stamp = stamp
+        except OSError:
+            self._servers, self._stamp = [], None
+        return self._servers
+
+    def failed(self, server: str) -> None:
+        """Ask this one last from now on."""
+        if server in self._servers:
+            self._servers = [*(other for other in self._servers if other != server), server]
 
 
 class _Exchange(asyncio.DatagramProtocol):
-    """One question to one server; the answer must carry the question's id."""
+    """One question to one server."""
 
     def __init__(self, query: bytes) -> None:
         self._query = query
@@ -38,7 +71,7 @@ class _Exchange(asyncio.DatagramProtocol):
         cast(asyncio.DatagramTransport, transport).sendto(self._query)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
-        if data[:2] == self._query[:2] and not self.answer.done():
+        if answers(self._query, data) and not self.answer.done():
             self.answer.set_result(data)
 
     def error_received(self, exc: Exception) -> None:
@@ -46,23 +79,79 @@ class _Exchange(asyncio.DatagramProtocol):
             self.answer.set_exception(exc)
 
 
-class Upstream:
-    """Passes questions on, bounded in number and time."""
+def question_end(data: bytes) -> int:
+    """Where the question section of a message with one question ends; raises IndexError for a broken one."""
+    at = HEADER
+    while length := data[at]:
+        at += 1 + length
+    if at + 5 > len(data):
+        raise IndexError
+    return at + 5
 
-    def __init__(self, servers: list[str], *, port: int = 53) -> None:
-        self._servers = servers
+
+def answers(query: bytes, data: bytes) -> bool:
+    """Whether a message answers a query: its id, and its question unless it has none (a refusal)."""
+    if len(data) < HEADER or data[:2] != query[:2] or not data[2] & RESPONSE_BIT:
+        return False
+    end = question_end(query)
+    return data[4:6] == b"\0\0" or data[HEADER:end].lower() == query[HEADER:end].lower()
+
+
+def is_truncated(data: bytes) -> bool:
+    """Whether an answer should be asked for again over TCP."""
+    return bool(data[2] & TRUNCATED_BIT)
+
+
+class Upstream:
+    """Passes questions on, bounded in number and time. `port` is the name servers'."""
+
+    def __init__(self, resolvers: Resolvers, *, rng: random.Random, port: int = 53) -> None:
+        self._resolvers = resolvers
         self._port = port
-        self._gate = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._rng = rng
+        self._under_way: dict[tuple[bool, bytes], asyncio.Future[bytes]] = {}
 
     async def ask(self, query: bytes, *, tcp: bool) -> bytes:
-        """The answer's bytes; raises NoUpstream."""
-        async with self._gate:
-            for server in self._servers:
-                try:
-                    async with asyncio.timeout(QUERY_SECONDS):
-                        return await (self._tcp(server, query) if tcp else self._udp(server, query))
-                except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                    continue
+        """The answer's bytes for a well-formed query, with the query's own id and spelling; raises NoUpstream."""
+        end = question_end(query)
+        key = (tcp, query[2:HEADER] + query[HEADER:end].lower() + query[end:])
+        waiting = self._under_way.get(key)
+        if waiting is None:
+            answer = await self._lead(key, query, tcp=tcp)
+        else:
+            answer = await asyncio.shield(waiting)
+        if answer[4:6] == b"\0\0":
+            return query[:2] + answer[2:]
+        return query[:2] + answer[2:HEADER] + query[HEADER:end] + answer[end:]
+
+    async def _lead(self, key: tuple[bool, bytes], query: bytes, *, tcp: bool) -> bytes:
+        if len(self._under_way) >= MAX_IN_FLIGHT:
+            raise NoUpstream("too many questions are under way")
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # Nobody else may be waiting when it fails.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._under_way[key] = future
+        try:
+            answer = await self._try_all(query, tcp=tcp)
+        except BaseException as error:
+            failure = error if isinstance(error, NoUpstream) else NoUpstream("gave up")
+            future.set_exception(failure)
+            raise
+        else:
+            future.set_result(answer)
+            return answer
+        finally:
+            del self._under_way[key]
+
+    async def _try_all(self, query: bytes, *, tcp: bool) -> bytes:
+        # The client's id is known to the client; what goes out carries one that is not.
+        own = struct.pack("!H", self._rng.getrandbits(16)) + query[2:]
+        for server in tuple(self._resolvers.servers()):
+            try:
+                async with asyncio.timeout(QUERY_SECONDS):
+                    return await (self._tcp(server, own) if tcp else self._udp(server, own))
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                self._resolvers.failed(server)
         raise NoUpstream("no name server of this machine answers")
 
     async def _udp(self, server: str, query: bytes) -> bytes:
@@ -78,6 +167,9 @@ class Upstream:
         try:
             writer.write(struct.pack("!H", len(query)) + query)
             (length,) = struct.unpack("!H", await reader.readexactly(2))
-            return await reader.readexactly(length)
+            answer = await reader.readexactly(length)
         finally:
             writer.close()
+        if not answers(query, answer):
+            raise OSError(f"{server} answered something else")
+        return answer

@@ -1,21 +1,28 @@
 """The cluster's names, from Services and EndpointSlices ("DNS for Services and Pods", DNS specification 1.1). Pure.
 
-web.default.svc.cluster.local            A    the Service's address, or those of its endpoints if it is headless
-web-0.web.default.svc.cluster.local      A    one endpoint of a headless Service, by its hostname
-_http._tcp.web.default.svc.cluster.local SRV  a named port
-10-42-0-5.default.pod.cluster.local      A    any pod's address spelled as a name
+web.default.svc.cluster.local              A     the Service's address, or those of its endpoints if it is headless
+web-0.web.default.svc.cluster.local        A     one endpoint, by its hostname
+10-42-0-5.web.default.svc.cluster.local    A     one endpoint without a hostname
+_http._tcp.web.default.svc.cluster.local   SRV   a named port
+10-42-0-5.default.pod.cluster.local        A     any pod's address spelled as a name
+5.0.42.10.in-addr.arpa                     PTR   back from the address of a Service or of an endpoint
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Address
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.runtime.key import Key
 
 SERVICE_NAME = "kubernetes.io/service-name"
+VERSION = "1.1.0"
+MAX_NAME = 254
+REVERSE = ".in-addr.arpa"
 
 
 class Srv(NamedTuple):
@@ -23,21 +30,21 @@ class Srv(NamedTuple):
 
     port: int
     target: str
+    """Below the cluster's domain."""
 
 
 class Name(NamedTuple):
-    """What is known under one name."""
+    """What is known under one name. All empty: it only has names below it."""
 
     addresses: tuple[str, ...] = ()
     services: tuple[Srv, ...] = ()
     alias: str = ""
+    text: str = ""
+    canonical: bool = False
+    """Whether its addresses lead back to it."""
 
 
-class Key(NamedTuple):
-    namespace: str
-    service: str
-
-
+NOTHING = Name()
 ServiceNames = dict[str, Name]
 """Names below the cluster's domain, without it: `web.default.svc`."""
 
@@ -47,46 +54,76 @@ def names_of(service: core.Service, slices: Iterable[discovery.EndpointSlice]) -
     spec = service.spec
     base = f"{service.metadata.name}.{service.metadata.namespace}.svc".lower()
     if spec.type == "ExternalName":
-        return {base: Name(alias=spec.externalName.rstrip(".").lower())}
-    names: dict[str, tuple[set[str], set[Srv]]] = {base: (set(), set())}
-    if spec.clusterIP and spec.clusterIP != "None":
-        names[base][0].add(spec.clusterIP)
-        for port in spec.ports:
-            if port.name:
-                label = f"_{port.name}._{(port.protocol or 'TCP').lower()}.{base}".lower()
-                names[label] = (set(), {Srv(port.port, base)})
-    elif spec.clusterIP == "None":
-        _add_headless(names, base, slices)
-    return {name: Name(tuple(sorted(found[0])), tuple(sorted(found[1]))) for name, found in names.items()}
+        alias = spec.externalName.rstrip(".").lower()
+        return {base: Name(alias=alias) if all(map(is_label, alias.split("."))) and len(alias) < MAX_NAME else NOTHING}
+    headless = spec.clusterIP == "None"
+    hosts, ports = _endpoints(base, slices)
+    names = {host: Name(tuple(sorted(addresses)), canonical=True) for host, addresses in hosts.items()}
+    if headless:
+        addresses = {address for found in hosts.values() for address in found}
+        names[base] = Name(tuple(sorted(addresses)))
+    elif is_ipv4(spec.clusterIP):
+        names[base] = Name((spec.clusterIP,), canonical=True)
+        ports = {_label(port.name, port.protocol, base): {Srv(port.port, base)} for port in spec.ports if port.name}
+    else:
+        return {base: NOTHING}
+    names.update((label, Name(services=tuple(sorted(found)))) for label, found in ports.items())
+    return names
 
 
-def _add_headless(names: dict[str, tuple[set[str], set[Srv]]], base: str, slices: Iterable[discovery.EndpointSlice]) -> None:
+def _endpoints(base: str, slices: Iterable[discovery.EndpointSlice]) -> tuple[dict[str, set[str]], dict[str, set[Srv]]]:
+    """Addresses by host name, and named ports, of the endpoints that are ready."""
+    hosts: dict[str, set[str]] = {}
+    ports: dict[str, set[Srv]] = {}
     for piece in slices:
         if piece.addressType != "IPv4":
             continue
+        labels = [(_label(port.name, port.protocol, base), port.port) for port in piece.ports if port.name and port.port]
         for endpoint in piece.endpoints:
             if endpoint.conditions.ready is False:
                 continue
-            for address in endpoint.addresses:
-                host = f"{(endpoint.hostname or address.replace('.', '-')).lower()}.{base}"
-                names[base][0].add(address)
-                names.setdefault(host, (set(), set()))[0].add(address)
-                for port in piece.ports:
-                    if port.name and port.port:
-                        label = f"_{port.name}._{(port.protocol or 'TCP').lower()}.{base}".lower()
-                        names.setdefault(label, (set(), set()))[1].add(Srv(port.port, host))
+            for address in filter(is_ipv4, endpoint.addresses):
+                own = (endpoint.hostname or "").lower()
+                host = f"{own if is_label(own) else address.replace('.', '-')}.{base}"
+                hosts.setdefault(host, set()).add(address)
+                for label, number in labels:
+                    ports.setdefault(label, set()).add(Srv(number, host))
+    return hosts, ports
+
+
+def _label(port: str | None, protocol: str | None, base: str) -> str:
+    return f"_{port}._{protocol or 'TCP'}.{base}".lower()
+
+
+def is_label(text: str) -> bool:
+    """Whether text can be one part of a host name. Underscores are met in practice."""
+    return 0 < len(text) < 64 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+@lru_cache(maxsize=16384)
+def is_ipv4(text: str) -> bool:
+    """Whether text is an IPv4 address."""
+    try:
+        IPv4Address(text)
+    except (AddressValueError, ValueError):
+        return False
+    return True
 
 
 class Zone:
-    """All names of the cluster; one Service's names are replaced at a time."""
+    """All names of the cluster; one Service's names are replaced at a time. `serial` grows with every change."""
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, address: str = "", ranges: Iterable[str] = ()) -> None:
         self.domain = domain.lower().strip(".")
         self.serial = 1
+        self._suffix = "." + self.domain
+        self._fixed = {"dns-version": Name(text=VERSION), "ns.dns": Name((address,) if address else ()), "dns": NOTHING}
+        self._fixed |= dict.fromkeys(("svc", "pod"), NOTHING)
+        self._reverse_zones = [_reverse_zone(IPv4Network(text)) for text in ranges]
         self._names: dict[str, Name] = {}
         self._parents: dict[str, int] = {}
         self._by_service: dict[Key, ServiceNames] = {}
-        self._reverse: dict[str, set[str]] = {}
+        self._reverse: dict[str, dict[str, None]] = {}
 
     def put(self, key: Key, names: ServiceNames) -> None:
         """Set the names of a Service; none removes it."""
@@ -94,18 +131,24 @@ class Zone:
         if old == names:
             return
         for name, found in old.items():
-            self._forget(name, found)
+            if names.get(name) != found:
+                self._forget(name, found)
+        for name, found in names.items():
+            if old.get(name) != found:
+                self._learn(name, found)
         if names:
             self._by_service[key] = names
         else:
             self._by_service.pop(key, None)
-        for name, found in names.items():
-            self._names[name] = found
-            for parent in _parents(name):
-                self._parents[parent] = self._parents.get(parent, 0) + 1
-            if not name.startswith("_") and (len(found.addresses) == 1):
-                self._reverse.setdefault(found.addresses[0], set()).add(name)
         self.serial += 1
+
+    def _learn(self, name: str, found: Name) -> None:
+        self._names[name] = found
+        for parent in _parents(name):
+            self._parents[parent] = self._parents.get(parent, 0) + 1
+        if found.canonical:
+            for address in found.addresses:
+                self._reverse.setdefault(address, {})[name] = None
 
     def _forget(self, name: str, found: Name) -> None:
         self._names.pop(name, None)
@@ -113,28 +156,34 @@ class Zone:
             self._parents[parent] -= 1
             if not self._parents[parent]:
                 del self._parents[parent]
-        for address in found.addresses:
-            self._reverse.get(address, set()).discard(name)
+        if found.canonical:
+            for address in found.addresses:
+                names = self._reverse[address]
+                del names[name]
+                if not names:
+                    del self._reverse[address]
 
     def owns(self, name: str) -> bool:
         """Whether a lower-case name without its final dot is for this zone to answer."""
-        return name == self.domain or name.endswith("." + self.domain)
+        return name.endswith(self._suffix) or name == self.domain
 
     def find(self, name: str) -> Name | None:
-        """What is known under a full name, None when it does not exist; an empty Name for one that only has names below it."""
+        """What is known under a full name, None when it does not exist."""
         if name == self.domain:
-            return Name()
-        short = name[: -len(self.domain) - 1]
-        found = self._names.get(short)
+            return NOTHING
+        short = name.removesuffix(self._suffix)
+        found = self._names.get(short) or self._fixed.get(short)
         if found is not None:
             return found
-        if short in self._parents or short in ("svc", "pod"):
-            return Name()
-        return _pod(short)
+        return NOTHING if short in self._parents else _pod(short)
 
     def reverse(self, address: str) -> list[str]:
-        """The full names of an address that is a Service's or a headless Service's endpoint."""
-        return [f"{name}.{self.domain}" for name in sorted(self._reverse.get(address, ()))]
+        """The full names of an address that is a Service's or an endpoint's."""
+        return [name + self._suffix for name in sorted(self._reverse.get(address, ()))]
+
+    def reverse_zone(self, name: str) -> str:
+        """The part of the reverse tree that belongs to the cluster and holds a name, or ""."""
+        return next((zone for zone in self._reverse_zones if name == zone or name.endswith("." + zone)), "")
 
 
 def _parents(name: str) -> Iterable[str]:
@@ -145,11 +194,17 @@ def _parents(name: str) -> Iterable[str]:
 
 
 def _pod(short: str) -> Name | None:
-    """`10-42-0-5.default.pod`."""
+    """`10-42-0-5.default.pod`; its parent `default.pod` has names below it, whatever the namespace."""
     parts = short.split(".")
-    if len(parts) != 3 or parts[2] != "pod":
+    if parts[-1] != "pod" or not 1 < len(parts) < 4:
         return None
-    try:
-        return Name((str(IPv4Address(parts[0].replace("-", "."))),))
-    except AddressValueError:
-        return None
+    if len(parts) == 2:
+        return NOTHING
+    address = parts[0].replace("-", ".")
+    return Name((address,)) if parts[0].count("-") == 3 and is_ipv4(address) else None
+
+
+def _reverse_zone(network: IPv4Network) -> str:
+    """`42.10.in-addr.arpa` of 10.42.0.0/16; up to the next octet for other lengths."""
+    octets = str(network.network_address).split(".")[: network.prefixlen // 8]
+    return ".".join(reversed(octets)) + REVERSE

@@ -114,7 +114,7 @@ class Space:
     async def name_of(self, address: str, port: int) -> str:
         return (await self.get(address, port)).split()[0]
 
-    async def ask(self, address: str, port: int, *, text: str = "?", client: socket.socket | None = None) -> str:
+    async def ask(self, address: str, port: int, *, text: str = "?", client: socket_type | None = None) -> str:
         """Send a datagram and read the answer."""
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:

@@ -1,0 +1,39 @@
+"""Aliases that lead out of the cluster (ExternalName Services): the target is asked for elsewhere and put behind the alias."""
+
+from __future__ import annotations
+
+import struct
+
+from tiphys.dns.answer import Found
+from tiphys.dns.message import HEADER, IN, NOERROR, NXDOMAIN, RECURSION_WANTED, SERVFAIL, Answer, Query, record, wire_name
+from tiphys.dns.upstream import NoUpstream, Upstream, is_truncated
+
+
+async def follow(upstream: Upstream, found: Found, query: Query) -> Answer:
+    """The whole answer; raises NoUpstream."""
+    asked = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
+    data = await upstream.ask(asked, tcp=False)
+    if is_truncated(data):
+        data = await upstream.ask(asked, tcp=True)
+    code, records = _read(data)
+    everything = (*found.answer.records, *records)
+    return Answer(code, everything, pinned=len(everything))
+
+
+def _read(data: bytes) -> tuple[int, list[bytes]]:
+    """Code and answer records of any message, with compression undone; dnspython is loaded only for this."""
+    import dns.exception
+    import dns.message
+
+    try:
+        read = dns.message.from_wire(data)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise NoUpstream(f"an answer cannot be read: {error}") from error
+    code = int(read.rcode())
+    records = [
+        record(rrset.name.to_wire() or b"\0", int(rrset.rdtype), rrset.ttl, one.to_wire())
+        for rrset in read.answer
+        for one in rrset
+        if int(rrset.rdclass) == IN
+    ]
+    return code if code in (NOERROR, NXDOMAIN) else SERVFAIL, records
