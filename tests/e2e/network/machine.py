@@ -28,6 +28,7 @@ WORLD_ADDRESS = "198.51.100.1"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 T = TypeVar("T")
+Socket = socket.socket  # `Space.socket` hides the module inside its class
 
 
 def run(*command: str) -> str:
@@ -114,7 +115,7 @@ class Space:
     async def name_of(self, address: str, port: int) -> str:
         return (await self.get(address, port)).split()[0]
 
-    async def ask(self, address: str, port: int, *, text: str = "?", client: socket_type | None = None) -> str:
+    async def ask(self, address: str, port: int, *, text: str = "?", client: Socket | None = None) -> str:
         """Send a datagram and read the answer."""
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:

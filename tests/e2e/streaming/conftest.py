@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtime.conftest import cri, machine, run_pod
+from tests.e2e.runtime.conftest import RunPod, cri, machine, run_pod
 from tests.e2e.streaming.pods import Containers
 from tests.integration.streaming.kubectl import Kubectl, needs_kubectl
 from tests.integration.streaming.neighbours import Front, listen, stop
+from tiphys.node.cri.client import CriClient
 
 __all__ = ["cri", "machine", "run_pod"]
 
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def containers(cri, run_pod) -> Containers:
+async def containers(cri: CriClient, run_pod: RunPod) -> Containers:
     return Containers(cri, await run_pod("streaming"))
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.streaming.pods import Containers
 from tests.e2e.streaming.terminal import Terminal
-from tests.integration.streaming.kubectl import both_upgrades, end
+from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
+from tests.integration.streaming.neighbours import Front
 from tiphys.testing.eventually import eventually
 
 
 @pytest.fixture
-async def terminal():
+async def terminal() -> AsyncIterator[Terminal]:
     made = Terminal(30, 100)
     yield made
     made.close()
 
 
 @both_upgrades
-async def test_piped_stdin_goes_through_cat_and_ends(containers, front, kubectl, upgrade):
+async def test_piped_stdin_goes_through_cat_and_ends(containers: Containers, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     payload = os.urandom(3 << 20)
     code, out, err = await kubectl.run("exec", "-i", "p", "--", "cat", stdin=payload)
@@ -29,7 +33,7 @@ async def test_piped_stdin_goes_through_cat_and_ends(containers, front, kubectl,
 
 
 @both_upgrades
-async def test_exit_code_and_both_outputs(containers, kubectl, upgrade):
+async def test_exit_code_and_both_outputs(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     code, out, err = await kubectl.run("exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (code, out) == (3, b"out\n")
@@ -38,7 +42,7 @@ async def test_exit_code_and_both_outputs(containers, kubectl, upgrade):
 
 
 @both_upgrades
-async def test_command_that_is_not_there(containers, kubectl, upgrade):
+async def test_command_that_is_not_there(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     code, _out, err = await kubectl.run("exec", "p", "--", "no-such-command")
     assert code != 0
@@ -46,14 +50,16 @@ async def test_command_that_is_not_there(containers, kubectl, upgrade):
 
 
 @both_upgrades
-async def test_big_output_is_whole(containers, kubectl, upgrade):
+async def test_big_output_is_whole(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     code, out, err = await kubectl.run("exec", "p", "--", "dd", "if=/dev/zero", "bs=1048576", "count=20")
     assert (code, len(out)) == (0, 20 << 20), err
 
 
 @both_upgrades
-async def test_process_that_ends_while_stdin_flows_keeps_its_output_and_code(containers, kubectl, upgrade):
+async def test_process_that_ends_while_stdin_flows_keeps_its_output_and_code(
+    containers: Containers, kubectl: Kubectl, upgrade: str
+) -> None:
     # No more than the pipes inside containerd 1.6 hold: beyond that its exec waits for ever for stdin that nobody reads.
     await containers.start("sleep", "1000")
     payload = b"0123456789" * 10_000
@@ -73,7 +79,9 @@ async def size_becomes(terminal: Terminal, size: str) -> None:
 
 
 @both_upgrades
-async def test_terminal_has_its_size_and_follows_changes(containers, kubectl, upgrade, terminal):
+async def test_terminal_has_its_size_and_follows_changes(
+    containers: Containers, kubectl: Kubectl, upgrade: str, terminal: Terminal
+) -> None:
     await containers.start("sleep", "1000")
     process = await kubectl.start("exec", "-it", "p", "--", "sh", stdio=terminal.slave)
     try:
@@ -88,7 +96,7 @@ async def test_terminal_has_its_size_and_follows_changes(containers, kubectl, up
 
 
 @both_upgrades
-async def test_attach_reaches_the_main_process(containers, kubectl, upgrade):
+async def test_attach_reaches_the_main_process(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sh", "-c", "read line; echo got $line; read line; echo and $line; sleep 0.5", stdin=True)
     code, out, err = await kubectl.run("attach", "-i", "p", stdin=b"one\ntwo\n")
     assert (code, out) == (0, b"got one\nand two\n"), err
@@ -96,7 +104,7 @@ async def test_attach_reaches_the_main_process(containers, kubectl, upgrade):
 
 
 @both_upgrades
-async def test_attach_with_a_terminal(containers, kubectl, upgrade, terminal):
+async def test_attach_with_a_terminal(containers: Containers, kubectl: Kubectl, upgrade: str, terminal: Terminal) -> None:
     await containers.start("sh", stdin=True, tty=True)
     process = await kubectl.start("attach", "-it", "p", stdio=terminal.slave)
     try:
@@ -113,7 +121,7 @@ async def test_attach_with_a_terminal(containers, kubectl, upgrade, terminal):
 
 
 @both_upgrades
-async def test_copy_there_and_back(containers, kubectl, upgrade, tmp_path):
+async def test_copy_there_and_back(containers: Containers, kubectl: Kubectl, upgrade: str, tmp_path: Path) -> None:
     await containers.start("sleep", "1000")
     there, back = tmp_path / "there", tmp_path / "back"
     there.write_bytes(os.urandom(2 << 20))
@@ -125,16 +133,17 @@ async def test_copy_there_and_back(containers, kubectl, upgrade, tmp_path):
 
 
 @both_upgrades
-async def test_killed_client_ends_the_session_and_frees_stdin(containers, front, kubectl, upgrade):
+async def test_killed_client_ends_the_session_and_frees_stdin(containers: Containers, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     process = await kubectl.start("exec", "-i", "p", "--", "sh", "-c", "echo up; cat; echo done > /tmp/done")
     try:
         async with asyncio.timeout(30):
+            assert process.stdout is not None
             assert await process.stdout.readline() == b"up\n"
         process.kill()
         await eventually(lambda: front.finished == 1)
 
-        async def done():
+        async def done() -> bool:
             return (await containers.cri.exec_sync(containers.id, ["cat", "/tmp/done"], timeout=10)).stdout == b"done\n"
 
         await eventually(done)

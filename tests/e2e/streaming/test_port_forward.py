@@ -8,7 +8,9 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.e2e.streaming.pods import Containers
 from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
+from tests.integration.streaming.neighbours import Front
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ async def talk(port: int, data: bytes) -> bytes:
 
 
 @both_upgrades
-async def test_echo_over_several_connections(containers, front, kubectl, upgrade):
+async def test_echo_over_several_connections(containers: Containers, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("nc", "-ll", "-p", "8080", "-e", "cat")
     async with forwarded(kubectl, 8080) as port:
         data = [f"hello {i} ".encode() * 20_000 for i in range(4)]
@@ -47,7 +49,7 @@ async def test_echo_over_several_connections(containers, front, kubectl, upgrade
 
 
 @both_upgrades
-async def test_port_nobody_listens_on(containers, kubectl, upgrade):
+async def test_port_nobody_listens_on(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     async with forwarded(kubectl, 81) as port:
         # kubectl has read the data or not when it closes, which decides between an end and a reset.

@@ -1,6 +1,9 @@
 import asyncio
 import datetime
 import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -11,13 +14,17 @@ from tests.integration.streaming.neighbours import listen, stop
 from tiphys.aio.duplex import Activity, StreamDuplex, open_duplex, race, splice, take_over
 from tiphys.testing.eventually import eventually
 
+Pair = tuple[StreamDuplex, StreamDuplex]
+Pairs = Callable[[], Awaitable[Pair]]
+
 
 @pytest.fixture
-async def pairs():
+async def pairs() -> AsyncIterator[Pairs]:
     """Makes connected pairs; closes all of them."""
-    made, servers = [], []
+    made: list[StreamDuplex] = []
+    servers: list[tuple[asyncio.Server, set[asyncio.Task[None]]]] = []
 
-    async def pair() -> tuple[StreamDuplex, StreamDuplex]:
+    async def pair() -> Pair:
         accepted: asyncio.Queue[StreamDuplex] = asyncio.Queue()
         server, port, tasks = await listen(accepted.put)
         servers.append((server, tasks))
@@ -33,6 +40,12 @@ async def pairs():
         await stop(server, tasks)
 
 
+def abort(duplex: StreamDuplex) -> None:
+    """Lose the connection without a word."""
+    assert duplex._transport is not None
+    duplex._transport.abort()
+
+
 async def read_all(duplex: StreamDuplex) -> bytes:
     out = bytearray()
     while data := await duplex.read():
@@ -40,7 +53,7 @@ async def read_all(duplex: StreamDuplex) -> bytes:
     return bytes(out)
 
 
-async def test_half_close_leaves_the_other_direction_open(pairs):
+async def test_half_close_leaves_the_other_direction_open(pairs: Pairs) -> None:
     a, b = await pairs()
     await a.write(b"question")
     a.write_eof()
@@ -51,11 +64,11 @@ async def test_half_close_leaves_the_other_direction_open(pairs):
     assert await read_all(a) == b"answer"
 
 
-async def test_reader_that_does_not_read_stops_the_writer(pairs):
+async def test_reader_that_does_not_read_stops_the_writer(pairs: Pairs) -> None:
     a, b = await pairs()
     sent = 0
 
-    async def send():
+    async def send() -> None:
         nonlocal sent
         for _ in range(1000):
             await a.write(b"x" * 65536)
@@ -74,7 +87,7 @@ async def test_reader_that_does_not_read_stops_the_writer(pairs):
     await sender
 
 
-async def test_writing_to_a_closed_connection_is_an_error(pairs):
+async def test_writing_to_a_closed_connection_is_an_error(pairs: Pairs) -> None:
     a, b = await pairs()
     a.close()
     with pytest.raises(ConnectionResetError):
@@ -82,7 +95,7 @@ async def test_writing_to_a_closed_connection_is_an_error(pairs):
     assert await read_all(b) == b""
 
 
-async def test_received_data_outlives_a_lost_connection(pairs):
+async def test_received_data_outlives_a_lost_connection(pairs: Pairs) -> None:
     a, b = await pairs()
     await b.write(b"last words")
     await asyncio.sleep(0.05)
@@ -92,7 +105,7 @@ async def test_received_data_outlives_a_lost_connection(pairs):
         await a.read()
 
 
-async def test_splice_passes_both_ways_and_half_closes(pairs):
+async def test_splice_passes_both_ways_and_half_closes(pairs: Pairs) -> None:
     (client, left), (right, server) = await pairs(), await pairs()
     splicing = asyncio.ensure_future(splice(left, right))
     await client.write(b"q" * 500_000)
@@ -104,35 +117,35 @@ async def test_splice_passes_both_ways_and_half_closes(pairs):
     await splicing
 
 
-async def test_splice_ends_when_a_side_vanishes(pairs):
+async def test_splice_ends_when_a_side_vanishes(pairs: Pairs) -> None:
     (client, left), (right, server) = await pairs(), await pairs()
     splicing = asyncio.ensure_future(splice(left, right, linger=0.05))
-    client._transport.abort()
+    abort(client)
     assert await read_all(server) == b""
     await splicing  # although the server has not closed
 
 
-async def test_splice_delivers_what_a_broken_server_said_before(pairs):
+async def test_splice_delivers_what_a_broken_server_said_before(pairs: Pairs) -> None:
     """And takes what the client still sends meanwhile, so that closing does not reset the client's connection."""
     (client, left), (right, server) = await pairs(), await pairs()
     splicing = asyncio.ensure_future(splice(left, right))
     await server.write(b"exit code 3")
     await eventually(lambda: client._received)
-    server._transport.abort()
+    abort(server)
     await client.write(b"stdin" * 1_000_000)
     client.close()
     assert await read_all(client) == b"exit code 3"
     await splicing
 
 
-async def test_splice_ends_idle_connections(pairs):
+async def test_splice_ends_idle_connections(pairs: Pairs) -> None:
     (client, left), (right, server) = await pairs(), await pairs()
     splicing = asyncio.ensure_future(splice(left, right, idle_timeout=0.05))
     assert await read_all(client) == await read_all(server) == b""
     await splicing
 
 
-async def test_cancelled_splice_closes_both_sides(pairs):
+async def test_cancelled_splice_closes_both_sides(pairs: Pairs) -> None:
     (client, left), (right, server) = await pairs(), await pairs()
     splicing = asyncio.ensure_future(splice(left, right))
     await asyncio.sleep(0)
@@ -142,12 +155,12 @@ async def test_cancelled_splice_closes_both_sides(pairs):
     assert await read_all(client) == await read_all(server) == b""
 
 
-async def test_take_over_keeps_what_was_received(pairs):
+async def test_take_over_keeps_what_was_received(pairs: Pairs) -> None:
     class Http(asyncio.Protocol):
-        def connection_made(self, transport):
-            self.transport = transport
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.Transport, transport)
 
-        def data_received(self, data):
+        def data_received(self, data: bytes) -> None:
             self.transport.pause_reading()
             upgraded.set_result(take_over(self.transport, unread=data.partition(b"\r\n\r\n")[2]))
 
@@ -167,7 +180,7 @@ async def test_take_over_keeps_what_was_received(pairs):
     server.close()
 
 
-def certificate(path):
+def certificate(path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -179,14 +192,14 @@ def certificate(path):
 
 
 @pytest.fixture
-async def tls_pair(tmp_path):
+async def tls_pair(tmp_path: Path) -> AsyncIterator[Pair]:
     pem = certificate(tmp_path / "both.pem")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(pem)
     accepted: asyncio.Queue[StreamDuplex] = asyncio.Queue()
 
     class Accepted(StreamDuplex):
-        def connection_made(self, transport):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
             accepted.put_nowait(self)
 
@@ -200,7 +213,7 @@ async def tls_pair(tmp_path):
     server.close()
 
 
-async def test_tls_has_no_half_close(tls_pair):
+async def test_tls_has_no_half_close(tls_pair: Pair) -> None:
     near, far = tls_pair
     near.write_eof()
     await near.write(b"bye")
@@ -209,7 +222,7 @@ async def test_tls_has_no_half_close(tls_pair):
     assert not far.can_half_close
 
 
-async def test_splice_ends_when_a_tls_client_leaves(tls_pair, pairs):
+async def test_splice_ends_when_a_tls_client_leaves(tls_pair: Pair, pairs: Pairs) -> None:
     client, left = tls_pair
     right, server = await pairs()
     splicing = asyncio.ensure_future(splice(left, right))
@@ -219,7 +232,7 @@ async def test_splice_ends_when_a_tls_client_leaves(tls_pair, pairs):
     await splicing
 
 
-async def test_splice_waits_for_a_tls_client_to_close_after_the_servers_end(tls_pair, pairs):
+async def test_splice_waits_for_a_tls_client_to_close_after_the_servers_end(tls_pair: Pair, pairs: Pairs) -> None:
     client, left = tls_pair
     right, server = await pairs()
     splicing = asyncio.ensure_future(splice(left, right))
@@ -234,7 +247,7 @@ async def test_splice_waits_for_a_tls_client_to_close_after_the_servers_end(tls_
 
 
 @pytest.mark.looptime
-async def test_activity_counts_from_the_last_touch(looptime):
+async def test_activity_counts_from_the_last_touch(looptime: Any) -> None:
     activity = Activity(100)
     waiting = asyncio.ensure_future(activity.wait_idle())
     await asyncio.sleep(60)
@@ -244,7 +257,7 @@ async def test_activity_counts_from_the_last_touch(looptime):
 
 
 @pytest.mark.looptime
-async def test_activity_without_a_limit_waits_until_there_is_one(looptime):
+async def test_activity_without_a_limit_waits_until_there_is_one(looptime: Any) -> None:
     activity = Activity(None)
     waiting = asyncio.ensure_future(activity.wait_idle())
     await asyncio.sleep(1000)
@@ -254,16 +267,16 @@ async def test_activity_without_a_limit_waits_until_there_is_one(looptime):
     assert looptime == 1005
 
 
-async def test_race_awaits_the_losers_and_raises_the_winners_error():
+async def test_race_awaits_the_losers_and_raises_the_winners_error() -> None:
     ended = []
 
-    async def loser():
+    async def loser() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             ended.append(True)
 
-    async def winner():
+    async def winner() -> None:
         await asyncio.sleep(0)
         raise ValueError("first")
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
 from tiphys.testing.eventually import eventually
 from tiphys.wire.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT
 from tiphys.wire.negotiate import REMOTE_COMMAND_WEBSOCKET
@@ -13,21 +14,21 @@ FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'
 SUCCESS = b'{"metadata":{},"status":"Success"}'
 
 
-async def cat(session):
+async def cat(session: Session) -> None:
     await session.streams(4)
     while (data := await session.read("stdin")) is not None:
         await session.write("stdout", data)
     await session.exit()
 
 
-async def fail(session):
+async def fail(session: Session) -> None:
     await session.streams(4)
     await session.write("stdout", b"out")
     await session.write("stderr", b"err")
     await session.exit(FAILURE)
 
 
-async def test_stdin_half_close_ends_cat(runtime, connect):
+async def test_stdin_half_close_ends_cat(runtime: FakeRuntime, connect: Connect) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     await client.send(STDIN, b"hello ")
@@ -38,14 +39,14 @@ async def test_stdin_half_close_ends_cat(runtime, connect):
     assert runtime.protocols == ["v4.channel.k8s.io"]
 
 
-async def test_status_passes_unchanged(runtime, connect):
+async def test_status_passes_unchanged(runtime: FakeRuntime, connect: Connect) -> None:
     runtime.programs["main"] = fail
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     assert await client.until_end() == {STDOUT: b"out", STDERR: b"err", ERROR: FAILURE}
 
 
 @pytest.mark.parametrize("protocol", REMOTE_COMMAND_WEBSOCKET)
-async def test_every_version_carries_output_and_error_in_its_form(runtime, connect, protocol):
+async def test_every_version_carries_output_and_error_in_its_form(runtime: FakeRuntime, connect: Connect, protocol: str) -> None:
     runtime.programs["main"] = fail
     client = await connect.websocket(ALL, protocol)
     received = await client.until_end()
@@ -54,8 +55,8 @@ async def test_every_version_carries_output_and_error_in_its_form(runtime, conne
     assert received == {STDOUT: b"out", STDERR: b"err"}
 
 
-async def test_old_versions_say_nothing_on_success(runtime, connect):
-    async def program(session):
+async def test_old_versions_say_nothing_on_success(runtime: FakeRuntime, connect: Connect) -> None:
+    async def program(session: Session) -> None:
         await session.streams(4)
         await session.exit()
 
@@ -64,11 +65,11 @@ async def test_old_versions_say_nothing_on_success(runtime, connect):
     assert await client.until_end() == {}
 
 
-async def test_terminal_has_resize_and_no_stderr(runtime, connect):
-    async def program(session):
+async def test_terminal_has_resize_and_no_stderr(runtime: FakeRuntime, connect: Connect) -> None:
+    async def program(session: Session) -> None:
         await session.streams(4)
         assert session.kinds() == {"error", "stdin", "stdout", "resize"}
-        await session.write("stdout", await session.read("resize"))
+        await session.write("stdout", await session.read("resize") or b"")
         await session.exit()
 
     runtime.programs["main"] = program
@@ -77,12 +78,12 @@ async def test_terminal_has_resize_and_no_stderr(runtime, connect):
     assert (await client.until_end())[STDOUT] == b'{"Width":100,"Height":30}\n'
 
 
-async def test_big_transfers_both_ways_arrive_whole(runtime, connect):
+async def test_big_transfers_both_ways_arrive_whole(runtime: FakeRuntime, connect: Connect) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     payload = bytes(range(256)) * 4096 * 4
 
-    async def send():
+    async def send() -> None:
         for start in range(0, len(payload), 100_000):
             await client.send(STDIN, payload[start : start + 100_000])
         await client.half_close(STDIN)
@@ -94,10 +95,10 @@ async def test_big_transfers_both_ways_arrive_whole(runtime, connect):
     assert received[ERROR] == SUCCESS
 
 
-async def test_status_survives_stdin_that_nobody_reads(runtime, connect):
+async def test_status_survives_stdin_that_nobody_reads(runtime: FakeRuntime, connect: Connect) -> None:
     """Like `kubectl exec -i p -- head -c1 < big`: the runtime closes with unread stdin in its socket."""
 
-    async def program(session):
+    async def program(session: Session) -> None:
         await session.streams(4)
         await session.read("stdin")
         await session.write("stdout", b"x" * 30_000)
@@ -106,7 +107,7 @@ async def test_status_survives_stdin_that_nobody_reads(runtime, connect):
     runtime.programs["main"] = program
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
 
-    async def flood():
+    async def flood() -> None:
         while client.closed is None:
             await client.send(STDIN, b"y" * 50_000)
 
@@ -118,7 +119,7 @@ async def test_status_survives_stdin_that_nobody_reads(runtime, connect):
     assert received[ERROR] == FAILURE
 
 
-async def test_pings_are_answered(runtime, connect):
+async def test_pings_are_answered(runtime: FakeRuntime, connect: Connect) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     await client.duplex.write(client.websocket.ping(b"7"))
@@ -127,7 +128,7 @@ async def test_pings_are_answered(runtime, connect):
     assert client.pongs == [b"7"]
 
 
-async def test_client_that_leaves_ends_the_session(runtime, connect, front):
+async def test_client_that_leaves_ends_the_session(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     await client.send(STDIN, b"x")
@@ -136,7 +137,7 @@ async def test_client_that_leaves_ends_the_session(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_client_that_closes_gets_its_close_back(runtime, connect, front):
+async def test_client_that_closes_gets_its_close_back(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v4.channel.k8s.io")
     await client.duplex.write(client.websocket.close())
@@ -145,8 +146,8 @@ async def test_client_that_closes_gets_its_close_back(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_lost_runtime_is_a_failure_and_not_exit_code_zero(runtime, connect):
-    async def program(session):
+async def test_lost_runtime_is_a_failure_and_not_exit_code_zero(runtime: FakeRuntime, connect: Connect) -> None:
+    async def program(session: Session) -> None:
         await session.streams(4)
         await session.write("stdout", b"half")
 
@@ -158,8 +159,8 @@ async def test_lost_runtime_is_a_failure_and_not_exit_code_zero(runtime, connect
     assert (status["status"], status["reason"], status["code"]) == ("Failure", "InternalError", 500)
 
 
-async def test_runtime_that_speaks_garbage_is_a_failure(runtime, connect):
-    async def program(session):
+async def test_runtime_that_speaks_garbage_is_a_failure(runtime: FakeRuntime, connect: Connect) -> None:
+    async def program(session: Session) -> None:
         await session.streams(4)
         await session.duplex.write(b"\xff" * 100)
 
@@ -169,7 +170,7 @@ async def test_runtime_that_speaks_garbage_is_a_failure(runtime, connect):
     assert client.closed == 1000
 
 
-async def test_client_that_speaks_garbage_is_cut_off(runtime, connect, front):
+async def test_client_that_speaks_garbage_is_cut_off(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
     await client.duplex.write(client.websocket.message(b"\xff"))
@@ -178,7 +179,7 @@ async def test_client_that_speaks_garbage_is_cut_off(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_idle_sessions_end(runtime, connect, front):
+async def test_idle_sessions_end(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     front.idle_timeout = 0.05
     runtime.programs["main"] = cat
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
@@ -186,11 +187,11 @@ async def test_idle_sessions_end(runtime, connect, front):
     assert "idle" in status["message"]
 
 
-async def test_slow_client_stops_the_runtime(runtime, connect, front):
+async def test_slow_client_stops_the_runtime(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     """Nothing piles up in between: the runtime's writes stall while the client does not read, and go on when it does."""
     written = 0
 
-    async def program(session):
+    async def program(session: Session) -> None:
         nonlocal written
         await session.streams(4)
         for _ in range(800):
@@ -200,17 +201,19 @@ async def test_slow_client_stops_the_runtime(runtime, connect, front):
 
     runtime.programs["main"] = program
     client = await connect.websocket(ALL, "v5.channel.k8s.io")
-    client.duplex._transport.pause_reading()
+    transport = client.duplex._transport
+    assert transport is not None
+    transport.pause_reading()
     before = -1
     while written != before:
         before = written
         await asyncio.sleep(0.1)
     assert written < 800 * 32768
-    client.duplex._transport.resume_reading()
+    transport.resume_reading()
     assert len((await client.until_end())[STDOUT]) == 800 * 32768
 
 
-async def test_refusals_are_http_answers(runtime, connect):
+async def test_refusals_are_http_answers(runtime: FakeRuntime, connect: Connect) -> None:
     _, answer = await connect.raw(ALL, [])
     assert answer.status == 400
     assert json.loads(answer.rest)["message"] == "Upgrade request required"
@@ -221,7 +224,7 @@ async def test_refusals_are_http_answers(runtime, connect):
     assert answer.status == 400
 
 
-async def test_refusal_of_the_runtime_is_passed_on(runtime, connect):
+async def test_refusal_of_the_runtime_is_passed_on(runtime: FakeRuntime, connect: Connect) -> None:
     for kind in ("websocket", "SPDY/3.1"):
         headers = [("Connection", "Upgrade"), ("Upgrade", kind), ("X-Stream-Protocol-Version", "v4.channel.k8s.io")]
         headers += [("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
@@ -229,7 +232,7 @@ async def test_refusal_of_the_runtime_is_passed_on(runtime, connect):
         assert (answer.status, answer.rest) == (404, b"404 page not found\n")
 
 
-async def test_runtime_that_is_not_there_is_an_internal_error(runtime, connect):
+async def test_runtime_that_is_not_there_is_an_internal_error(runtime: FakeRuntime, connect: Connect) -> None:
     runtime.port = 1
     _, answer = await connect.raw(ALL, [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1")])
     assert answer.status == 500

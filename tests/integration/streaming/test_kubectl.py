@@ -3,10 +3,12 @@
 import asyncio
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end, needs_kubectl
+from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'
 FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'
@@ -21,11 +23,11 @@ def upgrade() -> str:
 
 
 @pytest.fixture
-def kubectl(front, tmp_path, upgrade) -> Kubectl:
+def kubectl(front: Front, tmp_path: Path, upgrade: str) -> Kubectl:
     return Kubectl(front, tmp_path, upgrade)
 
 
-async def cat(session):
+async def cat(session: Session) -> None:
     await session.streams(4)
     while (data := await session.read("stdin")) is not None:
         await session.write("stdout", data)
@@ -33,7 +35,7 @@ async def cat(session):
 
 
 @both_upgrades
-async def test_piped_stdin_ends(runtime, front, kubectl, upgrade):
+async def test_piped_stdin_ends(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     runtime.programs["main"] = cat
     payload = os.urandom(1 << 20)
     code, out, err = await kubectl.run("exec", "-i", "p", "--", "cat", stdin=payload)
@@ -42,8 +44,8 @@ async def test_piped_stdin_ends(runtime, front, kubectl, upgrade):
 
 
 @both_upgrades
-async def test_exit_code(runtime, front, kubectl, upgrade):
-    async def program(session):
+async def test_exit_code(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgrade: str) -> None:
+    async def program(session: Session) -> None:
         await session.streams(3)
         await session.write("stdout", b"out")
         await session.write("stderr", b"err\n")
@@ -58,8 +60,8 @@ async def test_exit_code(runtime, front, kubectl, upgrade):
 
 
 @both_upgrades
-async def test_attach(runtime, front, kubectl, upgrade):
-    async def program(session):
+async def test_attach(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgrade: str) -> None:
+    async def program(session: Session) -> None:
         await session.streams(3)
         assert "stdout" in session.kinds()
         await session.write("stdout", b"attached\n")
@@ -71,10 +73,10 @@ async def test_attach(runtime, front, kubectl, upgrade):
     assert front.upgrades == [upgrade]
 
 
-async def test_lost_runtime_is_an_error(runtime, kubectl):
+async def test_lost_runtime_is_an_error(runtime: FakeRuntime, kubectl: Kubectl) -> None:
     """Over SPDY kubectl itself takes the end of the connection for success; the kubelet can only help WebSocket clients."""
 
-    async def program(session):
+    async def program(session: Session) -> None:
         await session.streams(3)
 
     runtime.programs["main"] = program
@@ -84,8 +86,8 @@ async def test_lost_runtime_is_an_error(runtime, kubectl):
 
 
 @both_upgrades
-async def test_port_forward(runtime, front, kubectl, upgrade):
-    async def program(session):
+async def test_port_forward(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgrade: str) -> None:
+    async def program(session: Session) -> None:
         async def serve(request: str) -> None:
             while (data := await session.read("data", request)) is not None:
                 await session.write("data", data.upper(), request)
@@ -111,7 +113,9 @@ async def test_port_forward(runtime, front, kubectl, upgrade):
         async with asyncio.timeout(60):
             assert process.stdout is not None
             line = (await process.stdout.readline()).decode()
-            port = int(re.search(r"127\.0\.0\.1:(\d+) -> 80", line).group(1))
+            match = re.search(r"127\.0\.0\.1:(\d+) -> 80", line)
+            assert match is not None, line
+            port = int(match.group(1))
             answers = await asyncio.gather(*(shout(port, f"hello {i} ".encode() * 5000) for i in range(3)))
             assert answers == [f"HELLO {i} ".encode() * 5000 for i in range(3)]
     finally:

@@ -1,5 +1,6 @@
 import struct
 
+from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
 from tiphys.testing.eventually import eventually
 from tiphys.wire import spdy
 from tiphys.wire.websocket import Closed, MessagePiece, WebSocket
@@ -7,7 +8,7 @@ from tiphys.wire.websocket import Closed, MessagePiece, WebSocket
 PATH = "/portforward"
 
 
-async def shout(session):
+async def shout(session: Session) -> None:
     """Forwards to a service that answers in capitals, for every request; ends with the connection."""
     await session.streams(2)
     request = next(request for _, request in session.ids)
@@ -18,7 +19,7 @@ async def shout(session):
     await session.duplex.read()
 
 
-async def test_spdy_in_websocket_messages(runtime, connect, front):
+async def test_spdy_in_websocket_messages(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = shout
     client = await connect.websocket(PATH, "SPDY/3.1+portforward.k8s.io")
     assert runtime.protocols == ["portforward.k8s.io"]
@@ -48,7 +49,7 @@ async def test_spdy_in_websocket_messages(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_text_in_the_tunnel_is_refused(runtime, connect, front):
+async def test_text_in_the_tunnel_is_refused(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = shout
     client = await connect.websocket(PATH, "SPDY/3.1+portforward.k8s.io")
     await client.duplex.write(client.websocket.text_message("hi"))
@@ -56,7 +57,7 @@ async def test_text_in_the_tunnel_is_refused(runtime, connect, front):
     assert client.closed == 1002
 
 
-async def test_two_channels_per_port(runtime, connect, front):
+async def test_two_channels_per_port(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = shout
     client = await connect.websocket(PATH + "?ports=8080", "v4.channel.k8s.io")
     port = struct.pack("<H", 8080)
@@ -67,8 +68,8 @@ async def test_two_channels_per_port(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_error_channel_says_why(runtime, connect):
-    async def program(session):
+async def test_error_channel_says_why(runtime: FakeRuntime, connect: Connect) -> None:
+    async def program(session: Session) -> None:
         await session.streams(2)
         await session.write("error", b"connection refused", "0")
         await session.end("error", "0")
@@ -81,7 +82,7 @@ async def test_error_channel_says_why(runtime, connect):
     assert client.closed == 1000
 
 
-async def test_ports_are_required_without_a_tunnel(connect):
+async def test_ports_are_required_without_a_tunnel(connect: Connect) -> None:
     headers = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
     headers += [("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Protocol", "v4.channel.k8s.io")]
     _, answer = await connect.raw(PATH, headers)

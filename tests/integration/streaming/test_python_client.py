@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import warnings
+from typing import Any
 
 import pytest
+
+from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
 
 kubernetes = pytest.importorskip("kubernetes")
 
@@ -13,23 +16,24 @@ FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'
 
 
 @pytest.fixture
-def core(front):
+def core(front: Front) -> Any:
     configuration = kubernetes.client.Configuration()
     configuration.host = f"http://127.0.0.1:{front.port}"
     return kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(configuration))
 
 
-async def test_exec_with_stdin_and_exit_code(runtime, core):
-    async def program(session):
+async def test_exec_with_stdin_and_exit_code(runtime: FakeRuntime, core: Any) -> None:
+    async def program(session: Session) -> None:
         await session.streams(4)
         line = await session.read("stdin")
+        assert line is not None
         await session.write("stdout", line.upper())
         await session.write("stderr", b"oops")
         await session.exit(FAILURE)
 
     runtime.programs["main"] = program
 
-    def use():
+    def use() -> tuple[str, str, int]:
         from kubernetes.stream import stream
 
         flags = {"stdin": True, "stdout": True, "stderr": True, "tty": False}
@@ -42,15 +46,15 @@ async def test_exec_with_stdin_and_exit_code(runtime, core):
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaks its sockets
-async def test_port_forward(runtime, core):
-    async def program(session):
+async def test_port_forward(runtime: FakeRuntime, core: Any) -> None:
+    async def program(session: Session) -> None:
         await session.streams(2)
         while (data := await session.read("data", "0")) is not None:
             await session.write("data", data.upper(), "0")
 
     runtime.programs["main"] = program
 
-    def use():
+    def use() -> bytes:
         from kubernetes.stream import portforward
 
         with warnings.catch_warnings():

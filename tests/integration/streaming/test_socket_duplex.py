@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -7,12 +8,12 @@ from tiphys.node.streaming.socket_duplex import SocketDuplex, connect_socket
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
-async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(listener):
+async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
     peer, _ = listener.accept()
     await duplex.write(b"never read")
@@ -26,7 +27,7 @@ async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(lis
     duplex.close()
 
 
-async def test_writes_of_several_tasks_do_not_mix(listener):
+async def test_writes_of_several_tasks_do_not_mix(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
     peer, _ = listener.accept()
     peer.setblocking(False)
@@ -46,7 +47,7 @@ async def test_writes_of_several_tasks_do_not_mix(listener):
     other.close()
 
 
-async def test_pushed_back_bytes_come_first(listener):
+async def test_pushed_back_bytes_come_first(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
     peer, _ = listener.accept()
     peer.sendall(b"late")

@@ -1,19 +1,21 @@
 import asyncio
 
+from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tiphys.aio.duplex import StreamDuplex
 from tiphys.testing.eventually import eventually
 from tiphys.wire import spdy
 
 ALL = "/exec?stdin=1&stdout=1&stderr=1"
 
 
-async def cat(session):
+async def cat(session: Session) -> None:
     await session.streams(3)
     while (data := await session.read("stdin")) is not None:
         await session.write("stdout", data)
     await session.exit()
 
 
-async def collect(duplex, connection) -> dict[int, bytes]:
+async def collect(duplex: StreamDuplex, connection: spdy.SpdyConnection) -> dict[int, bytes]:
     out: dict[int, bytes] = {}
     while data := await duplex.read():
         for event in connection.receive(data):
@@ -22,7 +24,7 @@ async def collect(duplex, connection) -> dict[int, bytes]:
     return out
 
 
-async def open_streams(duplex, connection, *kinds: str) -> list[int]:
+async def open_streams(duplex: StreamDuplex, connection: spdy.SpdyConnection, *kinds: str) -> list[int]:
     streams = []
     for kind in kinds:
         stream, wire = connection.open_stream([("streamType", kind)])
@@ -34,7 +36,7 @@ async def open_streams(duplex, connection, *kinds: str) -> list[int]:
     return streams
 
 
-async def test_bytes_pass_and_the_version_is_the_runtimes(runtime, connect, front):
+async def test_bytes_pass_and_the_version_is_the_runtimes(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = cat
     duplex, connection = await connect.spdy(ALL, "v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io")
     assert runtime.protocols == ["v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io"]
@@ -48,7 +50,7 @@ async def test_bytes_pass_and_the_version_is_the_runtimes(runtime, connect, fron
     await eventually(lambda: front.finished == 1)
 
 
-async def test_client_that_leaves_ends_the_session(runtime, connect, front):
+async def test_client_that_leaves_ends_the_session(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     runtime.programs["main"] = cat
     duplex, connection = await connect.spdy(ALL, "v4.channel.k8s.io")
     await open_streams(duplex, connection, "error", "stdin", "stdout")
@@ -56,7 +58,7 @@ async def test_client_that_leaves_ends_the_session(runtime, connect, front):
     await eventually(lambda: front.finished == 1)
 
 
-async def test_idle_sessions_end(runtime, connect, front):
+async def test_idle_sessions_end(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
     front.idle_timeout = 0.05
     runtime.programs["main"] = cat
     duplex, _ = await connect.spdy(ALL, "v4.channel.k8s.io")

@@ -103,7 +103,7 @@ def test_a_worker_lives_by_the_table() -> None:
     life = Life("default/web")
     assert life.fire("over")
     assert life.fire("stopped")
-    assert life.state == "terminated"
+    assert life.story[-1].endswith("> terminated")
     assert life.fire("deleted")
     assert life.fire("removed")
     assert life.fire("missing")

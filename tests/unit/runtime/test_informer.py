@@ -36,6 +36,10 @@ async def informers(api: FakeApi) -> AsyncIterator[InformerFactory]:
     await factory.stop()
 
 
+def name_of(obj: core.Pod | None) -> str | None:
+    return obj.metadata.name if obj is not None else None
+
+
 def names(informer: Informer[core.Pod]) -> list[str]:
     return sorted(obj.metadata.name for obj in informer.list())
 
@@ -45,7 +49,7 @@ async def test_an_informer_lists_then_follows(api: FakeApi, informers: InformerF
     await client.create(pod("a"))
     seen: list[tuple[str | None, str | None]] = []
     informer = informers.of(core.Pod)
-    informer.subscribe(lambda old, new: seen.append((old and old.metadata.name, new and new.metadata.name)))
+    informer.subscribe(lambda old, new: seen.append((name_of(old), name_of(new))))
     await informer.wait_synced()
     assert names(informer) == ["a"]
     made = await client.create(pod("b"))
@@ -90,14 +94,14 @@ async def test_selection_namespace_and_transform(api: FakeApi, informers: Inform
     await client.create(pod("c"))
 
     def slim(obj: core.Pod) -> core.Pod:
-        obj.spec = None
+        obj.spec = core.PodSpec()
         return obj
 
     selected = informers.of(core.Pod, namespace="default", labels="app=x", transform=slim)
     everything = informers.of(core.Pod)
     await informers.wait_synced()
     assert names(selected) == ["a"]
-    assert selected.list()[0].spec is None
+    assert selected.list()[0].spec == core.PodSpec()
     assert [obj.metadata.name for obj in everything.list("other")] == ["b"]
     assert [obj.metadata.name for obj in everything.list("nowhere")] == []
 
@@ -139,7 +143,7 @@ async def test_gone_lists_again_and_tells_the_differences(api: FakeApi, informer
     await eventually(lambda: api.store.watchers)
     await client.create(pod("last-seen"))
     await informer.wait_for(api.store.revision)
-    informer.subscribe(lambda old, new: seen.append((old and old.metadata.name, new and new.metadata.name)))
+    informer.subscribe(lambda old, new: seen.append((name_of(old), name_of(new))))
     seen.clear()
     api.store.end_watches()
     changed = await client.get(core.Pod, "changed", "default")
@@ -190,15 +194,15 @@ async def test_a_page_that_expired_makes_the_next_list_whole(
         api.add(pod(f"p{number}"))
     lists = 0
 
-    def compact_after_first_page(call: object, request: object) -> None:
+    def compact_after_first_page(call: Call, request: Request) -> None:
         nonlocal lists
-        if getattr(call, "verb", "") == "list":
+        if call.verb == "list":
             lists += 1
             if lists == 2:
                 api.add(pod("late"))
                 api.store.compact()
 
-    api.react(compact_after_first_page)  # type: ignore[arg-type]
+    api.react(compact_after_first_page)
     informer = informers.of(core.Pod)
     await informer.wait_synced()
     assert len(informer) == 6

@@ -77,7 +77,7 @@ def ports(pod: core.Pod) -> set[tuple[str, int, str]]:
 
 
 def available(node: core.Node, name: str) -> int:
-    return amount(name, node.status.allocatable.get(name, "0"))  # type: ignore[call-overload]
+    return amount(name, node.status.allocatable.get(name, "0"))
 
 
 def taken(world: World, node: core.Node, name: str) -> int:

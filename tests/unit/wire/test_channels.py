@@ -11,7 +11,8 @@ PROTOCOLS = [channels.V5, channels.V4, channels.V3, channels.V1, channels.BASE64
 
 
 def read(protocol: str, wire: bytes, step: int = 1 << 20) -> list[channels.ChannelEvent]:
-    websocket, reader, out = WebSocket(), ChannelReader(protocol), []
+    websocket, reader = WebSocket(), ChannelReader(protocol)
+    out: list[channels.ChannelEvent] = []
     for start in range(0, len(wire), step):
         for piece in websocket.receive(wire[start : start + step]):
             assert isinstance(piece, MessagePiece)
@@ -22,7 +23,7 @@ def read(protocol: str, wire: bytes, step: int = 1 << 20) -> list[channels.Chann
 @given(
     st.sampled_from(PROTOCOLS), st.lists(st.tuples(st.integers(0, 4), st.binary(min_size=1, max_size=100)), max_size=6), st.integers(1, 60)
 )
-def test_round_trip_in_any_slicing(protocol, messages, step):
+def test_round_trip_in_any_slicing(protocol: str, messages: list[tuple[int, bytes]], step: int) -> None:
     writer = ChannelWriter(protocol, WebSocket(client=True))
     got: dict[int, bytes] = {}
     for event in read(protocol, b"".join(writer.data(channel, data) for channel, data in messages), step):
@@ -35,7 +36,7 @@ def test_round_trip_in_any_slicing(protocol, messages, step):
 
 
 @pytest.mark.parametrize("step", [1, 100])
-def test_half_close_exists_in_version_five_only(step):
+def test_half_close_exists_in_version_five_only(step: int) -> None:
     writer = ChannelWriter(channels.V5, WebSocket(client=True))
     assert read(channels.V5, writer.close(channels.STDIN), step) == [ChannelClosed(0)]
     assert ChannelWriter(channels.V4, WebSocket(client=True)).close(0) == b""
@@ -43,28 +44,28 @@ def test_half_close_exists_in_version_five_only(step):
 
 
 @pytest.mark.parametrize("message", [b"\xff", b"\xff\x00\x01"])
-def test_broken_half_close_is_refused(message):
+def test_broken_half_close_is_refused(message: bytes) -> None:
     with pytest.raises(ProtocolError):
         read(channels.V5, WebSocket(client=True).message(message))
 
 
 @pytest.mark.parametrize("message", ["xZm9v", "0Zm9", "0Z$9v"])
-def test_broken_base64_is_refused(message):
+def test_broken_base64_is_refused(message: str) -> None:
     with pytest.raises(ProtocolError):
         read(channels.BASE64_V4, WebSocket(client=True).text_message(message))
 
 
-def test_wire_form():
+def test_wire_form() -> None:
     assert WebSocket(client=False).message(b"\x01hi") == ChannelWriter(channels.V5, WebSocket()).data(1, b"hi")
     assert WebSocket(client=False).text_message("1aGk=") == ChannelWriter(channels.BASE64_V4, WebSocket()).data(1, b"hi")
 
 
-def test_empty_messages_mean_nothing():
+def test_empty_messages_mean_nothing() -> None:
     assert read(channels.V5, WebSocket(client=True).message(b"") + WebSocket(client=True).message(b"\x00")) == []
 
 
 @given(st.sampled_from(PROTOCOLS), st.lists(st.builds(MessagePiece, st.binary(max_size=20), st.booleans(), st.booleans()), max_size=8))
-def test_odd_pieces_raise_only_protocol_errors(protocol, pieces):
+def test_odd_pieces_raise_only_protocol_errors(protocol: str, pieces: list[MessagePiece]) -> None:
     reader = ChannelReader(protocol)
     try:
         for piece in pieces:

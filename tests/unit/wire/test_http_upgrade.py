@@ -20,7 +20,7 @@ def read(wire: bytes, step: int) -> Answer | None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_what_follows_a_101_belongs_to_the_new_protocol(step):
+def test_what_follows_a_101_belongs_to_the_new_protocol(step: int) -> None:
     answer = read(SWITCH + b"\x80\x03spdy", step)
     assert answer is not None
     assert answer.is_upgraded
@@ -36,13 +36,13 @@ def test_what_follows_a_101_belongs_to_the_new_protocol(step):
         b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n6\r\n found\r\n0\r\n\r\n",
     ],
 )
-def test_refusals_come_with_their_body(wire, step):
+def test_refusals_come_with_their_body(wire: bytes, step: int) -> None:
     answer = read(wire, step)
     assert answer is not None
     assert (answer.status, answer.is_upgraded, answer.rest) == (404, False, b"not found")
 
 
-def test_body_without_length_ends_with_the_connection():
+def test_body_without_length_ends_with_the_connection() -> None:
     reader = AnswerReader()
     assert reader.feed(b"HTTP/1.1 500 Oops\r\n\r\nbro") is None
     assert reader.feed(b"ken") is None
@@ -51,7 +51,7 @@ def test_body_without_length_ends_with_the_connection():
         AnswerReader().finish()
 
 
-def test_endless_answers_are_refused():
+def test_endless_answers_are_refused() -> None:
     reader = AnswerReader()
     reader.feed(b"HTTP/1.1 500 Oops\r\n\r\n")
     for _ in range(MAX_ANSWER // 1000 - 1):
@@ -61,7 +61,7 @@ def test_endless_answers_are_refused():
 
 
 @given(st.binary(max_size=100))
-def test_garbage_raises_only_protocol_errors(garbage):
+def test_garbage_raises_only_protocol_errors(garbage: bytes) -> None:
     reader = AnswerReader()
     try:
         if reader.feed(garbage) is None:
@@ -70,7 +70,7 @@ def test_garbage_raises_only_protocol_errors(garbage):
         pass
 
 
-def test_heads():
+def test_heads() -> None:
     assert request_head("POST", "/exec/t", [("Host", "a")]) == b"POST /exec/t HTTP/1.1\r\nHost: a\r\n\r\n"
     assert response_head(101, [("Upgrade", "x")]) == b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"
     with pytest.raises(ValueError, match="line break"):

@@ -16,11 +16,11 @@ from tiphys.wire.negotiate import Upgrade
         ([("Connection", "Upgrade"), ("Upgrade", "h2c")], Upgrade.OTHER),
     ],
 )
-def test_upgrade_kind(headers, want):
+def test_upgrade_kind(headers: list[tuple[str, str]], want: Upgrade) -> None:
     assert negotiate.upgrade_kind(pairs(headers)) is want
 
 
-def test_first_offer_of_the_client_wins():
+def test_first_offer_of_the_client_wins() -> None:
     headers = pairs([("X-Stream-Protocol-Version", v) for v in ("v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io")])
     assert negotiate.choose(negotiate.spdy_protocols(headers), negotiate.REMOTE_COMMAND_SPDY) == channels.V4
     headers = pairs([("Sec-WebSocket-Protocol", "v4.channel.k8s.io, v5.channel.k8s.io")])
@@ -30,7 +30,7 @@ def test_first_offer_of_the_client_wins():
     assert negotiate.choose([], negotiate.REMOTE_COMMAND_SPDY) is None
 
 
-def test_accept_value_of_the_rfc():
+def test_accept_value_of_the_rfc() -> None:
     headers = pairs([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
     assert negotiate.websocket_accept(headers) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -45,6 +45,6 @@ def test_accept_value_of_the_rfc():
         {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "a"},
     ],
 )
-def test_bad_websocket_requests_are_refused(headers):
+def test_bad_websocket_requests_are_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ProtocolError):
         negotiate.websocket_accept(pairs(headers))

@@ -61,7 +61,7 @@ def joined(frames: list[f.Frame]) -> list[f.Frame]:
 
 
 @given(st.lists(FRAMES, max_size=10), st.integers(1, 40))
-def test_round_trip_in_any_slicing(frames, step):
+def test_round_trip_in_any_slicing(frames: list[f.Frame], step: int) -> None:
     writer, reader = f.FrameWriter(), f.FrameReader()
     wire = b"".join(encode(writer, frame) for frame in frames)
     got = [frame for start in range(0, len(wire), step) for frame in reader.feed(wire[start : start + step])]
@@ -69,7 +69,7 @@ def test_round_trip_in_any_slicing(frames, step):
 
 
 @given(st.binary(max_size=400), st.integers(1, 50))
-def test_garbage_raises_only_protocol_errors(garbage, step):
+def test_garbage_raises_only_protocol_errors(garbage: bytes, step: int) -> None:
     reader = f.FrameReader()
     try:
         for start in range(0, len(garbage), step):
@@ -79,19 +79,19 @@ def test_garbage_raises_only_protocol_errors(garbage, step):
 
 
 @given(st.sampled_from([1, 2, 3, 4, 6, 7, 8, 9]), st.integers(0, 255), st.binary(max_size=60))
-def test_garbage_inside_known_frames_raises_only_protocol_errors(kind, flags, payload):
+def test_garbage_inside_known_frames_raises_only_protocol_errors(kind: int, flags: int, payload: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         list(f.FrameReader().feed(struct.pack("!HHI", 0x8003, kind, flags << 24 | len(payload)) + payload))
 
 
 @given(FRAMES.filter(lambda frame: not isinstance(frame, f.Data)), st.data())
-def test_truncated_control_frames_wait_or_fail(frame, data):
+def test_truncated_control_frames_wait_or_fail(frame: f.Frame, data: st.DataObject) -> None:
     wire = encode(f.FrameWriter(), frame)
     cut = data.draw(st.integers(0, len(wire) - 1))
     assert list(f.FrameReader().feed(wire[:cut])) == []
 
 
-def test_big_data_frame_is_passed_on_without_collecting_it():
+def test_big_data_frame_is_passed_on_without_collecting_it() -> None:
     reader = f.FrameReader()
     assert list(reader.feed(struct.pack("!II", 5, 1 << 24 | 0xFFFFFF))) == []
     left = 0xFFFFFF
@@ -102,23 +102,23 @@ def test_big_data_frame_is_passed_on_without_collecting_it():
         assert len(reader._buffer) == 0
 
 
-def test_big_control_frame_is_refused_before_it_arrives():
+def test_big_control_frame_is_refused_before_it_arrives() -> None:
     with pytest.raises(ProtocolError, match="bytes"):
         list(f.FrameReader().feed(struct.pack("!HHI", 0x8003, f.SETTINGS, f.MAX_CONTROL_FRAME + 1)))
 
 
-def test_other_versions_are_refused_and_unknown_types_skipped():
+def test_other_versions_are_refused_and_unknown_types_skipped() -> None:
     with pytest.raises(ProtocolError, match="version 2"):
         list(f.FrameReader().feed(struct.pack("!HHI", 0x8002, f.PING, 4)))
     unknown = struct.pack("!HHI", 0x8003, 4711, 3) + b"abc"
     assert list(f.FrameReader().feed(unknown * 5000 + f.FrameWriter().ping(1))) == [f.Ping(1)]
 
 
-def test_empty_data_frame_with_fin_is_a_frame():
+def test_empty_data_frame_with_fin_is_a_frame() -> None:
     assert list(f.FrameReader().feed(f.FrameWriter().data(3, b"", fin=True))) == [f.Data(3, b"", True)]
 
 
-def test_layout_matches_the_specification():
+def test_layout_matches_the_specification() -> None:
     assert f.FrameWriter().ping(7) == bytes.fromhex("80030006 00000004 00000007")
     assert f.FrameWriter().data(1, b"hi", fin=True) == bytes.fromhex("00000001 01000002") + b"hi"
     assert f.FrameWriter().rst_stream(3) == bytes.fromhex("80030003 00000008 00000003 00000005")

@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,7 @@ from tiphys.wire.errors import ProtocolError
 from tiphys.wire.websocket import Closed, MessagePiece, PingReceived, PongReceived, WebSocket
 
 
-def messages(events: list[object]) -> list[bytes]:
+def messages(events: Iterable[object]) -> list[bytes]:
     out, current = [], b""
     for event in events:
         if isinstance(event, MessagePiece):
@@ -17,7 +19,7 @@ def messages(events: list[object]) -> list[bytes]:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 50), st.booleans())
-def test_round_trip_in_any_slicing(payloads, step, from_client):
+def test_round_trip_in_any_slicing(payloads: list[bytes], step: int, from_client: bool) -> None:
     sender, receiver = WebSocket(client=from_client), WebSocket(client=not from_client)
     wire = b"".join(sender.message(payload) for payload in payloads)
     events = [event for start in range(0, len(wire), step) for event in receiver.receive(wire[start : start + step])]
@@ -25,15 +27,15 @@ def test_round_trip_in_any_slicing(payloads, step, from_client):
 
 
 @given(st.text(max_size=200), st.integers(1, 7))
-def test_text_arrives_as_utf8(text, step):
+def test_text_arrives_as_utf8(text: str, step: int) -> None:
     wire, receiver = WebSocket(client=True).text_message(text), WebSocket()
     events = [event for start in range(0, len(wire), step) for event in receiver.receive(wire[start : start + step])]
     assert messages(events) == [text.encode()]
-    assert all(event.is_text for event in events)
+    assert all(isinstance(event, MessagePiece) and event.is_text for event in events)
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_garbage_raises_only_protocol_errors(garbage, client):
+def test_garbage_raises_only_protocol_errors(garbage: bytes, client: bool) -> None:
     websocket = WebSocket(client=client)
     try:
         list(websocket.receive(garbage))
@@ -42,12 +44,12 @@ def test_garbage_raises_only_protocol_errors(garbage, client):
         pass
 
 
-def test_unmasked_frames_of_a_client_are_refused():
+def test_unmasked_frames_of_a_client_are_refused() -> None:
     with pytest.raises(ProtocolError, match="unmasked"):
         list(WebSocket().receive(WebSocket().message(b"x")))
 
 
-def test_ping_has_its_pong():
+def test_ping_has_its_pong() -> None:
     client, server = WebSocket(client=True), WebSocket()
     (event,) = server.receive(client.ping(b"42"))
     assert isinstance(event, PingReceived)
@@ -55,7 +57,7 @@ def test_ping_has_its_pong():
     assert list(client.receive(server.pong())) == [PongReceived(b"")]
 
 
-def test_closing_handshake_and_silence_after_it():
+def test_closing_handshake_and_silence_after_it() -> None:
     client, server = WebSocket(client=True), WebSocket()
     (event,) = server.receive(client.close(1000, "done"))
     assert isinstance(event, Closed)
@@ -66,18 +68,19 @@ def test_closing_handshake_and_silence_after_it():
     assert list(server.receive(b"whatever")) == []
 
 
-def test_messages_still_arrive_after_the_own_close():
+def test_messages_still_arrive_after_the_own_close() -> None:
     client, server = WebSocket(client=True), WebSocket()
     in_flight = client.message(b"late")
     server.close()
-    assert messages(list(server.receive(in_flight))) == [b"late"]
+    assert messages(server.receive(in_flight)) == [b"late"]
 
 
-def test_big_message_is_not_collected():
+def test_big_message_is_not_collected() -> None:
     client, server = WebSocket(client=True), WebSocket()
     wire = client.message(b"q" * (4 << 20))
     largest = 0
     for start in range(0, len(wire), 65536):
         for event in server.receive(wire[start : start + 65536]):
+            assert isinstance(event, MessagePiece)
             largest = max(largest, len(event.data))
     assert 0 < largest <= 65536

@@ -98,6 +98,7 @@ def test_services_keep_their_addresses_and_ports(server: Any) -> None:
 
 def test_one_of_the_two_spellings_of_the_address_is_enough(server: Any) -> None:
     old = server.create(SERVICE)
+    left_out: dict[str, Any]
     for left_out in ({"spec__clusterIP": ""}, {"spec__clusterIPs": []}):
         new, errors = server.update(old, **left_out)
         assert errors == []
