@@ -66,7 +66,7 @@ def run(
     return Done(done.stdout, done.stderr, done.returncode)
 
 
-def wait_for(check: Callable[[], T], *, timeout: float = 60.0, interval: float = 0.05) -> T:
+def wait_for(check: Callable[[], T | None], *, timeout: float = 60.0, interval: float = 0.05) -> T:
     """Call `check` until it returns something true; an AssertionError counts as "not yet" and is raised again at the end."""
     deadline = time.monotonic() + timeout
     while True:

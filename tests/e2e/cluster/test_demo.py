@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,10 +80,15 @@ def test_rolling_update_under_constant_requests_loses_none(demo: Cluster) -> Non
     assert bad == "0"
 
 
+def selected(cluster: Cluster, labels: str) -> list[Any]:
+    found: list[Any] = cluster.get(f"pods -l {labels}")["items"]
+    return found
+
+
 def test_other_examples_do_what_they_say(demo: Cluster) -> None:
     for name, pods in (("shipper", "app=shipper"), ("site", "app=site")):
         manifest = (MANIFEST.parents[1] / name / f"{name}.yaml").read_text()
         demo.apply(manifest.replace("30081", str(demo.first_node_port + 1)))
         assert pods.partition("=")[2] == name
-        wait_for(lambda pods=pods: demo.get(f"pods -l {pods}")["items"])
+        wait_for(partial(selected, demo, pods))
         demo.kubectl(f"wait pod -l {pods} --for=condition=Ready --timeout=120s")

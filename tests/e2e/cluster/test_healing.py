@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -85,11 +86,22 @@ def process_of(cluster: Cluster, name: str) -> int:
     raise AssertionError(f"no process of container {container}")
 
 
+def restarted(cluster: Cluster, name: str, times: int) -> Callable[[], bool]:
+    return lambda: status_of(cluster, name)["restartCount"] >= times
+
+
+def killed(cluster: Cluster, victim: str) -> Callable[[], bool]:
+    """Kill a process of the cluster, once it is there; what is returned says whether another one has taken its place."""
+    pid = wait_for(lambda: cluster.pid(victim))
+    os.kill(pid, signal.SIGKILL)
+    return lambda: cluster.pid(victim) not in (None, pid)
+
+
 def test_killed_process_is_restarted_with_backoff(web: Cluster) -> None:
     name = pods(web)[0]["metadata"]["name"]
     for restarts in (1, 2):
         os.kill(process_of(web, name), signal.SIGKILL)
-        wait_for(lambda restarts=restarts: status_of(web, name)["restartCount"] >= restarts)
+        wait_for(restarted(web, name, restarts))
         if restarts == 1:
             wait_for(lambda: status_of(web, name)["ready"])
         else:
@@ -135,9 +147,7 @@ def test_cluster_survives_kills_during_a_rollout(web: Cluster) -> None:
         if turn % 5 == 0:
             web.kubectl("rollout restart deployment/heal", check=False)
         victim = "server" if turn % 2 == 0 else "node"
-        pid = wait_for(lambda victim=victim: web.pid(victim))
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda victim=victim, pid=pid: web.pid(victim) not in (None, pid))
+        wait_for(killed(web, victim))
         if victim == "server":
             wait_for(lambda: web.kubectl("get --raw /readyz", check=False).code == 0)
     wait_for(lambda: web.kubectl("rollout status deployment/heal --timeout=60s", check=False).code == 0, timeout=120)

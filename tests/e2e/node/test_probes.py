@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.e2e.node.cluster import Node
 from tiphys.testing.eventually import eventually
 
@@ -27,7 +29,7 @@ async def test_readiness_leaves_and_returns(node: Node) -> None:
 async def test_a_failed_liveness_probe_restarts(node: Node) -> None:
     probe = {"exec": {"command": ["test", "-e", "/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
     command = "[ -e /d/again ] || touch /alive; touch /d/again /alive; sleep 1000"
-    volume = {"volumes": [{"name": "d", "emptyDir": {}}]}
+    volume: dict[str, Any] = {"volumes": [{"name": "d", "emptyDir": {}}]}
     await node.run(
         "web", {"command": ["sh", "-c", command], "livenessProbe": probe, "volumeMounts": [{"name": "d", "mountPath": "/d"}]}, **volume
     )

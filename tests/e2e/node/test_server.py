@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -87,7 +88,7 @@ async def test_logs(served: tuple[Node, Caller]) -> None:
 async def test_logs_of_the_life_before_and_following_to_the_end(served: tuple[Node, Caller]) -> None:
     node, caller = served
     script = "echo life; [ -e /d/again ] && sleep 1000; touch /d/again; exit 1"
-    volume = {"volumes": [{"name": "d", "emptyDir": {}}]}
+    volume: dict[str, Any] = {"volumes": [{"name": "d", "emptyDir": {}}]}
     await node.run("web", {"command": ["sh", "-c", script], "volumeMounts": [{"name": "d", "mountPath": "/d"}]}, **volume)
     await eventually(lambda: node.status().restartCount == 1 and node.status().state.running)
     assert await caller.get("/containerLogs/default/web/main?previous=true") == (200, "life\n")
@@ -95,9 +96,12 @@ async def test_logs_of_the_life_before_and_following_to_the_end(served: tuple[No
     await eventually(lambda: node.status(pod="once").state.running)
     assert await caller.get("/containerLogs/default/once/main?follow=true") == (200, "1\n2\n3\n")
     await node.run("never", {"image": "tiphys.local/none:1", "imagePullPolicy": "Never"})
-    await eventually(
-        lambda: node.status(pod="never").state.waiting and node.status(pod="never").state.waiting.reason == "ErrImageNeverPull"
-    )
+
+    def waits_for_its_image() -> bool:
+        waiting = node.status(pod="never").state.waiting
+        return waiting is not None and waiting.reason == "ErrImageNeverPull"
+
+    await eventually(waits_for_its_image)
     status, text = await caller.get("/containerLogs/default/never/main")
     assert (status, text) == (400, 'container "main" in pod "never" is waiting to start: ErrImageNeverPull\n')
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -205,12 +206,16 @@ async def test_no_progress_in_time_is_an_error_and_recovers(cluster: Cluster) ->
         await reaches(cluster, lambda d: complete(d) and reason(d) == "True NewReplicaSetAvailable")
 
 
+def complete_at(revision: int, found: apps.Deployment) -> bool:
+    return complete(found) and found.metadata.annotations[history.REVISION] == str(revision)
+
+
 async def test_history_is_limited(cluster: Cluster) -> None:
     async with cluster.controllers(), running_kubelet(cluster):
         await cluster.client.create(deployment(1, revisionHistoryLimit=2))
         for number in range(1, 6):
             await set_image(cluster, f"busybox:{number}")
-            await reaches(cluster, lambda d, number=number: complete(d) and d.metadata.annotations[history.REVISION] == str(number))
+            await reaches(cluster, partial(complete_at, number))
 
         async def three_left() -> bool:
             return [history.revision(found) for found in await sets(cluster)] == [3, 4, 5]

@@ -69,8 +69,8 @@ async def test_foreground_deletion_goes_from_the_leaves_up(cluster: Cluster) -> 
         await cluster.client.patch(core.Pod, pod.metadata.name, "default", body={"metadata": {"finalizers": None}})
 
         async def gone() -> bool:
-            lists = [await cluster.client.list(apps.Deployment), await cluster.client.list(apps.ReplicaSet)]
-            return not any(found.items for found in lists) and not await cluster.pods()
+            deployments, sets = await cluster.client.list(apps.Deployment), await cluster.client.list(apps.ReplicaSet)
+            return not deployments.items and not sets.items and not await cluster.pods()
 
         await eventually(gone)
 

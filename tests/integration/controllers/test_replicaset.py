@@ -29,7 +29,7 @@ async def status_is(cluster: Cluster, name: str = "web", **wanted: int) -> apps.
         assert state == wanted
         return found
 
-    return await eventually(check)  # type: ignore[return-value]
+    return await eventually(check)
 
 
 async def test_pods_are_made_and_counted(cluster: Cluster) -> None:

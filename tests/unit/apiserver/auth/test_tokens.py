@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import msgspec
@@ -240,7 +241,7 @@ def test_the_cache_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
         ({"expirationSeconds": 1 << 33}, "may not specify a duration larger than 2^32 seconds"),
     ],
 )
-def test_lifetimes_out_of_bounds(cluster: Cluster, spec: dict[str, int], message: str) -> None:
+def test_lifetimes_out_of_bounds(cluster: Cluster, spec: dict[str, Any], message: str) -> None:
     with pytest.raises(Invalid) as caught:
         cluster.token(**spec)
     assert caught.value.message.startswith('TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: ')
