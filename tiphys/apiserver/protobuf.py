@@ -58,7 +58,7 @@ async def collection(kind: Kind[Any], entries: Sequence[Entry], metadata: dict[s
 
 def event(kind: Kind[Any], type_: EventType, change: CacheEvent) -> bytes:
     """A watch event, made once for all who watch in protobuf."""
-    return change.shared(f"protobuf {type_}", lambda: protobuf.watch_frame(type_, single(kind, change.entry.data)))
+    return change.shared(f"protobuf {type_}", lambda: protobuf.watch_frame(type_, single(kind, change.shown(type_).data)))
 
 
 frame = protobuf.watch_frame

@@ -182,7 +182,7 @@ def _entries(field: Field, mark: str) -> dict[int, Entry]:
         return {LENGTH: (_VALUE, attr, _MARKS[mark], None)}
     if shape.form == "list":
         assert shape.item is not None
-        if shape.item.form == "int":
+        if shape.item.form in ("int", "bool"):
             number = _number(shape.item)
             return {VARINT: (_NUMBERS, attr, number, None), LENGTH: (_PACKED, attr, _packed(number), None)}
         if shape.item.struct is not None:
@@ -202,6 +202,8 @@ def _entries(field: Field, mark: str) -> dict[int, Entry]:
 
 
 def _number(shape: Shape) -> Callable[[int], int]:
+    if shape.form == "bool":
+        return bool
     return special.int32 if shape.bits == 32 else special.int64
 
 

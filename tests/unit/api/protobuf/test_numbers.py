@@ -1,0 +1,59 @@
+"""The numbers fit the types, cost nothing before they are needed, and agree with the facts they were made from."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.api.protobuf.filling import types
+from tiphys.api.introspect import describe
+from tiphys.api.protobuf.messages import Message, message
+
+ROOT = Path(__file__).resolve().parents[4]
+FACTS = ROOT.parent / "shared/kubernetes/wire-kubernetes-api.tsv"
+
+
+def covered(about: Message) -> list[str]:
+    names = []
+    for member in about.members:
+        names += covered(about.inner(member)) if member.field is None else [member.field.name]
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(types()))
+def test_every_field_has_one_number(name: str) -> None:
+    about = message(types()[name])
+    numbers = [member.number for member in about.members]
+    assert len(set(numbers)) == len(numbers)
+    found = covered(about)
+    assert len(set(found)) == len(found)
+    without = {"apiVersion", "kind"} | ({"metadata"} if name == "meta.v1.Status" else set())
+    assert set(describe(types()[name]).fields) - set(found) <= without
+
+
+def test_nothing_is_loaded_before_it_is_needed() -> None:
+    said = (
+        "import sys, tiphys.apiserver.app, tiphys.api.kinds;"
+        "print([name for name in sys.modules if 'protobuf' in name and not name.startswith('google')])"
+    )
+    out = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not FACTS.exists(), reason="needs the table of wire facts")
+def test_the_numbers_are_those_of_the_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("protobuf_numbers", ROOT / "tools/protobuf_numbers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    here = tool.TARGET
+    monkeypatch.setattr(tool, "TARGET", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["protobuf_numbers.py", str(FACTS)])
+    tool.main()
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in here.glob("*_v*.py")}
