@@ -38,6 +38,7 @@ async def create(ctx: Context) -> Response:
         if old.spec.schedulingGates:
             raise Conflict.object("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
         pod = copy.deepcopy(old)
+        pod.metadata.resourceVersion = ""  # A race with a status update is looked at again, not refused.
         pod.spec.nodeName = binding.target.name
         pod.metadata.annotations.update(binding.metadata.annotations)
         pod.metadata.labels.update(binding.metadata.labels)

@@ -87,6 +87,7 @@ async def _spend(ctx: Context, pod: core.Pod, budget: policy.PodDisruptionBudget
             needs = f"needs {status.desiredHealthy} healthy pods and has {status.currentHealthy} currently"
             raise _refused(name, f"The disruption budget {name} {needs}")
         new = copy.deepcopy(old)
+        new.metadata.resourceVersion = ""  # A race with the disruption controller is looked at again, not refused.
         new.status.disruptionsAllowed -= 1
         new.status.disruptedPods[pod.metadata.name] = time(services.now())
         return new

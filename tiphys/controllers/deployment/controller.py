@@ -11,6 +11,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
 from tiphys.controllers.shared.pods import is_finished
 from tiphys.controllers.shared.refusal import namespace_ends
@@ -27,7 +28,7 @@ class DeploymentController:
         self._ctx = ctx
         self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
         self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
-        self._pods: Informer[core.Pod] = index_owners(ctx.informers.of(core.Pod))
+        self._pods: Informer[core.Pod] = index_owners(slim.pods(ctx.informers))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
         # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.

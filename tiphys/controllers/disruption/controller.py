@@ -13,6 +13,7 @@ from tiphys.api.policy import v1 as policy
 from tiphys.api.scheme import Scheme
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
@@ -34,7 +35,7 @@ class DisruptionController:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
         self._budgets: Informer[policy.PodDisruptionBudget] = ctx.informers.of(policy.PodDisruptionBudget)
-        self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
+        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
         self._sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
         self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
         ctx.watch(self._budgets)

@@ -10,6 +10,7 @@ from tiphys.api.discovery import v1 as discovery
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import ZONE, needs_endpoints
 from tiphys.controllers.endpoints.writing import SliceWriter
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
@@ -40,7 +41,7 @@ class EndpointsController:
         self._writer = SliceWriter(ctx.client)
         self._pacer = Pacer(ctx.clock)
         self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._pods: Informer[core.Pod] = ctx.informers.of(core.Pod)
+        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
         self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
         self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)

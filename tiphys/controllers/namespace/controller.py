@@ -11,6 +11,7 @@ from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
+from tiphys.controllers.shared import slim
 from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
 
 FIRST_LOOK = 0.1
@@ -30,7 +31,7 @@ class NamespaceController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._namespaces = ctx.informers.of(core.Namespace)
-        self._pods = ctx.informers.of(core.Pod)
+        self._pods = slim.pods(ctx.informers)
         ctx.watch(self._namespaces, when=lambda old, new: new is not None and new.metadata.deletionTimestamp is not None)
         # Pods are what takes longest to go: look again as soon as one is gone.
         ctx.watch(self._pods, self._dying, when=lambda old, new: new is None)

@@ -7,6 +7,7 @@ from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.pods import is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
@@ -35,7 +36,7 @@ class NodeController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(ctx.informers.of(core.Pod))
+        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
         self._leases: Informer[coordination.Lease] = ctx.informers.of(coordination.Lease, namespace=LEASES)
         self._leases.subscribe(self._on_lease)
         self._nodes.subscribe(self._on_node)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.pods import is_finished
@@ -47,7 +48,7 @@ class PodCollector:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(ctx.informers.of(core.Pod))
+        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
         self._pods.add_index(FINISHED, _finished)
         self._pods.subscribe(self._on_pod)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))

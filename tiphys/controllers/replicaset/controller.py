@@ -8,6 +8,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, plan, status, template_pod
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
@@ -33,7 +34,7 @@ class ReplicaSetController:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
         self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
-        self._pods: Informer[core.Pod] = index_orphans(index_owners(ctx.informers.of(core.Pod)))
+        self._pods: Informer[core.Pod] = index_orphans(index_owners(slim.pods(ctx.informers)))
         ctx.watch(self._sets)
         ctx.watch(self._pods, self._keys)
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from tiphys.api.core import v1 as core
 
 FINISHED = ("Succeeded", "Failed")
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation: the object as it was last applied, which is of use to kubectl only."""
 
 
 def condition(pod: core.Pod, type_: str) -> core.PodCondition | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tiphys.api.core import v1 as core
+from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes
 from tiphys.controllers.taints.plan import evicting, leave_at
@@ -26,7 +27,7 @@ class TaintEvictionController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(ctx.informers.of(core.Pod))
+        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _taints(old) != _taints(new))
         ctx.watch(self._pods, when=self._concerned)
 
