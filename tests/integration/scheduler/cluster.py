@@ -1,49 +1,12 @@
-"""Nodes and pods for tests of the scheduler."""
+"""Nodes of a cluster without the controllers."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from tiphys.api.core import v1 as core
-from tiphys.api.meta import v1 as meta
 from tiphys.client.client import Client
-
-
-def node(
-    name: str, *, cpu: str = "4", memory: str = "8Gi", pods: str = "110", labels: dict[str, str] | None = None, **more: Any
-) -> core.Node:
-    """A node that takes pods."""
-    amounts = {"cpu": cpu, "memory": memory, "ephemeral-storage": "100Gi", "pods": pods}
-    return core.Node(
-        metadata=meta.ObjectMeta(name=name, labels={"kubernetes.io/hostname": name, **(labels or {})}),
-        spec=core.NodeSpec(**more),
-        status=core.NodeStatus(
-            capacity=amounts,  # type: ignore[arg-type]
-            allocatable=amounts,  # type: ignore[arg-type]
-            conditions=[core.NodeCondition(type="Ready", status="True", reason="KubeletReady")],
-        ),
-    )
 
 
 async def join(client: Client, wanted: core.Node) -> core.Node:
     """Create a node and take away the taint of a new node, as the node life-cycle controller does when it is ready."""
     created = await client.create(wanted)
     return await client.patch(core.Node, created.metadata.name, body={"spec": {"taints": wanted.spec.taints}}, kind="merge")
-
-
-def pod(
-    name: str, *, cpu: str = "100m", memory: str = "64Mi", host_port: int = 0, labels: dict[str, str] | None = None, **spec: Any
-) -> core.Pod:
-    """A pod of one container in the default namespace."""
-    requests = {"cpu": cpu, "memory": memory}
-    ports = [core.ContainerPort(containerPort=host_port, hostPort=host_port)] if host_port else []
-    container = core.Container(
-        name="main",
-        image="busybox",
-        ports=ports,
-        resources=core.ResourceRequirements(requests=requests),  # type: ignore[arg-type]
-    )
-    return core.Pod(
-        metadata=meta.ObjectMeta(name=name, namespace="default", labels=labels or {}),
-        spec=core.PodSpec(containers=[container], automountServiceAccountToken=False, **spec),
-    )

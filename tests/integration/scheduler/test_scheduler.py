@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.integration.scheduler.cluster import join, node, pod
+from tests.integration.scheduler.cluster import join
 from tests.integration.scheduler.conftest import RunScheduler
+from tests.unit.scheduler.make import node, pod
+from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.meta import v1 as meta
+from tiphys.api.scheduling import v1 as scheduling
 from tiphys.client.client import Client
 from tiphys.testing.eventually import eventually
 
@@ -74,26 +78,20 @@ async def test_a_pod_that_fits_nowhere_says_why_and_gets_the_node_that_appears(c
         assert said.message.startswith(wanted)
 
         async def event() -> core.Event:
-            events = (await client.list(core.Event, "default")).items
-            return next(one for one in events if one.reason == "FailedScheduling")
+            found = [one for one in (await client.list(core.Event, "default")).items if one.reason == "FailedScheduling"]
+            assert found
+            return found[0]
 
-        failed = await eventually(lambda: _or_none(event))
+        failed = await eventually(event)
         assert failed.type == "Warning"
         assert failed.message.startswith(wanted)
         assert failed.source.component == "default-scheduler"
 
         await join(client, node("large", cpu="8"))
         assert await placed(client, 1) == {"big": "large"}
-        said = condition(await client.get(core.Pod, "big", "default"))
-        assert said is not None
-        assert said.status == "True"
-
-
-async def _or_none(ask: object) -> core.Event | None:
-    try:
-        return await ask()  # type: ignore[operator,no-any-return]
-    except RuntimeError:
-        return None
+        after = condition(await client.get(core.Pod, "big", "default"))
+        assert after is not None
+        assert after.status == "True"
 
 
 async def test_host_ports_are_had_once_per_node(client: Client, run_scheduler: RunScheduler) -> None:
@@ -115,3 +113,49 @@ async def test_host_ports_are_had_once_per_node(client: Client, run_scheduler: R
         await eventually(told)
         await client.delete(core.Pod, "web-0", "default", grace=0)
         assert (await placed(client, 2))["web-2"] == nodes["web-0"]
+
+
+async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(client: Client, run_scheduler: RunScheduler) -> None:
+    await join(client, node("n1", cpu="1"))
+    for name, value in (("low", 1), ("high", 1000)):
+        await client.create(scheduling.PriorityClass(metadata=meta.ObjectMeta(name=name), value=value))
+    async with run_scheduler():
+        await client.create(pod("first", cpu="1", priorityClassName="low"))
+        assert await placed(client, 1) == {"first": "n1"}
+        await client.create(pod("second", cpu="1", priorityClassName="high"))
+
+        async def leaving() -> core.Pod:
+            found = await client.get(core.Pod, "first", "default")
+            assert found.metadata.deletionTimestamp is not None
+            return found
+
+        victim = await eventually(leaving)
+        assert "PreemptionByScheduler" in [one.reason for one in victim.status.conditions]
+        assert (await client.get(core.Pod, "second", "default")).status.nominatedNodeName in ("", "n1")
+        # As the node agent does when the containers have ended.
+        await client.delete(core.Pod, "first", "default", grace=0)
+        assert await placed(client, 1) == {"second": "n1"}
+
+
+async def test_pods_of_a_replica_set_spread_over_zones_by_default(client: Client, run_scheduler: RunScheduler) -> None:
+    # By what is free, all would go to the larger node.
+    for name, size in (("east", "4"), ("west", "64")):
+        await join(client, node(name, cpu=size, memory=f"{size}Gi", labels={"topology.kubernetes.io/zone": name}))
+    owner = await client.create(
+        apps.ReplicaSet(
+            metadata=meta.ObjectMeta(name="web", namespace="default"),
+            spec=apps.ReplicaSetSpec(
+                replicas=0,
+                selector=meta.LabelSelector(matchLabels={"app": "web"}),
+                template=core.PodTemplateSpec(metadata=meta.ObjectMeta(labels={"app": "web"}), spec=pod("t").spec),
+            ),
+        )
+    )
+    async with run_scheduler():
+        for number in range(6):
+            made = pod(f"web-{number}", labels={"app": "web"})
+            reference = meta.OwnerReference(apiVersion="apps/v1", kind="ReplicaSet", name="web", uid=owner.metadata.uid, controller=True)
+            made.metadata.ownerReferences = [reference]
+            await client.create(made)
+            nodes = await placed(client, number + 1)
+    assert Counter(nodes.values()) == {"east": 3, "west": 3}

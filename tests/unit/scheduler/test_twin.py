@@ -93,7 +93,7 @@ def happenings(node_name: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str
     )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     first=st.tuples(*(nodes(name) for name in NODE_NAMES[:3])),
     story=st.lists(happenings(st.sampled_from(NODE_NAMES)), max_size=14),

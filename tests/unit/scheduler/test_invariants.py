@@ -1,0 +1,183 @@
+"""What must hold whatever comes: nodes are never overfull, hints never miss what helps, preemption takes no more than it must."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.scheduler import make, scalar
+from tests.unit.scheduler.test_twin import Both
+from tests.unit.scheduler.worlds import NODE_NAMES, nodes, pods
+from tiphys.api.core import v1 as core
+from tiphys.api.selectors import from_map
+from tiphys.scheduler import hints
+from tiphys.scheduler.cycle import Cycle
+from tiphys.scheduler.explain import Diagnosis
+from tiphys.scheduler.preempt import Budget, Room, split_by_budgets
+from tiphys.scheduler.queue import Waiting
+from tiphys.scheduler.snapshot import Snapshot
+from tiphys.scheduler.template import PodInfo
+
+anything = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+three_nodes = st.tuples(*(nodes(name) for name in NODE_NAMES[:3]))
+
+
+def both_with(first: tuple[core.Node, ...]) -> Both:
+    both = Both()
+    for node in first:
+        both.put_node(node)
+    return both
+
+
+def plain(pod: core.Pod) -> core.Pod:
+    """A pod without relations and deletion, so that more of them find a place."""
+    pod.spec.affinity, pod.spec.topologySpreadConstraints, pod.spec.nodeSelector = None, [], {}
+    pod.metadata.deletionTimestamp = None
+    return pod
+
+
+@anything
+@given(first=three_nodes, wanted=st.lists(pods().map(plain), min_size=3, max_size=20), leave=st.lists(st.integers(0, 50), max_size=4))
+def test_never_over_capacity(first: tuple[core.Node, ...], wanted: list[core.Pod], leave: list[int]) -> None:
+    both = both_with(first)
+    for number, pod in enumerate(wanted):
+        decision = both.cycle.place(both.reader.info(pod))
+        if isinstance(decision, str):
+            both.put_pod(pod, decision)
+        if number < len(leave):
+            both.drop_pod(leave[number])
+    for node in first:
+        there = both.world.on(node.metadata.name)
+        assert len(there) <= scalar.available(node, "pods")
+        for name in ("cpu", "memory", "ephemeral-storage", "example.com/gpu"):
+            assert scalar.taken(both.world, node, name) <= scalar.available(node, name)
+        ports = [(protocol, number) for pod in there for protocol, number, address in scalar.ports(pod) if address == "0.0.0.0"]
+        assert len(ports) == len(set(ports))
+
+
+def changes() -> st.SearchStrategy[tuple[str, Any]]:
+    return st.one_of(
+        st.tuples(st.just("node"), nodes()),
+        st.tuples(st.just("gone node"), st.sampled_from(NODE_NAMES[:3])),
+        st.tuples(st.just("pod"), st.tuples(pods(), st.sampled_from(NODE_NAMES[:3]))),
+        st.tuples(st.just("gone pod"), st.integers(0, 50)),
+        st.tuples(st.just("terminating"), st.integers(0, 50)),
+    )
+
+
+def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
+    """Let a change happen as the scheduler would take it in; the hint that it gives."""
+    cluster = both.cluster
+    if what == "node":
+        before = cluster.put_node(argument)
+        after = cluster.facts(argument.metadata.name)
+        assert after is not None
+        return None if before is after else hints.node_changed(before, after, cluster)
+    if what == "gone node":
+        cluster.drop_node(argument)
+        return hints.node_removed
+    if what == "pod":
+        info = both.reader.info(argument[0])
+        cluster.put_pod(info, argument[1])
+        return hints.pod_changed(None, info)
+    uids = sorted(uid for there in cluster.pods_on.values() for uid in there)
+    if not uids:
+        return None
+    uid = uids[argument % len(uids)]
+    known = cluster.info_of(uid)
+    assert known is not None
+    if what == "gone pod":
+        cluster.drop_pod(uid)
+        return hints.pod_removed(known)
+    info = PodInfo(known.pod, known.key, uid, known.priority, known.template, known.social, terminating=True)
+    cluster.put_pod(info, cluster.node_of(uid) or "")
+    return hints.pod_changed(known, info)
+
+
+@anything
+@given(
+    first=three_nodes,
+    placed=st.lists(st.tuples(pods(), st.sampled_from(NODE_NAMES[:3])), max_size=5),
+    wanted=pods(),
+    change=changes(),
+)
+def test_what_lets_a_pod_in_is_hinted_at(
+    first: tuple[core.Node, ...], placed: list[tuple[core.Pod, str]], wanted: core.Pod, change: tuple[str, Any]
+) -> None:
+    both = both_with(first)
+    for pod, name in placed:
+        both.put_pod(pod, name)
+    info = both.reader.info(wanted)
+    decision = both.cycle.place(info)
+    assume(isinstance(decision, Diagnosis))
+    assert isinstance(decision, Diagnosis)
+    hint = happen(both, *change)
+    if isinstance(both.cycle.place(info), str):
+        assert hint is not None
+        assert hint(Waiting(info, 0.0, 0, rules=decision.rules))
+
+
+def with_priority(pod: core.Pod, priority: int) -> core.Pod:
+    pod.spec.priority = priority
+    return pod
+
+
+@anything
+@given(
+    first=three_nodes,
+    placed=st.lists(st.tuples(st.builds(with_priority, pods(), st.integers(0, 3)), st.sampled_from(NODE_NAMES[:3])), max_size=8),
+    wanted=st.builds(with_priority, pods(), st.integers(1, 4)),
+    allowed=st.integers(0, 2),
+)
+def test_preemption_takes_what_it_must_and_no_more(
+    first: tuple[core.Node, ...], placed: list[tuple[core.Pod, str]], wanted: core.Pod, allowed: int
+) -> None:
+    both = both_with(first)
+    for pod, name in placed:
+        both.put_pod(pod, name)
+    info = both.reader.info(wanted)
+    assume(isinstance(both.cycle.place(info), Diagnosis))
+    before = {uid: name for name, there in both.cluster.pods_on.items() for uid in there}
+    budgets = [Budget("one", from_map({"app": "a"}), allowed)]
+    room = both.cycle.preempt(info, budgets)
+    assert {uid: name for name, there in both.cluster.pods_on.items() for uid in there} == before
+    node_can = {name: _could_make_room(both, wanted, node) for name, node in both.world.nodes.items()}
+    if not isinstance(room, Room):
+        assert not any(node_can.values())
+        return
+    assert room.victims
+    assert all(victim.priority < info.priority for victim in room.victims)
+    assert room.violations == len(split_by_budgets(room.victims, budgets)[0])
+    node = both.world.nodes[room.node]
+    gone = {victim.uid: both.world.pods.pop(victim.uid) for victim in room.victims}
+    assert scalar.reasons(both.world, wanted, node) == []
+    for uid, where in gone.items():
+        both.world.pods[uid] = where
+        assert scalar.reasons(both.world, wanted, node) != []
+        del both.world.pods[uid]
+
+
+def _could_make_room(both: Both, wanted: core.Pod, node: core.Node) -> bool:
+    """Whether the node could take the pod with everything of lower priority gone, some of which is there."""
+    world = both.world
+    lower = {
+        uid: where
+        for uid, where in world.pods.items()
+        if where[1] == node.metadata.name and (where[0].spec.priority or 0) < (wanted.spec.priority or 0)
+    }
+    for uid in lower:
+        del world.pods[uid]
+    fits = not scalar.reasons(world, wanted, node)
+    world.pods.update(lower)
+    return bool(lower) and fits
+
+
+def test_ties_are_broken_by_chance() -> None:
+    cluster = Snapshot()
+    for name in ("a", "b", "c"):
+        cluster.put_node(make.node(name))
+    wanted = make.info(make.pod("p"))
+    assert {Cycle(cluster, rng=random.Random(seed)).place(wanted) for seed in range(20)} == {"a", "b", "c"}
