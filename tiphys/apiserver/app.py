@@ -2,23 +2,25 @@
 
     request > authenticate > impersonate > authorize > route > verb > response
 
-A StatusError anywhere becomes the answer that tells the client; anything else is a 500 with the stack in the log. Admission and validation
+An error anywhere becomes the answer that tells the client (`failures`). Admission and validation
 are part of the verbs that write (`verbs.pipeline`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
 
-from tiphys.api.errors import InternalError, MethodNotSupported, NotFound, StatusError
+from tiphys.api.errors import MethodNotSupported, NotFound
+from tiphys.api.scheme import Kind
 from tiphys.apiserver import render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.context import Context, Services
+from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
@@ -30,8 +32,6 @@ from tiphys.apiserver.verbs.read import get, list_
 from tiphys.apiserver.verbs.update import update
 from tiphys.apiserver.verbs.watch import watch
 from tiphys.wire.http import Request, Response
-
-log = logging.getLogger(__name__)
 
 Verb = Callable[[Context], Awaitable[Response]]
 
@@ -71,6 +71,11 @@ SUBRESOURCES: dict[tuple[str, str], Verb] = {
 ALWAYS_ALLOWED_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
 
 
+_COLLECTION_VERBS = frozenset(("create", "deletecollection", "list", "watch"))
+_ALL_NAMESPACES = frozenset(("list", "watch"))
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+
+
 class App:
     """Answers requests: the same whether they come over TLS or from a controller in the same process."""
 
@@ -82,20 +87,17 @@ class App:
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; never raises but for cancellation."""
+        started = monotonic()
         info = resolve(request)
-        started = asyncio.get_running_loop().time()
+        kind = self.services.scheme.by_resource(info.group, info.version, info.resource) if info.is_resource else None
         try:
-            response = await self._answer(request, info)
-        except StatusError as error:
-            response = render.failure(error, request.headers.get("accept", ""))
-        except Exception:
-            log.exception("request failed", extra={"method": request.method, "path": request.path})
-            unexpected = InternalError("Internal error occurred: see the server's log")
-            response = render.failure(unexpected, request.headers.get("accept", ""))
-        self._metrics.observe(info, response.status, asyncio.get_running_loop().time() - started)
+            response = await self._answer(request, info, kind)
+        except Exception as error:
+            response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
+        self._metrics.observe(info, kind, response.status, monotonic() - started)
         return response
 
-    async def _answer(self, request: Request, info: RequestInfo) -> Response:
+    async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None) -> Response:
         user = await self._authenticators.authenticate(request)
         user = impersonate(request, user, self.services.authorizer)
         if not info.is_resource:
@@ -103,15 +105,16 @@ class App:
                 self._authorize(user, info, request)
             return await self._paths.handle(request, user)
         self._authorize(user, info, request)
-        kind = self.services.scheme.by_resource(info.group, info.version, info.resource)
         if kind is None:
             raise NotFound.path()
         ctx = Context(request, info, kind, user, self.services)
-        return await self._verb(ctx)(ctx)
+        return await _verb(ctx)(ctx)
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
         selects = request.query and info.verb in ("list", "watch", "deletecollection")
         selector = request.param("fieldSelector") if selects else ""
+        # A namespace is in itself: a role in it may allow to read it.
+        within = info.name if info.resource == "namespaces" and not info.group else info.namespace
         attributes = Attributes(
             user=user,
             verb=info.verb,
@@ -119,7 +122,7 @@ class App:
             version=info.version,
             resource=info.resource,
             subresource=info.subresource,
-            namespace=info.namespace,
+            namespace=within,
             name=info.name or (selected_name(selector) if selector else ""),
             path=info.path,
             is_resource=info.is_resource,
@@ -129,23 +132,33 @@ class App:
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
 
-    def _verb(self, ctx: Context) -> Verb:
-        info, kind = ctx.info, ctx.kind
-        if info.subresource:
-            known = next((sub for sub in kind.subresources if sub.name == info.subresource), None)
-            if known is None:
-                raise NotFound.path()
-            if info.subresource == "proxy":
-                return _PROXIES[kind.plural]
-            found = SUBRESOURCES.get((info.subresource, info.verb))
-        elif kind.plural in reviews.REVIEWS and info.verb == "create":
-            found = reviews.REVIEWS[kind.plural]
-        else:
-            found = VERBS.get(info.verb) if info.verb in kind.verbs else None
-        if found is None:
-            raise MethodNotSupported(
-                f'{info.verb} is not supported on resources of kind "{kind.resource}{"/" + info.subresource if info.subresource else ""}"'
-            )
-        if kind.namespaced and not info.namespace and info.verb not in ("list", "watch", "deletecollection"):
+
+def _verb(ctx: Context) -> Verb:
+    """The handler for what the URL and the method say together; raises NotFound, MethodNotSupported."""
+    info, kind = ctx.info, ctx.kind
+    _check_shape(info, kind)
+    if info.subresource:
+        if info.subresource == "proxy":
+            return _PROXIES[kind.plural]
+        found = SUBRESOURCES.get((info.subresource, info.verb))
+    elif kind.plural in reviews.REVIEWS and info.verb == "create":
+        found = reviews.REVIEWS[kind.plural]
+    else:
+        found = VERBS.get(info.verb) if info.verb in kind.verbs else None
+    if found is None:
+        raise MethodNotSupported(_NOT_ALLOWED)
+    return found
+
+
+def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:
+    """Whether there is such a URL at all (404), and whether it takes the method (405)."""
+    if info.subresource:
+        if all(sub.name != info.subresource for sub in kind.subresources) or (info.rest and info.subresource != "proxy"):
             raise NotFound.path()
-        return found
+    elif info.verb == "create" if info.name else info.verb not in _COLLECTION_VERBS:
+        raise MethodNotSupported(_NOT_ALLOWED)
+    if kind.namespaced != bool(info.namespace):
+        if not kind.namespaced or info.name:
+            raise NotFound.path()
+        if info.verb not in _ALL_NAMESPACES:
+            raise MethodNotSupported(_NOT_ALLOWED)

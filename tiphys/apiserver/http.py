@@ -2,6 +2,9 @@
 
 llhttp (httptools) parses; this module keeps the limits (header size, body size, idle and slow clients), answers one request at a time per
 connection in order, writes whole or chunked responses under back-pressure, and hands over upgraded connections.
+
+A request is begun in the callback that received it. Most reads never wait for anything, so their answer is written in the same callback;
+only a handler that does wait is made a task.
 """
 
 from __future__ import annotations
@@ -10,17 +13,17 @@ import asyncio
 import logging
 import ssl
 import time
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import parse_qsl
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from typing import Any, NamedTuple, cast
 
 import httptools
 import msgspec
 
 from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
+from tiphys.apiserver.http_head import header_name, parse_query, response_head
 from tiphys.wire.http import PeerIdentity, Request, Response
 
 log = logging.getLogger(__name__)
@@ -29,12 +32,28 @@ MAX_HEADER_BYTES = 64 << 10
 MAX_TARGET_BYTES = 64 << 10
 MAX_BODY_BYTES = 3 << 20
 IDLE_SECONDS = 180.0
-SLOW_SECONDS = 30.0
+HEAD_SECONDS = 30.0
+REQUEST_SECONDS = 120.0
+STALL_SECONDS = 60.0
+SWEEP_SECONDS = 5.0
+HANDSHAKE_SECONDS = 15.0
+LINGER_SECONDS = 2.0
+"""After a refusal the client may still be sending: closing at once would make its system throw the answer away."""
 MAX_PIPELINED = 64
+MAX_PIPELINED_BYTES = 4 << 20
+AT_ONCE = 8
+"""Answers given within one callback; a client that pipelines more shares the loop with others."""
 JOIN_BELOW = 64 << 10
 
-Handler = Callable[[Request], Awaitable[Response]]
-_REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class _Queued(NamedTuple):
+    """A request whose turn has not come, or (`refusal`) the answer to one that was not worth reading to its end."""
+
+    request: Request
+    keep_alive: bool
+    refusal: Response | None = None
 
 
 def peer_identity(transport: asyncio.BaseTransport) -> PeerIdentity:
@@ -56,8 +75,23 @@ def peer_identity(transport: asyncio.BaseTransport) -> PeerIdentity:
 
 def _failure(status: int, reason: str, message: str) -> Response:
     said = Status(status="Failure", message=message, reason=reason, code=status)
-    body = msgspec.json.encode(said)
-    return Response(status, {"Content-Type": "application/json"}, body)
+    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(said))
+
+
+@types.coroutine
+def _resumed(begun: Coroutine[Any, Any, Response], waiting: Any) -> Generator[Any, Any, Response]:
+    """Wait for a coroutine that was run up to its first wait, as if it had been awaited from the beginning."""
+    while True:
+        try:
+            yield waiting
+        except BaseException as error:  # A cancellation belongs to the coroutine.
+            try:
+                waiting = begun.throw(error)
+            except StopIteration as done:
+                return cast(Response, done.value)
+        else:
+            response: Response = yield from begun
+            return response
 
 
 class Connection(asyncio.Protocol):
@@ -66,16 +100,22 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
-        self._queue: deque[tuple[Request, bool]] = deque()
+        self._queue: deque[_Queued] = deque()
+        self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
+        self._streaming = False
         self._resume: asyncio.Future[None] | None = None
         self._handed_over = False
         self._upgrading = False
         self._leftover = b""
         self._refused = False
+        self._owes_continue = False
         self._paused_reading = False
-        self.active_at = time.monotonic()
-        self.reading = False
+        self._at_once = 0
+        self._active_at = time.monotonic()
+        self._stalled_at = 0.0
+        self._begun_at = 0.0
+        self._reading_body = False
         self._begin()
 
     # --- transport ---
@@ -88,11 +128,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.forget(self)
         self.resume_writing()
-        if self._task is not None:
+        # Only streams end with their reader. Anything else is finished: a write whose caller went may be half done.
+        if self._task is not None and self._streaming:
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        self._resume = asyncio.get_running_loop().create_future()
+        self._resume = self._server.loop.create_future()
+        self._stalled_at = time.monotonic()
 
     def resume_writing(self) -> None:
         if self._resume is not None and not self._resume.done():
@@ -109,10 +151,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._upgrading:
             self._leftover += data
+            if len(self._leftover) > MAX_BODY_BYTES:
+                self._transport.pause_reading()
             return
         if self._refused:
             return
-        self.active_at = time.monotonic()
+        self._active_at = time.monotonic()
+        self._at_once = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -131,29 +176,38 @@ class Connection(asyncio.Protocol):
         self._body_bytes = 0
 
     def on_message_begin(self) -> None:
-        self.reading = True
+        self._begun_at = self._active_at
+        self._reading_body = False
 
     def on_url(self, url: bytes) -> None:
         self._target += url
         if len(self._target) > MAX_TARGET_BYTES:
-            self._refuse(_failure(414, "RequestURITooLong", "the URL is too long"))
+            self._refuse(_failure(414, "RequestURITooLong", f"the URL is longer than {MAX_TARGET_BYTES} bytes"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(_failure(431, "BadRequest", f"the request headers are larger than {MAX_HEADER_BYTES} bytes"))
             return
-        key = name.decode("latin-1").lower()
+        key = header_name(name)
         text = value.decode("latin-1")
         known = self._headers.get(key)
         self._headers[key] = text if known is None else f"{known},{text}"
 
     def on_headers_complete(self) -> None:
+        self._reading_body = True
         length = self._headers.get("content-length", "")
-        if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        if length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
             self._too_large()
-        elif self._headers.get("expect", "").lower() == "100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif "expect" in self._headers and self._headers["expect"].lower() == "100-continue":
+            if self._task is None:
+                self._say_continue()
+            else:
+                self._owes_continue = True
+
+    def _say_continue(self) -> None:
+        self._owes_continue = False
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -168,23 +222,31 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._refused:
             return
-        self.reading = False
+        self._begun_at = 0.0
+        self._owes_continue = False
         path, _, query = self._target.partition(b"?")
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(
             method=self._parser.get_method().decode(),
             path=path.decode("latin-1"),
-            query=parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else (),
+            query=parse_query(query) if query else (),
             headers=self._headers,
             body=body,
             peer=self._peer,
             connection=self,
         )
-        self._queue.append((request, self._parser.should_keep_alive()))
+        # A reader that speaks HTTP/1.0 does not know chunks: its connection ends with the answer.
+        keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
         self._begin()
+        if self._task is None and self._resume is None and not self._parser.should_upgrade() and self._at_once < AT_ONCE:
+            self._at_once += 1
+            self._answer_at_once(request, keep_alive)
+            return
+        self._queue.append(_Queued(request, keep_alive))
+        self._queued_bytes += len(body)
         if self._task is None:
-            self._task = self._server.loop.create_task(self._serve())
-        elif len(self._queue) > MAX_PIPELINED and not self._paused_reading:
+            self._run(self._serve())
+        elif not self._paused_reading and (len(self._queue) > MAX_PIPELINED or self._queued_bytes > MAX_PIPELINED_BYTES):
             self._paused_reading = True
             self._transport.pause_reading()
 
@@ -192,29 +254,61 @@ class Connection(asyncio.Protocol):
         """Answer a request that is not worth reading to its end, and close."""
         if not self._refused:
             self._refused = True
-            self._queue.append((Request("GET", "", connection=response), False))
+            self._queue.append(_Queued(Request("GET", ""), False, response))
             if self._task is None:
-                self._task = self._server.loop.create_task(self._serve())
+                self._run(self._serve())
 
     # --- answering ---
 
-    async def _serve(self) -> None:
+    def _run(self, serving: Coroutine[Any, Any, None]) -> None:
+        self._task = self._server.spawn(serving)
+
+    def _answer_at_once(self, request: Request, keep_alive: bool) -> None:
+        """Begin a request here; what has to wait goes on in a task."""
+        begun = self._server.handler(request)
         try:
+            waiting = begun.send(None)
+        except StopIteration as done:
+            response: Response = done.value
+            keep_alive = keep_alive and not self._server.draining
+            if response.stream is None and response.upgrade is None and keep_alive:
+                if not self._transport.is_closing():
+                    self._send_whole(request, response, keep_alive)
+            else:
+                self._run(self._serve(response=response, request=request, keep_alive=keep_alive))
+        except Exception:
+            log.exception("connection failed", extra={"peer": self._peer.address})
+            self._transport.abort()
+        else:
+            self._run(self._serve(_resumed(begun, waiting), request=request, keep_alive=keep_alive))
+
+    async def _serve(
+        self,
+        handling: Any = None,
+        *,
+        response: Response | None = None,
+        request: Request | None = None,
+        keep_alive: bool = False,
+    ) -> None:
+        """Answer a request that was begun already, if there is one, then those in the queue."""
+        try:
+            if self._resume is not None:
+                await self._resume
+            if request is not None:
+                answer = response if response is not None else await handling
+                if not await self._respond(request, answer, keep_alive):
+                    return
             while self._queue:
-                request, keep_alive = self._queue.popleft()
-                refused = isinstance(request.connection, Response)
-                response = request.connection if refused else await self._server.handler(request)
-                if response.upgrade is not None:
-                    await self._hand_over(response)
+                queued = self._queue.popleft()
+                self._queued_bytes -= len(queued.request.body)
+                answer = queued.refusal or await self._server.handler(queued.request)
+                if not await self._respond(queued.request, answer, queued.keep_alive):
                     return
-                keep_alive = keep_alive and not self._server.draining and "upgrade" not in request.headers
-                await self._answer(request, response, keep_alive)
-                if not keep_alive:
-                    self._transport.close()
-                    return
-                if self._paused_reading and len(self._queue) < MAX_PIPELINED // 2:
+                if self._paused_reading and len(self._queue) < MAX_PIPELINED // 2 and self._queued_bytes < MAX_PIPELINED_BYTES:
                     self._paused_reading = False
                     self._transport.resume_reading()
+            if self._owes_continue:
+                self._say_continue()
         except ConnectionError:
             self._transport.abort()
         except asyncio.CancelledError:
@@ -225,38 +319,56 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         finally:
             self._task = None
-            self.active_at = time.monotonic()
+            self._active_at = time.monotonic()
 
-    async def _answer(self, request: Request, response: Response, keep_alive: bool) -> None:
-        head = [_REASONS.get(response.status) or f"HTTP/1.1 {response.status} Status\r\n".encode()]
-        head += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in response.headers.items()]
-        if not keep_alive:
-            head.append(b"Connection: close\r\n")
+    async def _respond(self, request: Request, response: Response, keep_alive: bool) -> bool:
+        """Send one response; returns whether the connection goes on."""
+        if response.upgrade is not None:
+            await self._hand_over(response)
+            return False
+        keep_alive = keep_alive and not self._server.draining and not self._upgrading
         if response.stream is not None:
-            await self._answer_stream(request, response, head)
-            return
+            await self._send_stream(request, response, response.stream, keep_alive)
+        else:
+            if self._transport.is_closing():
+                raise ConnectionResetError("the client closed the connection")
+            self._send_whole(request, response, keep_alive)
+            if self._resume is not None:
+                await self._resume
+        if not keep_alive:
+            if self._refused:
+                self._server.loop.call_later(LINGER_SECONDS, self._transport.close)
+            else:
+                self._transport.close()
+        return keep_alive
+
+    def _send_whole(self, request: Request, response: Response, keep_alive: bool) -> None:
+        head = response_head(response, close=not keep_alive)
         body = response.body
-        head.append(b"Content-Length: %d\r\n\r\n" % len(body))
+        length = len(body)
         if request.method == "HEAD":
             body = b""
         if len(body) < JOIN_BELOW:
-            head.append(body)
-            await self._write(b"".join(head))
+            self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, length, body))
         else:
-            self._transport.write(b"".join(head))
-            await self._write(body)
+            self._transport.write(b"%bContent-Length: %d\r\n\r\n" % (head, length))
+            self._transport.write(body)
 
-    async def _answer_stream(self, request: Request, response: Response, head: list[bytes]) -> None:
-        stream = response.stream
-        assert stream is not None
+    async def _send_stream(self, request: Request, response: Response, stream: AsyncIterator[bytes], keep_alive: bool) -> None:
+        self._streaming = True
+        chunked = self._parser.get_http_version() != "1.0"
         try:
-            head.append(b"Transfer-Encoding: chunked\r\n\r\n")
-            await self._write(b"".join(head))
+            head = response_head(response, close=not keep_alive)
+            await self._write(head + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"\r\n"))
+            if request.method == "HEAD":
+                return
             async for part in stream:
                 if part:
-                    await self._write(b"%x\r\n%b\r\n" % (len(part), part))
-            await self._write(b"0\r\n\r\n")
+                    await self._write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+            if chunked:
+                await self._write(b"0\r\n\r\n")
         finally:
+            self._streaming = False
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
@@ -274,8 +386,16 @@ class Connection(asyncio.Protocol):
     # --- limits ---
 
     def sweep(self, now: float) -> None:
-        """Close a connection that is idle, or that takes too long to send a request."""
-        if self._task is None and not self._handed_over and now - self.active_at > (SLOW_SECONDS if self.reading else IDLE_SECONDS):
+        """Cut a connection that is idle, that takes too long to send a request, or that does not read its answers."""
+        if self._handed_over:
+            return
+        if self._resume is not None and now - self._stalled_at > STALL_SECONDS:
+            self._transport.abort()
+        elif self._task is not None:
+            return
+        elif self._begun_at and now - self._begun_at > (REQUEST_SECONDS if self._reading_body else HEAD_SECONDS):
+            self._refuse(_failure(408, "Timeout", "the request took too long to arrive"))
+        elif now - self._active_at > IDLE_SECONDS:
             self._transport.abort()
 
     def drain(self) -> None:
@@ -284,6 +404,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
+        """Cut the connection."""
         self._transport.abort()
 
 
@@ -295,6 +416,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.draining = False
         self._context = context
+        self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._empty: asyncio.Future[None] | None = None
@@ -302,13 +424,23 @@ class Server:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (useful with 0). Raises OSError when the address is taken."""
         self.loop = asyncio.get_running_loop()
-        self._server = await self.loop.create_server(lambda: Connection(self), host, port, ssl=self._context, backlog=1024)
+        handshake = HANDSHAKE_SECONDS if self._context is not None else None
+        self._server = await self.loop.create_server(
+            lambda: Connection(self), host, port, ssl=self._context, backlog=1024, ssl_handshake_timeout=handshake
+        )
         self._sweeper = self.loop.create_task(self._sweep(), name="http-sweeper")
         return int(self._server.sockets[0].getsockname()[1])
 
+    def spawn(self, serving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends before the server does."""
+        task = self.loop.create_task(serving)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(10.0)
+            await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
             for connection in tuple(self.connections):
                 connection.sweep(now)
@@ -326,6 +458,9 @@ class Server:
         await self._emptied(grace)
         for connection in tuple(self.connections):
             connection.abort()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._emptied(1.0)
 
     async def _emptied(self, timeout: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
@@ -113,6 +113,7 @@ async def forward(
     who: str,
 ) -> Response:
     """One HTTP/1.1 request to an upstream, answered as a stream or as a tunnel; raises ServiceUnavailable when it cannot be reached."""
+    await asyncio.sleep(0)  # A request that has not waited yet is not a task, and `asyncio.timeout` needs one.
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             upstream = await open_duplex(host, port, ssl=context)
@@ -140,23 +141,32 @@ async def forward(
         upstream.push_back(parser.leftover)
         return _tunnel(parser, upstream)
     passed = {name.title(): value for name, value in parser.headers.items() if name not in _HOP_BY_HOP}
-    return Response(parser.status, passed, stream=_body(parser, upstream))
+    return Response(parser.status, passed, stream=_Body(parser, upstream))
 
 
-async def _body(parser: _ResponseParser, upstream: Duplex) -> AsyncIterator[bytes]:
-    try:
-        while True:
-            parts, parser.body = parser.body, []
-            for part in parts:
-                yield part
-            if parser.done:
-                return
-            data = await upstream.read()
+class _Body:
+    """The rest of an answer as it comes. Closing it closes the connection to the upstream, also when nothing was read."""
+
+    def __init__(self, parser: _ResponseParser, upstream: Duplex) -> None:
+        self._parser = parser
+        self._upstream = upstream
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        parser = self._parser
+        while not parser.body:
+            data = b"" if parser.done else await self._upstream.read()
             if not data:
-                return
+                self._upstream.close()
+                raise StopAsyncIteration
             parser.feed(data)
-    finally:
-        upstream.close()
+        parts, parser.body = parser.body, []
+        return b"".join(parts)
+
+    async def aclose(self) -> None:
+        self._upstream.close()
 
 
 def _tunnel(parser: _ResponseParser, upstream: Duplex) -> Response:

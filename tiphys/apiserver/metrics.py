@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Any
 
+from tiphys.api.scheme import Kind
 from tiphys.apiserver.routes import RequestInfo
 
 BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
@@ -19,9 +21,14 @@ class RequestMetrics:
         self._totals: dict[tuple[_Series, int], int] = {}
         self._durations: dict[_Series, list[float]] = {}
 
-    def observe(self, info: RequestInfo, status: int, seconds: float) -> None:
-        """Count one answered request. Paths outside the API count under their first segment, so that the number of series is bounded."""
-        series = (info.verb, info.group, info.version, info.resource, info.subresource)
+    def observe(self, info: RequestInfo, kind: Kind[Any] | None, status: int, seconds: float) -> None:
+        """Count one answered request. What names no kind counts by its verb alone, so that nobody can make up series."""
+        if kind is None:
+            series = (info.verb, "", "", "", "")
+        elif not info.subresource or any(sub.name == info.subresource for sub in kind.subresources):
+            series = (info.verb, info.group, info.version, info.resource, info.subresource)
+        else:
+            series = (info.verb, info.group, info.version, info.resource, "")
         key = (series, status)
         self._totals[key] = self._totals.get(key, 0) + 1
         if status == 101 or info.verb in _UNTIMED:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 import msgspec
 
-from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, forbidden, invalid, not_supported
+from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, Timeout, forbidden, invalid, not_supported
+from tiphys.api.meta.v1 import Status, StatusCause, StatusDetails
 from tiphys.wire.http import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 _VALIDATIONS: dict[str, FieldValidation] = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
 _TRUE = frozenset(("1", "true", "True", "TRUE", "t", "T"))
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _FALSE = frozenset(("", "0", "false", "False", "FALSE", "f", "F"))
 
 
@@ -23,7 +26,7 @@ def boolean(request: Request, name: str) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise BadRequest(f'invalid query parameter {name}="{value}": use true or false')
+    raise BadRequest(f'invalid query parameter {name}="{value[:40]}": use true or false')
 
 
 def integer(request: Request, name: str) -> int | None:
@@ -31,10 +34,9 @@ def integer(request: Request, name: str) -> int | None:
     value = request.param(name)
     if not value:
         return None
-    try:
-        return int(value)
-    except ValueError:
-        raise BadRequest(f'invalid query parameter {name}="{value}": use a whole number') from None
+    if not _INTEGER.fullmatch(value):
+        raise BadRequest(f'invalid query parameter {name}="{value[:40]}": use a whole number')
+    return int(value)
 
 
 def dry_run(request: Request) -> bool:
@@ -60,16 +62,19 @@ def resource_version(text: str, name: str = "resourceVersion") -> int | None:
     """A resource version as a number, None for ""; raises BadRequest."""
     if not text:
         return None
-    if not text.isdigit():
-        raise BadRequest(f'invalid {name} "{text}": use a version that the server returned')
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadRequest(f'invalid {name} "{text[:40]}": use a version that the server returned')
     return int(text)
 
 
-class Continue(msgspec.Struct, frozen=True):
-    """Where a paged list goes on: the snapshot's revision and the last key returned."""
+LATEST = -1
 
-    rv: int
-    start: str
+
+class Continue(msgspec.Struct, frozen=True):
+    """Where a paged list goes on: the snapshot's revision (or `LATEST`) and the last key returned."""
+
+    rv: Annotated[int, msgspec.Meta(ge=LATEST)]
+    start: Annotated[str, msgspec.Meta(min_length=1)]
 
     def token(self) -> str:
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).rstrip(b"=").decode()
@@ -142,6 +147,25 @@ def list_options(request: Request, *, watch: bool = False) -> ListOptions:
     )
 
 
-def expired_continue() -> Gone:
-    """The snapshot behind a continue token is compacted."""
-    return Gone("The provided continue parameter is too old to display a consistent list result. Start the list again without it.")
+class ExpiredContinue(Gone):
+    """The snapshot behind a continue token is compacted. The answer carries a token for the rest of the newest state."""
+
+    def __init__(self, last: Continue) -> None:
+        super().__init__(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the"
+            " continue parameter, or use the continue token in this response to retrieve the remainder of the results, which may miss or"
+            " repeat objects that changed in between."
+        )
+        self._rest = Continue(LATEST, last.start)
+
+    def status(self) -> Status:
+        status = super().status()
+        status.metadata.continue_ = self._rest.token()
+        return status
+
+
+def too_large_version(wanted: int, current: int) -> Timeout:
+    """A version that does not exist yet, also after waiting: in the words by which clients know to ask again."""
+    cause = StatusCause(reason="ResourceVersionTooLarge", message="Too large resource version")
+    details = StatusDetails(causes=[cause], retryAfterSeconds=1)
+    return Timeout(f"Too large resource version: {wanted}, current: {current}", details=details)

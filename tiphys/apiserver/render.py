@@ -48,14 +48,13 @@ def plain(text: str, status: int = 200) -> Response:
     return Response(status, {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}, text.encode())
 
 
-def _with_warnings(headers: dict[str, str], warnings: Sequence[str]) -> dict[str, str]:
-    if not warnings:
-        return headers
+def _warnings(texts: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """A Warning header for each text, as "RFC 7234: Warning" spells them."""
     quoted = []
-    for text in dict.fromkeys(warnings):
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        quoted.append(f'299 - "{escaped}"')
-    return {**headers, "Warning": ", ".join(quoted)}
+    for text in dict.fromkeys(texts):
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        quoted.append(("Warning", f'299 - "{escaped}"'))
+    return quoted
 
 
 def _as_media(data: bytes, form: Format) -> bytes:
@@ -67,7 +66,7 @@ def _as_media(data: bytes, form: Format) -> bytes:
 
 def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
     headers = _JSON_HEADERS if form.media == "json" else {**_JSON_HEADERS, "Content-Type": form.content_type}
-    return Response(status, _with_warnings(headers, ctx.warnings), _as_media(data, form))
+    return Response(status, headers, _as_media(data, form), repeated=_warnings(ctx.warnings) if ctx.warnings else ())
 
 
 def value(ctx: Context, obj: Any, status: int = 200) -> Response:

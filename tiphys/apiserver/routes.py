@@ -31,8 +31,15 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False):
 
 def resolve(request: Request) -> RequestInfo:
     """Parse the path and the method. Never raises: what makes no sense is not a resource, and ends as 404."""
-    path = request.path
-    parts = [unquote(part) for part in path.strip("/").split("/")]
+    raw = request.path
+    path = raw
+    if "%" in raw:
+        try:
+            # Decoded before it is cut: an escaped slash is a slash, so no name can hold one.
+            path = unquote(raw, errors="strict")
+        except UnicodeDecodeError:
+            return RequestInfo(verb=request.method.lower(), path=raw)
+    parts = path.strip("/").split("/")
     prefix = parts[0]
     if prefix == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
@@ -40,7 +47,8 @@ def resolve(request: Request) -> RequestInfo:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return RequestInfo(verb=request.method.lower(), path=path)
-    verb = _VERBS.get(request.method, request.method.lower())
+    method = request.method
+    verb = _VERBS.get(method, method.lower())
     if rest[0] == "watch" and len(rest) > 1:
         verb, rest = "watch", rest[1:]
     namespace = ""
@@ -57,8 +65,13 @@ def resolve(request: Request) -> RequestInfo:
         verb = "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
-    if verb in ("list", "get") and not subresource and request.param("watch") in _TRUE:
+    if request.query and not subresource and method == "GET" and verb in ("list", "get") and request.param("watch") in _TRUE:
         verb = "watch"
-    tail = path.split("/")
-    remainder = "/" + "/".join(tail[len(tail) - len(rest) + 3 :]) if len(rest) > 3 else ""
-    return RequestInfo(verb, path, True, group, version, resource, subresource, namespace, name, remainder)
+    return RequestInfo(verb, path, True, group, version, resource, subresource, namespace, name, _rest(path, rest) if len(rest) > 3 else "")
+
+
+def _rest(path: str, rest: list[str]) -> str:
+    """What follows the subresource in the path, as it stands there: the target's own trailing slash is kept."""
+    tail = path.lstrip("/").split("/")
+    ends_with_slashes = len(tail) - len(path.strip("/").split("/"))
+    return "/" + "/".join(tail[len(tail) - ends_with_slashes - len(rest) + 3 :])

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, TypeVar
+
+import msgspec
 
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
-from tiphys.store.contract import Event, KeyValue, Revision, Store, Watch
+from tiphys.store.contract import Compacted, Event, KeyValue, Revision, Store, StoreClosed, StoreError, Watch
+
+log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
+RETRY_SECONDS = 1.0
+"""Between attempts to follow a store that reports trouble."""
 T = TypeVar("T", bound=KubeObject)
 
 
@@ -40,40 +47,43 @@ class Storage:
         self._tie = count()
         self._watch: Watch | None = None
         self._feeding: asyncio.Task[None] | None = None
+        self._closed = False
         self.revision = 0
+        self.trouble = "the caches are not filled yet"
+        """What keeps the caches from following the store, or "": a health check."""
         for kind in scheme:
             if kind.storage_group == "" and "get" in kind.verbs:
-                cache = ResourceCache(kind)
+                cache = ResourceCache(kind, storage_prefix(kind))
                 self._caches[kind.resource] = self._by_prefix[storage_prefix(kind)] = cache
 
     async def start(self) -> None:
         """Fill the caches from the store and follow it."""
-        page = await self.store.list(ROOT)
-        loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
-        for item in page.items:
-            prefix = self._prefix_of(item.key)
-            if prefix in loaded:
-                loaded[prefix].append(self._by_prefix[prefix].codec.entry(item.value, item.mod_revision))
-        for prefix, cache in self._by_prefix.items():
-            cache.load(loaded[prefix], page.revision)
-        self.revision = page.revision
-        self._watch = await self.store.watch(ROOT, after=page.revision)
-        self._feeding = asyncio.get_running_loop().create_task(self._feed(self._watch), name="storage-feed")
+        await self._fill()
+        self._feeding = asyncio.get_running_loop().create_task(self._feed(), name="storage-feed")
 
     async def close(self) -> None:
-        """Stop following and end all watches."""
-        for cache in self._caches.values():
-            cache.close()
+        """Stop following, end all watches, and refuse what still waits."""
+        self._closed = True
+        self.end_watches()
         if self._watch is not None:
             self._watch.close()
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.gather(self._feeding, return_exceptions=True)
+        waiting, self._waiting = self._waiting, []
+        for _, _, reached in waiting:
+            if not reached.done():
+                reached.set_exception(StoreClosed("the server is shutting down"))
+
+    def end_watches(self) -> None:
+        """End all watches, and those that are begun from now on at once."""
+        for cache in self._caches.values():
+            cache.close()
 
     @staticmethod
     def _prefix_of(key: str) -> str:
-        """`/registry/apps/deployments/` of `/registry/apps/deployments/default/web`."""
-        return key[: key.index("/", key.index("/", len(ROOT)) + 1) + 1]
+        """`/registry/apps/deployments/` of `/registry/apps/deployments/default/web`, "" for keys that are not ours."""
+        return key[: key.find("/", key.find("/", len(ROOT)) + 1) + 1]
 
     def cache(self, kind: Kind[Any]) -> ResourceCache:
         """The cache of a kind that is stored."""
@@ -85,9 +95,9 @@ class Storage:
 
     # --- writes ---
 
-    @staticmethod
-    def key(kind: Kind[Any], namespace: str, name: str) -> str:
-        return f"{storage_prefix(kind)}{namespace}/{name}" if kind.namespaced else f"{storage_prefix(kind)}{name}"
+    def key(self, kind: Kind[Any], namespace: str, name: str) -> str:
+        prefix = self._caches[kind.resource].prefix
+        return f"{prefix}{namespace}/{name}" if kind.namespaced else f"{prefix}{name}"
 
     async def create(self, kind: Kind[Any], obj: KubeObject) -> Entry:
         """Store a new object; raises store.KeyExists."""
@@ -140,33 +150,98 @@ class Storage:
         return None if found is None else self._caches[kind.resource].codec.entry(found.value, found.mod_revision)
 
     def entry_of(self, kind: Kind[Any], item: KeyValue) -> Entry:
-        """The entry for a key read from the store."""
-        return self._caches[kind.resource].codec.entry(item.value, item.mod_revision)
+        """The entry for a key read from the store; most often the cache has it already."""
+        cache = self._caches[kind.resource]
+        namespace, _, name = item.key[len(cache.prefix) :].rpartition("/")
+        known = cache.get(namespace, name)
+        if known is not None and known.revision == item.mod_revision:
+            return known
+        return cache.codec.entry(item.value, item.mod_revision)
 
     # --- following the store ---
 
     async def wait_for(self, revision: int) -> None:
-        """Return when the caches have reached `revision`."""
+        """Return when the caches have reached `revision`. Raises StoreClosed when they never will."""
         if self.revision < revision:
+            if self._closed:
+                raise StoreClosed("the server is shutting down")
             reached = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (revision, next(self._tie), reached))
-            await reached
+            waiting = (revision, next(self._tie), reached)
+            heapq.heappush(self._waiting, waiting)
+            try:
+                await reached
+            except asyncio.CancelledError:
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+                    heapq.heapify(self._waiting)
+                raise
 
-    async def _feed(self, watch: Watch) -> None:
-        async for batch in watch:
-            for event in batch:
+    async def _fill(self) -> None:
+        """Read everything and begin to follow from there. What differs from what was known before is told to listeners, not to watchers:
+        those end, and their clients list again."""
+        page = await self.store.list(ROOT)
+        self._watch = await self.store.watch(ROOT, after=page.revision)
+        loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
+        for item in page.items:
+            prefix = self._prefix_of(item.key)
+            entry = self._read(item) if prefix in loaded else None
+            if entry is not None:
+                loaded[prefix].append(entry)
+        for prefix, cache in self._by_prefix.items():
+            cache.load(loaded[prefix], page.revision)
+        self._advance(page.revision)
+        self.trouble = ""
+
+    def _read(self, item: KeyValue) -> Entry | None:
+        """The entry of a stored object; one that cannot be understood, as after a downgrade, is left where it is and not served."""
+        try:
+            return self._by_prefix[self._prefix_of(item.key)].codec.entry(item.value, item.mod_revision)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("a stored object cannot be read and is not served", extra={"key": item.key, "error": str(error)})
+            return None
+
+    async def _feed(self) -> None:
+        """Follow the store until it is closed, filling the caches anew whenever the thread is lost."""
+        while True:
+            try:
+                if self.trouble:
+                    await self._fill()
+                assert self._watch is not None
+                async for batch in self._watch:
+                    self._take(batch)
+                self.trouble = "the store was closed"
+                return
+            except Compacted:
+                self.trouble = "the caches fell behind the store and are filled anew"
+                log.warning(self.trouble, extra={"revision": self.revision})
+            except StoreClosed:
+                self.trouble = "the store was closed"
+                return
+            except Exception as error:  # Whatever it was, writes wait for this loop: it must not end.
+                self.trouble = f"the store cannot be followed: {error}"
+                log.warning("the store cannot be followed", exc_info=not isinstance(error, StoreError), extra={"error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _take(self, batch: Sequence[Event]) -> None:
+        for event in batch:
+            try:
                 self._apply(event)
-            self.revision = batch[-1].revision
-            while self._waiting and self._waiting[0][0] <= self.revision:
-                reached = heapq.heappop(self._waiting)[2]
-                if not reached.done():
-                    reached.set_result(None)
+            except (msgspec.MsgspecError, ValueError) as error:
+                log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+        self._advance(batch[-1].revision)
+
+    def _advance(self, revision: int) -> None:
+        self.revision = revision
+        while self._waiting and self._waiting[0][0] <= revision:
+            reached = heapq.heappop(self._waiting)[2]
+            if not reached.done():
+                reached.set_result(None)
 
     def _apply(self, event: Event) -> None:
         cache = self._by_prefix.get(self._prefix_of(event.key))
         if cache is None:
             return
-        namespace, _, name = event.key[len(storage_prefix(cache.kind)) :].rpartition("/")
+        namespace, _, name = event.key[len(cache.prefix) :].rpartition("/")
         previous = cache.get(namespace, name)
         if event.kind == "delete":
             if previous is None:

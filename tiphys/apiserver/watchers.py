@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from tiphys.apiserver.entry import Entry
@@ -17,7 +17,15 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 MAX_PENDING_EVENTS = 20_000
 MAX_PENDING_BYTES = 64 << 20
 
+CHUNK_BYTES = 256 << 10
+"""What is joined and handed to the transport at once: the queued lines themselves are shared by all readers, joined ones are not."""
+
 Matcher = Callable[[Entry], bool]
+
+
+def json_line(type_: EventType, entry: Entry) -> bytes:
+    """One event as a line of JSON."""
+    return b'{"type":"%b","object":%b}\n' % (type_.encode(), entry.data)
 
 
 class CacheEvent:
@@ -36,14 +44,21 @@ class CacheEvent:
         self.departed = departed
         self.entry = entry
         self.previous = previous
-        self._lines: dict[str, bytes] = {}
+        self._lines: dict[str, bytes] | None = None
 
     def line(self, type_: EventType) -> bytes:
         """The JSON line of the event as `type_`: a selector can turn a change into an appearance or a disappearance."""
-        line = self._lines.get(type_)
+        lines = self._lines
+        if lines is None:
+            lines = self._lines = {}
+        line = lines.get(type_)
         if line is None:
-            line = self._lines[type_] = b'{"type":"%b","object":%b}\n' % (type_.encode(), self.shown(type_).data)
+            line = lines[type_] = json_line(type_, self.shown(type_))
         return line
+
+    def dispatched(self) -> None:
+        """All readers have been told: those who replay the past later encode it again, so the ring holds each object once."""
+        self._lines = None
 
     def shown(self, type_: EventType) -> Entry:
         """What a reader gets to see: an object that left its selection is shown as it last was, at the revision at which it left."""
@@ -53,6 +68,8 @@ class CacheEvent:
 
     def shared(self, key: str, make: Callable[[], bytes]) -> bytes:
         """What `make` made for this key the first time: other encodings of the event, shared by their readers."""
+        if self._lines is None:
+            self._lines = {}
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = make()
@@ -71,11 +88,16 @@ Render = Callable[[EventType, CacheEvent], bytes]
 
 
 class Watcher:
-    """One reader: an async iterator of bytes, each item all the lines that have gathered since the last."""
+    """One reader: an async iterator of bytes, each item the lines that have gathered since the last, up to about `CHUNK_BYTES`.
 
-    def __init__(self, matches: Matcher | None, *, render: Render | None = None) -> None:
+    `initial` are lines that come before all others. They are made while they are read, so a large state neither is encoded at once nor
+    counts as lag.
+    """
+
+    def __init__(self, matches: Matcher | None, *, render: Render | None = None, initial: Iterator[bytes] | None = None) -> None:
         self._matches = matches
         self._render = render
+        self._initial = initial
         self._pending: deque[bytes] = deque()
         self._bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -101,35 +123,69 @@ class Watcher:
         """Queue an encoded line."""
         self._pending.append(line)
         self._bytes += len(line)
-        if len(self._pending) > MAX_PENDING_EVENTS or self._bytes > MAX_PENDING_BYTES:
+        if self._bytes > MAX_PENDING_BYTES or len(self._pending) > MAX_PENDING_EVENTS:
             self._pending.clear()
+            self._initial = None
             self.close()
-        elif self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        elif self._waiter is not None:
+            self._wake()
 
     def close(self) -> None:
         """End the stream after what is queued; idempotent."""
         if not self._closed:
             self._closed = True
             self.on_close()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def __aiter__(self) -> Watcher:
         return self
 
     async def __anext__(self) -> bytes:
-        while not self._pending:
+        while True:
+            if self._initial is not None:
+                lines = self._next_initial(self._initial)
+                if lines:
+                    return b"".join(lines)
+            if self._pending:
+                return self._next_pending()
             if self._closed:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-            self._waiter = None
-        lines = self._pending
-        data = lines[0] if len(lines) == 1 else b"".join(lines)
-        lines.clear()
-        self._bytes = 0
-        return data
+
+    def _next_initial(self, initial: Iterator[bytes]) -> list[bytes]:
+        lines: list[bytes] = []
+        size = 0
+        for line in initial:
+            lines.append(line)
+            size += len(line)
+            if size >= CHUNK_BYTES:
+                return lines
+        self._initial = None
+        return lines
+
+    def _next_pending(self) -> bytes:
+        pending = self._pending
+        if len(pending) == 1 or self._bytes <= CHUNK_BYTES:
+            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            pending.clear()
+            self._bytes = 0
+            return data
+        lines: list[bytes] = []
+        size = 0
+        while pending and size < CHUNK_BYTES:
+            lines.append(pending.popleft())
+            size += len(lines[-1])
+        self._bytes -= size
+        return b"".join(lines)
 
     async def aclose(self) -> None:
+        """The reader is gone."""
+        self._pending.clear()
+        self._initial = None
         self.close()

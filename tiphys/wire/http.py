@@ -47,13 +47,18 @@ class Upgrade(Protocol):
 
 
 class Response(msgspec.Struct):
-    """One response: a whole `body`, or a `stream` of chunks that ends when the iterator does, or an `upgrade`."""
+    """One response: a whole `body`, or a `stream` of chunks that ends when the iterator does, or an `upgrade`.
+
+    Whoever takes a stream closes it in the end with `aclose`, where it has one, also when nothing was read from it.
+    """
 
     status: int = 200
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
     upgrade: Upgrade | None = None
+    repeated: Sequence[tuple[str, str]] = ()
+    """Headers whose name may come several times, each on a line of its own, such as `Warning`."""
 
 
 class Transport(Protocol):

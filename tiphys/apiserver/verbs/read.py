@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
-from tiphys.api.errors import BadRequest, Gone, Timeout
+from tiphys.api.errors import BadRequest, Gone
 from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import Continue, ListOptions, expired_continue, list_options, resource_version
-from tiphys.apiserver.storage import storage_prefix
+from tiphys.apiserver.options import LATEST, Continue, ExpiredContinue, ListOptions, list_options, resource_version, too_large_version
 from tiphys.apiserver.watchers import Matcher
 from tiphys.store.contract import Compacted, FutureRevision, Revision
 from tiphys.wire.http import Response
+
+FRESH_SECONDS = 3.0
+"""How long a read waits for a version that another server wrote."""
+MAX_AHEAD = 10_000
+"""A version further ahead than this was never handed out: nothing to wait for."""
+SELECTING_CHUNK = 500
 
 
 async def get(ctx: Context) -> Response:
@@ -28,14 +35,19 @@ async def get(ctx: Context) -> Response:
 
 
 async def not_older_than(ctx: Context, revision: int) -> None:
-    """Wait shortly for a revision that the store has not reached yet; raises Timeout as upstream does when it does not come."""
-    if revision > ctx.storage.revision:
-        raise Timeout(f"Too large resource version: {revision}, current: {ctx.storage.revision}")
+    """Wait a little for a revision that this server has not seen yet: another one may have written it. Raises Timeout."""
+    storage = ctx.storage
+    if revision <= storage.revision:
+        return
+    if revision <= storage.store.current_revision() + MAX_AHEAD:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(storage.wait_for(revision), FRESH_SECONDS)
+            return
+    raise too_large_version(revision, storage.revision)
 
 
 def matcher(ctx: Context, options: ListOptions) -> Matcher | None:
-    """The selection of a request: its namespace, name and selectors; None when everything of the kind is meant. Raises BadRequest."""
-    namespace = ctx.info.namespace if ctx.kind.namespaced else ""
+    """The selection of a request by its name and selectors; None when everything in its namespace is meant. Raises BadRequest."""
     name = ctx.info.name
     try:
         labels = parse_labels(options.labels)
@@ -44,13 +56,11 @@ def matcher(ctx: Context, options: ListOptions) -> Matcher | None:
             fields.require({"metadata.name", "metadata.namespace", *ctx.kind.selectable})
     except SelectorError as exc:
         raise BadRequest(str(exc)) from exc
-    if not namespace and not name and labels.empty and fields.empty:
+    if not name and labels.empty and fields.empty:
         return None
     by_meta = any(requirement.field.startswith("metadata.") for requirement in fields.requirements)
 
     def matches(entry: Entry) -> bool:
-        if namespace and entry.namespace != namespace:
-            return False
         if name and entry.name != name:
             return False
         if not labels.empty and not labels.matches(entry.labels):
@@ -77,36 +87,37 @@ def select(ctx: Context, options: ListOptions) -> Sequence[Entry]:
 async def list_(ctx: Context) -> Response:
     """Objects of one namespace or all, whole or in pages of one snapshot."""
     options = list_options(ctx.request)
-    if options.continue_ is not None:
-        return await _from_snapshot(ctx, options, options.continue_.rv, options.continue_.start)
-    if options.match == "Exact" and options.resource_version is not None:
-        return await _from_snapshot(ctx, options, options.resource_version, "")
-    if options.resource_version:
-        if options.limit and options.match != "NotOlderThan" and options.resource_version < ctx.storage.revision:
-            return await _from_snapshot(ctx, options, options.resource_version, "")
-        await not_older_than(ctx, options.resource_version)
+    token, wanted = options.continue_, options.resource_version
+    if token is not None:
+        return await _from_snapshot(ctx, options, ctx.storage.revision if token.rv == LATEST else token.rv, token)
+    if wanted and options.match == "Exact":
+        return await _from_snapshot(ctx, options, wanted, None)
+    if wanted:
+        if options.limit and options.match != "NotOlderThan" and wanted < ctx.storage.revision:
+            return await _from_snapshot(ctx, options, wanted, None)
+        await not_older_than(ctx, wanted)
     entries = select(ctx, options)
     revision = ctx.storage.revision
     if not options.limit or len(entries) <= options.limit:
         return await render.collection(ctx, entries, revision)
     page = entries[: options.limit]
-    token = Continue(revision, page[-1].key).token()
     remaining = 0 if options.labels or options.fields else len(entries) - len(page)
-    return await render.collection(ctx, page, revision, continue_=token, remaining=remaining)
+    return await render.collection(ctx, page, revision, continue_=Continue(revision, page[-1].key).token(), remaining=remaining)
 
 
-async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, after: str) -> Response:
+async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, after: Continue | None) -> Response:
     """A list of the state at an exact revision, read from the store's log."""
-    prefix = storage_prefix(ctx.kind)
+    cache = ctx.storage.cache(ctx.kind)
+    prefix = cache.prefix
     if ctx.kind.namespaced and ctx.info.namespace:
         prefix += ctx.info.namespace + "/"
-    start = f"{storage_prefix(ctx.kind)}{after}\0" if after else ""
+    start = f"{cache.prefix}{after.start}\0" if after is not None else ""
     matches = matcher(ctx, options)
     limit = options.limit
+    chunk = limit if matches is None else limit and max(limit, SELECTING_CHUNK)
     found: list[Entry] = []
     try:
         while True:
-            chunk = max(limit - len(found), 1) if limit and matches is None else (limit or 0)
             page = await ctx.storage.store.list(prefix, revision=Revision(revision), start=start, limit=chunk)
             entries = [ctx.storage.entry_of(ctx.kind, item) for item in page.items]
             found += entries if matches is None else [entry for entry in entries if matches(entry)]
@@ -114,9 +125,11 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
                 break
             start = page.items[-1].key + "\0"
     except Compacted:
-        raise (expired_continue() if after else Gone(f"The resourceVersion for the provided list is too old: {revision}")) from None
+        if after is not None:
+            raise ExpiredContinue(after) from None
+        raise Gone(f"The resourceVersion for the provided list is too old: {revision}") from None
     except FutureRevision as exc:
-        raise Timeout(f"Too large resource version: {revision}, current: {exc.current}") from None
+        raise too_large_version(revision, exc.current) from None
     more = page.more or (limit > 0 and len(found) > limit)
     found = found[:limit] if limit else found
     if not more or not found:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,10 +13,11 @@ import msgspec
 from tiphys.api.errors import StatusError
 from tiphys.apiserver import table
 from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import Format, negotiate
 from tiphys.apiserver.options import ListOptions, list_options
 from tiphys.apiserver.verbs.read import matcher, not_older_than, select
-from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher
+from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.wire.http import Response
 
 MIN_TIMEOUT = 1800.0
@@ -32,23 +33,31 @@ async def watch(ctx: Context) -> Response:
     if start:
         await not_older_than(ctx, start)
     render = None if form.shape == "object" and form.media != "protobuf" else _renderer(ctx, form)
-    watcher = Watcher(matches, render=render)
     cache = ctx.storage.cache(ctx.kind)
     with_state = options.initial_events if options.initial_events is not None else start == 0
     headers = {"Content-Type": _stream_type(form), "Cache-Control": "no-cache, private"}
+    initial = _state(ctx, select(ctx, options), options, form, render) if with_state else None
+    watcher = Watcher(matches, render=render, initial=initial)
+    namespace = ctx.info.namespace if ctx.kind.namespaced else ""
     try:
-        if with_state:
-            for entry in select(ctx, options):
-                event = CacheEvent("ADDED", entry, None)
-                watcher.push(event.line("ADDED") if render is None else render("ADDED", event))
-            if options.initial_events:
-                watcher.push(_bookmark(ctx, form, initial_end=True))
-            cache.watch(watcher, after=None)
-        else:
-            cache.watch(watcher, after=start or None)
+        cache.watch(watcher, after=None if with_state else start or None, namespace=namespace)
     except StatusError as exc:
         return Response(200, headers, stream=_once(_failure(exc, form)))
-    return Response(200, headers, stream=_stream(ctx, watcher, options, form))
+    return Response(200, headers, stream=WatchStream(ctx, watcher, options, form))
+
+
+def _state(ctx: Context, entries: Sequence[Entry], options: ListOptions, form: Format, render: Render | None) -> Iterator[bytes]:
+    """The state at this moment as events, with the bookmark that ends it; the lines are made when they are read."""
+    end = _bookmark(ctx, form, initial_end=True) if options.initial_events and options.bookmarks else b""
+
+    def lines() -> Iterator[bytes]:
+        for entry in entries:
+            yield json_line("ADDED", entry) if render is None else render("ADDED", CacheEvent("ADDED", entry, None))
+        if end:
+            yield end
+
+    # A table's first row carries the columns: it must be made before any later event is.
+    return iter(list(lines())) if form.shape == "table" else lines()
 
 
 async def _once(line: bytes) -> AsyncIterator[bytes]:
@@ -100,7 +109,7 @@ def _protobuf_renderer(ctx: Context, form: Format) -> Render:
     def render(type_: EventType, event: CacheEvent) -> bytes:
         if form.shape == "object":
             return protobuf.event(kind, type_, event)
-        return protobuf.frame(type_, protobuf.partial(table.render_partial(decode(event.entry.data), version=form.version)))
+        return protobuf.frame(type_, protobuf.partial(table.render_partial(decode(event.shown(type_).data), version=form.version)))
 
     return render
 
@@ -129,31 +138,36 @@ def _renderer(ctx: Context, form: Format) -> Render:
     return render
 
 
-async def _stream(ctx: Context, watcher: Watcher, options: ListOptions, form: Format) -> AsyncIterator[bytes]:
+class WatchStream:
     """The watcher's lines until the time is over, with bookmarks in between for clients that asked for them."""
-    loop = asyncio.get_running_loop()
-    timeout = options.timeout if options.timeout is not None else random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
 
-    timers: list[asyncio.TimerHandle] = []
+    def __init__(self, ctx: Context, watcher: Watcher, options: ListOptions, form: Format) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._watcher = watcher
+        self._bookmark = partial(_bookmark, ctx, form) if options.bookmarks else None
+        timeout = options.timeout if options.timeout is not None else random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
+        self._end = self._loop.call_later(timeout, self._finish)
+        self._next_bookmark = self._loop.call_later(BOOKMARK_EVERY, self._send_bookmark) if options.bookmarks else None
 
-    def bookmark() -> None:
-        if not watcher.closed:
-            watcher.push(_bookmark(ctx, form))
-            timers[1:] = [loop.call_later(BOOKMARK_EVERY, bookmark)]
+    def __aiter__(self) -> Watcher:
+        return self._watcher
 
-    def finish() -> None:
-        if options.bookmarks and not watcher.closed:
-            watcher.push(_bookmark(ctx, form))
-        watcher.close()
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._watcher.__anext__()
 
-    timers.append(loop.call_later(timeout, finish))
-    if options.bookmarks:
-        timers.append(loop.call_later(BOOKMARK_EVERY, bookmark))
-    try:
-        with suppress(StopAsyncIteration):
-            while True:
-                yield await watcher.__anext__()
-    finally:
-        for timer in timers:
-            timer.cancel()
-        watcher.close()
+    def _send_bookmark(self) -> None:
+        if self._bookmark is not None and not self._watcher.closed:
+            self._watcher.push(self._bookmark())
+            self._next_bookmark = self._loop.call_later(BOOKMARK_EVERY, self._send_bookmark)
+
+    def _finish(self) -> None:
+        if self._bookmark is not None and not self._watcher.closed:
+            self._watcher.push(self._bookmark())
+        self._watcher.close()
+
+    async def aclose(self) -> None:
+        """The reader is gone."""
+        self._end.cancel()
+        if self._next_bookmark is not None:
+            self._next_bookmark.cancel()
+        await self._watcher.aclose()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Struct, constant
-from tiphys.api.meta.v1.meta import KubeObject
+from tiphys.api.base import Atomic, Struct, always, constant
+from tiphys.api.meta.v1.meta import KubeObject, ListMeta
 
 
 class StatusCause(Struct):
@@ -41,6 +41,8 @@ class Status(KubeObject):
 
     apiVersion: str = constant("v1")
     kind: str = constant("Status")
+    metadata: ListMeta = always(ListMeta)  # type: ignore[assignment]  # The one object that has a list's metadata.
+    """Of use in one case: where a continue token has expired, `continue` lists the rest of the newest state."""
     status: str = ""
     """`Success` or `Failure`."""
     message: str = ""
