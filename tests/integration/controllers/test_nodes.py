@@ -22,7 +22,7 @@ from tiphys.testing import eventually
 
 from .conftest import Cluster
 
-GRACE = 0.6
+GRACE = 2.0
 
 
 @pytest.fixture
