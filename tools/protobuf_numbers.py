@@ -35,8 +35,6 @@ _MESSAGES = {
     "FieldsV1": "json", "JSONSchemaPropsOrArray": "array", "JSONSchemaPropsOrBool": "bool", "JSONSchemaPropsOrStringArray": "strings",
 }  # fmt: skip
 _SCALARS = {"string": "str", "int32": "int", "int64": "int", "bool": "bool", "bytes": "bytes", "double": "float"}
-_LEFT_OUT = {("Status", "metadata")}
-"""A list's metadata on the wire, an object's in the types, and empty in both."""
 _UNIONS = ("json", "array", "bool", "strings")
 
 
@@ -90,9 +88,6 @@ class Lines:
         tokens: list[str] = []
         for name, wire in sorted(self.messages[self.package, message].items(), key=lambda item: item[1].number):
             field = known.get(plain(name))
-            if (message, name) in _LEFT_OUT:
-                covered.add(name)
-                continue
             if field is None:
                 inner = wire.type.removeprefix("optional ")
                 if (self.package, inner) not in self.messages:

@@ -52,7 +52,9 @@ class Speaker:
         headers = {"accept": accept} | ({"content-type": media} if body else {})
         return await self.transport.request(Request(method, path, tuple(query.items()), headers, body))
 
-    async def ask(self, method: str, path: str, obj: msgspec.Struct | bytes = b"", *, accept: str = PROTOBUF, **query: str) -> Answer:
+    async def ask(
+        self, method: str, path: str, obj: msgspec.Struct | bytes = b"", *, accept: str = PROTOBUF, query: Mapping[str, str] = {}
+    ) -> Answer:
         body = obj if isinstance(obj, bytes) else protobuf.write_object(obj)
         response = await self.raw(method, path, body, accept=accept, query=query)
         assert response.headers["Content-Type"] == PROTOBUF
@@ -98,10 +100,10 @@ async def test_lists(speaker: Speaker) -> None:
     about, items = listed.items(core.ConfigMap)
     assert (listed.version, listed.kind, [item.metadata.name for item in items]) == ("v1", "ConfigMapList", ["a", "b", "c"])
     assert about.resourceVersion == items[-1].metadata.resourceVersion
-    page = await speaker.ask("GET", MAPS, limit="2")
+    page = await speaker.ask("GET", MAPS, query={"limit": "2"})
     about, items = page.items(core.ConfigMap)
     assert (len(items), about.remainingItemCount) == (2, 1)
-    about, items = (await speaker.ask("GET", MAPS, **{"limit": "2", "continue": about.continue_})).items(core.ConfigMap)
+    about, items = (await speaker.ask("GET", MAPS, query={"limit": "2", "continue": about.continue_})).items(core.ConfigMap)
     assert ([item.metadata.name for item in items], about.continue_, about.remainingItemCount) == (["c"], "", None)
     about, items = (await speaker.ask("GET", "/api/v1/secrets")).items(core.Secret)
     assert items == []
@@ -132,7 +134,7 @@ async def test_bodies_that_make_no_sense(speaker: Speaker) -> None:
         assert (refused.status, refused.read(Status).reason) == (400, "BadRequest")
     unknown = config("known")
     sealed = protobuf.seal("v1", "ConfigMap", protobuf.write(core.ConfigMap, msgspec.to_builtins(unknown)) + b"\xfa\x07\x01a")
-    assert (await speaker.ask("POST", MAPS, sealed, fieldValidation="Strict")).status == 201
+    assert (await speaker.ask("POST", MAPS, sealed, query={"fieldValidation": "Strict"})).status == 201
 
 
 async def test_what_is_preferred_wins(speaker: Speaker) -> None:
@@ -255,7 +257,8 @@ async def test_watch(speaker: Speaker) -> None:
     await speaker.ask("DELETE", f"{MAPS}/a")
     type_, _, raw = await frames.event()
     gone = protobuf.read(core.ConfigMap, raw)
-    assert (type_, gone.data, gone.metadata.resourceVersion > changed.metadata.resourceVersion) == ("DELETED", {"x": "y"}, True)
+    assert (type_, gone.data) == ("DELETED", {"x": "y"})
+    assert int(gone.metadata.resourceVersion) > int(changed.metadata.resourceVersion)
 
 
 async def test_a_watch_that_cannot_be_resumed(speaker: Speaker) -> None:

@@ -40,7 +40,7 @@ def fill(type_: type[msgspec.Struct], rng: random.Random, *, density: float = 0.
     marks = {member.field.attr: member.mark for member in message(type_).members if member.field is not None}
     values = {}
     for field in describe(type_).fields.values():
-        if field.name not in ("apiVersion", "kind") and rng.random() < density and (type_.__name__, field.name) != ("Status", "metadata"):
+        if field.name not in ("apiVersion", "kind") and rng.random() < density:
             values[field.attr] = _field(field, marks.get(field.attr, ""), rng, density * 0.8 if depth else 0.0, max(depth - 1, 0))
     if "kind" in describe(type_).fields and not describe(type_).kind and "kind" in marks:
         values["kind"] = rng.choice(WORDS)

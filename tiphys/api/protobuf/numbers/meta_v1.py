@@ -22,7 +22,7 @@ OwnerReference kind - name uid apiVersion controller blockOwnerDeletion
 Preconditions uid resourceVersion
 ServerAddressByClientCIDR clientCIDR serverAddress
 ShardInfo selector
-Status - status message reason details code
+Status metadata status message reason details code
 StatusCause reason message field
 StatusDetails name group kind causes retryAfterSeconds uid
 WatchEvent type object
