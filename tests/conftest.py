@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import hypothesis
 import pytest
+
+# A busy machine must not fail a property: how long examples take says nothing about them.
+hypothesis.settings.register_profile("tiphys", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tiphys")
 
 
 def pytest_configure(config: pytest.Config) -> None:

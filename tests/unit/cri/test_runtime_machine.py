@@ -123,7 +123,10 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace() -> Non
 
 def test_processes_are_found_by_their_arguments() -> None:
     mark = f"--mark-{os.getpid()}"
-    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", mark], stdin=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()", mark]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # The kernel shows the arguments only some time after the program has begun.
         assert procs.find(lambda arguments: mark in arguments) == [child.pid]
     assert procs.command_line(child.pid) == []
 
