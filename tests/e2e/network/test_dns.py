@@ -108,7 +108,7 @@ class Dns:
     async def ask(
         self, name: str, kind: str = "A", *, tcp: bool = False, edns: int | None = None, space: Space | None = None
     ) -> dns.message.Message:
-        query = dns.message.make_query(name, kind, use_edns=None if edns is None else 0, payload=edns or 0)
+        query = dns.message.make_query(name, kind, payload=edns)
         if tcp:
             return dns.message.from_wire(await self._over_tcp(query.to_wire()))
         with (space or self.client).socket(socket.SOCK_DGRAM) as asking:
@@ -288,7 +288,8 @@ async def test_the_server_waits_for_its_address_and_survives_losing_it(cluster: 
 
         async def answered() -> bool:
             try:
-                return (await made.ask("dns-version.cluster.local", "TXT")).answer[0][0].to_text() == '"1.1.0"'
+                answer = await made.ask("dns-version.cluster.local", "TXT")
+                return str(answer.answer[0][0].to_text()) == '"1.1.0"'
             except (OSError, TimeoutError):
                 return False
 
@@ -316,9 +317,9 @@ async def test_rubbish_is_survived(names: Dns) -> None:
             for _ in range(rng.randrange(1, 6)):
                 data[rng.randrange(len(data))] = rng.randrange(256)
             asking.send(bytes(data[: rng.randrange(len(data) + 1)]))
-    for data in (b"", b"\0", b"\xff" * 40):
+    for rubbish in (b"", b"\0", b"\xff" * 40):
         with names.client.socket() as asking:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(asking, (names.cluster.ip(10), 53))
-            await loop.sock_sendall(asking, struct.pack("!H", len(data)) + data)
+            await loop.sock_sendall(asking, struct.pack("!H", len(rubbish)) + rubbish)
     assert (await names.ask("nothing.default.svc.cluster.local")).rcode() == dns.rcode.NXDOMAIN

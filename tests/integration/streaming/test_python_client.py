@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import warnings
 from typing import Any
 
@@ -67,7 +68,10 @@ async def test_port_forward(runtime: FakeRuntime, core: Any) -> None:
                 got += sock.recv(100)
             sock.close()
             forward.close()
-            return got
+        for thread in threading.enumerate():
+            if thread.name.startswith("Kubernetes port forward proxy"):
+                thread.join(30)  # it holds the connection
+        return got
 
     assert await asyncio.to_thread(use) == b"HELLO"
     gc.collect()  # so that the client's leak is not blamed on another test

@@ -13,6 +13,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.controllers.deployment import history, rollout
 from tiphys.controllers.deployment import status as states
 from tiphys.controllers.deployment.plan import Plan, plan
+from tiphys.controllers.shared.pods import LAST_APPLIED
 
 from .make import NOW, deployment, replica_set, template
 
@@ -248,12 +249,12 @@ def test_going_back_renumbers_and_remembers() -> None:
 
 def test_annotations_follow_but_for_those_of_others() -> None:
     wanted = deployment(1)
-    wanted.metadata.annotations = {"team": "a", history.LAST_APPLIED: "{}", history.REVISION: "9"}
+    wanted.metadata.annotations = {"team": "a", LAST_APPLIED: "{}", history.REVISION: "9"}
     result = step(wanted)
     assert result.create is not None
     annotations = result.create.replica_set.metadata.annotations
     assert annotations["team"] == "a"
-    assert history.LAST_APPLIED not in annotations
+    assert LAST_APPLIED not in annotations
     assert annotations[history.REVISION] == "1"
 
 
