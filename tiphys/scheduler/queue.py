@@ -59,6 +59,7 @@ class SchedulingQueue:
     def __init__(self, backoff: BackoffPolicy = BACKOFF) -> None:
         self._backoff = backoff
         self._waiting: dict[str, Waiting] = {}
+        self._places: Counter[Place] = Counter()
         self._parked: dict[Kind, dict[str, Waiting]] = {}
         self._active: list[tuple[int, float, int, int, str]] = []
         self._timed: list[tuple[float, int, str]] = []
@@ -82,8 +83,9 @@ class SchedulingQueue:
         self._tickets += 1
         one = Waiting(info, since=now, order=self._tickets)
         self._waiting[info.uid] = one
+        self._places[one.place] += 1
         if info.pod.spec.schedulingGates:
-            one.place = "gated"
+            self._stamp(one, "gated")
         else:
             self._activate(one)
 
@@ -108,8 +110,10 @@ class SchedulingQueue:
     def remove(self, uid: str) -> None:
         """A pod wants no node any more."""
         one = self._waiting.pop(uid, None)
-        if one is not None and one.place == "parked":
-            self._unpark(one)
+        if one is not None:
+            self._places[one.place] -= 1
+            if one.place == "parked":
+                self._unpark(one)
 
     def pop(self) -> Waiting | None:
         """The next pod to try, or None. `due` pods must have been released first."""
@@ -117,7 +121,7 @@ class SchedulingQueue:
             *_, ticket, uid = heapq.heappop(self._active)
             one = self._waiting.get(uid)
             if one is not None and one.place == "active" and one.ticket == ticket:
-                one.place = "taken"
+                self._stamp(one, "taken")
                 return one
         return None
 
@@ -168,7 +172,7 @@ class SchedulingQueue:
     @property
     def places(self) -> Counter[Place]:
         """How many pods are where."""
-        return Counter(one.place for one in self._waiting.values())
+        return +self._places
 
     def _activate(self, one: Waiting) -> None:
         self._stamp(one, "active")
@@ -190,6 +194,8 @@ class SchedulingQueue:
             self._unpark(one)
         self._tickets += 1
         one.ticket = self._tickets
+        self._places[one.place] -= 1
+        self._places[place] += 1
         one.place = place
         if place == "parked":
             self._parked.setdefault(one.kind, {})[one.info.uid] = one

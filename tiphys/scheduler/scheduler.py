@@ -26,7 +26,7 @@ from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
-from tiphys.scheduler.queue import SchedulingQueue, Waiting
+from tiphys.scheduler.queue import Place, SchedulingQueue, Waiting
 from tiphys.scheduler.slim import slim_node, slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
@@ -35,6 +35,10 @@ from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 log = logging.get_logger(__name__)
 
 ATTEMPTS = metrics.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", "result", "profile")
+ALGORITHM = metrics.histogram("scheduler_scheduling_algorithm_duration_seconds", "Scheduling algorithm latency in seconds.")
+PENDING = metrics.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", "queue")
+QUEUES: tuple[tuple[Place, str], ...] = (("active", "active"), ("backoff", "backoff"), ("parked", "unschedulable"), ("gated", "gated"))
+"""Places of the queue, with the names that upstream's metric has for them."""
 SLICE = 0.005
 """Seconds of decisions in a row, after which others on the event loop get their turn."""
 
@@ -208,6 +212,9 @@ class Scheduler:
 
     async def _rest(self) -> None:
         """Until something changes or is due."""
+        places = self.queue.places
+        for place, queue in QUEUES:
+            PENDING.labels(queue).set(places[place])
         self._changed.clear()
         due = self.queue.next_due
         if due is None:
@@ -223,6 +230,7 @@ class Scheduler:
 
     def _decide(self, one: Waiting, tasks: TaskSet, slots: asyncio.Semaphore) -> None:
         info = one.info
+        began = self._clock.monotonic()
         try:
             decision = self._cycle.place(info)
         except Exception:
@@ -230,6 +238,7 @@ class Scheduler:
             ATTEMPTS.labels("error", self.name).inc()
             self.queue.retry(one, self._clock.monotonic())
             return
+        ALGORITHM.labels().observe(self._clock.monotonic() - began)
         if isinstance(decision, Diagnosis):
             ATTEMPTS.labels("unschedulable", self.name).inc()
             self._turn_down(one, decision, tasks)
@@ -283,8 +292,12 @@ class Scheduler:
 
     async def _bind(self, one: Waiting, node: str, slots: asyncio.Semaphore) -> None:
         info = one.info
+        done = False
         async with slots:
-            done = await self._writer.bind(info, node)
+            try:
+                done = await self._writer.bind(info, node)
+            except Exception:
+                log.exception("binding failed", extra={"pod": str(info.key), "node": node})
         if done:
             self.queue.remove(info.uid)
         else:

@@ -36,7 +36,7 @@ class Writer:
     async def bind(self, info: PodInfo, node: str) -> bool:
         """Assign a pod to a node; False when that failed and the place on the node is free again.
 
-        When there is no answer the binding may have happened: it is tried again, and a Conflict then means that the informer will tell.
+        When there is no answer the binding may have happened: it is tried again, and when that is refused the pod itself is looked at.
         """
         key = info.key
         binding = core.Binding(
@@ -47,6 +47,9 @@ class Writer:
             try:
                 await self._client.post(core.Pod, key.name, key.namespace, "binding", binding, Status)
             except (Conflict, NotFound) as error:
+                if number and await self._is_bound(info, node):
+                    # An earlier try was lost on its way back, not on its way there.
+                    return True
                 log.info("binding refused", extra={"pod": str(key), "node": node, "error": str(error)})
                 return False
             except StatusError as error:
@@ -59,6 +62,13 @@ class Writer:
                 self._recorder.event(info.pod, "Normal", "Scheduled", message, action="Binding")
                 return True
         return False
+
+    async def _is_bound(self, info: PodInfo, node: str) -> bool:
+        try:
+            pod = await self._client.get(core.Pod, info.key.name, info.key.namespace)
+        except (StatusError, ConnectionError):
+            return False
+        return pod.metadata.uid == info.uid and pod.spec.nodeName == node
 
     async def unschedulable(self, info: PodInfo, message: str, nominated: str) -> None:
         """Tell why a pod waits: an event each time; the condition and the node that it is to get when they change."""

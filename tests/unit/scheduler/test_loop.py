@@ -88,6 +88,26 @@ async def test_a_lost_connection_is_waited_for(api: FakeApi) -> None:
         await eventually(lambda: "Scheduled" in reasons(api))
 
 
+async def test_a_binding_whose_answer_was_lost_is_not_done_twice(api: FakeApi) -> None:
+    api.add(node("n1", cpu="1"), pod("a", cpu="1"))
+    client = api.client()
+
+    def react(call: Call, _: object) -> None:
+        if call.subresource == "binding" and len(binds(api)) == 1:
+            bound = api.get(core.Pod, "a", "default")
+            bound.spec.nodeName = "n1"
+            api.add(bound)
+            raise ConnectionError("the answer was lost")
+
+    api.react(react)
+    async with running(api) as scheduler:
+        await eventually(lambda: len(binds(api)) == 2)
+        await client.create(pod("b", cpu="1"))
+        await eventually(lambda: told(api, "b"))
+        assert scheduler.queue.places == {"parked": 1}
+    assert len(binds(api)) == 2
+
+
 async def test_a_pod_that_goes_while_it_is_bound_leaves_no_trace(api: FakeApi) -> None:
     api.add(node("n1", cpu="1"), pod("a", cpu="1"))
     asked = asyncio.Event()
