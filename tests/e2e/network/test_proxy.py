@@ -118,6 +118,11 @@ async def test_changes_touch_only_what_changed(cluster: Cluster) -> None:
     assert await works(cluster)
 
 
+async def test_the_golden_rules_are_what_nft_takes(machine: Machine) -> None:
+    golden = Path(__file__).parents[2] / "unit" / "proxy" / "golden.nft"
+    run("nft", "-c", "-f", str(golden))
+
+
 async def test_an_idle_proxy_does_nothing(cluster: Cluster) -> None:
     await serve(cluster)
     await cluster.start()
