@@ -15,7 +15,7 @@ from tiphys.api.meta.v1 import ListMeta, ObjectMeta
 from tiphys.api.protobuf.messages import is_known
 from tiphys.api.protobuf.reader import read
 from tiphys.api.protobuf.special import fields, place, text
-from tiphys.api.protobuf.wire import LENGTH, Malformed, key, varint
+from tiphys.api.protobuf.wire import LENGTH, Malformed, key, remembered, varint
 from tiphys.api.protobuf.writer import struct_writer
 
 __all__ = [
@@ -56,18 +56,21 @@ def open_envelope(body: bytes) -> Envelope:
     if len(body) == len(MAGIC):
         raise Malformed("empty body")
     found = fields(body, len(MAGIC), len(body))
-    names = ["", ""]
-    raw = b""
-    if 1 in found:
-        inside = fields(body, *place(found[1][-1]))
-        try:
-            names = [text(body, *place(inside[number][-1])) if number in inside else "" for number in (1, 2)]
-        except UnicodeDecodeError:
-            raise Malformed("the type of the object is not valid UTF-8") from None
-    if 2 in found:
-        start, stop = place(found[2][-1])
-        raw = body[start:stop]
-    return Envelope(names[0], names[1], raw)
+    start, stop = place(found[1][-1]) if 1 in found else (0, 0)
+    api_version, kind = _type_meta(body[start:stop])
+    start, stop = place(found[2][-1]) if 2 in found else (0, 0)
+    return Envelope(api_version, kind, body[start:stop])
+
+
+@remembered
+def _type_meta(data: bytes) -> tuple[str, str]:
+    """apiVersion and kind."""
+    found = fields(data, 0, len(data))
+    try:
+        first, second = (text(data, *place(found[number][-1])) if number in found else "" for number in (1, 2))
+    except UnicodeDecodeError:
+        raise Malformed("the type of the object is not valid UTF-8") from None
+    return first, second
 
 
 def seal(api_version: str, kind: str, raw: bytes) -> bytes:

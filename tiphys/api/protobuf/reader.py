@@ -25,9 +25,9 @@ Read = Callable[[bytes, int, int], Any]
 Fill = Callable[[bytes, int, int, dict[str, Any]], dict[str, Any]]
 """Adds the fields that stand between two places to a type's arguments, and returns those."""
 
-_TEXT, _PART, _STRUCT, _STRUCTS, _VALUE, _MAP, _LIST, _INLINE, _PACKED = range(9)
-"""Styles of fields with a length. A part is a struct that is always there, so that an empty one says nothing."""
-_NUMBER, _BOOL, _NUMBERS, _DOUBLE, _WRONG = range(9, 14)
+_TEXT, _STRUCT, _STRUCTS, _VALUE, _MAP, _LIST, _INLINE, _PACKED = range(8)
+"""Styles of fields with a length."""
+_NUMBER, _BOOL, _NUMBERS, _DOUBLE, _WRONG = range(8, 13)
 Entry = tuple[int, str, Any, Any]
 """Style, attribute, what reads the value, and for structs their type."""
 
@@ -71,10 +71,13 @@ def struct_reader(type_: type[msgspec.Struct]) -> Read:
 def _filler(type_: type[msgspec.Struct], name: str = "") -> Fill:
     # The table is made when the first message comes: no object compiles all that it could ever hold, and types can hold themselves.
     table: dict[int, Entry] = {}
+    silent: set[int] = set()
 
     def fill(data: bytes, at: int, end: int, out: dict[str, Any]) -> dict[str, Any]:
         if not table:
-            table.update(_table(message(type_, name)))
+            about = message(type_, name)
+            table.update(_table(about))
+            silent.update(_silent(about))
         while at < end:
             tag = data[at]
             at += 1
@@ -85,6 +88,9 @@ def _filler(type_: type[msgspec.Struct], name: str = "") -> Fill:
                     at += 1
                 else:
                     tag, at = read_varint(data, at - 1, end)
+            if not data[at] and tag in silent:
+                at += 1
+                continue
             entry = table.get(tag)
             if entry is None:
                 at = skip(data, at, end, tag)
@@ -114,11 +120,7 @@ def _filler(type_: type[msgspec.Struct], name: str = "") -> Fill:
             if stop > end:
                 raise Malformed("unexpected EOF")
             if style == _TEXT:
-                if size:
-                    out[attr] = str(data[at:stop], "utf-8")
-            elif style == _PART:
-                if size:
-                    out[attr] = make(**read_value(data, at, stop, {}))
+                out[attr] = str(data[at:stop], "utf-8")
             elif style == _STRUCT:
                 out[attr] = make(**read_value(data, at, stop, {}))
             elif style == _VALUE:
@@ -196,9 +198,19 @@ def _entries(field: Field, mark: str) -> dict[int, Entry]:
     if shape.form in ("int", "bool"):
         return {VARINT: (_NUMBER, attr, _number(shape), None) if shape.form == "int" else (_BOOL, attr, None, None)}
     if shape.struct is not None:
-        return {LENGTH: (_STRUCT if field.nullable else _PART, attr, _filler(shape.struct), shape.struct)}
-    style = _TEXT if shape.form == "str" and not field.nullable else _VALUE
-    return {LENGTH: (style, attr, _value(shape, mark), None)}
+        return {LENGTH: (_STRUCT, attr, _filler(shape.struct), shape.struct)}
+    return {LENGTH: (_TEXT if shape.form == "str" else _VALUE, attr, _value(shape, mark), None)}
+
+
+def _silent(about: Message) -> set[int]:
+    """The keys of fields that say nothing when a zero byte follows: a length of 0 or the number 0, which Go writes for all of them."""
+    plain = [
+        (member.number, member.field.shape.form)
+        for member in about.members
+        if member.field is not None and not member.field.nullable and not member.mark
+    ]
+    wire_types = {"str": LENGTH, "bytes": LENGTH, "struct": LENGTH, "int": VARINT, "bool": VARINT}
+    return {number << 3 | wire_types[form] for number, form in plain if form in wire_types}
 
 
 def _number(shape: Shape) -> Callable[[int], int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tiphys.api.base import MicroTime, Quantity
-from tiphys.api.protobuf.wire import LENGTH, VARINT, Malformed, read_varint, skip
+from tiphys.api.protobuf.wire import LENGTH, VARINT, Malformed, read_varint, remembered, skip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN32, _SIGN64 = 1 << 31, 1 << 63
@@ -42,12 +41,17 @@ def fields(data: bytes, at: int, end: int) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
     while at < end:
         tag, at = read_varint(data, at, end)
-        start = at
-        at = skip(data, at, end, tag)
-        if tag & 7 == VARINT:
-            found.setdefault(tag >> 3, []).append(read_varint(data, start, end)[0])
-        elif tag & 7 == LENGTH:
-            found.setdefault(tag >> 3, []).append((read_varint(data, start, end)[1], at))
+        if tag & 7 not in (VARINT, LENGTH) or tag < 8:
+            at = skip(data, at, end, tag)
+            continue
+        item: Any
+        item, at = read_varint(data, at, end)
+        if tag & 7 == LENGTH:
+            item = (at, at + item)
+            at = item[1]
+            if at > end:
+                raise Malformed("unexpected EOF")
+        found.setdefault(tag >> 3, []).append(item)
     return found
 
 
@@ -83,7 +87,7 @@ def int_or_string(data: bytes, at: int, end: int) -> int | str:
     return _int_or_string(data[at:end])
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _int_or_string(data: bytes) -> int | str:
     found = fields(data, 0, len(data))
     if number(found.get(1, [0])[-1]) == 0:
@@ -102,9 +106,8 @@ def micro_time(data: bytes, at: int, end: int) -> MicroTime | None:
     return None if at == end else MicroTime(f"{_moment(data[at:end]).replace(tzinfo=None).isoformat(timespec='microseconds')}Z")
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _moment(data: bytes) -> datetime:
-    # Cached because the times in an object, and in all objects of a list, are mostly the same few.
     found = fields(data, 0, len(data))
     seconds, nanos = int64(number(found.get(1, [0])[-1])), int32(number(found.get(2, [0])[-1]))
     try:

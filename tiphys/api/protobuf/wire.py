@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 
 _MAX_VARINT = 10
+
+
+V = TypeVar("V", str, bytes)
+R = TypeVar("R")
+_REMEMBERED_SIZE = 80
 
 
 class Malformed(ValueError):
@@ -26,6 +35,19 @@ def varint(value: int) -> bytes:
 
 SMALL = tuple(bytes((value,)) for value in range(128))
 """The varints of one byte."""
+
+
+def remembered(function: Callable[[V], R]) -> Callable[[V], R]:
+    """Keep the last few hundred results for short values: the same few times and ports stand all over an object, and all over a list.
+
+    Long values are what only somebody up to no good sends, and are not kept.
+    """
+    cached = lru_cache(maxsize=512)(function)
+
+    def call(value: V) -> R:
+        return cached(value) if len(value) < _REMEMBERED_SIZE else function(value)
+
+    return call
 
 
 def key(number: int, wire_type: int) -> bytes:

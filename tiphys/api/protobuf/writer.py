@@ -11,7 +11,7 @@ import base64
 import struct
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from tiphys.api.introspect import Shape
 from tiphys.api.protobuf.messages import Member, Message, message
 from tiphys.api.protobuf.special import EPOCH
-from tiphys.api.protobuf.wire import FIXED64, LENGTH, SMALL, VARINT, key, varint
+from tiphys.api.protobuf.wire import FIXED64, LENGTH, SMALL, VARINT, key, remembered, varint
 
 Body = Callable[[Any], bytes]
 """The bytes of a value, without key and length."""
@@ -156,7 +156,7 @@ def _message(*fields: tuple[int, Any]) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _time(text: str) -> bytes:
     # Seconds and nanoseconds are written even when they are 0: an empty message is no time at all.
     try:
@@ -166,7 +166,7 @@ def _time(text: str) -> bytes:
     return _message((1, since.days * 86400 + since.seconds), (2, since.microseconds * 1000))
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _quantity(text: str) -> bytes:
     return _message((1, text.encode()))
 

@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import BadRequest, UnsupportedMediaType
 from tiphys.api.meta import v1 as meta
 from tiphys.api.protobuf import Malformed, open_envelope, read, seal, write
+from tiphys.api.protobuf.wire import remembered
 
 NAMES = sorted(types())
 
@@ -105,3 +106,16 @@ def test_types_without_a_message_are_not_taken() -> None:
 
     with pytest.raises(UnsupportedMediaType, match=r"application/json, application/yaml$"):
         codec.decode(Custom, b"k8s\0", content_type=codec.PROTOBUF)
+
+
+def test_long_values_are_not_remembered() -> None:
+    made = []
+
+    def measure(data: bytes) -> int:
+        made.append(data)
+        return len(data)
+
+    kept = remembered(measure)
+    for data in (b"a", b"a", b"x" * 1000, b"x" * 1000):
+        assert kept(data) == len(data)
+    assert made == [b"a", b"x" * 1000, b"x" * 1000]
