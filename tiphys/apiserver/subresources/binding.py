@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, Invalid, not_supported, required
@@ -27,7 +25,9 @@ async def create(ctx: Context) -> Response:
     if errors:
         raise Invalid.object("Binding", binding.metadata.name, errors)
 
-    def change(_: Entry, old: core.Pod) -> core.Pod:
+    pods = ctx.storage.cache(ctx.kind).codec
+
+    def change(entry: Entry, old: core.Pod) -> core.Pod:
         name, meta = old.metadata.name, old.metadata
         if binding.metadata.uid and binding.metadata.uid != meta.uid:
             raise Conflict.object("pods/binding", name, f"Precondition failed: UID in precondition: {binding.metadata.uid}")
@@ -37,7 +37,7 @@ async def create(ctx: Context) -> Response:
             raise Conflict.object("pods/binding", name, f'pod {name} is already assigned to node "{old.spec.nodeName}"')
         if old.spec.schedulingGates:
             raise Conflict.object("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
-        pod = copy.deepcopy(old)
+        pod: core.Pod = pods.decode(entry.data)
         pod.metadata.resourceVersion = ""  # A race with a status update is looked at again, not refused.
         pod.spec.nodeName = binding.target.name
         pod.metadata.annotations.update(binding.metadata.annotations)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Forbidden, InternalError, TooManyRequests
@@ -70,7 +68,9 @@ async def _spend(ctx: Context, pod: core.Pod, budget: policy.PodDisruptionBudget
     place = Context(ctx.request, ctx.info, services.scheme.of(policy.PodDisruptionBudget), ctx.user, services)
     name = budget.metadata.name
 
-    def change(_: Entry, old: policy.PodDisruptionBudget) -> policy.PodDisruptionBudget:
+    cache = ctx.storage.cache(place.kind)
+
+    def change(entry: Entry, old: policy.PodDisruptionBudget) -> policy.PodDisruptionBudget:
         status = old.status
         if status.observedGeneration < old.metadata.generation:
             raise _refused(name, "The disruption budget is still being processed by the server.", retry_after=10)
@@ -86,14 +86,16 @@ async def _spend(ctx: Context, pod: core.Pod, budget: policy.PodDisruptionBudget
         if status.disruptionsAllowed == 0:
             needs = f"needs {status.desiredHealthy} healthy pods and has {status.currentHealthy} currently"
             raise _refused(name, f"The disruption budget {name} {needs}")
-        new = copy.deepcopy(old)
+        new: policy.PodDisruptionBudget = cache.codec.decode(entry.data)
         new.metadata.resourceVersion = ""  # A race with the disruption controller is looked at again, not refused.
         new.status.disruptionsAllowed -= 1
         new.status.disruptedPods[pod.metadata.name] = time(services.now())
         return new
 
     if dry:
-        change(Entry(pod.metadata.namespace, name, 0, b"", {}, {}), budget)
+        current = cache.get(pod.metadata.namespace, name)
+        if current is not None:
+            change(current, budget)
         return
     await update_named(place, pod.metadata.namespace, name, change, subresource="status")
 

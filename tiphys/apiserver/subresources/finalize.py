@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from tiphys.api.core import v1 as core
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
@@ -18,8 +16,10 @@ async def update(ctx: Context) -> Response:
     wanted: core.Namespace = decode_body(ctx)
     check_place(ctx, wanted, named=True)
 
-    def change(_: Entry, old: core.Namespace) -> core.Namespace:
-        new = copy.deepcopy(old)
+    namespaces = ctx.storage.cache(ctx.kind).codec
+
+    def change(entry: Entry, old: core.Namespace) -> core.Namespace:
+        new: core.Namespace = namespaces.decode(entry.data)
         new.spec.finalizers = list(wanted.spec.finalizers)
         new.metadata.resourceVersion = wanted.metadata.resourceVersion
         return new

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import msgspec
@@ -70,15 +69,17 @@ async def patch(ctx: Context) -> Response:
 
 
 async def _apply(ctx: Context, make: Any) -> Response:
+    codec_ = ctx.storage.cache(ctx.kind).codec
+
     def change(entry: Entry, old: Any) -> Any:
         wanted = make(scale_of(entry, old))
         if wanted.spec.replicas < 0:
             error = invalid("spec.replicas", wanted.spec.replicas, "must be greater than or equal to 0")
             raise Invalid.object("Scale", ctx.info.name, [error], group="autoscaling")
-        new = copy.deepcopy(old)
+        new = codec_.decode(entry.data)
         new.spec.replicas = wanted.spec.replicas
         new.metadata.resourceVersion = wanted.metadata.resourceVersion
         return new
 
     entry, _ = await apply_change(ctx, change)
-    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)))
+    return render.value(ctx, scale_of(entry, codec_.decode(entry.data)))

@@ -12,12 +12,12 @@ from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import dry_run
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,
-    allocation,
     check_place,
     decode_body,
     default,
     raise_invalid,
     stamp_new,
+    stored,
     unsaved,
     validate_new,
 )
@@ -62,17 +62,19 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     if ctx.request.query and dry_run(ctx.request):
         if ctx.storage.cache(kind).get(meta.namespace, meta.name) is not None:
             raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
-        with allocation(ctx, obj, None):
-            return unsaved(ctx, obj, 0)
+        return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj))
     for _ in range(MAX_GENERATED):
         try:
-            with allocation(ctx, obj, None):
-                return await ctx.storage.create(kind, obj)
+            return await stored(ctx, obj, None, lambda: ctx.storage.create(kind, obj))
         except KeyExists:
             if not generated:
                 break
             meta.name = generate_name(meta.generateName)
     raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
+
+
+async def _unsaved(ctx: Context, obj: Any) -> Entry:
+    return unsaved(ctx, obj, 0)
 
 
 def generate_name(prefix: str) -> str:

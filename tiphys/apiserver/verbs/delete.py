@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from datetime import timedelta
 from typing import Any
 
@@ -14,21 +13,34 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import integer, list_options
-from tiphys.apiserver.verbs.pipeline import admission_request
+from tiphys.apiserver.verbs.pipeline import admission_request, unsaved
 from tiphys.apiserver.verbs.read import select
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+_SHOWN_LAST = frozenset(
+    (
+        *("namespaces", "persistentvolumeclaims", "persistentvolumes", "pods"),
+        *("podtemplates", "resourcequotas", "serviceaccounts", "services"),
+        *("csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "storageclasses.storage.k8s.io"),
+        *("volumeattachments.storage.k8s.io", "volumeattributesclasses.storage.k8s.io"),
+        *("deviceclasses.resource.k8s.io", "resourceclaims.resource.k8s.io"),
+        *("resourceclaimtemplates.resource.k8s.io", "resourceslices.resource.k8s.io"),
+    )
+)
+"""Kinds whose DELETE answers with the object even when it is gone."""
 _POLICIES = {"": None, "Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
 async def delete(ctx: Context) -> Response:
-    """DELETE of an object: the object if it stays for now, a Status of success if it is gone."""
+    """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
     options = delete_options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
-    return render.success(ctx, entry, uid) if removed else render.single(ctx, entry)
+    if removed and ctx.kind.resource not in _SHOWN_LAST:
+        return render.success(ctx, entry, uid)
+    return render.single(ctx, entry)
 
 
 async def delete_collection(ctx: Context) -> Response:
@@ -83,20 +95,20 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
     while True:
         if entry is None:
             raise ctx.not_found()
-        old = cache.codec.decode(entry.data)
-        _check_preconditions(ctx, entry, old, options)
-        new = copy.deepcopy(old)
-        stays = _mark(ctx, new, options)
-        asked = admission_request(ctx, "DELETE", None, old)
+        obj = cache.codec.decode(entry.data)
+        uid = obj.metadata.uid
+        _check_preconditions(ctx, entry, obj, options)
+        asked = admission_request(ctx, "DELETE", None, obj)
         if asked is not None:
             await ctx.services.admission.admit(asked)
             await ctx.services.admission.validate(asked)
+        stays = _mark(ctx, obj, options)
         if options.dryRun:
-            return entry, old.metadata.uid, not stays
+            return unsaved(ctx, obj, entry.revision) if stays else entry, uid, not stays
         try:
             if stays:
-                return await storage.update(kind, new, expected=entry), old.metadata.uid, False
-            return await storage.delete(kind, entry), old.metadata.uid, True
+                return await storage.update(kind, obj, expected=entry), uid, False
+            return await storage.delete(kind, entry), uid, True
         except (RevisionMismatch, KeyMissing):
             entry = await storage.fresh(kind, namespace, name)
 
@@ -120,16 +132,16 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     """Set the deletion's marks on the object; returns whether it stays for now."""
     meta, rules = obj.metadata, ctx.kind.rules
     _set_propagation(meta, options)
-    grace = rules.grace_period(obj, options.gracePeriodSeconds)
     now = time(ctx.services.now())
     if meta.deletionTimestamp is not None:
-        before = meta.deletionGracePeriodSeconds
-        if grace is not None and before is not None and grace < before:
+        before, asked = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
+        if before and asked is not None and asked < before:
             # A later call may only shorten what an earlier one granted.
             started = meta.deletionTimestamp - timedelta(seconds=before)
-            meta.deletionTimestamp = max(started + timedelta(seconds=grace), now) if grace else now
-            meta.deletionGracePeriodSeconds = grace
+            meta.deletionTimestamp = max(started + timedelta(seconds=asked), now) if asked else now
+            meta.deletionGracePeriodSeconds = asked
         return bool(meta.deletionGracePeriodSeconds) or rules.is_held(obj)
+    grace = rules.grace_period(obj, options.gracePeriodSeconds)
     stays = bool(grace) or rules.is_held(obj)
     if stays:
         meta.deletionTimestamp = now + timedelta(seconds=grace or 0)

@@ -8,8 +8,8 @@ A write that loses against another one is tried again on the new state unless th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -42,7 +42,8 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
     validation: FieldValidation = field_validation(request) if request.query else "Warn"
     decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation)
-    ctx.warnings = [*ctx.warnings, *decoded.problems]
+    if decoded.problems:
+        ctx.warnings = [*ctx.warnings, *decoded.problems]
     return decoded.obj
 
 
@@ -92,11 +93,17 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
     )
 
 
-def allocation(ctx: Context, obj: Any, old: Any) -> AbstractContextManager[None]:
-    """The reservation of addresses and ports that storing the object needs: Services only."""
-    if isinstance(obj, core.Service):
-        return ctx.services.allocator.allocate(obj, old)
-    return nullcontext()
+async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]]) -> Entry:
+    """What `write` stores, with the addresses and ports of a Service reserved until it is stored or known not to be."""
+    if not isinstance(obj, core.Service):
+        return await write()
+
+    async def allocated() -> Entry:
+        with ctx.services.allocator.allocate(obj, old):
+            return await write()
+
+    # A caller that gives up must not free what a write under way is about to take.
+    return await asyncio.shield(asyncio.ensure_future(allocated()))
 
 
 def default(kind: Kind[Any], obj: Any) -> None:
@@ -133,6 +140,9 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
         new = change(entry, old)
         pinned = new.metadata.resourceVersion
         if pinned not in ("", "0", str(entry.revision)):
+            if is_newer(pinned, entry) and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
+                entry = latest  # Written by another server, and read from it, before this one has heard.
+                continue
             raise Conflict.modified(kind.plural, name, group=kind.group)
         try:
             return await _store_update(ctx, entry, old, new, subresource)
@@ -162,14 +172,13 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     raise_invalid(kind, new, _update_errors(kind, new, old, subresource))
     if asked is not None:
         await ctx.services.admission.validate(asked)
-    if not subresource:
-        ctx.warnings = [*ctx.warnings, *rules.warnings(new, old)]
+    if not subresource and (warnings := rules.warnings(new, old)):
+        ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.request.query and dry_run(ctx.request):
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
         return await ctx.storage.delete(kind, entry), True
-    with allocation(ctx, new, old):
-        return await ctx.storage.update(kind, new, expected=entry), False
+    return await stored(ctx, new, old, lambda: ctx.storage.update(kind, new, expected=entry)), False
 
 
 def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> list[FieldError]:
@@ -179,6 +188,11 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
     if subresource in SYSTEM_SUBRESOURCES:
         return errors
     return [*errors, *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
+
+
+def is_newer(version: str, entry: Entry) -> bool:
+    """Whether a resourceVersion is one that comes after the entry's."""
+    return version.isascii() and version.isdigit() and len(version) < 20 and int(version) > entry.revision
 
 
 def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
@@ -220,6 +234,3 @@ def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
     """All mistakes of an object to create."""
     errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
     return [*errors, *kind.rules.validate(obj)]
-
-
-Verb = Callable[[Context], Awaitable[Any]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from tiphys.api.errors import BadRequest
@@ -28,9 +27,15 @@ async def update(ctx: Context) -> Response:
     if not wanted.metadata.resourceVersion and not subresource and ctx.kind.rules.needs_version:
         raise BadRequest("metadata.resourceVersion: Invalid value: 0x0: must be specified for an update")
 
+    sent = [wanted]
+
     def change(_: Entry, __: Any) -> Any:
         # A retry after a lost race must start from what the client sent, not from what the last attempt made of it.
-        return copy.deepcopy(wanted)
+        if sent:
+            return sent.pop()
+        again = decode_body(ctx)
+        check_place(ctx, again, named=True)
+        return again
 
     entry, _ = await apply_change(ctx, change, subresource=subresource)
     return render.single(ctx, entry)
