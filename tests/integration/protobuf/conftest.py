@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Cluster:
         process = await asyncio.create_subprocess_exec(
             self.binary, "--kubeconfig", str(self.home / "kubeconfig"), "--cache-dir", str(self.home / "cache"), *args,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "TZ": "UTC"},
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
         assert (process.returncode == 0) is ok, f"kubectl {' '.join(args)}: {process.returncode}: {out.decode()}{err.decode()}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.integration.protobuf.conftest import PROTOBUF, Cluster
 from tiphys.api.apps import v1 as apps
+from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.policy import v1 as policy
@@ -17,6 +19,7 @@ from tiphys.api.rbac import v1 as rbac
 from tiphys.testing.eventually import eventually
 
 NAMESPACE = "/api/v1/namespaces/shop"
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +205,100 @@ async def test_a_watch_in_protobuf(cluster: Cluster) -> None:
     assert b"Pod/p" in seen
     assert seen.index(b"story 0") < seen.index(b"story 1")
     assert cluster.sent("GET", f"{NAMESPACE}/events").answered == f"{PROTOBUF};stream=watch"
+
+
+SEVERAL = """
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+spec: {podCIDR: 10.42.0.0/24, podCIDRs: [10.42.0.0/24], taints: [{key: k, value: v, effect: NoSchedule}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: shop}
+spec:
+  selector: {app: web}
+  sessionAffinity: ClientIP
+  ports: [{name: http, port: 80, targetPort: http}, {name: dns, port: 53, protocol: UDP}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: s-1, namespace: shop, labels: {kubernetes.io/service-name: s}}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}, {name: dns, port: 53, protocol: UDP}]
+endpoints:
+- {addresses: [10.42.0.5], conditions: {ready: true}}
+- {addresses: [10.42.0.6], conditions: {ready: false}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: b, namespace: shop}
+spec: {maxUnavailable: 30%, selector: {matchExpressions: [{key: app, operator: In, values: [web, api]}]}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s, namespace: shop}
+type: example.com/x
+data: {bytes: AAECAw==}
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: l, namespace: shop}
+spec: {holderIdentity: me, leaseDurationSeconds: 15, renewTime: "2026-01-02T03:04:05.678901Z"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: r}
+rules: [{apiGroups: [apps], resources: [deployments], resourceNames: [web], verbs: [get]}, {nonResourceURLs: [/x], verbs: [get]}]
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: rs, namespace: shop}
+spec:
+  replicas: 0
+  selector: {matchLabels: {a: b}}
+  template:
+    metadata: {labels: {a: b}}
+    spec:
+      containers: [{name: c, image: c}]
+      nodeSelector: {disk: ssd}
+"""
+
+DESCRIBED = [
+    ("service", "s", "/api/v1/namespaces/shop/services/s", ["TargetPort: http/TCP", "Session Affinity: ClientIP"]),
+    ("service", "s", "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", ["Endpoints: 10.42.0.5:8080", "Endpoints: 10.42.0.5:53"]),
+    ("pdb", "b", "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/b", ["Max unavailable: 30%", "Selector: app in (api,web)"]),
+    ("secret", "s", "/api/v1/namespaces/shop/secrets/s", ["Type: example.com/x", "bytes: 4 bytes"]),
+    ("lease", "l", "", ["Renew Time: 2026-01-02T03:04:05.678901Z"]),
+    ("clusterrole", "r", "/apis/rbac.authorization.k8s.io/v1/clusterroles/r", ["deployments.apps [] [web] [get]", "[/x] [] [get]"]),
+    ("rs", "rs", "/apis/apps/v1/namespaces/shop/replicasets/rs", ["Replicas: 0 current / 0 desired", "Node-Selectors: disk=ssd"]),
+]
+
+
+async def test_other_kinds_are_described(cluster: Cluster) -> None:
+    await cluster.kubectl("create", "-f", "-", stdin=SEVERAL)
+    for kind, name, path, expected in DESCRIBED:
+        shown = await cluster.kubectl("describe", kind, name, "-n", "shop")
+        lines = {" ".join(line.split()) for line in shown.splitlines()}
+        assert set(expected) <= lines, shown
+        if path:
+            cluster.spoke_protobuf("GET", path, 200)
+
+
+async def test_nodes_are_described(cluster: Cluster) -> None:
+    node = core.Node(metadata=ObjectMeta(name="n1"), spec=core.NodeSpec(podCIDR="10.42.0.0/24", podCIDRs=["10.42.0.0/24"]))
+    await cluster.client.create(node)
+    node = await cluster.client.get(core.Node, "n1")
+    node.status = core.NodeStatus(
+        capacity={"cpu": Quantity("2"), "memory": Quantity("4Gi"), "pods": Quantity("110")},
+        allocatable={"cpu": Quantity("1900m"), "memory": Quantity("3Gi"), "pods": Quantity("110")},
+        conditions=[core.NodeCondition(type="Ready", status="True", reason="Up", message="all is well", lastHeartbeatTime=MOMENT)],
+        addresses=[core.NodeAddress(type="InternalIP", address="192.0.2.1")],
+        nodeInfo=core.NodeSystemInfo(kubeletVersion="v1.36.0", architecture="amd64", operatingSystem="linux"),
+    )
+    await cluster.client.update_status(node)
+    shown = await cluster.kubectl("describe", "node", "n1")
+    cluster.spoke_protobuf("GET", "/api/v1/nodes/n1", 200)
+    lines = {" ".join(line.split()) for line in shown.splitlines()}
+    assert {"cpu: 1900m", "memory: 4Gi", "PodCIDR: 10.42.0.0/24", "InternalIP: 192.0.2.1", "Kubelet Version: v1.36.0"} <= lines, shown
+    assert "Fri, 02 Jan 2026 03:04:05 +0000" in shown
