@@ -293,6 +293,20 @@ async def test_pods_reach_an_api_server_on_loopback_and_nothing_else_there(clust
                 await asyncio.get_running_loop().sock_connect(asking, ("127.0.0.1", port))
 
 
+async def test_a_pod_cannot_claim_to_be_this_machine(cluster: Cluster) -> None:
+    client = cluster.pod("client")
+    await cluster.start()
+    client.make(lambda: Path("/proc/sys/net/ipv4/conf/all/route_localnet").write_text("1"))
+    loop = asyncio.get_running_loop()
+    node = cluster.machine.node
+    with node.socket(socket.SOCK_DGRAM, bind=("0.0.0.0", 5000)) as server:
+        for source in ("127.0.0.5", client.address):
+            with client.socket(socket.SOCK_DGRAM, bind=(source, 0)) as asking:
+                asking.sendto(source.encode(), (NODE_ADDRESS, 5000))
+        async with asyncio.timeout(5):
+            assert await loop.sock_recv(server, 100) == client.address.encode()
+
+
 async def test_other_servers_of_the_node_do_not_answer_on_the_dns_address(cluster: Cluster) -> None:
     client = cluster.pod("client")
     machine = cluster.machine
