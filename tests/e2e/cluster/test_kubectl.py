@@ -91,7 +91,7 @@ def test_apply_diff_and_edit(web: Cluster) -> None:
 
 def test_create_and_delete(web: Cluster) -> None:
     web.kubectl("create namespace scratch")
-    web.kubectl("create deployment made --image tiphys.local/busybox:1 -n scratch --replicas 1 -- sleep 3600")
+    web.kubectl("create deployment made --image tiphys.local/pause:1 -n scratch --replicas 1")
     web.kubectl("create configmap settings --from-literal a=b -n scratch")
     web.kubectl("create secret generic keys --from-literal password=x -n scratch")
     web.kubectl("create serviceaccount robot -n scratch")

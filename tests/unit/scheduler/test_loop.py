@@ -332,3 +332,18 @@ async def test_budgets_decide_between_victims(api: FakeApi) -> None:
         api.add(pod("high", cpu="1", priority=10))
         await eventually(lambda: _deleted(api, "free"))
     assert api.get(core.Pod, "guarded", "default").metadata.deletionTimestamp is None
+
+
+async def test_an_uncordoned_node_takes_pods_although_its_taint_goes_a_moment_later(api: FakeApi) -> None:
+    taint = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+    api.add(node("n1", unschedulable=True, taints=[taint]), pod("a"))
+    client = api.client()
+    async with running(api):
+        await eventually(lambda: told(api, "a"))
+        for change in ({"unschedulable": None}, {"taints": None}):
+            began = api.clock.monotonic()
+            await client.patch(core.Node, "n1", body={"spec": change})
+            await asyncio.sleep(1)
+        await eventually(lambda: node_of(api, "a") == "n1")
+        assert api.clock.monotonic() - began < 30
+    await client.close()
