@@ -208,7 +208,8 @@ def test_label_annotate_expose(web: Cluster) -> None:
     assert web.kubectl("get deployment -l tier=front -o name").out == "deployment.apps/web\n"
     web.kubectl("annotate deployment web owner=me --overwrite")
     web.kubectl("expose deployment web --port 80 --target-port 8080 --name exposed")
-    assert web.kubectl("exec shell -- wget -qO- http://exposed").out == "page\n"
+    # Endpoints and rules follow the Service a moment later.
+    wait_for(lambda: web.kubectl("exec shell -- wget -qO- http://exposed", check=False).out == "page\n")
     web.kubectl("delete service exposed")
 
 
