@@ -42,8 +42,8 @@ def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) 
         if not waiting.rules or waiting.rules & rules & SOCIAL:
             # Domains are of many nodes: what changed here may open others.
             return True
-        # Not only for the rules that are known to have refused: they hide those that come after them in the order. A node that is uncordoned
-        # keeps its taint for a moment, and the pod parked by the cordon waits for the taint from then on.
+        # Not only for the rules that are known to have refused: they hide those that come after them in the order. A node that is
+        # uncordoned keeps its taint for a moment, and the pod parked by the cordon waits for the taint from then on.
         return _could_take(cluster, row, waiting.info.template)
 
     return helps
