@@ -20,12 +20,13 @@ from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.well_known import SERVICE_NAME
 from tiphys.client.client import Client
 from tiphys.dns.alias import follow
 from tiphys.dns.answer import Answers, Found
 from tiphys.dns.message import MAX_TCP, SERVFAIL, Answer, NotAQuestion, Query, parse, respond, udp_limit
 from tiphys.dns.upstream import NoUpstream, Resolvers, Upstream
-from tiphys.dns.zone import SERVICE_NAME, Zone, names_of
+from tiphys.dns.zone import Zone, names_of
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
 
@@ -120,7 +121,7 @@ class DnsServer:
         try:
             udp_socket, tcp_socket = self._bind()
             udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), sock=udp_socket)
-            tcp = await asyncio.start_server(self._serve_tcp, sock=tcp_socket)
+            tcp = await asyncio.start_server(self._accept, sock=tcp_socket)
             try:
                 await self._informers.wait_synced()
                 self.ready.set()
@@ -200,11 +201,15 @@ class DnsServer:
             answer = found.answer._replace(code=SERVFAIL) if found else FAILURE
         return respond(query, answer, limit=limit)
 
-    async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._connections >= MAX_CONNECTIONS:
             writer.close()
             return
         self._connections += 1
+        # Ours, so that it ends with the server.
+        self.tasks.spawn(self._serve_tcp(reader, writer), name="dns-tcp")
+
+    async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 async with asyncio.timeout(TCP_IDLE):

@@ -19,7 +19,6 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.runtime.key import Key
 
-SERVICE_NAME = "kubernetes.io/service-name"
 VERSION = "1.1.0"
 MAX_NAME = 254
 REVERSE = ".in-addr.arpa"

@@ -16,12 +16,13 @@ from pathlib import Path
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.well_known import SERVICE_NAME
 from tiphys.client.client import Client
 from tiphys.obs.metrics import SECONDS, counter, histogram
 from tiphys.proxy import conntrack, forwarding, kernel
 from tiphys.proxy.contents import Contents
 from tiphys.proxy.notices import Notices
-from tiphys.proxy.plan import SERVICE_NAME, Context, Endpoint, Frontend, PortPlan, plan_service
+from tiphys.proxy.plan import Context, Endpoint, Frontend, PortPlan, plan_service
 from tiphys.proxy.rules import EMPTY, Part, Ranges, base_script, change_script, part_of
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key

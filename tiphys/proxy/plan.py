@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 
-SERVICE_NAME = "kubernetes.io/service-name"
 API_SERVICE = ("default", "kubernetes")
 PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 DEFAULT_AFFINITY = 10800

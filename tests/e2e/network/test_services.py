@@ -271,6 +271,45 @@ async def test_a_local_policy_keeps_the_clients_address_and_this_nodes_endpoints
     assert {await machine.node.name_of("127.0.0.1", 30080) for _ in range(4)} == {"b0", "b1"}
 
 
+async def test_internal_traffic_may_be_kept_on_the_node(cluster: Cluster) -> None:
+    here, elsewhere = backends(cluster, 2)
+    client = cluster.pod("client")
+    cluster.service("web", 20, internalTrafficPolicy="Local")
+    cluster.endpoints("web", [here])
+    cluster.endpoints("web", [elsewhere], node="n2", piece="b")
+    await cluster.start()
+    assert {await client.name_of(cluster.ip(20), 80) for _ in range(4)} == {"b0"}
+    cluster.endpoints("web", [])
+
+    async def dropped() -> bool:
+        with client.socket() as asking:
+            try:
+                async with asyncio.timeout(0.2):
+                    await asyncio.get_running_loop().sock_connect(asking, (cluster.ip(20), 80))
+            except TimeoutError:
+                return True
+        return False
+
+    await eventually(dropped)
+
+
+async def test_external_addresses_and_who_may_come_through_a_load_balancer(cluster: Cluster) -> None:
+    pods = backends(cluster, 1)
+    machine = cluster.machine
+    service = cluster.service("web", 20, type="LoadBalancer", externalIPs=["203.0.113.5"], loadBalancerSourceRanges=["198.51.100.1/32"])
+    service.status.loadBalancer.ingress = [core.LoadBalancerIngress(ip="203.0.113.6")]
+    cluster.api.add(service)
+    cluster.endpoints("web", pods)
+    machine.world.ip("route", "add", "203.0.113.0/24", "via", NODE_ADDRESS)
+    machine.world.ip("address", "add", "198.51.100.77/24", "dev", "eth0")
+    await cluster.start()
+    assert (await machine.world.get("203.0.113.5", 80, source="198.51.100.77")).startswith("b0")
+    assert (await machine.world.get("203.0.113.6", 80, source="198.51.100.1")).startswith("b0")
+    with machine.world.socket(bind=("198.51.100.77", 0)) as asking, pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await asyncio.get_running_loop().sock_connect(asking, ("203.0.113.6", 80))
+
+
 async def test_pods_reach_an_api_server_on_loopback_and_nothing_else_there(cluster: Cluster) -> None:
     client = cluster.pod("client")
     machine = cluster.machine
