@@ -20,7 +20,7 @@ from tiphys.api.errors import StatusError
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.node.settings import NodeSettings, default_address
+from tiphys.node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from tiphys.node.runtime.containerd import ContainerdSupervisor
@@ -149,7 +149,6 @@ class NodeDaemon:
             pod_range=settings.pod_range,
             service_range=settings.service_range,
             node_name=settings.node_name,
-            node_address=default_address(),
             dns_address=settings.dns_address,
             local_api=Endpoint("127.0.0.1", settings.secure_port) if settings.bind == "127.0.0.1" else None,
         )
@@ -159,7 +158,12 @@ class NodeDaemon:
         from tiphys.dns.server import DnsServer, DnsSettings
 
         settings = self.settings
-        await DnsServer(DnsSettings(address=settings.dns_address, domain=settings.domain), client, clock=self.clock, rng=self.rng).run()
+        await DnsServer(
+            DnsSettings(address=settings.dns_address, domain=settings.domain, ranges=(settings.pod_range, settings.service_range)),
+            client,
+            clock=self.clock,
+            rng=self.rng,
+        ).run()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
