@@ -49,7 +49,6 @@ class ProxySettings:
     service_range: str
     node_name: str
     dns_address: str
-    """Not used any more: local programs reach Services from the DNS address, which does not change."""
     local_api: Endpoint | None = None
     """Where the API server listens if only this machine can reach it; its Service leads there instead of to its endpoints."""
     forwarding_record: Path = forwarding.RECORD
