@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tiphys.api.scheme import Kind
@@ -14,10 +15,15 @@ _UNTIMED = frozenset(("watch", "connect"))
 _Series = tuple[str, str, str, str, str]
 
 
+Gauge = tuple[str, str, dict[str, int]]
+"""Name, help, and the value for each resource."""
+
+
 class RequestMetrics:
     """`apiserver_request_total` and `apiserver_request_duration_seconds`, cheap enough for every request."""
 
-    def __init__(self) -> None:
+    def __init__(self, gauges: Callable[[], Iterable[Gauge]] = tuple) -> None:
+        self._gauges = gauges
         self._totals: dict[tuple[_Series, int], int] = {}
         self._durations: dict[_Series, list[float]] = {}
 
@@ -58,6 +64,9 @@ class RequestMetrics:
                 lines.append(f'apiserver_request_duration_seconds_bucket{{{labels},le="{bound}"}} {total:g}')
             lines.append(f"apiserver_request_duration_seconds_sum{{{labels}}} {slot[-1]:.6f}")
             lines.append(f"apiserver_request_duration_seconds_count{{{labels}}} {total:g}")
+        for name, about, values in self._gauges():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+            lines += [f'{name}{{resource="{resource}"}} {value}' for resource, value in sorted(values.items())]
         return "\n".join(lines) + "\n"
 
 

@@ -18,6 +18,8 @@ from tiphys.wire.http import Request, Response
 Handler = Callable[[Request], Awaitable[Response]]
 Check = Callable[[], str]
 """A health check: what is wrong, or ""."""
+READY = "ready"
+"""The check that a server passes once it has started and until it stops: to fail it is no reason to restart it."""
 
 
 class Paths:
@@ -83,6 +85,8 @@ class Paths:
         if len(parts) > 1 and parts[1] not in self._checks:
             raise NotFound.path()
         names = [parts[1]] if len(parts) > 1 else [name for name in self._checks if name not in excluded]
+        if parts[0] == "livez" and len(parts) == 1:
+            names = [name for name in names if name != READY]
         results = {name: self._checks[name]() for name in names}
         failed = [name for name, wrong in results.items() if wrong]
         if not failed and not any(key == "verbose" for key, _ in request.query):

@@ -32,7 +32,7 @@ from tiphys.apiserver.context import Services
 from tiphys.apiserver.http import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
-from tiphys.apiserver.paths import Paths
+from tiphys.apiserver.paths import READY, Paths
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.store.contract import Store
 
@@ -97,8 +97,9 @@ class ApiServer:
         if self._aggregating is not None:
             self._aggregating.cancel()
             await asyncio.gather(self._aggregating, return_exceptions=True)
-        for cache in self.storage.caches():
-            cache.close()
+        if self._server is not None:
+            self._server.draining = True
+        self.storage.end_watches()
         if self._server is not None:
             await self._server.stop(grace)
         await self.storage.close()
@@ -138,8 +139,8 @@ class ApiServer:
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
-        metrics = RequestMetrics()
-        checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "store": lambda: "", "ready": lambda: self._ready}
+        metrics = RequestMetrics(self.storage.gauges)
+        checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "etcd": lambda: self.storage.trouble, READY: lambda: self._ready}
         documents = {
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),

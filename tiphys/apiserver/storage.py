@@ -93,6 +93,13 @@ class Storage:
         """The caches of all stored kinds."""
         return self._caches.values()
 
+    def gauges(self) -> Iterable[tuple[str, str, dict[str, int]]]:
+        """What there is now, for metrics: name, help and the value of each resource."""
+        caches = self._caches.items()
+        objects = {resource: len(cache) for resource, cache in caches}
+        yield "apiserver_storage_objects", "Objects stored, by resource.", objects
+        yield "apiserver_registered_watchers", "Watches that are served, by resource.", {name: cache.watching for name, cache in caches}
+
     # --- writes ---
 
     def key(self, kind: Kind[Any], namespace: str, name: str) -> str:

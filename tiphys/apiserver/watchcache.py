@@ -69,6 +69,11 @@ class ResourceCache:
     def __len__(self) -> int:
         return sum(len(objects) for objects in self._namespaces.values())
 
+    @property
+    def watching(self) -> int:
+        """How many watch."""
+        return sum(len(readers) for readers in self._watchers.values())
+
     def entries(self, namespace: str = "") -> Sequence[Entry]:
         """Entries in the order of the store's keys: of one namespace, or with "" of all."""
         cached = self._sorted.get(namespace)

@@ -1,4 +1,4 @@
-"""The real API server in-process, for tests of what talks to it: state in memory, no sockets unless asked for.
+"""The real API server in-process, for tests of what talks to it: by default no sockets, and state in memory.
 
 async with running_api_server(tmp_path) as (server, client_for):
     client = client_for("system:kube-controller-manager")
@@ -6,6 +6,7 @@ async with running_api_server(tmp_path) as (server, client_for):
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
+from tiphys.store.contract import Store
 from tiphys.store.memory import MemoryStore
 from tiphys.wire.http import PeerIdentity
 
@@ -26,27 +28,33 @@ ClientFor = Callable[..., Client]
 
 @asynccontextmanager
 async def running_api_server(
-    directory: Path, *, clock: Clock | None = None, listen: bool = False
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    store: Store | None = None,
+    listen: bool = False,
+    service_range: str = "10.43.0.0/16",
+    node_ports: range = range(30000, 32768),
 ) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
     """A started API server with its files under `directory`, and a maker of clients for any identity.
 
-    With `listen` it also serves TLS on a free port of 127.0.0.1, and `directory/admin.kubeconfig` is there for kubectl.
+    With `listen` it serves over TLS on a free port of loopback, too (`server.port`).
     """
     clock = clock or LoopClock()
     keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
+        # The `kubernetes` Service names the port also where nothing listens, so it must be a number.
         port=0 if listen else 6443,
         advertise="192.0.2.1",
         certificate=keys.pair("apiserver").cert,
         key=keys.pair("apiserver").key,
         client_ca=keys.ca,
         service_account_key=keys.service_account.key,
+        service_range=service_range,
+        node_ports=node_ports,
     )
-    server = ApiServer(settings, MemoryStore(), clock=clock)
+    server = ApiServer(settings, store or MemoryStore(), clock=clock, rng=random.Random(1))
     await server.start(listen=listen)
-    if listen:
-        address = f"https://127.0.0.1:{server.port}"
-        pki.write_kubeconfig(directory / "admin.kubeconfig", server=address, ca=keys.ca, pair=keys.pair("admin"), user="admin")
 
     def client_for(name: str = "", *groups: str, user_agent: str = "test") -> Client:
         peer = PeerIdentity(common_name=name, organizations=groups) if name else ADMIN

@@ -1,0 +1,206 @@
+"""Create, read, update and patch one object ("Kubernetes API Concepts")."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.apiserver.api import CONFIGS, JSON_PATCH, MERGE, NS, PODS, STRATEGIC, Api, config, deployment, pod
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+
+
+async def test_a_created_object_has_what_only_the_server_gives(api: Api) -> None:
+    made = await api.post(PODS, pod("web", uid="mine", generation=7, creationTimestamp="2001-01-01T00:00:00Z"))
+    assert made.status == 201
+    meta = made.doc["metadata"]
+    assert (meta["name"], meta["namespace"], meta["generation"]) == ("web", "default", 1)
+    assert meta["uid"] not in ("", "mine")
+    assert not meta["creationTimestamp"].startswith("2001")
+    assert int(meta["resourceVersion"]) > 0
+    assert made.doc["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
+
+
+async def test_what_is_read_is_what_was_answered_to_the_write(api: Api) -> None:
+    made = await api.post(CONFIGS, config("a", x="1"))
+    assert (await api.get(f"{CONFIGS}/a")).doc == made.doc
+    assert (await api.get(CONFIGS)).doc["items"] == [made.doc]
+
+
+async def test_names_are_taken_once(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    again = await api.post(CONFIGS, config("a"))
+    assert (again.status, again.reason, again.message) == (409, "AlreadyExists", 'configmaps "a" already exists')
+    assert again.doc["details"] == {"name": "a", "kind": "configmaps"}
+
+
+async def test_generated_names_differ_and_fit(api: Api) -> None:
+    prefix = "a" * 70
+    names = {(await api.post(CONFIGS, {"metadata": {"generateName": prefix}})).doc["metadata"]["name"] for _ in range(20)}
+    assert len(names) == 20
+    assert {len(name) for name in names} == {63}
+    assert all(name.startswith("a" * 58) for name in names)
+
+
+async def test_every_mistake_is_told_at_once(api: Api) -> None:
+    bad = deployment("UPPER", replicas=-1)
+    bad["spec"]["template"]["spec"]["containers"][0]["image"] = ""
+    refused = await api.post(DEPLOYMENTS, bad)
+    assert (refused.status, refused.reason) == (422, "Invalid")
+    causes = {cause["field"]: cause["reason"] for cause in refused.doc["details"]["causes"]}
+    assert causes["metadata.name"] == "FieldValueInvalid"
+    assert causes["spec.replicas"] == "FieldValueInvalid"
+    assert causes["spec.template.spec.containers[0].image"] == "FieldValueRequired"
+    assert refused.message.startswith('Deployment.apps "UPPER" is invalid: [')
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({**config("a"), "metadata": {"name": "a", "namespace": "other"}}, 400, "BadRequest"),
+        ({**config("a"), "kind": "Secret"}, 400, "BadRequest"),
+        ({**config("a"), "apiVersion": "v2"}, 400, "BadRequest"),
+        ({**config("a"), "metadata": {"name": "a", "resourceVersion": "5"}}, 400, "BadRequest"),
+        ({"metadata": {}}, 422, "Invalid"),
+        ([], 400, "BadRequest"),
+        (b"", 400, "BadRequest"),
+        (b"{", 400, "BadRequest"),
+        (b'{"metadata": {"name": 5}}', 400, "BadRequest"),
+    ],
+)
+async def test_a_body_that_does_not_belong_here(api: Api, body: object, status: int, reason: str) -> None:
+    refused = await api.post(CONFIGS, body)
+    assert (refused.status, refused.reason) == (status, reason)
+
+
+async def test_content_types(api: Api) -> None:
+    yaml = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {x: '1'}\n"
+    made = await api.send("POST", CONFIGS, yaml, content_type="application/yaml", accept="application/yaml")
+    assert (made.status, made.headers["Content-Type"]) == (201, "application/yaml")
+    assert b"name: y" in made.body
+    assert (await api.send("POST", CONFIGS, b"<a/>", content_type="application/xml")).reason == "UnsupportedMediaType"
+    assert (await api.send("PATCH", f"{CONFIGS}/y", b"{}", content_type="application/json")).reason == "UnsupportedMediaType"
+    assert (await api.get(f"{CONFIGS}/y", accept="image/png")).reason == "NotAcceptable"
+
+
+async def test_field_validation(api: Api) -> None:
+    body = b'{"metadata": {"name": "a", "colour": 1}, "data": {"x": "1"}, "data": {"x": "2"}}'
+    strict = await api.send("POST", f"{CONFIGS}?fieldValidation=Strict", body)
+    assert (strict.status, strict.reason) == (400, "BadRequest")
+    assert 'unknown field "metadata.colour"' in strict.message
+    assert 'duplicate field "data"' in strict.message
+    warned = await api.send("POST", f"{CONFIGS}?fieldValidation=Warn", body)
+    assert warned.status == 201
+    assert sorted(warned.warnings) == ['299 - "duplicate field \\"data\\""', '299 - "unknown field \\"metadata.colour\\""']
+    ignored = await api.send("POST", f"{CONFIGS}?fieldValidation=Ignore", body.replace(b'"a"', b'"b"'))
+    assert (ignored.status, ignored.warnings) == (201, [])
+    assert (await api.send("POST", f"{CONFIGS}?fieldValidation=Maybe", body)).status == 422
+    patched = await api.send("PATCH", f"{CONFIGS}/a?fieldValidation=Strict", b'{"colour": 1}', content_type=MERGE)
+    assert patched.status == 422
+    assert 'unknown field "colour"' in patched.message
+
+
+async def test_a_dry_run_answers_and_stores_nothing(api: Api) -> None:
+    tried = await api.post(f"{CONFIGS}?dryRun=All", config("a", x="1"))
+    assert (tried.status, tried.doc["data"]) == (201, {"x": "1"})
+    assert (await api.get(f"{CONFIGS}/a")).reason == "NotFound"
+    made = await api.post(CONFIGS, config("a", x="1"))
+    assert (await api.post(f"{CONFIGS}?dryRun=All", config("a"))).reason == "AlreadyExists"
+    assert (await api.send("PATCH", f"{CONFIGS}/a?dryRun=All", {"data": {"x": "2"}}, content_type=MERGE)).doc["data"] == {"x": "2"}
+    assert (await api.put(f"{CONFIGS}/a?dryRun=All", config("a", x="3"))).doc["data"] == {"x": "3"}
+    assert (await api.delete(f"{CONFIGS}/a?dryRun=All")).status == 200
+    assert (await api.get(f"{CONFIGS}/a")).doc == made.doc
+    assert (await api.post(f"{CONFIGS}?dryRun=Some", config("b"))).status == 422
+
+
+async def test_an_update_replaces_the_version_it_names(api: Api) -> None:
+    first = (await api.post(CONFIGS, config("a", x="1"))).doc
+    second = await api.put(f"{CONFIGS}/a", {**first, "data": {"x": "2"}})
+    assert second.status == 200
+    late = await api.put(f"{CONFIGS}/a", {**first, "data": {"x": "3"}})
+    assert (late.status, late.reason) == (409, "Conflict")
+    assert late.message == (
+        'Operation cannot be fulfilled on configmaps "a": '
+        "the object has been modified; please apply your changes to the latest version and try again"
+    )
+    assert (await api.get(f"{CONFIGS}/a")).doc == second.doc
+    anyhow = await api.put(f"{CONFIGS}/a", config("a", x="4"))
+    assert (anyhow.status, anyhow.doc["data"]) == (200, {"x": "4"})
+    assert anyhow.doc["metadata"]["uid"] == first["metadata"]["uid"]
+
+
+async def test_an_update_that_changes_nothing_writes_nothing(api: Api) -> None:
+    made = await api.post(CONFIGS, config("a", x="1"))
+    assert (await api.put(f"{CONFIGS}/a", config("a", x="1"))).version == made.version
+    assert (await api.patch(f"{CONFIGS}/a", {"data": {"x": "1"}})).version == made.version
+
+
+async def test_what_an_update_may_not_say(api: Api) -> None:
+    made = (await api.post(CONFIGS, config("a"))).doc
+    other_name = await api.put(f"{CONFIGS}/a", config("b"))
+    assert (other_name.status, other_name.reason) == (400, "BadRequest")
+    other_uid = await api.put(f"{CONFIGS}/a", {**made, "metadata": {**made["metadata"], "uid": "another"}})
+    assert (other_uid.status, other_uid.reason) == (409, "Conflict")
+    assert (await api.put(f"{CONFIGS}/none", config("none"))).reason == "NotFound"
+    moved = await api.patch(f"{CONFIGS}/a", {"metadata": {"namespace": "kube-system"}})
+    assert moved.status in (400, 422)
+
+
+async def test_generation_counts_changes_of_the_spec_alone(api: Api) -> None:
+    path = f"{DEPLOYMENTS}/d"
+    assert (await api.post(DEPLOYMENTS, deployment("d"))).doc["metadata"]["generation"] == 1
+    assert (await api.patch(path, {"metadata": {"labels": {"a": "b"}}})).doc["metadata"]["generation"] == 1
+    assert (await api.patch(path, {"spec": {"replicas": 2}})).doc["metadata"]["generation"] == 2
+    status = await api.patch(f"{path}/status", {"status": {"replicas": 2}, "spec": {"replicas": 9}})
+    assert (status.doc["metadata"]["generation"], status.doc["spec"]["replicas"], status.doc["status"]["replicas"]) == (2, 2, 2)
+    spec = await api.patch(path, {"spec": {"replicas": 3}, "status": {"replicas": 9}})
+    assert (spec.doc["spec"]["replicas"], spec.doc["status"]["replicas"]) == (3, 2)
+
+
+async def test_the_three_patches(api: Api) -> None:
+    await api.post(DEPLOYMENTS, deployment("d"))
+    path = f"{DEPLOYMENTS}/d"
+    merged = await api.patch(path, {"metadata": {"annotations": {"a": "1", "b": "2"}}})
+    assert merged.doc["metadata"]["annotations"] == {"a": "1", "b": "2"}
+    assert (await api.patch(path, {"metadata": {"annotations": {"a": None}}})).doc["metadata"]["annotations"] == {"b": "2"}
+    second = {"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "registry.example/side:1"}]}}}}
+    strategic = await api.patch(path, second, STRATEGIC)
+    assert [c["name"] for c in strategic.doc["spec"]["template"]["spec"]["containers"]] == ["side", "main"]
+    steps = [{"op": "test", "path": "/spec/replicas", "value": 1}, {"op": "replace", "path": "/spec/replicas", "value": 4}]
+    assert (await api.patch(path, steps, JSON_PATCH)).doc["spec"]["replicas"] == 4
+    failed = await api.patch(path, steps, JSON_PATCH)
+    assert (failed.status, failed.reason) == (422, "Invalid")
+    assert (await api.patch(f"{DEPLOYMENTS}/none", {})).reason == "NotFound"
+
+
+async def test_a_patch_may_pin_a_version(api: Api) -> None:
+    made = await api.post(CONFIGS, config("a"))
+    await api.patch(f"{CONFIGS}/a", {"data": {"x": "1"}})
+    pinned = {"metadata": {"resourceVersion": made.version}, "data": {"x": "2"}}
+    assert (await api.patch(f"{CONFIGS}/a", pinned)).reason == "Conflict"
+
+
+async def test_unicode_survives(api: Api) -> None:
+    text = "Tiphys Ἀργώ 舵 🚢 \u0000 \u2028"
+    made = await api.post(CONFIGS, config("a", x=text))
+    assert made.doc["data"]["x"] == text
+    assert json.loads((await api.get(CONFIGS)).body)["items"][0]["data"]["x"] == text
+
+
+async def test_a_get_of_a_version_that_is_not_there_yet(api: Api) -> None:
+    made = await api.post(CONFIGS, config("a"))
+    assert (await api.get(f"{CONFIGS}/a?resourceVersion={made.version}")).doc == made.doc
+    assert (await api.get(f"{CONFIGS}/a?resourceVersion=0")).doc == made.doc
+    ahead = await api.get(f"{CONFIGS}/a?resourceVersion=999999999")
+    assert (ahead.status, ahead.reason, ahead.doc["details"]["retryAfterSeconds"]) == (504, "Timeout", 1)
+    assert ahead.doc["details"]["causes"] == [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    assert (await api.get(f"{CONFIGS}/a?resourceVersion=new")).reason == "BadRequest"
+
+
+async def test_what_a_client_may_not_do_is_refused_before_anything_else(api: Api) -> None:
+    guest = api.acting_as("guest")
+    refused = await guest.get(f"{NS}/secrets/a")
+    assert (refused.status, refused.reason) == (403, "Forbidden")
+    assert 'User "guest" cannot get resource "secrets" in API group "" in the namespace "default"' in refused.message
+    assert (await guest.post(f"{NS}/nonsense", b"{")).reason == "Forbidden"
