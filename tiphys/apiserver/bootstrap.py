@@ -16,6 +16,7 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Scheme
+from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.apiserver.admission.priority import system_priority_classes
 from tiphys.apiserver.auth.defaults import Write, aggregation_updates, reconcile_defaults
 from tiphys.apiserver.storage import TypedSource
@@ -84,13 +85,13 @@ class Bootstrap:
             ports = [core.ServicePort(name="https", protocol="TCP", port=443, targetPort=port)]
             await self._create(core.Service(metadata=meta, spec=core.ServiceSpec(clusterIP=service_ip, ports=ports)))
         slice_ = discovery.EndpointSlice(
-            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"kubernetes.io/service-name": "kubernetes"}),
+            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={SERVICE_NAME: "kubernetes"}),
             addressType="IPv4",
             endpoints=[discovery.Endpoint(addresses=[advertise], conditions=discovery.EndpointConditions(ready=True))],
             ports=[discovery.EndpointPort(name="https", port=port, protocol="TCP")],
         )
         endpoints = core.Endpoints(
-            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"endpointslice.kubernetes.io/skip-mirror": "true"}),
+            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={SKIP_MIRROR: "true"}),
             subsets=[
                 core.EndpointSubset(
                     addresses=[core.EndpointAddress(ip=advertise)],

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tiphys.api import quantity
+from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
-from tiphys.node.pod_plan import AnyContainer, is_sidecar
-from tiphys.node.pod_status import qos_class
+from tiphys.api.helpers import resources
+from tiphys.node.pod_plan import AnyContainer
 
 PERIOD = 100_000
 MIN_SHARES = 2
@@ -43,11 +43,8 @@ def weight(cpu_shares: int) -> int:
     return 1 + ((cpu_shares - 2) * 9999) // 262142
 
 
-def _amount(resources: Mapping[str, str], name: str) -> int | None:
-    text = resources.get(name)
-    if text is None:
-        return None
-    return quantity.milli(text) if name == "cpu" else quantity.whole(text)
+def _amount(listed: Mapping[str, Quantity], name: str) -> int | None:
+    return resources.amount(name, listed[name]) if name in listed else None
 
 
 def request_or_limit(container: AnyContainer, name: str) -> int:
@@ -65,47 +62,23 @@ def container_limits(container: AnyContainer) -> Limits:
 def pod_limits(pod: core.Pod) -> Limits:
     """The limits of the pod's group: containers and sidecars together, or the largest init container where that is more.
 
-    A limit holds for the pod only if every container has one.
+    A limit holds for the pod only if every container has one, or the pod as a whole.
     """
-    cpu = _total(pod, "cpu", limit=False)
-    return Limits(shares(cpu or 0), _pod_quota(pod), _total(pod, "memory", limit=True) or None)
+    requests, limits = resources.pod_requests(pod), resources.pod_limits(pod)
+    cpu = limits.get("cpu") if _is_limited(pod, "cpu") else None
+    memory = limits.get("memory") if _is_limited(pod, "memory") else None
+    return Limits(shares(requests.get("cpu", 0)), quota(cpu) if cpu else None, memory or None)
 
 
-def _pod_quota(pod: core.Pod) -> int | None:
-    total = _total(pod, "cpu", limit=True)
-    return quota(total) if total else None
-
-
-def _total(pod: core.Pod, name: str, *, limit: bool) -> int | None:
-    """The pod's sum of requests, or of limits (None when a container has none)."""
-
-    def of(container: AnyContainer) -> int | None:
-        return _amount(container.resources.limits, name) if limit else request_or_limit(container, name)
-
-    sidecars = 0
-    most = 0
-    for container in pod.spec.initContainers:
-        value = of(container)
-        if value is None:
-            return None
-        if is_sidecar(container):
-            sidecars += value
-            most = max(most, sidecars)
-        else:
-            most = max(most, sidecars + value)
-    total = sidecars
-    for container in pod.spec.containers:
-        value = of(container)
-        if value is None:
-            return None
-        total += value
-    overhead = _amount(pod.spec.overhead, name) or 0
-    return max(total, most) + overhead
+def _is_limited(pod: core.Pod, name: str) -> bool:
+    if pod.spec.resources is not None and name in pod.spec.resources.limits:
+        return True
+    return all(name in container.resources.limits for container in (*pod.spec.initContainers, *pod.spec.containers))
 
 
 def oom_score_adj(pod: core.Pod, container: AnyContainer, memory_capacity: int) -> int:
     """How readily the kernel kills the container when memory runs out: -997 guaranteed, 1000 best effort, the others between."""
-    qos = pod.status.qosClass or qos_class(pod)
+    qos = pod.status.qosClass or resources.qos_class(pod)
     if pod.spec.priority is not None and pod.spec.priority >= 2_000_000_000:
         return -997
     if qos == "Guaranteed":

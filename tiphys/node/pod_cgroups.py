@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import cast
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import qos_class
 from tiphys.node.cgroups import MIN_SHARES, PERIOD, Limits, pod_limits, shares, weight
-from tiphys.node.pod_status import qos_class
 from tiphys.node.runtime import cgroups as files
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.cri.errors import NotFound
 from tiphys.node.hooks import run_hook
 from tiphys.node.names import DEFAULT_GRACE
 from tiphys.node.observed import SeenContainer
-from tiphys.node.pod_plan import find_container, grace_of, is_sidecar
+from tiphys.node.pod_plan import find_container, grace_of
 from tiphys.node.services import NodeServices
 
 

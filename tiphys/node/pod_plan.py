@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.names import DEFAULT_GRACE, ContainerKind
 from tiphys.node.observed import Observed, SeenContainer
 
@@ -87,11 +88,6 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether there is nothing to do now."""
         acts = self.kill_pod or self.stop or self.remove_containers or self.remove_sandboxes or self.start
         return not acts and self.create_sandbox is None
-
-
-def is_sidecar(container: AnyContainer) -> bool:
-    """Whether an init container stays and runs beside the others (KEP-753)."""
-    return container.restartPolicy == "Always"
 
 
 def find_container(pod: core.Pod, name: str) -> AnyContainer | None:

@@ -12,9 +12,10 @@ import msgspec
 
 from tiphys.api import base
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import is_sidecar, qos_class
 from tiphys.node import names
 from tiphys.node.observed import Observed, SeenContainer
-from tiphys.node.pod_plan import AnyContainer, Verdicts, find_container, is_sidecar, restarts
+from tiphys.node.pod_plan import AnyContainer, Verdicts, find_container, restarts
 
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """Conditions that the node agent writes; all others belong to somebody else and are carried over."""
@@ -71,26 +72,6 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
     _addresses(pod, facts, status)
     _conditions(pod, facts, status, now)
     return status
-
-
-def qos_class(pod: core.Pod) -> str:
-    """Guaranteed, Burstable or BestEffort ("Pod Quality of Service Classes")."""
-    from tiphys.api import quantity
-
-    requests = limits = False
-    guaranteed = True
-    for container in (*pod.spec.containers, *pod.spec.initContainers):
-        for resource in ("cpu", "memory"):
-            limit = container.resources.limits.get(resource)
-            request = container.resources.requests.get(resource, limit)
-            has_limit = limit is not None and quantity.parse(limit) > 0
-            has_request = request is not None and quantity.parse(request) > 0
-            limits, requests = limits or has_limit, requests or has_request
-            if limit is None or request is None or not has_limit or quantity.parse(limit) != quantity.parse(request):
-                guaranteed = False
-    if not requests and not limits:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
 
 
 # -- containers

@@ -13,11 +13,12 @@ from typing import Literal
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node import checks
 from tiphys.node.checks import Verdict
 from tiphys.node.cri.client import CriClient
 from tiphys.node.observed import Observed, SeenContainer
-from tiphys.node.pod_plan import Verdicts, is_sidecar
+from tiphys.node.pod_plan import Verdicts
 
 log = logging.getLogger(__name__)
 

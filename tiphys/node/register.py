@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tiphys.api import base
+from tiphys.api import base, well_known
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists, Conflict, NotFound, StatusError
@@ -68,9 +68,9 @@ class NodeRegistration:
         """The labels every node has, and those it was told to have."""
         arch, hostname = machine.architecture(), self.services.settings.name
         return {
-            "kubernetes.io/arch": arch,
-            "kubernetes.io/os": "linux",
-            "kubernetes.io/hostname": hostname,
+            well_known.ARCH: arch,
+            well_known.OS: "linux",
+            well_known.HOSTNAME: hostname,
             "beta.kubernetes.io/arch": arch,
             "beta.kubernetes.io/os": "linux",
             **self.services.settings.labels,

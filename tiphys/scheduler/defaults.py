@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import msgspec
 
 from tiphys.api.selectors import EVERYTHING, NOTHING, Requirement, Selector, from_map
+from tiphys.api.well_known import HOSTNAME, ZONE
 from tiphys.scheduler.social import Group, Owner, Social, Spread
 
-HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 SKEWS = ((HOSTNAME, 3), (ZONE, 5))
 
 

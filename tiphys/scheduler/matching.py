@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.taints import integer, tolerates
 
 NAME_FIELD = "metadata.name"
 HARD_EFFECTS = ("NoSchedule", "NoExecute")
 SOFT_EFFECT = "PreferNoSchedule"
-
-
-def integer(text: str) -> int | None:
-    """The number that a label value spells, or None."""
-    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else None
-
-
-def tolerates(toleration: core.Toleration, taint: core.Taint) -> bool:
-    """Whether a toleration covers a taint ("Taints and Tolerations"; Lt and Gt as in KEP-5471)."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    match toleration.operator or "Equal":
-        case "Exists":
-            return True
-        case "Equal":
-            return toleration.value == taint.value
-        case "Lt" | "Gt" as operator:
-            wanted, actual = integer(toleration.value), integer(taint.value)
-            if wanted is None or actual is None:
-                return False
-            return actual < wanted if operator == "Lt" else actual > wanted
-    return False
 
 
 def untolerated(taints: Iterable[core.Taint], tolerations: Sequence[core.Toleration], effects: Sequence[str]) -> list[core.Taint]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tiphys.api.well_known import HOSTNAME
 from tiphys.scheduler.columns import ABSENT, Bools, Codes, Floats, Ints
-from tiphys.scheduler.defaults import HOSTNAME
 from tiphys.scheduler.filters.node_affinity import NodeAffinity
 from tiphys.scheduler.filters.taints import TaintToleration
 from tiphys.scheduler.scores.scale import MAX

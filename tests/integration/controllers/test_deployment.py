@@ -12,8 +12,8 @@ import pytest
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import is_ready
 from tiphys.controllers.deployment import history
-from tiphys.controllers.shared.pods import is_ready
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet

@@ -15,9 +15,9 @@ from tiphys.api import base
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.controllers.shared.nodes import readiness
-from tiphys.controllers.shared.pods import is_ready
 from tiphys.testing import eventually
 
 from .conftest import Cluster

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiphys.api.apps import v1 as apps
+from tiphys.api.well_known import LAST_APPLIED
 from tiphys.controllers.deployment import history, rollout
 from tiphys.controllers.deployment import status as states
 from tiphys.controllers.deployment.plan import Plan, plan
-from tiphys.controllers.shared.pods import LAST_APPLIED
 
 from .make import NOW, deployment, replica_set, template
 

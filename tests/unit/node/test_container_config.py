@@ -74,7 +74,8 @@ def test_resources_become_cgroup_values() -> None:
 
 
 def test_pod_limits_need_every_container() -> None:
-    limited = {"resources": {"limits": {"cpu": "1", "memory": "10Mi"}}}
+    amounts = {"cpu": "1", "memory": "10Mi"}
+    limited = {"resources": {"limits": amounts, "requests": amounts}}  # the API server copies limits into requests
     both = cgroups.pod_limits(pod({"name": "a", **limited}, {"name": "b", **limited}))
     assert (both.cpu_shares, both.cpu_quota, both.memory) == (2048, 200_000, 20 << 20)
     one = cgroups.pod_limits(pod({"name": "a", **limited}, {"name": "b"}))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tiphys.api.core import v1 as core
-from tiphys.scheduler.matching import image_name, requirement_holds, tolerates
+from tiphys.api.helpers.taints import tolerates
+from tiphys.scheduler.matching import image_name, requirement_holds
 
 TAINT = core.Taint(key="team", value="5", effect="NoSchedule")
 

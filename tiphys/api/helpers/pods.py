@@ -21,14 +21,22 @@ def is_ready(pod: Pod) -> bool:
     return ready is not None and ready.status == "True"
 
 
-def is_available(pod: Pod, *, min_ready_seconds: int, now: datetime) -> bool:
-    """Whether the pod has been ready for that long (`minReadySeconds`)."""
+def available_at(pod: Pod, min_ready_seconds: int) -> datetime | None:
+    """When a ready pod counts (or counted) as available, None while it is not ready or nobody said since when it is."""
     ready = condition(pod, "Ready")
-    if ready is None or ready.status != "True":
+    if ready is None or ready.status != "True" or ready.lastTransitionTime is None:
+        return None
+    return ready.lastTransitionTime + timedelta(seconds=min_ready_seconds)
+
+
+def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
+    """Whether the pod has been ready for that long (`minReadySeconds`)."""
+    if not is_ready(pod):
         return False
     if not min_ready_seconds:
         return True
-    return ready.lastTransitionTime is not None and ready.lastTransitionTime + timedelta(seconds=min_ready_seconds) <= now
+    moment = available_at(pod, min_ready_seconds)
+    return moment is not None and moment <= now
 
 
 def is_finished(pod: Pod) -> bool:
@@ -39,6 +47,11 @@ def is_finished(pod: Pod) -> bool:
 def is_active(pod: Pod) -> bool:
     """Whether the pod counts as a replica: neither over nor being deleted."""
     return not is_finished(pod) and pod.metadata.deletionTimestamp is None
+
+
+def restarts(pod: Pod) -> int:
+    """The most restarts that any of its containers has had."""
+    return max((status.restartCount for status in pod.status.containerStatuses), default=0)
 
 
 def is_scheduled(pod: Pod) -> bool:

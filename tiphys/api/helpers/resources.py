@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tiphys.api.base import Quantity
-from tiphys.api.core.v1 import Container, Pod, PodSpec
+from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec
 from tiphys.api.quantity import milli, parse, whole
 
 Amounts = dict[str, int]
@@ -76,8 +76,8 @@ def _add_init(result: Amounts, spec: PodSpec, which: Which) -> None:
         result[name] = max(result.get(name, 0), value)
 
 
-def is_sidecar(container: Container) -> bool:
-    """Whether an init container keeps running beside the others."""
+def is_sidecar(container: Container | EphemeralContainer) -> bool:
+    """Whether an init container keeps running beside the others (KEP-753)."""
     return container.restartPolicy == "Always"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from tiphys.api import well_known
 from tiphys.api.authentication.v1 import TokenRequest
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
@@ -22,15 +23,15 @@ from tiphys.apiserver.auth.node import LEASE_NAMESPACE, pod_references
 
 _OWN_LABELS: Final = frozenset(
     (
-        "kubernetes.io/hostname",
-        "kubernetes.io/os",
-        "kubernetes.io/arch",
+        well_known.HOSTNAME,
+        well_known.OS,
+        well_known.ARCH,
         "beta.kubernetes.io/os",
         "beta.kubernetes.io/arch",
         "node.kubernetes.io/instance-type",
         "beta.kubernetes.io/instance-type",
-        "topology.kubernetes.io/zone",
-        "topology.kubernetes.io/region",
+        well_known.ZONE,
+        well_known.REGION,
         "failure-domain.beta.kubernetes.io/zone",
         "failure-domain.beta.kubernetes.io/region",
     )

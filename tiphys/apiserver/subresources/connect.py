@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import BadRequest, NotFound, ServiceUnavailable
+from tiphys.api.well_known import SERVICE_NAME
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.kubelet import forward
 from tiphys.wire.http import Response
@@ -181,7 +182,7 @@ async def proxy_service(ctx: Context) -> Response:
     ready: list[tuple[str, int]] = []
     for piece in ctx.services.source.objects(discovery.EndpointSlice):
         meta = piece.metadata
-        if meta.namespace != ctx.info.namespace or meta.labels.get("kubernetes.io/service-name") != name:
+        if meta.namespace != ctx.info.namespace or meta.labels.get(SERVICE_NAME) != name:
             continue
         numbers = [p.port for p in piece.ports if (p.name or "") == wanted[0].name and p.port]
         for endpoint in piece.endpoints:

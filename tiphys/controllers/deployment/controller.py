@@ -9,11 +9,11 @@ import msgspec
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists, Conflict, NotFound
+from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
-from tiphys.controllers.shared.pods import is_finished
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
 from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, controller_of, copied, index_owners, to_owner

@@ -13,7 +13,7 @@ import msgspec
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared.pods import LAST_APPLIED
+from tiphys.api.well_known import LAST_APPLIED
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"

@@ -8,6 +8,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import OwnerReference
 from tiphys.api.policy import v1 as policy
 from tiphys.api.scheme import Scheme
@@ -15,7 +16,6 @@ from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.pods import is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
 
 

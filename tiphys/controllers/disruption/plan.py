@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import Condition
 from tiphys.api.policy import v1 as policy
-from tiphys.controllers.shared.pods import is_ready
 from tiphys.controllers.shared.scaled import scaled
 
 EVICTION_SECONDS = 120.0

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared.pods import is_finished, is_ready
+from tiphys.api.helpers.pods import is_finished, is_ready
 
 HEADLESS = "service.kubernetes.io/headless"
-ZONE = "topology.kubernetes.io/zone"
 
 
 class Port(NamedTuple):

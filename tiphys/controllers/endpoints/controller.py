@@ -7,14 +7,15 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.helpers.pods import is_finished, is_ready
+from tiphys.api.well_known import SERVICE_NAME, ZONE
 from tiphys.controllers.endpoints import legacy, slices
-from tiphys.controllers.endpoints.backends import ZONE, needs_endpoints
+from tiphys.controllers.endpoints.backends import needs_endpoints
 from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.pods import is_finished, is_ready
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 BY_SERVICE = "endpoint slices by service"
@@ -23,11 +24,11 @@ BY_SERVICE = "endpoint slices by service"
 def _by_service(found: discovery.EndpointSlice) -> Iterable[str]:
     if found.metadata.labels.get(slices.MANAGED_BY) != slices.MANAGER:
         return ()
-    return (f"{found.metadata.namespace}/{found.metadata.labels.get(slices.SERVICE_NAME, '')}",)
+    return (f"{found.metadata.namespace}/{found.metadata.labels.get(SERVICE_NAME, '')}",)
 
 
 def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
-    name = found.metadata.labels.get(slices.SERVICE_NAME)
+    name = found.metadata.labels.get(SERVICE_NAME)
     return (Key(found.metadata.namespace, name),) if name and _by_service(found) else ()
 
 

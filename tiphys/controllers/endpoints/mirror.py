@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import Port, family_of, inherited, sorted_ports
 from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
-SKIP = "endpointslice.kubernetes.io/skip-mirror"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 MIRRORED = "mirrored endpoint slices"
 CAPACITY = 1000
@@ -25,7 +25,7 @@ CAPACITY = 1000
 def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> bool:
     """Whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
     meta = endpoints.metadata
-    if meta.labels.get(SKIP) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
+    if meta.labels.get(SKIP_MIRROR) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
         return False
     return service is not None and not service.spec.selector and service.spec.type != "ExternalName"
 
@@ -33,8 +33,8 @@ def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> boo
 def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, wanted: bool) -> slices.Plan:
     """The writes that make the mirrored slices right. Pure."""
     meta = endpoints.metadata
-    labels = inherited(meta.labels, (slices.SERVICE_NAME, slices.MANAGED_BY))
-    labels = {**labels, slices.SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
+    labels = inherited(meta.labels, (SERVICE_NAME, slices.MANAGED_BY))
+    labels = {**labels, SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
     for subset in endpoints.subsets if wanted else ():
         ports = sorted_ports(Port(port.name, port.protocol or "TCP", port.port, port.appProtocol) for port in subset.ports)
@@ -59,11 +59,11 @@ def _by_endpoints(found: discovery.EndpointSlice) -> Iterable[str]:
     meta = found.metadata
     if meta.labels.get(slices.MANAGED_BY) != MANAGER:
         return ()
-    return (f"{meta.namespace}/{meta.labels.get(slices.SERVICE_NAME, '')}",)
+    return (f"{meta.namespace}/{meta.labels.get(SERVICE_NAME, '')}",)
 
 
 def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
-    return [Key(found.metadata.namespace, found.metadata.labels[slices.SERVICE_NAME]) for _ in _by_endpoints(found)]
+    return [Key(found.metadata.namespace, found.metadata.labels[SERVICE_NAME]) for _ in _by_endpoints(found)]
 
 
 class MirrorController:

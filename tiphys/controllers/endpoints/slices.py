@@ -14,6 +14,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.well_known import SERVICE_NAME
 from tiphys.controllers.endpoints.backends import (
     HEADLESS,
     Backend,
@@ -26,7 +27,6 @@ from tiphys.controllers.endpoints.backends import (
     sorted_ports,
 )
 
-SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
 FULL = 100

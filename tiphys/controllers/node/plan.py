@@ -9,11 +9,8 @@ from typing import Literal
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
+from tiphys.api.well_known import NOT_READY, REGION, UNREACHABLE, UNSCHEDULABLE, ZONE
 from tiphys.controllers.shared.nodes import readiness
-
-NOT_READY = "node.kubernetes.io/not-ready"
-UNREACHABLE = "node.kubernetes.io/unreachable"
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 
 REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that only the node itself can tell, so that nothing is known of them when it is silent."""
@@ -113,7 +110,7 @@ def is_evicting(node: core.Node) -> bool:
 def zone_of(node: core.Node) -> str:
     """Region and zone: nodes that may fail together."""
     labels = node.metadata.labels
-    return f"{labels.get('topology.kubernetes.io/region', '')}:{labels.get('topology.kubernetes.io/zone', '')}"
+    return f"{labels.get(REGION, '')}:{labels.get(ZONE, '')}"
 
 
 def mode(lost: int, fine: int) -> Mode:

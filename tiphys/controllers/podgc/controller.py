@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
-from tiphys.controllers.shared.pods import is_finished
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 FINISHED = "finished pods"

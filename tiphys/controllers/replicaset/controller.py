@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.api.helpers.pods import is_active
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, plan, status, template_pod
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.pods import is_active
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
 from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tiphys.api.apps import v1 as apps
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared import pods as pod_state
+from tiphys.api.helpers import pods as pod_state
 
 BURST = 500
 """Pods that one step creates or deletes at most."""

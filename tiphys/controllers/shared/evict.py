@@ -7,8 +7,8 @@ from datetime import datetime
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
+from tiphys.api.helpers.pods import condition
 from tiphys.client.client import Client
-from tiphys.controllers.shared.pods import condition
 
 DISRUPTED = "DisruptionTarget"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from sys import intern
 
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared.pods import LAST_APPLIED
+from tiphys.api.well_known import LAST_APPLIED
 from tiphys.runtime import Informer, InformerSource
 
 

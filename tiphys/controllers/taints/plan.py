@@ -6,35 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.taints import tolerates
 
 
 def evicting(node: core.Node) -> list[core.Taint]:
     """The taints that send running pods away."""
     return [taint for taint in node.spec.taints if taint.effect == "NoExecute"]
-
-
-def tolerates(toleration: core.Toleration, taint: core.Taint) -> bool:
-    """Whether a toleration covers a taint."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    match toleration.operator or "Equal":
-        case "Exists":
-            return True
-        case "Equal":
-            return bool(toleration.key) and toleration.value == taint.value
-        case "Lt" | "Gt" as operator:
-            return _compare(operator, taint.value, toleration.value)
-    return False
-
-
-def _compare(operator: str, value: str, bound: str) -> bool:
-    try:
-        number, limit = int(value), int(bound)
-    except ValueError:
-        return False
-    return number < limit if operator == "Lt" else number > limit
 
 
 def leave_at(taints: Sequence[core.Taint], tolerations: Iterable[core.Toleration], since: Sequence[datetime]) -> datetime | None:

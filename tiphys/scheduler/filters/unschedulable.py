@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.taints import tolerates
+from tiphys.api.well_known import UNSCHEDULABLE
 from tiphys.scheduler.columns import Bools, Rows
-from tiphys.scheduler.matching import tolerates
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 
-TAINT = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+TAINT = core.Taint(key=UNSCHEDULABLE, effect="NoSchedule")
 
 
 class NodeUnschedulable:

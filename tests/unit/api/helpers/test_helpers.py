@@ -76,9 +76,9 @@ def test_readiness(server: Any) -> None:
     assert not pods.is_ready(value)
     value.status.conditions = [PodCondition(type="Ready", status="True", lastTransitionTime=NOW)]
     assert pods.is_ready(value)
-    assert pods.is_available(value, min_ready_seconds=0, now=NOW)
-    assert not pods.is_available(value, min_ready_seconds=10, now=NOW + timedelta(seconds=9))
-    assert pods.is_available(value, min_ready_seconds=10, now=NOW + timedelta(seconds=10))
+    assert pods.is_available(value, 0, NOW)
+    assert not pods.is_available(value, 10, NOW + timedelta(seconds=9))
+    assert pods.is_available(value, 10, NOW + timedelta(seconds=10))
     assert pods.is_active(value)
     value.status.phase = "Succeeded"
     assert not pods.is_active(value)

@@ -1,0 +1,25 @@
+"""Labels, annotations and taints that more than one component reads or writes ("Well-Known Labels, Annotations and Taints")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ARCH: Final = "kubernetes.io/arch"
+HOSTNAME: Final = "kubernetes.io/hostname"
+OS: Final = "kubernetes.io/os"
+REGION: Final = "topology.kubernetes.io/region"
+ZONE: Final = "topology.kubernetes.io/zone"
+
+SERVICE_NAME: Final = "kubernetes.io/service-name"
+"""Label of an EndpointSlice: the Service that it belongs to."""
+SKIP_MIRROR: Final = "endpointslice.kubernetes.io/skip-mirror"
+"""Label of Endpoints that no EndpointSlice is to be made from."""
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation: the object as it was last applied, which is of use to kubectl only."""
+
+NOT_READY: Final = "node.kubernetes.io/not-ready"
+"""Taint of a node that says it is not ready."""
+UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+"""Taint of a node that says nothing any more."""
+UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
+"""Taint of a cordoned node."""
