@@ -113,7 +113,7 @@ class Scheduler:
         before = self.cluster.put_node(new)
         after = self.cluster.facts(new.metadata.name)
         assert after is not None
-        if before is not after and before != after:
+        if before is not after:
             self._wake(hints.node_changed(before, after, self.cluster))
 
     def _pod_changed(self, old: core.Pod | None, new: core.Pod | None) -> None:

@@ -115,12 +115,12 @@ class Snapshot:
     # ---- nodes ------------------------------------------------------------------------------------------------------------------------
 
     def put_node(self, node: core.Node) -> NodeFacts | None:
-        """A node was added or changed. Returns the facts before, or its own when nothing that matters changed, or None for a new node."""
+        """A node was added or changed. Returns the facts before: the same object when nothing that matters did, None at first."""
         facts = node_facts(node)
         name = facts.name
         before = self._facts.get(name)
         if before == facts:
-            return facts
+            return before
         if before is None:
             self._take_row(name)
         row = self.row_of[name]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.unit.scheduler import make, scalar
 from tests.unit.scheduler.test_twin import Both
-from tests.unit.scheduler.worlds import NODE_NAMES, nodes, pods
+from tests.unit.scheduler.worlds import NODE_NAMES, ZONE, easy_nodes, modest_pods, nodes, pods, social_pods
 from tiphys.api.core import v1 as core
 from tiphys.api.selectors import from_map
+from tiphys.runtime import copied
 from tiphys.scheduler import hints
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
@@ -22,6 +23,8 @@ from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 
 anything = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+any_pods = st.one_of(pods(), social_pods(), modest_pods())
+TWO = ("n0", "n1")
 three_nodes = st.tuples(*(nodes(name) for name in NODE_NAMES[:3]))
 
 
@@ -59,19 +62,44 @@ def test_never_over_capacity(first: tuple[core.Node, ...], wanted: list[core.Pod
 
 
 def changes() -> st.SearchStrategy[tuple[str, Any]]:
+    aspects = ("labels", "taints", "unschedulable", "allocatable")
     return st.one_of(
-        st.tuples(st.just("node"), nodes()),
-        st.tuples(st.just("gone node"), st.sampled_from(NODE_NAMES[:3])),
-        st.tuples(st.just("pod"), st.tuples(pods(), st.sampled_from(NODE_NAMES[:3]))),
+        st.tuples(st.just("new node"), st.one_of(nodes("n5"), easy_nodes("n5"))),
+        st.tuples(st.sampled_from(aspects), st.builds(_eased, nodes("n0"))),
+        st.tuples(st.sampled_from(aspects), st.builds(_eased, nodes("n0"))),
+        st.tuples(st.just("gone node"), st.sampled_from(TWO)),
+        st.tuples(st.just("pod"), st.tuples(any_pods, st.sampled_from(TWO))),
         st.tuples(st.just("gone pod"), st.integers(0, 50)),
         st.tuples(st.just("terminating"), st.integers(0, 50)),
     )
 
 
+def _eased(node: core.Node) -> core.Node:
+    """What changes about a node is mostly that it takes more."""
+    node.metadata.labels |= {ZONE: "east", "disk": "ssd"}
+    node.status.allocatable = {"cpu": "64", "memory": "256Gi", "pods": "50", "ephemeral-storage": "1Ti"}  # type: ignore[dict-item]
+    node.spec = core.NodeSpec()
+    return node
+
+
+def _changed(node: core.Node, aspect: str, other: core.Node) -> core.Node:
+    """The node with one aspect of another."""
+    new = copied(node)
+    if aspect == "labels":
+        new.metadata.labels = other.metadata.labels
+    elif aspect == "allocatable":
+        new.status.allocatable = other.status.allocatable
+    else:
+        setattr(new.spec, aspect, getattr(other.spec, aspect))
+    return new
+
+
 def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
     """Let a change happen as the scheduler would take it in; the hint that it gives."""
     cluster = both.cluster
-    if what == "node":
+    if what in ("new node", "labels", "taints", "unschedulable", "allocatable"):
+        if what != "new node":
+            argument = _changed(both.world.nodes["n0"], what, argument)
         before = cluster.put_node(argument)
         after = cluster.facts(argument.metadata.name)
         assert after is not None
@@ -97,11 +125,11 @@ def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
     return hints.pod_changed(known, info)
 
 
-@anything
+@settings(anything, max_examples=150)
 @given(
-    first=three_nodes,
-    placed=st.lists(st.tuples(pods(), st.sampled_from(NODE_NAMES[:3])), max_size=5),
-    wanted=pods(),
+    first=st.one_of(st.tuples(nodes("n0")), st.tuples(nodes("n0"), nodes("n1")), st.tuples(easy_nodes("n0"), easy_nodes("n1"))),
+    placed=st.lists(st.tuples(any_pods, st.sampled_from(TWO)), max_size=4),
+    wanted=any_pods,
     change=changes(),
 )
 def test_what_lets_a_pod_in_is_hinted_at(
@@ -128,8 +156,8 @@ def with_priority(pod: core.Pod, priority: int) -> core.Pod:
 @anything
 @given(
     first=three_nodes,
-    placed=st.lists(st.tuples(st.builds(with_priority, pods(), st.integers(0, 3)), st.sampled_from(NODE_NAMES[:3])), max_size=8),
-    wanted=st.builds(with_priority, pods(), st.integers(1, 4)),
+    placed=st.lists(st.tuples(st.builds(with_priority, any_pods, st.integers(0, 3)), st.sampled_from(NODE_NAMES[:3])), max_size=8),
+    wanted=st.builds(with_priority, any_pods, st.integers(1, 4)),
     allowed=st.integers(0, 2),
 )
 def test_preemption_takes_what_it_must_and_no_more(

@@ -216,3 +216,38 @@ def pods(draw: st.DrawFn) -> core.Pod:
             topologySpreadConstraints=spreading,
         ),
     )
+
+
+# Worlds in which only one thing is difficult: more of what is drawn there gets to where it matters.
+
+
+@st.composite
+def easy_nodes(draw: st.DrawFn, name: str = "") -> core.Node:
+    """Nodes that take anything, in two zones."""
+    node = draw(nodes(name))
+    node.metadata.labels |= {HOSTNAME: node.metadata.name, ZONE: draw(st.sampled_from(("east", "west")))}
+    node.spec = core.NodeSpec()
+    node.status.allocatable = {"cpu": "64", "memory": "256Gi", "pods": "50"}  # type: ignore[dict-item]
+    return node
+
+
+@st.composite
+def social_pods(draw: st.DrawFn) -> core.Pod:
+    """Pods that are difficult about other pods only."""
+    pod = draw(pods())
+    pod.spec.nodeSelector, pod.spec.initContainers, pod.spec.tolerations = {}, [], []
+    pod.spec.containers = [core.Container(name="main", image="big")]
+    if pod.spec.affinity is not None:
+        pod.spec.affinity.nodeAffinity = None
+    return pod
+
+
+@st.composite
+def modest_pods(draw: st.DrawFn) -> core.Pod:
+    """Pods that are difficult about one thing at most."""
+    pod = draw(pods())
+    plain = core.PodSpec(containers=[core.Container(name="main", image="small:1")])
+    trait = draw(st.sampled_from(("containers", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints")))
+    setattr(plain, trait, getattr(pod.spec, trait))
+    pod.spec = plain
+    return pod
