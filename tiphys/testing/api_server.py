@@ -38,7 +38,7 @@ async def running_api_server(
 ) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
     """A started API server with its files under `directory`, and a maker of clients for any identity.
 
-    With `listen` it serves over TLS on a free port of loopback, too (`server.port`).
+    With `listen` it serves over TLS on a free port of loopback, too (`server.port`), and `directory/admin.kubeconfig` is there for kubectl.
     """
     clock = clock or LoopClock()
     keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
@@ -55,6 +55,9 @@ async def running_api_server(
     )
     server = ApiServer(settings, store or MemoryStore(), clock=clock, rng=random.Random(1))
     await server.start(listen=listen)
+    if listen:
+        address = f"https://127.0.0.1:{server.port}"
+        pki.write_kubeconfig(directory / "admin.kubeconfig", server=address, ca=keys.ca, pair=keys.pair("admin"), user="admin")
 
     def client_for(name: str = "", *groups: str, user_agent: str = "test") -> Client:
         peer = PeerIdentity(common_name=name, organizations=groups) if name else ADMIN
