@@ -23,7 +23,7 @@ LIMIT = 100
 _ZEROS: dict[str, Any] = {"str": "", "int": 0, "float": 0.0, "bool": False, "bytes": b"", "quantity": "0", "intorstring": 0}
 _TYPES = {
     "str": "string", "float": "float64", "bool": "bool", "bytes": "[]uint8", "time": "v1.Time", "microtime": "v1.MicroTime",
-    "quantity": "resource.Quantity", "intorstring": "intstr.IntOrString", "any": "interface {}",
+    "quantity": "resource.Quantity", "intorstring": "intstr.IntOrString", "any": "interface {}", "raw": "json.RawMessage",
 }  # fmt: skip
 
 
@@ -93,6 +93,8 @@ class Walk:
                 return {key: self.value(shape.item, item, f"{path}.{key}", owner, field) for key, item in value.items()}
         elif form == "any":
             return self.plain(value, path)
+        elif form == "raw":
+            return msgspec.Raw(msgspec.json.encode(self.plain(value, path)))
         elif form == "int":
             if isinstance(value, int) and not isinstance(value, bool) and in_range(value, shape.bits):
                 return value
@@ -153,6 +155,8 @@ def zero(shape: Shape) -> Any:
     if shape.form == "struct":
         assert shape.struct is not None
         return shape.struct()
+    if shape.form == "raw":
+        return msgspec.Raw()
     if shape.form in ("list", "map"):
         return [] if shape.form == "list" else {}
     return copy.copy(_ZEROS.get(shape.form))

@@ -17,7 +17,9 @@ import msgspec
 
 from tiphys.api.base import Atomic, MapList, MicroTime, Patch, Quantity, SetList
 
-Form = Literal["struct", "list", "map", "str", "int", "float", "bool", "bytes", "time", "microtime", "quantity", "intorstring", "any"]
+Form = Literal[
+    "struct", "list", "map", "str", "int", "float", "bool", "bytes", "time", "microtime", "quantity", "intorstring", "raw", "any",
+]  # fmt: skip
 
 _SCALARS: Mapping[Any, Form] = {
     str: "str",
@@ -28,6 +30,7 @@ _SCALARS: Mapping[Any, Form] = {
     datetime: "time",
     MicroTime: "microtime",
     Quantity: "quantity",
+    msgspec.Raw: "raw",
     Any: "any",
 }
 

@@ -51,6 +51,8 @@ class Context(msgspec.Struct):
     user: User
     services: Services
     warnings: list[str] = []
+    applied: bool = False
+    """Whether the write is a server-side apply, which brings its managedFields with it."""
 
     @property
     def storage(self) -> Storage:

@@ -232,7 +232,7 @@ class NodeRegistration:
                 lease = await client.get(coordination.Lease, settings.name, LEASE_NAMESPACE)
             except NotFound:
                 return await client.create(self._new_lease())
-        fresh = msgspec.convert(msgspec.to_builtins(lease), coordination.Lease)
+        fresh = msgspec.json.decode(msgspec.json.encode(lease), type=coordination.Lease)
         fresh.spec.holderIdentity = settings.name
         fresh.spec.leaseDurationSeconds = settings.lease_seconds
         fresh.spec.renewTime = base.micro_time(clock.now())

@@ -23,7 +23,7 @@ PAUSE = BackoffPolicy(first=0.01, cap=1.0, factor=2.0, jitter=0.5)
 
 def copied(obj: T) -> T:
     """An independent copy of an object, such as one from an informer."""
-    return msgspec.convert(msgspec.to_builtins(obj), type(obj))
+    return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 
 async def update_with_retry(

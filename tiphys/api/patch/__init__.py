@@ -19,6 +19,7 @@ from tiphys.api.patch.merge_patch import merge_patch
 from tiphys.api.patch.strategic import strategic_merge
 
 __all__ = [
+    "APPLY_PATCH",
     "JSON_PATCH",
     "MERGE_PATCH",
     "STRATEGIC_MERGE_PATCH",
@@ -33,6 +34,8 @@ __all__ = [
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply, which `tiphys.api.apply` does."""
 
 _OPERATION = frozenset({"op", "path", "from", "value"})
 
@@ -53,7 +56,7 @@ def apply_patch(
     """
     media = content_type.partition(";")[0].strip().lower()
     if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH):
-        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH))
+        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH))
         raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
     patch, problems = read_patch(body, validation)
     if media == JSON_PATCH:

@@ -87,7 +87,7 @@ def write(type_: type[msgspec.Struct], document: Mapping[str, Any]) -> bytes:
 
 def write_object(obj: msgspec.Struct) -> bytes:
     """A typed object in its envelope."""
-    document = msgspec.to_builtins(obj)
+    document = msgspec.json.decode(msgspec.json.encode(obj))
     return seal(document.get("apiVersion", ""), document.get("kind", ""), write(type(obj), document))
 
 

@@ -180,6 +180,8 @@ def _table(about: Message) -> dict[int, Entry]:
 def _entries(field: Field, mark: str) -> dict[int, Entry]:
     """What to do with a field, by wire type."""
     shape, attr = field.shape, field.attr
+    if shape.form == "raw":
+        return {LENGTH: (_VALUE, attr, special.raw_value, None)}
     if mark in _MARKS:
         return {LENGTH: (_VALUE, attr, _MARKS[mark], None)}
     if shape.form == "list":

@@ -116,6 +116,12 @@ def _moment(data: bytes) -> datetime:
         raise Malformed("a time is outside the years 1 to 9999") from None
 
 
+def raw_value(data: bytes, at: int, end: int) -> msgspec.Raw:
+    """As `any_value`, left as text."""
+    value = any_value(data, at, end)
+    return msgspec.Raw() if value is None else msgspec.Raw(msgspec.json.encode(value))
+
+
 def any_value(data: bytes, at: int, end: int) -> Any:
     """A value that is JSON inside protobuf; an empty one is none."""
     found = fields(data, at, end).get(1)

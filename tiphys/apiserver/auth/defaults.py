@@ -164,7 +164,7 @@ def _key(obj: RbacObject) -> tuple[str, str, str]:
 
 
 def _copy(obj: ObjectT) -> ObjectT:
-    return msgspec.convert(msgspec.to_builtins(obj), type(obj))
+    return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 
 def _restore(found: RbacObject, wanted: RbacObject) -> Write | None:

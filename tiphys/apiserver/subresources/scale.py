@@ -16,6 +16,8 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.verbs import ownership
+from tiphys.apiserver.verbs.apply import applied_change, is_apply, read_config
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
@@ -57,6 +59,9 @@ async def patch(ctx: Context) -> Response:
     """PATCH of the scale."""
     request = ctx.request
     media, validation = request.headers.get("content-type", ""), field_validation(request)
+    if is_apply(media):
+        return await _server_side_apply(ctx)
+    ownership.check_patch(request)
 
     def patched(current: Scale) -> Scale:
         document = apply_patch(Scale, msgspec.to_builtins(current), request.body, media, validation=validation)
@@ -68,14 +73,31 @@ async def patch(ctx: Context) -> Response:
     return await _apply(ctx, patched)
 
 
+async def _server_side_apply(ctx: Context) -> Response:
+    """An apply of a Scale is one of its owner's replicas."""
+    config = read_config(ctx, Scale)
+    meta, spec = config.get("metadata") or {}, config.get("spec") or {}
+    replicas = spec.get("replicas") if isinstance(spec, dict) else None
+    if isinstance(replicas, int) and replicas < 0:
+        raise _negative(ctx, replicas)
+    described = {"apiVersion": ctx.kind.api_version, "kind": ctx.kind.kind, "metadata": meta}
+    owned = {"spec": {"replicas": replicas}} if replicas is not None else {}
+    entry, _ = await apply_change(ctx, applied_change(ctx, {**described, **owned}))
+    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)))
+
+
+def _negative(ctx: Context, replicas: int) -> Invalid:
+    error = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+    return Invalid.object("Scale", ctx.info.name, [error], group="autoscaling")
+
+
 async def _apply(ctx: Context, make: Any) -> Response:
     codec_ = ctx.storage.cache(ctx.kind).codec
 
     def change(entry: Entry, old: Any) -> Any:
         wanted = make(scale_of(entry, old))
         if wanted.spec.replicas < 0:
-            error = invalid("spec.replicas", wanted.spec.replicas, "must be greater than or equal to 0")
-            raise Invalid.object("Scale", ctx.info.name, [error], group="autoscaling")
+            raise _negative(ctx, wanted.spec.replicas)
         new = codec_.decode(entry.data)
         new.spec.replicas = wanted.spec.replicas
         new.metadata.resourceVersion = wanted.metadata.resourceVersion

@@ -10,6 +10,7 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import dry_run
+from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,
     check_place,
@@ -50,6 +51,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         obj.status = type(obj.status)()
     default(kind, obj)
     rules.prepare_create(obj)
+    ownership.of_create(ctx, obj)
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)

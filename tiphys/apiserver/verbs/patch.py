@@ -1,4 +1,7 @@
-"""patch: JSON, merge and strategic merge patches of an object or its status ("Update API Objects in Place Using kubectl patch")."""
+"""patch: JSON, merge and strategic merge patches of an object or its status ("Update API Objects in Place Using kubectl patch").
+
+Apply patches go on to `verbs.apply`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.verbs import ownership
+from tiphys.apiserver.verbs.apply import apply, is_apply
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -21,6 +26,9 @@ async def patch(ctx: Context) -> Response:
     """PATCH of an object or its status."""
     request = ctx.request
     media = request.headers.get("content-type", "")
+    if is_apply(media):
+        return await apply(ctx)
+    ownership.check_patch(request)
     validation = field_validation(request)
     problems: list[str] = []
 

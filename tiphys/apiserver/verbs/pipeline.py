@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from tiphys.api import codec
+from tiphys.api.apply.managers import chosen
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
@@ -26,6 +27,7 @@ from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import FieldValidation, dry_run, field_validation
+from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 
 Change = Callable[[Entry, Any], Any]
@@ -120,7 +122,8 @@ def stamp_new(ctx: Context, meta: ObjectMeta) -> None:
     meta.deletionTimestamp = None
     meta.deletionGracePeriodSeconds = None
     meta.selfLink = ""
-    meta.managedFields = []
+    if not ctx.applied:
+        meta.managedFields = []
 
 
 async def update(ctx: Context, change: Change, *, subresource: str = "") -> tuple[Entry, bool]:
@@ -166,6 +169,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         rules.prepare_update(new, old)
         if rules.spec_changed(new, old):
             new.metadata.generation = old.metadata.generation + 1
+    ownership.of_update(ctx, new, old)
     asked = admission_request(ctx, "UPDATE", new, old)
     if asked is not None:
         await ctx.services.admission.admit(asked)
@@ -219,7 +223,9 @@ def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
     new.generation = old.generation
     new.generateName = new.generateName or old.generateName
     new.selfLink = ""
-    new.managedFields = old.managedFields
+    if not ctx.applied:
+        # Subresources cannot be used to rewrite who owns what.
+        new.managedFields = old.managedFields if ctx.info.subresource else chosen(new.managedFields, old.managedFields)
 
 
 def _keep_all_but_status(new: Any, old: Any) -> None:

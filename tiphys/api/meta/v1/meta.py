@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
 
 from tiphys.api.base import Atomic, MapList, Patch, SetList, Struct, Time, always, field
 from tiphys.api.meta.v1.options import ShardInfo
@@ -85,8 +87,8 @@ class ManagedFieldsEntry(Struct):
     """When the set of fields changed last."""
     fieldsType: str = ""
     """`FieldsV1`."""
-    fieldsV1: dict[str, Any] = {}
-    """The fields, as a tree."""
+    fieldsV1: msgspec.Raw = msgspec.Raw()
+    """The fields, as a tree. Left as text, since few look into it and everybody carries it."""
     subresource: str = ""
     """The subresource through which they were set."""
 

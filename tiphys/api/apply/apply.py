@@ -1,0 +1,176 @@
+"""One apply: a configuration merged into the live object, unless it fights with somebody else (KEP-555 "Server-side Apply")."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tiphys.api.apply import document, fieldset
+from tiphys.api.apply.conflicts import ApplyConflict, FieldConflict
+from tiphys.api.apply.fieldset import Fields
+from tiphys.api.apply.managers import BEFORE_APPLY, Manager, Owned, closed, opened
+from tiphys.api.apply.schema import Schema
+from tiphys.api.apply.typed import METADATA, ROOT, UNTRACKED
+from tiphys.api.base import time
+from tiphys.api.meta.v1.meta import ManagedFieldsEntry
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL = "kubectl"
+"""The manager of `kubectl apply --server-side`, which takes over what client-side apply left."""
+MAX_ANNOTATIONS = 256 << 10
+
+_UNOWNED: Fields = {
+    **{f"f:{name}": fieldset.LEAF for name in UNTRACKED[ROOT]},
+    "f:metadata": {fieldset.SELF: fieldset.LEAF, **{f"f:{name}": fieldset.LEAF for name in UNTRACKED[METADATA]}},
+}
+
+
+class Applied(NamedTuple):
+    """The object after an apply, as a document without managedFields, and its managers."""
+
+    document: dict[str, Any]
+    managers: list[ManagedFieldsEntry]
+
+
+class Application(NamedTuple):
+    """Who applies, and how."""
+
+    manager: str
+    version: str
+    now: datetime
+    subresource: str = ""
+    force: bool = False
+
+
+def apply(schema: Schema, live: dict[str, Any], entries: list[ManagedFieldsEntry], config: dict[str, Any], how: Application) -> Applied:
+    """Merge `config` into `live`, both without managedFields.
+
+    Fields that the manager applied before and does not apply now are removed unless somebody else owns them. Raises ApplyConflict when a
+    field that somebody else owns would get another value (and `how.force` is not set), SchemaMismatch for a configuration that the type
+    cannot hold.
+    """
+    fields = document.set_of(schema, config)
+    managers = opened(entries)
+    if not managers:
+        managers = _before_first(schema, live, how)
+    try:
+        done = _merged(schema, live, managers, config, fields, how)
+    except ApplyConflict as conflict:
+        if how.manager != KUBECTL or not _is_left_by_kubectl(schema, live, conflict, how):
+            raise
+        done = _merged(schema, live, managers, config, fields, how._replace(force=True))
+    if how.manager == KUBECTL:
+        _note_last_applied(done.document, config)
+    return done
+
+
+def _before_first(schema: Schema, live: dict[str, Any], how: Application) -> dict[Manager, Owned]:
+    """What an object that nobody tracked so far holds belongs to `before-first-apply`."""
+    if not live.get("metadata", {}).get("uid"):
+        return {}
+    there = document.compare(schema, _bare(live), live).changed
+    there = {element: node for element, node in there.items() if element != ("f:spec" if how.subresource == "status" else "f:status")}
+    owned = fieldset.difference(there, _UNOWNED)
+    return {Manager("Update", BEFORE_APPLY, how.version): Owned(owned, how.version, time(how.now), None)} if owned else {}
+
+
+def _bare(live: dict[str, Any]) -> dict[str, Any]:
+    return {name: {} for name, value in live.items() if isinstance(value, dict)}
+
+
+def _merged(
+    schema: Schema, live: dict[str, Any], managers: dict[Manager, Owned], config: dict[str, Any], fields: Fields, how: Application
+) -> Applied:
+    self = Manager("Apply", how.manager, "", how.subresource)
+    last = managers.get(self)
+    merged = document.merge(schema, live, config)
+    owners = {**managers, self: Owned(fields, how.version, None, None)}
+    if last is not None:
+        merged = _pruned(schema, merged, owners, last.fields)
+    made = document.compare(schema, live, merged)
+    made = made._replace(changed=fieldset.difference(made.changed, _UNOWNED))
+    _settle_conflicts(owners, self, made, how)
+    mine = fieldset.difference(owners[self].fields, _UNOWNED)
+    if last is None or made.changed or made.removed or mine != last.fields or last.version != how.version:
+        owners[self] = Owned(mine, how.version, time(how.now), None)
+    else:
+        owners[self] = last
+    return Applied(merged, closed(owners))
+
+
+def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: document.Difference, how: Application) -> None:
+    """Take what changed from everybody else, or raise ApplyConflict."""
+    conflicts: list[FieldConflict] = []
+    for manager, owned in sorted(owners.items()):
+        if manager == self:
+            continue
+        disputed = fieldset.intersection(owned.fields, made.changed)
+        conflicts += [FieldConflict(manager, path) for path in fieldset.paths(disputed)]
+    if conflicts and not how.force:
+        raise ApplyConflict(conflicts)
+    touched = fieldset.union(made.changed, made.removed)
+    for manager, owned in list(owners.items()):
+        if manager != self and (left := fieldset.difference(owned.fields, touched)) is not owned.fields:
+            owners[manager] = owned._replace(fields=left, entry=None)
+
+
+def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned], last: Fields) -> dict[str, Any]:
+    """The merged object without what the manager applied last and nobody claims now.
+
+    Removing whole what was applied may take along what others own or nobody owns; so what is owned is put back, and so is what was never
+    applied.
+    """
+    wanted: Fields = {}
+    for owned in owners.values():
+        wanted = fieldset.union(wanted, owned.fields)
+    if not fieldset.difference(last, wanted):
+        return merged
+    named = document.with_named
+    there = named(schema, document.compare(schema, {}, merged).changed)
+    applied = named(schema, last)
+    bare = document.remove(schema, merged, applied) or {}
+    left = named(schema, document.compare(schema, {}, bare).changed)
+    gone = fieldset.difference(there, fieldset.union(left, named(schema, wanted)))
+    owned_left = document.remove(schema, merged, gone) or {}
+    left = named(schema, document.compare(schema, {}, owned_left).changed)
+    gone = fieldset.intersection(fieldset.difference(there, left), applied)
+    result: dict[str, Any] = document.remove(schema, merged, gone) or {}
+    return result
+
+
+def _is_left_by_kubectl(schema: Schema, live: dict[str, Any], conflict: ApplyConflict, how: Application) -> bool:
+    """Whether every disputed field still has the value that client-side apply noted; raises ApplyConflict with the rest otherwise."""
+    noted = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED, "")
+    try:
+        config = msgspec.json.decode(noted or "null", type=dict)
+        if config.get("apiVersion") != how.version:
+            return False
+        made = document.compare(schema, config, live)
+        fields = document.set_of(schema, config)
+    except (ValueError, msgspec.MsgspecError, AttributeError, TypeError):
+        return False
+    fields = fieldset.difference(fieldset.difference(fields, made.changed), made.removed)
+    rest = [one for one in conflict.conflicts if not fieldset.has(fields, one.path)]
+    if rest:
+        raise ApplyConflict(rest)
+    return True
+
+
+def _note_last_applied(done: dict[str, Any], config: dict[str, Any]) -> None:
+    """Keep client-side apply able to go on from here, if it was used on the object."""
+    meta = done.get("metadata", {})
+    annotations = meta.get("annotations") or {}
+    if not annotations.get(LAST_APPLIED):
+        return
+    own = dict(config)
+    own_meta = dict(own.get("metadata") or {})
+    if own_meta.get("annotations"):
+        own_meta["annotations"] = {name: value for name, value in own_meta["annotations"].items() if name != LAST_APPLIED}
+    own["metadata"] = own_meta
+    text = msgspec.json.encode(own, order="deterministic").decode() + "\n"
+    noted = {**annotations, LAST_APPLIED: text}
+    if sum(len(name) + len(value.encode()) for name, value in noted.items()) > MAX_ANNOTATIONS:
+        del noted[LAST_APPLIED]
+    done["metadata"] = {**meta, "annotations": noted}

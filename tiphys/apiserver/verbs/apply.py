@@ -1,0 +1,185 @@
+"""Server-side apply: a PATCH that says what a manager wants of an object, which may not exist yet (KEP-555 "Server-side Apply")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tiphys.api import codec
+from tiphys.api.apply import apply as rules
+from tiphys.api.apply.document import SchemaMismatch
+from tiphys.api.apply.schema import schema_of
+from tiphys.api.conform import Walk
+from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
+from tiphys.api.introspect import describe
+from tiphys.api.patch import APPLY_PATCH
+from tiphys.api.yamldoc import YAMLError, load
+from tiphys.apiserver import render
+from tiphys.apiserver.auth.attributes import Attributes, refusal
+from tiphys.apiserver.context import Context
+from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import boolean, field_validation
+from tiphys.apiserver.verbs.create import store_new
+from tiphys.apiserver.verbs.ownership import check_patch
+from tiphys.apiserver.verbs.pipeline import Change
+from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.wire.http import Response
+
+Document = dict[str, Any]
+_ALL_BUT_STATUS = ("apiVersion", "kind", "metadata", "status")
+
+
+def is_apply(content_type: str) -> bool:
+    """Whether a PATCH with this content type is an apply."""
+    return content_type.partition(";")[0].strip().lower() == APPLY_PATCH
+
+
+async def apply(ctx: Context) -> Response:
+    """PATCH with an apply configuration, of an object or its status."""
+    config = read_config(ctx, ctx.kind.type)
+    if ctx.info.subresource == "status":
+        config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
+    elif ctx.kind.has_status:
+        config.pop("status", None)
+    change = applied_change(ctx, config)
+    while True:
+        try:
+            entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
+            return render.single(ctx, entry)
+        except NotFound:
+            if ctx.info.subresource or ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is not None:
+                raise
+        try:
+            return render.single(ctx, await _create(ctx, config), 201)
+        except AlreadyExists:
+            if ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None:
+                raise
+
+
+def read_config(ctx: Context, type_: type[Any]) -> Document:
+    """The configuration in the body, checked against the path and the options. Raises BadRequest and Invalid."""
+    request = ctx.request
+    check_patch(request, apply=True)
+    validation = field_validation(request)
+    walk = Walk()
+    try:
+        loaded = load(request.body)
+        config = walk.plain(loaded, "")
+    except YAMLError as error:
+        raise BadRequest(f"error decoding YAML: {error}") from None
+    if not isinstance(config, dict):
+        raise BadRequest("error decoding YAML: the configuration is not an object")
+    struct: type[msgspec.Struct] = type_
+    about = describe(struct)
+    version, kind = config.get("apiVersion"), config.get("kind")
+    if (version, kind) != (about.api_version, about.kind):
+        raise BadRequest(f"invalid object type: {_shown(version)}, Kind={_shown(kind)}")
+    _check_metadata(ctx, config)
+    if walk.problems and validation == "Strict":
+        raise BadRequest(f"error strict decoding YAML: {', '.join(walk.problems)}")
+    if validation == "Warn":
+        ctx.warnings = [*ctx.warnings, *walk.problems]
+    return config
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _check_metadata(ctx: Context, config: Document) -> None:
+    info = ctx.info
+    meta = config.setdefault("metadata", {})
+    if meta is None:
+        meta = config["metadata"] = {}
+    if not isinstance(meta, dict):
+        raise BadRequest(f"{_failed(ctx)}: .metadata: expected map")
+    if meta.get("managedFields") is not None:
+        raise BadRequest("metadata.managedFields must be nil")
+    meta.pop("managedFields", None)
+    name, namespace = meta.get("name") or info.name, meta.get("namespace") or info.namespace
+    if name != info.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
+    if namespace != info.namespace:
+        raise BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+            f" ({namespace} and {info.namespace})"
+        )
+    meta["name"] = name
+    if ctx.kind.namespaced:
+        meta["namespace"] = namespace
+
+
+def _failed(ctx: Context) -> str:
+    info, kind = ctx.info, ctx.kind
+    return f"failed to create typed patch object ({info.namespace}/{info.name}; {kind.api_version}, Kind={kind.kind})"
+
+
+def _how(ctx: Context) -> rules.Application:
+    request = ctx.request
+    return rules.Application(
+        manager=request.param("fieldManager"),
+        version=ctx.kind.api_version,
+        now=ctx.services.now(),
+        subresource=ctx.info.subresource,
+        force=boolean(request, "force"),
+    )
+
+
+def applied_change(ctx: Context, config: Document) -> Change:
+    """The change that an apply makes to the object as it is found."""
+    how = _how(ctx)
+    pinned = config["metadata"].get("resourceVersion")
+    ctx.applied = True
+
+    def change(entry: Entry, old: Any) -> Any:
+        live = msgspec.json.decode(entry.data)
+        live["metadata"].pop("managedFields", None)
+        wanted = _merged(ctx, live, list(old.metadata.managedFields), config, how)
+        if not pinned:
+            wanted.metadata.resourceVersion = ""
+        return wanted
+
+    return change
+
+
+def _merged(ctx: Context, live: Document, managers: list[Any], config: Document, how: rules.Application) -> Any:
+    type_: type[msgspec.Struct] = ctx.kind.type
+    try:
+        done = rules.apply(schema_of(type_), live, managers, config, how)
+    except SchemaMismatch as error:
+        raise BadRequest(f"{_failed(ctx)}: {error}") from None
+    except RecursionError:
+        raise BadRequest(f"{_failed(ctx)}: exceeded max depth") from None
+    wanted = codec.decode_document(ctx.kind.type, done.document).obj
+    wanted.metadata.managedFields = done.managers
+    return wanted
+
+
+async def _create(ctx: Context, config: Document) -> Entry:
+    _authorize_create(ctx)
+    meta = config["metadata"]
+    if meta.get("uid"):
+        why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+        raise Conflict.object(ctx.kind.plural, ctx.info.name, why, group=ctx.kind.group)
+    if meta.get("resourceVersion"):
+        raise ctx.not_found()
+    return await store_new(ctx, _merged(ctx, {}, [], config, _how(ctx)))
+
+
+def _authorize_create(ctx: Context) -> None:
+    """An apply that makes an object needs the right to create it too."""
+    info = ctx.info
+    attributes = Attributes(
+        user=ctx.user,
+        verb="create",
+        group=info.group,
+        version=info.version,
+        resource=info.resource,
+        namespace=info.namespace,
+        name=info.name,
+        path=info.path,
+    )
+    decision = ctx.services.authorizer.authorize(attributes)
+    if not decision.allowed:
+        raise refusal(attributes, decision.reason)

@@ -1,0 +1,90 @@
+"""managedFields of ordinary writers: who wrote, and which fields the write changed (KEP-555 "Server-side Apply").
+
+Fields are compared after defaults and the kind's rules and before admission: what admission sets is not the writer's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.apply import typed
+from tiphys.api.apply.managers import MAX_NAME, after_create, after_update, manager_name
+from tiphys.api.errors import FieldError, Invalid, forbidden, invalid, required, too_long
+from tiphys.apiserver.context import Context
+from tiphys.wire.http import Request
+
+_TRACKED_VERBS = frozenset(("create", "update", "patch"))
+_SYSTEM = frozenset(("binding", "eviction"))
+"""Subresources whose handlers write for the server itself."""
+
+
+def of_create(ctx: Context, obj: Any) -> None:
+    """Record the maker of a new object. An apply has done that already."""
+    if not ctx.applied:
+        made = typed.created(obj)
+        obj.metadata.managedFields = after_create(made, _writer(ctx), ctx.kind.api_version, ctx.services.now())
+
+
+def of_update(ctx: Context, new: Any, old: Any) -> None:
+    """Record the writer of an update in the managedFields that `new` has so far."""
+    info, meta = ctx.info, new.metadata
+    if ctx.applied:
+        _settle(new, old)
+    elif meta.managedFields and info.verb in _TRACKED_VERBS and info.subresource not in _SYSTEM:
+        made = typed.difference(old, new)
+        if made.changed or made.removed:
+            now = ctx.services.now()
+            writer, version = _writer(ctx), ctx.kind.api_version
+            meta.managedFields = after_update(meta.managedFields, made, writer, version, now, subresource=info.subresource)
+
+
+def _settle(new: Any, old: Any) -> None:
+    """Put the times back when an apply came to nothing, such as one that only spells a quantity in another way."""
+    after, before = new.metadata.managedFields, old.metadata.managedFields
+    if len(after) != len(before) or after == before:
+        return
+    times = [entry.time for entry in after]
+    for entry, was in zip(after, before, strict=True):
+        entry.time = was.time
+    if after == before and not any(typed.difference(old, new)):
+        new.metadata.managedFields = before
+        return
+    for entry, moment in zip(after, times, strict=True):
+        entry.time = moment
+
+
+def _writer(ctx: Context) -> str:
+    request = ctx.request
+    named = ""
+    if request.query:
+        named = request.param("fieldManager")
+        errors = field_manager_errors(named)
+        if errors:
+            options = "CreateOptions" if ctx.info.verb == "create" else "UpdateOptions" if ctx.info.verb == "update" else "PatchOptions"
+            raise Invalid.object(options, "", errors, group="meta.k8s.io")
+    return manager_name(named, request.headers.get("user-agent", ""))
+
+
+def field_manager_errors(name: str) -> list[FieldError]:
+    """What is wrong with a fieldManager parameter."""
+    errors = [too_long("fieldManager", MAX_NAME)] if len(name.encode()) > MAX_NAME else []
+    for position, character in enumerate(name):
+        if not character.isprintable():
+            code = f"U+{ord(character):04X}"
+            errors.append(invalid("fieldManager", name, f"invalid character {code} (at position {position})"))
+    return errors
+
+
+def check_patch(request: Request, *, apply: bool = False) -> None:
+    """Check the options of a patch that have to do with ownership; raises Invalid."""
+    if not request.query and not apply:
+        return
+    manager = request.param("fieldManager")
+    errors: list[FieldError] = []
+    if apply and not manager:
+        errors.append(required("fieldManager", "is required for apply patch"))
+    if not apply and any(name == "force" for name, _ in request.query):
+        errors.append(forbidden("force", "may not be specified for non-apply patch"))
+    errors += field_manager_errors(manager)
+    if errors:
+        raise Invalid.object("PatchOptions", "", errors, group="meta.k8s.io")
