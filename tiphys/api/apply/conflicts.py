@@ -24,9 +24,7 @@ class ApplyConflict(Conflict):
     def __init__(self, conflicts: Sequence[FieldConflict]) -> None:
         self.conflicts = tuple(conflicts)
         causes = [
-            StatusCause(
-                reason="FieldManagerConflict", message=f"conflict with {_said(one.manager)}", field=describe_path(one.path)
-            )
+            StatusCause(reason="FieldManagerConflict", message=f"conflict with {_said(one.manager)}", field=describe_path(one.path))
             for one in conflicts
         ]
         super().__init__(_message(conflicts), details=StatusDetails(causes=causes))

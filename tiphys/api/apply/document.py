@@ -189,9 +189,11 @@ def _compare(schema: Schema, old: Any, new: Any) -> tuple[Fields | None, Fields 
     for element in [*left, *(element for element in right if element not in left)]:
         before, after = left.get(element), right.get(element)
         if before is None and after is not None:
-            changed[element] = everything(after[1], after[0])
+            if not _is_nothing(after[1], after[0]):
+                changed[element] = everything(after[1], after[0])
         elif after is None and before is not None:
-            removed[element] = everything(before[1], before[0])
+            if not _is_nothing(before[1], before[0]):
+                removed[element] = everything(before[1], before[0])
         elif before is not None and after is not None:
             how = _REPEATED if _REPEATED in (before[1], after[1]) else after[1]
             new_node, gone_node = _compare(how, before[0], after[0])
@@ -200,6 +202,11 @@ def _compare(schema: Schema, old: Any, new: Any) -> tuple[Fields | None, Fields 
             if gone_node is not None:
                 removed[element] = gone_node
     return changed or None, removed or None
+
+
+def _is_nothing(schema: Schema, value: Any) -> bool:
+    """Whether a value is stored as if it were not there: a null, an empty list or map (but not an empty struct, which says something)."""
+    return value is None or (not value and schema.shape is not None and schema.shape.form in ("list", "map"))
 
 
 def _same(a: Any, b: Any) -> bool:

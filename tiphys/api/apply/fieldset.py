@@ -25,7 +25,8 @@ LEAF: Fields = {}
 SELF = "."
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder(order="sorted").encode
+"""Sorted, as upstream writes sets: equal sets are equal bytes, so that what is remembered of one is found for the other."""
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 
@@ -163,7 +164,7 @@ def _quote(value: Any) -> str:
 
 def key_element(keys: dict[str, Any]) -> str:
     """The path element of a list item with these keys."""
-    return f"k:{encode({name: keys[name] for name in sorted(keys)}).decode()}"
+    return f"k:{encode(keys).decode()}"
 
 
 def value_element(value: Any) -> str:

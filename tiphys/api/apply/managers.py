@@ -116,7 +116,7 @@ def after_create(new: Difference, name: str, version: str, now: datetime, *, sub
 def after_update(
     entries: list[ManagedFieldsEntry], made: Difference, name: str, version: str, now: datetime, *, subresource: str = ""
 ) -> list[ManagedFieldsEntry]:
-    """The managers after a write that made a difference. Objects without managers are not tracked, and a write that made none changes none."""
+    """The managers after a write. Objects without managers are not tracked, and a write that made no difference changes nothing."""
     if not entries or not (made.changed or made.removed):
         return entries
     changed = fieldset.encode(made.changed)

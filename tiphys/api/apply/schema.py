@@ -1,11 +1,11 @@
 """How values of each type are owned: whole, or part by part. Read from the types (`tiphys.api.introspect`).
 
-    leaf    a scalar, or a struct, map or list that is replaced whole
-    struct  an object with declared fields, each owned by itself
-    map     an object with any keys, each owned by itself
-    items   a list whose items are told apart by some of their fields
-    set     a list of distinct scalars
-    deduced anything: objects part by part, lists whole; for documents without a type
+leaf    a scalar, or a struct, map or list that is replaced whole
+struct  an object with declared fields, each owned by itself
+map     an object with any keys, each owned by itself
+items   a list whose items are told apart by some of their fields
+set     a list of distinct scalars
+deduced anything: objects part by part, lists whole; for documents without a type
 """
 
 from __future__ import annotations
@@ -94,4 +94,3 @@ def _of_shape(shape: Shape) -> Schema:
         assert shape.item is not None
         return Schema("map", shape, item=_of_shape(shape.item))
     return Schema("leaf", shape)
-

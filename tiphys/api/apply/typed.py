@@ -145,7 +145,8 @@ def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_
 
 def _key_function(schema: Schema) -> Callable[[Any], str]:
     """From an item to its path element, remembered by its keys, of which there are few."""
-    assert schema.item is not None and schema.item.type is not None
+    assert schema.item is not None
+    assert schema.item.type is not None
     fields = schema.item.fields()
     attrs = [(name, fields[name].about.attr, fields[name].about) for name in schema.keys]
     known: dict[Any, str] = {}
@@ -238,7 +239,8 @@ def _add_of(schema: Schema) -> _Added | None:
     if sort == "struct":
         assert schema.type is not None
         return _later_add(schema.type)
-    assert schema.item is not None and schema.item.type is not None
+    assert schema.item is not None
+    assert schema.item.type is not None
     return _items(_key_function(schema), schema.item.type)[0]
 
 
@@ -310,7 +312,8 @@ def _diff_of(schema: Schema, place: str) -> _Diff | None:
     if sort == "struct":
         assert schema.type is not None
         return _later_diff(schema.type, place)
-    assert schema.item is not None and schema.item.type is not None
+    assert schema.item is not None
+    assert schema.item.type is not None
     return _items(_key_function(schema), schema.item.type)[1]
 
 
@@ -340,4 +343,3 @@ def _compiled(lines: list[str], names: dict[str, Any], name: str) -> Any:
     scope = dict(names)
     exec("\n".join(lines), scope)  # Written above, from the declarations of types only.
     return scope[name]
-

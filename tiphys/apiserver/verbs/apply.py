@@ -102,8 +102,7 @@ def _check_metadata(ctx: Context, config: Document) -> None:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
     if namespace != info.namespace:
         raise BadRequest(
-            "the namespace of the provided object does not match the namespace sent on the request"
-            f" ({namespace} and {info.namespace})"
+            f"the namespace of the provided object does not match the namespace sent on the request ({namespace} and {info.namespace})"
         )
     meta["name"] = name
     if ctx.kind.namespaced:

@@ -78,6 +78,7 @@ def value(shape: Shape, rng: random.Random, density: float, depth: int) -> Any:
         "microtime": lambda: f"{moment:%Y-%m-%dT%H:%M:%S}.{rng.randrange(10**6):06}Z",
         "quantity": lambda: rng.choice(("0", "500m", "1Gi", "-1", "1e3")),
         "intorstring": lambda: rng.choice((0, 80, -1, "http", "25%", "")),
+        "raw": lambda: msgspec.Raw(b'{"f:a":{},"f:b":{".":{}}}'),
         "any": lambda: rng.choice(({"a": [1, "b", None, 1.5]}, [], "x", 7, {}, False, {"k8s": {"é": True}})),
     }
     return made[form]()

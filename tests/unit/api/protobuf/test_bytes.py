@@ -43,7 +43,7 @@ CASES: list[tuple[type[msgspec.Struct], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("type_", "document", "expected"), CASES, ids=lambda item: item.__name__ if isinstance(item, type) else None)
 def test_known_bytes(type_: type[msgspec.Struct], document: dict[str, Any], expected: str) -> None:
     assert write(type_, document).hex() == expected
-    assert read(type_, bytes.fromhex(expected)) == msgspec.convert(document, type_)
+    assert read(type_, bytes.fromhex(expected)) == msgspec.json.decode(msgspec.json.encode(document), type=type_)
 
 
 def test_zero_values_that_go_writes_mean_nothing() -> None:
