@@ -5,11 +5,13 @@ Fields are compared after defaults and the kind's rules and before admission: wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tiphys.api.apply import typed
-from tiphys.api.apply.managers import MAX_NAME, after_create, after_update, manager_name
+from tiphys.api.apply.managers import MAX_NAME, Manager, after_create, after_update, manager_name, manager_of
 from tiphys.api.errors import FieldError, Invalid, forbidden, invalid, required, too_long
+from tiphys.api.meta.v1 import ManagedFieldsEntry
 from tiphys.apiserver.context import Context
 from tiphys.wire.http import Request
 
@@ -41,16 +43,12 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
 def _settle(new: Any, old: Any) -> None:
     """Put the times back when an apply came to nothing, such as one that only spells a quantity in another way."""
     after, before = new.metadata.managedFields, old.metadata.managedFields
-    if len(after) != len(before) or after == before:
-        return
-    times = [entry.time for entry in after]
-    for entry, was in zip(after, before, strict=True):
-        entry.time = was.time
-    if after == before and not any(typed.difference(old, new)):
+    if after != before and _timeless(after) == _timeless(before) and not any(typed.difference(old, new)):
         new.metadata.managedFields = before
-        return
-    for entry, moment in zip(after, times, strict=True):
-        entry.time = moment
+
+
+def _timeless(entries: Sequence[ManagedFieldsEntry]) -> dict[Manager, tuple[str, bytes]]:
+    return {manager_of(entry): (entry.apiVersion, bytes(entry.fieldsV1)) for entry in entries}
 
 
 def _writer(ctx: Context) -> str:
