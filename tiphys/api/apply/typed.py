@@ -6,6 +6,7 @@ Every ordinary write asks which fields it changed. Walking documents for that wo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -76,8 +77,10 @@ def _add_set(value: list[Any]) -> Fields:
 
 
 def _diff_set(old: list[Any], new: list[Any]) -> tuple[Fields | None, Fields | None]:
-    before, after = {value_element(item) for item in old}, {value_element(item) for item in new}
-    return dict.fromkeys(sorted(after - before), LEAF) or None, dict.fromkeys(sorted(before - after), LEAF) or None
+    before, after = Counter(old), Counter(new)
+    changed = {value_element(item): LEAF for item, count in after.items() if before.get(item) != count}
+    removed = {value_element(item): LEAF for item in before if item not in after}
+    return changed or None, removed or None
 
 
 def _elements(items: list[Any], key_of: Callable[[Any], str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
@@ -193,7 +196,11 @@ _KNOWN = 4096
 
 
 def _is_shown(about: Field, value: Any) -> bool:
-    return about.always or (value is not None if about.nullable else bool(value) or value != about.default)
+    return about.always or (value is not None if _may_be_none(about) else bool(value) or value != about.default)
+
+
+def _may_be_none(about: Field) -> bool:
+    return about.nullable or about.default is None
 
 
 # --- compiling ---
@@ -216,7 +223,7 @@ def _adder(type_: type[msgspec.Struct]) -> _Added:
 def _adding(index: int, member: Member, names: dict[str, Any]) -> tuple[str, str]:
     """When a field of a new object is shown, and its node, as source."""
     about = member.about
-    shown = "" if about.always else "if v is not None" if about.nullable else _truth(about)
+    shown = "" if about.always else "if v is not None" if _may_be_none(about) else _truth(about)
     function = _add_of(member.schema)
     if function is None:
         return shown, "LEAF"
@@ -290,8 +297,7 @@ def _differing(index: int, member: Member, names: dict[str, Any], place: str) ->
         both = [f"p, q = d{index}(x, y)", f"if p is not None: {put('c', 'p')}", f"if q is not None: {put('r', 'q')}"]
     if about.always:
         return lines + [f"        {line}" for line in both]
-    default = "None" if about.nullable else repr(about.default)
-    absent = "{0} is None" if about.nullable else "not {0}" if not about.default else f"{{0}} == {default}"
+    absent = "{0} is None" if _may_be_none(about) else "not {0}" if not about.default else f"{{0}} == {about.default!r}"
     return [
         *lines,
         f"        if {absent.format('x')}: {put('c', whole.replace('%s', 'y'))}",
