@@ -59,8 +59,8 @@ def _could_take(cluster: Snapshot, row: int, template: Template) -> bool:
 
 
 def node_removed(waiting: Waiting) -> bool:
-    """A node went: it may have been the one that made spreading uneven."""
-    return SPREAD in waiting.rules
+    """A node went: it may have been the one that made spreading uneven, or that had the pods that others stay away from."""
+    return bool(waiting.rules & SOCIAL)
 
 
 def pod_removed(info: PodInfo) -> Hint:

@@ -115,6 +115,20 @@ def _place(cluster: Snapshot) -> hints.Hint | None:
     return hints.pod_changed(None, other)
 
 
+def test_a_node_that_goes_takes_its_pods_out_of_their_domain() -> None:
+    cluster = Snapshot()
+    zone = {"topology.kubernetes.io/zone": "east"}
+    cluster.put_node(node("n1", labels=zone))
+    cluster.put_node(node("n2", labels=zone))
+    cluster.put_pod(info(pod("web", labels={"app": "web"})), "n1")
+    terms = [core.PodAffinityTerm(topologyKey="topology.kubernetes.io/zone", labelSelector=WEB)]
+    far = core.Affinity(podAntiAffinity=core.PodAntiAffinity(requiredDuringSchedulingIgnoredDuringExecution=terms))
+    one = waiting(cluster, pod("p", affinity=far))
+    cluster.drop_node("n1")
+    assert Cycle(cluster, rng=random.Random(1)).place(one.info) == "n2"
+    assert hints.node_removed(one)
+
+
 @pytest.mark.parametrize("change", [_drop, _taint, _terminate, _remove, _place])
 def test_whatever_makes_spreading_even(change: Callable[[Snapshot], hints.Hint | None]) -> None:
     cluster = _spread_cluster()

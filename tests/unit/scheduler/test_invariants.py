@@ -99,7 +99,7 @@ def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
     cluster = both.cluster
     if what in ("new node", "labels", "taints", "unschedulable", "allocatable"):
         if what != "new node":
-            argument = _changed(both.world.nodes["n0"], what, argument)
+            argument = both.world.nodes["n0"] = _changed(both.world.nodes["n0"], what, argument)
         before = cluster.put_node(argument)
         after = cluster.facts(argument.metadata.name)
         assert after is not None
@@ -130,11 +130,12 @@ def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
     first=st.one_of(st.tuples(nodes("n0")), st.tuples(nodes("n0"), nodes("n1")), st.tuples(easy_nodes("n0"), easy_nodes("n1"))),
     placed=st.lists(st.tuples(any_pods, st.sampled_from(TWO)), max_size=4),
     wanted=any_pods,
-    change=changes(),
+    story=st.lists(changes(), min_size=1, max_size=5),
 )
 def test_what_lets_a_pod_in_is_hinted_at(
-    first: tuple[core.Node, ...], placed: list[tuple[core.Pod, str]], wanted: core.Pod, change: tuple[str, Any]
+    first: tuple[core.Node, ...], placed: list[tuple[core.Pod, str]], wanted: core.Pod, story: list[tuple[str, Any]]
 ) -> None:
+    """Change after change the pod is tried when a hint says so and only then; its rules are those of the last try."""
     both = both_with(first)
     for pod, name in placed:
         both.put_pod(pod, name)
@@ -142,10 +143,16 @@ def test_what_lets_a_pod_in_is_hinted_at(
     decision = both.cycle.place(info)
     assume(isinstance(decision, Diagnosis))
     assert isinstance(decision, Diagnosis)
-    hint = happen(both, *change)
-    if isinstance(both.cycle.place(info), str):
-        assert hint is not None
-        assert hint(Waiting(info, 0.0, 0, rules=decision.rules))
+    rules = decision.rules
+    for change in story:
+        hint = happen(both, *change)
+        tried = hint is not None and hint(Waiting(info, 0.0, 0, rules=rules))
+        now = both.cycle.place(info)
+        if isinstance(now, str):
+            assert tried
+            return
+        if tried:
+            rules = now.rules
 
 
 def with_priority(pod: core.Pod, priority: int) -> core.Pod:
