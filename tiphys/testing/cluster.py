@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -178,10 +179,18 @@ def taken_slot() -> Iterator[Cluster]:
             cluster = Cluster(slot)
             if cluster.data_dir.exists():
                 cluster.down(purge=True)
+            if _is_taken(cluster.port) or _is_taken(cluster.kubelet_port):
+                continue
             _share_image_cache(cluster)
             yield cluster
             return
     raise RuntimeError(f"all {SLOTS} slots for test clusters are taken; see {ROOT}")
+
+
+def _is_taken(port: int) -> bool:
+    """Whether some other program listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _share_image_cache(cluster: Cluster) -> None:
