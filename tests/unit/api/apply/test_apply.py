@@ -206,7 +206,7 @@ def test_updates_take_ownership_and_times_tell_changes() -> None:
 
 def test_what_was_there_before_the_first_apply() -> None:
     live = Live(metadata={"name": "web", "uid": "u", "labels": {"x": "1"}}, spec={"replicas": 2}, status={"replicas": 2})
-    with pytest.raises(ApplyConflict, match='conflict with "before-first-apply" using apps/v1: .spec.replicas'):
+    with pytest.raises(ApplyConflict, match=r'conflict with "before-first-apply" using apps/v1: \.spec\.replicas'):
         live.apply("a", spec(replicas=3))
     live.apply("a", spec(replicas=2))
     assert live.owned("before-first-apply") == {".metadata.labels", ".metadata.labels.x", ".spec.replicas"}
@@ -228,7 +228,7 @@ def client_side(live: Live, config: Document) -> None:
 def test_kubectl_takes_over_what_its_client_side_apply_left() -> None:
     live = Live()
     client_side(live, spec(replicas=2))
-    with pytest.raises(ApplyConflict, match='"kubectl-client-side-apply" using apps/v1: .spec.replicas'):
+    with pytest.raises(ApplyConflict, match=r'"kubectl-client-side-apply" using apps/v1: \.spec\.replicas'):
         live.apply("other", spec(replicas=3))
     live.apply("kubectl", spec(replicas=3))
     assert live.document["spec"] == {"replicas": 3}
@@ -239,7 +239,7 @@ def test_kubectl_does_not_take_over_what_others_changed_since() -> None:
     live = Live()
     client_side(live, spec(replicas=2, paused=True))
     live.update("ed", {**live.document, "spec": {"replicas": 7, "paused": True}})
-    with pytest.raises(ApplyConflict, match='1 conflict: conflict with "ed" using apps/v1: .spec.replicas'):
+    with pytest.raises(ApplyConflict, match=r'1 conflict: conflict with "ed" using apps/v1: \.spec\.replicas'):
         live.apply("kubectl", spec(replicas=3, paused=False))
 
 
@@ -305,7 +305,7 @@ def test_any_history_of_applies(history: list[tuple[str, dict[str, str], bool]])
             owners[key].discard(manager)
             if not owners[key]:
                 del values[key], owners[key]
-        assert live.document.get("data") or {} == values
+        assert (live.document.get("data") or {}) == values
         for one in ("x", "y", "z"):
             assert {path for path in live.owned(one) if path != ".data"} == {f".data.{key}" for key in owners if one in owners[key]}
         again = live.entries

@@ -40,7 +40,8 @@ def tracked(fields: Fields) -> Fields:
 
 
 def check(old: Any, new: Any) -> None:
-    slow = document.compare(schema_of(type(new)), plain(old), plain(new))
+    kind: type[msgspec.Struct] = type(new)
+    slow = document.compare(schema_of(kind), plain(old), plain(new))
     quick = typed.difference(old, new)
     assert fieldset.encode(quick.changed) == fieldset.encode(tracked(slow.changed))
     assert fieldset.encode(quick.removed) == fieldset.encode(tracked(slow.removed))
