@@ -117,6 +117,8 @@ class ServiceAllocator:
         offset = min(max(16, size // 16), DYNAMIC_OFFSET_MAX) if size > 64 else 1
         first = int(self._network.network_address)
         for low, high in ((offset, size - 1), (1, offset)):
+            if low >= high:
+                continue
             start = self._rng.randrange(low, high)
             for number in (*range(start, high), *range(low, start)):
                 ip = str(ipaddress.ip_address(first + number))

@@ -37,7 +37,7 @@ REQUEST_SECONDS = 120.0
 STALL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 HANDSHAKE_SECONDS = 15.0
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 0.5
 """After a refusal the client may still be sending: closing at once would make its system throw the answer away."""
 MAX_PIPELINED = 64
 MAX_PIPELINED_BYTES = 4 << 20

@@ -19,11 +19,13 @@ from tiphys.api.scheme import Kind, Scheme
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
-from tiphys.store.contract import Compacted, Event, KeyValue, Revision, Store, StoreClosed, StoreError, Watch
+from tiphys.store.contract import Compacted, Event, KeyValue, Page, Revision, Store, StoreClosed, StoreError, Watch
 
 log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
+REPLAYED = 4_000
+"""Changes before a start that watches can still go on from."""
 RETRY_SECONDS = 1.0
 """Between attempts to follow a store that reports trouble."""
 T = TypeVar("T", bound=KubeObject)
@@ -57,9 +59,14 @@ class Storage:
                 self._caches[kind.resource] = self._by_prefix[storage_prefix(kind)] = cache
 
     async def start(self) -> None:
-        """Fill the caches from the store and follow it."""
-        await self._fill()
+        """Fill the caches from the store and follow it.
+
+        They begin with a state of the recent past and hear of what came after as of any change: so watches of before a restart can go on.
+        """
+        newest = self.store.current_revision()
+        await self._fill(await self._recent(newest))
         self._feeding = asyncio.get_running_loop().create_task(self._feed(), name="storage-feed")
+        await self.wait_for(newest)
 
     async def close(self) -> None:
         """Stop following, end all watches, and refuse what still waits."""
@@ -183,10 +190,21 @@ class Storage:
                     heapq.heapify(self._waiting)
                 raise
 
-    async def _fill(self) -> None:
-        """Read everything and begin to follow from there. What differs from what was known before is told to listeners, not to watchers:
+    async def _recent(self, newest: Revision) -> Page:
+        """Everything as it was `REPLAYED` revisions ago, or as long ago as the store remembers."""
+        then = Revision(max(newest - REPLAYED, 0))
+        try:
+            return await self.store.list(ROOT, revision=then)
+        except Compacted as error:
+            then = error.oldest
+        try:
+            return await self.store.list(ROOT, revision=then)
+        except Compacted:
+            return await self.store.list(ROOT)
+
+    async def _fill(self, page: Page) -> None:
+        """Take a state and begin to follow from there. What differs from what was known before is told to listeners, not to watchers:
         those end, and their clients list again."""
-        page = await self.store.list(ROOT)
         self._watch = await self.store.watch(ROOT, after=page.revision)
         loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
         for item in page.items:
@@ -212,7 +230,7 @@ class Storage:
         while True:
             try:
                 if self.trouble:
-                    await self._fill()
+                    await self._fill(await self.store.list(ROOT))
                 assert self._watch is not None
                 async for batch in self._watch:
                     self._take(batch)

@@ -142,9 +142,21 @@ async def test_any_path(watched: Api, caplog: pytest.LogCaptureFixture, path: st
 
 
 FIELDS = (
-    "metadata name namespace labels annotations finalizers ownerReferences resourceVersion uid data spec status containers replicas selector"
-    " template apiVersion kind binaryData x"
-).split()
+    *(
+        "metadata",
+        "name",
+        "namespace",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "resourceVersion",
+        "uid",
+        "apiVersion",
+        "kind",
+    ),
+    *("data", "spec", "status", "containers", "replicas", "selector", "template", "binaryData", "x"),
+)
 documents: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=8)),
     lambda inner: st.one_of(

@@ -1,0 +1,53 @@
+"""Health, version, metrics and the index."""
+
+from __future__ import annotations
+
+from tests.integration.apiserver.api import CONFIGS, Api, config
+
+
+async def test_health(api: Api) -> None:
+    for path in ("/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/etcd"):
+        answer = await api.get(path)
+        assert (answer.status, answer.body) == (200, b"ok")
+    verbose = (await api.get("/readyz?verbose")).body.decode().splitlines()
+    assert verbose == ["[+]ping ok", "[+]etcd ok", "[+]ready ok", "readyz check passed"]
+    assert (await api.get("/readyz/nothing")).status == 404
+
+
+async def test_a_server_that_is_not_ready_lives(api: Api) -> None:
+    api.server._ready = "the server is shutting down"
+    assert (await api.get("/livez")).status == 200
+    failing = await api.get("/readyz")
+    assert failing.status == 500
+    assert "[-]ready failed: the server is shutting down" in failing.body.decode()
+    assert (await api.get("/readyz?exclude=ready")).status == 200
+
+
+async def test_a_store_that_cannot_be_followed_shows(api: Api) -> None:
+    api.server.storage.trouble = "the store cannot be followed: no route"
+    assert (await api.get("/livez")).status == 500
+    assert b"no route" in (await api.get("/readyz/etcd")).body
+
+
+async def test_version_and_index(api: Api) -> None:
+    version = (await api.get("/version")).doc
+    assert (version["major"], version["minor"]) == ("1", "36")
+    assert version["gitVersion"].startswith("v1.36.")
+    paths = (await api.get("/")).doc["paths"]
+    assert {"/api/v1", "/apis/apps/v1", "/healthz", "/openapi/v3", "/version"} <= set(paths)
+    guest = api.acting_as("guest")
+    assert (await guest.get("/livez")).status == 200
+    assert (await guest.get("/metrics")).reason == "Forbidden"
+
+
+async def test_metrics_count_requests_objects_and_watches(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    await api.post(CONFIGS, config("a"))
+    async with api.watch(f"{CONFIGS}?watch=1"):
+        page = (await api.get("/metrics")).body.decode().splitlines()
+    series = 'verb="CREATE",group="",version="v1",resource="configmaps",subresource=""'
+    assert f'apiserver_request_total{{{series},code="201"}} 1' in page
+    assert f'apiserver_request_total{{{series},code="409"}} 1' in page
+    assert f"apiserver_request_duration_seconds_count{{{series}}} 2" in page
+    assert 'apiserver_storage_objects{resource="configmaps"} 1' in page
+    assert 'apiserver_registered_watchers{resource="configmaps"} 1' in page

@@ -1,0 +1,175 @@
+"""Services: cluster addresses and node ports are given out once, also in races, and come back ("Service", KEP-3070)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.apiserver.api import SERVICES, Answer, Api, service
+from tiphys.store.sqlite import SqliteStore
+from tiphys.testing import eventually
+from tiphys.testing.api_server import running_api_server
+
+RANGE = "10.96.0.0/26"
+"""64 addresses: 62 of them can be given out, and the system takes .1 and .10."""
+FREE = 60
+PORTS = range(30000, 30010)
+
+
+@pytest.fixture
+async def api(keys: Path, tmp_path: Path) -> AsyncIterator[Api]:
+    store = SqliteStore(tmp_path / "server.db")
+    async with running_api_server(keys, store=store, service_range=RANGE, node_ports=PORTS) as (server, _):
+        yield Api(server)
+
+
+def ip(answer: Answer) -> str:
+    spec = answer.doc["spec"]
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
+    return str(spec["clusterIP"])
+
+
+def node_ports(answer: Answer) -> list[int]:
+    return [port.get("nodePort", 0) for port in answer.doc["spec"]["ports"]]
+
+
+async def test_a_service_gets_an_address(api: Api) -> None:
+    made = await api.post(SERVICES, service("a"))
+    assert ip_address(ip(made)) in ip_network(RANGE)
+    spec = made.doc["spec"]
+    assert (spec["type"], spec["ipFamilies"], spec["ipFamilyPolicy"]) == ("ClusterIP", ["IPv4"], "SingleStack")
+    assert node_ports(made) == [0]
+
+
+async def test_no_address_is_given_twice_and_the_last_one_is_found(api: Api) -> None:
+    answers = await asyncio.gather(*(api.post(SERVICES, service(f"s{n}")) for n in range(FREE + 10)))
+    made = [answer for answer in answers if answer.status == 201]
+    assert len(made) == FREE
+    assert len({ip(answer) for answer in made}) == FREE
+    refused = [answer for answer in answers if answer.status != 201]
+    assert {answer.status for answer in refused} == {500}
+    assert "range 10.96.0.0/26 is full" in refused[0].message
+    freed = made[7]
+    assert (await api.delete(f"{SERVICES}/{freed.doc['metadata']['name']}")).status == 200
+    again = await api.post(SERVICES, service("again"))
+    assert ip(again) == ip(freed)
+
+
+async def test_one_of_many_gets_the_address_they_all_ask_for(api: Api) -> None:
+    answers = await asyncio.gather(*(api.post(SERVICES, service(f"s{n}", clusterIP="10.96.0.33")) for n in range(10)))
+    assert Counter(answer.status for answer in answers) == {201: 1, 422: 9}
+    refused = next(answer for answer in answers if answer.status == 422)
+    assert "failed to allocate IP 10.96.0.33: provided IP is already allocated" in refused.message
+
+
+async def test_a_failed_create_keeps_nothing(api: Api) -> None:
+    await api.post(SERVICES, service("a"))
+    wanted = service("a", clusterIP="10.96.0.40", type="NodePort", ports=[{"port": 80, "nodePort": 30003}])
+    assert (await api.post(SERVICES, wanted)).reason == "AlreadyExists"
+    assert (await api.post(f"{SERVICES}?dryRun=All", {**wanted, "metadata": {"name": "b"}})).status == 201
+    half = service("c", clusterIP="10.96.0.40", type="NodePort", ports=[{"port": 80, "nodePort": 29000}])
+    assert (await api.post(SERVICES, half)).status == 422
+    assert (await api.post(SERVICES, {**wanted, "metadata": {"name": "d"}})).status == 201
+
+
+@pytest.mark.parametrize("address", ["10.97.0.1", "nonsense", "10.96.0.1", "::1"])
+async def test_addresses_that_cannot_be_had(api: Api, address: str) -> None:
+    refused = await api.post(SERVICES, service("a", clusterIP=address))
+    assert (refused.status, refused.reason) == (422, "Invalid")
+
+
+async def test_node_ports_in_a_race(api: Api) -> None:
+    """Two ports for each of six services out of ten: five get theirs."""
+    two = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
+    answers = await asyncio.gather(*(api.post(SERVICES, service(f"s{n}", type="NodePort", ports=two)) for n in range(6)))
+    given = [port for answer in answers if answer.status == 201 for port in node_ports(answer)]
+    assert sorted(given) == list(PORTS)
+    assert Counter(answer.status for answer in answers) == {201: 5, 500: 1}
+    # The refused one left neither a port nor an address behind.
+    await api.delete(f"{SERVICES}/{next(a.doc['metadata']['name'] for a in answers if a.status == 201)}")
+    assert (await api.post(SERVICES, service("next", type="NodePort", ports=two))).status == 201
+
+
+async def test_a_protocol_has_its_own_ports(api: Api) -> None:
+    both: list[dict[str, Any]] = [
+        {"name": "t", "port": 53, "protocol": "TCP", "nodePort": 30005},
+        {"name": "u", "port": 53, "protocol": "UDP", "nodePort": 30005},
+    ]
+    assert (await api.post(SERVICES, service("dns", type="NodePort", ports=both))).status == 201
+    refused = await api.post(SERVICES, service("other", type="NodePort", ports=both[:1]))
+    assert (refused.status, refused.reason) == (422, "Invalid")
+    assert "provided port is already allocated" in refused.message
+    outside = await api.post(SERVICES, service("outside", type="NodePort", ports=[{"port": 80, "nodePort": 80}]))
+    assert "The range of valid ports is 30000-30009" in outside.message
+
+
+async def test_an_update_keeps_what_it_does_not_mention(api: Api) -> None:
+    made = await api.post(SERVICES, service("a", type="NodePort"))
+    replaced = await api.put(f"{SERVICES}/a", service("a", type="NodePort", ports=[{"port": 80}, {"name": "more", "port": 81}]))
+    assert replaced.status in (200, 422)
+    named = await api.put(f"{SERVICES}/a", service("a", type="NodePort", ports=[{"port": 80}], sessionAffinity="ClientIP"))
+    assert (named.status, ip(named), node_ports(named)) == (200, ip(made), node_ports(made))
+
+
+async def test_changes_of_type_take_and_give_back(api: Api) -> None:
+    made = await api.post(SERVICES, service("a"))
+    opened = await api.patch(f"{SERVICES}/a", {"spec": {"type": "NodePort"}})
+    (port,) = node_ports(opened)
+    assert port in PORTS
+    assert ip(opened) == ip(made)
+    closed = await api.patch(f"{SERVICES}/a", {"spec": {"type": "ClusterIP"}})
+    assert node_ports(closed) == [0]
+    assert (await api.post(SERVICES, service("b", type="NodePort", ports=[{"port": 1, "nodePort": port}]))).status == 201
+    outside = await api.patch(f"{SERVICES}/a", {"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": None}})
+    assert outside.status == 200, outside.message
+    assert "clusterIP" not in outside.doc["spec"]
+    assert (await api.post(SERVICES, service("c", clusterIP=ip(made)))).status == 201
+    inside = await api.patch(f"{SERVICES}/a", {"spec": {"type": "ClusterIP", "externalName": None}})
+    assert ip(inside) not in ("", ip(made))
+
+
+async def test_the_address_of_a_service_stays(api: Api) -> None:
+    await api.post(SERVICES, service("a"))
+    moved = await api.patch(f"{SERVICES}/a", {"spec": {"clusterIP": "10.96.0.50", "clusterIPs": ["10.96.0.50"]}})
+    assert (moved.status, moved.reason) == (422, "Invalid")
+
+
+async def test_headless_services_take_no_address(api: Api) -> None:
+    made = await api.post(SERVICES, service("a", clusterIP="None"))
+    assert ip(made) == "None"
+
+
+async def test_a_caller_that_gives_up_does_not_free_what_its_write_takes(api: Api) -> None:
+    """Cancelled in the middle of the commit, the write still happens: nobody else may get its address meanwhile."""
+    tasks = [asyncio.create_task(api.post(SERVICES, service(f"s{n}"))) for n in range(FREE // 2)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(api.post(SERVICES, service(f"t{n}")) for n in range(FREE // 2)))
+
+    async def settled() -> bool:
+        items = (await api.get("/api/v1/services")).doc["items"]
+        addresses = [item["spec"]["clusterIP"] for item in items]
+        assert len(addresses) == len(set(addresses))
+        return len(addresses) >= FREE // 2
+
+    await eventually(settled)
+
+
+async def test_a_restart_remembers_what_is_taken(keys: Path, tmp_path: Path) -> None:
+    path = tmp_path / "again.db"
+    async with running_api_server(keys, store=SqliteStore(path), service_range=RANGE, node_ports=PORTS) as (server, _):
+        made = await Api(server).post(SERVICES, service("a", type="NodePort"))
+    async with running_api_server(keys, store=SqliteStore(path), service_range=RANGE, node_ports=PORTS) as (server, _):
+        api = Api(server)
+        refused = await api.post(SERVICES, service("b", clusterIP=ip(made)))
+        assert refused.reason == "Invalid"
+        ports = [{"port": 80, "nodePort": node_ports(made)[0]}]
+        assert (await api.post(SERVICES, service("b", type="NodePort", ports=ports))).reason == "Invalid"
