@@ -70,9 +70,10 @@ def as_nobody(*arguments: str) -> Done:
     """Run the command line as the user nobody. The modules are loaded before, because nobody may not be able to read them."""
     script = (
         "import os, sys, tiphys.cli.up, tiphys.cli.doctor, tiphys.daemon.failures, tiphys.client.kubeconfig;"
+        "from tiphys.cli.main import main;"
         "from tiphys.cli.checks import cgroups, kernel, network, ports, programs, resources; from tiphys.daemon import host;"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY});"
-        "from tiphys.cli.main import main; main()"
+        "main()"
     )
     return run(sys.executable, "-c", script, *arguments, check=False, env={"HOME": "/nonexistent", "XDG_STATE_HOME": ""})
 
