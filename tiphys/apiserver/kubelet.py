@@ -11,52 +11,18 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import httptools
-
 from tiphys.aio.duplex import Duplex, open_duplex, splice
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound, ServiceUnavailable
+from tiphys.wire.errors import ProtocolError
 from tiphys.wire.http import Response
+from tiphys.wire.http_upgrade import AnswerParser, request_head, response_head
 
 CONNECT_SECONDS = 10.0
 HEAD_SECONDS = 60.0
+MAX_HEAD = 256 << 10
+"""Bytes that an upstream, which may be any pod, can make us keep before its answer begins."""
 _HOP_BY_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"))
-
-
-class _ResponseParser:
-    """Collects the head of a response and the body as it comes."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
-        self.head_done = False
-        self.done = False
-        self.upgraded = False
-        self.leftover = b""
-        self._parser = httptools.HttpResponseParser(self)
-
-    def feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self.upgraded = True
-            self.leftover = data[upgrade.args[0] :]
-        except httptools.HttpParserError as exc:
-            raise ConnectionError(f"not a valid HTTP answer: {exc}") from exc
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        self.head_done = True
-
-    def on_body(self, body: bytes) -> None:
-        self.body.append(body)
-
-    def on_message_complete(self) -> None:
-        self.done = True
 
 
 def node_address(node: core.Node) -> tuple[str, int]:
@@ -119,36 +85,49 @@ async def forward(
             upstream = await open_duplex(host, port, ssl=context)
     except (OSError, TimeoutError) as exc:
         raise ServiceUnavailable(f"cannot reach {who} at {host}:{port}: {exc or 'timed out'}") from exc
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}:{port}"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    head = [("Host", f"{host}:{port}"), *headers]
     if not upgrade:
-        lines.append("Connection: close")
+        head.append(("Connection", "close"))
     if body:
-        lines.append(f"Content-Length: {len(body)}")
-    parser = _ResponseParser()
+        head.append(("Content-Length", str(len(body))))
+    parser = AnswerParser()
     try:
         async with asyncio.timeout(HEAD_SECONDS):
-            await upstream.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-            while not parser.head_done:
-                data = await upstream.read()
-                if not data:
-                    raise ConnectionError("the connection ended before an answer")
-                parser.feed(data)
-    except (OSError, TimeoutError) as exc:
+            await upstream.write(request_head(method, target, head) + body)
+            await _read_head(upstream, parser)
+    except (OSError, TimeoutError, ProtocolError) as exc:
         upstream.close()
         raise ServiceUnavailable(f"{who} at {host}:{port} does not answer: {exc or 'timed out'}") from exc
     if parser.status == 101:
-        upstream.push_back(parser.leftover)
+        upstream.push_back(parser.rest)
         return _tunnel(parser, upstream)
-    passed = {name.title(): value for name, value in parser.headers.items() if name not in _HOP_BY_HOP}
-    return Response(parser.status, passed, stream=_Body(parser, upstream))
+    passed = {name.title(): value for name, value in parser.headers if name not in _HOP_BY_HOP}
+    return Response(parser.status, passed, stream=_Body(parser, upstream, framed=method != "HEAD" and _is_framed(parser)))
+
+
+async def _read_head(upstream: Duplex, parser: AnswerParser) -> None:
+    size = 0
+    while not parser.head_done:
+        data = await upstream.read()
+        size += len(data)
+        if not data:
+            raise ConnectionError("the connection ended before an answer")
+        parser.feed(data)
+        if size > MAX_HEAD and not parser.head_done:
+            raise ProtocolError(f"its answer begins with more than {MAX_HEAD} bytes of headers")
+
+
+def _is_framed(parser: AnswerParser) -> bool:
+    """Whether the answer says where it ends; else it ends with the connection."""
+    return any(name in ("content-length", "transfer-encoding") for name, _ in parser.headers)
 
 
 class _Body:
     """The rest of an answer as it comes. Closing it closes the connection to the upstream, also when nothing was read."""
 
-    def __init__(self, parser: _ResponseParser, upstream: Duplex) -> None:
+    def __init__(self, parser: AnswerParser, upstream: Duplex, *, framed: bool) -> None:
         self._parser = parser
+        self._framed = framed
         self._upstream = upstream
 
     def __aiter__(self) -> _Body:
@@ -160,8 +139,14 @@ class _Body:
             data = b"" if parser.done else await self._upstream.read()
             if not data:
                 self._upstream.close()
+                if self._framed and not parser.done:
+                    raise ConnectionError("the answer broke off")
                 raise StopAsyncIteration
-            parser.feed(data)
+            try:
+                parser.feed(data)
+            except ProtocolError as exc:
+                self._upstream.close()
+                raise ConnectionError(str(exc)) from exc
         parts, parser.body = parser.body, []
         return b"".join(parts)
 
@@ -169,11 +154,10 @@ class _Body:
         self._upstream.close()
 
 
-def _tunnel(parser: _ResponseParser, upstream: Duplex) -> Response:
+def _tunnel(parser: AnswerParser, upstream: Duplex) -> Response:
     async def take(connection: Any) -> None:
         try:
-            head = "".join(f"{name.title()}: {value}\r\n" for name, value in parser.headers.items())
-            await connection.write(f"HTTP/1.1 101 Switching Protocols\r\n{head}\r\n".encode("latin-1"))
+            await connection.write(response_head(101, [(name.title(), value) for name, value in parser.headers]))
             await splice(connection, upstream)
         finally:
             upstream.close()

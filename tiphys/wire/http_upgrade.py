@@ -52,52 +52,71 @@ class Answer:
         return self.status == HTTPStatus.SWITCHING_PROTOCOLS
 
 
-class AnswerReader:
-    """Reads one answer from bytes in any slicing; raises ProtocolError if it is not HTTP or larger than MAX_ANSWER."""
+class AnswerParser:
+    """One answer as it comes, in any slicing: its head once `head_done`, pieces of its body to be taken from `body`."""
 
     def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.body: list[bytes] = []
+        self.head_done = False
+        self.done = False
+        self.upgraded = False
+        self.rest = b""
+        """After a 101: the first bytes of the new protocol."""
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: list[tuple[str, str]] = []
-        self._body = bytearray()
-        self._size = 0
-        self._complete = False
 
-    def feed(self, data: bytes) -> Answer | None:
-        """The answer, once it is complete. Do not feed anything after that."""
-        self._size += len(data)
+    def feed(self, data: bytes) -> None:
+        """Take in what arrived. Raises ProtocolError if it is not HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._answer(data[upgrade.args[0] :])
+            self.upgraded = True
+            self.rest = data[upgrade.args[0] :]
         except httptools.HttpParserError as exc:
-            raise ProtocolError(f"answer to an upgrade is not HTTP: {exc}") from exc
-        if self._complete:
-            return self._answer(bytes(self._body))
+            raise ProtocolError(f"answer is not HTTP: {exc}") from exc
+
+    # Called by httptools.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self.head_done = True
+
+    def on_body(self, body: bytes) -> None:
+        self.body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.done = True
+
+
+class AnswerReader:
+    """Reads one whole answer from bytes in any slicing; raises ProtocolError if it is not HTTP or larger than MAX_ANSWER."""
+
+    def __init__(self) -> None:
+        self._parser = AnswerParser()
+        self._size = 0
+
+    def feed(self, data: bytes) -> Answer | None:
+        """The answer, once it is complete. Do not feed anything after that."""
+        parser = self._parser
+        self._size += len(data)
+        parser.feed(data)
+        if parser.upgraded:
+            return self._answer(parser.rest)
+        if parser.done:
+            return self._answer(b"".join(parser.body))
         if self._size > MAX_ANSWER:
             raise ProtocolError(f"answer to an upgrade is larger than {MAX_ANSWER} bytes")
         return None
 
     def finish(self) -> Answer:
         """The connection ended: what arrived is the whole answer if its header was complete, else ProtocolError."""
-        if not self._headers_done:
+        if not self._parser.head_done:
             raise ProtocolError("connection ended before the answer to an upgrade")
-        return self._answer(bytes(self._body))
+        return self._answer(b"".join(self._parser.body))
 
     def _answer(self, rest: bytes) -> Answer:
-        return Answer(self._parser.get_status_code(), tuple(self._headers), rest)
-
-    # Called by httptools.
-
-    _headers_done = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
-
-    def on_headers_complete(self) -> None:
-        self._headers_done = True
-
-    def on_body(self, body: bytes) -> None:
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        self._complete = True
+        return Answer(self._parser.status, tuple(self._parser.headers), rest)
