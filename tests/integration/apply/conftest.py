@@ -49,7 +49,7 @@ class Cluster:
         content = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
         options = [("fieldManager", manager), *query, *([("force", "true")] if force else [])]
         answer = await self.client.raw(
-            "PATCH", path, query=[one for one in options if one[1]], body=content, headers={"Content-Type": "application/apply-patch+yaml"}
+            "PATCH", path, query=[one for one in options if one[1]], body=content, headers={"content-type": "application/apply-patch+yaml"}
         )
         found: dict[str, Any] = msgspec.json.decode(answer.body)
         return found
