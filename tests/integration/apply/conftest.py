@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.testing.api_server import ClientFor, running_api_server
 
@@ -71,4 +73,5 @@ def managers(obj: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path, listen=True) as (_, client_for):
+        await client_for().create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
         yield Cluster(client_for, tmp_path)

@@ -25,6 +25,7 @@ __all__ = [
     "STRATEGIC_MERGE_PATCH",
     "Patched",
     "apply_patch",
+    "check_format",
     "json_patch",
     "merge_patch",
     "read_patch",
@@ -54,10 +55,7 @@ def apply_patch(
 
     Raises BadRequest for a body that is no such patch, Invalid when a JSON patch does not apply, UnsupportedMediaType for other formats.
     """
-    media = content_type.partition(";")[0].strip().lower()
-    if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH):
-        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH))
-        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    media = check_format(content_type)
     patch, problems = read_patch(body, validation)
     if media == JSON_PATCH:
         if validation != "Ignore" and isinstance(patch, list):
@@ -68,6 +66,15 @@ def apply_patch(
     if media == MERGE_PATCH:
         return Patched(merge_patch(document, patch), problems)
     return Patched(strategic_merge(type_, document, patch), problems)
+
+
+def check_format(content_type: str) -> str:
+    """The format of a patch; raises UnsupportedMediaType for those that are not done here."""
+    media = content_type.partition(";")[0].strip().lower()
+    if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH):
+        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH))
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    return media
 
 
 def read_patch(body: bytes, validation: Validation = "Ignore") -> tuple[Any, list[str]]:

@@ -17,7 +17,7 @@ from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
 from tiphys.apiserver.verbs import ownership
-from tiphys.apiserver.verbs.apply import applied_change, is_apply, read_config
+from tiphys.apiserver.verbs.apply import applied_change, check_fields, is_apply, read_config
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
@@ -76,6 +76,7 @@ async def patch(ctx: Context) -> Response:
 async def _server_side_apply(ctx: Context) -> Response:
     """An apply of a Scale is one of its owner's replicas."""
     config = read_config(ctx, Scale)
+    check_fields(ctx, Scale, config)
     meta, spec = config.get("metadata") or {}, config.get("spec") or {}
     replicas = spec.get("replicas") if isinstance(spec, dict) else None
     if isinstance(replicas, int) and replicas < 0:

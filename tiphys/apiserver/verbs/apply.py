@@ -8,7 +8,7 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.apply import apply as rules
-from tiphys.api.apply.document import SchemaMismatch
+from tiphys.api.apply.document import SchemaMismatch, set_of
 from tiphys.api.apply.schema import schema_of
 from tiphys.api.conform import Walk
 from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
@@ -22,7 +22,7 @@ from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import boolean, field_validation
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.ownership import check_patch
-from tiphys.apiserver.verbs.pipeline import Change
+from tiphys.apiserver.verbs.pipeline import MAX_RACES, Change
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -43,7 +43,7 @@ async def apply(ctx: Context) -> Response:
     elif ctx.kind.has_status:
         config.pop("status", None)
     change = applied_change(ctx, config)
-    while True:
+    for _ in range(MAX_RACES):
         try:
             entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
             return render.single(ctx, entry)
@@ -53,8 +53,11 @@ async def apply(ctx: Context) -> Response:
         try:
             return render.single(ctx, await _create(ctx, config), 201)
         except AlreadyExists:
-            if ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None:
-                raise
+            # Somebody else made it in between; this server may have yet to hear of it.
+            made = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
+            if made is not None:
+                await ctx.storage.wait_for(made.revision)
+    raise Conflict.modified(ctx.kind.plural, ctx.info.name, group=ctx.kind.group)
 
 
 def read_config(ctx: Context, type_: type[Any]) -> Document:
@@ -81,6 +84,14 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if validation == "Warn":
         ctx.warnings = [*ctx.warnings, *walk.problems]
     return config
+
+
+def check_fields(ctx: Context, type_: type[msgspec.Struct], config: Document) -> None:
+    """Refuse what the type cannot hold; for configurations that are not applied as they are."""
+    try:
+        set_of(schema_of(type_), config)
+    except SchemaMismatch as error:
+        raise BadRequest(f"{_failed(ctx)}: {error}") from None
 
 
 def _shown(value: Any) -> str:

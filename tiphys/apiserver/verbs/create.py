@@ -50,8 +50,8 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     if kind.has_status and not rules.status_wins_on_create:
         obj.status = type(obj.status)()
     default(kind, obj)
+    ownership.of_create(ctx, obj)  # What the rules set next, such as a first status, is not the maker's.
     rules.prepare_create(obj)
-    ownership.of_create(ctx, obj)
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)

@@ -11,7 +11,7 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.errors import BadRequest
-from tiphys.api.patch import apply_patch
+from tiphys.api.patch import apply_patch, check_format
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -28,6 +28,7 @@ async def patch(ctx: Context) -> Response:
     media = request.headers.get("content-type", "")
     if is_apply(media):
         return await apply(ctx)
+    check_format(media)
     ownership.check_patch(request)
     validation = field_validation(request)
     problems: list[str] = []

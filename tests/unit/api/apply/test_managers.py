@@ -16,11 +16,11 @@ from tiphys.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
-def entry(manager: str = "m", operation: str = "Update", fields: bytes = b'{"f:data":{"f:a":{}}}', version: str = "v1") -> ManagedFieldsEntry:
+def entry(
+    manager: str = "m", operation: str = "Update", fields: bytes = b'{"f:data":{"f:a":{}}}', version: str = "v1"
+) -> ManagedFieldsEntry:
     raw = msgspec.Raw(fields)
-    return ManagedFieldsEntry(
-        manager=manager, operation=operation, apiVersion=version, time=NOW, fieldsType="FieldsV1", fieldsV1=raw
-    )
+    return ManagedFieldsEntry(manager=manager, operation=operation, apiVersion=version, time=NOW, fieldsType="FieldsV1", fieldsV1=raw)
 
 
 def config_map(**data: str) -> core.ConfigMap:
