@@ -11,7 +11,7 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.errors import BadRequest
-from tiphys.api.patch import apply_patch, check_format
+from tiphys.api.patch import JSON_PATCH, apply_patch, check_format
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -28,13 +28,16 @@ async def patch(ctx: Context) -> Response:
     media = request.headers.get("content-type", "")
     if is_apply(media):
         return await apply(ctx)
-    check_format(media)
+    by_place = check_format(media) == JSON_PATCH
     ownership.check_patch(request)
     validation = field_validation(request)
     problems: list[str] = []
 
     def change(entry: Entry, _: Any) -> Any:
-        patched = apply_patch(ctx.kind.type, msgspec.json.decode(entry.data), request.body, media, validation=validation)
+        document = msgspec.json.decode(entry.data)
+        if not by_place:
+            document["metadata"].pop("managedFields", None)  # Half of the object; without any, an update keeps those that there are.
+        patched = apply_patch(ctx.kind.type, document, request.body, media, validation=validation)
         decoded = codec.decode_document(ctx.kind.type, patched.document, validation=validation, earlier=patched.problems)
         problems[:] = decoded.problems
         wanted = decoded.obj
