@@ -54,6 +54,13 @@ async def test_what_is_there_and_what_it_takes(api: Api, method: str, path: str,
     assert (await api.get(CONFIGS)).names == []
 
 
+async def test_escapes_are_undone_once(api: Api) -> None:
+    await api.post(CONFIGS, config("a.b"))
+    assert (await api.get("/api/v1/n%61mespaces/default/configmaps/a%2Eb")).status == 200
+    assert (await api.get(f"{CONFIGS}/a%252Eb")).status == 404
+    assert (await api.get(f"{CONFIGS}/%ff")).status == 404
+
+
 async def test_a_head_is_a_get_and_never_a_watch(api: Api) -> None:
     await api.post(CONFIGS, config("a"))
     assert (await api.send("HEAD", f"{CONFIGS}/a")).status == 200
