@@ -140,10 +140,22 @@ class Kind(Generic[ObjectT]):
     """Seconds after which the store forgets an object (Events), or None."""
     storage_group: str = ""
     """Kinds served in two groups share one storage: the group whose kind is stored, when that is another one."""
+    # Read on every request, so they are worked out once.
+    kind: str = field(init=False)
+    api_version: str = field(init=False)
+    resource: str = field(init=False)
+    """`pods` or `deployments.apps`."""
+    has_status: bool = field(init=False)
 
-    @property
-    def kind(self) -> str:
-        return self.type.__name__
+    def __post_init__(self) -> None:
+        name = self.type.__name__
+        for attribute, value in (
+            ("kind", name),
+            ("api_version", GroupVersionKind(self.group, self.version, name).api_version),
+            ("resource", f"{self.plural}.{self.group}" if self.group else self.plural),
+            ("has_status", any(sub.name == "status" for sub in self.subresources)),
+        ):
+            object.__setattr__(self, attribute, value)
 
     @property
     def singular(self) -> str:
@@ -156,19 +168,6 @@ class Kind(Generic[ObjectT]):
     @property
     def gvk(self) -> GroupVersionKind:
         return GroupVersionKind(self.group, self.version, self.kind)
-
-    @property
-    def api_version(self) -> str:
-        return self.gvk.api_version
-
-    @property
-    def resource(self) -> str:
-        """`pods` or `deployments.apps`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def has_status(self) -> bool:
-        return any(sub.name == "status" for sub in self.subresources)
 
     @property
     def root_path(self) -> str:

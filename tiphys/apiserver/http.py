@@ -44,6 +44,8 @@ MAX_PIPELINED_BYTES = 4 << 20
 AT_ONCE = 8
 """Answers given within one callback; a client that pipelines more shares the loop with others."""
 JOIN_BELOW = 64 << 10
+PIECE = 512 << 10
+"""Larger bodies go out in pieces, each when the one before is on its way: encrypted whole, a list would be in memory for each reader."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -141,7 +143,7 @@ class Connection(asyncio.Protocol):
             self._resume.set_result(None)
         self._resume = None
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, data: bytes | memoryview) -> None:
         if self._transport.is_closing():
             raise ConnectionResetError("the client closed the connection")
         self._transport.write(data)
@@ -271,7 +273,7 @@ class Connection(asyncio.Protocol):
         except StopIteration as done:
             response: Response = done.value
             keep_alive = keep_alive and not self._server.draining
-            if response.stream is None and response.upgrade is None and keep_alive:
+            if keep_alive and response.stream is None and response.upgrade is None and len(response.body) <= PIECE:
                 if not self._transport.is_closing():
                     self._send_whole(request, response, keep_alive)
             else:
@@ -332,9 +334,7 @@ class Connection(asyncio.Protocol):
         else:
             if self._transport.is_closing():
                 raise ConnectionResetError("the client closed the connection")
-            self._send_whole(request, response, keep_alive)
-            if self._resume is not None:
-                await self._resume
+            await self._send_in_pieces(request, response, keep_alive)
         if not keep_alive:
             if self._refused:
                 self._server.loop.call_later(LINGER_SECONDS, self._transport.close)
@@ -353,6 +353,17 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(b"%bContent-Length: %d\r\n\r\n" % (head, length))
             self._transport.write(body)
+
+    async def _send_in_pieces(self, request: Request, response: Response, keep_alive: bool) -> None:
+        if len(response.body) <= PIECE or request.method == "HEAD":
+            self._send_whole(request, response, keep_alive)
+            if self._resume is not None:
+                await self._resume
+            return
+        await self._write(b"%bContent-Length: %d\r\n\r\n" % (response_head(response, close=not keep_alive), len(response.body)))
+        body = memoryview(response.body)
+        for at in range(0, len(body), PIECE):
+            await self._write(body[at : at + PIECE])
 
     async def _send_stream(self, request: Request, response: Response, stream: AsyncIterator[bytes], keep_alive: bool) -> None:
         self._streaming = True

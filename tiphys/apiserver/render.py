@@ -19,6 +19,8 @@ from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import JSON, Format, negotiate
 from tiphys.wire.http import Response
 
+KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
+"""Sizes of lists that are worth keeping, in bytes."""
 _JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
@@ -131,15 +133,7 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
         metadata = {"resourceVersion": str(revision), "continue": continue_, "remainingItemCount": remaining or None}
         return _response(ctx, 200, await _protobuf().collection(kind, entries, metadata), form)
     if form.shape == "object":
-        paging = b""
-        if continue_:
-            paging = b',"continue":"%b"' % continue_.encode()
-            if remaining:
-                paging += b',"remainingItemCount":%d' % remaining
-        head = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":[' % (
-            kind.list_kind.encode(), kind.api_version.encode(), revision, paging,
-        )  # fmt: skip
-        return _response(ctx, 200, b"".join((head, b",".join([entry.data for entry in entries]), b"]}\n")), form)
+        return _response(ctx, 200, _json_list(ctx, entries, revision, continue_, remaining), form)
     decode = ctx.storage.cache(kind).codec.decode
     objects = [decode(entry.data) for entry in entries]
     rv = str(revision)
@@ -155,3 +149,27 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
             include=_include(ctx), version=form.version,
         )  # fmt: skip
     return _response(ctx, 200, data, form)
+
+
+def _json_list(ctx: Context, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:
+    """A list as JSON, joined out of the objects' bytes. That of a whole namespace is kept: many clients ask for the same one at a start."""
+    kind, cache, namespace = ctx.kind, ctx.storage.cache(ctx.kind), ctx.info.namespace
+    is_whole = entries is cache.entries(namespace if kind.namespaced else "")
+    known = cache.listed
+    if is_whole and known is not None and known[:2] == (namespace, revision):
+        return known[2]
+    paging = b""
+    if continue_:
+        paging = b',"continue":"%b"' % continue_.encode()
+        if remaining:
+            paging += b',"remainingItemCount":%d' % remaining
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":[' % (
+        kind.list_kind.encode(),
+        kind.api_version.encode(),
+        revision,
+        paging,
+    )  # fmt: skip
+    body = b"".join((head, b",".join([entry.data for entry in entries]), b"]}\n"))
+    if is_whole and KEPT_FROM < len(body) < KEPT_TO:
+        cache.listed = (namespace, revision, body)
+    return body

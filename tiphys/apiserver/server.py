@@ -34,10 +34,13 @@ from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import READY, Paths
 from tiphys.apiserver.storage import Storage, TypedSource
+from tiphys.apiserver.warm import warm_up
 from tiphys.store.contract import Store
 
 log = logging.getLogger(__name__)
 
+WARM_AFTER = 0.2
+"""Seconds after the start: whoever waited for the server to be ready comes first."""
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -73,6 +76,7 @@ class ApiServer:
         self._ready = "the server is starting"
         self._server: Server | None = None
         self._aggregating: asyncio.Task[None] | None = None
+        self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
         self.app: App
 
@@ -87,6 +91,7 @@ class ApiServer:
         bootstrap = Bootstrap(self.app, SCHEME, self.source)
         await bootstrap.run(service_ip=self._service_ip(1), dns_ip=self._service_ip(10), advertise=self.settings.advertise, port=self.port)
         self._ready = ""
+        self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
         self._aggregating = asyncio.get_running_loop().create_task(_aggregate(bootstrap, changed), name="role-aggregation")
@@ -94,6 +99,8 @@ class ApiServer:
     async def stop(self, grace: float = 5.0) -> None:
         """End watches cleanly, finish what is under way, close the store."""
         self._ready = "the server is shutting down"
+        if self._warming is not None:
+            self._warming.cancel()
         if self._aggregating is not None:
             self._aggregating.cancel()
             await asyncio.gather(self._aggregating, return_exceptions=True)

@@ -43,11 +43,13 @@ class ResourceCache:
         self._watchers: dict[str, dict[Watcher, None]] = {}
         self._listeners: list[Listener] = []
         self._closed = False
+        self.listed: tuple[str, int, bytes] | None = None
+        """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
 
     def load(self, entries: Iterable[Entry], revision: int) -> None:
         """Take the state read at `revision`; events up to it are not known. Listeners are told what differs from before; watches end."""
         before = self._namespaces
-        self._namespaces, self._sorted = {}, {}
+        self._namespaces, self._sorted, self.listed = {}, {}, None
         for entry in entries:
             self._namespaces.setdefault(entry.namespace, {})[entry.name] = entry
         self.revision = self._forgotten = revision
@@ -114,6 +116,7 @@ class ResourceCache:
             objects[entry.name] = entry
         self._sorted.pop(namespace, None)
         self._sorted.pop("", None)
+        self.listed = None
         self.revision = entry.revision
         self._remember(event)
         if self._listeners:

@@ -108,9 +108,12 @@ def _entry(manager: Manager, version: str, raw: bytes, moment: datetime | None) 
 
 def after_create(new: Difference, name: str, version: str, now: datetime, *, subresource: str = "") -> list[ManagedFieldsEntry]:
     """The managers of an object that was just made: the one who made it."""
-    if not new.changed:
-        return []
-    return [_entry(Manager("Update", name, version, subresource), version, fieldset.encode(new.changed), time(now))]
+    return maker(fieldset.encode(new.changed), name, version, now, subresource=subresource) if new.changed else []
+
+
+def maker(fields: bytes, name: str, version: str, now: datetime, *, subresource: str = "") -> list[ManagedFieldsEntry]:
+    """`after_create` for fields that are encoded already."""
+    return [_entry(Manager("Update", name, version, subresource), version, fields, time(now))]
 
 
 def after_update(

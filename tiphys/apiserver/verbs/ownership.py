@@ -6,13 +6,15 @@ Fields are compared after defaults and the kind's rules and before admission: wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from tiphys.api.apply import typed
-from tiphys.api.apply.managers import MAX_NAME, Manager, after_create, after_update, manager_name, manager_of
+from tiphys.api.apply import fieldset, typed
+from tiphys.api.apply.managers import MAX_NAME, Manager, after_update, maker, manager_name, manager_of
 from tiphys.api.errors import FieldError, Invalid, forbidden, invalid, required, too_long
 from tiphys.api.meta.v1 import ManagedFieldsEntry
 from tiphys.apiserver.context import Context
+from tiphys.apiserver.remembered import Remembered, owned_parts
 from tiphys.wire.http import Request
 
 _TRACKED_VERBS = frozenset(("create", "update", "patch"))
@@ -20,11 +22,19 @@ _SYSTEM = frozenset(("binding", "eviction"))
 """Subresources whose handlers write for the server itself."""
 
 
+def _created(obj: Any) -> bytes:
+    changed = typed.created(obj).changed
+    return fieldset.encode(changed) if changed else b""
+
+
+fields_of_new = Remembered(_created, owned_parts)
+
+
 def of_create(ctx: Context, obj: Any) -> None:
     """Record the maker of a new object. An apply has done that already."""
     if not ctx.applied:
-        made = typed.created(obj)
-        obj.metadata.managedFields = after_create(made, _writer(ctx), ctx.kind.api_version, ctx.services.now())
+        fields, writer = fields_of_new(obj), _writer(ctx)
+        obj.metadata.managedFields = maker(fields, writer, ctx.kind.api_version, ctx.services.now()) if fields else []
 
 
 def of_update(ctx: Context, new: Any, old: Any) -> None:
@@ -60,7 +70,10 @@ def _writer(ctx: Context) -> str:
         if errors:
             options = "CreateOptions" if ctx.info.verb == "create" else "UpdateOptions" if ctx.info.verb == "update" else "PatchOptions"
             raise Invalid.object(options, "", errors, group="meta.k8s.io")
-    return manager_name(named, request.headers.get("user-agent", ""))
+    return _manager_name(named, request.headers.get("user-agent", ""))
+
+
+_manager_name = lru_cache(maxsize=1024)(manager_name)
 
 
 def field_manager_errors(name: str) -> list[FieldError]:

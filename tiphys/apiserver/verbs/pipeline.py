@@ -12,13 +12,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
-
 from tiphys.api import codec
 from tiphys.api.apply.managers import chosen
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
+from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Kind
@@ -27,6 +26,7 @@ from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import FieldValidation, dry_run, field_validation
+from tiphys.apiserver.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 
@@ -191,7 +191,7 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
         return [*errors, *kind.rules.validate_status_update(new, old)]
     if subresource in SYSTEM_SUBRESOURCES:
         return errors
-    return [*errors, *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
+    return [*errors, *_errors_of(kind, new), *kind.rules.validate_update(new, old)]
 
 
 def is_newer(version: str, entry: Entry) -> bool:
@@ -229,9 +229,9 @@ def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
 
 
 def _keep_all_but_status(new: Any, old: Any) -> None:
-    for field in msgspec.structs.fields(type(new)):
-        if field.name not in ("apiVersion", "kind", "metadata", "status"):
-            setattr(new, field.name, getattr(old, field.name))
+    for name in type(new).__struct_fields__:
+        if name not in ("apiVersion", "kind", "metadata", "status"):
+            setattr(new, name, getattr(old, name))
     new.metadata.ownerReferences = old.metadata.ownerReferences
     new.metadata.finalizers = old.metadata.finalizers
 
@@ -239,4 +239,11 @@ def _keep_all_but_status(new: Any, old: Any) -> None:
 def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
     """All mistakes of an object to create."""
     errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
-    return [*errors, *kind.rules.validate(obj)]
+    return [*errors, *_errors_of(kind, obj)]
+
+
+_pod_errors = Remembered(SCHEME.of(core.Pod).rules.validate, lambda pod: pod.spec)
+
+
+def _errors_of(kind: Kind[Any], obj: Any) -> list[FieldError]:
+    return _pod_errors(obj) if kind.type is core.Pod else kind.rules.validate(obj)

@@ -56,7 +56,9 @@ class SqliteStore:
         self._deadlines = Deadlines(Deadline(expires, key, created) for key, (_, created, expires) in live if expires is not None)
         self._reader = Reader(opened)
         self._writer = Writer(opened, self._options, self._deliver_from_thread)
-        self._submit_item = self._writer.submit
+        self._gathering: list[Write] = []
+        self._hand_over_due = False
+        self._committing = False
         self._writer.start()
         self._is_open = True
         self._ticker = asyncio.create_task(self._tick_forever(), name="tiphys-store-tick")
@@ -67,6 +69,8 @@ class SqliteStore:
         self._is_open = False
         self._ticker.cancel()
         await asyncio.wait([self._ticker])
+        while self._gathering:
+            self._hand_over()
         self._writer.stop()
         await self._loop.run_in_executor(self._pool, self._release)
         self._pool.shutdown(wait=False)
@@ -131,8 +135,23 @@ class SqliteStore:
         if not write.key:
             raise ValueError("a key must not be empty")
         write.future = future = self._loop.create_future()
-        self._submit_item(write)
+        self._gathering.append(write)
+        if not self._committing and not self._hand_over_due:
+            self._hand_over_due = True
+            self._loop.call_soon(self._hand_over)
         return future
+
+    def _hand_over(self) -> None:
+        """Give the writer what has gathered: once per turn of the loop, or when it is done with what it had.
+
+        Each hand-over wakes a thread that then wants the interpreter; write by write that costs the loop more than the commits do.
+        """
+        self._hand_over_due = False
+        if self._gathering:
+            limit = self._options.group
+            group, self._gathering = self._gathering[:limit], self._gathering[limit:]
+            self._committing = True
+            self._writer.submit(group)
 
     def _reader_of(self) -> Reader:
         self._check_open()
@@ -163,6 +182,8 @@ class SqliteStore:
 
     def _deliver(self, writes: Sequence[Write]) -> None:
         """Watchers first, then those who wait: a caller that has its answer finds the event in any watch."""
+        self._committing = False
+        self._hand_over()
         watched = bool(self._hub)
         events: list[Event] = []
         newest = 0
@@ -193,5 +214,5 @@ class SqliteStore:
         while True:
             await self._clock.sleep(self._options.tick)
             for due in self._deadlines.pop_due(self._clock.now().timestamp()):
-                self._submit_item(Write(DELETE, due.key, b"", life=due.create_revision))
+                self._writer.submit([Write(DELETE, due.key, b"", life=due.create_revision)])
             self._writer.tick(self._clock.monotonic())

@@ -35,7 +35,7 @@ class Writer:
         self._path = opened.path
         self._options = options
         self._deliver = deliver
-        self._queue: SimpleQueue[Write | Job] = SimpleQueue()
+        self._queue: SimpleQueue[list[Write] | Job] = SimpleQueue()
         self.submit = self._queue.put
         self._history = History(opened.writer, opened.index, options)
         self._space = Space(opened.writer, opened.path, options)
@@ -80,8 +80,8 @@ class Writer:
         if self._history.has_work and not self._queue.qsize():
             return group, None
         item = self._queue.get()
-        while isinstance(item, Write):
-            group.append(item)
+        while isinstance(item, list):
+            group += item
             if len(group) >= self._options.group or not self._queue.qsize():
                 return group, None
             item = self._queue.get()

@@ -1,0 +1,92 @@
+"""What is remembered of pods must hold for every pod that is alike in the parts that were read."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from tiphys.api.apply import fieldset, typed
+from tiphys.api.core import v1 as core
+from tiphys.api.kinds import SCHEME
+from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
+from tiphys.apiserver import remembered
+from tiphys.apiserver.remembered import Remembered
+from tiphys.apiserver.verbs import ownership, pipeline
+from tiphys.apiserver.warm import warm_up
+
+PODS = SCHEME.of(core.Pod)
+
+
+def pod(name: str = "a", image: str = "registry.example/a:1", **metadata: object) -> core.Pod:
+    made = core.Pod(
+        metadata=ObjectMeta(name=name, namespace="default", uid=f"uid-{name}", **metadata),  # type: ignore[arg-type]
+        spec=core.PodSpec(containers=[core.Container(name="main", image=image)]),
+    )
+    pipeline.default(PODS, made)
+    return made
+
+
+def test_the_validation_of_a_pod_reads_its_spec_alone() -> None:
+    bare = SimpleNamespace(spec=pod(image=" ").spec)
+    assert [error.field for error in PODS.rules.validate(bare)] == [  # type: ignore[arg-type]
+        error.field for error in pipeline.validate_new(PODS, pod(image=" "))
+    ]
+
+
+def test_mistakes_are_found_again_and_do_not_stick() -> None:
+    for _ in range(2):
+        assert pipeline.validate_new(PODS, pod()) == []
+        assert [error.field for error in pipeline.validate_new(PODS, pod(image=""))] == ["spec.containers[0].image"]
+    fields = [error.field for error in pipeline.validate_new(PODS, pod(name="UPPER", image=""))]
+    assert fields == ["metadata.name", "spec.containers[0].image"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pod("b"),
+        pod(image="registry.example/b:1"),
+        pod(labels={"a": "b"}),
+        pod(annotations={"a": "b"}),
+        pod(generateName="a-"),
+        pod(finalizers=["example.com/a"]),
+        pod(ownerReferences=[OwnerReference(apiVersion="v1", kind="Pod", name="x", uid="u1")]),
+        pod(ownerReferences=[OwnerReference(apiVersion="v1", kind="Pod", name="x", uid="u2")]),
+    ],
+)
+def test_the_fields_of_a_new_pod_are_those_that_are_worked_out(other: core.Pod) -> None:
+    for each in (pod(), other, pod(), other):
+        assert ownership.fields_of_new(each) == fieldset.encode(typed.created(each).changed)
+
+
+def test_other_kinds_are_not_remembered() -> None:
+    config = core.ConfigMap(metadata=ObjectMeta(name="a"), data={"x": "1"})
+    assert b"f:x" in ownership.fields_of_new(config)
+    config.data = {"y": "1"}
+    assert b"f:y" in ownership.fields_of_new(config)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "MAX_ANSWERS", 3)
+    monkeypatch.setattr(remembered, "MAX_KEY_BYTES", 100)
+    asked: list[str] = []
+
+    def name_of(obj: core.Pod) -> str:
+        asked.append(obj.metadata.name)
+        return obj.metadata.name
+
+    names = Remembered(name_of, lambda obj: obj.metadata.name)
+    for name in ("a", "b", "a", "c", "d", "a"):
+        assert names(pod(name)) == name
+    assert asked == ["a", "b", "c", "d", "a"]
+    long = "x" * 200
+    assert (names(pod(long)), names(pod(long))) == (long, long)
+    assert asked[-2:] == [long, long]
+
+
+def test_warming_up_leaves_no_trace() -> None:
+    before = msgspec.json.encode(pod())
+    warm_up()
+    assert msgspec.json.encode(pod()) == before
