@@ -17,6 +17,7 @@ OUT = HERE / "out"
 ALL = {
     "store": "store.py",
     "api": "api.py",
+    "steps": "steps.py",
     "scheduler": "scheduler.py",
     "cluster": "cluster.py",
 }
@@ -36,7 +37,8 @@ def main(names: list[str]) -> int:
         if name in NEEDS_ROOT and os.geteuid() != 0:
             print("   needs root: not run")
             continue
-        done = subprocess.run([sys.executable, str(script), "--json", str(OUT / f"{name}.json")], check=False)
+        command = [sys.executable, "-m", f"bench.{script.stem}", "--json", str(OUT / f"{name}.json")]
+        done = subprocess.run(command, cwd=HERE.parent, check=False)
         if done.returncode:
             failed.append(name)
     summary = {path.stem: json.loads(path.read_text()) for path in sorted(OUT.glob("*.json")) if path.stem in ALL}
