@@ -88,6 +88,21 @@ async def test_selectors_turn_changes_into_comings_and_goings(api: Api) -> None:
     assert gone["object"]["metadata"]["resourceVersion"] == left.version
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"])
+@pytest.mark.parametrize("media", ["json", "vnd.kubernetes.protobuf"])
+async def test_what_left_a_selection_is_shown_as_it_was_in_every_form(api: Api, accept: str, media: str) -> None:
+    await api.post(CONFIGS, config("a", labels={"app": "web-before"}))
+    target = f"{WATCH}&labelSelector=app%3Dweb-before&timeoutSeconds=1"
+    response = await api.respond("GET", target, accept=accept.replace("json", media, 1))
+    await api.patch(f"{CONFIGS}/a", {"metadata": {"labels": {"app": "db-after"}}})
+    assert response.stream is not None
+    sent = b"".join([chunk async for chunk in response.stream])
+    await response.stream.aclose()  # type: ignore[attr-defined]
+    assert sent.count(b"web-before") == 2  # Once when it came, once when it went.
+    assert b"DELETED" in sent
+    assert b"db-after" not in sent
+
+
 async def test_fields_and_names(api: Api) -> None:
     await api.post(PODS, pod("a"))
     one = f"{PODS}?watch=1&fieldSelector="
