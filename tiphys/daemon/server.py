@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
@@ -123,6 +124,8 @@ class Daemon:
         return Client(InProcessTransport(self.server.app.handle, peer=peer), user_agent=peer.common_name.removeprefix("system:"))
 
     async def _run_controllers(self) -> None:
+        # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
+        await asyncio.to_thread(import_module, "tiphys.controllers.registry")
         from tiphys.controllers.registry import all_controllers
         from tiphys.controllers.settings import ControllerSettings
         from tiphys.runtime.manager import Manager
@@ -146,6 +149,7 @@ class Daemon:
             await client.close()
 
     async def _run_scheduler(self) -> None:
+        await asyncio.to_thread(import_module, "tiphys.scheduler.scheduler")
         from tiphys.scheduler.scheduler import Scheduler
 
         client = self.client(SCHEDULER)
