@@ -140,6 +140,8 @@ class Kind(Generic[ObjectT]):
     """Seconds after which the store forgets an object (Events), or None."""
     storage_group: str = ""
     """Kinds served in two groups share one storage: the group whose kind is stored, when that is another one."""
+    unattended: bool = False
+    """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
     # Read on every request, so they are worked out once.
     kind: str = field(init=False)
     api_version: str = field(init=False)

@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
-from tiphys.api.kinds import apps, authentication, authorization, coordination, core, discovery, policy, rbac, scheduling
+from tiphys.api.kinds import (
+    admissionregistration,
+    apiextensions,
+    apiregistration,
+    apps,
+    authentication,
+    authorization,
+    autoscaling,
+    batch,
+    certificates,
+    coordination,
+    core,
+    discovery,
+    events,
+    flowcontrol,
+    networking,
+    node,
+    policy,
+    rbac,
+    resource,
+    scheduling,
+    storage,
+)
 from tiphys.api.scheme import Scheme
 
 __all__ = ["SCHEME"]
 
-SCHEME = Scheme(
-    kind for group in (core, apps, authentication, authorization, coordination, discovery, policy, rbac, scheduling) for kind in group.KINDS
+_GROUPS = (
+    core,
+    apps,
+    authentication,
+    authorization,
+    autoscaling,
+    batch,
+    certificates,
+    coordination,
+    discovery,
+    events,
+    flowcontrol,
+    networking,
+    node,
+    policy,
+    rbac,
+    resource,
+    scheduling,
+    storage,
+    admissionregistration,
+    apiextensions,
+    apiregistration,
 )
+
+SCHEME = Scheme(kind for group in _GROUPS for kind in group.KINDS)

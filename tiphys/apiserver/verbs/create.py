@@ -59,6 +59,8 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     if asked is not None:
         await ctx.services.admission.validate(asked)
     warnings = rules.warnings(obj, None)
+    if kind.unattended:
+        warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.request.query and dry_run(ctx.request):

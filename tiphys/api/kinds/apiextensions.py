@@ -1,0 +1,9 @@
+"""Custom resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.scheme import Kind
+
+KINDS: tuple[Kind[Any], ...] = ()
