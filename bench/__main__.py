@@ -17,6 +17,7 @@ OUT = HERE / "out"
 ALL = {
     "store": "store.py",
     "api": "api.py",
+    "memory": "memory.py",
     "steps": "steps.py",
     "scheduler": "scheduler.py",
     "cluster": "cluster.py",
