@@ -19,13 +19,15 @@ from tiphys.api.scheme import Kind, Scheme
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
-from tiphys.store.contract import Compacted, Event, KeyValue, Page, Revision, Store, StoreClosed, StoreError, Watch
+from tiphys.store.contract import Compacted, Event, KeyValue, Revision, Store, StoreClosed, StoreError, Watch
 
 log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
 REPLAYED = 4_000
 """Changes before a start that watches can still go on from."""
+LOADED = 1_000
+"""Objects that are read from the store at once when the caches are filled."""
 RETRY_SECONDS = 1.0
 """Between attempts to follow a store that reports trouble."""
 T = TypeVar("T", bound=KubeObject)
@@ -64,7 +66,7 @@ class Storage:
         They begin with a state of the recent past and hear of what came after as of any change: so watches of before a restart can go on.
         """
         newest = self.store.current_revision()
-        await self._fill(await self._recent(newest))
+        await self._fill(Revision(max(newest - REPLAYED, 0)))
         self._feeding = asyncio.get_running_loop().create_task(self._feed(), name="storage-feed")
         await self.wait_for(newest)
 
@@ -190,32 +192,37 @@ class Storage:
                     heapq.heapify(self._waiting)
                 raise
 
-    async def _recent(self, newest: Revision) -> Page:
-        """Everything as it was `REPLAYED` revisions ago, or as long ago as the store remembers."""
-        then = Revision(max(newest - REPLAYED, 0))
-        try:
-            return await self.store.list(ROOT, revision=then)
-        except Compacted as error:
-            then = error.oldest
-        try:
-            return await self.store.list(ROOT, revision=then)
-        except Compacted:
-            return await self.store.list(ROOT)
+    async def _fill(self, then: Revision | None = None) -> None:
+        """Take the newest state, or that of revision `then` or of the oldest that is remembered, and begin to follow from there.
 
-    async def _fill(self, page: Page) -> None:
-        """Take a state and begin to follow from there. What differs from what was known before is told to listeners, not to watchers:
-        those end, and their clients list again."""
-        self._watch = await self.store.watch(ROOT, after=page.revision)
-        loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
-        for item in page.items:
-            prefix = self._prefix_of(item.key)
-            entry = self._read(item) if prefix in loaded else None
-            if entry is not None:
-                loaded[prefix].append(entry)
+        What differs from what was known before is told to listeners, not to watchers: those end, and their clients list again.
+        """
+        try:
+            loaded, revision = await self._load(then)
+        except Compacted as error:
+            await self._fill(error.oldest if then is not None and error.oldest > then else None)
+            return
+        self._watch = await self.store.watch(ROOT, after=revision)
         for prefix, cache in self._by_prefix.items():
-            cache.load(loaded[prefix], page.revision)
-        self._advance(page.revision)
+            cache.load(loaded[prefix], revision)
+        self._advance(revision)
         self.trouble = ""
+
+    async def _load(self, then: Revision | None) -> tuple[dict[str, list[Entry]], Revision]:
+        """Everything by the prefix of its keys, at one revision. In pages, since what the store answers is needed no more once it is read."""
+        loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
+        start = ""
+        while True:
+            page = await self.store.list(ROOT, revision=then, start=start, limit=LOADED)
+            then = page.revision
+            for item in page.items:
+                prefix = self._prefix_of(item.key)
+                entry = self._read(item) if prefix in loaded else None
+                if entry is not None:
+                    loaded[prefix].append(entry)
+            if not page.more:
+                return loaded, then
+            start = page.items[-1].key + "\0"
 
     def _read(self, item: KeyValue) -> Entry | None:
         """The entry of a stored object; one that cannot be understood, as after a downgrade, is left where it is and not served."""
@@ -230,7 +237,7 @@ class Storage:
         while True:
             try:
                 if self.trouble:
-                    await self._fill(await self.store.list(ROOT))
+                    await self._fill()
                 assert self._watch is not None
                 async for batch in self._watch:
                     self._take(batch)
