@@ -209,7 +209,7 @@ class Storage:
         self.trouble = ""
 
     async def _load(self, then: Revision | None) -> tuple[dict[str, list[Entry]], Revision]:
-        """Everything by the prefix of its keys, at one revision. In pages, since what the store answers is needed no more once it is read."""
+        """Everything by the prefix of its keys, at one revision. In pages: what the store answers is needed no more once it is read."""
         loaded: dict[str, list[Entry]] = {prefix: [] for prefix in self._by_prefix}
         start = ""
         while True:
