@@ -56,8 +56,9 @@ class Subresource:
 class Rules(Generic[ObjectT]):
     """What a kind demands beyond its type. The methods work on typed objects, in place where they change something; all are pure.
 
-    The order on a create: default, prepare_create, (admission), validate. On an update: default, prepare_update, (admission), validate and
-    validate_update. On a status update: default, prepare_status_update, validate_status_update. Validation returns every mistake.
+    The order on a create: default, prepare_create, (admission), validate and validate_create. On an update: default, prepare_update,
+    (admission), validate and validate_update. On a status update: default, prepare_status_update, validate_status_update. Validation
+    returns every mistake.
     """
 
     create_on_update = False
@@ -83,6 +84,10 @@ class Rules(Generic[ObjectT]):
 
     def validate(self, obj: ObjectT) -> list[FieldError]:
         """Mistakes in the object itself (metadata is checked by the generic code)."""
+        return []
+
+    def validate_create(self, obj: ObjectT) -> list[FieldError]:
+        """Mistakes that are none in an object that is there already; `validate(obj)` has run."""
         return []
 
     def validate_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
@@ -120,6 +125,20 @@ class Rules(Generic[ObjectT]):
 
 
 @dataclass(frozen=True, slots=True)
+class Stored(Generic[ObjectT]):
+    """How a kind that is served in several groups or versions is kept: as `kind`, and converted where it is written and read.
+
+    The functions are pure and total: they give a new object, which may share parts with their argument. Metadata goes through unchanged
+    but for annotations; apiVersion and kind need not be set. What the stored kind has no field for must be kept somewhere (annotations),
+    so that reading what was written gives the same object.
+    """
+
+    kind: Kind[Any]
+    to_stored: Callable[[ObjectT], Any]
+    from_stored: Callable[[Any], ObjectT]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind(Generic[ObjectT]):
     """A kind and all that is known about it."""
 
@@ -138,8 +157,8 @@ class Kind(Generic[ObjectT]):
     """Field selectors beyond metadata.name and metadata.namespace: path to value."""
     ttl: Callable[[ObjectT], float | None] = lambda _: None
     """Seconds after which the store forgets an object (Events), or None."""
-    storage_group: str = ""
-    """Kinds served in two groups share one storage: the group whose kind is stored, when that is another one."""
+    stored: Stored[ObjectT] | None = None
+    """The other kind as which objects are kept, for a group or version that is served over the storage of another one."""
     unattended: bool = False
     """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
     # Read on every request, so they are worked out once.
@@ -147,13 +166,17 @@ class Kind(Generic[ObjectT]):
     api_version: str = field(init=False)
     resource: str = field(init=False)
     """`pods` or `deployments.apps`."""
+    ident: str = field(init=False)
+    """What tells a served kind from all others: `v1/pods`, `apps/v1/deployments`."""
     has_status: bool = field(init=False)
 
     def __post_init__(self) -> None:
         name = self.type.__name__
+        api_version = GroupVersionKind(self.group, self.version, name).api_version
         for attribute, value in (
             ("kind", name),
-            ("api_version", GroupVersionKind(self.group, self.version, name).api_version),
+            ("api_version", api_version),
+            ("ident", f"{api_version}/{self.plural}"),
             ("resource", f"{self.plural}.{self.group}" if self.group else self.plural),
             ("has_status", any(sub.name == "status" for sub in self.subresources)),
         ):
@@ -172,6 +195,11 @@ class Kind(Generic[ObjectT]):
         return GroupVersionKind(self.group, self.version, self.kind)
 
     @property
+    def hub(self) -> Kind[Any]:
+        """The kind as which objects are kept: this one, unless it says otherwise."""
+        return self if self.stored is None else self.stored.kind
+
+    @property
     def root_path(self) -> str:
         """`/api/v1` or `/apis/apps/v1`."""
         return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
@@ -187,9 +215,15 @@ class Kind(Generic[ObjectT]):
 
 
 class Scheme:
-    """Kinds by type, by group-version-kind and by group-version-resource. Registration happens at import; look-ups are dictionary reads."""
+    """Kinds by type, by group-version-kind and by group-version-resource. Look-ups are dictionary reads.
+
+    Built-in kinds are registered at import. A server that lets kinds come and go has a scheme of its own; `changes` tells those who made
+    something of all kinds when to make it again.
+    """
 
     def __init__(self, kinds: Iterable[Kind[Any]] = ()) -> None:
+        self.changes = 0
+        """Grows whenever a kind is added or removed."""
         self._by_type: dict[type, Kind[Any]] = {}
         self._by_gvk: dict[GroupVersionKind, Kind[Any]] = {}
         self._by_resource: dict[tuple[str, str, str], Kind[Any]] = {}
@@ -202,9 +236,17 @@ class Scheme:
         if key in self._by_resource or kind.type in self._by_type:
             raise ValueError(f"{kind.resource} is registered twice")
         self._by_type[kind.type] = self._by_gvk[kind.gvk] = self._by_resource[key] = kind
+        self.changes += 1
+
+    def remove(self, kind: Kind[Any]) -> None:
+        """Forget a kind; raises KeyError when it is not registered."""
+        if self._by_resource[kind.group, kind.version, kind.plural] is not kind:
+            raise KeyError(kind.ident)
+        del self._by_resource[kind.group, kind.version, kind.plural], self._by_gvk[kind.gvk], self._by_type[kind.type]
+        self.changes += 1
 
     def __iter__(self) -> Iterator[Kind[Any]]:
-        return iter(self._by_resource.values())
+        return iter(tuple(self._by_resource.values()))
 
     def of(self, type_: type[ObjectT]) -> Kind[ObjectT]:
         """The kind of a type; raises KeyError."""
@@ -218,3 +260,20 @@ class Scheme:
     def by_resource(self, group: str, version: str, plural: str) -> Kind[Any] | None:
         """The kind behind a URL path."""
         return self._by_resource.get((group, version, plural))
+
+    def in_version(self, kind: Kind[Any], api_version: str) -> Kind[Any] | None:
+        """The same objects in another group or version; None when they are not served in that."""
+        if api_version == kind.api_version:
+            return kind
+        other = self.by_gvk(api_version, kind.kind)
+        return other if other is not None and other.hub is kind.hub else None
+
+
+def converted(obj: KubeObject, kind: Kind[Any], other: Kind[Any]) -> Any:
+    """An object of `kind` as one of `other`, which has the same storage: a new object that may share parts, or the same one."""
+    if kind is other:
+        return obj
+    hub = obj if kind.stored is None else kind.stored.to_stored(obj)
+    result = hub if other.stored is None else other.stored.from_stored(hub)
+    result.apiVersion, result.kind = other.api_version, other.kind
+    return result

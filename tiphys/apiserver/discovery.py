@@ -74,10 +74,9 @@ class Documents:
         """The answer to a GET of /api, /apis or below; raises NotFound for groups and versions that are not served, and NotAcceptable."""
         path = request.path.rstrip("/")
         form = _form(request.headers.get("accept", ""), aggregated=path in ("/api", "/apis"))
-        served = sum(1 for _ in self._scheme)
-        if served != self._seen:
+        if self._scheme.changes != self._seen:
             self._cache.clear()
-            self._seen = served
+            self._seen = self._scheme.changes
         document = self._cache.get((path, form))
         if document is None:
             document = self._cache[path, form] = self._build(path, form)
@@ -178,8 +177,9 @@ def _group(group: str, kinds: list[Kind[Any]]) -> dict[str, Any]:
 
 
 def storage_hash(kind: Kind[Any]) -> str:
-    """Tells clients when the storage version of a kind changes."""
-    digest = hashlib.sha256(f"{kind.group}/{kind.version}/{kind.kind}".encode()).digest()
+    """Tells clients when the form in which a kind is stored changes; the same for all versions over one storage."""
+    hub = kind.hub
+    digest = hashlib.sha256(f"{hub.group}/{hub.version}/{hub.kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 
 

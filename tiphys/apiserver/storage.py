@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.scheme import Kind, Scheme, converted
 from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.served import ServedCache
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
 from tiphys.store.contract import Compacted, Event, KeyValue, Revision, Store, StoreClosed, StoreError, Watch
@@ -31,6 +32,7 @@ LOADED = 1_000
 RETRY_SECONDS = 1.0
 """Between attempts to follow a store that reports trouble."""
 T = TypeVar("T", bound=KubeObject)
+AnyCache = ResourceCache | ServedCache
 
 
 def storage_prefix(kind: Kind[Any]) -> str:
@@ -44,8 +46,10 @@ class Storage:
     def __init__(self, store: Store, scheme: Scheme) -> None:
         self.store = store
         self.scheme = scheme
-        self._caches: dict[str, ResourceCache] = {}
+        self._caches: dict[str, AnyCache] = {}
         self._by_prefix: dict[str, ResourceCache] = {}
+        self._filling: dict[str, list[Event]] = {}
+        self._fills = 0
         self._written: dict[int, tuple[bytes, KubeObject]] = {}
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._tie = count()
@@ -55,10 +59,14 @@ class Storage:
         self.revision = 0
         self.trouble = "the caches are not filled yet"
         """What keeps the caches from following the store, or "": a health check."""
-        for kind in scheme:
-            if kind.storage_group == "" and "get" in kind.verbs:
+        served = [kind for kind in scheme if "get" in kind.verbs]
+        for kind in served:
+            if kind.stored is None:
                 cache = ResourceCache(kind, storage_prefix(kind))
-                self._caches[kind.resource] = self._by_prefix[storage_prefix(kind)] = cache
+                self._caches[kind.ident] = self._by_prefix[cache.prefix] = cache
+        for kind in served:
+            if kind.stored is not None:
+                self._serve(kind)
 
     async def start(self) -> None:
         """Fill the caches from the store and follow it.
@@ -86,7 +94,50 @@ class Storage:
 
     def end_watches(self) -> None:
         """End all watches, and those that are begun from now on at once."""
-        for cache in self._caches.values():
+        for cache in self._by_prefix.values():
+            cache.close()
+
+    # --- kinds that come and go ---
+
+    def _serve(self, kind: Kind[Any]) -> None:
+        assert kind.stored is not None
+        self._caches[kind.ident] = ServedCache(kind, kind.stored, self._by_prefix[storage_prefix(kind.hub)])
+
+    async def add(self, kind: Kind[Any]) -> None:
+        """Serve a kind from now on; on return its cache holds what the store has of it. Raises StoreError.
+
+        A kind that is stored as another one comes after that one. Adding a kind again takes its newest declaration over.
+        """
+        if kind.stored is not None:
+            self._serve(kind)
+            return
+        prefix = storage_prefix(kind)
+        if prefix in self._by_prefix:
+            self.remove(self._by_prefix[prefix].kind)
+        while True:
+            fills, missed = self._fills, self._filling.setdefault(prefix, [])
+            try:
+                page = await self.store.list(prefix)
+                await self.wait_for(page.revision)
+            finally:
+                self._filling.pop(prefix, None)
+            if fills == self._fills:
+                break
+        cache = ResourceCache(kind, prefix)
+        self._caches[kind.ident] = self._by_prefix[prefix] = cache
+        cache.load([entry for item in page.items if (entry := self._read(item)) is not None], page.revision)
+        for event in missed:
+            if event.revision > page.revision:
+                self._apply_readable(event)
+
+    def remove(self, kind: Kind[Any]) -> None:
+        """Serve a kind no longer, nor those that are stored as it is: their watches end. What the store holds is left there."""
+        cache = self._caches.pop(kind.ident, None)
+        if isinstance(cache, ResourceCache):
+            del self._by_prefix[cache.prefix]
+            self._caches = {
+                ident: other for ident, other in self._caches.items() if not (isinstance(other, ServedCache) and other.hub is cache)
+            }
             cache.close()
 
     @staticmethod
@@ -94,35 +145,42 @@ class Storage:
         """`/registry/apps/deployments/` of `/registry/apps/deployments/default/web`, "" for keys that are not ours."""
         return key[: key.find("/", key.find("/", len(ROOT)) + 1) + 1]
 
-    def cache(self, kind: Kind[Any]) -> ResourceCache:
-        """The cache of a kind that is stored."""
-        return self._caches[kind.resource]
+    def cache(self, kind: Kind[Any]) -> AnyCache:
+        """The cache of a kind that is served; raises KeyError for others."""
+        return self._caches[kind.ident]
+
+    def serves(self, cache: AnyCache) -> bool:
+        """Whether it is the cache of a kind that is served, and not of one that was."""
+        return self._caches.get(cache.kind.ident) is cache
 
     def caches(self) -> Iterable[ResourceCache]:
         """The caches of all stored kinds."""
-        return self._caches.values()
+        return self._by_prefix.values()
 
     def gauges(self) -> Iterable[tuple[str, str, dict[str, int]]]:
         """What there is now, for metrics: name, help and the value of each resource."""
-        caches = self._caches.items()
-        objects = {resource: len(cache) for resource, cache in caches}
-        yield "apiserver_storage_objects", "Objects stored, by resource.", objects
-        yield "apiserver_registered_watchers", "Watches that are served, by resource.", {name: cache.watching for name, cache in caches}
+        caches = self._by_prefix.values()
+        yield "apiserver_storage_objects", "Objects stored, by resource.", {cache.kind.resource: len(cache) for cache in caches}
+        watching = {cache.kind.resource: cache.watching for cache in caches}
+        yield "apiserver_registered_watchers", "Watches that are served, by resource.", watching
 
     # --- writes ---
 
     def key(self, kind: Kind[Any], namespace: str, name: str) -> str:
-        prefix = self._caches[kind.resource].prefix
+        prefix = self._caches[kind.ident].prefix
         return f"{prefix}{namespace}/{name}" if kind.namespaced else f"{prefix}{name}"
 
     async def create(self, kind: Kind[Any], obj: KubeObject) -> Entry:
         """Store a new object; raises store.KeyExists."""
+        cache = self._caches[kind.ident]
+        if isinstance(cache, ServedCache):
+            return cache.show(await self.create(kind.hub, converted(obj, kind, kind.hub)))
         meta = obj.metadata
-        value = self._caches[kind.resource].codec.encode(obj)
+        value = cache.codec.encode(obj)
         self._written[id(value)] = (value, obj)
         try:
             revision = await self.store.create(self.key(kind, meta.namespace, meta.name), value, ttl=kind.ttl(obj))
-            return await self._visible(kind, meta.namespace, meta.name, value, revision, obj)
+            return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
 
@@ -131,16 +189,22 @@ class Storage:
 
         When nothing changes, nothing is written and `expected` is returned.
         """
-        meta = obj.metadata
-        codec = self._caches[kind.resource].codec
-        value = codec.encode(obj)
-        if codec.splice(value, expected.revision) == expected.data:
+        cache = self._caches[kind.ident]
+        value = cache.codec.encode(obj)
+        if cache.codec.splice(value, expected.revision) == expected.data:
             return expected
+        if isinstance(cache, ServedCache):
+            return cache.show(await self._replace(cache.hub, converted(obj, kind, kind.hub), expected.revision))
+        return await self._replace(cache, obj, expected.revision, value)
+
+    async def _replace(self, cache: ResourceCache, obj: KubeObject, expected: int, value: bytes = b"") -> Entry:
+        meta = obj.metadata
+        value = value or cache.codec.encode(obj)
         self._written[id(value)] = (value, obj)
         try:
-            key = self.key(kind, meta.namespace, meta.name)
-            revision = await self.store.update(key, value, expected=Revision(expected.revision))
-            return await self._visible(kind, meta.namespace, meta.name, value, revision, obj)
+            key = self.key(cache.kind, meta.namespace, meta.name)
+            revision = await self.store.update(key, value, expected=Revision(expected))
+            return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
 
@@ -152,22 +216,23 @@ class Storage:
         key = self.key(kind, expected.namespace, expected.name)
         event = await self.store.delete(key, expected=Revision(expected.revision))
         await self.wait_for(event.revision)
-        return self._caches[kind.resource].codec.at(expected, event.revision)
+        return self._caches[kind.ident].codec.at(expected, event.revision)
 
-    async def _visible(self, kind: Kind[Any], namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
+    async def _visible(self, cache: ResourceCache, namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
         await self.wait_for(revision)
-        cache = self._caches[kind.resource]
         entry = cache.get(namespace, name)
         return entry if entry is not None and entry.revision == revision else cache.codec.entry(value, revision, obj)
 
     async def fresh(self, kind: Kind[Any], namespace: str, name: str) -> Entry | None:
         """The newest state by asking the store, after a write lost against somebody else's."""
         found = await self.store.get(self.key(kind, namespace, name))
-        return None if found is None else self._caches[kind.resource].codec.entry(found.value, found.mod_revision)
+        return None if found is None else self.entry_of(kind, found)
 
     def entry_of(self, kind: Kind[Any], item: KeyValue) -> Entry:
         """The entry for a key read from the store; most often the cache has it already."""
-        cache = self._caches[kind.resource]
+        cache = self._caches[kind.ident]
+        if isinstance(cache, ServedCache):
+            return cache.show(self.entry_of(kind.hub, item))
         namespace, _, name = item.key[len(cache.prefix) :].rpartition("/")
         known = cache.get(namespace, name)
         if known is not None and known.revision == item.mod_revision:
@@ -202,7 +267,11 @@ class Storage:
         except Compacted as error:
             await self._fill(error.oldest if then is not None and error.oldest > then else None)
             return
+        if self._by_prefix.keys() - loaded.keys():
+            await self._fill()  # A kind was added while this was read.
+            return
         self._watch = await self.store.watch(ROOT, after=revision)
+        self._fills += 1
         for prefix, cache in self._by_prefix.items():
             cache.load(loaded[prefix], revision)
         self._advance(revision)
@@ -256,11 +325,14 @@ class Storage:
 
     def _take(self, batch: Sequence[Event]) -> None:
         for event in batch:
-            try:
-                self._apply(event)
-            except (msgspec.MsgspecError, ValueError) as error:
-                log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+            self._apply_readable(event)
         self._advance(batch[-1].revision)
+
+    def _apply_readable(self, event: Event) -> None:
+        try:
+            self._apply(event)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -272,6 +344,9 @@ class Storage:
     def _apply(self, event: Event) -> None:
         cache = self._by_prefix.get(self._prefix_of(event.key))
         if cache is None:
+            missed = self._filling.get(self._prefix_of(event.key))
+            if missed is not None:
+                missed.append(event)
             return
         namespace, _, name = event.key[len(cache.prefix) :].rpartition("/")
         previous = cache.get(namespace, name)
@@ -290,19 +365,20 @@ class TypedSource:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._decoded: dict[str, dict[str, tuple[int, Any]]] = {}
+        self._decoded: dict[AnyCache, dict[str, tuple[int, Any]]] = {}
 
-    def _typed(self, cache: ResourceCache, entry: Entry) -> Any:
-        known = self._decoded.get(cache.kind.resource)
+    def _typed(self, cache: AnyCache, entry: Entry) -> Any:
+        known = self._decoded.get(cache)
         if known is None:
-            known = self._decoded[cache.kind.resource] = {}
+            self._decoded = {cache: objects for cache, objects in self._decoded.items() if self._storage.serves(cache)}
+            known = self._decoded[cache] = {}
             cache.subscribe(self._forgetter(known))
         found = known.get(entry.key)
         if found is None or found[0] != entry.revision:
             found = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
         return found[1]
 
-    def _cache(self, type_: type[Any]) -> ResourceCache | None:
+    def _cache(self, type_: type[Any]) -> AnyCache | None:
         """The cache of a type; types that are not served have no objects and never change."""
         try:
             return self._storage.cache(self._storage.scheme.of(type_))

@@ -16,7 +16,7 @@ from typing import Any
 from tiphys.api.errors import Gone
 from tiphys.api.scheme import Kind
 from tiphys.apiserver.entry import Entry, EntryCodec
-from tiphys.apiserver.watchers import CacheEvent, Watcher
+from tiphys.apiserver.watchers import CacheEvent, Reader
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ResourceCache:
         self._ring: deque[CacheEvent] = deque()
         self._ring_bytes = 0
         self._forgotten = 0
-        self._watchers: dict[str, dict[Watcher, None]] = {}
+        self._watchers: dict[str, dict[Reader, None]] = {}
         self._listeners: list[Listener] = []
         self._closed = False
         self.listed: tuple[str, int, bytes] | None = None
@@ -135,7 +135,7 @@ class ResourceCache:
             self._ring_bytes -= len(gone.entry.data)
             self._forgotten = gone.entry.revision
 
-    def watch(self, watcher: Watcher, *, after: int | None, namespace: str = "") -> None:
+    def watch(self, watcher: Reader, *, after: int | None, namespace: str = "") -> None:
         """Attach a watcher to a namespace or to all: events after revision `after` first, or none of the past with None.
 
         Raises Gone when some of those events are forgotten.

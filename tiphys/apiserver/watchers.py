@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from tiphys.apiserver.entry import Entry
 
@@ -85,6 +85,21 @@ class CacheEvent:
 
 
 Render = Callable[[EventType, CacheEvent], bytes]
+
+
+class Reader(Protocol):
+    """Who is told of events."""
+
+    on_close: Callable[[], None]
+
+    @property
+    def closed(self) -> bool: ...
+
+    def offer(self, event: CacheEvent) -> None:
+        """Take an event in, at once."""
+
+    def close(self) -> None:
+        """Nothing more will come; idempotent."""
 
 
 class Watcher:

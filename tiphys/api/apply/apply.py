@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -34,6 +34,16 @@ class Applied(NamedTuple):
     managers: list[ManagedFieldsEntry]
 
 
+class Versions(Protocol):
+    """The other versions of the applied kind, in which managers may own fields."""
+
+    def schema(self, version: str) -> Schema | None:
+        """The schema of a version, None when it is not served."""
+
+    def convert(self, content: dict[str, Any], version: str, to: str) -> dict[str, Any]:
+        """A document in another version; both are served."""
+
+
 class Application(NamedTuple):
     """Who applies, and how."""
 
@@ -42,6 +52,8 @@ class Application(NamedTuple):
     now: datetime
     subresource: str = ""
     force: bool = False
+    versions: Versions | None = None
+    """For kinds that are served in several versions."""
 
 
 def apply(schema: Schema, live: dict[str, Any], entries: list[ManagedFieldsEntry], config: dict[str, Any], how: Application) -> Applied:
@@ -88,10 +100,9 @@ def _merged(
     merged = document.merge(schema, live, config)
     owners = {**managers, self: Owned(fields, how.version, None, None)}
     if last is not None:
-        merged = _pruned(schema, merged, owners, last.fields)
-    made = document.compare(schema, live, merged)
-    made = made._replace(changed=fieldset.difference(made.changed, _UNOWNED))
-    _settle_conflicts(owners, self, made, how)
+        merged = _pruned(schema, merged, owners, last, how)
+    made = _made(schema, live, merged)
+    _settle_conflicts(owners, self, {how.version: made, **_made_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
     if last is None or made.changed or made.removed or mine != last.fields or last.version != how.version:
         owners[self] = Owned(mine, how.version, time(how.now), None)
@@ -100,40 +111,99 @@ def _merged(
     return Applied(merged, closed(owners))
 
 
-def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: document.Difference, how: Application) -> None:
-    """Take what changed from everybody else, or raise ApplyConflict."""
+def _made(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> document.Difference:
+    made = document.compare(schema, live, merged)
+    return made._replace(changed=fieldset.difference(made.changed, _UNOWNED))
+
+
+def _made_elsewhere(
+    live: dict[str, Any], merged: dict[str, Any], owners: dict[Manager, Owned], how: Application
+) -> dict[str, document.Difference | None]:
+    """What the apply changes in the other versions that managers wrote in; None for those that are not served any more."""
+    made: dict[str, document.Difference | None] = {}
+    for version in {owned.version for owned in owners.values()} - {how.version}:
+        schema = how.versions.schema(version) if how.versions is not None else None
+        if how.versions is None or schema is None:
+            made[version] = None
+        else:
+            made[version] = _made(
+                schema, how.versions.convert(live, how.version, version), how.versions.convert(merged, how.version, version)
+            )
+    return made
+
+
+def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: dict[str, document.Difference | None], how: Application) -> None:
+    """Take what changed from everybody else, or raise ApplyConflict. Managers of versions that are not served are forgotten."""
     conflicts: list[FieldConflict] = []
     for manager, owned in sorted(owners.items()):
-        if manager == self:
+        theirs = made[owned.version]
+        if manager == self or theirs is None:
             continue
-        disputed = fieldset.intersection(owned.fields, made.changed)
+        disputed = fieldset.intersection(owned.fields, theirs.changed)
         conflicts += [FieldConflict(manager, path) for path in fieldset.paths(disputed)]
     if conflicts and not how.force:
         raise ApplyConflict(conflicts)
-    touched = fieldset.union(made.changed, made.removed)
     for manager, owned in list(owners.items()):
-        if manager != self and (left := fieldset.difference(owned.fields, touched)) is not owned.fields:
+        theirs = made[owned.version]
+        if manager == self:
+            continue
+        if theirs is None:
+            del owners[manager]
+        elif (left := fieldset.difference(owned.fields, fieldset.union(theirs.changed, theirs.removed))) is not owned.fields:
             owners[manager] = owned._replace(fields=left, entry=None)
 
 
-def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned], last: Fields) -> dict[str, Any]:
+def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned], last: Owned, how: Application) -> dict[str, Any]:
     """The merged object without what the manager applied last and nobody claims now.
+
+    What was applied is found in the version in which it was applied, and what others own in theirs.
+    """
+    owned: dict[str, Fields] = {}
+    for owner in owners.values():
+        owned[owner.version] = fieldset.union(owned.get(owner.version, {}), owner.fields)
+    versions = how.versions
+    if versions is None or owned.keys() <= {last.version} == {how.version}:
+        return _pruned_within(schema, merged, owned.get(how.version, {}), last.fields) if last.version == how.version else merged
+    there = versions.schema(last.version)
+    if there is None:
+        return merged
+    whole = versions.convert(merged, how.version, last.version)
+    pruned = _pruned_within(there, whole, owned.pop(last.version, {}), last.fields)
+    if pruned == whole:
+        return merged
+    result = versions.convert(pruned, last.version, how.version)
+    for version, fields in owned.items():
+        other = versions.schema(version)
+        if other is not None:
+            before = versions.convert(merged, how.version, version)
+            after = _added_back(other, before, versions.convert(result, how.version, version), fields)
+            result = versions.convert(after, version, how.version)
+    return result
+
+
+def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], owned: Fields) -> dict[str, Any]:
+    """What is left after pruning, and what of the rest somebody owns."""
+    named = document.with_named
+    there = named(schema, document.compare(schema, {}, merged).changed)
+    left = named(schema, document.compare(schema, {}, pruned).changed)
+    gone = fieldset.difference(there, fieldset.union(left, named(schema, owned)))
+    result: dict[str, Any] = document.remove(schema, merged, gone) or {}
+    return result
+
+
+def _pruned_within(schema: Schema, merged: dict[str, Any], wanted: Fields, last: Fields) -> dict[str, Any]:
+    """One version's part of pruning.
 
     Removing whole what was applied may take along what others own or nobody owns; so what is owned is put back, and so is what was never
     applied.
     """
-    wanted: Fields = {}
-    for owned in owners.values():
-        wanted = fieldset.union(wanted, owned.fields)
     if not fieldset.difference(last, wanted):
         return merged
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     applied = named(schema, last)
     bare = document.remove(schema, merged, applied) or {}
-    left = named(schema, document.compare(schema, {}, bare).changed)
-    gone = fieldset.difference(there, fieldset.union(left, named(schema, wanted)))
-    owned_left = document.remove(schema, merged, gone) or {}
+    owned_left = _added_back(schema, merged, bare, wanted)
     left = named(schema, document.compare(schema, {}, owned_left).changed)
     gone = fieldset.intersection(fieldset.difference(there, left), applied)
     result: dict[str, Any] = document.remove(schema, merged, gone) or {}

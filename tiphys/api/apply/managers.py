@@ -6,7 +6,7 @@ for applies. An entry that a write does not touch keeps its very bytes, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -116,10 +116,25 @@ def maker(fields: bytes, name: str, version: str, now: datetime, *, subresource:
     return [_entry(Manager("Update", name, version, subresource), version, fields, time(now))]
 
 
+Elsewhere = Callable[[str], Difference | None]
+"""What a write made of the object as another version shows it; None for versions in which it is not served (any more)."""
+
+
 def after_update(
-    entries: list[ManagedFieldsEntry], made: Difference, name: str, version: str, now: datetime, *, subresource: str = ""
+    entries: list[ManagedFieldsEntry],
+    made: Difference,
+    name: str,
+    version: str,
+    now: datetime,
+    *,
+    subresource: str = "",
+    elsewhere: Elsewhere | None = None,
 ) -> list[ManagedFieldsEntry]:
-    """The managers after a write. Objects without managers are not tracked, and a write that made no difference changes nothing."""
+    """The managers after a write. Objects without managers are not tracked, and a write that made no difference changes nothing.
+
+    Fields are owned in the version in which they were written: with `elsewhere`, managers of other versions lose what changed there, and
+    managers of unknown versions are forgotten.
+    """
     if not entries or not (made.changed or made.removed):
         return entries
     changed = fieldset.encode(made.changed)
@@ -129,7 +144,12 @@ def after_update(
     mine = b""
     for entry in entries:
         before = bytes(entry.fieldsV1)
-        left = fieldset.raw_difference(before, touched)
+        gone: bytes | None = touched
+        if elsewhere is not None and entry.apiVersion != version:
+            gone = _touched(elsewhere(entry.apiVersion))
+            if gone is None:
+                continue
+        left = fieldset.raw_difference(before, gone)
         if made.changed and manager_of(entry) == self:
             mine = left
         elif left == before:
@@ -139,6 +159,10 @@ def after_update(
     if made.changed:
         out.append(_entry(self, version, fieldset.raw_union(mine, changed) if mine else changed, time(now)))
     return _capped(ordered(out)) if len(out) > 1 else out
+
+
+def _touched(made: Difference | None) -> bytes | None:
+    return None if made is None else fieldset.encode(fieldset.union(made.changed, made.removed))
 
 
 def _capped(entries: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +63,15 @@ def age_cell(obj: Any, now: datetime) -> str:
 def cell(read: Callable[[Any], Any]) -> Callable[[Any, datetime], Any]:
     """A cell that does not depend on the time."""
     return lambda obj, _: read(obj)
+
+
+def of_stored(columns: Sequence[Column], to_stored: Callable[[Any], Any]) -> tuple[Column, ...]:
+    """The columns of a stored kind, for objects of another kind that is served over its storage."""
+
+    def over(column: Column) -> Column:
+        return replace(column, cell=lambda obj, now: column.cell(to_stored(obj), now))
+
+    return tuple(over(column) for column in columns)
 
 
 NAME = Column("Name", cell(lambda obj: obj.metadata.name), format="name", description="The object's name, unique within its namespace.")

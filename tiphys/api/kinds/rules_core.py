@@ -12,7 +12,7 @@ from tiphys.api.helpers.services import carry_over
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
-from tiphys.api.validation import other, service
+from tiphys.api.validation import events, other, service
 from tiphys.api.validation.names import dns_label
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
@@ -154,4 +154,4 @@ class EventRules(Rules[Event]):
     create_on_update = True
 
     def validate(self, obj: Event) -> list[FieldError]:
-        return other.validate_event(obj)
+        return events.validate_event(obj)

@@ -1,11 +1,11 @@
-"""Validation of configuration, namespaces, nodes, roles, leases, budgets, priorities and events."""
+"""Validation of configuration, namespaces, nodes, roles, leases, budgets and priorities."""
 
 from __future__ import annotations
 
 import msgspec
 
 from tiphys.api.coordination.v1 import Lease
-from tiphys.api.core.v1 import ConfigMap, Event, Namespace, Node, Secret
+from tiphys.api.core.v1 import ConfigMap, Namespace, Node, Secret
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.policy.v1 import PodDisruptionBudget
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject
@@ -23,7 +23,7 @@ from tiphys.api.validation.basics import (
     non_negative,
     positive,
 )
-from tiphys.api.validation.names import config_key, dns_label_messages, path_segment
+from tiphys.api.validation.names import config_key, path_segment
 
 MAX_DATA = 1024 * 1024
 """Bytes that a ConfigMap or a Secret may carry."""
@@ -294,31 +294,4 @@ def validate_priority_class_update(new: PriorityClass, old: PriorityClass) -> Er
     if new.value != old.value:
         errors.append(forbidden("value", "may not be changed in an update."))
     immutable(errors, "preemptionPolicy", new.preemptionPolicy, old.preemptionPolicy)
-    return errors
-
-
-def validate_event(event: Event) -> Errors:
-    """The rules for core/v1: those of old clients, and stricter ones for events that carry an eventTime."""
-    errors: Errors = []
-    about, namespace = event.involvedObject.namespace, event.metadata.namespace
-    mismatch = invalid("involvedObject.namespace", about, "does not match event.namespace")
-    if event.eventTime is None:
-        if (about and namespace != about) or (not about and namespace not in ("", "default")):
-            errors.append(mismatch)
-    else:
-        if not about and namespace not in ("default", "kube-system"):
-            errors.append(mismatch)
-        if not event.reportingComponent:
-            errors.append(required("reportingComponent"))
-        label_name(errors, "reportingComponent", event.reportingComponent)
-        limits = (("reportingInstance", event.reportingInstance), ("action", event.action), ("reason", event.reason))
-        for name, text in limits:
-            if not text:
-                errors.append(required(name))
-            elif len(text) > 128:
-                errors.append(invalid(name, "", "can have at most 128 characters"))
-        if len(event.message) > 1024:
-            errors.append(invalid("message", "", "can have at most 1024 characters"))
-    if namespace and dns_label_messages(namespace):
-        dns_subdomain(errors, "namespace", namespace)
     return errors

@@ -42,10 +42,9 @@ class Documents:
 
     def answer(self, request: Request) -> Response:
         """The answer to a GET of /openapi/v2, /openapi/v3 or below; raises NotFound and NotAcceptable."""
-        served = sum(1 for _ in self._scheme)
-        if served != self._seen:
+        if self._scheme.changes != self._seen:
             self._stored.clear()
-            self._seen = served
+            self._seen = self._scheme.changes
         path = request.path.rstrip("/")
         media = _negotiate(request.headers.get("accept", ""), gnostic.ACCEPTED if path == "/openapi/v2" else ())
         if path == "/openapi/v2":

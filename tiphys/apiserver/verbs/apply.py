@@ -9,11 +9,12 @@ import msgspec
 from tiphys.api import codec
 from tiphys.api.apply import apply as rules
 from tiphys.api.apply.document import SchemaMismatch, set_of
-from tiphys.api.apply.schema import schema_of
+from tiphys.api.apply.schema import Schema, schema_of
 from tiphys.api.conform import Walk
 from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
 from tiphys.api.patch import APPLY_PATCH
+from tiphys.api.scheme import Kind, converted
 from tiphys.api.yamldoc import YAMLError, load
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
@@ -133,7 +134,34 @@ def _how(ctx: Context) -> rules.Application:
         now=ctx.services.now(),
         subresource=ctx.info.subresource,
         force=boolean(request, "force"),
+        versions=_Versions(ctx),
     )
+
+
+class _Versions:
+    """The versions of the request's kind, for what managers own in others of them."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._kind = ctx.kind
+        self._scheme = ctx.services.scheme
+
+    def _served(self, version: str) -> Kind[Any]:
+        kind = self._scheme.in_version(self._kind, version)
+        assert kind is not None, "only versions that have a schema are converted"
+        return kind
+
+    def schema(self, version: str) -> Schema | None:
+        kind = self._scheme.in_version(self._kind, version)
+        if kind is None:
+            return None
+        type_: type[msgspec.Struct] = kind.type
+        return schema_of(type_)
+
+    def convert(self, content: Document, version: str, to: str) -> Document:
+        kind, other = self._served(version), self._served(to)
+        obj = codec.decode_document(kind.type, {**content, "apiVersion": kind.api_version, "kind": kind.kind}).obj
+        result: Document = msgspec.json.decode(codec.encode(converted(obj, kind, other)))
+        return result
 
 
 def applied_change(ctx: Context, config: Document) -> Change:

@@ -6,13 +6,15 @@ Fields are compared after defaults and the kind's rules and before admission: wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tiphys.api.apply import fieldset, typed
-from tiphys.api.apply.managers import MAX_NAME, Manager, after_update, maker, manager_name, manager_of
+from tiphys.api.apply.document import Difference
+from tiphys.api.apply.managers import MAX_NAME, Elsewhere, Manager, after_update, maker, manager_name, manager_of
 from tiphys.api.errors import FieldError, Invalid, forbidden, invalid, required, too_long
 from tiphys.api.meta.v1 import ManagedFieldsEntry
+from tiphys.api.scheme import converted
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.remembered import Remembered, owned_parts
 from tiphys.wire.http import Request
@@ -47,7 +49,25 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
         if made.changed or made.removed:
             now = ctx.services.now()
             writer, version = _writer(ctx), ctx.kind.api_version
-            meta.managedFields = after_update(meta.managedFields, made, writer, version, now, subresource=info.subresource)
+            elsewhere = None
+            for entry in meta.managedFields:
+                if entry.apiVersion != version:
+                    elsewhere = _elsewhere(ctx, new, old)
+                    break
+            meta.managedFields = after_update(
+                meta.managedFields, made, writer, version, now, subresource=info.subresource, elsewhere=elsewhere
+            )
+
+
+def _elsewhere(ctx: Context, new: Any, old: Any) -> Elsewhere:
+    """What the write changes in other versions of the kind: what somebody wrote there is owned under the names of that version."""
+
+    @cache
+    def made(version: str) -> Difference | None:
+        kind, other = ctx.kind, ctx.services.scheme.in_version(ctx.kind, version)
+        return None if other is None else typed.difference(converted(old, kind, other), converted(new, kind, other))
+
+    return made
 
 
 def _settle(new: Any, old: Any) -> None:

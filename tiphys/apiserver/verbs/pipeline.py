@@ -239,7 +239,7 @@ def _keep_all_but_status(new: Any, old: Any) -> None:
 def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
     """All mistakes of an object to create."""
     errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
-    return [*errors, *_errors_of(kind, obj)]
+    return [*errors, *_errors_of(kind, obj), *kind.rules.validate_create(obj)]
 
 
 _pod_errors = Remembered(SCHEME.of(core.Pod).rules.validate, lambda pod: pod.spec)

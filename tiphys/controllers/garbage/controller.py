@@ -36,15 +36,8 @@ def slim(obj: PartialObject) -> PartialObject:
 
 def collected_kinds(scheme: Scheme) -> list[Kind[Any]]:
     """The kinds that take part: one per storage; events come and go by time alone."""
-    known: set[tuple[str, str]] = set()
-    kinds = []
-    for kind in scheme:
-        ident = (kind.group, kind.plural)
-        if ident in known or kind.storage_group or kind.type is core.Event or not {"list", "watch", "delete"} <= set(kind.verbs):
-            continue
-        known.add(ident)
-        kinds.append(kind)
-    return kinds
+    needed = {"list", "watch", "delete"}
+    return [kind for kind in scheme if kind.stored is None and kind.type is not core.Event and needed <= set(kind.verbs)]
 
 
 class GarbageCollector:

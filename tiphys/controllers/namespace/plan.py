@@ -35,20 +35,8 @@ class Content(NamedTuple):
 
 def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
     """The kinds that a namespace can contain: one for each storage. Events go last, since deletions make some."""
-    kinds = [
-        kind
-        for kind in scheme
-        if kind.namespaced and not kind.storage_group and {"list", "delete"} <= set(kind.verbs) and not _is_newer_version(kind, scheme)
-    ]
+    kinds = [kind for kind in scheme if kind.namespaced and kind.stored is None and {"list", "delete"} <= set(kind.verbs)]
     return sorted(kinds, key=lambda kind: kind.plural == "events")
-
-
-def _is_newer_version(kind: Kind[KubeObject], scheme: Scheme) -> bool:
-    """Whether the same resource was registered before in another version."""
-    for other in scheme:
-        if (other.group, other.plural) == (kind.group, kind.plural):
-            return other is not kind
-    return False
 
 
 def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str]) -> Content:

@@ -41,7 +41,7 @@ def test_short_names_are_unique() -> None:
     seen: dict[str, str] = {}
     for kind in SCHEME:
         for name in (kind.plural, kind.singular, *kind.short_names):
-            assert seen.setdefault(name, kind.resource) == kind.resource
+            assert seen.setdefault(name, kind.hub.resource) == kind.hub.resource
 
 
 def test_selectable_fields() -> None:
