@@ -267,10 +267,12 @@ class Storage:
         except Compacted as error:
             await self._fill(error.oldest if then is not None and error.oldest > then else None)
             return
-        if self._by_prefix.keys() - loaded.keys():
-            await self._fill()  # A kind was added while this was read.
+        watch = await self.store.watch(ROOT, after=revision)
+        if self._by_prefix.keys() - loaded.keys():  # A kind was added while this was read.
+            watch.close()
+            await self._fill()
             return
-        self._watch = await self.store.watch(ROOT, after=revision)
+        self._watch = watch
         self._fills += 1
         for prefix, cache in self._by_prefix.items():
             cache.load(loaded[prefix], revision)
@@ -295,8 +297,9 @@ class Storage:
 
     def _read(self, item: KeyValue) -> Entry | None:
         """The entry of a stored object; one that cannot be understood, as after a downgrade, is left where it is and not served."""
+        cache = self._by_prefix.get(self._prefix_of(item.key))
         try:
-            return self._by_prefix[self._prefix_of(item.key)].codec.entry(item.value, item.mod_revision)
+            return None if cache is None else cache.codec.entry(item.value, item.mod_revision)
         except (msgspec.MsgspecError, ValueError) as error:
             log.error("a stored object cannot be read and is not served", extra={"key": item.key, "error": str(error)})
             return None

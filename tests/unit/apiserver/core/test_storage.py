@@ -11,6 +11,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.storage import Storage, TypedSource
+from tiphys.apiserver.watchcache import ResourceCache
 from tiphys.store.contract import Event, Revision, StoreClosed, Watch
 from tiphys.store.memory import MemoryStore
 
@@ -60,6 +61,11 @@ async def storage(store: LateStore) -> AsyncIterator[Storage]:
     await storage.start()
     yield storage
     await storage.close()
+
+
+def configs(storage: Storage) -> ResourceCache:
+    (cache,) = [cache for cache in storage.caches() if cache.kind is CONFIGS]
+    return cache
 
 
 def config(name: str, **data: str) -> core.ConfigMap:
@@ -138,11 +144,11 @@ async def test_a_start_begins_in_the_past_of_its_watchers(store: LateStore) -> N
     await second.start()
     assert second.revision == gone.revision
     assert second.cache(CONFIGS).get("default", "a") is None
-    remembered = [(event.type, event.entry.revision) for event in second.cache(CONFIGS)._since(0)]
+    remembered = [(event.type, event.entry.revision) for event in configs(second)._since(0)]
     assert remembered == [("ADDED", 1), ("MODIFIED", 2), ("DELETED", 3)]
     await second.close()
     await store.compact(Revision(2))
     third = Storage(store, SCHEME)
     await third.start()
-    assert [event.entry.revision for event in third.cache(CONFIGS)._since(0)] == [3]
+    assert [event.entry.revision for event in configs(third)._since(0)] == [3]
     await third.close()
