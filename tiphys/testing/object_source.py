@@ -19,8 +19,9 @@ class DictObjectSource:
         for obj in objects:
             self.put(obj)
 
-    def objects(self, type_: type[ObjectT]) -> Iterable[ObjectT]:
-        return cast("Iterable[ObjectT]", list(self._objects.get(type_, {}).values()))
+    def objects(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
+        found = [obj for obj in self._objects.get(type_, {}).values() if namespace in ("", obj.metadata.namespace)]
+        return cast("Iterable[ObjectT]", found)
 
     def get(self, type_: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
         return cast("ObjectT | None", self._objects.get(type_, {}).get((namespace, name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tiphys.api.columns.base import AGE, NAME, NONE, UNKNOWN, cell, first_three, format_labels, since
-from tiphys.api.core.v1 import Endpoints, Event, Node, Service, ServicePort
+from tiphys.api.core.v1 import Endpoints, Event, Node, ResourceQuota, Service, ServicePort
 from tiphys.api.scheme import Column
 
 _ROLE = "node-role.kubernetes.io/"
@@ -139,3 +139,17 @@ SECRETS = (
 )
 CONFIG_MAPS = (NAME, Column("Data", cell(lambda obj: len(obj.data) + len(obj.binaryData)), description="How many keys it has."), AGE)
 SERVICE_ACCOUNTS = (NAME, AGE)
+
+
+def _used_of(quota: ResourceQuota, *, limits: bool) -> str:
+    """`cpu: 1/4, pods: 3/10` for limits, or for everything else."""
+    used, hard = quota.status.used, quota.status.hard
+    return ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in sorted(hard) if name.startswith("limits.") == limits)
+
+
+RESOURCE_QUOTAS = (
+    NAME,
+    Column("Request", cell(lambda obj: _used_of(obj, limits=False)), description="What is used of what may be requested or counted."),
+    Column("Limit", cell(lambda obj: _used_of(obj, limits=True)), description="What is used of what containers may be limited to."),
+    AGE,
+)

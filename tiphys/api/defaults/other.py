@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.v1 import Namespace, Node, Secret
+from tiphys.api.core.v1 import LimitRange, Namespace, Node, Secret
 from tiphys.api.rbac.v1 import ClusterRoleBinding, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
 
@@ -38,3 +38,11 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 def default_priority_class(priority_class: PriorityClass) -> None:
     priority_class.preemptionPolicy = priority_class.preemptionPolicy or "PreemptLowerPriority"
+
+
+def default_limit_range(limits: LimitRange) -> None:
+    """For containers a maximum is the default limit, that the default request, and a minimum what is requested at least."""
+    for item in limits.spec.limits:
+        if item.type == "Container":
+            item.default = {**item.max, **item.default}
+            item.defaultRequest = {**item.min, **item.default, **item.defaultRequest}

@@ -18,6 +18,7 @@ from tiphys.api.kinds.rules_core import (
     ServiceRules,
 )
 from tiphys.api.kinds.rules_pod import PodRules, PodTemplateRules
+from tiphys.api.kinds.rules_quota import LimitRangeRules, ResourceQuotaRules
 from tiphys.api.kinds.subresources import PROXY, STATUS, connect
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
 
@@ -140,14 +141,27 @@ EVENTS: Kind[core.Event] = Kind(
     },
 )
 
+LIMIT_RANGES: Kind[core.LimitRange] = Kind(type=core.LimitRange, plural="limitranges", rules=LimitRangeRules(), short_names=("limits",))
+
+RESOURCE_QUOTAS: Kind[core.ResourceQuota] = Kind(
+    type=core.ResourceQuota,
+    plural="resourcequotas",
+    rules=ResourceQuotaRules(),
+    columns=columns.RESOURCE_QUOTAS,
+    short_names=("quota",),
+    subresources=(STATUS,),
+)
+
 KINDS: tuple[Kind[Any], ...] = (
     CONFIG_MAPS,
     ENDPOINTS,
     EVENTS,
+    LIMIT_RANGES,
     NAMESPACES,
     NODES,
     POD_TEMPLATES,
     PODS,
+    RESOURCE_QUOTAS,
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,

@@ -47,7 +47,7 @@ def is_extended(name: str) -> bool:
 @lru_cache(4096)
 def container_resource_messages(name: str) -> tuple[str, ...]:
     """What is wrong with the name of a resource that a container asks for."""
-    wrong = list(_resource_messages(name))
+    wrong = list(resource_messages(name))
     if "/" not in name:
         if name not in _CONTAINER and not is_huge_pages(name):
             wrong.append("must be a standard resource for containers")
@@ -56,21 +56,37 @@ def container_resource_messages(name: str) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _resource_messages(name: str) -> tuple[str, ...]:
+@lru_cache(4096)
+def resource_messages(name: str) -> tuple[str, ...]:
+    """What is wrong with the name of a resource, whatever it is for."""
     wrong = qualified_name_messages(name)
-    if not wrong and "/" not in name and name not in _STANDARD and not is_huge_pages(name):
+    if not wrong and "/" not in name and name not in _STANDARD and not _is_counted_huge_pages(name):
         return ("must be a standard resource type or fully qualified",)
     return wrong
 
 
 @lru_cache(4096)
-def _amount_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
+def quota_resource_messages(name: str) -> tuple[str, ...]:
+    """What is wrong with the name of a resource that a quota is about."""
+    wrong = resource_messages(name)
+    if "/" not in name and (name not in _STANDARD or name == "storage") and not _is_counted_huge_pages(name):
+        return (*wrong, "must be a standard resource for quota")
+    return wrong
+
+
+def _is_counted_huge_pages(name: str) -> bool:
+    return name.startswith((HUGE_PAGES, f"requests.{HUGE_PAGES}"))
+
+
+@lru_cache(4096)
+def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[str, ...]:
+    """What is wrong with the amount of a resource; `pages` asks for whole huge pages too."""
     wrong = []
     if parse(quantity) < 0:
         wrong.append("must be greater than or equal to 0")
     if (name in _COUNTED or is_extended(name)) and not is_whole(quantity):
         wrong.append("must be an integer")
-    if is_huge_pages(name):
+    if pages and is_huge_pages(name):
         page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
         if not page or parse(quantity) < 0 or parse(quantity) % page:
             wrong.append(f"{quantity} is not positive integer multiple of {name}")
@@ -88,7 +104,7 @@ def _is_quantity(text: str) -> bool:
 def amounts(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> None:
     """The amounts of a list of resources, such as a node's capacity."""
     for name, quantity in resources.items():
-        for message in _amount_messages(name, quantity):
+        for message in amount_messages(name, quantity):
             errors.append(invalid(f"{path}.{name}", quantity, message))
 
 
@@ -97,7 +113,7 @@ def _listed(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> Non
         if wrong := container_resource_messages(name):
             for message in wrong:
                 errors.append(invalid(f"{path}[{name}]", name, message))
-        if wrong := _amount_messages(name, quantity):
+        if wrong := amount_messages(name, quantity):
             for message in wrong:
                 errors.append(invalid(f"{path}[{name}]", quantity, message))
 
@@ -162,7 +178,7 @@ def pod_resources(errors: Errors, path: str, spec: PodSpec) -> None:
         for name, quantity in getattr(resources, kind).items():
             if name not in _POD_LEVEL and not is_huge_pages(name):
                 errors.append(not_supported(f"{path}.{kind}[{name}]", name, _POD_LEVEL))
-            for message in _amount_messages(name, quantity):
+            for message in amount_messages(name, quantity):
                 errors.append(invalid(f"{path}.{kind}[{name}]", quantity, message))
     _within_limits(errors, path, resources)
     for name, quantity in resources.requests.items():

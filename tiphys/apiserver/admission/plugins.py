@@ -7,6 +7,7 @@ from collections.abc import Collection
 from tiphys.aio.clock import Clock
 from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin
 from tiphys.apiserver.admission.escalation import RbacEscalation
+from tiphys.apiserver.admission.limit_ranger import LimitRanger
 from tiphys.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from tiphys.apiserver.admission.node_restriction import NodeRestriction
 from tiphys.apiserver.admission.priority import Priority
@@ -21,6 +22,7 @@ def default_chain(*, guard: EscalationGuard, authorizer: Authorizer, clock: Cloc
     plugins: list[AdmissionPlugin] = [
         # First what refuses, then what fills in.
         NamespaceLifecycle(),
+        LimitRanger(),
         ServiceAccounts(),
         NodeRestriction(authorizer),
         TaintNodesByCondition(),

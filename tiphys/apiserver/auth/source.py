@@ -16,8 +16,8 @@ class ObjectSource(Protocol):
     Types that the server does not serve have no objects and never change; asking for them is no error.
     """
 
-    def objects(self, type_: type[ObjectT]) -> Iterable[ObjectT]:
-        """Every object of a type, in no particular order."""
+    def objects(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
+        """Every object of a type (in a namespace), in no particular order."""
         ...
 
     def get(self, type_: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
