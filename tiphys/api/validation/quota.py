@@ -58,7 +58,7 @@ def _limit_type(errors: Errors, path: str, value: str) -> None:
 def _limit_names(errors: Errors, path: str, item: LimitRangeItem) -> None:
     messages = container_resource_messages if item.type in ("Pod", "Container") else resource_messages
     fields: list[tuple[str, Mapping[str, Quantity]]] = [("max", item.max), ("min", item.min)]
-    defaults = [("default", item.default), ("defaultRequest", item.defaultRequest)]
+    defaults: list[tuple[str, Mapping[str, Quantity]]] = [("default", item.default), ("defaultRequest", item.defaultRequest)]
     if item.type == "Pod":
         for field, values in defaults:
             if values:
