@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tiphys.api.errors import NotAcceptable, NotFound
+from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
 from tiphys.api.scheme import Kind, Scheme, Subresource
 from tiphys.wire.http import Request, Response
 
@@ -30,6 +31,8 @@ _PRIORITIES = {
 """Groups in the order in which clients look for a name; groups that are not listed come after, by name."""
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+_ENCODED = {"yaml": "application/yaml", "protobuf": "application/vnd.kubernetes.protobuf"}
+"""Forms of the plain documents beside JSON."""
 
 
 class _Document(NamedTuple):
@@ -73,7 +76,8 @@ class Documents:
     def answer(self, request: Request) -> Response:
         """The answer to a GET of /api, /apis or below; raises NotFound for groups and versions that are not served, and NotAcceptable."""
         path = request.path.rstrip("/")
-        form = _form(request.headers.get("accept", ""), aggregated=path in ("/api", "/apis"))
+        asked = _form(request.headers.get("accept", ""), aggregated=path in ("/api", "/apis"))
+        form = "json" if asked in _ENCODED else asked
         if self._scheme.changes != self._seen:
             self._cache.clear()
             self._seen = self._scheme.changes
@@ -85,6 +89,8 @@ class Documents:
             # The only document that depends on who asks: the address under which the client found the server.
             body = body.replace(b"@SERVER@", msgspec.json.encode(request.headers.get("host", ""))[1:-1])
         headers = {"Content-Type": document.content_type, "Vary": "Accept", "Cache-Control": "public"}
+        if asked in _ENCODED:
+            return Response(200, headers | {"Content-Type": _ENCODED[asked]}, _encode(body, asked))
         if form != "json":
             headers["ETag"] = document.etag
             if document.etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
@@ -113,12 +119,15 @@ class Documents:
 
 
 def _form(accept: str, *, aggregated: bool) -> str:
-    """`json`, or the version of the aggregated document that the client likes best."""
+    """`json`, `yaml` or `protobuf`, or the version of the aggregated document that the client likes best."""
     if not accept:
         return "json"
     for clause in accept.split(","):
         media, *rest = (part.strip() for part in clause.split(";"))
         params = dict(part.partition("=")[::2] for part in rest)
+        encoded = [form for form, name in _ENCODED.items() if name == media]
+        if encoded and "as" not in params:
+            return encoded[0]
         if media not in ("application/json", "application/*", "*/*"):
             continue
         if "as" not in params:
@@ -131,7 +140,21 @@ def _form(accept: str, *, aggregated: bool) -> str:
             and wanted in ("v2", "v2beta1")
         ):
             return wanted
-    raise NotAcceptable("only the following media types are accepted: application/json")
+    raise NotAcceptable(f"only the following media types are accepted: {', '.join(('application/json', *_ENCODED.values()))}")
+
+
+def _encode(body: bytes, form: str) -> bytes:
+    """A plain document in another form than JSON; few clients ask for it, so it is made anew each time."""
+    content = msgspec.json.decode(body)
+    if form == "protobuf":
+        from tiphys.api import protobuf
+
+        type_ = {type_.__name__: type_ for type_ in (APIGroup, APIGroupList, APIResourceList, APIVersions)}[content["kind"]]
+        return protobuf.seal(content.get("apiVersion", "v1"), content["kind"], protobuf.write(type_, content))
+    import yaml
+
+    text: str = yaml.dump(content, Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True)
+    return text.encode()
 
 
 def _document(content: Any, content_type: str) -> _Document:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.introspect import describe
 from tiphys.api.scheme import GroupVersionKind
 
 _PACKAGES = {
@@ -27,6 +28,56 @@ LIST_META = _META + "ListMeta"
 STATUS = _META + "Status"
 DELETE_OPTIONS = _META + "DeleteOptions"
 WATCH_EVENT = _META + "WatchEvent"
+VERSION = "io.k8s.apimachinery.pkg.version.Info"
+_SCHEMA = _PACKAGES["apiextensions"] + ".v1.JSON"
+JSON, OR_ARRAY, OR_BOOL, OR_STRINGS = (_SCHEMA + end for end in ("", "SchemaPropsOrArray", "SchemaPropsOrBool", "SchemaPropsOrStringArray"))
+
+
+_VERSIONS = (
+    ("", "v1"),
+    ("admission.k8s.io", "v1"),
+    ("admissionregistration.k8s.io", "v1"),
+    ("apiextensions.k8s.io", "v1"),
+    ("apiregistration.k8s.io", "v1"),
+    ("apps", "v1"),
+    ("authentication.k8s.io", "v1"),
+    ("authorization.k8s.io", "v1"),
+    ("autoscaling", "v1"),
+    ("autoscaling", "v2"),
+    ("batch", "v1"),
+    ("certificates.k8s.io", "v1"),
+    ("coordination.k8s.io", "v1"),
+    ("discovery.k8s.io", "v1"),
+    ("events.k8s.io", "v1"),
+    ("flowcontrol.apiserver.k8s.io", "v1"),
+    ("networking.k8s.io", "v1"),
+    ("node.k8s.io", "v1"),
+    ("policy", "v1"),
+    ("rbac.authorization.k8s.io", "v1"),
+    ("resource.k8s.io", "v1"),
+    ("scheduling.k8s.io", "v1"),
+    ("storage.k8s.io", "v1"),
+)
+"""Where DeleteOptions and WatchEvent are kinds."""
+
+
+def gvks_of(type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> list[GroupVersionKind]:
+    """The kinds that a type is: `gvk` if that is given, else what it says itself."""
+    if gvk is not None:
+        return [gvk]
+    if definition_name(type_) in (DELETE_OPTIONS, WATCH_EVENT):
+        return [GroupVersionKind(group, version, type_.__name__) for group, version in _VERSIONS]
+    about = describe(type_)
+    if not about.kind or not about.api_version:
+        return []
+    group, _, version = about.api_version.rpartition("/")
+    return [GroupVersionKind(group, version, about.kind)]
+
+
+def group_word(group: str) -> str:
+    """`core`, `apps`, `rbacAuthorization`: how identifiers call a group."""
+    first, *rest = (group or "core").removesuffix(".k8s.io").split(".")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
 def key_of(type_: type[msgspec.Struct]) -> str:

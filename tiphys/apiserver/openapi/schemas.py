@@ -12,6 +12,7 @@ from tiphys.api.introspect import Field, Shape, describe, map_type
 from tiphys.api.scheme import GroupVersionKind
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.required import OPTIONAL, REQUIRED
+from tiphys.apiserver.openapi.shapes import GRANULAR, UNIONS, VERSION
 
 Schema = dict[str, Any]
 
@@ -22,7 +23,27 @@ _SCALARS: dict[str, Schema] = {
     "bytes": {"type": "string", "format": "byte"},
 }
 _NAMED = {"time": names.TIME, "microtime": names.MICRO_TIME, "quantity": names.QUANTITY, "intorstring": names.INT_OR_STRING}
-_ANY = {("ManagedFieldsEntry", "fieldsV1"): names.FIELDS, ("ControllerRevision", "data"): names.RAW, ("WatchEvent", "object"): names.RAW}
+_ANY = {
+    ("AllocatedDeviceStatus", "data"): names.RAW,
+    ("ControllerRevision", "data"): names.RAW,
+    ("JSONSchemaProps", "additionalItems"): names.OR_BOOL,
+    ("JSONSchemaProps", "additionalProperties"): names.OR_BOOL,
+    ("JSONSchemaProps", "default"): names.JSON,
+    ("JSONSchemaProps", "dependencies"): names.OR_STRINGS,
+    ("JSONSchemaProps", "enum"): names.JSON,
+    ("JSONSchemaProps", "example"): names.JSON,
+    ("JSONSchemaProps", "items"): names.OR_ARRAY,
+    ("ManagedFieldsEntry", "fieldsV1"): names.FIELDS,
+    ("OpaqueDeviceConfiguration", "parameters"): names.RAW,
+    ("WatchEvent", "object"): names.RAW,
+}
+"""Fields, or their items, that may hold anything, and what OpenAPI calls that."""
+_OPEN = {
+    names.JSON: "Any JSON value.",
+    names.OR_ARRAY: "A schema, or a list of schemas.",
+    names.OR_BOOL: "A schema, or true or false.",
+    names.OR_STRINGS: "A schema, or a list of names.",
+}
 _ZEROS = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 
 
@@ -37,6 +58,8 @@ class Definitions:
     def ref(self, type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> Schema:
         """A reference to a type, whose definition is made if it is not there. `gvk` is the kind that it stands for, if it is one."""
         name = names.definition_name(type_)
+        if name in _OPEN:
+            return self.named(name)
         if name not in self.schemas:
             self.schemas[name] = {}  # Types refer to themselves and each other.
             self.schemas[name] = self._struct(type_, gvk)
@@ -88,8 +111,11 @@ class Definitions:
             schema["required"] = required
         if map_type(type_):
             schema["x-kubernetes-map-type"] = map_type(type_)
-        if gvk is not None:
-            schema["x-kubernetes-group-version-kind"] = [gvk._asdict()]
+        kinds = names.gvks_of(type_, gvk)
+        if kinds:
+            schema["x-kubernetes-group-version-kind"] = [kind._asdict() for kind in kinds]
+        if names.key_of(type_) in UNIONS:
+            schema["x-kubernetes-unions"] = [UNIONS[names.key_of(type_)]]
         return schema
 
     @staticmethod
@@ -115,6 +141,8 @@ class Definitions:
                 schema["description"] = description
             if self.version == 3 and field.always and schema.get("type") in _ZEROS:
                 schema["default"] = _ZEROS[schema["type"]]
+        if (type_.__name__, field.name) in GRANULAR:
+            schema["x-kubernetes-map-type"] = "granular"
         return schema | _semantics(field)
 
     def _shape(self, shape: Shape, any_name: str = "") -> Schema:
@@ -126,15 +154,15 @@ class Definitions:
             return self.named(_NAMED[form])
         if form == "int":
             return {"type": "integer", "format": f"int{shape.bits}"}
-        if any_name:
-            return self.named(any_name)
         if shape.item is not None:
-            item = self._shape(shape.item)
+            item = self._shape(shape.item, any_name)
             if "$ref" in item:
                 item = self._within(item)
             elif self.version == 3 and item.get("type") in _ZEROS:
                 item["default"] = _ZEROS[item["type"]]
             return {"type": "array", "items": item} if form == "list" else {"type": "object", "additionalProperties": item}
+        if any_name:
+            return self.named(any_name)
         return dict(_SCALARS.get(form, {"x-kubernetes-preserve-unknown-fields": True} if self.version == 3 else {"type": "object"}))
 
     def _special(self, name: str) -> Schema:
@@ -149,6 +177,10 @@ class Definitions:
         if name in (names.TIME, names.MICRO_TIME):
             precision = "seconds" if name == names.TIME else "microseconds"
             return {"description": f"A moment, RFC 3339 with {precision}.", "type": "string", "format": "date-time"}
+        if name in _OPEN:
+            return {"description": _OPEN[name]}
+        if name == names.VERSION:
+            return VERSION
         texts = {
             names.FIELDS: "A set of fields, as a tree of JSON keys.",
             names.PATCH: "A patch in one of the formats that the content type names.",
@@ -165,7 +197,7 @@ def _semantics(field: Field) -> Schema:
     elif isinstance(field.semantics, SetList):
         extensions["x-kubernetes-list-type"] = "set"
     elif isinstance(field.semantics, Atomic):
-        extensions["x-kubernetes-list-type" if field.shape.form == "list" else "x-kubernetes-map-type"] = "atomic"
+        extensions["x-kubernetes-list-type" if field.shape.form in ("list", "bytes") else "x-kubernetes-map-type"] = "atomic"
     if field.patch is not None:
         extensions["x-kubernetes-patch-strategy"] = field.patch.strategy
         if field.patch.key:

@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from tiphys.api.meta.v1 import DeleteOptions, Status
+from tiphys.api.protobuf.messages import is_known
 from tiphys.api.scheme import Kind
 from tiphys.apiserver.discovery import GIT_VERSION
 from tiphys.apiserver.openapi import names
-from tiphys.apiserver.openapi.operations import Operation, Parameter, operations, tag
+from tiphys.apiserver.openapi.operations import Operation, operations, tag
+from tiphys.apiserver.openapi.parameters import Parameter
+from tiphys.apiserver.openapi.plain import plain_paths
 from tiphys.apiserver.openapi.schemas import Definitions, Schema
 
-_JSON, _YAML = "application/json", "application/yaml"
-_WATCH = "application/json;stream=watch"
+_JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 PATCHES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -25,7 +27,8 @@ PATCHES = (
 def document_v2(kinds: Iterable[Kind[Any]]) -> dict[str, Any]:
     """The OpenAPI 2.0 (Swagger) document of all kinds."""
     definitions = Definitions(2)
-    paths = _paths(kinds, definitions)
+    kinds = list(kinds)
+    paths = dict(sorted((_paths(kinds, definitions) | plain_paths(kinds, definitions)).items()))
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": GIT_VERSION},
@@ -74,7 +77,7 @@ def _common(operation: Operation, tag_: str) -> dict[str, Any]:
 def _result(operation: Operation, definitions: Definitions) -> Schema:
     if operation.result == "status":
         return definitions.ref(Status)
-    if operation.result == "text" or operation.type is None:
+    if operation.result in ("stream", "log") or operation.type is None:
         return {"type": "string"}
     if operation.result == "list":
         return definitions.list_ref(operation.type, operation.gvk)
@@ -91,12 +94,22 @@ def _body(operation: Operation, definitions: Definitions) -> Schema | None:
     return None
 
 
+def _produced(operation: Operation) -> list[str]:
+    """The media types of the answer."""
+    if operation.result == "stream":
+        return ["*/*"]
+    media = [_JSON, _YAML] + ([_PROTOBUF] if operation.type is None or is_known(operation.type) else [])
+    if operation.result == "log":
+        return ["text/plain", *media]
+    return media + ([f"{name};stream=watch" for name in media if name != _YAML] if operation.result == "list" else [])
+
+
 def _statuses(operation: Operation) -> list[tuple[str, str]]:
     """The statuses that bring a result."""
     statuses = [("200", "OK")]
     if operation.created:
         statuses.append(("201", "Created"))
-    if operation.method in ("post", "delete") and operation.action != "connect":
+    if operation.method in ("post", "delete") and operation.action not in ("connect", "deletecollection"):
         statuses.append(("202", "Accepted"))
     return statuses
 
@@ -110,7 +123,7 @@ def _operation_v2(operation: Operation, tag_: str, definitions: Definitions) -> 
     ]
     if body is not None:
         parameters.insert(0, {"name": "body", "in": "body", "schema": body} | ({"required": True} if operation.body != "options" else {}))
-    produces = ["*/*"] if operation.result == "text" else [_JSON, _YAML] + ([_WATCH] if operation.result == "list" else [])
+    produces = _produced(operation)
     responses = {code: {"description": text, "schema": result} for code, text in _statuses(operation)}
     return _common(operation, tag_) | {
         "consumes": list(PATCHES) if operation.body == "patch" else ["*/*"],
@@ -129,8 +142,7 @@ def _parameter_v3(parameter: Parameter) -> dict[str, Any]:
 
 def _operation_v3(operation: Operation, tag_: str, definitions: Definitions) -> dict[str, Any]:
     result, body = _result(operation, definitions), _body(operation, definitions)
-    media = ["*/*"] if operation.result == "text" else [_JSON, _YAML] + ([_WATCH] if operation.result == "list" else [])
-    content = {name: {"schema": result} for name in media}
+    content = {name: {"schema": result} for name in _produced(operation)}
     responses: dict[str, Any] = {code: {"description": text, "content": content} for code, text in _statuses(operation)}
     rendered = _common(operation, tag_) | {
         "parameters": [_parameter_v3(parameter) for parameter in operation.parameters],

@@ -20,7 +20,7 @@ from tiphys.wire.http import Response
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-_SHOWN_LAST = frozenset(
+SHOWN_LAST = frozenset(
     (
         *("namespaces", "persistentvolumeclaims", "persistentvolumes", "pods"),
         *("podtemplates", "resourcequotas", "serviceaccounts", "services"),
@@ -38,7 +38,7 @@ async def delete(ctx: Context) -> Response:
     """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
     options = delete_options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
-    if removed and ctx.kind.resource not in _SHOWN_LAST:
+    if removed and ctx.kind.resource not in SHOWN_LAST:
         return render.success(ctx, entry, uid)
     return render.single(ctx, entry)
 

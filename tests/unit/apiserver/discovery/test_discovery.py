@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
+from tiphys.api import protobuf
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling import v1 as autoscaling_v1
 from tiphys.api.autoscaling import v2 as autoscaling_v2
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotAcceptable, NotFound
+from tiphys.api.meta import v1 as meta
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Scheme, Subresource
 from tiphys.apiserver.discovery import Documents, version, version_key
 from tiphys.wire.http import Request, Response
@@ -134,8 +138,22 @@ def test_what_is_not_served_is_not_found(documents: Documents, path: str) -> Non
 
 
 def test_other_formats_are_not_acceptable(documents: Documents) -> None:
-    with pytest.raises(NotAcceptable):
-        get(documents, "/apis", accept="application/vnd.kubernetes.protobuf")
+    for accept in ("text/html", "application/cbor", "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io"):
+        with pytest.raises(NotAcceptable):
+            get(documents, "/apis", accept=accept)
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1"])
+def test_the_plain_documents_in_yaml_and_protobuf(documents: Documents, path: str) -> None:
+    plain = json.loads(get(documents, path).body)
+    as_yaml = get(documents, path, accept="application/yaml")
+    assert (as_yaml.headers["Content-Type"], yaml.safe_load(as_yaml.body)) == ("application/yaml", plain)
+    sealed = get(documents, path, accept="application/vnd.kubernetes.protobuf")
+    assert sealed.headers["Content-Type"] == "application/vnd.kubernetes.protobuf"
+    type_ = getattr(meta, plain["kind"])
+    opened = protobuf.open_envelope(sealed.body)
+    assert (opened.api_version, opened.kind) == ("v1", plain["kind"])
+    assert protobuf.read(type_, opened.raw) == msgspec.convert(plain, type_)
 
 
 def test_versions_sort_as_clients_expect() -> None:
