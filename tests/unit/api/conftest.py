@@ -43,7 +43,7 @@ class Server:
     def errors_of(self, obj: Any) -> list[str]:
         kind = SCHEME.of(type(obj))
         found = meta.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
-        return [str(error) for error in (*found, *kind.rules.validate(obj))]
+        return [str(error) for error in (*found, *kind.rules.validate(obj), *kind.rules.validate_create(obj))]
 
     def errors(self, text: str) -> list[str]:
         """What is wrong with a manifest."""
