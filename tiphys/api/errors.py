@@ -69,7 +69,8 @@ class FieldError(msgspec.Struct, frozen=True):
     def body(self) -> str:
         """The sentence without the field's path, as it stands in a Status cause."""
         phrase = _PHRASES[self.type]
-        if self.type in ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError", "FieldValueTooMany"):
+        without = self.type in ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError")
+        if without or (self.type == "FieldValueTooMany" and self.value is None):
             text = phrase
         else:
             text = f"{phrase}: {_render(self.value)}"

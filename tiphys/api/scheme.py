@@ -82,6 +82,9 @@ class Rules(Generic[ObjectT]):
     def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
         """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
 
+    stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
+    """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`."""
+
     def validate(self, obj: ObjectT) -> list[FieldError]:
         """Mistakes in the object itself (metadata is checked by the generic code)."""
         return []

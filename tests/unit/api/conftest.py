@@ -45,6 +45,11 @@ class Server:
         found = meta.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
         return [str(error) for error in (*found, *kind.rules.validate(obj), *kind.rules.validate_create(obj))]
 
+    def warnings(self, text: str) -> list[str]:
+        """What whoever creates it is warned about."""
+        obj = self.prepared(text)
+        return SCHEME.of(type(obj)).rules.warnings(obj, None)
+
     def errors(self, text: str) -> list[str]:
         """What is wrong with a manifest."""
         return self.errors_of(self.prepared(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api.core.v1 import DownwardAPIVolumeFile, EmptyDirVolumeSource, ProjectedVolumeSource, Volume
+from tiphys.api.core.v1 import DownwardAPIVolumeFile, EmptyDirVolumeSource, PersistentVolumeSpec, ProjectedVolumeSource, Volume
 from tiphys.api.defaults.image import pull_policy
 
 DEFAULT_MODE = 0o644
@@ -57,20 +57,26 @@ def _default_rare(volume: Volume) -> None:
     elif volume.ephemeral is not None and volume.ephemeral.volumeClaimTemplate is not None:
         claim = volume.ephemeral.volumeClaimTemplate.spec
         claim.volumeMode = claim.volumeMode or "Filesystem"
-    elif volume.iscsi is not None:
-        volume.iscsi.iscsiInterface = volume.iscsi.iscsiInterface or "default"
-    elif volume.rbd is not None:
-        volume.rbd.pool = volume.rbd.pool or "rbd"
-        volume.rbd.user = volume.rbd.user or "admin"
-        volume.rbd.keyring = volume.rbd.keyring or "/etc/ceph/keyring"
-    elif volume.azureDisk is not None:
-        disk = volume.azureDisk
+    elif all(getattr(volume, name) is None for name in SOURCES):
+        volume.emptyDir = EmptyDirVolumeSource()
+    else:
+        default_network_sources(volume)
+
+
+def default_network_sources(source: Volume | PersistentVolumeSpec) -> None:
+    """Sources that pods and persistent volumes share: disks and file systems on the network."""
+    if source.iscsi is not None:
+        source.iscsi.iscsiInterface = source.iscsi.iscsiInterface or "default"
+    elif source.rbd is not None:
+        source.rbd.pool = source.rbd.pool or "rbd"
+        source.rbd.user = source.rbd.user or "admin"
+        source.rbd.keyring = source.rbd.keyring or "/etc/ceph/keyring"
+    elif source.azureDisk is not None:
+        disk = source.azureDisk
         disk.cachingMode = disk.cachingMode or "ReadWrite"
         disk.kind = disk.kind or "Shared"
         disk.fsType = disk.fsType or "ext4"
         disk.readOnly = bool(disk.readOnly)
-    elif volume.scaleIO is not None:
-        volume.scaleIO.storageMode = volume.scaleIO.storageMode or "ThinProvisioned"
-        volume.scaleIO.fsType = volume.scaleIO.fsType or "xfs"
-    elif all(getattr(volume, name) is None for name in SOURCES):
-        volume.emptyDir = EmptyDirVolumeSource()
+    elif source.scaleIO is not None:
+        source.scaleIO.storageMode = source.scaleIO.storageMode or "ThinProvisioned"
+        source.scaleIO.fsType = source.scaleIO.fsType or "xfs"

@@ -6,6 +6,7 @@ from typing import Any
 
 from tiphys.api.columns import core as columns
 from tiphys.api.columns import pod as pod_columns
+from tiphys.api.columns import storage as storage_columns
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds.rules_core import (
     ConfigMapRules,
@@ -19,6 +20,7 @@ from tiphys.api.kinds.rules_core import (
 )
 from tiphys.api.kinds.rules_pod import PodRules, PodTemplateRules
 from tiphys.api.kinds.rules_quota import LimitRangeRules, ResourceQuotaRules
+from tiphys.api.kinds.rules_storage import PersistentVolumeClaimRules, PersistentVolumeRules
 from tiphys.api.kinds.subresources import PROXY, STATUS, connect
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
 
@@ -152,6 +154,29 @@ RESOURCE_QUOTAS: Kind[core.ResourceQuota] = Kind(
     subresources=(STATUS,),
 )
 
+PERSISTENT_VOLUMES: Kind[core.PersistentVolume] = Kind(
+    type=core.PersistentVolume,
+    plural="persistentvolumes",
+    rules=PersistentVolumeRules(),
+    columns=storage_columns.PERSISTENT_VOLUMES,
+    namespaced=False,
+    short_names=("pv",),
+    subresources=(STATUS,),
+    selectable={"name": lambda volume: volume.metadata.name},
+    unattended=True,
+)
+
+PERSISTENT_VOLUME_CLAIMS: Kind[core.PersistentVolumeClaim] = Kind(
+    type=core.PersistentVolumeClaim,
+    plural="persistentvolumeclaims",
+    rules=PersistentVolumeClaimRules(),
+    columns=storage_columns.PERSISTENT_VOLUME_CLAIMS,
+    short_names=("pvc",),
+    subresources=(STATUS,),
+    selectable={"name": lambda claim: claim.metadata.name},
+    unattended=True,
+)
+
 KINDS: tuple[Kind[Any], ...] = (
     CONFIG_MAPS,
     ENDPOINTS,
@@ -159,6 +184,8 @@ KINDS: tuple[Kind[Any], ...] = (
     LIMIT_RANGES,
     NAMESPACES,
     NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
     POD_TEMPLATES,
     PODS,
     RESOURCE_QUOTAS,

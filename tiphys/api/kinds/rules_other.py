@@ -15,7 +15,11 @@ from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBindin
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import other, service, workload
+from tiphys.api.validation.addresses import ip_warnings
 from tiphys.api.validation.names import path_segment
+
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+_OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 
 
 class DeploymentRules(Rules[Deployment]):
@@ -67,6 +71,26 @@ class EndpointSliceRules(Rules[EndpointSlice]):
 
     def prepare_create(self, obj: EndpointSlice) -> None:
         obj.metadata.generation = 1
+        self._forget_topology(obj)
+
+    def prepare_update(self, new: EndpointSlice, old: EndpointSlice) -> None:
+        if new.endpoints != old.endpoints:
+            self._forget_topology(new)
+
+    @staticmethod
+    def _forget_topology(obj: EndpointSlice) -> None:
+        """A field of former versions, which v1 shows but does not take."""
+        for endpoint in obj.endpoints:
+            endpoint.deprecatedTopology = {}
+
+    def warnings(self, obj: EndpointSlice, old: EndpointSlice | None) -> list[str]:
+        found = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
+        if obj.metadata.labels.get(MANAGED_BY) in _OWN_SLICES or obj.addressType == "FQDN":
+            return found
+        for index, endpoint in enumerate(obj.endpoints):
+            for number, address in enumerate(endpoint.addresses):
+                found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
+        return found
 
     def validate(self, obj: EndpointSlice) -> list[FieldError]:
         return service.validate_endpoint_slice(obj)

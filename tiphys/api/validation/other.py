@@ -23,6 +23,7 @@ from tiphys.api.validation.basics import (
     non_negative,
     positive,
 )
+from tiphys.api.validation.conditions import conditions
 from tiphys.api.validation.names import config_key, path_segment
 
 MAX_DATA = 1024 * 1024
@@ -269,6 +270,7 @@ def validate_budget(budget: PodDisruptionBudget) -> Errors:
 
 def validate_budget_status(budget: PodDisruptionBudget) -> Errors:
     errors: Errors = []
+    conditions(errors, "status.conditions", budget.status.conditions)
     for name in ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"):
         non_negative(errors, f"status.{name}", getattr(budget.status, name))
     return errors
@@ -278,15 +280,24 @@ def validate_priority_class(value: PriorityClass) -> Errors:
     errors: Errors = []
     name = value.metadata.name
     if name.startswith("system-"):
-        if SYSTEM_PRIORITIES.get(name) != value.value or value.globalDefault:
-            wrong = "value of" if name in SYSTEM_PRIORITIES else "name"
-            said = "priority class names with 'system-' prefix are reserved for system use only. "
-            errors.append(forbidden("metadata.name", f"{said}error: {wrong} {name} is not that of a system priority class"))
+        if said := _system_class(value):
+            prefix = "priority class names with 'system-' prefix are reserved for system use only. error: "
+            errors.append(forbidden("metadata.name", prefix + said))
     elif value.value > HIGHEST_USER_PRIORITY:
         errors.append(forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
     if value.preemptionPolicy not in (None, "PreemptLowerPriority", "Never"):
         errors.append(not_supported("preemptionPolicy", value.preemptionPolicy, ("PreemptLowerPriority", "Never")))
     return errors
+
+
+def _system_class(value: PriorityClass) -> str:
+    """What tells a class from the system's own of that name, or ""."""
+    name = value.metadata.name
+    if name not in SYSTEM_PRIORITIES:
+        return f"{name} is not a known system priority class"
+    if value.value != SYSTEM_PRIORITIES[name]:
+        return f"value of {name} PriorityClass must be {SYSTEM_PRIORITIES[name]}"
+    return f"globalDefault of {name} PriorityClass must be false" if value.globalDefault else ""
 
 
 def validate_priority_class_update(new: PriorityClass, old: PriorityClass) -> Errors:

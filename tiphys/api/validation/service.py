@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tiphys.api.core.v1 import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service, ServicePort, ServiceSpec
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.validation.addresses import canonical_ip_messages
 from tiphys.api.validation.basics import (
     PROTOCOLS,
     Errors,
@@ -22,8 +23,15 @@ from tiphys.api.validation.basics import (
     one_of,
     port,
     text,
+    unique,
 )
-from tiphys.api.validation.names import dns_label_messages, label_value_messages, port_number, qualified_name_messages
+from tiphys.api.validation.names import (
+    dns_label_messages,
+    dns_subdomain_messages,
+    label_value_messages,
+    port_number,
+    qualified_name_messages,
+)
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _TRAFFIC = ("Cluster", "Local")
@@ -31,7 +39,7 @@ _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _FAMILIES = ("IPv4", "IPv6")
 _POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _MAX_AFFINITY_SECONDS = 86400
-_MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS = 1000, 100, 20000
+_MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 
 
 def is_headless(spec: ServiceSpec) -> bool:
@@ -322,11 +330,14 @@ def _slice_endpoint(errors: Errors, path: str, endpoint: discovery.Endpoint, fam
     for index, address in enumerate(endpoint.addresses):
         here = f"{path}.addresses[{index}]"
         if family == "FQDN":
-            dns_subdomain(errors, here, address)
-            continue
-        if not is_ip(address) or _family(address) != family:
-            errors.append(invalid(here, address, f"must be an {family} address"))
+            _domain(errors, here, address)
+        elif not is_ip(address):
+            text(errors, here, address, canonical_ip_messages(address))
+        elif _family(address) != family:
+            errors.append(invalid(f"{path}.addresses", address, f"must be an {family} address"))
         else:
+            if family == "IPv6":
+                text(errors, here, address, canonical_ip_messages(address))
             endpoint_ip(errors, here, address)
     if endpoint.nodeName is not None:
         dns_subdomain(errors, f"{path}.nodeName", endpoint.nodeName)
@@ -335,6 +346,38 @@ def _slice_endpoint(errors: Errors, path: str, endpoint: discovery.Endpoint, fam
         text(errors, f"{path}.deprecatedTopology", entry, label_value_messages(entry))
     if endpoint.hostname is not None and dns_label_messages(endpoint.hostname):
         dns_label(errors, f"{path}.hostname", endpoint.hostname)
+    if endpoint.hints is not None:
+        _hints(errors, f"{path}.hints", endpoint.hints)
+
+
+def _domain(errors: Errors, path: str, name: str) -> None:
+    """A full domain name, with or without the last dot."""
+    if not name:
+        errors.append(required(path))
+        return
+    name = name.removesuffix(".")
+    if wrong := dns_subdomain_messages(name):
+        errors.append(invalid(path, name, ",".join(wrong)))
+    elif "." not in name:
+        errors.append(invalid(path, name, "should be a domain with at least two segments separated by dots"))
+    else:
+        long = next((label for label in name.split(".") if dns_label_messages(label)), None)
+        if long is not None:
+            errors.append(invalid(path, long, ",".join(dns_label_messages(long))))
+
+
+def _hints(errors: Errors, path: str, hints: discovery.EndpointHints) -> None:
+    """The zones and nodes whose clients should use an endpoint."""
+    for field, rule in (("forZones", label_value_messages), ("forNodes", dns_subdomain_messages)):
+        places: list[discovery.ForZone | discovery.ForNode] = getattr(hints, field)
+        if len(places) > _MAX_HINTS:
+            errors.append(_too_many(f"{path}.{field}", len(places), _MAX_HINTS))
+            return
+        seen: set[str] = set()
+        for index, place in enumerate(places):
+            here = f"{path}.{field}[{index}].name"
+            unique(errors, here, place.name, seen)
+            text(errors, here, place.name, rule(place.name))
 
 
 def _slice_ports(errors: Errors, ports: Sequence[discovery.EndpointPort]) -> None:

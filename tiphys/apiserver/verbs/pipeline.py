@@ -162,6 +162,8 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if subresource == "status":
         _keep_all_but_status(new, old)
         rules.prepare_status_update(new, old)
+        if rules.stamp_status is not None:
+            rules.stamp_status(new, old, time(ctx.services.now()))
     elif subresource not in SYSTEM_SUBRESOURCES:
         default(kind, new)
         if kind.has_status:

@@ -1,0 +1,398 @@
+"""Validation of persistent volumes."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity
+from tiphys.api.errors import forbidden, invalid, not_supported, required, too_long
+from tiphys.api.quantity import parse, whole
+from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immutable, in_range, no_backsteps, text
+from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
+from tiphys.api.validation.scheduling import node_selector
+from tiphys.api.validation.volume import HOST_PATH_TYPES
+
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+VOLUME_MODES = ("Block", "Filesystem")
+MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
+"""Annotation: how a volume is mounted, before there was a field for it."""
+SOURCES: tuple[str, ...] = tuple(
+    field.name
+    for field in msgspec.structs.fields(PersistentVolumeSpec)
+    if field.name
+    not in (
+        *("capacity", "accessModes", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "mountOptions", "volumeMode"),
+        *("nodeAffinity", "volumeAttributesClassName"),
+    )
+)
+"""The fields of a volume that name its source, of which exactly one is set."""
+
+_POLICIES = ("Delete", "Recycle", "Retain")
+_INLINE = "in the context of inline volumes"
+_PATHS = {"gcePersistentDisk": "persistentDisk"}
+"""Sources whose mistakes are reported under another name."""
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskName", "diskURI"),
+    "azureFile": ("secretName", "shareName"),
+    "cephfs": ("monitors",),
+    "cinder": ("volumeID",),
+    "flexVolume": ("driver",),
+    "gcePersistentDisk": ("pdName",),
+    "glusterfs": ("endpoints", "path"),
+    "hostPath": ("path",),
+    "iscsi": ("targetPortal", "iqn"),
+    "local": ("path",),
+    "nfs": ("server", "path"),
+    "photonPersistentDisk": ("pdID",),
+    "portworxVolume": ("volumeID",),
+    "rbd": ("monitors", "image"),
+    "scaleIO": ("gateway", "system", "volumeName"),
+    "storageos": ("volumeName",),
+    "vsphereVolume": ("volumePath",),
+}
+_MOUNT_OPTION_SOURCES = (
+    *("gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "cinder", "cephfs", "azureFile"),
+    *("vsphereVolume", "azureDisk", "photonPersistentDisk"),
+)
+_PARTITION = "must be between 1 and 255, inclusive"
+_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match
+_EUI = re.compile(r"^eui.[0-9A-Za-z]{16}$").match
+_NAA = re.compile(r"^naa.[0-9A-Za-z]{32}$").match
+_HOST_PORT = re.compile(r"(\[[^][]*\]|[^][:]*):[^][:]*").fullmatch
+_BETA_LABELS = {
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "beta.kubernetes.io/os": "kubernetes.io/os",
+    "beta.kubernetes.io/arch": "kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+}
+
+
+def validate(volume: PersistentVolume) -> Errors:
+    errors: Errors = []
+    volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
+    if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):
+        errors.append(forbidden(f"metadata.annotations.{MOUNT_OPTIONS}", "may not specify mount options for this volume type"))
+    return errors
+
+
+def volume_spec(errors: Errors, path: str, spec: PersistentVolumeSpec, *, name: str = "", inline: bool = False) -> None:
+    """A volume, or one that stands inside an attachment (`inline`) and has no life of its own."""
+    if inline:
+        _inline(errors, path, spec)
+    access_modes(errors, f"{path}.accessModes", spec.accessModes)
+    if not spec.accessModes:
+        errors.append(required(f"{path}.accessModes"))
+    if not inline:
+        _capacity(errors, f"{path}.capacity", spec)
+        if spec.persistentVolumeReclaimPolicy and spec.persistentVolumeReclaimPolicy not in _POLICIES:
+            errors.append(not_supported(f"{path}.persistentVolumeReclaimPolicy", spec.persistentVolumeReclaimPolicy, _POLICIES))
+        if spec.nodeAffinity is not None:
+            _node_affinity(errors, f"{path}.nodeAffinity", spec.nodeAffinity)
+    _source(errors, path, spec, name)
+    if not inline:
+        if spec.storageClassName:
+            text(errors, f"{path}.storageClassName", spec.storageClassName, dns_subdomain_messages(spec.storageClassName))
+        if spec.volumeMode is not None and spec.volumeMode not in VOLUME_MODES:
+            errors.append(not_supported(f"{path}.volumeMode", spec.volumeMode, VOLUME_MODES))
+        _attributes_class(errors, path, spec)
+
+
+def _inline(errors: Errors, path: str, spec: PersistentVolumeSpec) -> None:
+    for name in ("claimRef", "capacity", "nodeAffinity", "storageClassName"):
+        if getattr(spec, name):
+            errors.append(forbidden(f"{path}.{name}", f"may not be specified {_INLINE}"))
+    if spec.csi is None:
+        errors.append(required(f"{path}.csi", f"has to be specified {_INLINE}"))
+    if spec.persistentVolumeReclaimPolicy not in ("", "Retain"):
+        errors.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", f"may only be Retain {_INLINE}"))
+    if spec.volumeMode not in (None, "Filesystem"):
+        errors.append(forbidden(f"{path}.volumeMode", f"may not specify volumeMode other than Filesystem {_INLINE}"))
+
+
+def access_modes(errors: Errors, path: str, modes: Sequence[str]) -> None:
+    """Known modes; one that asks for a single pod stands alone."""
+    for mode in modes:
+        if mode not in ACCESS_MODES:
+            errors.append(not_supported(path, mode, ACCESS_MODES))
+    if "ReadWriteOncePod" in modes and any(mode in ACCESS_MODES and mode != "ReadWriteOncePod" for mode in modes):
+        errors.append(forbidden(path, "may not use ReadWriteOncePod with other access modes"))
+
+
+def _capacity(errors: Errors, path: str, spec: PersistentVolumeSpec) -> None:
+    if not spec.capacity:
+        errors.append(required(path))
+    if "storage" not in spec.capacity or len(spec.capacity) > 1:
+        errors.append(not_supported(path, spec.capacity or None, ("storage",)))
+    for name, quantity in spec.capacity.items():
+        if whole(quantity) < 0:
+            errors.append(invalid(f"{path}[{name}]", whole(quantity), "must be a valid resource quantity"))
+        if parse(quantity) <= 0:
+            errors.append(invalid(f"{path}[{name}]", quantity, "must be greater than zero"))
+
+
+def _node_affinity(errors: Errors, path: str, affinity: VolumeNodeAffinity) -> None:
+    if affinity.required is None:
+        errors.append(required(f"{path}.required", "must specify required node constraints"))
+    else:
+        node_selector(errors, f"{path}.required", affinity.required)
+
+
+def _attributes_class(errors: Errors, path: str, spec: PersistentVolumeSpec) -> None:
+    name = spec.volumeAttributesClassName
+    if name is None:
+        return
+    if not name:
+        errors.append(required(f"{path}.volumeAttributesClassName", "an empty string is disallowed"))
+    else:
+        text(errors, f"{path}.volumeAttributesClassName", name, dns_subdomain_messages(name))
+    if spec.csi is None:
+        errors.append(required(f"{path}.csi", "has to be specified when using volumeAttributesClassName"))
+
+
+# ---- sources ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _source(errors: Errors, path: str, spec: PersistentVolumeSpec, volume: str) -> None:
+    named = [name for name in SOURCES if getattr(spec, name) is not None]
+    if not named:
+        errors.append(required(path, "must specify a volume type"))
+        return
+    for extra in named[1:]:
+        errors.append(forbidden(f"{path}.{extra}", "may not specify more than 1 volume type"))
+    name = named[0]
+    here = f"{path}.{_PATHS.get(name, name)}"
+    source = getattr(spec, name)
+    for field in _REQUIRED.get(name, ()):
+        if not getattr(source, field):
+            errors.append(required(f"{here}.{field}"))
+    if (check := _CHECKS.get(name)) is not None:
+        check(errors, here, source)
+    if name == "local" and spec.nodeAffinity is None:
+        errors.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
+    elif name == "iscsi" and source.initiatorName is not None and len(f"{volume}:{source.targetPortal}") > 64:
+        said = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        errors.append(invalid(f"{here}.targetportal", source.targetPortal, said))
+    elif name == "hostPath" and posixpath.normpath(source.path) == "/" and spec.persistentVolumeReclaimPolicy == "Recycle":
+        errors.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
+
+
+def _csi(errors: Errors, path: str, source: Any) -> None:
+    driver_name(errors, f"{path}.driver", source.driver)
+    if not source.volumeHandle:
+        errors.append(required(f"{path}.volumeHandle"))
+    for name in ("controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"):
+        reference = getattr(source, name)
+        if reference is None:
+            continue
+        for part, rule in (("name", dns_subdomain), ("namespace", dns_label)):
+            value = getattr(reference, part)
+            if value:
+                rule(errors, f"{path}.{name}.{part}", value)
+            else:
+                errors.append(required(f"{path}.{name}.{part}"))
+
+
+def driver_name(errors: Errors, path: str, name: str) -> None:
+    """The name of a CSI driver: a domain, in any case of letters."""
+    if not name:
+        errors.append(required(path))
+        return
+    if len(name) > 63:
+        errors.append(too_long(path, 63))
+    text(errors, path, name, dns_subdomain_messages(name.lower()))
+
+
+def _host_path(errors: Errors, path: str, source: Any) -> None:
+    if source.path:
+        no_backsteps(errors, f"{path}.path", source.path)
+        if source.type is not None and source.type not in HOST_PATH_TYPES:
+            errors.append(not_supported(f"{path}.type", source.type, HOST_PATH_TYPES))
+
+
+def _local(errors: Errors, path: str, source: Any) -> None:
+    no_backsteps(errors, f"{path}.path", source.path)
+
+
+def _nfs(errors: Errors, path: str, source: Any) -> None:
+    if not source.path.startswith("/"):
+        errors.append(invalid(f"{path}.path", source.path, "must be an absolute path"))
+
+
+def _partition(errors: Errors, path: str, source: Any) -> None:
+    if not 0 <= source.partition <= 255:
+        errors.append(invalid(f"{path}.partition", source.partition, _PARTITION))
+
+
+def _iscsi(errors: Errors, path: str, source: Any) -> None:
+    names = [("iqn", source.iqn)] if source.iqn else []
+    if source.initiatorName is not None:
+        names.append(("initiatorname", source.initiatorName))
+    for field, name in names:
+        rule = {"iqn": _IQN, "eui": _EUI, "naa": _NAA}.get(name[:3])
+        if rule is None or not rule(name):
+            errors.append(invalid(f"{path}.{field}", name, "must be valid format"))
+    in_range(errors, f"{path}.lun", source.lun, 0, 255)
+    if source.secretRef is None:
+        if source.chapAuthDiscovery or source.chapAuthSession:
+            errors.append(required(f"{path}.secretRef"))
+    elif not source.secretRef.name:
+        errors.append(required(f"{path}.secretRef.name"))
+
+
+def _fibre_channel(errors: Errors, path: str, source: Any) -> None:
+    here = f"{path}.targetWWNs"
+    if not source.targetWWNs and not source.wwids:
+        errors.append(required(here, "must specify either targetWWNs or wwids, but not both"))
+    elif source.targetWWNs and source.wwids:
+        errors.append(invalid(here, source.targetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
+    if source.targetWWNs:
+        if source.lun is None:
+            errors.append(required(f"{path}.lun", "lun is required if targetWWNs is specified"))
+        else:
+            in_range(errors, f"{path}.lun", source.lun, 0, 255)
+
+
+def _flex(errors: Errors, path: str, source: Any) -> None:
+    for key in source.options:
+        domain = f".{key.partition('/')[0].lower()}"
+        if domain.endswith((".kubernetes.io", ".k8s.io")):
+            errors.append(invalid(f"{path}.options[{key}]", key, "kubernetes.io and k8s.io namespaces are reserved"))
+
+
+def _flocker(errors: Errors, path: str, source: Any) -> None:
+    if not source.datasetName and not source.datasetUUID:
+        errors.append(required(path, "one of datasetName and datasetUUID is required"))
+    elif source.datasetName and source.datasetUUID:
+        errors.append(invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
+    if "/" in source.datasetName:
+        errors.append(invalid(f"{path}.datasetName", source.datasetName, "must not contain '/'"))
+
+
+def _quobyte(errors: Errors, path: str, source: Any) -> None:
+    said = "must be a host:port pair or multiple pairs separated by commas"
+    if not source.registry:
+        errors.append(required(f"{path}.registry", said))
+    elif len(source.tenant) >= 65:
+        errors.append(required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters"))
+    else:
+        for pair in source.registry.split(","):
+            if not _HOST_PORT(pair):
+                errors.append(invalid(f"{path}.registry", source.registry, said))
+    if not source.volume:
+        errors.append(required(f"{path}.volume"))
+
+
+def _azure_disk(errors: Errors, path: str, source: Any) -> None:
+    for name, choices in (("cachingMode", ("None", "ReadOnly", "ReadWrite")), ("kind", ("Dedicated", "Managed", "Shared"))):
+        value = getattr(source, name)
+        if value is not None and value not in choices:
+            errors.append(not_supported(f"{path}.{name}", value, choices))
+    if source.kind == "Managed":
+        if not source.diskURI.startswith("/subscriptions/"):
+            form = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
+            errors.append(not_supported(f"{path}.diskURI", source.diskURI, (form,)))
+    elif source.kind is not None and not source.diskURI.startswith("https://"):
+        form = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
+        errors.append(not_supported(f"{path}.diskURI", source.diskURI, (form,)))
+
+
+def _azure_file(errors: Errors, path: str, source: Any) -> None:
+    if source.secretNamespace == "":
+        errors.append(required(f"{path}.secretNamespace"))
+
+
+def _glusterfs(errors: Errors, path: str, source: Any) -> None:
+    namespace = source.endpointsNamespace
+    if namespace == "":
+        said = "if the endpointnamespace is set, it must be a valid namespace name"
+        errors.append(invalid(f"{path}.endpointsNamespace", namespace, said))
+    elif namespace is not None:
+        text(errors, f"{path}.endpointsNamespace", namespace, dns_label_messages(namespace))
+
+
+def _secret_in_full(errors: Errors, path: str, source: Any) -> None:
+    if source.secretRef is not None:
+        for name in ("name", "namespace"):
+            if not getattr(source.secretRef, name):
+                errors.append(required(f"{path}.secretRef.{name}"))
+
+
+def _storage_os(errors: Errors, path: str, source: Any) -> None:
+    for name in ("volumeName", "volumeNamespace"):
+        if value := getattr(source, name):
+            dns_label(errors, f"{path}.{name}", value)
+    _secret_in_full(errors, path, source)
+
+
+_CHECKS: dict[str, Callable[[Errors, str, Any], None]] = {
+    "awsElasticBlockStore": _partition,
+    "azureDisk": _azure_disk,
+    "azureFile": _azure_file,
+    "cinder": _secret_in_full,
+    "csi": _csi,
+    "fc": _fibre_channel,
+    "flexVolume": _flex,
+    "flocker": _flocker,
+    "gcePersistentDisk": _partition,
+    "glusterfs": _glusterfs,
+    "hostPath": _host_path,
+    "iscsi": _iscsi,
+    "local": _local,
+    "nfs": _nfs,
+    "quobyte": _quobyte,
+    "storageos": _storage_os,
+}
+
+
+# ---- changes ---------------------------------------------------------------------------------------------------------------------------
+
+
+def validate_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
+    """What a volume is made of stays; a secret for growing may be added, once."""
+    errors: Errors = []
+    changed = [name for name in SOURCES if not _same_source(name, getattr(new.spec, name), getattr(old.spec, name))]
+    if changed:
+        said = f"spec.persistentvolumesource is immutable after creation\n{difference(new.spec, old.spec, changed)}"
+        errors.append(forbidden("spec.persistentvolumesource", said))
+    immutable(errors, "volumeMode", new.spec.volumeMode, old.spec.volumeMode)
+    affinity, before = new.spec.nodeAffinity, old.spec.nodeAffinity
+    if before is not None and affinity != before and _renewed(before, affinity) != affinity:
+        errors.append(invalid("nodeAffinity", affinity, "field is immutable, except for updating from beta label to GA"))
+    if old.spec.volumeAttributesClassName is not None and new.spec.volumeAttributesClassName is None:
+        errors.append(forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden"))
+    return errors
+
+
+def _same_source(name: str, new: Any, old: Any) -> bool:
+    if name == "csi" and new is not None and old is not None and old.controllerExpandSecretRef is None:
+        return bool(msgspec.structs.replace(new, controllerExpandSecretRef=None) == old)
+    return bool(new == old)
+
+
+def _renewed(old: VolumeNodeAffinity, new: VolumeNodeAffinity | None) -> VolumeNodeAffinity:
+    """The old affinity with the labels that the new one calls by their present names."""
+    copy = msgspec.convert(msgspec.to_builtins(old), VolumeNodeAffinity)
+    if copy.required is None or new is None or new.required is None:
+        return copy
+    for term, term_now in zip(copy.required.nodeSelectorTerms, new.required.nodeSelectorTerms, strict=False):
+        for part in ("matchExpressions", "matchFields"):
+            for requirement, now in zip(getattr(term, part), getattr(term_now, part), strict=False):
+                if _BETA_LABELS.get(requirement.key) == now.key:
+                    requirement.key = now.key
+    return copy
+
+
+def difference(new: msgspec.Struct, old: msgspec.Struct, fields: Sequence[str]) -> str:
+    """Two lines for each of the fields: what it was and what it is to be."""
+    lines = []
+    for name in fields:
+        lines.append(f"-\t{name}: {msgspec.json.encode(getattr(old, name)).decode()}")
+        lines.append(f"+\t{name}: {msgspec.json.encode(getattr(new, name)).decode()}")
+    return "\n".join(lines)
