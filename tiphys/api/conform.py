@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
@@ -28,18 +29,21 @@ _TYPES = {
 
 
 class Node(dict[str, Any]):
-    """An object as parsed, which remembers the keys that stood in it more than once."""
+    """An object as parsed, which remembers the keys that stood in it more than once.
+
+    `repeated` has for each of them how many other keys had been seen before it stood there again.
+    """
 
     __slots__ = ("repeated",)
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.repeated: list[str] = []
+        self.repeated: dict[str, int] = {}
         if len(self) != len(pairs):
             seen: set[str] = set()
             for key, _ in pairs:
-                if key in seen and key not in self.repeated:
-                    self.repeated.append(key)
+                if key in seen:
+                    self.repeated.setdefault(key, len(seen))
                 seen.add(key)
 
 
@@ -62,9 +66,8 @@ class Walk:
     def struct(self, type_: type[msgspec.Struct], value: dict[str, Any], path: str) -> Any:
         """The Struct that the object stands for."""
         about = describe(type_)
-        self._repeated(value, path)
         taken: dict[str, Any] = {}
-        for name, item in value.items():
+        for name, item in self._members(value, path):
             below = f"{path}.{name}" if path else name
             field = about.fields.get(name)
             if field is None:
@@ -89,8 +92,7 @@ class Walk:
         elif form == "map":
             assert shape.item is not None
             if isinstance(value, dict):
-                self._repeated(value, path)
-                return {key: self.value(shape.item, item, f"{path}.{key}", owner, field) for key, item in value.items()}
+                return {key: self.value(shape.item, item, f"{path}.{key}", owner, field) for key, item in self._members(value, path)}
         elif form == "any":
             return self.plain(value, path)
         elif form == "raw":
@@ -131,15 +133,25 @@ class Walk:
     def plain(self, value: Any, path: str) -> Any:
         """A value without a type, free of `Node`."""
         if isinstance(value, dict):
-            self._repeated(value, path)
-            return {key: self.plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
+            return {key: self.plain(item, f"{path}.{key}" if path else key) for key, item in self._members(value, path)}
         if isinstance(value, list):
             return [self.plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
 
-    def _repeated(self, value: dict[str, Any], path: str) -> None:
-        if isinstance(value, Node):
-            for key in value.repeated:
+    def _members(self, value: dict[str, Any], path: str) -> Iterable[tuple[str, Any]]:
+        """The keys and values of an object; repeated keys become problems in the order of the document, as clients expect them."""
+        repeated = value.repeated if isinstance(value, Node) else None
+        return self._told(value, path, repeated) if repeated else value.items()
+
+    def _told(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
+        for place, member in enumerate(value.items()):
+            self._repeated(path, repeated, place)
+            yield member
+        self._repeated(path, repeated, len(value))
+
+    def _repeated(self, path: str, repeated: dict[str, int], place: int) -> None:
+        for key, seen in repeated.items():
+            if seen == place:
                 self.problem("duplicate", f"{path}.{key}" if path else key)
 
     def _mismatch(self, shape: Shape, value: Any, path: str, owner: Description) -> Any:

@@ -41,7 +41,7 @@ _MEDIA: dict[str, Media] = {
 
 
 @lru_cache(maxsize=256)
-def _choose(accept: str, protobuf: bool) -> Format | None:
+def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
     offers: list[tuple[float, int, Format]] = []
     for position, clause in enumerate(accept.split(",")):
         name, *rest = (part.strip() for part in clause.split(";"))
@@ -49,6 +49,8 @@ def _choose(accept: str, protobuf: bool) -> Format | None:
         shape = _SHAPES.get(params.get("as", ""))
         media = _MEDIA.get(name.lower())
         if shape is None or media is None or (shape != "object" and params.get("g", "meta.k8s.io") != "meta.k8s.io"):
+            continue
+        if shape == "table" and not tables:
             continue
         if media == "protobuf" and (shape == "table" or (shape == "object" and not protobuf)):
             continue  # Tables have no message, and the metadata of anything has one.
@@ -62,12 +64,15 @@ def _choose(accept: str, protobuf: bool) -> Format | None:
     return min(offers, key=lambda offer: offer[:2])[2] if offers else None
 
 
-def negotiate(accept: str, type_: type[Any] | None = None) -> Format:
-    """The best format for an Accept header and, for protobuf, the type of the object; raises NotAcceptable when none fits."""
+def negotiate(accept: str, type_: type[Any] | None = None, *, tables: bool = True) -> Format:
+    """The best format for an Accept header and, for protobuf, the type of the object; raises NotAcceptable when none fits.
+
+    Without `tables` the answer is no object with rows and columns of its own.
+    """
     if not accept or accept == "application/json":
         return JSON
     protobuf = type_ is not None and "protobuf" in accept and _has_message(type_)
-    chosen = _choose(accept, protobuf)
+    chosen = _choose(accept, protobuf, tables)
     if chosen is None:
         raise NotAcceptable(f"only the following media types are accepted: {', '.join(_CONTENT_TYPES.values())}")
     return chosen

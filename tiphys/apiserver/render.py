@@ -73,7 +73,7 @@ def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
 
 def value(ctx: Context, obj: Any, status: int = 200) -> Response:
     """Any typed object that is not stored, such as a review or a Scale."""
-    form = negotiate(ctx.request.headers.get("accept", ""), type(obj))
+    form = negotiate(ctx.request.headers.get("accept", ""), type(obj), tables=False)
     if form.media == "protobuf":
         return _response(ctx, status, _protobuf().write_object(obj), form)
     return _response(ctx, status, msgspec.json.encode(obj), form)

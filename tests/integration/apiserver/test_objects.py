@@ -84,6 +84,15 @@ async def test_content_types(api: Api) -> None:
     assert (await api.get(f"{CONFIGS}/y", accept="image/png")).reason == "NotAcceptable"
 
 
+async def test_what_is_no_object_has_no_table(api: Api) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    refused = await api.post(path, asked, accept=table)
+    assert (refused.status, refused.reason) == (406, "NotAcceptable")
+    assert (await api.post(path, asked, accept=f"{table},application/json")).doc["kind"] == "SelfSubjectAccessReview"
+
+
 async def test_field_validation(api: Api) -> None:
     body = b'{"metadata": {"name": "a", "colour": 1}, "data": {"x": "1"}, "data": {"x": "2"}}'
     strict = await api.send("POST", f"{CONFIGS}?fieldValidation=Strict", body)

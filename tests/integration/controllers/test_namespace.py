@@ -85,3 +85,26 @@ async def test_what_holds_it_is_told(cluster: Cluster) -> None:
         await eventually(told)
         await cluster.client.patch(core.ConfigMap, "held", "shop", body={"metadata": {"finalizers": None}})
         await eventually(lambda: gone(cluster, "shop"))
+
+
+async def test_pods_go_before_everything_else(cluster: Cluster) -> None:
+    async with cluster.controllers():
+        await cluster.client.create(core.Namespace(metadata=ObjectMeta(name="shop")))
+        await eventually(lambda: cluster.has_account("shop"))
+        held = core.Pod(
+            metadata=ObjectMeta(name="held", namespace="shop", finalizers=["example.com/hold"]),
+            spec=core.PodSpec(containers=[core.Container(name="main", image="registry.example/web:1")]),
+        )
+        await cluster.client.create(held)
+        await cluster.client.create(core.ConfigMap(metadata=ObjectMeta(name="config", namespace="shop")))
+        await cluster.client.delete(core.Namespace, "shop")
+
+        async def told() -> bool:
+            conditions = {c.type: c.message for c in (await cluster.client.get(core.Namespace, "shop")).status.conditions}
+            return conditions.get("NamespaceContentRemaining") == "Some resources are remaining: pods has 1 resource instances"
+
+        await eventually(told)
+        assert (await cluster.pods("shop"))[0].metadata.deletionTimestamp is not None
+        assert (await cluster.client.get(core.ConfigMap, "config", "shop")).metadata.deletionTimestamp is None
+        await cluster.client.patch(core.Pod, "held", "shop", body={"metadata": {"finalizers": None}})
+        await eventually(lambda: gone(cluster, "shop"))

@@ -79,13 +79,13 @@ def test_what_cannot_be_worked_out_allows_nothing() -> None:
 # Namespaces
 
 
-def test_content_kinds_are_each_storage_once_and_events_last() -> None:
+def test_content_kinds_are_each_storage_once_pods_first_and_events_last() -> None:
     kinds = namespaces.content_kinds(SCHEME)
     resources = [kind.resource for kind in kinds]
     assert len(resources) == len(set(resources))
     assert {"pods", "deployments.apps", "secrets", "endpointslices.discovery.k8s.io"} <= set(resources)
     assert not {"namespaces", "nodes", "clusterroles.rbac.authorization.k8s.io"} & set(resources)
-    assert kinds[-1].plural == "events"
+    assert (kinds[0].plural, kinds[-1].plural) == ("pods", "events")
 
 
 def test_an_empty_namespace_says_so_and_what_is_left_is_listed() -> None:

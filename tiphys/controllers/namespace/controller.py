@@ -55,7 +55,7 @@ class NamespaceController:
         return Result(min(FIRST_LOOK * 2**looks, LAST_LOOK))
 
     async def _empty(self, namespace: str) -> Content:
-        """Tell everything in the namespace to go, and look what is left."""
+        """Tell everything in the namespace to go, pods before all else, and look what is left."""
         left: dict[str, list[KubeObject]] = {}
         errors: dict[str, str] = {}
 
@@ -65,9 +65,11 @@ class NamespaceController:
             except StatusError as error:
                 errors[kind.resource] = str(error)
 
-        *first, last = self._kinds
-        await asyncio.gather(*(empty(kind) for kind in first))
-        await empty(last)
+        pods, *most, events = self._kinds
+        await empty(pods)
+        if left.get(pods.resource) == []:
+            await asyncio.gather(*(empty(kind) for kind in most))
+            await empty(events)
         return summarize(left, errors)
 
     async def _empty_kind(self, kind: Kind[KubeObject], namespace: str) -> list[KubeObject]:

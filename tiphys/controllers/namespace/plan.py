@@ -34,9 +34,13 @@ class Content(NamedTuple):
 
 
 def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
-    """The kinds that a namespace can contain: one for each storage. Events go last, since deletions make some."""
+    """The kinds that a namespace can contain: one for each storage.
+
+    Pods go first ("KEP-5080: Ordered Namespace Deletion"): what protects them, such as network policies, must outlive them. Events go
+    last, since deletions make some.
+    """
     kinds = [kind for kind in scheme if kind.namespaced and kind.stored is None and {"list", "delete"} <= set(kind.verbs)]
-    return sorted(kinds, key=lambda kind: kind.plural == "events")
+    return sorted(kinds, key=lambda kind: {"pods": 0, "events": 2}.get(kind.resource, 1))
 
 
 def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str]) -> Content:

@@ -82,6 +82,20 @@ def test_repeated_fields_are_told_with_unknown_ones() -> None:
     assert decode(apps.Deployment, body).problems == []
 
 
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (b'{"foo":1,"replicas":1,"replicas":2}', ["unknown", "duplicate"]),
+        (b'{"replicas":1,"replicas":2,"foo":1}', ["duplicate", "unknown"]),
+        (b'{"replicas":1,"foo":1,"replicas":2}', ["unknown", "duplicate"]),
+    ],
+)
+def test_problems_are_told_in_the_order_of_the_document(spec: bytes, told: list[str]) -> None:
+    got = decode(apps.Deployment, b'{"spec":%s}' % spec, validation="Warn")
+    fields = {"unknown": 'unknown field "spec.foo"', "duplicate": 'duplicate field "spec.replicas"'}
+    assert got.problems == [fields[what] for what in told]
+
+
 def test_a_text_that_looks_like_a_key_is_no_repetition() -> None:
     body = json.dumps({"metadata": {"annotations": {"last": '{"a":1,"a":2}', "\u00e9": 'x":'}}}).encode()
     assert decode(core.Pod, body, validation="Strict").obj.metadata.annotations["last"] == '{"a":1,"a":2}'
