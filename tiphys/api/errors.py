@@ -25,7 +25,7 @@ conventions, since clients match on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -58,6 +58,10 @@ _PHRASES: dict[str, str] = {
 }
 
 
+OMITTED: Final = msgspec.UNSET
+"""Stands for a value that is not to be shown."""
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One mistake in one field of an object."""
 
@@ -70,7 +74,7 @@ class FieldError(msgspec.Struct, frozen=True):
         """The sentence without the field's path, as it stands in a Status cause."""
         phrase = _PHRASES[self.type]
         without = self.type in ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError")
-        if without or (self.type == "FieldValueTooMany" and self.value is None):
+        if without or self.value is OMITTED or (self.type == "FieldValueTooMany" and self.value is None):
             text = phrase
         else:
             text = f"{phrase}: {_render(self.value)}"
@@ -113,6 +117,10 @@ def not_found_field(field: str, value: Any) -> FieldError:
 def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
     choices = ", ".join(f'"{choice}"' for choice in supported)
     return FieldError("FieldValueNotSupported", field, f"supported values: {choices}", value)
+
+
+def too_many(field: str, count: int, limit: int) -> FieldError:
+    return FieldError("FieldValueTooMany", field, f"must have at most {limit} items", count)
 
 
 def too_long(field: str, limit: int) -> FieldError:

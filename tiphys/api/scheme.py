@@ -70,6 +70,9 @@ class Rules(Generic[ObjectT]):
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
 
+    orphans_dependents = False
+    """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
+
     def default(self, obj: ObjectT) -> None:
         """Fill in what the user left out."""
 

@@ -16,7 +16,7 @@ from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
 from tiphys.controllers.podgc.controller import PodCollector
-from tiphys.controllers.replicaset.controller import ReplicaSetController
+from tiphys.controllers.replicaset.controller import ReplicaSetController, ReplicationController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
 from tiphys.controllers.settings import ControllerSettings
@@ -30,6 +30,7 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.Namespace,
     core.Node,
     core.Pod,
+    core.ReplicationController,
     core.Service,
     core.ServiceAccount,
     discovery.EndpointSlice,
@@ -43,6 +44,7 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
     controllers: list[Controller] = [
         DeploymentController(),
         ReplicaSetController(),
+        ReplicationController(),
         EndpointsController(),
         MirrorController(),
         NamespaceController(settings.scheme),

@@ -232,7 +232,7 @@ class FakeApi:
         kind.rules.prepare_create(new)
         if self.validate:
             found = meta_rules.validate(meta, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
-            self._check(kind, new, [*found, *kind.rules.validate(new)])
+            self._check(kind, new, [*found, *kind.rules.validate(new), *kind.rules.validate_create(new)])
         self._stamp(new, kind)
         return new if dry_run else self.store.write(kind, new)
 

@@ -1,52 +1,11 @@
-"""Tables of workloads, endpoint slices, bindings, leases, budgets and priorities."""
+"""Tables of endpoint slices, bindings, leases, budgets and priorities."""
 
 from __future__ import annotations
 
-from tiphys.api.apps.v1 import ControllerRevision
-from tiphys.api.columns.base import AGE, NAME, NONE, cell, first_three, format_selector, images_of, names_of
+from tiphys.api.columns.base import AGE, NAME, cell, first_three
 from tiphys.api.discovery.v1 import EndpointSlice
 from tiphys.api.rbac.v1 import ClusterRoleBinding, RoleBinding
 from tiphys.api.scheme import Column
-
-_TEMPLATE = (
-    Column("Containers", cell(lambda obj: names_of(obj.spec.template.spec.containers)), priority=1, description="Names of the containers."),
-    Column("Images", cell(lambda obj: images_of(obj.spec.template.spec.containers)), priority=1, description="Images of the containers."),
-    Column("Selector", cell(lambda obj: format_selector(obj.spec.selector)), priority=1, description="The labels of its pods."),
-)
-
-DEPLOYMENTS = (
-    NAME,
-    Column("Ready", cell(lambda obj: f"{obj.status.readyReplicas}/{obj.spec.replicas or 0}"), description="Ready pods, of how many."),
-    Column("Up-to-date", cell(lambda obj: obj.status.updatedReplicas), description="Pods of the current template."),
-    Column("Available", cell(lambda obj: obj.status.availableReplicas), description="Pods that have been ready long enough."),
-    AGE,
-    *_TEMPLATE,
-)
-
-REPLICA_SETS = (
-    NAME,
-    Column("Desired", cell(lambda obj: obj.spec.replicas or 0), type="integer", description="How many pods there are to be."),
-    Column("Current", cell(lambda obj: obj.status.replicas), type="integer", description="How many pods there are."),
-    Column("Ready", cell(lambda obj: obj.status.readyReplicas), type="integer", description="How many of them are ready."),
-    AGE,
-    *_TEMPLATE,
-)
-
-
-def _controller(revision: ControllerRevision) -> str:
-    for owner in revision.metadata.ownerReferences:
-        if owner.controller:
-            group = owner.apiVersion.rpartition("/")[0]
-            return f"{owner.kind.lower()}.{group}/{owner.name}" if group else f"{owner.kind.lower()}/{owner.name}"
-    return NONE
-
-
-CONTROLLER_REVISIONS = (
-    NAME,
-    Column("Controller", cell(_controller), description="The workload that keeps this revision."),
-    Column("Revision", cell(lambda obj: obj.revision), description="Its number."),
-    AGE,
-)
 
 
 def _slice_ports(value: EndpointSlice) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.columns import other as columns
+from tiphys.api.columns import workloads as columns
 from tiphys.api.kinds.rules_other import ControllerRevisionRules, DeploymentRules, ReplicaSetRules
+from tiphys.api.kinds.rules_workload import DaemonSetRules, StatefulSetRules
 from tiphys.api.kinds.subresources import SCALE, STATUS
 from tiphys.api.scheme import Kind
 
@@ -16,6 +17,18 @@ CONTROLLER_REVISIONS: Kind[apps.ControllerRevision] = Kind(
     rules=ControllerRevisionRules(),
     columns=columns.CONTROLLER_REVISIONS,
     group="apps",
+)
+
+DAEMON_SETS: Kind[apps.DaemonSet] = Kind(
+    type=apps.DaemonSet,
+    plural="daemonsets",
+    rules=DaemonSetRules(),
+    columns=columns.DAEMON_SETS,
+    group="apps",
+    short_names=("ds",),
+    categories=("all",),
+    subresources=(STATUS,),
+    unattended=True,
 )
 
 DEPLOYMENTS: Kind[apps.Deployment] = Kind(
@@ -41,4 +54,16 @@ REPLICA_SETS: Kind[apps.ReplicaSet] = Kind(
     selectable={"status.replicas": lambda replica_set: str(replica_set.status.replicas)},
 )
 
-KINDS: tuple[Kind[Any], ...] = (CONTROLLER_REVISIONS, DEPLOYMENTS, REPLICA_SETS)
+STATEFUL_SETS: Kind[apps.StatefulSet] = Kind(
+    type=apps.StatefulSet,
+    plural="statefulsets",
+    rules=StatefulSetRules(),
+    columns=columns.STATEFUL_SETS,
+    group="apps",
+    short_names=("sts",),
+    categories=("all",),
+    subresources=(SCALE, STATUS),
+    unattended=True,
+)
+
+KINDS: tuple[Kind[Any], ...] = (CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)

@@ -7,6 +7,7 @@ from typing import Any
 from tiphys.api.columns import core as columns
 from tiphys.api.columns import pod as pod_columns
 from tiphys.api.columns import storage as storage_columns
+from tiphys.api.columns import workloads
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds.rules_core import (
     ConfigMapRules,
@@ -21,7 +22,8 @@ from tiphys.api.kinds.rules_core import (
 from tiphys.api.kinds.rules_pod import PodRules, PodTemplateRules
 from tiphys.api.kinds.rules_quota import LimitRangeRules, ResourceQuotaRules
 from tiphys.api.kinds.rules_storage import PersistentVolumeClaimRules, PersistentVolumeRules
-from tiphys.api.kinds.subresources import PROXY, STATUS, connect
+from tiphys.api.kinds.rules_workload import ReplicationControllerRules
+from tiphys.api.kinds.subresources import PROXY, SCALE, STATUS, connect
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
 
 EVENT_TTL = 3600.0
@@ -64,6 +66,17 @@ PODS: Kind[core.Pod] = Kind(
 
 POD_TEMPLATES: Kind[core.PodTemplate] = Kind(
     type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=pod_columns.POD_TEMPLATES
+)
+
+REPLICATION_CONTROLLERS: Kind[core.ReplicationController] = Kind(
+    type=core.ReplicationController,
+    plural="replicationcontrollers",
+    rules=ReplicationControllerRules(),
+    columns=workloads.REPLICATION_CONTROLLERS,
+    short_names=("rc",),
+    categories=("all",),
+    subresources=(SCALE, STATUS),
+    selectable={"status.replicas": lambda controller: str(controller.status.replicas)},
 )
 
 SERVICES: Kind[core.Service] = Kind(
@@ -188,6 +201,7 @@ KINDS: tuple[Kind[Any], ...] = (
     PERSISTENT_VOLUMES,
     POD_TEMPLATES,
     PODS,
+    REPLICATION_CONTROLLERS,
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICE_ACCOUNTS,

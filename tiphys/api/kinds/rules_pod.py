@@ -11,7 +11,7 @@ from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import pod as validation
 from tiphys.api.validation import pod_update, workload
-from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.names import dns_label_messages
 
 
 class PodRules(Rules[Pod]):
@@ -39,6 +39,9 @@ class PodRules(Rules[Pod]):
                 condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
 
     def validate(self, obj: Pod) -> list[FieldError]:
+        return validation.validate(obj)
+
+    def validate_create(self, obj: Pod) -> list[FieldError]:
         return validation.validate_create(obj)
 
     def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
@@ -48,12 +51,7 @@ class PodRules(Rules[Pod]):
         return pod_update.validate_status_update(new, old)
 
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
-        if old is None and (said := dns_label(obj.metadata.name)):
-            return [
-                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
-                f"a DNS label is recommended: [{said}]"
-            ]
-        return []
+        return hostname_warning(obj.metadata.name, "the Pod's hostname") if old is None else []
 
     def grace_period(self, obj: Pod, asked: int | None) -> int | None:
         """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
@@ -61,6 +59,16 @@ class PodRules(Rules[Pod]):
             return 0
         seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
         return 1 if seconds < 0 else seconds
+
+
+def hostname_warning(name: str, where: str) -> list[str]:
+    """What to say about a name that is allowed but makes a bad hostname."""
+    wrong = dns_label_messages(name)
+    if not wrong:
+        return []
+    return [
+        f"metadata.name: this is used in {where}, which can result in surprising behavior; a DNS label is recommended: [{' '.join(wrong)}]"
+    ]
 
 
 class PodTemplateRules(Rules[PodTemplate]):

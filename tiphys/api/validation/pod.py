@@ -45,8 +45,8 @@ def validate(pod: Pod) -> Errors:
 
 
 def validate_create(pod: Pod) -> Errors:
-    """`validate`, and what may only come later in a pod's life."""
-    errors = validate(pod)
+    """What may only come later in a pod's life."""
+    errors: Errors = []
     if pod.spec.ephemeralContainers:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if pod.spec.nodeName and pod.spec.schedulingGates:

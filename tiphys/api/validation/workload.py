@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from tiphys.api.apps.v1 import (
     ControllerRevision,
     Deployment,
@@ -26,8 +29,6 @@ from tiphys.api.validation.basics import (
     non_negative,
 )
 from tiphys.api.validation.names import percent
-
-_MORE_THAN_ALL = "cannot be greater than status.replicas"
 
 
 def validate_deployment(deployment: Deployment) -> Errors:
@@ -80,10 +81,15 @@ def selector_required(errors: Errors, path: str, selector: LabelSelector | None)
 def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
     """The template of pods that are to run for ever."""
     pod.template(errors, path, value)
-    if value.spec.restartPolicy in ("OnFailure", "Never"):
+    runs_for_ever(errors, path, value, "ReplicaSet")
+
+
+def runs_for_ever(errors: Errors, path: str, value: PodTemplateSpec, kind: str) -> None:
+    """Pods of this kind of workload are always restarted and have no deadline."""
+    if value.spec.restartPolicy != "Always":
         errors.append(not_supported(f"{path}.spec.restartPolicy", value.spec.restartPolicy, ("Always",)))
     if value.spec.activeDeadlineSeconds is not None:
-        errors.append(forbidden(f"{path}.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"))
+        errors.append(forbidden(f"{path}.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported"))
 
 
 def _strategy(errors: Errors, path: str, strategy: DeploymentStrategy) -> None:
@@ -124,8 +130,7 @@ def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> 
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
     for name in ("observedGeneration", *counts, "terminatingReplicas", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))
-    if new.updatedReplicas > new.replicas:
-        errors.append(invalid("status.updatedReplicas", new.updatedReplicas, _MORE_THAN_ALL))
+    not_more_than_all(errors, new, ("updatedReplicas",))
     _ready_and_available(errors, new)
     if (new.collisionCount or 0) < (old.collisionCount or 0):
         errors.append(invalid("status.collisionCount", new.collisionCount or 0, "cannot be decremented"))
@@ -137,19 +142,27 @@ def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
     counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
     for name in (*counts, "observedGeneration", "terminatingReplicas"):
         non_negative(errors, f"status.{name}", getattr(status, name))
-    if status.fullyLabeledReplicas > status.replicas:
-        errors.append(invalid("status.fullyLabeledReplicas", status.fullyLabeledReplicas, _MORE_THAN_ALL))
+    not_more_than_all(errors, status, ("fullyLabeledReplicas",))
     _ready_and_available(errors, status)
     return errors
 
 
 def _ready_and_available(errors: Errors, status: DeploymentStatus | ReplicaSetStatus) -> None:
-    if status.readyReplicas > status.replicas:
-        errors.append(invalid("status.readyReplicas", status.readyReplicas, _MORE_THAN_ALL))
-    if status.availableReplicas > status.replicas:
-        errors.append(invalid("status.availableReplicas", status.availableReplicas, _MORE_THAN_ALL))
+    not_more_than_all(errors, status, ("readyReplicas", "availableReplicas"))
     if status.availableReplicas > status.readyReplicas:
         errors.append(invalid("status.availableReplicas", status.availableReplicas, "cannot be greater than readyReplicas"))
+
+
+class _Counted(Protocol):
+    replicas: int
+
+
+def not_more_than_all(errors: Errors, status: _Counted, names: Iterable[str]) -> None:
+    """Each of the counts is of pods that `replicas` counts too."""
+    for name in names:
+        count: int = getattr(status, name)
+        if count > status.replicas:
+            errors.append(invalid(f"status.{name}", count, "cannot be greater than status.replicas"))
 
 
 def validate_pod_template(value: PodTemplate) -> Errors:

@@ -337,6 +337,7 @@ RUN_AS_MANAGER: Final = (
     "node-controller",
     "pod-garbage-collector",
     "replicaset-controller",
+    "replication-controller",
     "root-ca-cert-publisher",
     "service-account-controller",
 )

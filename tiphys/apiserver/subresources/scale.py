@@ -9,9 +9,9 @@ import msgspec
 from tiphys.api import codec
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from tiphys.api.errors import Invalid, invalid
-from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.patch import apply_patch
-from tiphys.api.selectors import from_label_selector
+from tiphys.api.selectors import Selector, from_label_selector, from_map
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -35,8 +35,13 @@ def scale_of(entry: Entry, obj: Any) -> Scale:
             creationTimestamp=meta.creationTimestamp,
         ),
         spec=ScaleSpec(replicas=1 if obj.spec.replicas is None else obj.spec.replicas),
-        status=ScaleStatus(replicas=obj.status.replicas, selector=str(from_label_selector(obj.spec.selector))),
+        status=ScaleStatus(replicas=obj.status.replicas, selector=str(_selector(obj.spec.selector))),
     )
+
+
+def _selector(said: LabelSelector | dict[str, str] | None) -> Selector:
+    """Replication controllers know equality only."""
+    return from_map(said) if isinstance(said, dict) else from_label_selector(said)
 
 
 async def get(ctx: Context) -> Response:

@@ -131,7 +131,7 @@ def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOp
 def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     """Set the deletion's marks on the object; returns whether it stays for now."""
     meta, rules = obj.metadata, ctx.kind.rules
-    _set_propagation(meta, options)
+    _set_propagation(meta, options, orphan=rules.orphans_dependents)
     now = time(ctx.services.now())
     if meta.deletionTimestamp is not None:
         before, asked = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
@@ -152,12 +152,14 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     return stays
 
 
-def _set_propagation(meta: Any, options: DeleteOptions) -> None:
+def _set_propagation(meta: Any, options: DeleteOptions, *, orphan: bool) -> None:
     """Foreground and orphan deletion are finalizers that the garbage collector takes off."""
     if options.orphanDependents is not None:
         wanted = ORPHAN if options.orphanDependents else None
     elif options.propagationPolicy is not None:
         wanted = _POLICIES[options.propagationPolicy]
+    elif orphan and FOREGROUND not in meta.finalizers:
+        wanted = ORPHAN
     else:
         return
     kept = [finalizer for finalizer in meta.finalizers if finalizer not in (FOREGROUND, ORPHAN)]

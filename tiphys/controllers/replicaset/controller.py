@@ -1,31 +1,38 @@
-"""The ReplicaSet controller."""
+"""The controllers of ReplicaSets and of their older relative, ReplicationControllers: one mechanism, two kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+import msgspec
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_active
-from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, plan, status, template_pod
+from tiphys.api.selectors import Selector
+from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.refusal import namespace_ends
-from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.controllers.shared.selecting import map_selector, workload_selector
 from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner
 
+OwnerT = TypeVar("OwnerT", bound=Replicator)
 
-class ReplicaSetController:
+
+class ReplicaController(Generic[OwnerT]):
     """Keeps as many pods of a template as wanted.
 
     Creations are never doubled: the loop waits until the cache shows what the last step wrote. Deletions answer with no version to wait
     for, so the uids that were deleted are remembered until the cache shows it.
     """
 
-    name = "replicaset"
+    name: str
+    _type: type[OwnerT]
 
     def __init__(self) -> None:
         self._deleted: dict[Key, set[str]] = {}
@@ -33,51 +40,57 @@ class ReplicaSetController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
-        self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
+        self._sets: Informer[OwnerT] = index_orphans(index_owners(ctx.informers.of(self._type)))
+        kind = ctx.client.kind_of(self._type)
+        self._to_owner = to_owner(kind.kind, kind.group)
         self._pods: Informer[core.Pod] = index_orphans(index_owners(slim.pods(ctx.informers)))
         ctx.watch(self._sets)
         ctx.watch(self._pods, self._keys)
 
     def _keys(self, pod: core.Pod) -> Iterable[Key]:
         if controller_of(pod) is not None:
-            return to_owner("ReplicaSet", "apps")(pod)
+            return self._to_owner(pod)
         if not pod.metadata.labels:
             return ()
         sets = self._sets.list(pod.metadata.namespace)
-        return [Key.of(candidate) for candidate in sets if selects(candidate.spec.selector, pod)]
+        return [Key.of(candidate) for candidate in sets if self._selector(candidate).matches(pod.metadata.labels)]
+
+    def _selector(self, owner: OwnerT) -> Selector:
+        """Which pods are its own: NOTHING for a selector that selects everything, or that cannot be understood."""
+        raise NotImplementedError
 
     async def reconcile(self, key: Key) -> Result:
-        replica_set = self._sets.get(key)
-        if replica_set is None:
+        owner = self._sets.get(key)
+        if owner is None:
             self._deleted.pop(key, None)
             return DONE
         if wait := self._pacer.wait(key):
             return Result(wait)
         now = self._ctx.clock.now()
         try:
-            pods = await self._claim(replica_set)
+            pods = await self._claim(owner)
         except NotFound:
             return DONE
         with self._pacer.measure(key):
             pods = self._without_deleted(key, pods)
-            step = plan(replica_set, pods, lambda: self._related(replica_set), now)
-        created, outcome, failure = await self._apply(key, replica_set, step)
-        wanted = status(replica_set, [*step.keep, *created], step.terminating, failure, now)
-        await self._write_status(replica_set, wanted)
+            step = plan(owner, pods, lambda: self._related(owner), now)
+        created, outcome, failure = await self._apply(key, owner, step)
+        wanted = status(owner, [*step.keep, *created], step.terminating, failure, now)
+        await self._write_status(owner, wanted)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:
             return Result(0.0)
         return Result(step.after)
 
-    async def _claim(self, replica_set: apps.ReplicaSet) -> list[core.Pod]:
-        selector = workload_selector(replica_set.spec.selector)
+    async def _claim(self, owner: OwnerT) -> list[core.Pod]:
+        selector = self._selector(owner)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        meta = replica_set.metadata
+        meta = owner.metadata
         owned = self._pods.by_index(OWNER, meta.uid)
         orphans = filter(is_active, self._pods.by_index(ORPHANS, meta.namespace))
-        return await claim(self._ctx.client, replica_set, selector, owned, orphans)
+        return await claim(self._ctx.client, owner, selector, owned, orphans)
 
     def _without_deleted(self, key: Key, pods: list[core.Pod]) -> list[core.Pod]:
         """Leave out the pods that an earlier step deleted and that the cache still shows alive."""
@@ -90,19 +103,19 @@ class ReplicaSetController:
             del self._deleted[key]
         return [pod for pod in pods if pod.metadata.uid not in deleted]
 
-    def _related(self, replica_set: apps.ReplicaSet) -> list[core.Pod]:
-        owner = controller_of(replica_set)
-        siblings = [replica_set] if owner is None else self._sets.by_index(OWNER, owner.uid)
+    def _related(self, owner: OwnerT) -> list[core.Pod]:
+        above = controller_of(owner)
+        siblings = [owner] if above is None else self._sets.by_index(OWNER, above.uid)
         return [pod for sibling in siblings for pod in self._pods.by_index(OWNER, sibling.metadata.uid)]
 
-    async def _apply(self, key: Key, replica_set: apps.ReplicaSet, step: Plan) -> tuple[list[core.Pod], Outcome, Failure | None]:
+    async def _apply(self, key: Key, owner: OwnerT, step: Plan) -> tuple[list[core.Pod], Outcome, Failure | None]:
         created: list[core.Pod] = []
 
         async def create() -> None:
-            created.append(await self._create(replica_set))
+            created.append(await self._create(owner))
 
         async def delete(pod: core.Pod) -> None:
-            await self._delete(key, replica_set, pod)
+            await self._delete(key, owner, pod)
 
         if step.create:
             outcome, reason = await slow_start(step.create, create), "FailedCreate"
@@ -112,37 +125,52 @@ class ReplicaSetController:
             return created, outcome, None
         return created, outcome, Failure(reason, str(outcome.error))
 
-    async def _create(self, replica_set: apps.ReplicaSet) -> core.Pod:
-        pod = template_pod(replica_set)
-        pod.metadata.ownerReferences = [reference(replica_set)]
+    async def _create(self, owner: OwnerT) -> core.Pod:
+        pod = template_pod(owner)
+        pod.metadata.ownerReferences = [reference(owner)]
         try:
             made = await self._ctx.client.create(pod)
         except Exception as error:
             if not namespace_ends(error):
-                self._ctx.recorder.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
+                self._ctx.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
-        self._ctx.recorder.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
+        self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
         return made
 
-    async def _delete(self, key: Key, replica_set: apps.ReplicaSet, pod: core.Pod) -> None:
+    async def _delete(self, key: Key, owner: OwnerT, pod: core.Pod) -> None:
         meta = pod.metadata
         try:
             await self._ctx.client.delete(core.Pod, meta.name, meta.namespace, uid=meta.uid)
         except NotFound:
             pass
         except Exception as error:
-            self._ctx.recorder.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
+            self._ctx.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
             raise
         else:
-            self._ctx.recorder.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
+            self._ctx.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._deleted.setdefault(key, set()).add(meta.uid)
 
-    async def _write_status(self, replica_set: apps.ReplicaSet, wanted: apps.ReplicaSetStatus) -> None:
-        if wanted == replica_set.status:
+    async def _write_status(self, owner: OwnerT, wanted: apps.ReplicaSetStatus | core.ReplicationControllerStatus) -> None:
+        if wanted == owner.status:
             return
-        changed = copied(replica_set)
-        changed.status = wanted
+        changed = msgspec.structs.replace(copied(owner), status=wanted)
         try:
             await self._ctx.client.update_status(changed)
         except NotFound:
             return
+
+
+class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
+    name = "replicaset"
+    _type = apps.ReplicaSet
+
+    def _selector(self, owner: apps.ReplicaSet) -> Selector:
+        return workload_selector(owner.spec.selector)
+
+
+class ReplicationController(ReplicaController[core.ReplicationController]):
+    name = "replication"
+    _type = core.ReplicationController
+
+    def _selector(self, owner: core.ReplicationController) -> Selector:
+        return map_selector(owner.spec.selector)

@@ -1,4 +1,4 @@
-"""What a ReplicaSet has to do next, as data ("ReplicaSet").
+"""What a ReplicaSet or a ReplicationController has to do next, as data ("ReplicaSet", "ReplicationController").
 
 Its pods that are active (neither finished nor being deleted) must be as many as it wants. The plan says how many to create or which to
 delete, and what the status is afterwards. Pure.
@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
+
+Replicator = apps.ReplicaSet | core.ReplicationController
+"""What keeps up a number of pods. The two differ in how they select, which is none of the plan's business."""
+_Status = apps.ReplicaSetStatus | core.ReplicationControllerStatus
+ConditionT = TypeVar("ConditionT", bound=apps.ReplicaSetCondition | core.ReplicationControllerCondition)
 
 BURST = 500
 """Pods that one step creates or deletes at most."""
@@ -42,14 +47,14 @@ class Failure(NamedTuple):
     message: str
 
 
-def desired(replica_set: apps.ReplicaSet) -> int:
+def desired(owner: Replicator) -> int:
     """How many pods it wants."""
-    replicas = replica_set.spec.replicas
+    replicas = owner.spec.replicas
     return 1 if replicas is None else replicas
 
 
-def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Callable[[], Iterable[core.Pod]], now: datetime) -> Plan:
-    """The next step for a ReplicaSet that controls `pods`; `related` gives the pods of all ReplicaSets with the same owner."""
+def plan(owner: Replicator, pods: Iterable[core.Pod], related: Callable[[], Iterable[core.Pod]], now: datetime) -> Plan:
+    """The next step for what controls `pods`; `related` gives the pods of all that have the same owner."""
     active, terminating = [], 0
     for pod in pods:
         if pod_state.is_active(pod):
@@ -59,15 +64,15 @@ def plan(replica_set: apps.ReplicaSet, pods: Iterable[core.Pod], related: Callab
     create = 0
     surplus: Sequence[core.Pod] = ()
     keep: Sequence[core.Pod] = active
-    difference = desired(replica_set) - len(active)
-    if replica_set.metadata.deletionTimestamp is None:
+    difference = desired(owner) - len(active)
+    if owner.metadata.deletionTimestamp is None:
         if difference > 0:
             create = min(difference, BURST)
         elif difference < 0:
             ranked = rank(active, related(), now)
             count = min(-difference, BURST)
             surplus, keep = ranked[:count], ranked[count:]
-    return Plan(create, surplus, keep, terminating, next_available(keep, replica_set.spec.minReadySeconds, now))
+    return Plan(create, surplus, keep, terminating, next_available(keep, owner.spec.minReadySeconds, now))
 
 
 def rank(active: Sequence[core.Pod], related: Iterable[core.Pod], now: datetime) -> list[core.Pod]:
@@ -121,12 +126,12 @@ def next_available(pods: Iterable[core.Pod], min_ready_seconds: int, now: dateti
     return min(waits, default=None)
 
 
-def template_pod(replica_set: apps.ReplicaSet) -> core.Pod:
-    """A pod as the ReplicaSet makes it, without its owner; it shares the template's parts, so it is to be written and not changed."""
-    template = replica_set.spec.template
-    meta = type(replica_set.metadata)(
-        generateName=f"{replica_set.metadata.name}-",
-        namespace=replica_set.metadata.namespace,
+def template_pod(owner: Replicator) -> core.Pod:
+    """A pod as its owner makes it, without the reference; it shares the template's parts, so it is to be written and not changed."""
+    template = owner.spec.template or core.PodTemplateSpec()
+    meta = type(owner.metadata)(
+        generateName=f"{owner.metadata.name}-",
+        namespace=owner.metadata.namespace,
         labels=dict(template.metadata.labels),
         annotations=dict(template.metadata.annotations),
         finalizers=list(template.metadata.finalizers),
@@ -134,34 +139,36 @@ def template_pod(replica_set: apps.ReplicaSet) -> core.Pod:
     return core.Pod(metadata=meta, spec=template.spec)
 
 
-def status(
-    replica_set: apps.ReplicaSet, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime
-) -> apps.ReplicaSetStatus:
-    """The status of a ReplicaSet whose active pods are these."""
-    spec = replica_set.spec
-    labels = spec.template.metadata.labels.items()
+def status(owner: Replicator, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime) -> _Status:
+    """The status of what controls these active pods."""
+    spec = owner.spec
+    labels = spec.template.metadata.labels.items() if spec.template is not None else {}.items()
     ready = [pod for pod in pods if pod_state.is_ready(pod)]
     waits = spec.minReadySeconds > 0
-    return apps.ReplicaSetStatus(
-        replicas=len(pods),
-        fullyLabeledReplicas=sum(labels <= pod.metadata.labels.items() for pod in pods),
-        readyReplicas=len(ready),
-        availableReplicas=sum(pod_state.is_available(pod, spec.minReadySeconds, now) for pod in ready) if waits else len(ready),
-        terminatingReplicas=terminating,
-        observedGeneration=replica_set.metadata.generation,
-        conditions=_conditions(replica_set.status.conditions, failure, now),
-    )
+    result: _Status
+    if isinstance(owner, core.ReplicationController):
+        result = core.ReplicationControllerStatus(
+            conditions=_conditions(core.ReplicationControllerCondition, owner.status.conditions, failure, now)
+        )
+    else:
+        result = apps.ReplicaSetStatus(
+            terminatingReplicas=terminating, conditions=_conditions(apps.ReplicaSetCondition, owner.status.conditions, failure, now)
+        )
+    result.replicas = len(pods)
+    result.fullyLabeledReplicas = sum(labels <= pod.metadata.labels.items() for pod in pods)
+    result.readyReplicas = len(ready)
+    result.availableReplicas = sum(pod_state.is_available(pod, spec.minReadySeconds, now) for pod in ready) if waits else len(ready)
+    result.observedGeneration = owner.metadata.generation
+    return result
 
 
-def _conditions(before: Sequence[apps.ReplicaSetCondition], failure: Failure | None, now: datetime) -> list[apps.ReplicaSetCondition]:
-    others = [condition for condition in before if condition.type != FAILURE]
+def _conditions(type_: type[ConditionT], before: Sequence[ConditionT], failure: Failure | None, now: datetime) -> list[ConditionT]:
+    others: list[ConditionT] = [condition for condition in before if condition.type != FAILURE]
     if failure is None:
         return others
     known = next((condition for condition in before if condition.type == FAILURE), None)
     if known is not None and known.reason == failure.reason:
         # The message changes with every attempt; the first one stands.
         return [*others, known]
-    condition = apps.ReplicaSetCondition(
-        type=FAILURE, status="True", lastTransitionTime=time(now), reason=failure.reason, message=failure.message
-    )
-    return [*others, condition]
+    made = type_(type=FAILURE, status="True", lastTransitionTime=time(now), reason=failure.reason, message=failure.message)
+    return [*others, made]

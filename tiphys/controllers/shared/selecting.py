@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
-from tiphys.api.selectors import NOTHING, Selector, SelectorError, from_label_selector
+from tiphys.api.selectors import NOTHING, Selector, SelectorError, from_label_selector, from_map
 
 
 def workload_selector(selector: LabelSelector | None) -> Selector:
@@ -13,6 +15,11 @@ def workload_selector(selector: LabelSelector | None) -> Selector:
     except SelectorError:
         return NOTHING
     return NOTHING if found.empty else found
+
+
+def map_selector(labels: Mapping[str, str]) -> Selector:
+    """The selector of a workload that knows equality only, or NOTHING when it is empty."""
+    return from_map(labels) if labels else NOTHING
 
 
 def selects(selector: LabelSelector | None, obj: KubeObject) -> bool:

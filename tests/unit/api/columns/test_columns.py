@@ -219,3 +219,64 @@ def test_endpoints_slices_events_and_the_rest(server: Any) -> None:
     assert row(server.create("{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: b}}")) == {
         "Name": "s", "Type": "Opaque", "Data": 1, "Age": "5m",
     }  # fmt: skip
+
+
+def made(text: str) -> Any:
+    import yaml
+
+    document = yaml.safe_load(text)
+    kind = SCHEME.by_gvk(document["apiVersion"], document["kind"])
+    assert kind is not None
+    return msgspec.convert(document, kind.type)
+
+
+TEMPLATE = (
+    "template: {metadata: {labels: {app: web}}, spec: {nodeSelector: {disk: ssd}, containers: [{name: a, image: x}, {name: b, image: y}]}}"
+)
+
+
+def test_more_workloads() -> None:
+    wide = {"Containers": "a,b", "Images": "x,y", "Selector": "app=web"}
+    status = "status: {replicas: 2, readyReplicas: 1}"
+    rc = row(
+        made("{apiVersion: v1, kind: ReplicationController, spec: {replicas: 3, selector: {app: web}, " + TEMPLATE + "}, " + status + "}")
+    )
+    assert rc == {"Name": "", "Desired": 3, "Current": 2, "Ready": 1, "Age": "5m", **wide}
+    sts = row(made("{apiVersion: apps/v1, kind: StatefulSet, spec: {replicas: 3, " + TEMPLATE + "}, " + status + "}"))
+    assert sts == {"Name": "", "Ready": "1/3", "Age": "5m", "Containers": "a,b", "Images": "x,y"}
+    counts = "{desiredNumberScheduled: 5, currentNumberScheduled: 4, numberReady: 3, updatedNumberScheduled: 2, numberAvailable: 1}"
+    ds = row(
+        made(
+            "{apiVersion: apps/v1, kind: DaemonSet, spec: {selector: {matchLabels: {app: web}}, " + TEMPLATE + "}, status: " + counts + "}"
+        )
+    )
+    assert list(ds.values()) == ["", 5, 4, 3, 2, 1, "disk=ssd", "5m", "a,b", "x,y", "app=web"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "word", "completions", "took"),
+    [
+        ("completions: 3", {}, "Running", "0/3", ""),
+        ("parallelism: 2", {"succeeded": 1, "startTime": NOW - timedelta(seconds=90)}, "Running", "1/1 of 2", "90s"),
+        ("parallelism: 1", {"conditions": [{"type": "Suspended", "status": "True"}]}, "Suspended", "0/1", ""),
+        ("completions: 1", {"conditions": [{"type": "FailureTarget", "status": "True"}]}, "FailureTarget", "0/1", ""),
+        ("completions: 1", {"conditions": [{"type": "FailureTarget", "status": "True"}, {"type": "Failed", "status": "True"}]}, "Failed", "0/1", ""),
+        (
+            "completions: 1",
+            {"succeeded": 1, "startTime": NOW - timedelta(hours=2), "completionTime": NOW - timedelta(hours=1), "conditions": [{"type": "Complete", "status": "True"}]},
+            "Complete", "1/1", "60m",
+        ),
+    ],
+)  # fmt: skip
+def test_jobs(spec: str, status: dict[str, Any], word: str, completions: str, took: str) -> None:
+    job = made("{apiVersion: batch/v1, kind: Job, spec: {" + spec + ", selector: {matchLabels: {app: web}}, " + TEMPLATE + "}}")
+    job.status = msgspec.convert(status, type(job.status))
+    shown = row(job)
+    assert (shown["Status"], shown["Completions"], shown["Duration"], shown["Selector"]) == (word, completions, took, "app=web")
+
+
+def test_cron_jobs() -> None:
+    cron = made("{apiVersion: batch/v1, kind: CronJob, spec: {schedule: '@daily', suspend: true, jobTemplate: {spec: {" + TEMPLATE + "}}}}")
+    assert list(row(cron).values()) == ["", "@daily", "<none>", "True", 0, "<none>", "5m", "a,b", "x,y", "<none>"]
+    cron.spec.timeZone, cron.status.lastScheduleTime = "Etc/UTC", NOW - timedelta(seconds=30)
+    assert (row(cron)["Timezone"], row(cron)["Last Schedule"]) == ("Etc/UTC", "30s")

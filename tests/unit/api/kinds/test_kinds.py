@@ -18,7 +18,13 @@ def test_what_kubectl_expects_to_find() -> None:
     pods = served["pods"]
     assert (pods.short_names, pods.categories, pods.namespaced) == (("po",), ("all",), True)
     assert {sub.name for sub in pods.subresources} >= {"status", "log", "exec", "attach", "portforward", "proxy", "binding", "eviction"}
-    assert {kind.resource for kind in SCHEME if "all" in kind.categories} >= {"pods", "services", "deployments.apps", "replicasets.apps"}
+    assert {kind.resource for kind in SCHEME if "all" in kind.categories} >= {
+        *("pods", "services", "replicationcontrollers", "deployments.apps", "replicasets.apps", "daemonsets.apps", "statefulsets.apps"),
+        *("jobs.batch", "cronjobs.batch"),
+    }
+    assert not {"configmaps", "secrets", "controllerrevisions.apps", "podtemplates"} & {
+        kind.resource for kind in SCHEME if "all" in kind.categories
+    }
     assert served["deployments.apps"].short_names == ("deploy",)
     assert "deletecollection" not in served["namespaces"].verbs
     assert served["selfsubjectaccessreviews.authorization.k8s.io"].verbs == ("create",)

@@ -1,0 +1,48 @@
+"""Defaults of jobs and cron jobs."""
+
+from __future__ import annotations
+
+from tiphys.api.batch.v1 import CronJob, Job, JobSpec
+from tiphys.api.defaults.pod import default_pod_spec
+
+BACKOFF_LIMIT = 6
+UNLIMITED = 2**31 - 1
+
+
+def default_job(job: Job) -> None:
+    """A job without labels has those of its pods. One completion and one pod at a time, unless either is said."""
+    spec = job.spec
+    _default_template(spec)
+    if spec.completions is None and spec.parallelism is None:
+        spec.completions = spec.parallelism = 1
+    if spec.parallelism is None:
+        spec.parallelism = 1
+    if spec.backoffLimit is None:
+        spec.backoffLimit = BACKOFF_LIMIT if spec.backoffLimitPerIndex is None else UNLIMITED
+    if not job.metadata.labels:
+        job.metadata.labels = dict(spec.template.metadata.labels)
+    spec.completionMode = spec.completionMode or "NonIndexed"
+    spec.suspend = bool(spec.suspend)
+    spec.manualSelector = bool(spec.manualSelector)
+    if spec.podReplacementPolicy is None:
+        spec.podReplacementPolicy = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
+
+
+def default_cron_job(cron_job: CronJob) -> None:
+    """The jobs that it makes get their own defaults when they are made."""
+    spec = cron_job.spec
+    _default_template(spec.jobTemplate.spec)
+    spec.concurrencyPolicy = spec.concurrencyPolicy or "Allow"
+    spec.suspend = bool(spec.suspend)
+    if spec.successfulJobsHistoryLimit is None:
+        spec.successfulJobsHistoryLimit = 3
+    if spec.failedJobsHistoryLimit is None:
+        spec.failedJobsHistoryLimit = 1
+
+
+def _default_template(spec: JobSpec) -> None:
+    default_pod_spec(spec.template.spec)
+    if spec.podFailurePolicy is not None:
+        for rule in spec.podFailurePolicy.rules:
+            for pattern in rule.onPodConditions:
+                pattern.status = pattern.status or "True"

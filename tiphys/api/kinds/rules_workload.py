@@ -1,0 +1,94 @@
+"""The rules of stateful sets, daemon sets and replication controllers."""
+
+from __future__ import annotations
+
+from tiphys.api.apps.v1 import DaemonSet, StatefulSet
+from tiphys.api.core.v1 import ReplicationController
+from tiphys.api.defaults.workload import default_daemon_set, default_replication_controller, default_stateful_set
+from tiphys.api.errors import FieldError
+from tiphys.api.kinds.rules_pod import hostname_warning
+from tiphys.api.scheme import Rules
+from tiphys.api.validation import sets
+from tiphys.api.validation.names import dns_label
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""Annotation: how often the template of a DaemonSet has changed. It was a field of older versions, and clients still read it."""
+
+
+class StatefulSetRules(Rules[StatefulSet]):
+    def default(self, obj: StatefulSet) -> None:
+        default_stateful_set(obj)
+
+    def prepare_create(self, obj: StatefulSet) -> None:
+        rolling = obj.spec.updateStrategy.rollingUpdate
+        if rolling is not None:
+            rolling.maxUnavailable = None  # Off in this version ("MaxUnavailableStatefulSet").
+
+    def prepare_update(self, new: StatefulSet, old: StatefulSet) -> None:
+        before, after = old.spec.updateStrategy.rollingUpdate, new.spec.updateStrategy.rollingUpdate
+        if after is not None and (before is None or before.maxUnavailable is None):
+            after.maxUnavailable = None
+
+    def validate(self, obj: StatefulSet) -> list[FieldError]:
+        return sets.validate_stateful_set(obj)
+
+    def validate_create(self, obj: StatefulSet) -> list[FieldError]:
+        return sets.validate_stateful_set_create(obj)
+
+    def validate_update(self, new: StatefulSet, old: StatefulSet) -> list[FieldError]:
+        return sets.validate_stateful_set_update(new, old)
+
+    def validate_status_update(self, new: StatefulSet, old: StatefulSet) -> list[FieldError]:
+        return sets.validate_stateful_set_status(new.status, old.status)
+
+    def validate_name(self, name: str) -> str:
+        return dns_label(name)
+
+    def warnings(self, obj: StatefulSet, old: StatefulSet | None) -> list[str]:
+        if (obj.spec.revisionHistoryLimit or 0) < 0:
+            return ["spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
+        return []
+
+
+class DaemonSetRules(Rules[DaemonSet]):
+    def default(self, obj: DaemonSet) -> None:
+        default_daemon_set(obj)
+
+    def prepare_create(self, obj: DaemonSet) -> None:
+        said = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
+        if not (said.isascii() and said.isdigit() and int(said) > 0):
+            obj.metadata.annotations[TEMPLATE_GENERATION] = "1"
+
+    def prepare_update(self, new: DaemonSet, old: DaemonSet) -> None:
+        count = int(old.metadata.annotations.get(TEMPLATE_GENERATION, "1"))
+        changed = new.spec.template != old.spec.template
+        new.metadata.annotations[TEMPLATE_GENERATION] = str(count + changed)
+
+    def prepare_status_update(self, new: DaemonSet, old: DaemonSet) -> None:
+        if TEMPLATE_GENERATION in old.metadata.annotations:
+            new.metadata.annotations[TEMPLATE_GENERATION] = old.metadata.annotations[TEMPLATE_GENERATION]
+
+    def validate(self, obj: DaemonSet) -> list[FieldError]:
+        return sets.validate_daemon_set(obj)
+
+    def validate_update(self, new: DaemonSet, old: DaemonSet) -> list[FieldError]:
+        return sets.validate_daemon_set_update(new, old)
+
+    def validate_status_update(self, new: DaemonSet, old: DaemonSet) -> list[FieldError]:
+        return sets.validate_daemon_set_status(new.status, old.status)
+
+
+class ReplicationControllerRules(Rules[ReplicationController]):
+    orphans_dependents = True
+
+    def default(self, obj: ReplicationController) -> None:
+        default_replication_controller(obj)
+
+    def validate(self, obj: ReplicationController) -> list[FieldError]:
+        return sets.validate_replication_controller(obj)
+
+    def validate_status_update(self, new: ReplicationController, old: ReplicationController) -> list[FieldError]:
+        return sets.validate_replication_controller_status(new.status)
+
+    def warnings(self, obj: ReplicationController, old: ReplicationController | None) -> list[str]:
+        return hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
