@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.controllers.replicaset.plan import FAILURE, Failure, plan, rank, status, template_pod
 
@@ -100,6 +101,7 @@ def test_the_status_counts_and_tells_failures_once() -> None:
     wanting = replica_set(replicas=3)
     pods = [pod("a", labels=dict(wanting.spec.template.metadata.labels)), pod("b", ready=False)]
     failing = status(wanting, pods, 1, Failure("FailedCreate", "quota"), NOW)
+    assert isinstance(failing, apps.ReplicaSetStatus)
     assert (failing.replicas, failing.fullyLabeledReplicas, failing.readyReplicas, failing.terminatingReplicas) == (2, 1, 1, 1)
     assert [(c.type, c.status, c.reason, c.message) for c in failing.conditions] == [(FAILURE, "True", "FailedCreate", "quota")]
     wanting.status = failing

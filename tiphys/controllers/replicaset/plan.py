@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar, overload
+from typing import NamedTuple, TypeVar
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.base import time
@@ -139,14 +139,6 @@ def template_pod(owner: Replicator) -> core.Pod:
     return core.Pod(metadata=meta, spec=template.spec)
 
 
-@overload
-def status(
-    owner: apps.ReplicaSet, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime
-) -> apps.ReplicaSetStatus: ...
-@overload
-def status(
-    owner: core.ReplicationController, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime
-) -> core.ReplicationControllerStatus: ...
 def status(owner: Replicator, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime) -> _Status:
     """The status of what controls these active pods."""
     spec = owner.spec
