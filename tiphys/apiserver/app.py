@@ -1,6 +1,6 @@
 """The chain that every request passes, top to bottom.
 
-    request > authenticate > impersonate > authorize > route > verb > response
+    request > authenticate > impersonate > priority and fairness > authorize > route > verb > response
 
 An error anywhere becomes the answer that tells the client (`failures`). Admission and validation
 are part of the verbs that write (`verbs.pipeline`).
@@ -21,6 +21,9 @@ from tiphys.apiserver.auth.impersonate import impersonate
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.context import Context, Services
 from tiphys.apiserver.failures import failure_of
+from tiphys.apiserver.flowcontrol.fairness import Fairness
+from tiphys.apiserver.flowcontrol.levels import Flow
+from tiphys.apiserver.flowcontrol.work import READ, estimate
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
@@ -79,27 +82,52 @@ _NOT_ALLOWED = "the server does not allow this method on the requested resource"
 class App:
     """Answers requests: the same whether they come over TLS or from a controller in the same process."""
 
-    def __init__(self, services: Services, authenticators: AuthenticatorChain, paths: Paths, metrics: RequestMetrics) -> None:
+    def __init__(
+        self, services: Services, authenticators: AuthenticatorChain, paths: Paths, metrics: RequestMetrics, fairness: Fairness
+    ) -> None:
         self.services = services
+        self.fairness = fairness
         self._authenticators = authenticators
         self._paths = paths
         self._metrics = metrics
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; never raises but for cancellation."""
-        started = monotonic()
+        started = began = monotonic()
         info = resolve(request)
         kind = self.services.scheme.by_resource(info.group, info.version, info.resource) if info.is_resource else None
+        fairness = self.fairness
+        flow: Flow | None = None
+        seats = -1
+        work = READ
         try:
-            response = await self._answer(request, info, kind)
+            user = await self._authenticators.authenticate(request)
+            user = impersonate(request, user, self.services.authorizer)
+            flow = fairness.flow_of(user, info)
+            if info.verb != "get" or info.subresource:
+                work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
+            wanted = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
+            if not fairness.enter(flow, wanted):
+                await fairness.wait(flow, wanted, work.seconds, (request, info, user))
+                began = monotonic()
+            seats = wanted
+            response = await self._answer(request, info, kind, user)
         except Exception as error:
             response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
-        self._metrics.observe(info, kind, response.status, monotonic() - started)
+        except BaseException:
+            if flow is not None and seats >= 0:
+                fairness.leave(flow, seats)
+            raise
+        ended = monotonic()
+        if flow is not None:
+            if seats >= 0:
+                fairness.done(flow, seats, work, min(ended - began, work.most), request, response, waited=began is not started)
+            headers = response.headers
+            response.headers = flow.json_headers if headers is render.JSON_HEADERS else {**headers, **flow.headers}
+        self._metrics.observe(info, kind, response.status, ended - started)
         return response
 
-    async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None) -> Response:
-        user = await self._authenticators.authenticate(request)
-        user = impersonate(request, user, self.services.authorizer)
+    async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Response:
         if not info.is_resource:
             if info.path not in ALWAYS_ALLOWED_PATHS:
                 self._authorize(user, info, request)

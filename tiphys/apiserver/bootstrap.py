@@ -127,6 +127,12 @@ class Bootstrap:
         kind = self._scheme.of(type(obj))
         await self._send("DELETE", kind.path(obj.metadata.namespace, obj.metadata.name), None)
 
+    async def write(self, method: str, obj: KubeObject, subresource: str = "") -> None:
+        """Send an object as the server itself; raises BootstrapError unless it is done, or somebody else was first."""
+        kind = self._scheme.of(type(obj))
+        name = "" if method == "POST" else obj.metadata.name
+        await self._send(method, kind.path(obj.metadata.namespace, name, subresource), obj)
+
     async def _send(self, method: str, path: str, obj: KubeObject | None) -> None:
         body = b"" if obj is None else msgspec.json.encode(obj)
         response = await self._app.handle(Request(method, path, headers=_JSON, body=body, peer=SELF))

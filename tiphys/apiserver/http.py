@@ -325,6 +325,14 @@ class Connection(asyncio.Protocol):
 
     async def _respond(self, request: Request, response: Response, keep_alive: bool) -> bool:
         """Send one response; returns whether the connection goes on."""
+        if response.sent is None:
+            return await self._send(request, response, keep_alive)
+        try:
+            return await self._send(request, response, keep_alive)
+        finally:
+            response.sent()
+
+    async def _send(self, request: Request, response: Response, keep_alive: bool) -> bool:
         if response.upgrade is not None:
             await self._hand_over(response)
             return False

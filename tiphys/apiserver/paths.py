@@ -11,6 +11,8 @@ from tiphys.api.errors import MethodNotSupported, NotFound
 from tiphys.api.scheme import Scheme
 from tiphys.apiserver import discovery, openapi
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.flowcontrol import pages
+from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.render import plain
 from tiphys.wire.http import Request, Response
@@ -25,8 +27,11 @@ READY = "ready"
 class Paths:
     """Answers by exact path first, then by prefix."""
 
-    def __init__(self, scheme: Scheme, metrics: RequestMetrics, *, checks: dict[str, Check], documents: dict[str, Any]) -> None:
+    def __init__(
+        self, scheme: Scheme, metrics: RequestMetrics, fairness: Fairness, *, checks: dict[str, Check], documents: dict[str, Any]
+    ) -> None:
         self._scheme = scheme
+        self._fairness = fairness
         self._metrics = metrics
         self._checks = checks
         self._documents = documents
@@ -57,6 +62,8 @@ class Paths:
                 handler = self._discover
             elif path.startswith("/openapi/v3/"):
                 handler = self._open
+            elif path.startswith(pages.PREFIX):
+                return plain(pages.dump(self._fairness, request, path))
             else:
                 raise NotFound.path()
         return await handler(request)
@@ -70,7 +77,8 @@ class Paths:
         return Response(200, {"Content-Type": "application/json"}, discovery.version())
 
     async def _metrics_page(self, _: Request) -> Response:
-        return Response(200, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}, self._metrics.render().encode())
+        text = self._metrics.render() + "\n".join(pages.metrics(self._fairness)) + "\n"
+        return Response(200, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}, text.encode())
 
     async def _discover(self, request: Request) -> Response:
         return self._discovery.answer(request)

@@ -21,12 +21,12 @@ from tiphys.wire.http import Response
 
 KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
 """Sizes of lists that are worth keeping, in bytes."""
-_JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
 def failure(error: StatusError, accept: str = "") -> Response:
     """The Status of an error, in protobuf for clients that prefer it and else in JSON."""
-    headers = dict(_JSON_HEADERS)
+    headers = dict(JSON_HEADERS)
     if error.details is not None and error.details.retryAfterSeconds:
         headers["Retry-After"] = str(error.details.retryAfterSeconds)
     status = error.status()
@@ -67,7 +67,7 @@ def _as_media(data: bytes, form: Format) -> bytes:
 
 
 def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
-    headers = _JSON_HEADERS if form.media == "json" else {**_JSON_HEADERS, "Content-Type": form.content_type}
+    headers = JSON_HEADERS if form.media == "json" else {**JSON_HEADERS, "Content-Type": form.content_type}
     return Response(status, headers, _as_media(data, form), repeated=_warnings(ctx.warnings) if ctx.warnings else ())
 
 
@@ -102,7 +102,7 @@ def single(ctx: Context, entry: Entry, status: int = 200) -> Response:
     """One stored object."""
     form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
     if form is JSON and not ctx.warnings:
-        return Response(status, _JSON_HEADERS, entry.data)
+        return Response(status, JSON_HEADERS, entry.data)
     if form.shape == "object":
         data = _protobuf().single(ctx.kind, entry.data) if form.media == "protobuf" else entry.data
         return _response(ctx, status, data, form)

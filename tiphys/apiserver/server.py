@@ -29,10 +29,13 @@ from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
 from tiphys.apiserver.bootstrap import Bootstrap
 from tiphys.apiserver.context import Services
+from tiphys.apiserver.flowcontrol.fairness import Fairness
+from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.http import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import READY, Paths
+from tiphys.apiserver.render import JSON_HEADERS
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.warm import warm_up
 from tiphys.store.contract import Store
@@ -61,6 +64,9 @@ class ApiServerSettings:
     service_range: str = "10.43.0.0/16"
     node_ports: range = range(30000, 32768)
     issuer: str = ISSUER
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    """Together the seats that priority levels share."""
 
 
 class ApiServer:
@@ -75,7 +81,7 @@ class ApiServer:
         self._rng = rng or random.Random()
         self._ready = "the server is starting"
         self._server: Server | None = None
-        self._aggregating: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
         self.app: App
@@ -90,20 +96,24 @@ class ApiServer:
             self.port = await self._server.start(self.settings.bind, self.settings.port)
         bootstrap = Bootstrap(self.app, SCHEME, self.source)
         await bootstrap.run(service_ip=self._service_ip(1), dns_ip=self._service_ip(10), advertise=self.settings.advertise, port=self.port)
+        upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
+        await upkeep.ensure(suggested=True)
+        upkeep.follow()
         self._ready = ""
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
-        self._aggregating = asyncio.get_running_loop().create_task(_aggregate(bootstrap, changed), name="role-aggregation")
+        for name, work in (("role-aggregation", _aggregate(bootstrap, changed)), ("flow-schemas", upkeep.run())):
+            self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
     async def stop(self, grace: float = 5.0) -> None:
         """End watches cleanly, finish what is under way, close the store."""
         self._ready = "the server is shutting down"
         if self._warming is not None:
             self._warming.cancel()
-        if self._aggregating is not None:
-            self._aggregating.cancel()
-            await asyncio.gather(self._aggregating, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._server is not None:
             self._server.draining = True
         self.storage.end_watches()
@@ -152,8 +162,9 @@ class ApiServer:
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
-        paths = Paths(SCHEME, metrics, checks=checks, documents=documents)
-        return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics)
+        fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
+        paths = Paths(SCHEME, metrics, fairness, checks=checks, documents=documents)
+        return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
         """Tell of pods that come, go, or get a node, without decoding every other change."""

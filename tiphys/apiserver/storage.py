@@ -153,6 +153,10 @@ class Storage:
         """Whether it is the cache of a kind that is served, and not of one that was."""
         return self._caches.get(cache.kind.ident) is cache
 
+    def find(self, kind: Kind[Any]) -> ResourceCache | None:
+        """The cache of a kind, None for one that is not stored."""
+        return self._caches.get(kind.resource)
+
     def caches(self) -> Iterable[ResourceCache]:
         """The caches of all stored kinds."""
         return self._by_prefix.values()

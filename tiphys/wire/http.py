@@ -5,7 +5,7 @@ The same two values travel over TLS and in-process, so a controller inside the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -59,6 +59,8 @@ class Response(msgspec.Struct):
     upgrade: Upgrade | None = None
     repeated: Sequence[tuple[str, str]] = ()
     """Headers whose name may come several times, each on a line of its own, such as `Warning`."""
+    sent: Callable[[], None] | None = None
+    """Called once the whole answer has gone out, or never will."""
 
 
 class Transport(Protocol):

@@ -1,0 +1,163 @@
+"""What a quiet client feels while another one floods the server: latencies of a small GET, alone and beside a flood.
+
+    python -m bench.flood [--seconds 4] [--connections 300] [--lists 50] [--pods 2000]
+
+A server of its own over TLS in this process, the flood in a second one, the quiet client in a third; both are service accounts, so the same
+priority level serves them. Ends in about four times `--seconds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import ssl
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench.api import POD
+from tiphys.apiserver.server import ApiServer
+from tiphys.testing.api_server import ADMIN, running_api_server
+from tiphys.wire.http import Request
+
+NAMESPACE = "/api/v1/namespaces/bench"
+PAUSE = 0.02
+
+
+async def _send(server: ApiServer, method: str, path: str, doc: Any) -> Any:
+    body = doc.encode() if isinstance(doc, str) else json.dumps(doc).encode()
+    answer = await server.app.handle(Request(method, path, headers={"content-type": "application/json"}, body=body, peer=ADMIN))
+    assert answer.status < 300, answer.body
+    return json.loads(answer.body)
+
+
+async def _prepare(server: ApiServer, pods: int) -> dict[str, str]:
+    """Pods to list, and the tokens of two accounts that may read them."""
+    await _send(server, "POST", "/api/v1/namespaces", {"metadata": {"name": "bench"}})
+    tokens = {}
+    for name in ("default", "flood", "quiet"):
+        await _send(server, "POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": name}})
+        asked = await _send(server, "POST", f"{NAMESPACE}/serviceaccounts/{name}/token", {"spec": {"audiences": []}})
+        tokens[name] = asked["status"]["token"]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    subjects = [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccounts:bench"}]
+    binding = {"metadata": {"name": "bench"}, "roleRef": role, "subjects": subjects}
+    await _send(server, "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    for number in range(pods):
+        await _send(server, "POST", f"{NAMESPACE}/pods", POD % number)
+    return tokens
+
+
+class _Connection:
+    """One connection that sends a request and reads its answer."""
+
+    def __init__(self, port: int, ca: str, path: str, token: str) -> None:
+        self._port, self._ca = port, ca
+        self._request = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+    async def open(self) -> None:
+        context = ssl.create_default_context(cafile=self._ca)
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=context, limit=16 << 20)
+
+    async def ask(self) -> int:
+        """The status of one answer."""
+        self._writer.write(self._request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        while length:
+            length -= len(await self._reader.read(min(length, 1 << 20)))
+        return int(head[9:12])
+
+
+async def _flood(port: int, ca: str, path: str, token: str, connections: int, counts: Any) -> None:
+    async def one() -> None:
+        connection = _Connection(port, ca, path, token)
+        await connection.open()
+        while True:
+            status = await connection.ask()
+            counts[0 if status == 200 else 1] += 1
+            if status == 429:
+                await asyncio.sleep(1.0)
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+
+
+def _run_flood(*arguments: Any) -> None:
+    uvloop.run(_flood(*arguments))
+
+
+async def _quiet(port: int, ca: str, path: str, token: str, seconds: float) -> list[float]:
+    connection = _Connection(port, ca, path, token)
+    await connection.open()
+    found = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        status = await connection.ask()
+        assert status == 200, status
+        found.append(time.perf_counter() - began)
+        await asyncio.sleep(PAUSE)
+    return found
+
+
+def _run_quiet(pipe: Any, *arguments: Any) -> None:
+    pipe.send(uvloop.run(_quiet(*arguments)))
+
+
+async def _measure(server: ApiServer, ca: str, tokens: dict[str, str], name: str, path: str, connections: int, seconds: float) -> None:
+    context = multiprocessing.get_context("spawn")
+    counts = context.Array("L", 2, lock=False)
+    ours, theirs = context.Pipe()
+    flood = context.Process(target=_run_flood, args=(server.port, ca, path, tokens["flood"], connections, counts))
+    quiet = context.Process(target=_run_quiet, args=(theirs, server.port, ca, f"{NAMESPACE}/pods/p1", tokens["quiet"], seconds))
+    if connections:
+        flood.start()
+        await asyncio.sleep(2.0)
+    before, began = tuple(counts), time.monotonic()
+    quiet.start()
+    await asyncio.to_thread(ours.poll, None)
+    took = time.monotonic() - began
+    latencies = sorted(value * 1e3 for value in ours.recv())
+    done, refused = ((now - then) / took for now, then in zip(counts, before, strict=True))
+    if connections:
+        flood.terminate()
+        flood.join()
+    quiet.join()
+    p99 = latencies[int(len(latencies) * 0.99)]
+    print(
+        f"   {name:<28} quiet p50 {statistics.median(latencies):7.2f} ms  p99 {p99:7.2f}  max {latencies[-1]:7.2f}"
+        f"   flood {done:7.0f}/s answered, {refused:5.0f}/s refused",
+        flush=True,
+    )
+
+
+async def main_async(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        async with running_api_server(Path(directory), listen=True) as (server, _):
+            tokens = await _prepare(server, arguments.pods)
+            ca = str(Path(directory) / "pki" / "ca.crt")
+            for name, path, connections in (
+                ("alone", "", 0),
+                (f"beside {arguments.connections} x GET", f"{NAMESPACE}/pods/p2", arguments.connections),
+                (f"beside {arguments.lists} x LIST", f"{NAMESPACE}/pods", arguments.lists),
+            ):
+                await _measure(server, ca, tokens, name, path, connections, arguments.seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--connections", type=int, default=300)
+    parser.add_argument("--lists", type=int, default=50)
+    parser.add_argument("--pods", type=int, default=2000)
+    uvloop.run(main_async(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""API priority and fairness: who runs now, who waits, and who is told to come back (DESIGN.md)."""

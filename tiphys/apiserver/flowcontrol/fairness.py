@@ -1,0 +1,397 @@
+"""Priority and fairness on one event loop: seats, and turns of the loop.
+
+    request > flow_of (remembered) > enter: a seat is free and the flow has time left in this turn > run > leave
+                                     else wait in a queue until the pump grants a turn, or TooManyRequests
+
+Seats bound what is under way; on one loop they do not bound who gets the processor, since most requests are answered in the callback that
+received them. So a flow runs for `SHARE_SECONDS` in a turn of the loop, all flows together for `TURN_SECONDS`; what comes beyond that waits
+in its queue. The pump grants so much of what waits that it takes `PUMP_SECONDS`, then sockets are read again, and a client that asks for
+little is answered at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from time import monotonic, time
+from typing import Any
+
+from tiphys.api.errors import TooManyRequests
+from tiphys.api.flowcontrol import v1 as flow
+from tiphys.api.helpers.flow_levels import (
+    CATCH_ALL,
+    MANDATORY_LEVELS,
+    MANDATORY_SCHEMAS,
+    SUGGESTED_LEVELS,
+    SUGGESTED_SCHEMAS,
+)
+from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.flowcontrol.levels import WAIT_BUCKETS, Flow, Lane, Level, Reason, Waiting, share_seats
+from tiphys.apiserver.flowcontrol.match import distinguisher, matches
+from tiphys.apiserver.flowcontrol.work import Work
+from tiphys.apiserver.routes import RequestInfo
+from tiphys.wire.http import Request, Response
+
+SHARE_SECONDS = 0.004
+TURN_SECONDS = 0.012
+PUMP_SECONDS = 0.003
+MARK_SECONDS = 0.0005
+"""A turn's end is noticed by a callback, and that is worth its price only when this much was done in the turn."""
+WAIT_SECONDS = 15.0
+SWEEP_SECONDS = 1.0
+CONNECTION_SECONDS = 0.00004
+"""TLS and HTTP of one request, which are done outside its handler."""
+HELD_FROM = 512 << 10
+HELD_SECONDS = 0.25
+"""Answers larger than `HELD_FROM` bytes keep their seats until they are sent, but no longer than this."""
+BYTE_SECONDS = 1.5e-9
+MAX_REMEMBERED = 8192
+MAX_RETRY_AFTER = 32
+TOO_MANY = "Too many requests, please try again later."
+
+
+class Fairness:
+    """Decides for every request whether it runs, waits or is refused."""
+
+    def __init__(self, *, seats: int, json_headers: Mapping[str, str]) -> None:
+        self._seats = seats
+        self._json_headers = dict(json_headers)
+        self._levels: dict[str, Level] = {}
+        self._schemas: list[tuple[flow.FlowSchema, Lane]] = []
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._flows: dict[tuple[str, str], Flow] = {}
+        self._remembered: dict[tuple[Any, ...], Flow] = {}
+        self._dropped: dict[str, _Drops] = {}
+        self._turn = 1
+        self._spent = 0.0
+        self._marked = False
+        self._pumping = False
+        self._waiting = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._progress = 0.0
+        self.dangling: dict[str, bool] = {}
+        """Whether each schema names a level that is not there."""
+        self.configure((*MANDATORY_SCHEMAS.values(), *SUGGESTED_SCHEMAS.values()), (*MANDATORY_LEVELS.values(), *SUGGESTED_LEVELS.values()))
+
+    # --- configuration ---
+
+    def configure(self, schemas: Iterable[flow.FlowSchema], levels: Iterable[flow.PriorityLevelConfiguration]) -> None:
+        """Take the objects as they are now. What is mandatory is there even when its object is not."""
+        wanted = {**MANDATORY_LEVELS, **{level.metadata.name: level for level in levels}}
+        for name, config in wanted.items():
+            known = self._levels.get(name)
+            if known is None:
+                self._levels[name] = Level(config)
+            else:
+                known.configure(config)
+                known.quiescing = False
+        for name, level in tuple(self._levels.items()):
+            if name not in wanted:
+                level.quiescing = True
+                level.shares = 0
+                if level.is_idle:
+                    del self._levels[name]
+        share_seats(tuple(self._levels.values()), self._seats)
+        every = {**MANDATORY_SCHEMAS, **{schema.metadata.name: schema for schema in schemas}}
+        ordered = sorted(every.values(), key=lambda schema: (schema.spec.matchingPrecedence, schema.metadata.name))
+        self.dangling = {schema.metadata.name: schema.spec.priorityLevelConfiguration.name not in wanted for schema in ordered}
+        self._schemas = [(schema, self._lane(schema)) for schema in ordered if not self.dangling[schema.metadata.name]]
+        self._flows.clear()
+        self._remembered.clear()
+        for level in self._levels.values():
+            for waiting in level.everyone():
+                waiting.flow.hand = level.hand_of(waiting.flow.lane.schema, waiting.flow.name)
+            level.requeue()
+        self._pump_soon()
+
+    def _lane(self, schema: flow.FlowSchema) -> Lane:
+        name, level = schema.metadata.name, schema.spec.priorityLevelConfiguration.name
+        lane = self._lanes.get((name, level))
+        if lane is None or lane.level is not self._levels[level]:
+            lane = self._lanes[name, level] = Lane(name, "", self._levels[level])
+        lane.uid = schema.metadata.uid
+        return lane
+
+    def lanes(self) -> Iterable[Lane]:
+        """What is counted, by schema and level."""
+        return self._lanes.values()
+
+    def levels(self) -> Iterable[Level]:
+        """The priority levels, by name."""
+        return [self._levels[name] for name in sorted(self._levels)]
+
+    # --- classification ---
+
+    def flow_of(self, user: User, info: RequestInfo) -> Flow:
+        """The flow of a request."""
+        if info.is_resource:
+            namespace = info.namespace
+            if info.resource == "namespaces":
+                namespace = info.name
+            key: tuple[Any, ...] = (user.name, user.groups, info.verb, info.resource, namespace, info.group, info.subresource)
+        else:
+            key = (user.name, user.groups, info.verb, info.path)
+        found = self._remembered.get(key)
+        return found if found is not None else self._classify(key, user, info)
+
+    def _classify(self, key: tuple[Any, ...], user: User, info: RequestInfo) -> Flow:
+        # A namespace is in itself.
+        namespace = info.name if info.resource == "namespaces" and not info.group else info.namespace
+        catch_all = next(pair for pair in self._schemas if pair[0].metadata.name == CATCH_ALL)
+        schema, lane = next((pair for pair in self._schemas if matches(pair[0], user, info, namespace)), catch_all)
+        # Nobody who is exempt ever waits for a seat, but one of them does wait for another's turn.
+        name = user.name if lane.level.is_exempt else distinguisher(schema, user, namespace)
+        flow_ = self._flows.get((lane.schema, name))
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+            self._flows.clear()
+        if flow_ is None:
+            flow_ = self._flows[lane.schema, name] = Flow(lane, name, self._json_headers)
+        self._remembered[key] = flow_
+        return flow_
+
+    # --- running ---
+
+    def enter(self, flow_: Flow, seats: int) -> bool:
+        """Whether a request may run at once; then it has its seats until `leave`."""
+        level = flow_.level
+        if flow_.turn != self._turn:
+            flow_.turn = self._turn
+            flow_.spent = 0.0
+        elif flow_.spent >= SHARE_SECONDS:
+            return False
+        if flow_.waiting or level.starved or self._spent >= TURN_SECONDS:
+            return False
+        in_use = level.in_use + seats
+        if in_use > level.nominal and seats and not level.is_exempt and not self._may_borrow(level, seats):
+            return False
+        level.in_use = in_use
+        level.executing += 1
+        lane = flow_.lane
+        lane.dispatched += 1
+        lane.executing += 1
+        lane.seats += seats
+        return True
+
+    def _may_borrow(self, level: Level, seats: int) -> bool:
+        """Whether a level may take seats beyond its nominal ones: others lend what they neither use nor must keep."""
+        if level.in_use + seats > level.upper:
+            return False
+        kept = sum(max(other.in_use, other.lower) for other in self._levels.values() if other is not level and not other.is_exempt)
+        return kept + level.in_use + seats <= self._seats
+
+    def done(self, flow_: Flow, seats: int, work: Work, seconds: float, request: Request, response: Response, *, waited: bool) -> None:
+        """A request has been answered after `seconds` of the loop: charge for it, and give its seats back when the answer is on its way."""
+        if request.connection is None:
+            self.leave(flow_, seats)
+        else:
+            seconds += CONNECTION_SECONDS
+            size = len(response.body)
+            if size > HELD_FROM or (response.stream is not None and seats > 1):
+                seconds += size * BYTE_SECONDS
+                held = _Held(self, flow_, seats)
+                # A watch goes on: only what it begins with counts.
+                timer = asyncio.get_running_loop().call_later(HELD_SECONDS if response.stream is None else work.seconds, held.release)
+                if response.stream is None:
+                    held.timer, response.sent = timer, held.release
+            else:
+                self.leave(flow_, seats)
+        if waited and work.most > work.seconds:
+            flow_.pace += 0.2 * (min(max(seconds / work.seconds, 0.2), 50.0) - flow_.pace)
+        self.charge(flow_, seconds)
+
+    def leave(self, flow_: Flow, seats: int) -> None:
+        """Give seats back."""
+        level, lane = flow_.level, flow_.lane
+        level.in_use -= seats
+        level.executing -= 1
+        lane.executing -= 1
+        lane.seats -= seats
+        if self._waiting and not self._pumping:
+            self._pump_soon()
+
+    def charge(self, flow_: Flow, seconds: float) -> None:
+        """Count time of the loop that a request has had."""
+        if flow_.turn != self._turn:
+            flow_.turn = self._turn
+            flow_.spent = 0.0
+        flow_.spent += seconds
+        self._spent += seconds
+        if self._spent >= MARK_SECONDS and not self._marked:
+            self._marked = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._marked = False
+        self._turn += 1
+        self._spent = 0.0
+
+    # --- waiting ---
+
+    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Any) -> None:
+        """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
+
+        `what` describes it to those who look at the queues; `seconds` is what it is expected to take.
+        """
+        level = flow_.level
+        if level.rejects and seats and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
+            raise self.refuse(flow_, "concurrency-limit")
+        if level.is_full(flow_):
+            raise self.refuse(flow_, "queue-full")
+        loop = asyncio.get_running_loop()
+        arrived = monotonic()
+        waiting = Waiting(flow_, seats, seconds, arrived, loop.create_future(), what)
+        level.enqueue(waiting)
+        self._waiting += 1
+        if level.waiting == 1:
+            # Time in which a level asked for nothing is not saved up.
+            level.progress = max(level.progress, self._progress)
+        self._pump_soon()
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
+        try:
+            await waiting.turn
+        except asyncio.CancelledError:
+            if waiting.granted:
+                self.leave(flow_, seats)
+            else:
+                self._withdraw(waiting)
+            raise
+        finally:
+            waited = monotonic() - arrived
+            flow_.lane.waited[bisect_left(WAIT_BUCKETS, waited)] += 1
+            flow_.lane.wait_seconds += waited
+        if not waiting.granted:
+            raise self.refuse(flow_, "time-out")
+
+    def _withdraw(self, waiting: Waiting) -> None:
+        if waiting.queue is not None:
+            waiting.flow.level.remove(waiting)
+            self._waiting -= 1
+            self._pump_soon()
+
+    def _sweep(self) -> None:
+        """Send away those who have waited too long."""
+        self._sweeper = None
+        if not self._waiting:
+            return
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        latest = monotonic() - WAIT_SECONDS
+        for level in tuple(self._levels.values()):
+            for waiting in level.everyone() if level.waiting else ():
+                if waiting.arrived < latest and not waiting.turn.done():
+                    self._withdraw(waiting)
+                    waiting.turn.set_result(None)
+
+    def refuse(self, flow_: Flow, reason: Reason) -> TooManyRequests:
+        """The answer to a request that does not get to run."""
+        for counts in (flow_.lane.rejected, flow_.level.rejected):
+            counts[reason] = counts.get(reason, 0) + 1
+        drops = self._dropped.setdefault(flow_.level.name, _Drops())
+        return TooManyRequests(TOO_MANY, retry_after=drops.note(int(time())))
+
+    def _pump_soon(self) -> None:
+        if self._waiting and not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Grant turns to those who wait, for about `PUMP_SECONDS` of work. They run after this, and before it is called again."""
+        self._pumping = False
+        self._turn += 1
+        self._spent = 0.0
+        left = PUMP_SECONDS
+        ready = [level for level in self._levels.values() if level.waiting]
+        granted = False
+        while ready and left > 0.0:
+            level = min(ready, key=lambda level: level.progress)
+            waiting = level.head()
+            if waiting is None:
+                level.starved = False
+                ready.remove(level)
+                continue
+            seats = waiting.seats
+            if seats and not level.is_exempt and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
+                level.starved = True
+                level.unaccommodated += 1
+                ready.remove(level)
+                continue
+            level.starved = False
+            left -= self._grant(level, waiting)
+            granted = True
+        for level in self._levels.values():
+            if not level.waiting:
+                level.starved = False
+        if granted:
+            self._pump_soon()
+
+    def _grant(self, level: Level, waiting: Waiting) -> float:
+        """Let a request run; returns the seconds that it is expected to take."""
+        level.pop(waiting)
+        self._waiting -= 1
+        cost = waiting.cost * waiting.flow.pace
+        self._progress = max(self._progress, level.progress)
+        level.progress += cost / (self._seats if level.is_exempt else max(level.nominal, 1))
+        level.in_use += waiting.seats
+        level.executing += 1
+        lane = waiting.flow.lane
+        lane.dispatched += 1
+        lane.executing += 1
+        lane.seats += waiting.seats
+        waiting.granted = True
+        waiting.turn.set_result(None)
+        return cost
+
+    def limit_of(self, level: Level) -> int:
+        """The seats that a level could use at this moment: its nominal ones and what others would lend."""
+        if level.is_exempt:
+            return level.in_use
+        kept = sum(max(other.in_use, other.lower) for other in self._levels.values() if other is not level and not other.is_exempt)
+        return max(level.nominal, min(level.upper, self._seats - kept))
+
+
+class _Held:
+    """Seats that are given back when a large answer has gone out, or when its reader takes too long over it."""
+
+    __slots__ = ("_fairness", "_flow", "_seats", "timer")
+
+    def __init__(self, fairness: Fairness, flow_: Flow, seats: int) -> None:
+        self._fairness = fairness
+        self._flow: Flow | None = flow_
+        self._seats = seats
+        self.timer: asyncio.TimerHandle | None = None
+
+    def release(self) -> None:
+        """Give them back; once."""
+        if self.timer is not None:
+            self.timer.cancel()
+        flow_, self._flow = self._flow, None
+        if flow_ is not None:
+            self._fairness.leave(flow_, self._seats)
+
+
+class _Drops:
+    """How long those who are refused should stay away: longer while many are."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._count = 0
+        self._changed = 0
+        self._after = 1
+
+    def note(self, now: int) -> int:
+        """Count a refusal; returns the seconds to wait."""
+        if now != self._second:
+            if now - self._second > 2 * self._after:
+                self._after = 1
+            elif now - self._changed >= self._after:
+                # A second with three times as many refusals as it told seconds to wait was not enough, one with fewer than that was.
+                if self._count > 3 * self._after:
+                    self._after = min(2 * self._after, MAX_RETRY_AFTER)
+                elif self._count <= self._after and self._after > 1:
+                    self._after -= 1
+                self._changed = now
+            self._second, self._count = now, 0
+        self._count += 1
+        return self._after
