@@ -154,8 +154,9 @@ class Storage:
         return self._caches.get(cache.kind.ident) is cache
 
     def find(self, kind: Kind[Any]) -> ResourceCache | None:
-        """The cache of a kind, None for one that is not stored."""
-        return self._caches.get(kind.resource)
+        """The cache that holds the objects behind a kind, None for a kind that is not stored."""
+        cache = self._caches.get(kind.ident)
+        return cache.hub if isinstance(cache, ServedCache) else cache
 
     def caches(self) -> Iterable[ResourceCache]:
         """The caches of all stored kinds."""
