@@ -148,7 +148,7 @@ class ApiServer:
             storage=self.storage,
             scheme=SCHEME,
             source=source,
-            admission=default_chain(guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock),
+            admission=default_chain(guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock, storage=self.storage),
             authorizer=authorizer,
             allocator=ServiceAllocator(source, service_range=settings.service_range, node_ports=settings.node_ports, rng=self._rng),
             kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),

@@ -17,6 +17,7 @@ from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
 from tiphys.controllers.podgc.controller import PodCollector
 from tiphys.controllers.replicaset.controller import ReplicaSetController, ReplicationController
+from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
 from tiphys.controllers.settings import ControllerSettings
@@ -31,6 +32,7 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.Node,
     core.Pod,
     core.ReplicationController,
+    core.ResourceQuota,
     core.Service,
     core.ServiceAccount,
     discovery.EndpointSlice,
@@ -54,6 +56,7 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         TaintEvictionController(),
         PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
         DisruptionController(settings.scheme),
+        ResourceQuotaController(settings.scheme, WHOLE),
     ]
     if settings.ca_pem:
         controllers.append(RootCaController(settings.ca_pem))

@@ -6,16 +6,17 @@
     validation of the object itself
       `validate`   plugins that only look
                    (validating policies and webhooks come here)
+      `settle`     plugins that write: quotas are charged last, for what nobody else refuses
     store
 
 Plugins are synchronous and work from memory. One that misses an object which should appear any moment raises `NotYet`, and the chain asks
-it again a little later: that is the only waiting here.
+it again a little later. Only `settle` may wait for something else, and only where there is something to write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -82,8 +83,24 @@ class AdmissionPlugin:
     def validate(self, request: AdmissionRequest) -> None:
         """Look at the final object. Raises Forbidden, another StatusError, or NotYet."""
 
+    def settle(self, request: AdmissionRequest) -> Awaitable[None] | None:
+        """Write what must be written before the object is stored, unless `request.dry_run`: what to wait for, or None for nothing.
+
+        Called when every plugin has agreed. What is awaited raises Forbidden or another StatusError.
+        """
+        return None
+
 
 _Step = Callable[[AdmissionRequest], None]
+_Settle = Callable[[AdmissionRequest], Awaitable[None] | None]
+
+
+class _Steps(NamedTuple):
+    """What a sort of request goes through."""
+
+    admit: tuple[_Step, ...]
+    validate: tuple[_Step, ...]
+    settle: tuple[_Settle, ...]
 
 
 class AdmissionChain:
@@ -92,42 +109,48 @@ class AdmissionChain:
     def __init__(self, plugins: Sequence[AdmissionPlugin], *, clock: Clock) -> None:
         self.plugins = tuple(plugins)
         self._clock = clock
-        self._steps: dict[tuple[type, str, Operation, str], tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {}
+        self._steps: dict[tuple[type, str, Operation, str], _Steps] = {}
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Let the plugins change the object. Raises StatusError."""
-        for step in self._of(request)[0]:
+        for step in self._of(request).admit:
             try:
                 step(request)
             except NotYet as missing:
                 await self._again(step, request, missing)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        """Let the plugins judge the object as it will be stored. Raises StatusError."""
-        for step in self._of(request)[1]:
+        """Let the plugins judge the object as it will be stored, and charge for it. Raises StatusError."""
+        steps = self._of(request)
+        for step in steps.validate:
             try:
                 step(request)
             except NotYet as missing:
                 await self._again(step, request, missing)
+        for settle in steps.settle:
+            written = settle(request)
+            if written is not None:
+                await written
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
         """Whether any plugin wants to see such requests; if not, the caller need not build one."""
         return any(self._compute(kind, operation, subresource))
 
-    def _of(self, request: AdmissionRequest) -> tuple[tuple[_Step, ...], tuple[_Step, ...]]:
+    def _of(self, request: AdmissionRequest) -> _Steps:
         kind = request.kind
         steps = self._steps.get((kind.type, kind.group, request.operation, request.subresource))
         return steps if steps is not None else self._compute(kind, request.operation, request.subresource)
 
-    def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> tuple[tuple[_Step, ...], tuple[_Step, ...]]:
+    def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> _Steps:
         key = (kind.type, kind.group, operation, subresource)
         known = self._steps.get(key)
         if known is not None:
             return known
         concerned = [plugin for plugin in self.plugins if plugin.handles(kind, operation, subresource)]
-        steps = (
+        steps = _Steps(
             tuple(plugin.admit for plugin in concerned if type(plugin).admit is not AdmissionPlugin.admit),
             tuple(plugin.validate for plugin in concerned if type(plugin).validate is not AdmissionPlugin.validate),
+            tuple(plugin.settle for plugin in concerned if type(plugin).settle is not AdmissionPlugin.settle),
         )
         self._steps[key] = steps
         return steps

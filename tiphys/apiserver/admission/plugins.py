@@ -11,14 +11,21 @@ from tiphys.apiserver.admission.limit_ranger import LimitRanger
 from tiphys.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from tiphys.apiserver.admission.node_restriction import NodeRestriction
 from tiphys.apiserver.admission.priority import Priority
+from tiphys.apiserver.admission.resource_quota import ResourceQuotas
 from tiphys.apiserver.admission.service_account import ServiceAccounts
 from tiphys.apiserver.admission.taints import DefaultTolerationSeconds, TaintNodesByCondition
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.escalation import EscalationGuard
+from tiphys.apiserver.storage import Storage
 
 
-def default_chain(*, guard: EscalationGuard, authorizer: Authorizer, clock: Clock, disabled: Collection[str] = ()) -> AdmissionChain:
-    """The chain of a cluster. `disabled` holds names for `--disable-admission-plugins`; raises ValueError for an unknown one."""
+def default_chain(
+    *, guard: EscalationGuard, authorizer: Authorizer, clock: Clock, storage: Storage | None = None, disabled: Collection[str] = ()
+) -> AdmissionChain:
+    """The chain of a cluster. `disabled` holds names for `--disable-admission-plugins`; raises ValueError for an unknown one.
+
+    Plugins that write need the `storage`; without it the chain only judges.
+    """
     plugins: list[AdmissionPlugin] = [
         # First what refuses, then what fills in.
         NamespaceLifecycle(),
@@ -29,6 +36,8 @@ def default_chain(*, guard: EscalationGuard, authorizer: Authorizer, clock: Cloc
         Priority(),
         DefaultTolerationSeconds(),
     ]
+    if storage is not None:
+        plugins.append(ResourceQuotas(storage, clock=clock))
     unknown = set(disabled) - {plugin.name for plugin in plugins}
     if unknown:
         raise ValueError(f"no such admission plugins: {', '.join(sorted(unknown))}")

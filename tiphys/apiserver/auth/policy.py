@@ -338,6 +338,7 @@ RUN_AS_MANAGER: Final = (
     "pod-garbage-collector",
     "replicaset-controller",
     "replication-controller",
+    "resourcequota-controller",
     "root-ca-cert-publisher",
     "service-account-controller",
 )

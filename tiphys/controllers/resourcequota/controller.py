@@ -1,0 +1,195 @@
+"""The resource quota controller: recounts what the objects of a namespace use of its quotas.
+
+Admission charges for new objects; this loop takes back what was charged for objects that have gone, have finished or were never stored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.quota.amounts import Amounts, plus, rise, same
+from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
+from tiphys.api.scheme import Kind, Scheme
+from tiphys.client import partial_kind
+from tiphys.controllers.garbage.controller import slim as metadata_only
+from tiphys.controllers.resourcequota.plan import counted, next_release, status
+from tiphys.controllers.shared import slim
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+
+SETTLE = 0.5
+"""Seconds in which the object of a charge is surely stored, or never will be."""
+PAUSE = 0.2
+SHARE = 5.0
+"""A recount is followed by a pause of at least `PAUSE` seconds, and of `SHARE` times what it took."""
+UNKNOWN_KIND = 5.0
+"""Seconds until a kind that is not served is looked for again."""
+RESYNC = 300.0
+
+Resource = tuple[str, str]
+"""Plural and group."""
+
+
+class ResourceQuotaController:
+    """Keys are quotas. Objects are listed when they are counted; caches only tell that something has changed."""
+
+    name = "resourcequota"
+
+    def __init__(self, scheme: Scheme, shared: Iterable[type[KubeObject]] = ()) -> None:
+        self._scheme = scheme
+        self._shared = frozenset(shared)
+        self._followed: set[Resource] = set()
+        self._discovered: dict[Resource, Kind[Any]] = {}
+        self._charged: dict[Key, deque[tuple[float, Amounts]]] = {}
+        self._free: dict[Key, float] = {}
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._quotas = ctx.informers.of(core.ResourceQuota)
+        self._quotas.subscribe(self._note_charge)
+        ctx.watch(self._quotas)
+
+    def _note_charge(self, old: core.ResourceQuota | None, new: core.ResourceQuota | None) -> None:
+        if new is None:
+            if old is not None:
+                self._charged.pop(Key.of(old), None)
+                self._free.pop(Key.of(old), None)
+            return
+        more = rise(new.status.used, old.status.used) if old is not None else {}
+        if more:
+            self._charged.setdefault(Key.of(new), deque()).append((self._ctx.clock.monotonic(), more))
+
+    def _recent(self, key: Key) -> Amounts:
+        """What was charged in the last `SETTLE` seconds."""
+        charges = self._charged.get(key)
+        if not charges:
+            return {}
+        while charges and charges[0][0] < self._ctx.clock.monotonic() - SETTLE:
+            charges.popleft()
+        total: Amounts = {}
+        for _, more in charges:
+            total = plus(total, more)
+        return total
+
+    async def reconcile(self, key: Key) -> Result:
+        quota = self._quotas.get(key)
+        if quota is None or quota.metadata.deletionTimestamp is not None:
+            return DONE
+        clock = self._ctx.clock
+        pause = self._free.get(key, 0.0) - clock.monotonic()
+        if pause > 0:
+            return Result(pause)
+        started = clock.monotonic()
+        recent = self._recent(key)
+        found, after = await self._count(quota)
+        wanted = status(quota, found, recent)
+        took = clock.monotonic() - started
+        self._free[key] = clock.monotonic() + max(PAUSE, took * SHARE)
+        if not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard):
+            changed = copied(quota)
+            changed.status = wanted
+            try:
+                await self._ctx.client.update_status(changed)
+            except NotFound:
+                return DONE
+        return Result(min(after, SETTLE) if recent else after)
+
+    async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:
+        """What the quota's objects use, and after how many seconds that may change by itself."""
+        namespace, now = quota.metadata.namespace, self._ctx.clock.now()
+        found: Amounts = {}
+        after = RESYNC
+        for resource in sorted(tracked(quota.spec.hard)):
+            kind = await self._kind(resource)
+            if kind is None:
+                after = min(after, UNKNOWN_KIND)
+                continue
+            self._follow(resource, kind)
+            evaluator = evaluator_for(*resource)
+            try:
+                if kind.type in (core.Pod, core.Service, core.PersistentVolumeClaim):
+                    objects = (await self._ctx.client.list(kind, namespace)).items
+                else:
+                    objects = [None] * await self._number(kind, namespace)
+            except NotFound:
+                self._discovered.pop(resource, None)
+                after = min(after, UNKNOWN_KIND)
+                continue
+            found.update(counted(quota, evaluator, objects, now))
+            if kind.type is core.Pod:
+                after = min(after, next_release(objects, now) or after)
+        return found, after
+
+    async def _number(self, kind: Kind[Any], namespace: str) -> int:
+        """How many objects of a kind there are, without reading them."""
+        bare = partial_kind(kind.group, kind.version, kind.plural)
+        page = await self._ctx.client.list(bare, namespace, limit=1)
+        return len(page.items) + (page.remaining or 0)
+
+    # --- kinds ---
+
+    async def _kind(self, resource: Resource) -> Kind[Any] | None:
+        """The kind of a resource, by the scheme or by asking the server; None when it is not served."""
+        plural, group = resource
+        for kind in self._scheme:
+            if (kind.plural, kind.group) == resource:
+                return kind if evaluator_of(kind) is not None else None
+        if resource not in self._discovered and (discovered := await self._discover(plural, group)) is not None:
+            self._discovered[resource] = discovered
+        return self._discovered.get(resource)
+
+    async def _discover(self, plural: str, group: str) -> Kind[Any] | None:
+        if not group:
+            return None
+        try:
+            preferred = msgspec.json.decode((await self._ctx.client.raw("GET", f"/apis/{group}")).body)["preferredVersion"]["version"]
+            served = msgspec.json.decode((await self._ctx.client.raw("GET", f"/apis/{group}/{preferred}")).body)["resources"]
+        except NotFound:
+            return None
+        if any(found["name"] == plural and found["namespaced"] and "list" in found["verbs"] for found in served):
+            return partial_kind(group, preferred, plural)
+        return None
+
+    def _follow(self, resource: Resource, kind: Kind[Any]) -> None:
+        """Hear of changes of a kind from now on."""
+        if resource in self._followed:
+            return
+        self._followed.add(resource)
+        informer: Informer[Any]
+        if kind.type is core.Pod:
+            informer = slim.pods(self._ctx.informers)
+        elif kind.type in self._shared:
+            informer = self._ctx.informers.of(kind)
+        else:
+            informer = self._ctx.informers.of(partial_kind(kind.group, kind.version, kind.plural), transform=metadata_only)
+
+        def handler(old: KubeObject | None, new: KubeObject | None) -> None:
+            if not informer.synced or (old is not None and new is not None and not _matters(resource, old, new)):
+                return
+            changed = new or old
+            for quota in self._quotas.list(changed.metadata.namespace if changed is not None else ""):
+                if resource in tracked(quota.spec.hard):
+                    self._ctx.enqueue(Key.of(quota))
+
+        informer.subscribe(handler)
+
+
+def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
+    """Whether a change of an object can change what it uses."""
+    if isinstance(old, core.Pod) and isinstance(new, core.Pod):
+        return _charged_parts(old) != _charged_parts(new)
+    if isinstance(old, core.Service) and isinstance(new, core.Service):
+        return old.spec != new.spec
+    return resource == ("persistentvolumeclaims", "")
+
+
+def _charged_parts(pod: core.Pod) -> object:
+    resizing = [(found.type, found.reason) for found in pod.status.conditions if found.type.startswith("PodResize")]
+    meta = pod.metadata
+    return meta.generation, meta.deletionTimestamp, pod.status.phase in ("Failed", "Succeeded"), resizing

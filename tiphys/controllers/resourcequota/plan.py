@@ -1,0 +1,59 @@
+"""The status that a quota should have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from tiphys.api.base import Quantity
+from tiphys.api.core.v1 import Pod, ResourceQuota, ResourceQuotaStatus
+from tiphys.api.quantity import ZERO, compare
+from tiphys.api.quota.amounts import Amounts, only, plus
+from tiphys.api.quota.evaluators import Evaluator, gone_at
+from tiphys.api.quota.scopes import matches, requirements
+
+
+def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], now: datetime) -> Amounts:
+    """What objects of one kind use of a quota; nothing of a resource is zero."""
+    names = evaluator.resources(quota.spec.hard)
+    used: Amounts = dict.fromkeys(names, ZERO)
+    conditions = requirements(quota)
+    for obj in objects:
+        if all(matches(condition, obj) for condition in conditions):
+            used = plus(used, only(evaluator.usage(obj, now), names))
+    return used
+
+
+def status(quota: ResourceQuota, found: Mapping[str, Quantity], recent: Mapping[str, Quantity]) -> ResourceQuotaStatus:
+    """The status for what was found.
+
+    `recent` is what was charged in the last moments. Its objects may not be stored yet, so found usage is only believed to have shrunk by
+    what remains when they are added to it. Resources of which nothing is known keep what they had.
+    """
+    hard, before = quota.spec.hard, quota.status.used
+    used: Amounts = {}
+    for name in hard:
+        if name not in found:
+            if name in before:
+                used[name] = before[name]
+            continue
+        used[name] = found[name]
+        if name in recent and name in before:
+            cautious = plus({name: found[name]}, {name: recent[name]})[name]
+            used[name] = _largest(found[name], _smallest(before[name], cautious))
+    return ResourceQuotaStatus(hard=dict(hard), used=used)
+
+
+def _largest(left: Quantity, right: Quantity) -> Quantity:
+    return left if compare(left, right) >= 0 else right
+
+
+def _smallest(left: Quantity, right: Quantity) -> Quantity:
+    return left if compare(left, right) <= 0 else right
+
+
+def next_release(pods: Iterable[Pod], now: datetime) -> float | None:
+    """Seconds until the first of the pods that are being deleted stops being charged though it is still there."""
+    moments = [gone for pod in pods if (gone := gone_at(pod)) is not None and gone >= now]
+    return (min(moments) - now).total_seconds() + 1.0 if moments else None
