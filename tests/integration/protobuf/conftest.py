@@ -22,8 +22,8 @@ from tiphys.wire.http import Request, Response
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
-OLD_KUBECTL = "/usr/bin/kubectl"
-"""The machine's own, where it has one: an older one."""
+OLD_KUBECTL = str(Path(sys.executable).parent.parent / "clients/kubectl-debian")
+"""Debian's 1.20, which `tools/bootstrap test` fetches."""
 
 
 class Exchange(NamedTuple):

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from tests.integration.protobuf.conftest import OLD_KUBECTL, Cluster
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-
-pytestmark = pytest.mark.skipif(not Path(OLD_KUBECTL).exists(), reason="needs a kubectl of the machine")
 
 
 async def test_the_usual_verbs(cluster: Cluster) -> None:

@@ -1,0 +1,88 @@
+"""An operator written with kopf does its work: handlers, finalizers, retries, timers, events and owner references."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.integration.clients.conftest import running_cluster
+from tests.integration.controllers.conftest import Cluster
+from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.testing import eventually
+
+
+@asynccontextmanager
+async def running_operator(home: Path, module: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`kopf run`, whose output is shown when the test fails."""
+    env = {**os.environ, "KUBECONFIG": str(home / "admin.kubeconfig"), "HOME": str(home)}
+    source = Path(__file__).parent / f"{module}.py"
+    with (home / "operator.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "ignore", "-m", "kopf", "run", str(source), "--namespace", "default", "--standalone"),
+            env=env, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            yield process
+            assert process.returncode is None, "the operator has ended"
+        finally:
+            print((home / "operator.log").read_text())
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), 20)
+
+
+async def test_an_operator_of_config_maps(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path) as (_, cluster), running_operator(tmp_path, "operator_of_settings"):
+        client = cluster.client
+        meta = ObjectMeta(name="shop", namespace="default", labels={"managed": "yes"})
+        made = await client.create(core.ConfigMap(metadata=meta, data={"colour": "blue"}))
+        other = ObjectMeta(name="other", namespace="default")
+        await client.create(core.ConfigMap(metadata=other, data={"colour": "red"}))
+
+        await eventually(lambda: state(cluster, "created"), timeout=20)
+        secret = await client.get(core.Secret, "shop", "default")
+        assert secret.data == {"colour": b"blue"}
+        assert [owner.uid for owner in secret.metadata.ownerReferences] == [made.metadata.uid]
+        assert (await client.get(core.ConfigMap, "shop", "default")).metadata.finalizers == ["example.com/settings"]
+
+        await client.patch(core.ConfigMap, "shop", "default", body={"data": {"colour": "green"}})
+        await eventually(lambda: state(cluster, "updated"), timeout=20)
+        assert (await client.get(core.Secret, "shop", "default")).data == {"colour": b"green"}
+
+        await eventually(lambda: ticked(cluster, 3), timeout=20)
+        await eventually(lambda: told(cluster, "Copied"), timeout=20)
+
+        await client.delete(core.ConfigMap, "shop", "default")
+        await eventually(lambda: gone(cluster, core.ConfigMap, "shop"), timeout=20)
+        await client.get(core.ConfigMap, "shop-grave", "default")
+        await eventually(lambda: gone(cluster, core.Secret, "shop"), timeout=20)
+        untouched = await client.get(core.ConfigMap, "other", "default")
+        assert (untouched.metadata.finalizers, untouched.metadata.annotations) == ([], {})
+
+
+async def state(cluster: Cluster, wanted: str) -> bool:
+    found = await cluster.client.get(core.ConfigMap, "shop", "default")
+    return found.metadata.annotations.get("example.com/state") == wanted
+
+
+async def ticked(cluster: Cluster, times: int) -> bool:
+    found = await cluster.client.get(core.ConfigMap, "shop", "default")
+    return int(found.metadata.annotations.get("example.com/ticks", "0")) >= times
+
+
+async def told(cluster: Cluster, reason: str) -> bool:
+    return any(event.reason == reason for event in (await cluster.client.list(core.Event, "default")).items)
+
+
+async def gone(cluster: Cluster, type_: type[core.ConfigMap] | type[core.Secret], name: str) -> bool:
+    try:
+        await cluster.client.get(type_, name, "default")
+    except NotFound:
+        return True
+    return False
