@@ -85,7 +85,7 @@ class Continue(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
         except (ValueError, msgspec.MsgspecError):
-            raise BadRequest("continue key is not valid: start the list again without it") from None
+            raise BadRequest("invalid continue token: continue key is not valid: start the list again without it") from None
 
 
 class ListOptions(msgspec.Struct, frozen=True):
@@ -102,6 +102,40 @@ class ListOptions(msgspec.Struct, frozen=True):
     initial_events: bool | None = None
 
 
+_MATCH = "resourceVersionMatch"
+_WITH_TOKEN = "resourceVersionMatch is forbidden when continue is provided"
+
+
+def _list_errors(match: str, rv: int | None, initial: bool | None, token: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if match:
+        if rv is None:
+            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if token:
+            errors.append(forbidden(_MATCH, _WITH_TOKEN))
+        if match not in ("Exact", "NotOlderThan"):
+            errors.append(not_supported(_MATCH, match, ["Exact", "NotOlderThan", ""]))
+        if match == "Exact" and rv == 0:
+            errors.append(forbidden(_MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if initial is not None:
+        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def _watch_errors(match: str, initial: bool | None, token: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if initial is not None and match != "NotOlderThan":
+        errors.append(forbidden(_MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    if match:
+        if initial is None:
+            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        if match != "NotOlderThan":
+            errors.append(not_supported(_MATCH, match, ["NotOlderThan"]))
+        if token:
+            errors.append(forbidden(_MATCH, _WITH_TOKEN))
+    return errors
+
+
 def list_options(request: Request, *, watch: bool = False) -> ListOptions:
     """Parse and check; all contradictions are reported at once."""
     if not request.query:
@@ -112,26 +146,11 @@ def list_options(request: Request, *, watch: bool = False) -> ListOptions:
     initial = boolean(request, "sendInitialEvents") if request.param("sendInitialEvents") else None
     timeout = integer(request, "timeoutSeconds")
     limit = integer(request, "limit") or 0
-    errors: list[FieldError] = []
-    if match and match not in ("Exact", "NotOlderThan"):
-        errors.append(not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan"]))
-    elif match and watch and initial is None:
-        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-    elif match and not watch and rv is None:
-        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-    elif match == "Exact" and rv == 0:
-        errors.append(forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-    elif match and token:
-        errors.append(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
-    if initial is not None and not watch:
-        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    if initial is not None and watch and match != "NotOlderThan":
-        errors.append(forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    errors = _watch_errors(match, initial, token) if watch else _list_errors(match, rv, initial, token)
     if limit < 0:
         errors.append(invalid("limit", limit, "must be greater than or equal to 0"))
     if errors:
-        listed = str(errors[0]) if len(errors) == 1 else f"[{', '.join(map(str, errors))}]"
-        raise Invalid(f'ListOptions.meta.k8s.io "" is invalid: {listed}', errors=errors)
+        raise Invalid.object("ListOptions", "", errors, group="meta.k8s.io")
     if token and rv not in (None, 0):
         raise BadRequest("specifying resource version is not allowed when using continue")
     return ListOptions(
@@ -153,8 +172,9 @@ class ExpiredContinue(Gone):
     def __init__(self, last: Continue) -> None:
         super().__init__(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list without the"
-            " continue parameter, or use the continue token in this response to retrieve the remainder of the results, which may miss or"
-            " repeat objects that changed in between."
+            " continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the"
+            " provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first"
+            " chunk was returned and now may show up in the list."
         )
         self._rest = Continue(LATEST, last.start)
 

@@ -13,7 +13,7 @@ import yaml
 from tiphys.api.codec import PROTOBUF
 from tiphys.api.errors import NotAcceptable, StatusError
 from tiphys.api.meta.v1 import Status, StatusDetails
-from tiphys.apiserver import table
+from tiphys.apiserver import compress, table
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import JSON, Format, negotiate
@@ -128,12 +128,23 @@ def _include(ctx: Context) -> Any:
 async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
     """A list of stored objects."""
     form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
+    if form.shape == "object" and form.media != "protobuf":
+        data = _json_list(ctx, entries, revision, continue_, remaining)
+    else:
+        data = await _other_list(ctx, form, entries, revision, continue_, remaining)
+    if len(data) <= compress.FROM_BYTES or not compress.is_wanted(ctx.request):
+        return _response(ctx, 200, data, form)
+    data = _as_media(data, form)
+    headers = {**_JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}
+    return Response(200, headers, await compress.packed(ctx.storage.cache(ctx.kind), data), repeated=_warnings(ctx.warnings))
+
+
+async def _other_list(ctx: Context, form: Format, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:
+    """A list in protobuf, or as a table or bare metadata."""
     kind = ctx.kind
-    if form.shape == "object" and form.media == "protobuf":
-        metadata = {"resourceVersion": str(revision), "continue": continue_, "remainingItemCount": remaining or None}
-        return _response(ctx, 200, await _protobuf().collection(kind, entries, metadata), form)
     if form.shape == "object":
-        return _response(ctx, 200, _json_list(ctx, entries, revision, continue_, remaining), form)
+        metadata = {"resourceVersion": str(revision), "continue": continue_, "remainingItemCount": remaining or None}
+        return bytes(await _protobuf().collection(kind, entries, metadata))
     decode = ctx.storage.cache(kind).codec.decode
     objects = [decode(entry.data) for entry in entries]
     rv = str(revision)
@@ -141,14 +152,11 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
         data = table.render_partial_list(
             objects, resource_version=rv, continue_=continue_, remaining=remaining or None, version=form.version
         )
-        if form.media == "protobuf":
-            data = _protobuf().partial_list(data)
-    else:
-        data = table.render_table(
-            kind, objects, now=ctx.services.now(), resource_version=rv, continue_=continue_, remaining=remaining or None,
-            include=_include(ctx), version=form.version,
-        )  # fmt: skip
-    return _response(ctx, 200, data, form)
+        return bytes(_protobuf().partial_list(data)) if form.media == "protobuf" else data
+    return table.render_table(
+        kind, objects, now=ctx.services.now(), resource_version=rv, continue_=continue_, remaining=remaining or None,
+        include=_include(ctx), version=form.version,
+    )  # fmt: skip
 
 
 def _json_list(ctx: Context, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:

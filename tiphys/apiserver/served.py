@@ -8,6 +8,7 @@ conversion of what is new in it, and an event is converted once for all who watc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ class ServedCache:
         self._last: tuple[CacheEvent, CacheEvent] | None = None
         self.listed: tuple[str, int, bytes] | None = None
         """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
+        self.packed: tuple[bytes, asyncio.Future[bytes]] | None = None
+        """That list and its gzip stream."""
 
     @property
     def revision(self) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind, Scheme, converted
 from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.pages import Pages
 from tiphys.apiserver.served import ServedCache
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
@@ -56,6 +57,7 @@ class Storage:
         self._watch: Watch | None = None
         self._feeding: asyncio.Task[None] | None = None
         self._closed = False
+        self.pages = Pages()
         self.revision = 0
         self.trouble = "the caches are not filled yet"
         """What keeps the caches from following the store, or "": a health check."""

@@ -8,6 +8,7 @@ reads what it wrote, and every read is at least as new as every acknowledged wri
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -45,11 +46,14 @@ class ResourceCache:
         self._closed = False
         self.listed: tuple[str, int, bytes] | None = None
         """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
+        self.packed: tuple[bytes, asyncio.Future[bytes]] | None = None
+        """That list and its gzip stream."""
 
     def load(self, entries: Iterable[Entry], revision: int) -> None:
         """Take the state read at `revision`; events up to it are not known. Listeners are told what differs from before; watches end."""
         before = self._namespaces
-        self._namespaces, self._sorted, self.listed = {}, {}, None
+        self._namespaces, self._sorted = {}, {}
+        self.listed = self.packed = None
         for entry in entries:
             self._namespaces.setdefault(entry.namespace, {})[entry.name] = entry
         self.revision = self._forgotten = revision
@@ -116,7 +120,7 @@ class ResourceCache:
             objects[entry.name] = entry
         self._sorted.pop(namespace, None)
         self._sorted.pop("", None)
-        self.listed = None
+        self.listed = self.packed = None
         self.revision = entry.revision
         self._remember(event)
         if self._listeners:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, PODS, Answer, Api, config, pod
+from tiphys.aio.clock import LoopClock
 from tiphys.store.contract import Revision, Store
 from tiphys.store.memory import MemoryStore
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing.api_server import running_api_server
 
 ALL = "/api/v1/configmaps"
+
+
+class MovableClock(LoopClock):
+    """The real clock, set ahead by `ahead`."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -165,6 +177,52 @@ async def test_exact_versions(api: Api) -> None:
     assert (ahead.status, ahead.reason) == (504, "Timeout")
 
 
+MATCH = "resourceVersionMatch: Forbidden: "
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("resourceVersionMatch=Exact", f"{MATCH}resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (
+            "resourceVersionMatch=NotOlderThan&continue=x&resourceVersion=1",
+            f"{MATCH}resourceVersionMatch is forbidden when continue is provided",
+        ),
+        (
+            "resourceVersionMatch=Odd&resourceVersion=1",
+            'resourceVersionMatch: Unsupported value: "Odd": supported values: "Exact", "NotOlderThan", ""',
+        ),
+        ("resourceVersionMatch=Exact&resourceVersion=0", f'{MATCH}resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+        ("sendInitialEvents=false", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+        ("watch=1&sendInitialEvents=true", f"{MATCH}sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        (
+            "watch=1&resourceVersionMatch=NotOlderThan",
+            f"{MATCH}resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+        (
+            "watch=1&resourceVersionMatch=Exact&sendInitialEvents=true",
+            f"[{MATCH}sendInitialEvents requires setting resourceVersionMatch to NotOlderThan,"
+            ' resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"]',
+        ),
+        (
+            "resourceVersionMatch=Odd&continue=x",
+            f"[{MATCH}resourceVersionMatch is forbidden unless resourceVersion is provided,"
+            f" {MATCH}resourceVersionMatch is forbidden when continue is provided,"
+            ' resourceVersionMatch: Unsupported value: "Odd": supported values: "Exact", "NotOlderThan", ""]',
+        ),
+    ],
+)
+async def test_combinations_that_contradict_themselves(api: Api, query: str, said: str) -> None:
+    answer = await api.get(f"{CONFIGS}?{query}")
+    assert (answer.status, answer.message) == (422, f'ListOptions.meta.k8s.io "" is invalid: {said}')
+    assert answer.doc["details"]["causes"]
+
+
+async def test_a_token_and_a_version_do_not_go_together(api: Api) -> None:
+    answer = await api.get(f"{CONFIGS}?resourceVersion=5&continue=x")
+    assert (answer.status, answer.message) == (400, "specifying resource version is not allowed when using continue")
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -214,3 +272,59 @@ async def test_a_token_reaches_no_further_than_its_namespace(api: Api) -> None:
     token = (await api.get(f"{ALL}?limit=1")).doc["metadata"]["continue"]
     names = (await api.get(f"{CONFIGS}?continue={token}")).names
     assert "secret" not in names
+
+
+async def test_tokens_expire_after_a_while_once_something_has_changed(keys: Path) -> None:
+    clock = MovableClock()
+    async with running_api_server(keys, clock=clock) as (server, _):
+        api = Api(server)
+        await api.post("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+        for n in range(10):
+            await api.post(CONFIGS, config(f"c{n}"))
+        page = await api.get(f"{CONFIGS}?limit=4")
+        path = f"{CONFIGS}?limit=4&continue={page.doc['metadata']['continue']}"
+        clock.ahead = timedelta(minutes=10)
+        assert (await api.get(path)).names == ["c4", "c5", "c6", "c7"], "nothing has changed since"
+        await api.patch(f"{CONFIGS}/c0", {"data": {"x": "1"}})
+        expired = await api.get(path)
+        assert (expired.status, expired.reason) == (410, "Expired")
+        assert "results in an inconsistent list" in expired.message
+        rest = await api.get(f"{CONFIGS}?limit=4&continue={expired.doc['metadata']['continue']}")
+        assert rest.names == ["c4", "c5", "c6", "c7"]
+        assert (rest.version != page.version, rest.doc["metadata"]["remainingItemCount"]) == (True, 2)
+        last = await api.get(f"{CONFIGS}?limit=4&continue={rest.doc['metadata']['continue']}")
+        assert (last.names, last.version) == (["c8", "c9"], rest.version)
+        assert "remainingItemCount" not in last.doc["metadata"]
+
+
+async def test_large_lists_are_packed_for_those_who_ask(api: Api) -> None:
+    for n in range(10):
+        await api.post(CONFIGS, config(f"c{n}", text="some text " * 2000))
+    plain = await api.get(CONFIGS)
+    assert "Content-Encoding" not in plain.headers
+    packed = [await api.get(CONFIGS, accept_encoding=accepted) for accepted in ("gzip", "deflate, gzip, br")]
+    for answer in packed:
+        assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert answer.headers["Content-Type"] == "application/json"
+        assert gzip.decompress(answer.body) == plain.body
+    assert packed[0].body is packed[1].body, "packed once, kept with the list"
+    assert "Content-Encoding" not in (await api.get(CONFIGS, accept_encoding="gzip;q=0, identity")).headers
+    assert "Content-Encoding" not in (await api.get(f"{CONFIGS}?limit=2", accept_encoding="gzip")).headers
+    metadata = await api.get(CONFIGS, accept_encoding="gzip", accept="application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")
+    assert "Content-Encoding" not in metadata.headers
+    await api.patch(f"{CONFIGS}/c0", {"data": {"x": "1"}})
+    changed = await api.get(CONFIGS, accept_encoding="gzip")
+    assert gzip.decompress(changed.body) == (await api.get(CONFIGS)).body
+    yaml = await api.get(CONFIGS, accept_encoding="gzip", accept="application/yaml")
+    assert gzip.decompress(yaml.body).startswith(b"apiVersion: v1\nitems:\n")
+
+
+async def test_a_collection_is_deleted_in_pages_too(api: Api) -> None:
+    for n in range(5):
+        await api.post(CONFIGS, config(f"c{n}", labels={"app": "web" if n else "db"}))
+    gone = await api.delete(f"{CONFIGS}?limit=2&labelSelector=app%3Dweb")
+    assert (gone.status, gone.names) == (200, ["c1", "c2"])
+    token = (await api.get(f"{CONFIGS}?limit=2")).doc["metadata"]["continue"]
+    assert (await api.delete(f"{CONFIGS}?continue={token}&dryRun=All")).names == ["c4"]
+    assert (await api.get(CONFIGS)).names == ["c0", "c3", "c4"]
+    assert (await api.delete(f"{CONFIGS}?resourceVersionMatch=Exact")).status == 422

@@ -14,7 +14,7 @@ from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import integer, list_options
 from tiphys.apiserver.verbs.pipeline import admission_request, unsaved
-from tiphys.apiserver.verbs.read import select
+from tiphys.apiserver.verbs.read import after, select
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
 
@@ -44,9 +44,14 @@ async def delete(ctx: Context) -> Response:
 
 
 async def delete_collection(ctx: Context) -> Response:
-    """DELETE of a collection, narrowed by selectors; answers with the list of what it found."""
+    """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of what it found."""
     options = delete_options(ctx)
-    chosen = select(ctx, list_options(ctx.request))
+    wanted = list_options(ctx.request)
+    chosen = select(ctx, wanted)
+    if wanted.continue_ is not None:
+        chosen = after(chosen, wanted.continue_)
+    if wanted.limit:
+        chosen = chosen[: wanted.limit]
     revision = ctx.storage.revision
     for entry in chosen:
         try:

@@ -84,12 +84,20 @@ def select(ctx: Context, options: ListOptions) -> Sequence[Entry]:
     return entries if matches is None else [entry for entry in entries if matches(entry)]
 
 
+def after(entries: Sequence[Entry], token: Continue) -> list[Entry]:
+    """The entries that come after the last one of a page, in the order of the store's keys."""
+    return [entry for entry in entries if entry.key > token.start]
+
+
 async def list_(ctx: Context) -> Response:
     """Objects of one namespace or all, whole or in pages of one snapshot."""
     options = list_options(ctx.request)
     token, wanted = options.continue_, options.resource_version
     if token is not None:
-        return await _from_snapshot(ctx, options, ctx.storage.revision if token.rv == LATEST else token.rv, token)
+        newest = ctx.storage.revision
+        if LATEST < token.rv < newest and ctx.storage.pages.is_over(token.rv, ctx.services.now().timestamp()):
+            raise ExpiredContinue(token)
+        return await _from_snapshot(ctx, options, newest if token.rv == LATEST else token.rv, token)
     if wanted and options.match == "Exact":
         return await _from_snapshot(ctx, options, wanted, None)
     if wanted:
@@ -102,7 +110,12 @@ async def list_(ctx: Context) -> Response:
         return await render.collection(ctx, entries, revision)
     page = entries[: options.limit]
     remaining = 0 if options.labels or options.fields else len(entries) - len(page)
-    return await render.collection(ctx, page, revision, continue_=Continue(revision, page[-1].key).token(), remaining=remaining)
+    return await render.collection(ctx, page, revision, continue_=_token(ctx, revision, page[-1]), remaining=remaining)
+
+
+def _token(ctx: Context, revision: int, last: Entry) -> str:
+    ctx.storage.pages.begun(revision, ctx.services.now().timestamp())
+    return Continue(revision, last.key).token()
 
 
 async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, after: Continue | None) -> Response:
@@ -127,7 +140,7 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
     except Compacted:
         if after is not None:
             raise ExpiredContinue(after) from None
-        raise Gone(f"The resourceVersion for the provided list is too old: {revision}") from None
+        raise Gone("The resourceVersion for the provided list is too old.") from None
     except FutureRevision as exc:
         raise too_large_version(revision, exc.current) from None
     more = page.more or (limit > 0 and len(found) > limit)
@@ -135,4 +148,4 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
     if not more or not found:
         return await render.collection(ctx, found, revision)
     remaining = page.remaining if matches is None else 0
-    return await render.collection(ctx, found, revision, continue_=Continue(revision, found[-1].key).token(), remaining=remaining)
+    return await render.collection(ctx, found, revision, continue_=_token(ctx, revision, found[-1]), remaining=remaining)
