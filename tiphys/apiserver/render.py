@@ -135,7 +135,7 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
     if len(data) <= compress.FROM_BYTES or not compress.is_wanted(ctx.request):
         return _response(ctx, 200, data, form)
     data = _as_media(data, form)
-    headers = {**_JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}
+    headers = {**JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}
     return Response(200, headers, await compress.packed(ctx.storage.cache(ctx.kind), data), repeated=_warnings(ctx.warnings))
 
 
