@@ -22,8 +22,8 @@ from tiphys.wire.http import Request, Response
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
-OLD_KUBECTL = str(Path(sys.executable).parent.parent / "clients/kubectl-debian")
-"""Debian's 1.20, which `tools/bootstrap test` fetches."""
+OLD_KUBECTL = str(Path(sys.executable).parent.parent / "clients/kubectl-1.36")
+"""An older one, which `tools/bootstrap test` fetches."""
 
 
 class Exchange(NamedTuple):
