@@ -67,6 +67,8 @@ class ApiServerSettings:
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200
     """Together the seats that priority levels share."""
+    enable_admission_plugins: tuple[str, ...] = ()
+    disable_admission_plugins: tuple[str, ...] = ()
 
 
 class ApiServer:
@@ -148,7 +150,14 @@ class ApiServer:
             storage=self.storage,
             scheme=SCHEME,
             source=source,
-            admission=default_chain(guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock, storage=self.storage),
+            admission=default_chain(
+                guard=EscalationGuard(rbac, authorizer),
+                authorizer=authorizer,
+                clock=self.clock,
+                storage=self.storage,
+                enabled=settings.enable_admission_plugins,
+                disabled=settings.disable_admission_plugins,
+            ),
             authorizer=authorizer,
             allocator=ServiceAllocator(source, service_range=settings.service_range, node_ports=settings.node_ports, rng=self._rng),
             kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),

@@ -25,6 +25,8 @@ _OPTIONS = (
     click.option("--service-node-port-range", "node_ports", help="Ports of NodePort Services (30000-32767).", metavar="LOW-HIGH"),
     click.option("--cluster-domain", "domain", help="Domain of cluster DNS (cluster.local)."),
     click.option("--token-auth-file", type=click.Path(exists=True, dir_okay=False), help="Static tokens: token,user,uid,groups a line."),
+    click.option("--enable-admission-plugins", help="Plugins to run beside those that are on by default.", metavar="NAME,..."),
+    click.option("--disable-admission-plugins", help="Plugins not to run, of those that are on by default.", metavar="NAME,..."),
     click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)),
 )
 

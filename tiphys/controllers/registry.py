@@ -7,6 +7,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.policy import v1 as policy
+from tiphys.api.storage import v1 as storage
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
@@ -16,6 +17,11 @@ from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
 from tiphys.controllers.podgc.controller import PodCollector
+from tiphys.controllers.protection.controller import (
+    AttributesClassProtectionController,
+    ClaimProtectionController,
+    VolumeProtectionController,
+)
 from tiphys.controllers.replicaset.controller import ReplicaSetController, ReplicationController
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.controllers.rootca.controller import RootCaController
@@ -30,6 +36,8 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.Endpoints,
     core.Namespace,
     core.Node,
+    core.PersistentVolume,
+    core.PersistentVolumeClaim,
     core.Pod,
     core.ReplicationController,
     core.ResourceQuota,
@@ -37,6 +45,7 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.ServiceAccount,
     discovery.EndpointSlice,
     policy.PodDisruptionBudget,
+    storage.VolumeAttributesClass,
 )
 """Kinds of which the other controllers keep whole objects; the garbage collector reads theirs."""
 
@@ -57,6 +66,9 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
         DisruptionController(settings.scheme),
         ResourceQuotaController(settings.scheme, WHOLE),
+        ClaimProtectionController(),
+        VolumeProtectionController(),
+        AttributesClassProtectionController(),
     ]
     if settings.ca_pem:
         controllers.append(RootCaController(settings.ca_pem))

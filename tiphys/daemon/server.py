@@ -19,11 +19,12 @@ from importlib import import_module
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import supervise
+from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
-from tiphys.daemon.settings import ClusterSettings, parse_ports
+from tiphys.daemon.settings import ClusterSettings, SettingsError, names_in, parse_ports
 from tiphys.node.settings import default_address
 from tiphys.runtime.leader import LeaderElector, new_identity
 from tiphys.store.open import open_store
@@ -68,7 +69,7 @@ class Daemon:
         return made
 
     async def start(self) -> None:
-        """Start the API server. Raises PkiError, StoreError, OSError."""
+        """Start the API server. Raises PkiError, SettingsError, StoreError, OSError."""
         settings, made = self.settings, self.certificates()
         serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
         self.server = ApiServer(
@@ -86,12 +87,18 @@ class Daemon:
                 service_range=settings.service_range,
                 node_ports=parse_ports(settings.node_ports),
                 issuer=f"https://kubernetes.default.svc.{settings.domain}",
+                enable_admission_plugins=names_in(settings.enable_admission_plugins),
+                disable_admission_plugins=names_in(settings.disable_admission_plugins),
             ),
             open_store(settings.store_url, clock=self.clock),
             clock=self.clock,
             rng=self.rng,
         )
-        await self.server.start()
+        try:
+            await self.server.start()
+        except UnknownPlugins as error:
+            await self.server.stop(grace=0.0)
+            raise SettingsError(str(error)) from error
 
     async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
         """Start, serve until `stop`, and end everything in order."""

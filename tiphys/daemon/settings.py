@@ -48,6 +48,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     domain: str = "cluster.local"
     node_ports: str = "30000-32767"
     token_auth_file: str = ""
+    enable_admission_plugins: str = ""
+    disable_admission_plugins: str = ""
+    """Names with commas between them."""
     log_level: str = "INFO"
 
     @property
@@ -171,3 +174,8 @@ def parse_ports(text: str) -> range:
     if dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536:
         return range(int(low), int(high) + 1)
     raise SettingsError(f'--service-node-port-range "{text}" is not of the form 30000-32767')
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

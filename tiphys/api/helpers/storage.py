@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeClaim
+from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.storage.v1 import StorageClass
 from tiphys.api.well_known import DEFAULT_STORAGE_CLASS, DEFAULT_STORAGE_CLASS_BETA, STORAGE_CLASS_BETA
+
+ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
 _MODES = (("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP"))
 
@@ -17,13 +21,10 @@ def is_default_class(value: StorageClass) -> bool:
     return annotations.get(DEFAULT_STORAGE_CLASS) == "true" or annotations.get(DEFAULT_STORAGE_CLASS_BETA) == "true"
 
 
-def default_class(classes: Iterable[StorageClass]) -> StorageClass | None:
-    """The class of claims that name none: of several, the one made last, and of those of the same second the first by name."""
-    marked = [value for value in classes if is_default_class(value)]
-    if not marked:
-        return None
-    newest = max(str(value.metadata.creationTimestamp) for value in marked)
-    return min((value for value in marked if str(value.metadata.creationTimestamp) == newest), key=lambda value: value.metadata.name)
+def newest(classes: Iterable[ObjectT]) -> ObjectT | None:
+    """Of several that are marked as default the one made last; of those of the same second the first by name."""
+    by_name = sorted(classes, key=lambda value: value.metadata.name)
+    return max(by_name, key=lambda value: str(value.metadata.creationTimestamp), default=None)
 
 
 def class_of_volume(volume: PersistentVolume) -> str:

@@ -323,6 +323,10 @@ CONTROLLERS: Final[Mapping[str, str]] = {
     """,
     "ttl-after-finished-controller": "get list watch delete | batch | jobs",
     "ttl-controller": "update patch list watch | core | nodes",
+    "volumeattributesclass-protection-controller": """
+        read | core | persistentvolumeclaims persistentvolumes
+        get list watch update | storage.k8s.io | volumeattributesclasses
+    """,
 }
 """Each becomes the role `system:controller:NAME`, bound to the service account NAME of kube-system, with the right to write events."""
 
@@ -336,11 +340,14 @@ RUN_AS_MANAGER: Final = (
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",
+    "pv-protection-controller",
+    "pvc-protection-controller",
     "replicaset-controller",
     "replication-controller",
     "resourcequota-controller",
     "root-ca-cert-publisher",
     "service-account-controller",
+    "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""
 

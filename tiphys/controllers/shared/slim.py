@@ -34,6 +34,7 @@ def slim_pod(pod: core.Pod) -> core.Pod:
             tolerations=spec.tolerations,
             initContainers=_with_ports(spec.initContainers),
             containers=_with_ports(spec.containers),
+            volumes=_claimed(spec.volumes) if spec.volumes else [],
         ),
         status=core.PodStatus(
             phase=intern(status.phase),
@@ -48,6 +49,19 @@ def slim_pod(pod: core.Pod) -> core.Pod:
 
 def _with_ports(containers: Iterable[core.Container]) -> list[core.Container]:
     return [core.Container(name=found.name, ports=found.ports, restartPolicy=found.restartPolicy) for found in containers if found.ports]
+
+
+def _claimed(volumes: Iterable[core.Volume]) -> list[core.Volume]:
+    """The volumes that are claims; of those made for the pod only that they are."""
+    return [
+        core.Volume(
+            name=volume.name,
+            persistentVolumeClaim=volume.persistentVolumeClaim,
+            ephemeral=core.EphemeralVolumeSource() if volume.ephemeral is not None else None,
+        )
+        for volume in volumes
+        if volume.persistentVolumeClaim is not None or volume.ephemeral is not None
+    ]
 
 
 def _shared(labels: Mapping[str, str]) -> dict[str, str]:

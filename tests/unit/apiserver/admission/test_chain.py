@@ -138,5 +138,5 @@ def test_plugins_can_be_switched_off() -> None:
     chain = default_chain(guard=guard, authorizer=AlwaysAllow(), clock=StepClock(), disabled=["ServiceAccount"])
     assert "ServiceAccount" not in [plugin.name for plugin in chain.plugins]
     assert chain.plugins[-1].name == "RbacEscalation"
-    with pytest.raises(ValueError, match="no such admission plugins: Nope"):
+    with pytest.raises(ValueError, match='disable-admission-plugins plugin "Nope" is unknown'):
         default_chain(guard=guard, authorizer=AlwaysAllow(), clock=StepClock(), disabled=["Nope"])

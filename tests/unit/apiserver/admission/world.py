@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
+from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
-from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Kind
-from tiphys.api.storage.v1 import CSINode
 from tiphys.apiserver.admission import AdmissionChain, AdmissionRequest
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
@@ -23,25 +20,7 @@ from tiphys.apiserver.auth.rbac import RbacAuthorizer
 from tiphys.apiserver.auth.user import User
 from tiphys.testing.object_source import DictObjectSource
 
-RBAC = "rbac.authorization.k8s.io"
-KINDS: dict[type, Kind[Any]] = {
-    kind.type: kind
-    for kind in (
-        Kind(core.Pod, "pods"),
-        Kind(core.ConfigMap, "configmaps"),
-        Kind(core.ServiceAccount, "serviceaccounts"),
-        Kind(core.PersistentVolumeClaim, "persistentvolumeclaims"),
-        Kind(core.Node, "nodes", namespaced=False),
-        Kind(core.Namespace, "namespaces", namespaced=False),
-        Kind(Lease, "leases", "coordination.k8s.io"),
-        Kind(CSINode, "csinodes", "storage.k8s.io", namespaced=False),
-        Kind(PriorityClass, "priorityclasses", "scheduling.k8s.io", namespaced=False),
-        Kind(ClusterRole, "clusterroles", RBAC, namespaced=False),
-        Kind(ClusterRoleBinding, "clusterrolebindings", RBAC, namespaced=False),
-        Kind(Role, "roles", RBAC),
-        Kind(RoleBinding, "rolebindings", RBAC),
-    )
-}
+KINDS: dict[type, Kind[Any]] = {kind.type: kind for kind in SCHEME}
 ALICE = User("alice", groups=("system:authenticated",))
 
 
@@ -66,7 +45,7 @@ class StepClock:
 class World:
     """A cluster's objects and the chain over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, enabled: Collection[str] = (), disabled: Collection[str] = ()) -> None:
         self.source = DictObjectSource(
             core.Namespace(metadata=ObjectMeta(name="shop", uid="ns"), status=core.NamespaceStatus(phase="Active")),
             core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="shop", uid="sa")),
@@ -74,7 +53,9 @@ class World:
         self.clock = StepClock()
         rbac = RbacAuthorizer(self.source)
         authorizer = AuthorizerChain([Superusers(), rbac])
-        self.chain: AdmissionChain = default_chain(guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock)
+        self.chain: AdmissionChain = default_chain(
+            guard=EscalationGuard(rbac, authorizer), authorizer=authorizer, clock=self.clock, enabled=enabled, disabled=disabled
+        )
 
     async def _run(self, request: AdmissionRequest) -> Any:
         await self.chain.admit(request)
