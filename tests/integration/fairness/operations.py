@@ -63,6 +63,9 @@ def _assert_has(found: Any, wanted: Any) -> None:
     if isinstance(wanted, Mapping):
         for key, value in wanted.items():
             _assert_has(found[key], value)
+    elif isinstance(wanted, list) and wanted and isinstance(wanted[0], Mapping):
+        for index, value in enumerate(wanted):
+            _assert_has(found[index], value)
     else:
         assert found == wanted
 
