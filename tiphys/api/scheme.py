@@ -53,6 +53,18 @@ class Subresource:
     kind: GroupVersionKind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Part(Generic[ObjectT]):
+    """A subresource through which some fields of an object's spec are changed and nothing else."""
+
+    keep: Callable[[ObjectT, ObjectT], None]
+    """`keep(new, old)` puts back the rest of the spec; the generic code has put back status and metadata."""
+    validate: Callable[[ObjectT, ObjectT], list[FieldError]]
+    """Changes that are not allowed, given new and old; `Rules.validate(new)` has run already."""
+    fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The fields of the spec, each with the names that count in its items (none: all). What else an apply names is not owned."""
+
+
 class Rules(Generic[ObjectT]):
     """What a kind demands beyond its type. The methods work on typed objects, in place where they change something; all are pure.
 
@@ -69,6 +81,9 @@ class Rules(Generic[ObjectT]):
 
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
+
+    parts: Mapping[str, Part[ObjectT]] = {}
+    """The subresources that change a part of the spec, by name."""
 
     orphans_dependents = False
     """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""

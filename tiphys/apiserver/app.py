@@ -55,6 +55,11 @@ SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "get"): get,
     ("status", "update"): update,
     ("status", "patch"): patch,
+    **{
+        (part, name): verb
+        for part in ("ephemeralcontainers", "resize")
+        for name, verb in (("get", get), ("update", update), ("patch", patch))
+    },
     ("scale", "get"): scale.get,
     ("scale", "update"): scale.update,
     ("scale", "patch"): scale.patch,

@@ -44,11 +44,13 @@ PODS: Kind[core.Pod] = Kind(
     subresources=(
         connect("attach", "PodAttachOptions"),
         Subresource("binding", ("create",), GroupVersionKind("", "v1", "Binding")),
+        Subresource("ephemeralcontainers"),
         Subresource("eviction", ("create",), GroupVersionKind("policy", "v1", "Eviction")),
         connect("exec", "PodExecOptions"),
         Subresource("log", ("get",)),
         connect("portforward", "PodPortForwardOptions"),
         connect("proxy", "PodProxyOptions", PROXY),
+        Subresource("resize"),
         STATUS,
     ),
     selectable={

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate
 from tiphys.api.defaults.pod import default_pod
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.quantity import canonicalize
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import Part, Rules
 from tiphys.api.validation import pod as validation
-from tiphys.api.validation import pod_update, workload
+from tiphys.api.validation import pod_parts, pod_update, workload
 from tiphys.api.validation.names import dns_label_messages
 
 
 class PodRules(Rules[Pod]):
     """Pods start Pending, keep their class, and are given time to end."""
+
+    parts = MappingProxyType(
+        {
+            "ephemeralcontainers": Part(pod_parts.keep_but_ephemeral, pod_parts.validate_ephemeral, {"ephemeralContainers": frozenset()}),
+            "resize": Part(
+                pod_parts.keep_but_resources,
+                pod_parts.validate_resize,
+                {"containers": pod_parts.RESIZED, "initContainers": pod_parts.RESIZED, "resources": frozenset()},
+            ),
+        }
+    )
 
     def default(self, obj: Pod) -> None:
         default_pod(obj)

@@ -36,6 +36,7 @@ _RESTART = ("Always", "Never", "OnFailure")
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_NOT_EPHEMERAL = ("ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", *_PROBES, "lifecycle")
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 
@@ -87,6 +88,31 @@ def init_containers(errors: Errors, path: str, scope: Scope) -> None:
         for name in ("lifecycle", *_PROBES):
             if getattr(item, name) is not None:
                 errors.append(forbidden(f"{here}.{name}", "may not be set for init containers without restartPolicy=Always"))
+
+
+def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:
+    """Containers for debugging bear no part of the pod's work, so they have no ports, probes, handlers or resources."""
+    targets = {item.name for item in (*scope.spec.containers, *scope.spec.initContainers)}
+    names = set(targets)
+    said = "cannot be set for an Ephemeral Container"
+    for index, item in enumerate(scope.spec.ephemeralContainers):
+        here = f"{path}[{index}]"
+        _common(errors, here, item, scope)
+        if item.image != item.image.strip():
+            errors.append(invalid(f"{here}.image", item.image, "must not have leading or trailing whitespace"))
+        if item.name in names:
+            errors.append(duplicate(f"{here}.name", item.name))
+        names.add(item.name)
+        if item.targetContainerName and item.targetContainerName not in targets:
+            errors.append(not_found_field(f"{here}.targetContainerName", item.targetContainerName))
+        resourceful = item.resources.limits or item.resources.requests or item.resources.claims
+        for name in _NOT_EPHEMERAL:
+            if getattr(item, name) if name != "resources" else resourceful:
+                errors.append(forbidden(f"{here}.{name}", said))
+        for number, mount in enumerate(item.volumeMounts):
+            for name in ("subPath", "subPathExpr"):
+                if getattr(mount, name):
+                    errors.append(forbidden(f"{here}.volumeMounts[{number}].{name}", said))
 
 
 def _common(errors: Errors, path: str, item: Container | EphemeralContainer, scope: Scope) -> None:

@@ -85,6 +85,8 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
     container.containers(errors, f"{path}.containers", scope)
     if spec.initContainers:
         container.init_containers(errors, f"{path}.initContainers", scope)
+    if spec.ephemeralContainers:
+        container.ephemeral_containers(errors, f"{path}.ephemeralContainers", scope)
     if spec.resources is not None:
         resources.pod_resources(errors, f"{path}.resources", spec)
     if spec.hostNetwork:

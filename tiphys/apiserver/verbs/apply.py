@@ -14,7 +14,7 @@ from tiphys.api.conform import Walk
 from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
 from tiphys.api.patch import APPLY_PATCH
-from tiphys.api.scheme import Kind, converted
+from tiphys.api.scheme import Kind, Part, converted
 from tiphys.api.yamldoc import YAMLError, load
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
@@ -43,6 +43,8 @@ async def apply(ctx: Context) -> Response:
         config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
     elif ctx.kind.has_status:
         config.pop("status", None)
+        if (part := ctx.kind.rules.parts.get(ctx.info.subresource)) is not None:
+            config = _only(part, config)
     change = applied_change(ctx, config)
     for _ in range(MAX_RACES):
         try:
@@ -59,6 +61,21 @@ async def apply(ctx: Context) -> Response:
             if made is not None:
                 await ctx.storage.wait_for(made.revision)
     raise Conflict.modified(ctx.kind.plural, ctx.info.name, group=ctx.kind.group)
+
+
+def _only(part: Part[Any], config: Document) -> Document:
+    """A configuration without what the subresource does not change, so that nobody comes to own that by applying it there."""
+    meta = {name: value for name, value in config["metadata"].items() if name in ("name", "namespace", "uid", "resourceVersion")}
+    spec = config.get("spec")
+    kept: Document = {}
+    for name, counting in part.fields.items():
+        if not isinstance(spec, dict) or name not in spec:
+            continue
+        items = spec[name]
+        if counting and isinstance(items, list):
+            items = [{key: item[key] for key in counting if key in item} if isinstance(item, dict) else item for item in items]
+        kept[name] = items
+    return {"apiVersion": config["apiVersion"], "kind": config["kind"], "metadata": meta, "spec": kept}
 
 
 def read_config(ctx: Context, type_: type[Any]) -> Document:

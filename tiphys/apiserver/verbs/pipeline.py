@@ -165,6 +165,9 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
     elif subresource not in SYSTEM_SUBRESOURCES:
+        if subresource and (part := rules.parts.get(subresource)) is not None:
+            _keep_what_counts(new, old)
+            part.keep(new, old)
         default(kind, new)
         if kind.has_status:
             new.status = old.status
@@ -193,7 +196,9 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
         return [*errors, *kind.rules.validate_status_update(new, old)]
     if subresource in SYSTEM_SUBRESOURCES:
         return errors
-    return [*errors, *_errors_of(kind, new), *kind.rules.validate_update(new, old)]
+    part = kind.rules.parts.get(subresource) if subresource else None
+    changes = kind.rules.validate_update if part is None else part.validate
+    return [*errors, *_errors_of(kind, new), *changes(new, old)]
 
 
 def is_newer(version: str, entry: Entry) -> bool:
@@ -236,6 +241,12 @@ def _keep_all_but_status(new: Any, old: Any) -> None:
             setattr(new, name, getattr(old, name))
     new.metadata.ownerReferences = old.metadata.ownerReferences
     new.metadata.finalizers = old.metadata.finalizers
+
+
+def _keep_what_counts(new: Any, old: Any) -> None:
+    """Put back the metadata that other than the whole object is no way to change."""
+    for name in ("labels", "annotations", "finalizers", "ownerReferences"):
+        setattr(new.metadata, name, getattr(old.metadata, name))
 
 
 def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
