@@ -9,6 +9,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import BadRequest, NotFound, ServiceUnavailable
 from tiphys.api.well_known import SERVICE_NAME
+from tiphys.apiserver import websockets
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.kubelet import forward
 from tiphys.wire.http import Response
@@ -67,8 +68,9 @@ async def log(ctx: Context) -> Response:
     """GET of a container's log."""
     pod = _pod(ctx)
     container = choose_container(pod, ctx.request.param("container"))
+    asked = websockets.asked(ctx.request.headers, websockets.LOG_PROTOCOLS)
     if not pod.spec.nodeName:
-        return Response(200, {"Content-Type": "text/plain"})
+        return _log_answer(Response(200, {"Content-Type": "text/plain"}), asked)
     query = [(key, value) for key, value in ctx.request.query if key in _LOG_PARAMS]
     where = f"/containerLogs/{pod.metadata.namespace}/{pod.metadata.name}/{container}"
     response = await ctx.services.kubelet.request(pod.spec.nodeName, "GET", f"{where}?{urlencode(query)}")
@@ -76,7 +78,11 @@ async def log(ctx: Context) -> Response:
         text = b"".join([part async for part in response.stream]).decode("utf-8", "replace").strip()
         raise BadRequest(text or f"the node answered {response.status}")
     response.headers["Content-Type"] = "text/plain"
-    return response
+    return _log_answer(response, asked)
+
+
+def _log_answer(response: Response, asked: websockets.Asked | None) -> Response:
+    return response if asked is None else asked.answer(response, websockets.log_frames(asked.protocol))
 
 
 def _upgrade_headers(ctx: Context) -> Iterable[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tiphys.api.errors import StatusError
-from tiphys.apiserver import table
+from tiphys.apiserver import table, websockets
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import Format, negotiate
@@ -28,6 +28,7 @@ async def watch(ctx: Context) -> Response:
     """Begin a watch. Problems that can be known at once are an ordinary error answer, later ones an ERROR event."""
     options = list_options(ctx.request, watch=True)
     form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""), ctx.kind.type)
+    asked = websockets.asked(ctx.request.headers)
     matches = matcher(ctx, options)
     start = options.resource_version or 0
     if start:
@@ -42,8 +43,15 @@ async def watch(ctx: Context) -> Response:
     try:
         cache.watch(watcher, after=None if with_state else start or None, namespace=namespace)
     except StatusError as exc:
-        return Response(200, headers, stream=_once(_failure(exc, form)))
-    return Response(200, headers, stream=WatchStream(ctx, watcher, options, form))
+        return _answer(Response(200, headers, stream=_once(_failure(exc, form))), asked, form)
+    return _answer(Response(200, headers, stream=WatchStream(ctx, watcher, options, form)), asked, form)
+
+
+def _answer(response: Response, asked: websockets.Asked | None, form: Format) -> Response:
+    """The response as it is, or a message for each event for a client that asked for a WebSocket."""
+    if asked is None:
+        return response
+    return asked.answer(response, websockets.sized if form.media == "protobuf" else websockets.lines)
 
 
 def _state(ctx: Context, entries: Sequence[Entry], options: ListOptions, form: Format, render: Render | None) -> Iterator[bytes]:
