@@ -6,6 +6,7 @@ A kind is declared once, in `tiphys/api/kinds/`, as a `Kind`; handlers, storage,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -245,6 +246,7 @@ class Scheme:
     def __init__(self, kinds: Iterable[Kind[Any]] = ()) -> None:
         self.changes = 0
         """Grows whenever a kind is added or removed."""
+        self._followers: list[Callable[[], None]] = []
         self._by_type: dict[type, Kind[Any]] = {}
         self._by_gvk: dict[GroupVersionKind, Kind[Any]] = {}
         self._by_resource: dict[tuple[str, str, str], Kind[Any]] = {}
@@ -257,14 +259,28 @@ class Scheme:
         if key in self._by_resource or kind.type in self._by_type:
             raise ValueError(f"{kind.resource} is registered twice")
         self._by_type[kind.type] = self._by_gvk[kind.gvk] = self._by_resource[key] = kind
-        self.changes += 1
+        self._changed()
 
     def remove(self, kind: Kind[Any]) -> None:
         """Forget a kind; raises KeyError when it is not registered."""
         if self._by_resource[kind.group, kind.version, kind.plural] is not kind:
             raise KeyError(kind.ident)
         del self._by_resource[kind.group, kind.version, kind.plural], self._by_gvk[kind.gvk], self._by_type[kind.type]
+        self._changed()
+
+    def _changed(self) -> None:
         self.changes += 1
+        for heard in self._followers:
+            heard()
+
+    @contextmanager
+    def followed(self, heard: Callable[[], None]) -> Iterator[None]:
+        """Call `heard()` whenever a kind is added or removed, as long as the context lasts."""
+        self._followers.append(heard)
+        try:
+            yield
+        finally:
+            self._followers.remove(heard)
 
     def __iter__(self) -> Iterator[Kind[Any]]:
         return iter(tuple(self._by_resource.values()))

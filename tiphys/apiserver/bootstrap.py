@@ -131,10 +131,11 @@ class Bootstrap:
         """Send an object as the server itself; raises BootstrapError unless it is done, or somebody else was first."""
         kind = self._scheme.of(type(obj))
         name = "" if method == "POST" else obj.metadata.name
-        await self._send(method, kind.path(obj.metadata.namespace, name, subresource), obj)
+        await self._send(method, kind.path(obj.metadata.namespace, name, subresource), None if method == "DELETE" else obj)
 
     async def _send(self, method: str, path: str, obj: KubeObject | None) -> None:
         body = b"" if obj is None else msgspec.json.encode(obj)
         response = await self._app.handle(Request(method, path, headers=_JSON, body=body, peer=SELF))
-        if response.status >= 400 and response.status != 409:
+        gone = response.status == 404 and method != "POST"
+        if response.status >= 400 and response.status != 409 and not gone:
             raise BootstrapError(f"{method} {path}: {response.body.decode()}")

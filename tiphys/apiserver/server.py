@@ -18,6 +18,7 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
@@ -99,13 +100,18 @@ class ApiServer:
         bootstrap = Bootstrap(self.app, SCHEME, self.source)
         await bootstrap.run(service_ip=self._service_ip(1), dns_ip=self._service_ip(10), advertise=self.settings.advertise, port=self.port)
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
-        await upkeep.ensure(suggested=True)
+        services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
+        await asyncio.gather(upkeep.ensure(suggested=True), services.ensure())
         upkeep.follow()
         self._ready = ""
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
-        for name, work in (("role-aggregation", _aggregate(bootstrap, changed)), ("flow-schemas", upkeep.run())):
+        for name, work in (
+            ("role-aggregation", _aggregate(bootstrap, changed)),
+            ("flow-schemas", upkeep.run()),
+            ("api-services", services.run()),
+        ):
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
     async def stop(self, grace: float = 5.0) -> None:
