@@ -12,6 +12,7 @@ from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.kinds.subresources import STATUS
 from tiphys.api.scheme import Column, Kind
 from tiphys.api.validation import apiregistration
+from tiphys.api.validation.names import path_segment
 
 HTTPS_PORT = 443
 
@@ -27,7 +28,7 @@ class APIServiceRules(Uncounted[APIService]):
             obj.status.conditions = [available(obj, obj.metadata.creationTimestamp)]
 
     def validate_name(self, name: str) -> str:
-        return apiregistration.path_segment(name)
+        return path_segment(name)
 
     def validate(self, obj: APIService) -> list[FieldError]:
         return apiregistration.validate(obj)

@@ -15,8 +15,8 @@ from tiphys.apiserver.api_services import due
 
 KIND = SCHEME.of(APIService)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LOCAL = {"group": "a.b", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15}
-REMOTE = {**LOCAL, "service": {"namespace": "a", "name": "b"}}
+LOCAL: dict[str, Any] = {"group": "a.b", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15}
+REMOTE: dict[str, Any] = {**LOCAL, "service": {"namespace": "a", "name": "b"}}
 
 
 def made(name: str = "v1.a.b", **spec: Any) -> APIService:
