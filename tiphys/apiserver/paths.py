@@ -22,6 +22,8 @@ Check = Callable[[], str]
 """A health check: what is wrong, or ""."""
 READY = "ready"
 """The check that a server passes once it has started and until it stops: to fail it is no reason to restart it."""
+_MEDIA = {"/openid/v1/jwks": "application/jwk-set+json"}
+"""The content type of documents that are more than JSON."""
 
 
 class Paths:
@@ -53,7 +55,7 @@ class Paths:
         if request.method not in ("GET", "HEAD"):
             raise MethodNotSupported("the server does not allow this method on the requested resource")
         if path in self._documents:
-            return _json(self._documents[path])
+            return _json(self._documents[path], media=_MEDIA.get(path, "application/json"))
         handler = self._exact.get(path)
         if handler is None:
             if path.startswith(("/healthz", "/livez", "/readyz")):
@@ -104,5 +106,5 @@ class Paths:
         return plain("\n".join(lines) + "\n", 500 if failed else 200)
 
 
-def _json(document: Any, status: int = 200) -> Response:
-    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(document))
+def _json(document: Any, status: int = 200, *, media: str = "application/json") -> Response:
+    return Response(status, {"Content-Type": media}, msgspec.json.encode(document))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tests.integration.apiserver.api import PODS, Api, pod
 from tiphys.aio.duplex import StreamDuplex, open_duplex
 from tiphys.api.errors import ServiceUnavailable
 from tiphys.apiserver.kubelet import MAX_HEAD, forward
@@ -100,3 +101,14 @@ async def test_an_answer_that_breaks_off_is_no_whole_answer(ask: Upstream, rest:
     response = await ask(b"HTTP/1.1 200 OK\r\n" + rest)
     with pytest.raises(ConnectionError):
         await everything(response)
+
+
+async def test_a_proxied_page_without_a_path_is_found_behind_a_slash(api: Api) -> None:
+    await api.post(PODS, pod("web", node="one"))
+    await api.patch(f"{PODS}/web/status", {"status": {"podIP": "127.0.0.1"}})
+    for method in ("GET", "HEAD"):
+        moved = await api.send(method, f"{PODS}/web:9/proxy?a=b%26c")
+        assert (moved.status, moved.headers["Location"]) == (301, f"{PODS}/web:9/proxy/?a=b%26c")
+    # Nobody listens there, which shows that other requests go on.
+    assert (await api.get(f"{PODS}/web:9/proxy/")).reason == "ServiceUnavailable"
+    assert (await api.post(f"{PODS}/web:9/proxy", {})).reason == "ServiceUnavailable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -204,6 +205,21 @@ async def test_proxy(kubectl: Kubectl) -> None:
         port = line.rpartition(":")[2].strip()
         found = await kubectl.run("--kubeconfig", "/dev/null", "-s", f"http://127.0.0.1:{port}", "get", "ns", "default", "-o", "name")
         assert found.out == "namespace/default\n", found
+    finally:
+        proxy.terminate()
+        await proxy.communicate()
+
+
+async def test_proxy_on_a_unix_socket(kubectl: Kubectl) -> None:
+    path = kubectl.home / "proxy.sock"
+    proxy = await kubectl.start("proxy", f"--unix-socket={path}")
+    assert proxy.stdout is not None
+    try:
+        assert b"Starting to serve" in await proxy.stdout.readline()
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"GET /api/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b'"kind":"APIVersions"' in (await reader.read()).replace(b" ", b"")
+        writer.close()
     finally:
         proxy.terminate()
         await proxy.communicate()

@@ -34,6 +34,8 @@ _UPGRADE_HEADERS = (
     "sec-websocket-protocol",
     "origin",
 )
+_PATH = "/%:@!$&'()*+,;=~-._"
+"""What a path may hold as it is."""
 _NOT_FORWARDED = frozenset(("host", "authorization", "connection", "content-length", "transfer-encoding", "expect", "te", "keep-alive"))
 
 
@@ -203,13 +205,24 @@ async def proxy_service(ctx: Context) -> Response:
 async def proxy_node(ctx: Context) -> Response:
     """Any request to a node's kubelet."""
     _, name, _ = _split_name(ctx.info.name)
+    if (elsewhere := _with_slash(ctx)) is not None:
+        return elsewhere
     return await ctx.services.kubelet.request(
         name, ctx.request.method, _target(ctx), headers=_plain_headers(ctx), body=ctx.request.body, upgrade="upgrade" in ctx.request.headers
     )
 
 
+def _with_slash(ctx: Context) -> Response | None:
+    """Where a page without a path is really found: from there its relative links lead to the same upstream."""
+    request = ctx.request
+    if request.method not in ("GET", "HEAD") or ctx.info.rest or request.path.endswith("/") or "upgrade" in request.headers:
+        return None
+    query = f"?{urlencode(list(request.query))}" if request.query else ""
+    return Response(301, {"Location": f"{quote(request.path, safe=_PATH)}/{query}"})
+
+
 def _target(ctx: Context) -> str:
-    path = quote(ctx.info.rest or "/", safe="/%:@!$&'()*+,;=~-._")
+    path = quote(ctx.info.rest or "/", safe=_PATH)
     return f"{path}?{urlencode(list(ctx.request.query))}" if ctx.request.query else path
 
 
@@ -222,6 +235,8 @@ def _plain_headers(ctx: Context) -> list[tuple[str, str]]:
 async def _proxy(ctx: Context, host: str, port: str, scheme: str, who: str) -> Response:
     if scheme == "https":
         raise BadRequest("proxying to https targets is not supported: use http")
+    if (elsewhere := _with_slash(ctx)) is not None:
+        return elsewhere
     if not port.isdigit():
         raise BadRequest(f'port "{port}" of {who} has no number')
     return await forward(
