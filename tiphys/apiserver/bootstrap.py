@@ -6,22 +6,31 @@ Written through the ordinary chain as the server itself, at every start; what is
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.meta.v1 import Condition, KubeObject, ObjectMeta
+from tiphys.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec, ServiceCIDRStatus
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.scheme import Scheme
 from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.apiserver.admission.priority import system_priority_classes
+from tiphys.apiserver.allocate import DEFAULT_RANGE
 from tiphys.apiserver.auth.defaults import Write, aggregation_updates, reconcile_defaults
 from tiphys.apiserver.storage import TypedSource
 from tiphys.wire.http import PeerIdentity, Request, Response
 
+log = logging.getLogger(__name__)
+
+RANGE_READY = "Kubernetes default Service CIDR is ready"
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
 SELF = PeerIdentity(common_name="system:apiserver", organizations=("system:masters",))
 _JSON = {"content-type": "application/json", "user-agent": "tiphys-apiserver"}
@@ -38,12 +47,13 @@ class BootstrapError(Exception):
 class Bootstrap:
     """Brings the system objects into being."""
 
-    def __init__(self, app: Handler, scheme: Scheme, source: TypedSource) -> None:
+    def __init__(self, app: Handler, scheme: Scheme, source: TypedSource, now: Callable[[], datetime]) -> None:
         self._app = app
         self._scheme = scheme
         self._source = source
+        self._now = now
 
-    async def run(self, *, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
+    async def run(self, *, service_range: str, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
         """Write what is missing; raises BootstrapError.
 
         What does not depend on each other is written at once: the store commits together whatever waits.
@@ -57,6 +67,7 @@ class Bootstrap:
                 for priority_class in system_priority_classes()
                 if self._source.get(PriorityClass, "", priority_class.metadata.name) is None
             ),
+            self._service_range(service_range),
             self._kubernetes_service(service_ip, advertise, port),
             self._dns_service(dns_ip),
         )
@@ -77,6 +88,20 @@ class Bootstrap:
         """Fill the aggregated cluster roles."""
         for role in aggregation_updates(self._source.objects(ClusterRole)):
             await self._update(role)
+
+    async def _service_range(self, text: str) -> None:
+        """The ServiceCIDR that stands for the range in the server's settings, ready from the start."""
+        found = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
+        if found is None:
+            found = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
+            await self._create(found)
+        elif found.spec.cidrs != [text]:
+            said = "the ServiceCIDR kubernetes does not match the range in the settings: Services keep the addresses of the old one"
+            log.warning(said, extra={"there": found.spec.cidrs, "settings": text})
+        if found.metadata.deletionTimestamp is None and not found.status.conditions:
+            ready = Condition(type="Ready", status="True", message=RANGE_READY, lastTransitionTime=time(self._now()))
+            marked = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=found.spec, status=ServiceCIDRStatus(conditions=[ready]))
+            await self._update(marked, "status")
 
     async def _kubernetes_service(self, service_ip: str, advertise: str, port: int) -> None:
         """The Service by which pods reach the API, and the endpoints behind it, which no selector finds."""
@@ -119,9 +144,9 @@ class Bootstrap:
         kind = self._scheme.of(type(obj))
         await self._send("POST", kind.path(obj.metadata.namespace), obj)
 
-    async def _update(self, obj: KubeObject) -> None:
+    async def _update(self, obj: KubeObject, subresource: str = "") -> None:
         kind = self._scheme.of(type(obj))
-        await self._send("PUT", kind.path(obj.metadata.namespace, obj.metadata.name), obj)
+        await self._send("PUT", kind.path(obj.metadata.namespace, obj.metadata.name, subresource), obj)
 
     async def _delete(self, obj: KubeObject) -> None:
         kind = self._scheme.of(type(obj))

@@ -16,6 +16,7 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
+from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
@@ -97,8 +98,16 @@ class ApiServer:
         if listen:
             self._server = Server(self.app.handle, context=self._tls())
             self.port = await self._server.start(self.settings.bind, self.settings.port)
-        bootstrap = Bootstrap(self.app, SCHEME, self.source)
-        await bootstrap.run(service_ip=self._service_ip(1), dns_ip=self._service_ip(10), advertise=self.settings.advertise, port=self.port)
+        bootstrap = Bootstrap(self.app, SCHEME, self.source, self.clock.now)
+        await bootstrap.run(
+            service_range=self.settings.service_range,
+            service_ip=self._service_ip(1),
+            dns_ip=self._service_ip(10),
+            advertise=self.settings.advertise,
+            port=self.port,
+        )
+        allocator = self.app.services.allocator
+        await allocator.repair()
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
         services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
         await asyncio.gather(upkeep.ensure(suggested=True), services.ensure())
@@ -111,6 +120,7 @@ class ApiServer:
             ("role-aggregation", _aggregate(bootstrap, changed)),
             ("flow-schemas", upkeep.run()),
             ("api-services", services.run()),
+            ("address-repair", _repair(allocator, self.clock)),
         ):
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
@@ -165,7 +175,13 @@ class ApiServer:
                 disabled=settings.disable_admission_plugins,
             ),
             authorizer=authorizer,
-            allocator=ServiceAllocator(source, service_range=settings.service_range, node_ports=settings.node_ports, rng=self._rng),
+            allocator=ServiceAllocator(
+                source,
+                AddressBook(self.storage, source, self.clock.now),
+                service_range=settings.service_range,
+                node_ports=settings.node_ports,
+                rng=self._rng,
+            ),
             kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),
             now=self.clock.now,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
@@ -195,6 +211,16 @@ class ApiServer:
         context = ssl.create_default_context(cafile=str(settings.client_ca))
         context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
         return context
+
+
+async def _repair(allocator: ServiceAllocator, clock: Clock) -> None:
+    """Mend now and then what crashes in the middle of a write left of Services' addresses."""
+    while True:
+        await clock.sleep(REPAIR_EVERY)
+        try:
+            await allocator.repair()
+        except Exception:
+            log.exception("mending the addresses of Services failed")
 
 
 async def _aggregate(bootstrap: Bootstrap, changed: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.networking import v1 as networking
 from tiphys.api.policy import v1 as policy
 from tiphys.api.storage import v1 as storage
 from tiphys.controllers.deployment.controller import DeploymentController
@@ -26,6 +27,7 @@ from tiphys.controllers.replicaset.controller import ReplicaSetController, Repli
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
+from tiphys.controllers.servicecidr.controller import ServiceCIDRController
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.taints.controller import TaintEvictionController
 from tiphys.runtime import Controller
@@ -44,6 +46,8 @@ WHOLE: tuple[type[KubeObject], ...] = (
     core.Service,
     core.ServiceAccount,
     discovery.EndpointSlice,
+    networking.IPAddress,
+    networking.ServiceCIDR,
     policy.PodDisruptionBudget,
     storage.VolumeAttributesClass,
 )
@@ -66,6 +70,7 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
         DisruptionController(settings.scheme),
         ResourceQuotaController(settings.scheme, WHOLE),
+        ServiceCIDRController(),
         ClaimProtectionController(),
         VolumeProtectionController(),
         AttributesClassProtectionController(),

@@ -61,4 +61,4 @@ SERVICE_CIDRS: Kind[networking.ServiceCIDR] = Kind(
     subresources=(STATUS,),
 )
 
-KINDS: tuple[Kind[Any], ...] = (INGRESSES, INGRESS_CLASSES, NETWORK_POLICIES)
+KINDS: tuple[Kind[Any], ...] = (INGRESSES, INGRESS_CLASSES, IP_ADDRESSES, NETWORK_POLICIES, SERVICE_CIDRS)

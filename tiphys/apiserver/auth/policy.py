@@ -312,6 +312,11 @@ CONTROLLERS: Final[Mapping[str, str]] = {
     "resourcequota-controller": "list watch | * | *\nupdate | core | resourcequotas/status",
     "root-ca-cert-publisher": "create update | core | configmaps\nlist watch | core | configmaps namespaces",
     "service-account-controller": "create | core | serviceaccounts\nlist watch | core | serviceaccounts namespaces",
+    "service-cidrs-controller": """
+        get list watch patch update | networking.k8s.io | servicecidrs
+        patch update | networking.k8s.io | servicecidrs/finalizers servicecidrs/status
+        read | networking.k8s.io | ipaddresses
+    """,
     "service-controller": "read | core | services\npatch update | core | services/status\nlist watch | core | nodes",
     "statefulset-controller": """
         list watch get create delete update patch | core | pods
@@ -347,6 +352,7 @@ RUN_AS_MANAGER: Final = (
     "resourcequota-controller",
     "root-ca-cert-publisher",
     "service-account-controller",
+    "service-cidrs-controller",
     "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""

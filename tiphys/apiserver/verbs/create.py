@@ -66,7 +66,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     if ctx.request.query and dry_run(ctx.request):
         if ctx.storage.cache(kind).get(meta.namespace, meta.name) is not None:
             raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
-        return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj))
+        return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
     for _ in range(MAX_GENERATED):
         try:
             return await stored(ctx, obj, None, lambda: ctx.storage.create(kind, obj))

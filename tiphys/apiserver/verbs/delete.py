@@ -13,7 +13,7 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import integer, list_options
-from tiphys.apiserver.verbs.pipeline import admission_request, unsaved
+from tiphys.apiserver.verbs.pipeline import admission_request, erased, unsaved
 from tiphys.apiserver.verbs.read import after, select
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
@@ -113,7 +113,7 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
         try:
             if stays:
                 return await storage.update(kind, obj, expected=entry), uid, False
-            return await storage.delete(kind, entry), uid, True
+            return await erased(ctx, entry, obj), uid, True
         except (RevisionMismatch, KeyMissing):
             entry = await storage.fresh(kind, namespace, name)
 

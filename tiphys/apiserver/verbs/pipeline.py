@@ -95,17 +95,21 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
     )
 
 
-async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]]) -> Entry:
-    """What `write` stores, with the addresses and ports of a Service reserved until it is stored or known not to be."""
+async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]], *, dry_run: bool = False) -> Entry:
+    """What `write` stores; a Service with the addresses and ports that are given to it."""
     if not isinstance(obj, core.Service):
         return await write()
-
-    async def allocated() -> Entry:
-        with ctx.services.allocator.allocate(obj, old):
-            return await write()
-
     # A caller that gives up must not free what a write under way is about to take.
-    return await asyncio.shield(asyncio.ensure_future(allocated()))
+    allocated = ctx.services.allocator.store(obj, old, write, dry_run=dry_run)
+    return await asyncio.shield(asyncio.ensure_future(allocated))
+
+
+async def erased(ctx: Context, entry: Entry, obj: Any) -> Entry:
+    """Remove an object, and with a Service its addresses; raises store.KeyMissing or store.RevisionMismatch."""
+    gone = await ctx.storage.delete(ctx.kind, entry)
+    if isinstance(obj, core.Service):
+        await ctx.services.allocator.removed(obj)
+    return gone
 
 
 def default(kind: Kind[Any], obj: Any) -> None:
@@ -186,7 +190,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if ctx.request.query and dry_run(ctx.request):
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
-        return await ctx.storage.delete(kind, entry), True
+        return await erased(ctx, entry, old), True
     return await stored(ctx, new, old, lambda: ctx.storage.update(kind, new, expected=entry)), False
 
 

@@ -1,0 +1,1 @@
+"""Ranges of Service addresses: when they may be used, and when they may go."""

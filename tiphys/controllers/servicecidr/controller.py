@@ -1,0 +1,84 @@
+"""The loop that makes ranges of Service addresses ready, and lets go those that nothing needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.base import time
+from tiphys.api.errors import NotFound
+from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
+from tiphys.controllers.servicecidr.plan import FINALIZER, condition, is_held, is_in, is_ours, is_within, networks, with_condition
+from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+
+GRACE = 10.0
+"""Seconds after which every API server has heard that a range is not to be used any more."""
+
+
+class ServiceCIDRController:
+    """Keys are ServiceCIDRs."""
+
+    name = "service-cidr-controller"
+
+    def __init__(self, grace: float = GRACE) -> None:
+        self._grace = grace
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._ranges: Informer[ServiceCIDR] = ctx.informers.of(ServiceCIDR)
+        self._addresses: Informer[IPAddress] = ctx.informers.of(IPAddress)
+        ctx.watch(self._ranges, self._concerned)
+        # An address that comes holds nothing which is not held already: no server gives out addresses of a range that goes.
+        ctx.watch(self._addresses, self._around, when=lambda old, new: new is None)
+
+    def _concerned(self, changed: ServiceCIDR) -> Iterable[Key]:
+        """The range itself, and those that it covers: they may go now, or not any more."""
+        inner = [
+            Key.of(other)
+            for other in self._ranges.list()
+            if any(is_within(network, wide) for network in networks(other) for wide in networks(changed))
+        ]
+        return {Key.of(changed), *inner}
+
+    def _around(self, address: IPAddress) -> Iterable[Key]:
+        return [Key.of(cidr) for cidr in self._ranges.list() if is_ours(address) and is_in(address.metadata.name, cidr)]
+
+    async def reconcile(self, key: Key) -> Result:
+        cidr = self._ranges.get(key)
+        if cidr is None:
+            return DONE
+        try:
+            if cidr.metadata.deletionTimestamp is not None:
+                return await self._let_go(cidr)
+            if FINALIZER not in cidr.metadata.finalizers:
+                changed = copied(cidr)
+                changed.metadata.finalizers = [*cidr.metadata.finalizers, FINALIZER]
+                cidr = await self._ctx.client.update(changed)
+            await self._say(cidr, held=False)
+        except NotFound:
+            return DONE
+        return DONE
+
+    async def _let_go(self, cidr: ServiceCIDR) -> Result:
+        if FINALIZER not in cidr.metadata.finalizers or cidr.metadata.deletionTimestamp is None:
+            return DONE
+        if is_held(cidr, self._ranges.list(), self._addresses.list()):
+            await self._say(cidr, held=True)
+            return DONE
+        left = self._grace - (self._ctx.clock.now() - cidr.metadata.deletionTimestamp).total_seconds()
+        if left > 0:
+            return Result(left)
+        client = self._ctx.client
+        # The caches may be behind: what is given up here is asked for once more.
+        if is_held(cidr, (await client.list(ServiceCIDR)).items, (await client.list(IPAddress)).items):
+            return Result(1.0)
+        changed = copied(cidr)
+        changed.metadata.finalizers = [name for name in cidr.metadata.finalizers if name != FINALIZER]
+        await client.update(changed)
+        return DONE
+
+    async def _say(self, cidr: ServiceCIDR, *, held: bool) -> None:
+        wanted = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
+        if wanted is not None:
+            changed = copied(cidr)
+            changed.status.conditions = wanted
+            await self._ctx.client.update_status(changed)

@@ -1,0 +1,69 @@
+"""What holds a range of Service addresses, and what its condition says. Pure (KEP-1880)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from datetime import datetime
+
+from tiphys.api.meta.v1 import Condition
+from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
+
+FINALIZER = "networking.k8s.io/service-cidr-finalizer"
+MANAGED_BY = "ipaddress.kubernetes.io/managed-by"
+MANAGER = "ipallocator.k8s.io"
+READY = "Kubernetes Service CIDR is ready"
+HELD = "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(cidr: ServiceCIDR) -> list[Network]:
+    return [ipaddress.ip_network(text) for text in cidr.spec.cidrs]
+
+
+def is_within(inner: Network, outer: Network) -> bool:
+    """Whether all of a range is part of another one."""
+    low, high = int(outer.network_address), int(outer.broadcast_address)
+    return inner.version == outer.version and low <= int(inner.network_address) and int(inner.broadcast_address) <= high
+
+
+def is_in(ip: str, cidr: ServiceCIDR) -> bool:
+    address = ipaddress.ip_address(ip)
+    return any(address.version == network.version and address in network for network in networks(cidr))
+
+
+def is_ours(address: IPAddress) -> bool:
+    """Whether an IPAddress was made for a Service by an API server."""
+    return address.metadata.labels.get(MANAGED_BY) == MANAGER
+
+
+def is_held(cidr: ServiceCIDR, others: Iterable[ServiceCIDR], addresses: Iterable[IPAddress]) -> bool:
+    """Whether addresses in use would be in no range any more if this one went."""
+    rest = [other for other in others if other.metadata.name != cidr.metadata.name]
+    outer = [network for other in rest for network in networks(other)]
+    if all(any(is_within(network, wide) for wide in outer) for network in networks(cidr)):
+        return False
+    return any(
+        is_ours(found) and is_in(found.metadata.name, cidr) and not any(is_in(found.metadata.name, other) for other in rest)
+        for found in addresses
+    )
+
+
+def condition(held: bool, now: datetime) -> Condition:
+    """What the range's `Ready` condition is to say."""
+    if held:
+        return Condition(type="Ready", status="False", reason="Terminating", message=HELD, lastTransitionTime=now)
+    return Condition(type="Ready", status="True", message=READY, lastTransitionTime=now)
+
+
+def with_condition(conditions: list[Condition], wanted: Condition) -> list[Condition] | None:
+    """The conditions with the wanted one, or None when it is there; the time of its last change is kept while its status is."""
+    for index, found in enumerate(conditions):
+        if found.type == wanted.type:
+            if (found.status, found.reason, found.message) == (wanted.status, wanted.reason, wanted.message):
+                return None
+            if found.status == wanted.status:
+                wanted.lastTransitionTime = found.lastTransitionTime
+            return [*conditions[:index], wanted, *conditions[index + 1 :]]
+    return [*conditions, wanted]
