@@ -36,7 +36,8 @@ class EntryCodec:
 
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
-        self._encoder = msgspec.json.Encoder()
+        # Maps in the order of their keys: whoever writes the same content in another order changes nothing.
+        self._encoder = msgspec.json.Encoder(order="deterministic")
         self._decoder = msgspec.json.Decoder(kind.type)
         self._prefix = b'{"apiVersion":"%s","kind":"%s","metadata":{' % (kind.api_version.encode(), kind.kind.encode())
         self._offset = len(self._prefix)

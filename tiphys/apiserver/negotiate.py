@@ -50,7 +50,7 @@ def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
         media = _MEDIA.get(name.lower())
         if shape is None or media is None or (shape != "object" and params.get("g", "meta.k8s.io") != "meta.k8s.io"):
             continue
-        if shape == "table" and not tables:
+        if shape != "object" and not tables:
             continue
         if media == "protobuf" and (shape == "table" or (shape == "object" and not protobuf)):
             continue  # Tables have no message, and the metadata of anything has one.
@@ -67,7 +67,7 @@ def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
 def negotiate(accept: str, type_: type[Any] | None = None, *, tables: bool = True) -> Format:
     """The best format for an Accept header and, for protobuf, the type of the object; raises NotAcceptable when none fits.
 
-    Without `tables` the answer is no object with rows and columns of its own.
+    Without `tables` the answer is nothing that could be shown as a table or as bare metadata.
     """
     if not accept or accept == "application/json":
         return JSON

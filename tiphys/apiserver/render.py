@@ -13,6 +13,7 @@ import yaml
 from tiphys.api.codec import PROTOBUF
 from tiphys.api.errors import NotAcceptable, StatusError
 from tiphys.api.meta.v1 import Status, StatusDetails
+from tiphys.api.scheme import Column
 from tiphys.apiserver import compress, table
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -71,9 +72,18 @@ def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
     return Response(status, headers, _as_media(data, form), repeated=_warnings(ctx.warnings) if ctx.warnings else ())
 
 
-def value(ctx: Context, obj: Any, status: int = 200) -> Response:
-    """Any typed object that is not stored, such as a review or a Scale."""
-    form = negotiate(ctx.request.headers.get("accept", ""), type(obj), tables=False)
+def value(ctx: Context, obj: Any, status: int = 200, *, columns: Sequence[Column] = ()) -> Response:
+    """Any typed object that is not stored, such as a review or a Scale. Without `columns` it can be shown as nothing but itself."""
+    form = negotiate(ctx.request.headers.get("accept", ""), type(obj), tables=bool(columns))
+    if form.shape == "partial":
+        data = table.render_partial(obj, version=form.version)
+        return _response(ctx, status, _protobuf().partial(data) if form.media == "protobuf" else data, form)
+    if form.shape == "table":
+        version, rv = form.version, obj.metadata.resourceVersion
+        data = table.render_table(
+            ctx.kind, [obj], now=ctx.services.now(), resource_version=rv, include=_include(ctx), version=version, columns=columns
+        )
+        return _response(ctx, status, data, form)
     if form.media == "protobuf":
         return _response(ctx, status, _protobuf().write_object(obj), form)
     return _response(ctx, status, msgspec.json.encode(obj), form)

@@ -23,6 +23,7 @@ from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
+from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.node import NodeAuthorizer
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
@@ -155,7 +156,7 @@ class ApiServer:
         signing = SigningKey.from_pem(key_pem)
         public = signing.public
         tokens = ServiceAccountTokens(issuer=settings.issuer, audiences=(settings.issuer,), keys=(public,), source=source, clock=self.clock)
-        bearer: list[Any] = [tokens]
+        bearer: list[Any] = [tokens, BootstrapTokens(source, audiences=(settings.issuer,), clock=self.clock)]
         if settings.token_auth_file is not None:
             lines = settings.token_auth_file.read_text().splitlines()
             bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file), audiences=(settings.issuer,)))

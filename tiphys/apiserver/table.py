@@ -44,16 +44,17 @@ def render_table(
     include: Include = "Metadata",
     with_headers: bool = True,
     version: str = "v1",
+    columns: Sequence[Column] = (),
 ) -> bytes:
     """The JSON of a Table with one row for each object.
 
-    `include` is what stands beside the cells: nothing, the metadata or the whole object. Watches send headers with the first event only.
-    Raises BadRequest for another `include`.
+    `columns` stand in for those of the kind. `include` is what stands beside the cells: nothing, the metadata or the whole object. Watches
+    send headers with the first event only. Raises BadRequest for another `include`.
     """
     if include not in _INCLUDES:
         wrong = not_supported("includeObject", include, ["Metadata", "None", "Object"])
         raise BadRequest(f"Unable to convert to Table as requested: {wrong}")
-    columns = kind.columns or DEFAULT_COLUMNS
+    columns = columns or kind.columns or DEFAULT_COLUMNS
     rows = []
     for obj in objects:
         row: dict[str, Any] = {"cells": [column.cell(obj, now) for column in columns]}

@@ -76,3 +76,9 @@ AUTOSCALERS = (
     Column("Replicas", cell(lambda obj: obj.status.currentReplicas), description="How many replicas there are."),
     AGE,
 )
+SCALES = (
+    Column("Name", cell(lambda obj: obj.metadata.name), description="The name of what is scaled."),
+    Column("Desired", cell(lambda obj: obj.spec.replicas), type="integer", description="How many replicas there shall be."),
+    Column("Available", cell(lambda obj: obj.status.replicas), type="integer", description="How many replicas there are."),
+    AGE,
+)

@@ -1,7 +1,7 @@
 """From a request to a `User`: the chain of authenticators.
 
-Order: client certificate, bearer token (token file, then service accounts), anonymous. A request that carries a bad bearer token is
-refused, even where an anonymous one would be served. A client certificate wins over a token. ("Authenticating")
+Order: client certificate, bearer token (token file, service accounts, bootstrap tokens), anonymous. A request that carries a bad bearer
+token is refused, even where an anonymous one would be served. A client certificate wins over a token. ("Authenticating")
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tiphys.apiserver.openapi.parameters import DELETE, FORCE, LIST, NAME, NAMES
 from tiphys.apiserver.verbs.delete import SHOWN_LAST
 
 Body = Literal["", "object", "patch", "options"]
-Result = Literal["object", "list", "status", "stream", "log"]
+Result = Literal["object", "list", "event", "status", "stream", "log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ _ITEM_VERBS = (
     ("get", "get", "read", "read the specified {}", ()),
     ("update", "put", "replace", "replace the specified {}", WRITE),
     ("patch", "patch", "patch", "partially update the specified {}", (*WRITE, FORCE)),
+)
+_WATCH_TEXTS = (
+    "watch objects of kind {}; deprecated: use the parameter 'watch' of a list instead",
+    "watch one object of kind {}; deprecated: use the parameters 'watch' and 'fieldSelector' of a list instead",
 )
 _CONNECT = {"attach", "exec", "portforward", "proxy"}
 _CONNECT_METHODS = {"get": "get", "create": "post", "update": "put", "patch": "patch", "delete": "delete"}
@@ -80,8 +84,27 @@ def operations(kind: Kind[Any]) -> Iterator[Operation]:
         result: Result = "object" if kind.resource in SHOWN_LAST and kind.plural != "namespaces" else "status"
         text = f"delete {_article(kind.kind)}"
         yield make(item, "delete", "delete", f"delete{noun}", text, DELETE, body="options", result=result)
+    if {"list", "watch"} <= verbs:
+        yield from _watches(kind, noun)
     for sub in kind.subresources:
         yield from _subresource(kind, sub, item, noun, (NAME, *place, PRETTY))
+
+
+def _watches(kind: Kind[Any], noun: str) -> Iterator[Operation]:
+    """The old way to watch, by path."""
+    root = f"{kind.root_path}/watch"
+    within = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
+    place = (NAMESPACE,) if kind.namespaced else ()
+    whole, one = _WATCH_TEXTS
+    paths = [
+        (within, "watchlist", f"watch{noun}List", whole, place),
+        (f"{within}/{{name}}", "watch", f"watch{noun}", one, (NAME, *place)),
+    ]
+    if kind.namespaced:
+        paths.append((f"{root}/{kind.plural}", "watchlist", f"watch{_group_word(kind)}{kind.kind}ListForAllNamespaces", whole, ()))
+    for path, action, id_, text, where in paths:
+        parameters = (*LIST, WATCH, *where, PRETTY)
+        yield Operation(path, "get", action, id_, text.format(kind.kind), kind.gvk, kind.type, parameters, result="event")
 
 
 def _subresource(kind: Kind[Any], sub: Subresource, item: str, noun: str, place: tuple[Parameter, ...]) -> Iterator[Operation]:

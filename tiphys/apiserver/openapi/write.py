@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tiphys.api.meta.v1 import DeleteOptions, Status
+from tiphys.api.meta.v1 import DeleteOptions, Status, WatchEvent
 from tiphys.api.protobuf.messages import is_known
 from tiphys.api.scheme import Kind
 from tiphys.apiserver.discovery import GIT_VERSION
@@ -77,6 +77,8 @@ def _common(operation: Operation, tag_: str) -> dict[str, Any]:
 def _result(operation: Operation, definitions: Definitions) -> Schema:
     if operation.result == "status":
         return definitions.ref(Status)
+    if operation.result == "event":
+        return definitions.ref(WatchEvent)
     if operation.result in ("stream", "log") or operation.type is None:
         return {"type": "string"}
     if operation.result == "list":
@@ -101,7 +103,7 @@ def _produced(operation: Operation) -> list[str]:
     media = [_JSON, _YAML] + ([_PROTOBUF] if operation.type is None or is_known(operation.type) else [])
     if operation.result == "log":
         return ["text/plain", *media]
-    return media + ([f"{name};stream=watch" for name in media if name != _YAML] if operation.result == "list" else [])
+    return media + ([f"{name};stream=watch" for name in media if name != _YAML] if operation.result in ("list", "event") else [])
 
 
 def _statuses(operation: Operation) -> list[tuple[str, str]]:

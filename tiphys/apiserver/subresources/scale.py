@@ -8,6 +8,7 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
+from tiphys.api.columns.autoscaling import SCALES
 from tiphys.api.errors import Invalid, invalid
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.patch import apply_patch
@@ -50,7 +51,7 @@ async def get(ctx: Context) -> Response:
     entry = cache.get(ctx.info.namespace, ctx.info.name)
     if entry is None:
         raise ctx.not_found()
-    return render.value(ctx, scale_of(entry, cache.codec.decode(entry.data)))
+    return render.value(ctx, scale_of(entry, cache.codec.decode(entry.data)), columns=SCALES)
 
 
 async def update(ctx: Context) -> Response:
@@ -89,7 +90,7 @@ async def _server_side_apply(ctx: Context) -> Response:
     described = {"apiVersion": ctx.kind.api_version, "kind": ctx.kind.kind, "metadata": meta}
     owned = {"spec": {"replicas": replicas}} if replicas is not None else {}
     entry, _ = await apply_change(ctx, applied_change(ctx, {**described, **owned}))
-    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)))
+    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)), columns=SCALES)
 
 
 def _negative(ctx: Context, replicas: int) -> Invalid:
@@ -110,4 +111,4 @@ async def _apply(ctx: Context, make: Any) -> Response:
         return new
 
     entry, _ = await apply_change(ctx, change)
-    return render.value(ctx, scale_of(entry, codec_.decode(entry.data)))
+    return render.value(ctx, scale_of(entry, codec_.decode(entry.data)), columns=SCALES)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import StatusError
+from tiphys.api.errors import MethodNotSupported, StatusError
 from tiphys.apiserver import table, websockets
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -26,6 +26,8 @@ BOOKMARK_EVERY = 60.0
 
 async def watch(ctx: Context) -> Response:
     """Begin a watch. Problems that can be known at once are an ordinary error answer, later ones an ERROR event."""
+    if ctx.request.method != "GET":  # The verb may come from the path alone: /api/v1/watch/pods.
+        raise MethodNotSupported("the server does not allow this method on the requested resource")
     options = list_options(ctx.request, watch=True)
     form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""), ctx.kind.type)
     asked = websockets.asked(ctx.request.headers)

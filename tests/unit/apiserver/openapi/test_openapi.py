@@ -189,3 +189,20 @@ def test_client_go_gets_the_second_version_in_protobuf(documents: Documents) -> 
     assert get(documents, "/openapi/v2", accept="application/json").body.startswith(b"{")
     with pytest.raises(NotAcceptable):
         get(documents, "/openapi/v3/api/v1", accept="application/com.github.proto-openapi.spec.v3@v1.0+protobuf")
+
+
+def test_the_old_paths_of_watches_are_listed(documents: Documents) -> None:
+    paths = json.loads(get(documents, "/openapi/v2").body)["paths"]
+    found = {path: (item["get"]["operationId"], item["get"]["x-kubernetes-action"]) for path, item in paths.items() if "/watch/" in path}
+    assert found == {
+        "/api/v1/watch/pods": ("watchCoreV1PodListForAllNamespaces", "watchlist"),
+        "/api/v1/watch/namespaces/{namespace}/pods": ("watchCoreV1NamespacedPodList", "watchlist"),
+        "/api/v1/watch/namespaces/{namespace}/pods/{name}": ("watchCoreV1NamespacedPod", "watch"),
+        "/api/v1/watch/nodes": ("watchCoreV1NodeList", "watchlist"),
+        "/api/v1/watch/nodes/{name}": ("watchCoreV1Node", "watch"),
+        "/apis/apps/v1/watch/deployments": ("watchAppsV1DeploymentListForAllNamespaces", "watchlist"),
+        "/apis/apps/v1/watch/namespaces/{namespace}/deployments": ("watchAppsV1NamespacedDeploymentList", "watchlist"),
+        "/apis/apps/v1/watch/namespaces/{namespace}/deployments/{name}": ("watchAppsV1NamespacedDeployment", "watch"),
+    }
+    answer = paths["/api/v1/watch/pods"]["get"]["responses"]["200"]["schema"]
+    assert answer == {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent"}
