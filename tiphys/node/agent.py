@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import amounts
 from tiphys.client.client import Client
 from tiphys.node import containerd_events, machine
+from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.image_pulls import ImagePuller, PullsImages
 from tiphys.node.log_rotation import rotate_logs
@@ -78,6 +80,7 @@ class NodeAgent:
             cgroups=PodCgroups(settings.cgroup_parent),
             cluster_services=self.informers.of(core.Service),
             machine=size,
+            allocations=Allocations(amounts(size.allocatable)),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)

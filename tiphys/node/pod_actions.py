@@ -16,7 +16,7 @@ from typing import Any
 
 from tiphys.api.core import v1 as core
 from tiphys.node import names
-from tiphys.node.container_config import Inputs, container_config, log_directory, sandbox_config
+from tiphys.node.container_config import Inputs, container_config, linux_resources, log_directory, sandbox_config
 from tiphys.node.cri.errors import NotFound, RuntimeError_
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.dns_config import hosts_file, pod_resolver
@@ -57,11 +57,14 @@ class _Refused(Exception):
 
 
 class PodActions:
-    """The hands of one worker. `waiting` is the worker's record of why containers are not running."""
+    """The hands of one worker. `waiting` is the worker's record of why containers are not running, `applied` of the resources that those
+    that run have, by id.
+    """
 
-    def __init__(self, services: NodeServices, waiting: dict[str, Waiting]) -> None:
+    def __init__(self, services: NodeServices, waiting: dict[str, Waiting], applied: dict[str, core.ResourceRequirements]) -> None:
         self.services = services
         self.waiting = waiting
+        self.applied = applied
 
     async def apply(self, pod: core.Pod, plan: Plan, backoffs: dict[str, Backoff], *, on_progress: Callable[[], None]) -> None:
         """Carry a plan out. Raises NotYet, VolumeError, RuntimeError_; everything done so far stands, and the next plan goes on."""
@@ -82,6 +85,21 @@ class PodActions:
         on_progress()
         if plan.create_sandbox is not None or plan.start:
             await self._bring_up(pod, plan, seen, backoffs, on_progress)
+
+    async def resize(self, pod: core.Pod, plan: Plan) -> None:
+        """Give the pod and its running containers what is allocated to them now. Raises RuntimeError_, OSError."""
+        # The pod's group must hold its containers before and after: what is refused before, because they are larger still, is not after.
+        await asyncio.to_thread(self.services.cgroups.apply, pod)
+        for update in plan.update:
+            container = find_container(pod, update.name)
+            assert container is not None
+            wanted = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
+            # Without this, a limit above the old one is more than memory and swap together were.
+            wanted.memory_swap_limit_in_bytes = wanted.memory_limit_in_bytes
+            await self.services.cri.update_container_resources(update.id, wanted)
+            self.applied[update.id] = container.resources
+        if plan.update:
+            await asyncio.to_thread(self.services.cgroups.apply, pod)
 
     async def clean(self, uid: str, pod: core.Pod | None, seen: Observed) -> None:
         """Remove what is left of a stopped pod: containers, sandboxes, logs, control group. Raises RuntimeError_, OSError."""
@@ -234,6 +252,7 @@ class PodActions:
             ident = await self.services.cri.create_container(box.id, config, sandbox)
         except RuntimeError_ as error:
             raise self._refuse(pod, start, names.CREATE_ERROR, error.message) from error
+        self.applied[ident] = container.resources
         self.services.tell(pod, start.name, "Normal", "Created", "Container created")
         try:
             await self.services.cri.start_container(ident)

@@ -42,7 +42,7 @@ class PodCgroups:
         path, limits = self.path(pod), pod_limits(pod)
         files.ensure(path, root=self.root)
         self._write(path, _settings(limits))
-        if "/burstable/" in path and pod.metadata.uid not in self._requests:
+        if "/burstable/" in path and self._requests.get(pod.metadata.uid) != limits.cpu_shares:
             self._requests[pod.metadata.uid] = limits.cpu_shares
             self._tier()
         return path

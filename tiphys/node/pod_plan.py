@@ -7,7 +7,9 @@ The rules follow "Pod Lifecycle", "Init Containers" and "Sidecar Containers" of 
   running from then on. Once an ordinary container has been created in the sandbox, initialisation is over for good.
 - Ordinary containers run side by side; a dead one is restarted by the pod's restart policy (or its own) after a backoff that doubles
   from 10 s to 5 min and is forgotten when the container has lived for 10 min.
-- A liveness or startup probe that failed, or a changed image, kills the container; policy decides whether it comes back.
+- Resources that changed are updated in place where the container's resize policy allows it (KEP-1287).
+- A liveness or startup probe that failed, a changed image, or a resize that needs it, kills the container; policy decides whether it
+  comes back.
 - When nothing runs and nothing may start, the pod is over and its sandbox goes.
 """
 
@@ -23,10 +25,13 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.names import DEFAULT_GRACE, ContainerKind
 from tiphys.node.observed import Observed, SeenContainer
+from tiphys.node.resize import Sizes, changed, needs_restart
 
 FIRST_BACKOFF = 10.0
 MAX_BACKOFF = 300.0
 FORGET_BACKOFF = 600.0
+
+_NOTHING: Sizes = {}
 
 AnyContainer = core.Container | core.EphemeralContainer
 
@@ -64,12 +69,20 @@ class Start(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class Update(msgspec.Struct, frozen=True):
+    """A running container whose resources change while it runs."""
+
+    id: str
+    name: str
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Steps in the order they must be taken: stop the pod or single containers, remove, make the sandbox, start containers."""
 
     kill_pod: bool = False
     """Stop everything that runs and the sandboxes; nothing else in the plan follows unless a sandbox is to be made."""
     stop: tuple[Stop, ...] = ()
+    update: tuple[Update, ...] = ()
     remove_containers: tuple[str, ...] = ()
     remove_sandboxes: tuple[str, ...] = ()
     create_sandbox: int | None = None
@@ -86,7 +99,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do now."""
-        acts = self.kill_pod or self.stop or self.remove_containers or self.remove_sandboxes or self.start
+        acts = self.kill_pod or self.stop or self.update or self.remove_containers or self.remove_sandboxes or self.start
         return not acts and self.create_sandbox is None
 
 
@@ -163,13 +176,14 @@ def plan_pod(
     verdicts: Mapping[str, Verdicts],
     backoffs: Mapping[str, Backoff],
     now: float,
+    applied: Sizes = _NOTHING,
 ) -> Plan:
     """The next steps for a pod that is meant to run.
 
     `hashes` gives the spec hash of each container by name; `verdicts` is by container id, `backoffs` by container name. `now` is in
-    seconds since 1970.
+    seconds since 1970. `applied` gives the resources that running containers have, by id, as far as they are known.
     """
-    return _Planner(pod, seen, hashes, verdicts, backoffs, now).plan()
+    return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied).plan()
 
 
 class _Planner:
@@ -183,6 +197,7 @@ class _Planner:
         verdicts: Mapping[str, Verdicts],
         backoffs: Mapping[str, Backoff],
         now: float,
+        applied: Sizes,
     ) -> None:
         self.pod = pod
         self.seen = seen
@@ -190,6 +205,8 @@ class _Planner:
         self.verdicts = verdicts
         self.backoffs = backoffs
         self.now = now
+        self.applied = applied
+        self.updates: list[Update] = []
         self.starts: list[Start] = []
         self.stops: list[Stop] = []
         self.backing_off: dict[str, float] = {}
@@ -214,6 +231,7 @@ class _Planner:
         removed, boxes = self._leftovers()
         return Plan(
             stop=tuple(self.stops),
+            update=tuple(self.updates),
             remove_containers=removed,
             remove_sandboxes=boxes,
             start=tuple(self.starts),
@@ -283,6 +301,8 @@ class _Planner:
             self._start(container, "init")
             return False, False
         if last.state == "running":
+            if self._outgrown(container, last):
+                self.updates.append(Update(last.id, last.name))
             return False, False
         if last.state == "exited":
             if last.exit_code == 0:
@@ -341,9 +361,19 @@ class _Planner:
         elif verdict.startup is False:
             message = f"Container {container.name} failed startup probe{suffix}"
             self.stops.append(Stop(last.id, container.name, message, _probe_grace(container.startupProbe, grace), "startup"))
+        elif outgrown := self._outgrown(container, last):
+            if not needs_restart(container, outgrown):
+                self.updates.append(Update(last.id, last.name))
+                return False
+            self.stops.append(Stop(last.id, container.name, f"Container {container.name} resize requires restart", grace, "changed"))
         else:
             return False
         return True
+
+    def _outgrown(self, container: core.Container, last: SeenContainer) -> frozenset[str]:
+        """The resources of which a running container has another amount than it is to have."""
+        known = self.applied.get(last.id)
+        return frozenset() if known is None else changed(known, container.resources)
 
     # -- starting
 

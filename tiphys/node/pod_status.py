@@ -17,7 +17,9 @@ from tiphys.node import names
 from tiphys.node.observed import Observed, SeenContainer
 from tiphys.node.pod_plan import AnyContainer, Verdicts, find_container, restarts
 
-OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
+"""Conditions that are there only while there is something to say."""
+OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
 """Conditions that the node agent writes; all others belong to somebody else and are carried over."""
 
 _OVER = ("Succeeded", "Failed")
@@ -45,6 +47,10 @@ class Facts(msgspec.Struct, frozen=True):
     """Nothing runs and nothing will: the phase may become final."""
     adopted: Mapping[str, core.ContainerStatus] = {}
     """By container id: what the API said about containers that ran before the agent started."""
+    applied: Mapping[str, core.ResourceRequirements] = {}
+    """By container id: the resources that are in force, where they may differ from those that are allocated."""
+    resize: Sequence[core.PodCondition] = ()
+    """What there is to say about a change of resources."""
 
 
 def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
@@ -69,6 +75,8 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
         ephemeralContainerStatuses=ephemerals,
         resourceClaimStatuses=old.resourceClaimStatuses,
     )
+    if pod.spec.resources is not None:
+        status.resources, status.allocatedResources = pod.spec.resources, pod.spec.resources.requests
     _addresses(pod, facts, status)
     _conditions(pod, facts, status, now)
     return status
@@ -109,10 +117,10 @@ def _container_status(
         restartCount=seen.attempt,
         volumeMounts=_mounts(container),
     )
-    if container.resources.requests or container.resources.limits:
-        status.resources = core.ResourceRequirements(limits=container.resources.limits, requests=container.resources.requests)
-        if container.resources.requests:
-            status.allocatedResources = container.resources.requests
+    # Always there for what runs: it says that the node can resize.
+    force = facts.applied.get(seen.id, container.resources) if seen.state == "running" else container.resources
+    status.resources = core.ResourceRequirements(limits=force.limits, requests=force.requests)
+    status.allocatedResources = container.resources.requests
     previous = next((one for one in all_seen[1:] if one.state == "exited"), None)
     if previous is not None:
         status.lastState = core.ContainerState(terminated=_terminated(previous))
@@ -316,6 +324,12 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
             lastTransitionTime=since or base.time(now),
         )
         status.conditions.append(condition)
+    for said in facts.resize:
+        before = old.get(said.type)
+        since = before.lastTransitionTime if before is not None and before.reason == said.reason else None
+        status.conditions.append(msgspec.structs.replace(said, lastTransitionTime=since or base.time(now)))
+    for type_ in RESIZE_CONDITIONS:
+        old.pop(type_, None)
     status.conditions.extend(old.values())
 
 

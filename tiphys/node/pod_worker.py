@@ -15,6 +15,7 @@ import msgspec
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, NotFound, StatusError
+from tiphys.node import resize
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.env import referenced
 from tiphys.node.observed import Observed
@@ -51,13 +52,19 @@ class PodWorker:
         self.in_api = pod is not None
         self.status = pod.status if pod is not None else core.PodStatus()
         self.adopted = _adopted(pod) if pod is not None else {}
-        self.actions = PodActions(services, self.waiting)
+        self.allocated, self.applied = resize.adopted(pod) if pod is not None else ({}, {})
+        self.pending: resize.Pending | None = None
+        self.progress: resize.Progress | None = None
+        self._pending_since = 0.0
+        self.actions = PodActions(services, self.waiting, self.applied)
         self._wake = asyncio.Event()
         self._ending = asyncio.Event()
         self._retry = 0.0
         self._grace_cap: int | None = None
         if pod is not None:
             self._receive(pod)
+            self._enter()
+            self._admit()
         else:
             self.fire("missing")
 
@@ -67,6 +74,7 @@ class PodWorker:
         """The API server shows the pod like this now."""
         self.pod = pod
         self._receive(pod)
+        self._admit()
         self.services.statuses.observe(pod)
         self.publish()
         self._wake.set()
@@ -132,12 +140,12 @@ class PodWorker:
         return self.services.relister.get(self.uid)
 
     def view(self) -> core.Pod:
-        """The pod with our own idea of its status, and other people's conditions as the API shows them."""
+        """The pod with our own idea of its status, other people's conditions as the API shows them, and the resources it was given."""
         assert self.pod is not None
         mine = [condition for condition in self.status.conditions if condition.type in OWNED_CONDITIONS]
         others = [condition for condition in self.pod.status.conditions if condition.type not in OWNED_CONDITIONS]
         status = msgspec.structs.replace(self.status, conditions=mine + others)
-        return msgspec.structs.replace(self.pod, status=status)
+        return msgspec.structs.replace(resize.with_sizes(self.pod, self.allocated), status=status)
 
     def publish(self) -> None:
         """Work out the status and have it written if it differs."""
@@ -151,10 +159,65 @@ class PodWorker:
             failed=self.failed,
             over=self.over,
             adopted=self.adopted,
+            applied=self.applied,
+            resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
+
+    # -- resources
+
+    def _enter(self) -> None:
+        if self.pod is not None and self.life.state == "syncing":
+            self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated))
+
+    def _admit(self) -> None:
+        """Agree to the resources that the pod wants, or say why not."""
+        pod = self.pod
+        if pod is None or self.life.state != "syncing":
+            return
+        wanted = resize.sizes_of(pod)
+        if wanted == self.allocated:
+            self.pending = None
+            return
+        before, self.pending = self.pending, self.services.allocations.judge(pod)
+        generation = pod.metadata.generation
+        if self.pending is None:
+            self.allocated = wanted
+            self.progress = resize.Progress(generation)
+            self.services.tell(pod, "", "Normal", "ResizeStarted", resize.summary("Pod resize started", pod, generation))
+            self._enter()
+            return
+        if before is None or before.reason != self.pending.reason:
+            self._pending_since = self.services.clock.now().timestamp()
+            told = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
+            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", told)
+        self.services.allocations.wait(pod, self._pending_since, self._offered)
+
+    def _offered(self) -> None:
+        """Somebody else gave something back."""
+        self._admit()
+        self.wake()
+
+    async def _resize(self, pod: core.Pod, plan: Plan) -> float | None:
+        """Carry a resize on; seconds until the next attempt when it failed."""
+        assert self.progress is not None
+        generation = self.progress.generation
+        try:
+            await self.actions.resize(pod, plan)
+        except (RuntimeError_, OSError) as error:
+            said = str(error)
+            if said != self.progress.error:
+                told = resize.summary("Pod resize error", pod, generation, said)
+                self.services.tell(pod, "", "Warning", "ResizeError", told)
+            self.progress = resize.Progress(generation, said)
+            return self._next_retry()
+        finished = not plan.stop and not plan.start and resize.settled(pod, self.seen, self.applied)
+        if finished and self.progress.generation == generation:
+            self.progress = None
+            self.services.tell(pod, "", "Normal", "ResizeCompleted", resize.summary("Pod resize completed", pod, generation))
+        return None
 
     def _probe(self) -> None:
         if self.pod is not None and self.life.state in ("syncing", "terminating"):
@@ -219,14 +282,19 @@ class PodWorker:
             verdicts=self.services.probes.verdicts(self.seen),
             backoffs=self.backoffs,
             now=self.services.clock.now().timestamp(),
+            applied=self.applied,
         )
         self._crash_loops(pod, plan)
         if plan.over:
             self.over = not self.seen.running
             self.fire("over")
             return
-        delays = [delay for delay in (plan.recheck_in, left) if delay is not None]
-        if not plan.empty:
+        alive = {one.id for one in self.seen.containers}
+        for ident in self.applied.keys() - alive:
+            del self.applied[ident]
+        again = await self._resize(pod, plan) if self.progress is not None else None
+        delays = [delay for delay in (plan.recheck_in, left, again) if delay is not None]
+        if not msgspec.structs.replace(plan, update=()).empty:
             delays.append(await self._act(pod, plan))
         self.publish()
         await self._rest(min(delays, default=None))
@@ -290,6 +358,7 @@ class PodWorker:
 
     async def _tear_down(self) -> None:
         """Give back what the pod held besides its containers."""
+        self.services.allocations.leave(self.uid)
         self.services.images.forget(self.uid)
         self.services.objects.use(self.uid, set())
         while True:

@@ -10,6 +10,7 @@ from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.client.client import Client
 from tiphys.node import container_config
+from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.dns_config import Resolver, parse_resolv_conf
 from tiphys.node.env import Sources, referenced
@@ -54,6 +55,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cgroups: PodCgroups
     cluster_services: Informer[core.Service]
     machine: Machine
+    allocations: Allocations
 
     def tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         """Record an event about a pod, or about one of its containers."""

@@ -23,7 +23,10 @@ from tiphys.node.pod_status import OWNED_CONDITIONS
 log = logging.getLogger(__name__)
 
 _RETRY = BackoffPolicy(first=0.2, cap=10.0)
-_CLEARED = ("message", "reason", "podIP", "podIPs", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_CLEARED = (
+    *("message", "reason", "podIP", "podIPs", "resources", "allocatedResources"),
+    *("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"),
+)
 
 
 def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> dict[str, Any]:
@@ -35,6 +38,12 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
         body.pop(foreign, None)
     body["conditions"] = [
         {"reason": None, "message": None, **condition} for condition in body.get("conditions", ()) if condition["type"] in OWNED_CONDITIONS
+    ]
+    said = {condition.type for condition in status.conditions}
+    body["conditions"] += [
+        {"$patch": "delete", "type": condition.type}
+        for condition in written.conditions
+        if condition.type in OWNED_CONDITIONS and condition.type not in said
     ]
     for name in ("podIPs", "hostIPs"):
         # Addresses merge by value, so one that is gone has to be said to be gone.

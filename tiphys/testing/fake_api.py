@@ -258,11 +258,14 @@ class FakeApi:
             kind.rules.prepare_status_update(new, old)
             found = kind.rules.validate_status_update(new, old) if self.validate else []
         else:
+            part = kind.rules.parts.get(call.subresource)
             if kind.has_status:
                 _copy_status(new, old)
+            if part is not None:
+                part.keep(new, old)
             kind.rules.default(new)
             kind.rules.prepare_update(new, old)
-            found = self._mistakes_of_update(kind, new, old)
+            found = self._mistakes_of_update(kind, new, old, kind.rules.validate_update if part is None else part.validate)
             if kind.rules.spec_changed(new, old):
                 new.metadata.generation = was.generation + 1
         self._check(kind, new, found)
@@ -372,11 +375,13 @@ class FakeApi:
             spec.finalizers = spec.finalizers or ["kubernetes"]
             status.phase = status.phase or "Active"
 
-    def _mistakes_of_update(self, kind: Kind[T], new: T, old: T) -> builtins.list[errors.FieldError]:
+    def _mistakes_of_update(
+        self, kind: Kind[T], new: T, old: T, changes: Callable[[T, T], builtins.list[errors.FieldError]]
+    ) -> builtins.list[errors.FieldError]:
         if not self.validate:
             return []
         found = meta_rules.validate_update(new.metadata, old.metadata)
-        return [*found, *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
+        return [*found, *kind.rules.validate(new), *changes(new, old)]
 
     def _check(self, kind: Kind[Any], obj: KubeObject, found: builtins.list[errors.FieldError]) -> None:
         if found:

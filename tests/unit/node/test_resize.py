@@ -1,0 +1,152 @@
+"""What becomes of a change of resources: what is admitted, what is done about it, and what the status says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tests.unit.node.make import MOMENT, NOW, observed, pod, seen
+from tiphys.api.core import v1 as core
+from tiphys.node import resize
+from tiphys.node.allocations import Allocations
+from tiphys.node.container_config import hashes as hashes_of
+from tiphys.node.observed import Observed
+from tiphys.node.pod_plan import Plan, Update, plan_pod
+from tiphys.node.pod_status import Facts, pod_status
+from tiphys.node.status_writer import status_patch
+
+SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
+RESTART = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+
+
+def resources(**changes: Any) -> core.ResourceRequirements:
+    body = {kind: {**listed, **changes.get(kind, {})} for kind, listed in SMALL.items()}
+    return msgspec.convert(body, core.ResourceRequirements)
+
+
+def plan(it: core.Pod, what: Observed, applied: resize.Sizes) -> Plan:
+    return plan_pod(it, what, hashes=hashes_of(it), verdicts={}, backoffs={}, now=NOW, applied=applied)
+
+
+def running(it: core.Pod, *names: str) -> Observed:
+    return observed(*(seen(it, name) for name in names))
+
+
+def test_what_changed_is_updated_in_place() -> None:
+    it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
+    applied = {"a-0": resources(requests={"cpu": "50m"}), "b-0": resources()}
+    result = plan(it, running(it, "a", "b"), applied)
+    assert (result.update, result.stop, result.start) == ((Update("a-0", "a"),), (), ())
+    assert not result.empty
+    assert plan(it, running(it, "a", "b"), {}).empty, "what is not known is as it should be"
+    # The kernel knows nothing of requests for memory, and spellings do not matter.
+    alike = {"a-0": resources(requests={"memory": "1Mi", "cpu": "0.1"}), "b-0": resources()}
+    assert plan(it, running(it, "a", "b"), alike).empty
+
+
+def test_a_policy_may_ask_for_a_restart() -> None:
+    it = pod({"name": "a", "resources": SMALL, "resizePolicy": RESTART}, restartPolicy="OnFailure")
+    less = plan(it, running(it, "a"), {"a-0": resources(limits={"memory": "64Mi"})})
+    assert [(one.message, one.why) for one in less.stop] == [("Container a resize requires restart", "changed")]
+    assert [(one.name, one.attempt) for one in less.start] == [("a", 1)]
+    assert less.update == ()
+    assert plan(it, running(it, "a"), {"a-0": resources(limits={"cpu": "1"})}).update == (Update("a-0", "a"),)
+
+
+def test_init_containers_and_sidecars_are_resized_too() -> None:
+    it = pod(
+        {"name": "a"}, initContainers=[{"name": "s", "restartPolicy": "Always", "resources": SMALL}, {"name": "i", "resources": SMALL}]
+    )
+    applied = {"s-0": resources(limits={"cpu": "1"}), "i-0": resources(limits={"cpu": "1"})}
+    result = plan(it, running(it, "s", "i"), applied)
+    assert result.update == (Update("s-0", "s"), Update("i-0", "i"))
+    assert result.start == ()
+
+
+def test_a_node_admits_what_it_has_room_for() -> None:
+    def wanting(cpu: int, name: str = "web", **spec: Any) -> core.Pod:
+        return pod({"name": "a", "resources": {"requests": {"cpu": f"{cpu}m"}}}, metadata={"uid": name}, **spec)
+
+    book = Allocations({"cpu": 1000, "memory": 1 << 30})
+    book.enter(wanting(300))
+    book.enter(wanting(500, "other"))
+    assert book.judge(wanting(500)) is None
+    assert book.judge(wanting(501)) == resize.Pending(
+        "Deferred", "Node didn't have enough resource: cpu, requested: 501, used: 500, capacity: 1000"
+    )
+    assert book.judge(wanting(1001)) == resize.Pending(
+        "Infeasible", "Node didn't have enough capacity: cpu, requested: 1001, capacity: 1000"
+    )
+    asked: list[str] = []
+    book.wait(wanting(600, "low"), 1.0, lambda: asked.append("low"))
+    book.wait(wanting(600, "late", priority=5), 3.0, lambda: asked.append("late"))
+    book.wait(wanting(600, "early", priority=5), 2.0, lambda: asked.append("early"))
+    book.enter(wanting(400, "other"))
+    assert asked == ["early", "late", "low"], "priority first, then who waits longest"
+    asked.clear()
+    book.enter(wanting(450, "other"))
+    assert asked == [], "nothing was given back"
+    book.leave("low")
+    book.leave("other")
+    assert asked == ["early", "late"]
+
+
+def test_a_pod_is_seen_with_what_was_allocated_to_it() -> None:
+    it = pod({"name": "a", "resources": SMALL}, {"name": "b"}, resources={"requests": {"cpu": "1"}})
+    assert resize.with_sizes(it, resize.sizes_of(it)) is it
+    before = {**resize.sizes_of(it), "a": resources(requests={"cpu": "50m"}), "": resources()}
+    shown = resize.with_sizes(it, before)
+    assert resize.sizes_of(shown) == before
+    assert it.spec.containers[0].resources.requests["cpu"] == "100m"
+
+
+def test_a_new_agent_reads_off_the_status_what_was_agreed() -> None:
+    status = {
+        "name": "a",
+        "containerID": "containerd://a-0",
+        "state": {"running": {}},
+        "resources": SMALL,
+    }
+    waiting = {"name": "b", "state": {"waiting": {}}, "resources": SMALL}
+    large = {"requests": {"cpu": "4"}}
+    it = pod({"name": "a", "resources": large}, {"name": "b", "resources": large}, status={"containerStatuses": [status, waiting]})
+    allocated, applied = resize.adopted(it)
+    assert (allocated["a"], allocated["b"].requests) == (resources(), {"cpu": "4"})
+    assert applied == {"a-0": resources()}
+
+
+def test_the_status_tells_what_is_in_force_and_what_is_under_way() -> None:
+    it = pod({"name": "a", "resources": SMALL}, {"name": "b"}, metadata={"generation": 4})
+    old = resources(requests={"cpu": "50m"})
+    said = resize.conditions(4, resize.Pending("Deferred", "later"), resize.Progress(3, "busy"))
+    result = pod_status(it, Facts(running(it, "a", "b"), applied={"a-0": old}, resize=said), MOMENT)
+    first, second = result.containerStatuses
+    assert first.resources == old
+    assert first.allocatedResources == SMALL["requests"]
+    assert second.resources == core.ResourceRequirements(), "there, so that the API server knows it can be resized"
+    told = {one.type: (one.status, one.reason, one.message, one.observedGeneration) for one in result.conditions if "Resize" in one.type}
+    assert told == {"PodResizePending": ("True", "Deferred", "later", 4), "PodResizeInProgress": ("True", "Error", "busy", 3)}
+    # When it is over the conditions go, from the API too.
+    again = pod_status(msgspec.structs.replace(it, status=result), Facts(running(it, "a", "b")), MOMENT)
+    assert not [one for one in again.conditions if "Resize" in one.type]
+    body = status_patch("u1", again, result)["status"]["conditions"]
+    assert [one for one in body if "$patch" in one] == [
+        {"$patch": "delete", "type": "PodResizePending"},
+        {"$patch": "delete", "type": "PodResizeInProgress"},
+    ]
+
+
+def test_a_resize_is_over_when_all_that_runs_has_what_it_should() -> None:
+    it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
+    old = resources(limits={"cpu": "1"})
+    assert not resize.settled(it, running(it, "a"), {"a-0": old})
+    assert resize.settled(it, running(it, "a"), {"a-0": resources()})
+    assert resize.settled(it, observed(seen(it, "a", "exited")), {"a-0": old}), "what does not run starts with what it should have"
+
+
+def test_events_tell_what_was_resized() -> None:
+    it = pod({"name": "a", "resources": {"requests": {"cpu": "1"}}})
+    assert resize.summary("Pod resize started", it, 2) == (
+        'Pod resize started: {"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}],"generation":2}'
+    )
