@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from tiphys.aio.clock import Clock, LoopClock
+from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import amounts
 from tiphys.client.client import Client
@@ -80,7 +81,7 @@ class NodeAgent:
             cgroups=PodCgroups(settings.cgroup_parent),
             cluster_services=self.informers.of(core.Service),
             machine=size,
-            allocations=Allocations(amounts(size.allocatable)),
+            allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)

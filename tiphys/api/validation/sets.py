@@ -16,7 +16,7 @@ from tiphys.api.core.v1 import (
 from tiphys.api.errors import forbidden, invalid, not_supported, required
 from tiphys.api.meta.v1 import LabelSelector
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector
-from tiphys.api.validation import pod
+from tiphys.api.validation import pod, volume_claim
 from tiphys.api.validation.basics import (
     Errors,
     at_most_100_percent,
@@ -132,6 +132,8 @@ def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
     errors: Errors = []
     if stateful_set.spec.serviceName:
         dns_label(errors, "spec.serviceName", stateful_set.spec.serviceName)
+    for index, claim in enumerate(stateful_set.spec.volumeClaimTemplates):
+        volume_claim.claim_spec(errors, f"spec.volumeClaimTemplates[{index}].spec", claim.spec)
     return errors
 
 

@@ -68,6 +68,7 @@ def test_defaults(server: Any) -> None:
         (stateful(spec=", restartPolicy: Never"), 'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'),
         (stateful(spec=", activeDeadlineSeconds: 5"), "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported"),
         (stateful(container=", volumeMounts: [{name: data, mountPath: /d}]"), 'volumeMounts[0].name: Not found: "data"'),
+        (stateful("volumeClaimTemplates: [{metadata: {name: data}, spec: {resources: {requests: {storage: 1Gi}}}}], "), "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required"),
         (stateful(name="a.b"), 'metadata.name: Invalid value: "a.b": must not contain dots'),
         (daemon(selector="{}"), "spec.selector: Invalid value: {}: empty selector is invalid for daemonset"),
         (daemon(selector="null"), "`selector` does not match template `labels`"),
