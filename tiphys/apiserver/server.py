@@ -112,7 +112,7 @@ class ApiServer:
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
         services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
         await asyncio.gather(upkeep.ensure(suggested=True), services.ensure())
-        upkeep.follow()
+        await upkeep.follow()
         self._ready = ""
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
         changed = asyncio.Event()

@@ -71,7 +71,7 @@ async def made(cluster: Cluster, wanted: core.ResourceQuota) -> core.ResourceQuo
 
 
 async def gone(cluster: Cluster, obj: KubeObject) -> None:
-    await cluster.client.delete(type(obj), obj.metadata.name, NS, grace=0)
+    await cluster.client.delete(type(obj), obj.metadata.name, NS, grace=0, propagation="Background")
 
 
 async def test_the_status_of_a_new_quota(quotas: Cluster) -> None:

@@ -110,11 +110,12 @@ class Upkeep:
             elif (changed := revised(current, wanted, mandatory=mandatory)) is not None:
                 yield self._write("PUT", changed, "")
 
-    def follow(self) -> None:
-        """Take over what there is, and every change from now on."""
+    async def follow(self) -> None:
+        """Take over what there is, and every change from now on; tell each schema its state. Raises what `write` raises."""
         for type_ in (flow.FlowSchema, flow.PriorityLevelConfiguration):
             self._source.on_change(type_, self._note)
         self._configure()
+        await self._tell_all()
 
     def _note(self, old: KubeObject | None, new: KubeObject | None) -> None:
         # Statuses change nothing here, and this writes them itself.
@@ -131,7 +132,6 @@ class Upkeep:
 
     async def run(self) -> None:
         """Put back what is mandatory and write the conditions of schemas, whenever something changes and every minute."""
-        self._changed.set()
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), AGAIN_SECONDS)
@@ -139,12 +139,14 @@ class Upkeep:
             try:
                 self._configure()
                 await self.ensure(suggested=False)
-                for schema in tuple(self._source.objects(flow.FlowSchema)):
-                    await self._tell(schema)
+                await self._tell_all()
             except Exception:
                 log.exception("keeping flow schemas and priority levels failed")
                 await asyncio.sleep(1.0)
                 self._changed.set()
+
+    async def _tell_all(self) -> None:
+        await asyncio.gather(*(self._tell(schema) for schema in tuple(self._source.objects(flow.FlowSchema))))
 
     async def _tell(self, schema: flow.FlowSchema) -> None:
         missing = self._fairness.dangling.get(schema.metadata.name)

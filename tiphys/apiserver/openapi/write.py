@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from tiphys.api.meta.v1 import DeleteOptions, Status, WatchEvent
-from tiphys.api.protobuf.messages import is_known
 from tiphys.api.scheme import Kind
 from tiphys.apiserver.discovery import GIT_VERSION
 from tiphys.apiserver.openapi import names
@@ -98,6 +97,8 @@ def _body(operation: Operation, definitions: Definitions) -> Schema | None:
 
 def _produced(operation: Operation) -> list[str]:
     """The media types of the answer."""
+    from tiphys.api.protobuf.messages import is_known  # Loaded with the first document.
+
     if operation.result == "stream":
         return ["*/*"]
     media = [_JSON, _YAML] + ([_PROTOBUF] if operation.type is None or is_known(operation.type) else [])
