@@ -5,11 +5,11 @@ A kind is declared once, in `tiphys/api/kinds/`, as a `Kind`; handlers, storage,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tiphys.api.errors import FieldError
 from tiphys.api.meta.v1 import KubeObject
@@ -66,6 +66,19 @@ class Part(Generic[ObjectT]):
     """The fields of the spec, each with the names that count in its items (none: all). What else an apply names is not owned."""
 
 
+class Author(Protocol):
+    """Who makes an object, as the server knows them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def groups(self) -> Sequence[str]: ...
+    @property
+    def extra(self) -> Mapping[str, Sequence[str]]: ...
+
+
 class Rules(Generic[ObjectT]):
     """What a kind demands beyond its type. The methods work on typed objects, in place where they change something; all are pure.
 
@@ -95,14 +108,21 @@ class Rules(Generic[ObjectT]):
     def prepare_create(self, obj: ObjectT) -> None:
         """Set what users may not set, before a create. The generic code has set metadata; status is reset here if the kind has one."""
 
+    stamp_author: Callable[[ObjectT, Author], None] | None = None
+    """For kinds that keep who made them: `stamp_author(obj, author)`, after `prepare_create`."""
+
     def prepare_update(self, new: ObjectT, old: ObjectT) -> None:
         """Carry over what an ordinary update may not change (the status, above all: the generic code has done that already)."""
 
     def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
         """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
 
+    def prepare_approval(self, new: ObjectT, old: ObjectT) -> None:
+        """Carry over what an update of the subresource `approval` may not change, of the status as well."""
+
     stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
-    """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`."""
+    """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`.
+    The same of an approval."""
 
     def validate(self, obj: ObjectT) -> list[FieldError]:
         """Mistakes in the object itself (metadata is checked by the generic code)."""
@@ -118,6 +138,10 @@ class Rules(Generic[ObjectT]):
 
     def validate_status_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
         """Mistakes in the status."""
+        return []
+
+    def validate_approval(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+        """Mistakes in the decision."""
         return []
 
     def validate_name(self, name: str) -> str:

@@ -60,6 +60,9 @@ SUBRESOURCES: dict[tuple[str, str], Verb] = {
         for part in ("ephemeralcontainers", "resize")
         for name, verb in (("get", get), ("update", update), ("patch", patch))
     },
+    ("approval", "get"): get,
+    ("approval", "update"): update,
+    ("approval", "patch"): patch,
     ("scale", "get"): scale.get,
     ("scale", "update"): scale.update,
     ("scale", "patch"): scale.patch,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tiphys.api.apps import v1 as apps
+from tiphys.api.certificates import v1 as certificates
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.networking import v1 as networking
 from tiphys.api.policy import v1 as policy
 from tiphys.api.storage import v1 as storage
+from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
@@ -35,6 +39,7 @@ from tiphys.runtime import Controller
 WHOLE: tuple[type[KubeObject], ...] = (
     apps.Deployment,
     apps.ReplicaSet,
+    certificates.CertificateSigningRequest,
     core.Endpoints,
     core.Namespace,
     core.Node,
@@ -69,12 +74,17 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
         TaintEvictionController(),
         PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
         DisruptionController(settings.scheme),
+        CsrApprovingController(),
+        CsrCleaner(),
         ResourceQuotaController(settings.scheme, WHOLE),
         ServiceCIDRController(),
         ClaimProtectionController(),
         VolumeProtectionController(),
         AttributesClassProtectionController(),
     ]
+    if settings.signing_key:
+        longest = timedelta(seconds=settings.signing_duration)
+        controllers.append(CsrSigningController(settings.signing_certificate, settings.signing_key, longest))
     if settings.ca_pem:
         controllers.append(RootCaController(settings.ca_pem))
     if settings.cluster_cidr:

@@ -19,6 +19,12 @@ class ControllerSettings:
 
     ca_pem: str = ""
     """The bundle that pods trust the API server by; without it no `kube-root-ca.crt` is published."""
+    signing_certificate: str = ""
+    signing_key: str = ""
+    """PEM files of the authority that signs certificate requests (`--cluster-signing-cert-file`, `-key-file`). Without them nothing is
+    signed; only the controller that signs opens the key."""
+    signing_duration: float = 365 * 86400.0
+    """The longest life of what is signed (`--cluster-signing-duration`)."""
     cluster_cidr: str = "10.42.0.0/16"
     """The range of all pods; each node gets a part of it. Empty: nodes bring their own."""
     node_mask: int = 24

@@ -140,6 +140,8 @@ class Daemon:
         settings, client = self.settings, self.client(CONTROLLER_MANAGER)
         controller_settings = ControllerSettings(
             ca_pem=(settings.dir / "pki" / "ca.crt").read_text(),
+            signing_certificate=str(settings.dir / "pki" / "ca.crt"),
+            signing_key=str(settings.dir / "pki" / "ca.key"),
             cluster_cidr=settings.pod_range,
         )
         manager = Manager(

@@ -27,7 +27,8 @@ from tiphys.testing.api_server import ClientFor, running_api_server
 class Cluster:
     """The server, an administrator's client, and the controllers, which can be stopped and started."""
 
-    def __init__(self, client_for: ClientFor) -> None:
+    def __init__(self, client_for: ClientFor, directory: Path) -> None:
+        self.directory = directory
         self.client: Client = client_for()
         self.client_for = client_for
         self.settings = ControllerSettings(ca_pem="-----BEGIN CERTIFICATE-----\n")
@@ -142,4 +143,4 @@ async def running_kubelet(cluster: Cluster) -> AsyncIterator[Kubelet]:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path) as (_, client_for):
-        yield Cluster(client_for)
+        yield Cluster(client_for, tmp_path)

@@ -35,7 +35,7 @@ class Kubectl:
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
     async with running_api_server(tmp_path, listen=True) as (_, client_for):
-        cluster = Cluster(client_for)
+        cluster = Cluster(client_for, tmp_path)
         async with cluster.controllers(), running_kubelet(cluster):
             yield Kubectl(tmp_path / "admin.kubeconfig", tmp_path)
 

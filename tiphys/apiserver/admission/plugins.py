@@ -7,6 +7,7 @@ from collections.abc import Collection
 from tiphys.aio.clock import Clock
 from tiphys.api.kinds import SCHEME
 from tiphys.api.scheme import Scheme
+from tiphys.apiserver.admission.certificates import CertificateApproval, CertificateSigning, CertificateSubjectRestriction
 from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin
 from tiphys.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from tiphys.apiserver.admission.escalation import RbacEscalation
@@ -70,6 +71,9 @@ def default_chain(
         OwnerReferencesPermissionEnforcement(authorizer, scheme),
         PersistentVolumeClaimResize(),
         RuntimeClass(),
+        CertificateApproval(authorizer),
+        CertificateSigning(authorizer),
+        CertificateSubjectRestriction(),
         DefaultIngressClass(),
         DenyServiceExternalIPs(),
     ]

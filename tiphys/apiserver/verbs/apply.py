@@ -23,7 +23,7 @@ from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import boolean, field_validation
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.ownership import check_patch
-from tiphys.apiserver.verbs.pipeline import MAX_RACES, Change
+from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -39,7 +39,7 @@ def is_apply(content_type: str) -> bool:
 async def apply(ctx: Context) -> Response:
     """PATCH with an apply configuration, of an object or its status."""
     config = read_config(ctx, ctx.kind.type)
-    if ctx.info.subresource == "status":
+    if ctx.info.subresource in STATUS_SUBRESOURCES:
         config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
     elif ctx.kind.has_status:
         config.pop("status", None)

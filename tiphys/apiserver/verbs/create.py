@@ -52,6 +52,8 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     default(kind, obj)
     ownership.of_create(ctx, obj)  # What the rules set next, such as a first status, is not the maker's.
     rules.prepare_create(obj)
+    if rules.stamp_author is not None:
+        rules.stamp_author(obj, ctx.user)
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)

@@ -34,6 +34,8 @@ Change = Callable[[Entry, Any], Any]
 """From the current entry and its decoded object (not to be changed) to the wanted object."""
 
 MAX_RACES = 64
+STATUS_SUBRESOURCES = frozenset(("status", "approval"))
+"""They change the status and nothing else."""
 SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 """Their handlers change exactly what they are for, which the rules of ordinary updates would put back or refuse."""
 
@@ -163,9 +165,9 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
 async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
     kind, rules = ctx.kind, ctx.kind.rules
     carry_metadata(ctx, new.metadata, old.metadata)
-    if subresource == "status":
+    if subresource in STATUS_SUBRESOURCES:
         _keep_all_but_status(new, old)
-        rules.prepare_status_update(new, old)
+        (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
     elif subresource not in SYSTEM_SUBRESOURCES:
@@ -198,6 +200,8 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
     errors = meta_rules.validate_update(new.metadata, old.metadata)
     if subresource == "status":
         return [*errors, *kind.rules.validate_status_update(new, old)]
+    if subresource == "approval":
+        return [*errors, *kind.rules.validate_approval(new, old)]
     if subresource in SYSTEM_SUBRESOURCES:
         return errors
     part = kind.rules.parts.get(subresource) if subresource else None

@@ -1,0 +1,183 @@
+"""Validation of certificate signing requests ("Certificates and Certificate Signing Requests")."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
+from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.validation.basics import Errors
+from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
+
+if TYPE_CHECKING:
+    # Loaded where a request is read: most who import the rules never see one.
+    from cryptography import x509
+
+LEGACY_SIGNER: Final = "kubernetes.io/legacy-unknown"
+USAGES: Final = tuple(
+    sorted(
+        (
+            *("signing", "digital signature", "content commitment", "key encipherment", "key agreement", "data encipherment", "cert sign"),
+            *("crl sign", "encipher only", "decipher only", "any", "server auth", "client auth", "code signing", "email protection"),
+            *("s/mime", "ipsec end system", "ipsec tunnel", "ipsec user", "timestamping", "ocsp signing", "microsoft sgc", "netscape sgc"),
+        )
+    )
+)
+SHORTEST: Final = 600
+"""Seconds that a certificate must be asked for at least."""
+_DECISIONS: Final = ("Approved", "Denied")
+_FINAL: Final = (*_DECISIONS, "Failed")
+_STATUSES: Final = ("False", "True", "Unknown")
+_LONGEST_DOMAIN = 253
+_LONGEST_SIGNER = 253 + 253 + 63 + 2
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END ([A-Z0-9 ]+)-----", re.DOTALL)
+_CONDITIONS = "status.conditions"
+
+
+class Unreadable(ValueError):
+    """The bytes are not a certificate request; the message says why."""
+
+
+def read_request(pem: bytes) -> x509.CertificateSigningRequest:
+    """The PKCS #10 request in PEM. Raises Unreadable."""
+    from cryptography import x509
+
+    block = _BLOCK.search(pem)
+    if block is None or block[1] != b"CERTIFICATE REQUEST" or block[3] != block[1]:
+        raise Unreadable("PEM block type must be CERTIFICATE REQUEST")
+    try:
+        return x509.load_pem_x509_csr(block[0] + b"\n")
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
+
+
+def validate_create(csr: CertificateSigningRequest) -> Errors:
+    errors: Errors = []
+    spec = csr.spec
+    if said := _request_fault(spec.request):
+        errors.append(invalid("spec.request", spec.request, said))
+    _usages(errors, spec.usages)
+    _signer(errors, "spec.signerName", spec.signerName)
+    if spec.expirationSeconds is not None and spec.expirationSeconds < SHORTEST:
+        said = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
+        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, said))
+    return errors
+
+
+def _request_fault(pem: bytes) -> str:
+    try:
+        request = read_request(pem)
+        sound = request.is_signature_valid
+    except Exception as error:  # cryptography has no common base for keys and algorithms that it does not know
+        return str(error)
+    return "" if sound else "x509: the signature does not belong to the key of the request"
+
+
+def _usages(errors: Errors, usages: list[str]) -> None:
+    if not usages:
+        errors.append(required("spec.usages"))
+    seen: set[str] = set()
+    for index, usage in enumerate(usages):
+        if usage not in USAGES:
+            errors.append(not_supported(f"spec.usages[{index}]", usage, USAGES))
+        if usage in seen:
+            errors.append(duplicate(f"spec.usages[{index}]", usage))
+        seen.add(usage)
+
+
+def _signer(errors: Errors, path: str, name: str) -> None:
+    """A name like `example.com/signer`."""
+    if name == LEGACY_SIGNER:
+        errors.append(invalid(path, name, "the legacy signerName is not allowed via this API version"))
+        return
+    if not name:
+        errors.append(required(path))
+        return
+    domain, slash, rest = name.partition("/")
+    if not slash or "/" in rest:
+        errors.append(invalid(path, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'"))
+        return
+    if len(domain) > _LONGEST_DOMAIN:
+        errors.append(too_long(path, _LONGEST_DOMAIN))
+    for part, messages in ((domain, dns_label_messages), (rest, dns_subdomain_messages)):
+        for label in part.split("."):
+            if wrong := messages(label):
+                errors.extend(invalid(path, part, f'validating label "{label}": {message}') for message in wrong)
+                break
+    if "." not in domain:
+        errors.append(invalid(path, domain, "should be a domain with at least two segments separated by dots"))
+    if len(name) > _LONGEST_SIGNER:
+        errors.append(too_long(path, _LONGEST_SIGNER))
+
+
+def validate_status(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Errors:
+    """An update of the status: it may set the certificate, once, but decides nothing."""
+    errors = _conditions(new)
+    if new.status.certificate != old.status.certificate:
+        if said := _certificate_fault(new.status.certificate):
+            errors.append(invalid("status.certificate", "<certificate data>", said))
+        if old.status.certificate:
+            errors.append(forbidden("status.certificate", "updates may not modify existing certificate content"))
+    _removed(errors, new, old)
+    for type_ in _DECISIONS:
+        if len(_of_type(new, type_)) > len(_of_type(old, type_)):
+            errors.append(forbidden(_CONDITIONS, f'updates may not add a condition of type "{type_}"'))
+    return errors
+
+
+def validate_approval(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Errors:
+    """An update of the approval: once decided, it stays."""
+    errors = _conditions(new)
+    _removed(errors, new, old)
+    return errors
+
+
+def _conditions(csr: CertificateSigningRequest) -> Errors:
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, condition in enumerate(csr.status.conditions):
+        path, type_ = f"{_CONDITIONS}[{index}]", condition.type
+        if not type_:
+            errors.append(required(f"{path}.type"))
+        allowed = ("True",) if type_ in _FINAL else _STATUSES
+        if not condition.status:
+            errors.append(required(f"{path}.status"))
+        elif condition.status not in allowed:
+            errors.append(not_supported(f"{path}.status", condition.status, allowed))
+        if type_ in _DECISIONS and any(other in seen for other in _DECISIONS if other != type_):
+            errors.append(invalid(_CONDITIONS, type_, "Approved and Denied conditions are mutually exclusive"))
+        if type_ in seen:
+            errors.append(duplicate(f"{path}.type", type_))
+        seen.add(type_)
+    return errors
+
+
+def _removed(errors: Errors, new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
+    for type_ in _FINAL:
+        if len(_of_type(new, type_)) < len(_of_type(old, type_)):
+            errors.append(forbidden(_CONDITIONS, f'updates may not remove a condition of type "{type_}"'))
+
+
+def _of_type(csr: CertificateSigningRequest, type_: str) -> list[CertificateSigningRequestCondition]:
+    return [condition for condition in csr.status.conditions if condition.type == type_]
+
+
+def _certificate_fault(pem: bytes) -> str:
+    from cryptography import x509
+
+    if not pem:
+        return ""
+    blocks = list(_BLOCK.finditer(pem))
+    if not blocks:
+        return "must contain at least one CERTIFICATE PEM block"
+    for block in blocks:
+        if block[1] != b"CERTIFICATE":
+            return f'only CERTIFICATE PEM blocks are allowed, found "{block[1].decode()}"'
+        if b":" in block[2]:
+            return "no PEM block headers are permitted"
+        try:
+            x509.load_pem_x509_certificate(block[0] + b"\n")
+        except ValueError as error:
+            return str(error)
+    return ""
