@@ -27,7 +27,7 @@ from tiphys.testing.api_server import ClientFor, running_api_server
 class Cluster:
     """The server, an administrator's client, and the controllers, which can be stopped and started."""
 
-    def __init__(self, client_for: ClientFor, directory: Path) -> None:
+    def __init__(self, client_for: ClientFor, directory: Path = Path()) -> None:
         self.directory = directory
         self.client: Client = client_for()
         self.client_for = client_for
