@@ -417,6 +417,11 @@ class TypedSource:
             return []
         return [self._typed(cache, entry) for entry in cache.entries(namespace)]
 
+    def passing(self, type_: type[T], namespace: str = "") -> Iterable[T]:
+        """All objects of a type (in a namespace), decoded for this one look."""
+        cache = self._cache(type_)
+        return [] if cache is None else [cache.codec.decode(entry.data) for entry in cache.entries(namespace)]
+
     def on_change(self, type_: type[T], callback: Callable[[T | None, T | None], None], *, field: str = "") -> None:
         """Call `callback(old, new)` for every change of a type; with `field` only where that selectable field changes."""
         cache = self._cache(type_)

@@ -23,6 +23,9 @@ class DictObjectSource:
         found = [obj for obj in self._objects.get(type_, {}).values() if namespace in ("", obj.metadata.namespace)]
         return cast("Iterable[ObjectT]", found)
 
+    def passing(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
+        return self.objects(type_, namespace)
+
     def get(self, type_: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
         return cast("ObjectT | None", self._objects.get(type_, {}).get((namespace, name)))
 

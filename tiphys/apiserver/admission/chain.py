@@ -50,6 +50,9 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     old_object: KubeObject | None = None
     dry_run: bool = False
     warnings: list[str] = []
+    """What the client is told of besides the answer."""
+    annotations: dict[str, str] = {}
+    """What plugins note for the audit log. There is none yet: this is where it will read them."""
 
     def forbidden(self, why: str) -> Forbidden:
         """`pods "web-0" is forbidden: <why>`."""

@@ -16,6 +16,7 @@ from tiphys.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from tiphys.apiserver.admission.node_restriction import NodeRestriction
 from tiphys.apiserver.admission.optional import AlwaysPullImages, DenyServiceExternalIPs, ExtendedResourceToleration
 from tiphys.apiserver.admission.owner_references import OwnerReferencesPermissionEnforcement
+from tiphys.apiserver.admission.pod_security import PodSecurity
 from tiphys.apiserver.admission.priority import Priority
 from tiphys.apiserver.admission.resource_quota import ResourceQuotas
 from tiphys.apiserver.admission.runtime_class import RuntimeClass
@@ -63,6 +64,7 @@ def default_chain(
         NodeRestriction(authorizer),
         TaintNodesByCondition(),
         AlwaysPullImages(),
+        PodSecurity(),
         Priority(),
         DefaultTolerationSeconds(),
         ExtendedResourceToleration(),

@@ -24,6 +24,10 @@ class ObjectSource(Protocol):
         """One object; `namespace` is "" for cluster-scoped types."""
         ...
 
+    def passing(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
+        """As `objects`, for a single look at many: nothing is kept for the next one."""
+        ...
+
     def on_change(self, type_: type[ObjectT], callback: Callable[[ObjectT | None, ObjectT | None], None]) -> None:
         """Call `callback(old, new)` after every later change; `old` is None for a create, `new` for a delete.
 

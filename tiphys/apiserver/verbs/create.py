@@ -60,6 +60,8 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     raise_invalid(kind, obj, validate_new(kind, obj))
     if asked is not None:
         await ctx.services.admission.validate(asked)
+        if asked.warnings:
+            ctx.warnings = [*ctx.warnings, *asked.warnings]
     warnings = rules.warnings(obj, None)
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]

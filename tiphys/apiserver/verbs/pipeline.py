@@ -187,6 +187,8 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     raise_invalid(kind, new, _update_errors(kind, new, old, subresource))
     if asked is not None:
         await ctx.services.admission.validate(asked)
+        if asked.warnings:
+            ctx.warnings = [*ctx.warnings, *asked.warnings]
     if not subresource and (warnings := rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.request.query and dry_run(ctx.request):
