@@ -12,6 +12,7 @@ Absence on the wire and the zero value are the same thing for plain fields, as i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ __all__ = [
     "always",
     "constant",
     "field",
+    "is_micro_time",
     "micro_time",
     "parse_micro_time",
     "time",
@@ -104,6 +106,20 @@ def time(now: datetime) -> datetime:
 def micro_time(now: datetime) -> MicroTime:
     """`now` as a MicroTime."""
     return MicroTime(now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+_MICRO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+
+def is_micro_time(text: str) -> bool:
+    """Whether a text is a MicroTime as the server writes it."""
+    if not _MICRO_TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_micro_time(text: MicroTime | str) -> datetime:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from tiphys.api.base import is_micro_time
 from tiphys.api.conform import Node, Walk, name_of
 from tiphys.api.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
-from tiphys.api.introspect import Description, Shape, describe
+from tiphys.api.introspect import Description, describe
 from tiphys.api.yamldoc import YAMLError, load
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -55,26 +56,22 @@ class _Plan:
     decoder: msgspec.json.Decoder[Any]
     about: Description
     odd_time: re.Pattern[bytes]
+    micro: tuple[tuple[str, ...], ...]
 
 
 @cache
 def _plan(type_: type[msgspec.Struct]) -> _Plan:
-    odd = _ODD_TIME_NOT_MICRO if _has_micro_time(type_) else _ODD_TIME
-    return _Plan(msgspec.json.Decoder(type_), describe(type_), odd)
+    micro = tuple(_micro_times(type_, ()))
+    return _Plan(msgspec.json.Decoder(type_), describe(type_), _ODD_TIME_NOT_MICRO if micro else _ODD_TIME, micro)
 
 
-def _has_micro_time(type_: type[msgspec.Struct]) -> bool:
-    seen: set[type] = set()
-
-    def look(shape: Shape) -> bool:
-        if shape.item is not None:
-            return look(shape.item)
-        if shape.struct is None or shape.struct in seen:
-            return shape.form == "microtime"
-        seen.add(shape.struct)
-        return any(look(field.shape) for field in describe(shape.struct).fields.values())
-
-    return look(Shape("struct", struct=type_))
+def _micro_times(type_: type[msgspec.Struct], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Where a type holds MicroTimes, as names of attributes; no list or map of the API does."""
+    for about in describe(type_).fields.values():
+        if about.shape.form == "microtime":
+            yield (*above, about.attr)
+        elif about.shape.struct is not None and len(above) < 2:
+            yield from _micro_times(about.shape.struct, (*above, about.attr))
 
 
 def encode(obj: Any) -> bytes:
@@ -106,7 +103,7 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
         obj = plan.decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _fit(type_, read_json(type_, body), validation)
-    if _is_usual(plan, body) and _right_kind(plan.about, obj) and (validation == "Ignore" or not _may_repeat(body)):
+    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not _may_repeat(body)):
         return Decoded(obj)
     return _fit(type_, read_json(type_, body), validation)
 
@@ -124,7 +121,7 @@ def decode_document(
         body = _encode(document)
         try:
             obj = plan.decoder.decode(body)
-            usual = _is_usual(plan, body) and _right_kind(about, obj)
+            usual = _is_usual(plan, body, obj) and _right_kind(about, obj)
         except msgspec.DecodeError:
             usual = False
         if not usual:
@@ -204,10 +201,16 @@ def _fit(type_: type[T], document: dict[str, Any], validation: Validation) -> De
     return Decoded(_stamp(about, obj), walk.problems if validation == "Warn" else [])
 
 
-def _is_usual(plan: _Plan, body: bytes) -> bool:
-    """No time that is not whole seconds of UTC, and no number that could be too large for its field."""
+def _is_usual(plan: _Plan, body: bytes, obj: Any) -> bool:
+    """No time that is not as the server writes it, and no number that could be too large for its field."""
     if plan.odd_time.search(body) is not None:
         return False
+    for path in plan.micro:
+        value = obj
+        for attribute in path:
+            value = getattr(value, attribute, None)
+        if value is not None and not is_micro_time(value):
+            return False
     # Ten digits in a row are mostly part of an ID or a digest; the dearer look tells them from numbers.
     return _BIG not in body.translate(_DIGITS) or _BIG_NUMBER.search(body) is None
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
 import msgspec
 
-from tiphys.api.base import Time
+from tiphys.api.base import Time, micro_time
 from tiphys.api.introspect import Description, Field, Shape, describe
 
 LIMIT = 100
@@ -26,6 +27,8 @@ _TYPES = {
     "str": "string", "float": "float64", "bool": "bool", "bytes": "[]uint8", "time": "v1.Time", "microtime": "v1.MicroTime",
     "quantity": "resource.Quantity", "intorstring": "intstr.IntOrString", "any": "interface {}", "raw": "json.RawMessage",
 }  # fmt: skip
+_SIX_DIGITS = re.compile(r"\.[0-9]{6}(?![0-9])")
+_MICRO_SAMPLE = "2026-01-02T03:04:05.000000Z"
 
 
 class Node(dict[str, Any]):
@@ -100,7 +103,7 @@ class Walk:
         elif form == "int":
             if isinstance(value, int) and not isinstance(value, bool) and in_range(value, shape.bits):
                 return value
-        elif form in ("str", "microtime", "bool"):
+        elif form in ("str", "bool"):
             if isinstance(value, bool if form == "bool" else str):
                 return value
         else:
@@ -122,6 +125,14 @@ class Walk:
             except (msgspec.ValidationError, OverflowError):
                 self.mistake(f"parsing time {quote(value)} of field {path}: it is not RFC 3339, such as 2026-01-02T03:04:05Z")
                 return None
+        if shape.form == "microtime" and isinstance(value, str):
+            try:
+                if _SIX_DIGITS.search(value):
+                    return micro_time(msgspec.convert(value, Time))
+            except (msgspec.ValidationError, OverflowError):
+                pass
+            self.mistake(f"parsing time {quote(value)} of field {path}: it is not RFC 3339 with six digits, such as {_MICRO_SAMPLE}")
+            return None
         if shape.form == "bytes" and isinstance(value, str):
             try:
                 return base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)

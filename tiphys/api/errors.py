@@ -227,6 +227,9 @@ class UnsupportedMediaType(StatusError):
     code, reason = 415, "UnsupportedMediaType"
 
 
+MOST_ERRORS = 300
+
+
 class Invalid(StatusError):
     code, reason = 422, "Invalid"
 
@@ -236,9 +239,16 @@ class Invalid(StatusError):
 
     @classmethod
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
-        """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake."""
+        """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
+
+        Of thousands of mistakes the first `MOST_ERRORS` are told, so that an answer is never much larger than the request was.
+        """
         qualified = f"{kind}.{group}" if group else kind
+        more = len(errors) - MOST_ERRORS
+        errors = errors[:MOST_ERRORS]
         said = [str(error) for error in errors]
+        if more > 0:
+            said.append(f"and {more} more")
         listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
         causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)

@@ -5,6 +5,7 @@ Follows YAML 1.1 for scalars, as clients of Kubernetes expect (`yes` is a boolea
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -17,6 +18,12 @@ MAX_NODES = 500_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+MAX_DEPTH = 500
+"""How deeply a document may nest. The parser in C recurses without a limit of its own, and would take the process along."""
+_MAY_NEST = re.compile(rb"[ \t?-]{200}|\A(?:\xff\xfe|\xfe\xff)")
+"""A line that is indented as nesting needs it, or a text in UTF-16, of which the bytes tell nothing."""
+
+
 class YAMLError(ValueError):
     """The text is not YAML, or stands for something that JSON cannot say."""
 
@@ -25,6 +32,8 @@ def load(text: bytes) -> Any:
     """The first document of a stream; raises YAMLError."""
     loader = None
     try:
+        if text.count(b"[") + text.count(b"{") > MAX_DEPTH // 2 or _MAY_NEST.search(text) is not None:
+            _check_depth(text)
         loader = _Loader(text)
         node = loader.get_node() if loader.check_node() else None
         if node is None:
@@ -39,6 +48,18 @@ def load(text: bytes) -> Any:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _check_depth(text: bytes) -> None:
+    """Refuse what nests too deeply, by its events, which are made without recursion."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise YAMLError("yaml: the document nests too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
