@@ -37,7 +37,7 @@ OPTIONS = (
     "orphanDependents", "pretty", "shardSelector", "container", "tailLines", "sinceSeconds", "sinceTime", "limitBytes", "follow", "stdin",
     "command", "ports", "hash", "verbose", "exclude", "includeObject", "ignoreStoreReadErrorWithClusterBreakingPotential",
 )  # fmt: skip
-REQUESTS = (
+REQUESTS: tuple[tuple[str, str, Any], ...] = (
     ("GET", CONFIGS, None), ("GET", f"{CONFIGS}/a", None), ("GET", "/api/v1/pods", None), ("GET", f"{PODS}/a/log", None),
     ("GET", f"{PODS}/a/exec", None), ("POST", f"{PODS}/a/portforward", None), ("GET", "/api/v1/watch/configmaps", None),
     ("POST", CONFIGS, config("new")), ("PUT", f"{CONFIGS}/a", config("a")), ("PATCH", f"{CONFIGS}/a", {}), ("DELETE", f"{CONFIGS}/none", None),
@@ -152,7 +152,7 @@ async def test_any_object_of_any_kind(api: Api, kind: Kind[Any]) -> None:
     await lives(api)
 
 
-@pytest.mark.parametrize("kind", [case for case in KINDS if is_known(case.values[0].type)])  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=f"{kind.resource}-{kind.version}") for kind in SCHEME if is_known(kind.type)])
 async def test_broken_protobuf_of_any_kind(api: Api, kind: Kind[Any]) -> None:
     rng = random.Random(RNG)
     place = kind.path("default")
@@ -172,7 +172,7 @@ async def test_broken_protobuf_of_any_kind(api: Api, kind: Kind[Any]) -> None:
 BOMB = [{"op": "add", "path": "/data/x", "value": "y" * 100}]
 PATCHES: list[tuple[str, Any]] = [
     (JSON_PATCH, [*BOMB, *[{"op": "copy", "from": "/data", "path": f"/data/c{n}"} for n in range(60)]]),
-    (JSON_PATCH, [{"op": "copy", "from": "/metadata", "path": f"/metadata/annotations{'' if not n else n}"} for n in range(40)]),
+    (JSON_PATCH, [{"op": "copy", "from": "/metadata", "path": f"/metadata/annotations{n or ''}"} for n in range(40)]),
     (JSON_PATCH, [{"op": "test", "path": "/data/x", "value": "1"}] * 10_001),
     (JSON_PATCH, [{"op": "add", "path": "/" + "a/" * 30_000, "value": 1}]),
     (JSON_PATCH, [{"op": "move", "from": "", "path": "/data"}]),
