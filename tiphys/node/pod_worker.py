@@ -204,6 +204,7 @@ class PodWorker:
         """Carry a resize on; seconds until the next attempt when it failed."""
         assert self.progress is not None
         generation = self.progress.generation
+        self.applied.update(resize.already(pod, self.seen, self.applied))
         try:
             await self.actions.resize(pod, plan)
         except (RuntimeError_, OSError) as error:

@@ -99,6 +99,16 @@ def needs_restart(container: Container, names: Iterable[str]) -> bool:
     return any(policy.restartPolicy == "RestartContainer" and policy.resourceName in names for policy in container.resizePolicy)
 
 
+def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
+    """What is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
+    found = {}
+    for container in (*pod.spec.containers, *pod.spec.initContainers):
+        last = seen.latest(container.name)
+        if last is not None and last.id in applied and not changed(applied[last.id], container.resources):
+            found[last.id] = container.resources
+    return found
+
+
 def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
     """Whether every container that runs has what is allocated to it; `applied` is by container id."""
     for container in (*pod.spec.containers, *pod.spec.initContainers):

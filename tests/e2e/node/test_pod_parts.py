@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.e2e.node.cluster import BUSYBOX, Node
 from tiphys.api.core import v1 as core
 from tiphys.testing.eventually import eventually
@@ -161,6 +163,81 @@ async def test_a_resize_waits_for_room(node: Node) -> None:
     await node.client.delete(core.Pod, "big", "default")
     await eventually(lambda: resized(node, "main", {**half, "limits": {}}))
     assert node.status().restartCount == 0
+
+
+def both(cpu: int, memory: int) -> dict[str, Any]:
+    amount = {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
+    return {"requests": amount, "limits": amount}
+
+
+@pytest.mark.parametrize(
+    ("before", "steps"),
+    [
+        pytest.param(
+            [both(20, 32), both(20, 32), both(20, 32)],
+            [
+                [both(30, 48), both(30, 48), both(10, 24)],
+                [both(40, 56), both(10, 24), both(10, 24)],
+                [both(50, 56), both(5, 48), both(20, 48)],
+                [both(20, 32), both(20, 32), both(20, 32)],
+            ],
+            id="guaranteed",
+        ),
+        pytest.param(
+            [
+                {"requests": {"cpu": "20m"}},
+                {"requests": {"memory": "32Mi"}},
+                {"requests": {"cpu": "20m", "memory": "32Mi"}},
+                {"requests": {"cpu": "20m"}},
+                {"requests": {"memory": "32Mi"}},
+                {},
+            ],
+            [
+                [
+                    {"requests": {"cpu": "30m"}, "limits": {"cpu": "50m"}},
+                    {"requests": {"memory": "24Mi"}, "limits": {"memory": "48Mi"}},
+                    {"requests": {"cpu": "20m", "memory": "24Mi"}},
+                    {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                    {"requests": {"cpu": "20m", "memory": "48Mi"}},
+                    {"requests": {"cpu": "5m"}, "limits": {"cpu": "10m"}},
+                ]
+            ],
+            id="burstable",
+        ),
+        pytest.param(
+            [{"requests": {"cpu": "2m"}, "limits": {"cpu": "10m"}}],
+            [[{"requests": {"cpu": "1m"}, "limits": {"cpu": "5m"}}], [{"requests": {"cpu": "2m"}, "limits": {"cpu": "10m"}}]],
+            id="equivalents",
+        ),
+    ],
+)
+async def test_many_containers_are_resized_together(node: Node, before: list[dict[str, Any]], steps: list[list[dict[str, Any]]]) -> None:
+    """Limits and requests that grow, shrink and appear, in place, until the kernel and the status agree with the spec."""
+    listed = [{"name": f"c{number}", "command": SLEEP, "resources": one} for number, one in enumerate(before)]
+    await node.run("web", *listed)
+    await node.ready()
+    started = [node.status(one["name"]).containerID for one in listed]
+    for step in steps:
+        body = {"spec": {"containers": [{"name": f"c{number}", "resources": one} for number, one in enumerate(step)]}}
+        wanted = await node.client.patch(core.Pod, "web", "default", body=body, kind="strategic", subresource="resize")
+
+        def over(generation: int = wanted.metadata.generation) -> core.Pod:
+            pod = node.pod()
+            assert pod.status.observedGeneration == generation
+            assert not [one for one in pod.status.conditions if "Resize" in one.type], pod.status.conditions
+            return pod
+
+        pod = await eventually(over)
+        assert any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
+        for number, one in enumerate(step):
+            assert resized(node, f"c{number}", {"requests": {}, "limits": {}, **one})
+            quota, memory = group_limits(await node.pid(f"c{number}"))
+            limits = one.get("limits", {})
+            if "cpu" in limits:
+                assert quota == max(int(limits["cpu"].removesuffix("m")) * 100, 1000)
+            if "memory" in limits:
+                assert memory == int(limits["memory"].removesuffix("Mi")) << 20
+        assert [node.status(one["name"]).containerID for one in listed] == started
 
 
 def group_limits(pid: int) -> tuple[int, int]:

@@ -150,3 +150,9 @@ def test_events_tell_what_was_resized() -> None:
     assert resize.summary("Pod resize started", it, 2) == (
         'Pod resize started: {"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}],"generation":2}'
     )
+
+
+def test_requests_for_memory_are_in_force_at_once() -> None:
+    it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
+    applied = {"a-0": resources(requests={"memory": "1Mi"}), "b-0": resources(limits={"memory": "1Gi"})}
+    assert resize.already(it, running(it, "a", "b"), applied) == {"a-0": resources()}
