@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -36,6 +37,19 @@ spec:
           ports: [{containerPort: 8080, name: http}]
           readinessProbe: {httpGet: {path: /index.html, port: http}, periodSeconds: 1}
 """
+
+SIZED = {
+    "spec": {
+        "containers": [
+            {
+                "name": "sized",
+                "image": "tiphys.local/busybox:1",
+                "command": ["sleep", "3600"],
+                "resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "50m"}},
+            }
+        ]
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +235,42 @@ def test_explain_and_discovery(web: Cluster) -> None:
     assert web.kubectl("auth can-i create deployments").out.strip() == "yes"
     assert "kubernetes-admin" in web.kubectl("auth whoami").out
     assert "Started" in web.kubectl("events").out
+
+
+def test_debug_joins_a_running_pod(web: Cluster) -> None:
+    """`kubectl debug --target`, and then logs, exec and attach to the container that it added."""
+    pod = pod_of(web)
+    web.kubectl(
+        f"debug {pod} --image=tiphys.local/busybox:1 --target=main -c debugger --image-pull-policy=IfNotPresent -- "
+        "sh -c 'echo looking; ls /proc/1/root/www; i=0; while true; do echo tick $i; i=$((i+1)); sleep 0.2; done'"
+    )
+
+    def runs() -> bool:
+        statuses = web.get(f"pod {pod}")["status"].get("ephemeralContainerStatuses", [])
+        return bool(statuses) and "running" in statuses[0]["state"]
+
+    wait_for(runs)
+    wait_for(lambda: "looking\nindex.html" in web.kubectl(f"logs {pod} -c debugger").out)
+    assert "httpd -f" in web.kubectl(f"exec {pod} -c debugger -- ps").out
+    with following(web.kubectl_command(f"attach {pod} -c debugger")) as output:
+        output.expect("tick")
+    assert "Ephemeral Containers" in web.kubectl(f"describe pod {pod}").out
+    assert re.search(r"web\S*\s+1/1\s+Running\s+0", web.kubectl(f"get pod {pod}").out)
+
+
+def test_a_pod_is_resized(web: Cluster) -> None:
+    web.kubectl("run sized --image tiphys.local/busybox:1 --restart Never --overrides '" + json.dumps(SIZED) + "' -- sleep 3600")
+    web.kubectl("wait pod/sized --for=condition=Ready --timeout=30s")
+    larger = {"spec": {"containers": [{"name": "sized", "resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}}}]}}
+    web.kubectl(f"patch pod sized --subresource resize -p '{json.dumps(larger)}'")
+
+    def done() -> bool:
+        (status,) = web.get("pod sized")["status"]["containerStatuses"]
+        return bool(status["resources"] == {"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}}) and status["restartCount"] == 0
+
+    wait_for(done)
+    wait_for(lambda: "ResizeCompleted" in web.kubectl("describe pod sized").out)
+    web.kubectl("delete pod sized --now")
 
 
 def test_cordon_drain_uncordon(web: Cluster) -> None:
