@@ -213,7 +213,7 @@ def both(cpu: int, memory: int) -> dict[str, Any]:
 )
 async def test_many_containers_are_resized_together(node: Node, before: list[dict[str, Any]], steps: list[list[dict[str, Any]]]) -> None:
     """Limits and requests that grow, shrink and appear, in place, until the kernel and the status agree with the spec."""
-    listed = [{"name": f"c{number}", "command": SLEEP, "resources": one} for number, one in enumerate(before)]
+    listed: list[dict[str, Any]] = [{"name": f"c{number}", "command": SLEEP, "resources": one} for number, one in enumerate(before)]
     await node.run("web", *listed)
     await node.ready()
     started = [node.status(one["name"]).containerID for one in listed]
