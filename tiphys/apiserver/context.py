@@ -39,6 +39,8 @@ class Services(msgspec.Struct):
     now: Callable[[], datetime]
     tokens: TokenIssuer
     reviewer: Reviewer
+    watch_seconds: float = 1800.0
+    """How long a watch that names no timeout is served, at least; at most twice as long, so that not all end together."""
 
     @staticmethod
     def uid() -> str:

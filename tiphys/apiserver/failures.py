@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from tiphys.api.errors import Gone, InternalError, ServiceUnavailable, StatusError
+from tiphys.api.meta.v1 import StatusDetails
 from tiphys.apiserver.options import too_large_version
 from tiphys.store.contract import Compacted, FutureRevision, StoreClosed, StoreCorrupt, StoreError, StoreFull
 from tiphys.wire.http import Request
@@ -30,7 +31,7 @@ def failure_of(error: Exception, request: Request) -> StatusError:
         case FutureRevision():
             return too_large_version(error.current + 1, error.current)
         case StoreClosed():
-            return ServiceUnavailable("the server is shutting down")
+            return ServiceUnavailable("the server is shutting down", details=StatusDetails(retryAfterSeconds=1))
         case StoreCorrupt():
             log.error("the store is damaged", extra={"error": str(error), "path": request.path})
             return InternalError(f"the store is damaged: {error}")

@@ -37,6 +37,13 @@ REQUEST_SECONDS = 120.0
 STALL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 HANDSHAKE_SECONDS = 15.0
+RESPONSE_SECONDS = 60.0
+"""How long a request may be answered, unless it is one that goes on for as long as its client likes."""
+STREAM_SECONDS = 5.0
+"""How long a stop waits for streams and handed-over connections, which end when their clients do."""
+LAST_SECONDS = 0.1
+"""How long a stop listens to idle connections: what their clients sent before they heard of it is still answered."""
+MAX_CONNECTIONS = 20_000
 LINGER_SECONDS = 0.5
 """After a refusal the client may still be sending: closing at once would make its system throw the answer away."""
 MAX_PIPELINED = 64
@@ -118,6 +125,8 @@ class Connection(asyncio.Protocol):
         self._stalled_at = 0.0
         self._begun_at = 0.0
         self._reading_body = False
+        self._answering: Request | None = None
+        self._answering_since = 0.0
         self._begin()
 
     # --- transport ---
@@ -125,6 +134,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._peer = peer_identity(transport)
+        if len(self._server.connections) >= self._server.max_connections:
+            self._server.refused += 1
+            self._refused = True
+            self._transport.abort()
+            return
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -297,12 +311,14 @@ class Connection(asyncio.Protocol):
             if self._resume is not None:
                 await self._resume
             if request is not None:
+                self._note(request)
                 answer = response if response is not None else await handling
                 if not await self._respond(request, answer, keep_alive):
                     return
             while self._queue:
                 queued = self._queue.popleft()
                 self._queued_bytes -= len(queued.request.body)
+                self._note(queued.request)
                 answer = queued.refusal or await self._server.handler(queued.request)
                 if not await self._respond(queued.request, answer, queued.keep_alive):
                     return
@@ -321,10 +337,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         finally:
             self._task = None
+            self._answering = None
             self._active_at = time.monotonic()
 
     async def _respond(self, request: Request, response: Response, keep_alive: bool) -> bool:
         """Send one response; returns whether the connection goes on."""
+        self._answering = None
         if response.sent is None:
             return await self._send(request, response, keep_alive)
         try:
@@ -411,15 +429,37 @@ class Connection(asyncio.Protocol):
         if self._resume is not None and now - self._stalled_at > STALL_SECONDS:
             self._transport.abort()
         elif self._task is not None:
-            return
+            answering = self._answering
+            if (
+                answering is not None
+                and now - self._answering_since > self._server.response_seconds
+                and not self._server.is_long(answering)
+            ):
+                self._expire()
         elif self._begun_at and now - self._begun_at > (REQUEST_SECONDS if self._reading_body else HEAD_SECONDS):
             self._refuse(_failure(408, "Timeout", "the request took too long to arrive"))
         elif now - self._active_at > IDLE_SECONDS:
             self._transport.abort()
 
+    def _note(self, request: Request) -> None:
+        """A request that is not answered at once: the sweeper looks after it."""
+        self._answering, self._answering_since = request, time.monotonic()
+
+    def _expire(self) -> None:
+        """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""
+        self._answering = None
+        response = _failure(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
+        self._send_whole(Request("GET", ""), response, keep_alive=False)
+        self._transport.close()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it goes on for as long as its client likes."""
+        return self._handed_over or self._streaming
+
     def drain(self) -> None:
-        """Close at once if no request is being answered."""
-        if self._task is None:
+        """Close at once if no request is being answered, and the body of none is on its way."""
+        if self._task is None and not (self._begun_at and self._reading_body):
             self._transport.close()
 
     def abort(self) -> None:
@@ -430,8 +470,22 @@ class Connection(asyncio.Protocol):
 class Server:
     """Listens and keeps the set of connections."""
 
-    def __init__(self, handler: Handler, *, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        context: ssl.SSLContext | None,
+        response_seconds: float = RESPONSE_SECONDS,
+        is_long: Callable[[Request], bool] = lambda _: False,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
         self.handler = handler
+        self.response_seconds = response_seconds
+        self.is_long = is_long
+        """Whether a request may take as long as it likes to be answered."""
+        self.max_connections = max_connections
+        self.refused = 0
+        """How many connections were cut because there were too many."""
         self.connections: set[Connection] = set()
         self.draining = False
         self._context = context
@@ -465,16 +519,22 @@ class Server:
                 connection.sweep(now)
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Stop listening, let answers under way finish for `grace` seconds, then cut the rest."""
+        """Stop listening, let answers under way finish for `grace` seconds (streams for less), then cut the rest."""
         self.draining = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         if self._server is not None:
             self._server.close()
+        await self._emptied(min(LAST_SECONDS, grace / 10))
         for connection in tuple(self.connections):
             connection.drain()
-        await self._emptied(grace)
+        streams = min(STREAM_SECONDS, grace)
+        await self._emptied(streams)
+        for connection in tuple(self.connections):
+            if connection.is_stream:
+                connection.abort()
+        await self._emptied(grace - streams)
         for connection in tuple(self.connections):
             connection.abort()
         for task in tuple(self._tasks):

@@ -34,6 +34,7 @@ from tiphys.apiserver.bootstrap import Bootstrap
 from tiphys.apiserver.context import Services
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
+from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.http import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
@@ -70,6 +71,10 @@ class ApiServerSettings:
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200
     """Together the seats that priority levels share."""
+    request_timeout: float = 60.0
+    """Seconds that a request may take, unless it is a watch or goes on to a container."""
+    min_request_timeout: float = 1800.0
+    """Seconds for which a watch is served, at least; at most twice as many."""
     enable_admission_plugins: tuple[str, ...] = ()
     disable_admission_plugins: tuple[str, ...] = ()
 
@@ -85,6 +90,7 @@ class ApiServer:
         self._store = store
         self._rng = rng or random.Random()
         self._ready = "the server is starting"
+        self._stopped = False
         self._server: Server | None = None
         self._background: list[asyncio.Task[None]] = []
         self._warming: asyncio.TimerHandle | None = None
@@ -97,7 +103,9 @@ class ApiServer:
         await self.storage.start()
         self.app = self._build()
         if listen:
-            self._server = Server(self.app.handle, context=self._tls())
+            self._server = Server(
+                self.app.handle, context=self._tls(), response_seconds=self.settings.request_timeout, is_long=is_long_running
+            )
             self.port = await self._server.start(self.settings.bind, self.settings.port)
         bootstrap = Bootstrap(self.app, SCHEME, self.source, self.clock.now)
         await bootstrap.run(
@@ -125,9 +133,16 @@ class ApiServer:
         ):
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """End watches cleanly, finish what is under way, close the store."""
+    def retire(self) -> None:
+        """Say that this server is not ready any more, and go on serving: who balances load may now send requests elsewhere."""
         self._ready = "the server is shutting down"
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """End watches cleanly, finish what is under way, close the store; idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.retire()
         if self._warming is not None:
             self._warming.cancel()
         for task in self._background:
@@ -186,6 +201,7 @@ class ApiServer:
             kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),
             now=self.clock.now,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
+            watch_seconds=settings.min_request_timeout,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics(self.storage.gauges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,17 @@ import msgspec
 
 from tiphys.cli.errors import Failure
 from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir, load
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str) -> int:
+    """Seconds, written as 3600, 90m, 24h or 1h30m; raises click.BadParameter."""
+    parts = re.findall(r"(\d+)([smhd]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise click.BadParameter(f"{text!r} is not a duration such as 90m, 24h or 3600")
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
 
 _OPTIONS = (
     click.option("--bind", help="Address that the API server listens on.", metavar="ADDRESS"),
@@ -27,6 +39,19 @@ _OPTIONS = (
     click.option("--token-auth-file", type=click.Path(exists=True, dir_okay=False), help="Static tokens: token,user,uid,groups a line."),
     click.option("--enable-admission-plugins", help="Plugins to run beside those that are on by default.", metavar="NAME,..."),
     click.option("--disable-admission-plugins", help="Plugins not to run, of those that are on by default.", metavar="NAME,..."),
+    click.option(
+        "--max-requests-inflight", type=click.IntRange(1), help="Requests under way at once (400), shared out by priority and fairness."
+    ),
+    click.option("--max-mutating-requests-inflight", type=click.IntRange(0), help="As many more under way at once (200)."),
+    click.option("--request-timeout", type=seconds, help="How long a request may take: 60s, 2m (60s).", metavar="DURATION"),
+    click.option("--min-request-timeout", type=click.IntRange(1), help="Seconds for which a watch is served, at least (1800)."),
+    click.option(
+        "--shutdown-delay-duration",
+        "shutdown_delay",
+        type=seconds,
+        help="How long to serve after the signal to stop (0).",
+        metavar="DURATION",
+    ),
     click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)),
 )
 

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 
 import click
 
 from tiphys.cli.errors import Failure
-from tiphys.cli.options import data_dir_option, settings_of
+from tiphys.cli.options import data_dir_option, seconds, settings_of
 from tiphys.daemon.settings import ClusterSettings
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(text: str) -> int:
-    """Seconds, written as 3600, 90m, 24h or 1h30m; raises click.BadParameter."""
-    parts = re.findall(r"(\d+)([smhd]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise click.BadParameter(f"{text!r} is not a duration such as 90m, 24h or 3600")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
 @click.group()

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
+GRACE = 20.0
+"""Seconds that requests under way have to be answered when the server is told to stop."""
 RESTART = BackoffPolicy(first=0.5, cap=30.0)
 SWITCH_INTERVAL = 0.001
 """Seconds after which the event loop hands the interpreter to the store's writer thread; the default lets commits wait behind requests."""
@@ -87,6 +89,10 @@ class Daemon:
                 service_range=settings.service_range,
                 node_ports=parse_ports(settings.node_ports),
                 issuer=f"https://kubernetes.default.svc.{settings.domain}",
+                max_requests_inflight=settings.max_requests_inflight,
+                max_mutating_requests_inflight=settings.max_mutating_requests_inflight,
+                request_timeout=float(settings.request_timeout),
+                min_request_timeout=float(settings.min_request_timeout),
                 enable_admission_plugins=names_in(settings.enable_admission_plugins),
                 disable_admission_plugins=names_in(settings.disable_admission_plugins),
             ),
@@ -112,11 +118,14 @@ class Daemon:
         tasks = [self._supervised(name, run) for name, run in self._loops() if name in parts]
         try:
             await stop.wait()
+            self.server.retire()
+            if self.settings.shutdown_delay:
+                await asyncio.sleep(self.settings.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.server.stop()
+            await self.server.stop(GRACE)
 
     def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         guarded = supervise(name, run, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))

@@ -52,6 +52,12 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     disable_admission_plugins: str = ""
     """Names with commas between them."""
     log_level: str = "INFO"
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    request_timeout: int = 60
+    min_request_timeout: int = 1800
+    shutdown_delay: int = 0
+    """Seconds between the signal that ends the server and the end of its serving, in which it says that it is not ready."""
 
     @property
     def dir(self) -> Path:

@@ -8,8 +8,7 @@ import click
 import pytest
 
 from tiphys.cli.errors import Failure
-from tiphys.cli.options import settings_of
-from tiphys.cli.token import seconds
+from tiphys.cli.options import seconds, settings_of
 
 
 @pytest.mark.parametrize(
@@ -58,3 +57,28 @@ def test_two_directories_never_share_names_on_the_machine(tmp_path: Path) -> Non
     for name in ("bridge", "nft_table", "cgroup_parent", "run_dir"):
         assert getattr(one, name) != getattr(other, name)
     assert len(one.bridge) < 16
+
+
+def test_limits_of_the_api_server_have_their_upstream_names(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from tiphys.cli.options import settings_options
+
+    found: dict[str, object] = {}
+
+    @click.command()
+    @settings_options
+    def probe(data_dir: Path, **given: object) -> None:
+        found.update({name: getattr(settings_of(data_dir, given), name) for name, value in given.items() if value is not None})
+
+    options = ["--max-requests-inflight", "10", "--max-mutating-requests-inflight", "5", "--request-timeout", "1m30s"]
+    options += ["--min-request-timeout", "60", "--shutdown-delay-duration", "5s"]
+    result = CliRunner().invoke(probe, ["--data-dir", str(tmp_path), *options])
+    assert result.exit_code == 0, result.output
+    assert found == {
+        "max_requests_inflight": 10,
+        "max_mutating_requests_inflight": 5,
+        "request_timeout": 90,
+        "min_request_timeout": 60,
+        "shutdown_delay": 5,
+    }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -33,6 +32,7 @@ ObjectT = TypeVar("ObjectT", flow.FlowSchema, flow.PriorityLevelConfiguration)
 Write = Callable[[str, KubeObject, str], Awaitable[None]]
 """Sends a method, an object and a subresource; one that is gone or has changed meanwhile is no failure."""
 AGAIN_SECONDS = 60.0
+RETRY_SECONDS = 1.0
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
@@ -114,8 +114,7 @@ class Upkeep:
         """Take over what there is, and every change from now on; tell each schema its state. Raises what `write` raises."""
         for type_ in (flow.FlowSchema, flow.PriorityLevelConfiguration):
             self._source.on_change(type_, self._note)
-        self._configure()
-        await self._tell_all()
+        await self.settle()
 
     def _note(self, old: KubeObject | None, new: KubeObject | None) -> None:
         # Statuses change nothing here, and this writes them itself.
@@ -130,23 +129,28 @@ class Upkeep:
         self._configuring = False
         self._fairness.configure(self._source.objects(flow.FlowSchema), self._source.objects(flow.PriorityLevelConfiguration))
 
+    async def settle(self) -> None:
+        """Put back what is mandatory and write the conditions of schemas; raises what `write` raises."""
+        self._configure()
+        await self.ensure(suggested=False)
+        await asyncio.gather(*(self._tell(schema) for schema in tuple(self._source.objects(flow.FlowSchema))))
+
     async def run(self) -> None:
-        """Put back what is mandatory and write the conditions of schemas, whenever something changes and every minute."""
+        """Settle whenever something changes, and every minute, until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), AGAIN_SECONDS)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+            again = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                again.cancel()
             self._changed.clear()
             try:
-                self._configure()
-                await self.ensure(suggested=False)
-                await self._tell_all()
+                await self.settle()
             except Exception:
                 log.exception("keeping flow schemas and priority levels failed")
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(RETRY_SECONDS)
                 self._changed.set()
-
-    async def _tell_all(self) -> None:
-        await asyncio.gather(*(self._tell(schema) for schema in tuple(self._source.objects(flow.FlowSchema))))
 
     async def _tell(self, schema: flow.FlowSchema) -> None:
         missing = self._fairness.dangling.get(schema.metadata.name)

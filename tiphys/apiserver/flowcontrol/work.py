@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tiphys.apiserver.routes import RequestInfo
+from tiphys.apiserver.routes import RequestInfo, resolve
 from tiphys.apiserver.watchcache import ResourceCache
 from tiphys.wire.http import Request
 
@@ -40,6 +40,12 @@ READ = Work(1, READ_SECONDS, 0.01)
 WRITE = Work(1, WRITE_SECONDS, WRITE_SECONDS)
 NO_SEATS = Work(0, WRITE_SECONDS, WRITE_SECONDS)
 """Long-running requests hold no seats, but they begin in their turn."""
+
+
+def is_long_running(request: Request) -> bool:
+    """Whether a request may take as long as its client likes."""
+    info = resolve(request)
+    return info.verb == "watch" or info.subresource in LONG_RUNNING
 
 
 def estimate(info: RequestInfo, request: Request, cache: ResourceCache | None) -> Work:

@@ -20,7 +20,6 @@ from tiphys.apiserver.verbs.read import matcher, not_older_than, select
 from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.wire.http import Response
 
-MIN_TIMEOUT = 1800.0
 BOOKMARK_EVERY = 60.0
 
 
@@ -155,7 +154,8 @@ class WatchStream:
         self._loop = asyncio.get_running_loop()
         self._watcher = watcher
         self._bookmark = partial(_bookmark, ctx, form) if options.bookmarks else None
-        timeout = options.timeout if options.timeout is not None else random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
+        least = ctx.services.watch_seconds
+        timeout = options.timeout if options.timeout is not None else random.uniform(least, 2 * least)
         self._end = self._loop.call_later(timeout, self._finish)
         self._next_bookmark = self._loop.call_later(BOOKMARK_EVERY, self._send_bookmark) if options.bookmarks else None
 
