@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers import resources
 from tiphys.node import cgroups, names
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.dns_config import Resolver, hostname
@@ -94,7 +95,20 @@ def sandbox_config(
             cgroup_parent=cgroup_parent,
             security_context=sandbox_security(pod, seccomp_root=seccomp_root),
             sysctls={sysctl.name: sysctl.value for sysctl in context.sysctls},
+            overhead=_overhead(pod) if pod.spec.overhead else None,
         ),
+    )
+
+
+def _overhead(pod: core.Pod) -> pb.LinuxContainerResources:
+    """What the sandbox itself needs, which runtimes that start virtual machines want to know ("Pod Overhead")."""
+    asked = resources.amounts(pod.spec.overhead)
+    cpu = asked.get("cpu", 0)
+    return pb.LinuxContainerResources(
+        cpu_period=cgroups.PERIOD if cpu else 0,
+        cpu_quota=(cgroups.quota(cpu) or 0) if cpu else 0,
+        cpu_shares=cgroups.shares(cpu) if cpu else 0,
+        memory_limit_in_bytes=asked.get("memory", 0),
     )
 
 

@@ -166,9 +166,11 @@ class PodActions:
     async def _make_sandbox(self, pod: core.Pod, config: pb.PodSandboxConfig) -> Observed:
         await asyncio.to_thread(self._prepare, pod, config)
         try:
-            await self.services.cri.run_pod_sandbox(config, runtime_handler=pod.spec.runtimeClassName or "")
-        except RuntimeError_ as error:
-            message = f"Failed to create pod sandbox: {error.message or error.code}"
+            handler = await self.services.runtime_handler(pod)
+            await self.services.cri.run_pod_sandbox(config, runtime_handler=handler)
+        except (RuntimeError_, Unreachable) as error:
+            why = str(error) if isinstance(error, Unreachable) else error.message or error.code
+            message = f"Failed to create pod sandbox: {why}"
             self.services.tell(pod, "", "Warning", "FailedCreatePodSandBox", message)
             raise NotYet(message, retry=SANDBOX_RETRY) from error
         return await self.services.relister.refresh(pod.metadata.uid)

@@ -8,6 +8,8 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
+from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
 from tiphys.node import container_config
 from tiphys.node.allocations import Allocations
@@ -16,7 +18,7 @@ from tiphys.node.dns_config import Resolver, parse_resolv_conf
 from tiphys.node.env import Sources, referenced
 from tiphys.node.fields import Identity
 from tiphys.node.image_pulls import ImagePuller
-from tiphys.node.objects import ObjectCache
+from tiphys.node.objects import ObjectCache, Unreachable
 from tiphys.node.observed import Observed
 from tiphys.node.pleg import Relister
 from tiphys.node.pod_cgroups import PodCgroups
@@ -111,6 +113,18 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
             services=self.cluster_services.list(),
             identity=self.identity(pod, seen),
         )
+
+    async def runtime_handler(self, pod: core.Pod) -> str:
+        """What the runtime calls the pod's runtime class, "" for its default. Raises Unreachable, also when there is no such class."""
+        name = pod.spec.runtimeClassName
+        if not name:
+            return ""
+        try:
+            return (await self.client.get(RuntimeClass, name)).handler
+        except NotFound:
+            raise Unreachable(f'RuntimeClass "{name}" not found') from None
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            raise Unreachable(f'failed to read RuntimeClass "{name}": {error}') from error
 
     async def pull_secrets(self, pod: core.Pod) -> list[core.Secret]:
         """The pod's pull secrets that exist. Raises Unreachable."""

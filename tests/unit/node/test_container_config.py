@@ -57,6 +57,16 @@ def test_the_sandbox() -> None:
     assert made.linux.security_context.namespace_options.pid == pb.CONTAINER
 
 
+def test_the_overhead_of_a_sandbox() -> None:
+    it = pod({"name": "a"}, overhead={"cpu": "250m", "memory": "64Mi"})
+    made = sandbox_config(it, 0, resolver=Resolver(), domain="cluster.local", log_root="/logs", cgroup_parent="/g")
+    found = made.linux.overhead
+    assert (found.cpu_quota, found.cpu_period, found.cpu_shares, found.memory_limit_in_bytes) == (25000, 100000, 256, 64 << 20)
+    it.spec.overhead = {}
+    made = sandbox_config(it, 0, resolver=Resolver(), domain="cluster.local", log_root="/logs", cgroup_parent="/g")
+    assert not made.linux.HasField("overhead")
+
+
 def test_host_namespaces() -> None:
     made = config(pod({"name": "a"}, hostNetwork=True, hostPID=True, hostIPC=True)).linux.security_context.namespace_options
     assert (made.network, made.pid, made.ipc) == (pb.NODE, pb.NODE, pb.NODE)
