@@ -71,7 +71,9 @@ async def patch(ctx: Context) -> Response:
 
     def patched(current: Scale) -> Scale:
         document = apply_patch(Scale, msgspec.to_builtins(current), request.body, media, validation=validation)
-        wanted = codec.decode_document(Scale, document.document, validation=validation, earlier=document.problems).obj
+        decoded = codec.decode_document(Scale, document.document, validation=validation, earlier=document.problems)
+        ctx.warnings = [*ctx.warnings, *decoded.problems]
+        wanted = decoded.obj
         if wanted.metadata.resourceVersion == current.metadata.resourceVersion:
             wanted.metadata.resourceVersion = ""
         return wanted
