@@ -19,7 +19,7 @@ EVICTION = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": 
 BINDING = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
 APPLIED = {"apiVersion": "apps/v1", "kind": "Deployment", **deployment("web", 7)}
 NAMESPACE = {"metadata": {"name": "left"}, "spec": {"finalizers": []}}
-SCALER = {"metadata": {"name": "web"}, "spec": {"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "a/v1", "kind": "A", "name": "a"}}}
+SCALER: Doc = {"metadata": {"name": "web"}, "spec": {"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "a/v1", "kind": "A", "name": "a"}}}
 
 WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", PODS, pod("new"), ""),
