@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -212,6 +213,54 @@ async def test_priority_class_and_affinity_scopes(quotas: Cluster) -> None:
     term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}, "namespaces": ["other"]}
     with pytest.raises(Forbidden, match="exceeded quota: far"):
         await quotas.client.create(pod("far", affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}))
+
+
+async def test_a_resize_is_charged_and_given_back(quotas: Cluster) -> None:
+    await made(quotas, quota(requests_cpu="1"))
+    web = await quotas.client.create(pod("web", {"cpu": "500m"}))
+
+    async def resize(cpu: str) -> core.Pod:
+        found = await quotas.client.get(core.Pod, "web", NS)
+        found.spec.containers[0].resources.requests["cpu"] = Quantity(cpu)
+        return await quotas.client.update(found, subresource="resize")
+
+    await resize("800m")
+    await used(quotas, requests_cpu="800m")
+    with pytest.raises(Forbidden, match=r"exceeded quota: all, requested: requests\.cpu=400m, used: requests\.cpu=800m"):
+        await resize("1200m")
+    await resize("300m")
+    await used(quotas, requests_cpu="300m")
+    await gone(quotas, web)
+    await used(quotas, requests_cpu="0")
+
+
+async def test_claims_are_charged_by_class(quotas: Cluster) -> None:
+    gold, silver = "gold.storageclass.storage.k8s.io/requests.storage", "silver.storageclass.storage.k8s.io/persistentvolumeclaims"
+    wanted = quota(requests_storage="10Gi", persistentvolumeclaims="5")
+    wanted.spec.hard |= {gold: Quantity("4Gi"), silver: Quantity("0")}
+    await made(quotas, wanted)
+    await made(quotas, quota("fast", selector=[{"scopeName": "VolumeAttributesClass", "operator": "Exists"}], persistentvolumeclaims="1"))
+
+    def claim(name: str, size: str, **spec: str) -> core.PersistentVolumeClaim:
+        document = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}, **spec}
+        return msgspec.convert({"metadata": {"name": name, "namespace": NS}, "spec": document}, core.PersistentVolumeClaim)
+
+    first = await quotas.client.create(claim("a", "3Gi", storageClassName="gold", volumeAttributesClassName="fast"))
+    found = await quotas.client.get(core.ResourceQuota, "all", NS)
+    assert found.status.used == {"requests.storage": "3Gi", "persistentvolumeclaims": "1", gold: "3Gi", silver: "0"}
+    for refused, said in (
+        (claim("b", "2Gi", storageClassName="gold"), f"exceeded quota: all, requested: {gold}=2Gi, used: {gold}=3Gi, limited: {gold}=4Gi"),
+        (claim("b", "1Gi", storageClassName="silver"), f"exceeded quota: all, requested: {silver}=1"),
+        (claim("b", "1Gi", storageClassName="other", volumeAttributesClassName="slow"), "exceeded quota: fast"),
+        (claim("b", "8Gi", storageClassName="other"), "exceeded quota: all, requested: requests.storage=8Gi"),
+    ):
+        with pytest.raises(Forbidden, match=re.escape(said)):
+            await quotas.client.create(refused)
+    first.metadata.finalizers = []
+    await quotas.client.update(first)
+    await gone(quotas, first)
+    await used(quotas, requests_storage="0", persistentvolumeclaims="0")
+    await used(quotas, "fast", persistentvolumeclaims="0")
 
 
 async def test_quotas_are_changed_and_deleted(quotas: Cluster) -> None:
