@@ -76,7 +76,7 @@ async def gone(cluster: Cluster, obj: KubeObject) -> None:
 
 
 async def test_the_status_of_a_new_quota(quotas: Cluster) -> None:
-    await quotas.client.create(core.ConfigMap(metadata=ObjectMeta(name="old", namespace=NS)))
+    old = await quotas.client.create(core.ConfigMap(metadata=ObjectMeta(name="old", namespace=NS)))
     await quotas.client.create(quota(resourcequotas="5", configmaps="5", pods="5", cpu="1", count__deployments_apps="2"))
     found = await used(quotas, resourcequotas="1", configmaps="1", pods="0", cpu="0", count__deployments_apps="0")
     assert found.status.hard == found.spec.hard
