@@ -80,6 +80,8 @@ async def test_the_status_of_a_new_quota(quotas: Cluster) -> None:
     await quotas.client.create(quota(resourcequotas="5", configmaps="5", pods="5", cpu="1", count__deployments_apps="2"))
     found = await used(quotas, resourcequotas="1", configmaps="1", pods="0", cpu="0", count__deployments_apps="0")
     assert found.status.hard == found.spec.hard
+    await gone(quotas, old)  # Never charged, so nothing but its going tells that there is something to count.
+    await used(quotas, configmaps="0")
 
 
 def _replicas(type_: type[KubeObject], selector: Any) -> KubeObject:
