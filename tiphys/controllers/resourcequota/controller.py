@@ -14,7 +14,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.quota.amounts import Amounts, plus, rise, same
+from tiphys.api.quota.amounts import Amounts, only, plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import partial_kind
@@ -61,7 +61,8 @@ class ResourceQuotaController:
                 self._charged.pop(Key.of(old), None)
                 self._free.pop(Key.of(old), None)
             return
-        more = rise(new.status.used, old.status.used) if old is not None else {}
+        # The first count of a resource is no charge.
+        more = only(rise(new.status.used, old.status.used), old.status.used) if old is not None else {}
         if more:
             self._charged.setdefault(Key.of(new), deque()).append((self._ctx.clock.monotonic(), more))
 
