@@ -281,6 +281,16 @@ async def test_pods_with_volumes_of_a_csi_driver(cluster: Cluster, pods: Pods) -
         await pods.send("GET", "a")
 
 
+@pytest.mark.parametrize("sub", ["", "status"])
+async def test_some_kinds_are_not_replaced_blindly(cluster: Cluster, sub: str) -> None:
+    things = Collection(cluster.client, "poddisruptionbudgets.policy")
+    made = await things.create("one", "x")
+    del made["metadata"]["resourceVersion"]
+    said = r'PodDisruptionBudget.policy "one" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update'
+    with pytest.raises(Invalid, match=said):
+        await things.send("PUT", "one", made, sub=sub)
+
+
 async def test_priorities_cannot_be_changed(cluster: Cluster) -> None:
     classes = Collection(cluster.client, "priorityclasses.scheduling.k8s.io")
     await classes.create("one", "x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,9 +16,8 @@ from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immut
 from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
 from tiphys.api.validation.scheduling import node_selector
 from tiphys.api.validation.volume import HOST_PATH_TYPES
+from tiphys.api.validation.volume_claim import VOLUME_MODES, access_modes, difference
 
-ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-VOLUME_MODES = ("Block", "Filesystem")
 MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 """Annotation: how a volume is mounted, before there was a field for it."""
 SOURCES: tuple[str, ...] = tuple(
@@ -114,15 +113,6 @@ def _inline(errors: Errors, path: str, spec: PersistentVolumeSpec) -> None:
         errors.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", f"may only be Retain {_INLINE}"))
     if spec.volumeMode not in (None, "Filesystem"):
         errors.append(forbidden(f"{path}.volumeMode", f"may not specify volumeMode other than Filesystem {_INLINE}"))
-
-
-def access_modes(errors: Errors, path: str, modes: Sequence[str]) -> None:
-    """Known modes; one that asks for a single pod stands alone."""
-    for mode in modes:
-        if mode not in ACCESS_MODES:
-            errors.append(not_supported(path, mode, ACCESS_MODES))
-    if "ReadWriteOncePod" in modes and any(mode in ACCESS_MODES and mode != "ReadWriteOncePod" for mode in modes):
-        errors.append(forbidden(path, "may not use ReadWriteOncePod with other access modes"))
 
 
 def _capacity(errors: Errors, path: str, spec: PersistentVolumeSpec) -> None:
@@ -387,12 +377,3 @@ def _renewed(old: VolumeNodeAffinity, new: VolumeNodeAffinity | None) -> VolumeN
                 if _BETA_LABELS.get(requirement.key) == now.key:
                     requirement.key = now.key
     return copy
-
-
-def difference(new: msgspec.Struct, old: msgspec.Struct, fields: Sequence[str]) -> str:
-    """Two lines for each of the fields: what it was and what it is to be."""
-    lines = []
-    for name in fields:
-        lines.append(f"-\t{name}: {msgspec.json.encode(getattr(old, name)).decode()}")
-        lines.append(f"+\t{name}: {msgspec.json.encode(getattr(new, name)).decode()}")
-    return "\n".join(lines)

@@ -24,6 +24,7 @@ from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, no
 from tiphys.api.quantity import parse
 from tiphys.api.validation.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
 from tiphys.api.validation.names import dns_label_messages, qualified_name
+from tiphys.api.validation.volume_claim import claim_template
 
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
@@ -122,8 +123,11 @@ def _source(errors: Errors, path: str, volume: Volume) -> None:
             errors.append(required(f"{here}.reference"))
         if source.pullPolicy not in ("Always", "IfNotPresent", "Never"):
             errors.append(not_supported(f"{here}.pullPolicy", source.pullPolicy, ("Always", "IfNotPresent", "Never")))
-    elif name == "ephemeral" and source.volumeClaimTemplate is None:
-        errors.append(required(f"{here}.volumeClaimTemplate"))
+    elif name == "ephemeral":
+        if source.volumeClaimTemplate is None:
+            errors.append(required(f"{here}.volumeClaimTemplate"))
+        else:
+            claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
 
 
 def _host_path(errors: Errors, path: str, source: HostPathVolumeSource) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from tiphys.api.core.v1 import PersistentVolumeClaim, PersistentVolumeClaimSpec, TypedLocalObjectReference, TypedObjectReference
+from tiphys.api.core.v1 import (
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimTemplate,
+    TypedLocalObjectReference,
+    TypedObjectReference,
+)
 from tiphys.api.errors import forbidden, invalid, not_supported, required
 from tiphys.api.quantity import ZERO, compare, parse, whole
-from tiphys.api.validation.basics import IMMUTABLE, Errors, dns_label, immutable, label_selector, text
+from tiphys.api.validation.basics import IMMUTABLE, Errors, annotation_map, dns_label, immutable, label_selector, labels, text
 from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
-from tiphys.api.validation.persistent_volume import VOLUME_MODES, access_modes, difference
 from tiphys.api.validation.resources import is_native
 from tiphys.api.well_known import STORAGE_CLASS_BETA
 
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+VOLUME_MODES = ("Block", "Filesystem")
 _RESIZE = (
     "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending",
 )  # fmt: skip
@@ -44,6 +53,26 @@ def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> No
     _data_sources(errors, path, spec)
 
 
+def access_modes(errors: Errors, path: str, modes: Sequence[str]) -> None:
+    """Known modes; one that asks for a single pod stands alone."""
+    for mode in modes:
+        if mode not in ACCESS_MODES:
+            errors.append(not_supported(path, mode, ACCESS_MODES))
+    if "ReadWriteOncePod" in modes and any(mode in ACCESS_MODES and mode != "ReadWriteOncePod" for mode in modes):
+        errors.append(forbidden(path, "may not use ReadWriteOncePod with other access modes"))
+
+
+def claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
+    """The claim that is made for one pod: of its metadata only labels and annotations are its own."""
+    meta = template.metadata
+    annotation_map(errors, f"{path}.metadata.annotations", meta.annotations)
+    labels(errors, f"{path}.metadata.labels", meta.labels)
+    for field in msgspec.structs.fields(type(meta)):
+        if field.name not in ("annotations", "labels") and getattr(meta, field.name):
+            errors.append(forbidden(f"{path}.metadata.{field.name}", "cannot be set"))
+    claim_spec(errors, f"{path}.spec", template.spec)
+
+
 def _data_sources(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
     source, ref = spec.dataSource, spec.dataSourceRef
     if source is not None:
@@ -70,6 +99,15 @@ def _data_source(errors: Errors, path: str, source: TypedLocalObjectReference | 
             errors.append(invalid(path, source.kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))
     else:
         text(errors, f"{path}.apiGroup", source.apiGroup, dns_subdomain_messages(source.apiGroup))
+
+
+def difference(new: msgspec.Struct, old: msgspec.Struct, fields: Sequence[str]) -> str:
+    """Two lines for each of the fields: what it was and what it is to be."""
+    lines = []
+    for name in fields:
+        lines.append(f"-\t{name}: {msgspec.json.encode(getattr(old, name)).decode()}")
+        lines.append(f"+\t{name}: {msgspec.json.encode(getattr(new, name)).decode()}")
+    return "\n".join(lines)
 
 
 # ---- changes ---------------------------------------------------------------------------------------------------------------------------

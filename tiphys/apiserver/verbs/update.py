@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiphys.api.errors import BadRequest
+from tiphys.api.errors import invalid
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body, raise_invalid
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -24,8 +24,8 @@ async def update(ctx: Context) -> Response:
         if wanted.metadata.resourceVersion:
             raise ctx.not_found()
         return render.single(ctx, await store_new(ctx, wanted), 201)
-    if not wanted.metadata.resourceVersion and not subresource and ctx.kind.rules.needs_version:
-        raise BadRequest("metadata.resourceVersion: Invalid value: 0x0: must be specified for an update")
+    if not wanted.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
+        raise_invalid(ctx.kind, wanted, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
 
     sent = [wanted]
 

@@ -156,6 +156,23 @@ def test_sound_objects(server: Any, text: str) -> None:
     server.create(text)
 
 
+def test_templates_of_claims_in_pods(server: Any) -> None:
+    def pod(template: str) -> str:
+        return f"{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [{{name: c, image: i}}], volumes: [{{name: v, ephemeral: {{volumeClaimTemplate: {template}}}}}]}}}}"
+
+    assert (
+        server.errors(pod("{metadata: {labels: {a: b}}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}"))
+        == []
+    )
+    assert server.errors(
+        pod("{metadata: {name: x, labels: {a/b/c: d}}, spec: {accessModes: [Odd], resources: {requests: {storage: 1Gi}}}}")
+    ) == [
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.labels: Invalid value: \"a/b/c\": a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.name: Forbidden: cannot be set",
+        'spec.volumes[0].ephemeral.volumeClaimTemplate.spec.accessModes: Unsupported value: "Odd": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"',
+    ]
+
+
 def test_defaults(server: Any) -> None:
     made = server.create(volume("hostPath: {path: /a}"))
     assert (made.spec.persistentVolumeReclaimPolicy, made.spec.volumeMode, made.spec.hostPath.type, made.status.phase) == (
