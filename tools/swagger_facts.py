@@ -117,10 +117,10 @@ def _semantics(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Operations of stable versions. The deprecated paths with /watch/ add nothing but that step, so they are left out."""
+    """Operations of stable versions."""
     named = document.get("parameters", {})
     for path, methods in document["paths"].items():
-        if is_unstable(path) or re.match(r"/apis?/.*v\d+/watch/", path):
+        if is_unstable(path):
             continue
         for method in METHODS:
             if method in methods:

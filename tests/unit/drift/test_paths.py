@@ -6,7 +6,7 @@ import re
 
 from tests.unit.drift import facts
 
-_RESOURCE = re.compile(r"^(?:\w+ )?(/apis?/(?:[^/]+/)?v\d+/)(?:namespaces/\{namespace\}/)?([a-z]+)")
+_RESOURCE = re.compile(r"^(?:\w+ )?(/apis?/(?:[^/]+/)?v\d+/)(?:watch/)?(?:namespaces/\{namespace\}/)?([a-z]+)")
 
 
 PENDING = ("pods/{name}/ephemeralcontainers", "pods/{name}/resize")
