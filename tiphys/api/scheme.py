@@ -205,6 +205,8 @@ class Kind(Generic[ObjectT]):
     """Seconds after which the store forgets an object (Events), or None."""
     stored: Stored[ObjectT] | None = None
     """The other kind as which objects are kept, for a group or version that is served over the storage of another one."""
+    deprecated: str = ""
+    """What every client that asks for the kind is warned of."""
     unattended: bool = False
     """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
     # Read on every request, so they are worked out once.

@@ -14,7 +14,7 @@ from typing import Any
 
 from tiphys.api.errors import MethodNotSupported, NotFound
 from tiphys.api.scheme import Kind
-from tiphys.apiserver import render, reviews
+from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
@@ -48,6 +48,9 @@ VERBS: dict[str, Verb] = {
     "delete": delete,
     "deletecollection": delete_collection,
 }
+
+COMPUTED: dict[str, dict[str, Verb]] = {"v1/componentstatuses": {"get": components.get, "list": components.list_}}
+"""Kinds that are not stored but worked out when somebody asks, by what they are served as."""
 
 _PROXIES: dict[str, Verb] = {"pods": connect.proxy_pod, "services": connect.proxy_service, "nodes": connect.proxy_node}
 
@@ -144,6 +147,8 @@ class App:
         if kind is None:
             raise NotFound.path()
         ctx = Context(request, info, kind, user, self.services)
+        if kind.deprecated:
+            ctx.warnings = [kind.deprecated]
         return await _verb(ctx)(ctx)
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
@@ -180,7 +185,7 @@ def _verb(ctx: Context) -> Verb:
     elif kind.plural in reviews.REVIEWS and info.verb == "create":
         found = reviews.REVIEWS[kind.plural]
     else:
-        found = VERBS.get(info.verb) if info.verb in kind.verbs else None
+        found = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
     if found is None:
         raise MethodNotSupported(_NOT_ALLOWED)
     return found

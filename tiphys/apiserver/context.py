@@ -39,6 +39,8 @@ class Services(msgspec.Struct):
     now: Callable[[], datetime]
     tokens: TokenIssuer
     reviewer: Reviewer
+    components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
+    """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
     watch_seconds: float = 1800.0
     """How long a watch that names no timeout is served, at least; at most twice as long, so that not all end together."""
 

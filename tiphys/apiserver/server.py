@@ -16,6 +16,7 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
+from tiphys.apiserver import components
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
@@ -95,6 +96,11 @@ class ApiServer:
         self._background: list[asyncio.Task[None]] = []
         self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
+        self.components: dict[str, Callable[[], str]] = {
+            "etcd-0": lambda: self.storage.trouble,
+            **{part: components.by_lease(self.source, lease, self.clock.now) for part, lease in components.LEASES.items()},
+        }
+        """Parts of the control plane, and what is wrong with them. Whoever runs one in this process replaces its check."""
         self.app: App
 
     async def start(self, *, listen: bool = True) -> None:
@@ -202,6 +208,7 @@ class ApiServer:
             now=self.clock.now,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
+            components=self.components,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics(self.storage.gauges)

@@ -128,7 +128,19 @@ class Daemon:
             await self.server.stop(GRACE)
 
     def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        guarded = supervise(name, run, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))
+        running = False
+
+        async def watched() -> None:
+            nonlocal running
+            running = True
+            try:
+                await run()
+            finally:
+                running = False
+
+        if self.server is not None:
+            self.server.components[name] = lambda: "" if running else "it has failed and is about to be started again"
+        guarded = supervise(name, watched, clock=self.clock, backoff=Backoff(RESTART, rng=self.rng))
         return asyncio.get_running_loop().create_task(guarded, name=name)
 
     def _loops(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,45 @@ async def test_a_proxy_to_https_takes_any_certificate(api: Api, secure: int) -> 
     }
     assert (await api.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice_)).status == 201
     assert (await api.get(f"{NS}/services/ftp:web:1/proxy/")).reason == "BadRequest"
+
+
+# --- kinds of the past ---
+
+
+async def test_component_statuses_are_asked_when_they_are_read(api: Api) -> None:
+    path = "/api/v1/componentstatuses"
+    listed = await api.get(path)
+    assert listed.doc["kind"] == "ComponentStatusList"
+    assert listed.names == ["controller-manager", "etcd-0", "scheduler"]
+    assert listed.warnings == ['299 - "v1 ComponentStatus is deprecated in v1.19+"']
+    assert (await api.get(f"{path}/etcd-0")).doc == {
+        "apiVersion": "v1",
+        "kind": "ComponentStatus",
+        "metadata": {"name": "etcd-0"},
+        "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}],
+    }
+    assert (await api.get(f"{path}/scheduler")).doc["conditions"] == [
+        {"type": "Healthy", "status": "False", "error": "nobody holds the lease kube-system/kube-scheduler"}
+    ]
+    lease = {"holderIdentity": "me", "leaseDurationSeconds": 600, "renewTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+    await api.post("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", {"metadata": {"name": "kube-scheduler"}, "spec": lease})
+    assert (await api.get(f"{path}/scheduler")).doc["conditions"][0]["status"] == "True"
+    api.server.components["scheduler"] = lambda: "it sleeps"
+    assert (await api.get(f"{path}/scheduler")).doc["conditions"][0]["error"] == "it sleeps"
+    assert (await api.get(f"{path}?fieldSelector=metadata.name%3Detcd-0")).names == ["etcd-0"]
+    assert (await api.get(f"{path}?labelSelector=a%3Db")).names == []
+    assert (await api.get(f"{path}/nothing")).message == 'componentstatuses "nothing" not found'
+    rows = (await api.get(path, accept=TABLE)).doc["rows"]
+    assert [row["cells"] for row in rows][:2] == [
+        ["controller-manager", "Unhealthy", "", "nobody holds the lease kube-system/kube-controller-manager"],
+        ["etcd-0", "Healthy", "ok", ""],
+    ]
+    for method, target in (("POST", path), ("DELETE", f"{path}/etcd-0"), ("PUT", f"{path}/etcd-0"), ("GET", f"{path}?watch=true")):
+        assert (await api.send(method, target, None if method == "GET" else {})).reason == "MethodNotAllowed"
+
+
+async def test_clients_of_endpoints_are_told_of_slices(api: Api) -> None:
+    warning = ['299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"']
+    assert (await api.get(f"{NS}/endpoints")).warnings == warning
+    assert (await api.post(f"{NS}/endpoints", {"metadata": {"name": "a"}})).warnings == warning
+    assert (await api.get(f"{NS}/endpoints/a")).warnings == warning

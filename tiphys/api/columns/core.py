@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tiphys.api.columns.base import AGE, NAME, NONE, UNKNOWN, cell, first_three, format_labels, since
-from tiphys.api.core.v1 import Endpoints, Event, Node, ResourceQuota, Service, ServicePort
+from tiphys.api.core.v1 import ComponentCondition, ComponentStatus, Endpoints, Event, Node, ResourceQuota, Service, ServicePort
 from tiphys.api.scheme import Column
 
 _ROLE = "node-role.kubernetes.io/"
@@ -152,4 +152,21 @@ RESOURCE_QUOTAS = (
     Column("Request", cell(lambda obj: _used_of(obj, limits=False)), description="What is used of what may be requested or counted."),
     Column("Limit", cell(lambda obj: _used_of(obj, limits=True)), description="What is used of what containers may be limited to."),
     AGE,
+)
+
+
+def _healthy(status: ComponentStatus) -> ComponentCondition | None:
+    return next((condition for condition in status.conditions if condition.type == "Healthy"), None)
+
+
+def _component(status: ComponentStatus) -> str:
+    condition = _healthy(status)
+    return "Unknown" if condition is None else "Healthy" if condition.status == "True" else "Unhealthy"
+
+
+COMPONENT_STATUSES = (
+    NAME,
+    Column("Status", cell(_component), description="Healthy or Unhealthy."),
+    Column("Message", cell(lambda status: getattr(_healthy(status), "message", "")), description="What the component says."),
+    Column("Error", cell(lambda status: getattr(_healthy(status), "error", "")), description="What is wrong."),
 )

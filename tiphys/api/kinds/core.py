@@ -93,7 +93,12 @@ SERVICES: Kind[core.Service] = Kind(
 )
 
 ENDPOINTS: Kind[core.Endpoints] = Kind(
-    type=core.Endpoints, plural="endpoints", rules=EndpointsRules(), columns=columns.ENDPOINTS, short_names=("ep",)
+    type=core.Endpoints,
+    plural="endpoints",
+    rules=EndpointsRules(),
+    columns=columns.ENDPOINTS,
+    short_names=("ep",),
+    deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 )
 
 NODES: Kind[core.Node] = Kind(
@@ -192,7 +197,18 @@ PERSISTENT_VOLUME_CLAIMS: Kind[core.PersistentVolumeClaim] = Kind(
     unattended=True,
 )
 
+COMPONENT_STATUSES: Kind[core.ComponentStatus] = Kind(
+    type=core.ComponentStatus,
+    plural="componentstatuses",
+    columns=columns.COMPONENT_STATUSES,
+    namespaced=False,
+    short_names=("cs",),
+    verbs=("get", "list"),
+    deprecated="v1 ComponentStatus is deprecated in v1.19+",
+)
+
 KINDS: tuple[Kind[Any], ...] = (
+    COMPONENT_STATUSES,
     CONFIG_MAPS,
     ENDPOINTS,
     EVENTS,
