@@ -154,6 +154,10 @@ class Rules(Generic[ObjectT]):
         """Sentences for `Warning` headers."""
         return []
 
+    def spec_warnings(self, obj: ObjectT) -> list[str]:
+        """More of them, about the spec of a new object alone: pods that are alike are asked about once."""
+        return []
+
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         """Whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
         return getattr(new, "spec", None) != getattr(old, "spec", None)

@@ -10,6 +10,7 @@ from tiphys.api.kinds.rules_pod import hostname_warning
 from tiphys.api.meta.v1 import LabelSelector
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import job, job_status
+from tiphys.api.validation.pod_warnings import template_warnings
 
 _MANY_AT_ONCE = 10_000
 
@@ -77,9 +78,11 @@ class CronJobRules(Rules[CronJob]):
 
 
 def _spec_warnings(path: str, spec: JobSpec) -> list[str]:
+    said = template_warnings(f"{path}.template", spec.template)
     if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
-        return [
+        said.insert(
+            0,
             f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
-            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
-        ]
-    return []
+            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
+        )
+    return said

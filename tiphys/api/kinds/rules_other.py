@@ -17,6 +17,7 @@ from tiphys.api.scheme import Rules
 from tiphys.api.validation import other, service, workload
 from tiphys.api.validation.addresses import ip_warnings
 from tiphys.api.validation.names import path_segment
+from tiphys.api.validation.pod_warnings import template_warnings
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
@@ -28,6 +29,9 @@ class DeploymentRules(Rules[Deployment]):
 
     def validate(self, obj: Deployment) -> list[FieldError]:
         return workload.validate_deployment(obj)
+
+    def warnings(self, obj: Deployment, old: Deployment | None) -> list[str]:
+        return template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
 
     def validate_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
         return workload.selector_kept(new, old)
@@ -49,6 +53,9 @@ class ReplicaSetRules(Rules[ReplicaSet]):
 
     def validate(self, obj: ReplicaSet) -> list[FieldError]:
         return workload.validate_replica_set(obj)
+
+    def warnings(self, obj: ReplicaSet, old: ReplicaSet | None) -> list[str]:
+        return template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
 
     def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
         return workload.selector_kept(new, old)

@@ -14,6 +14,7 @@ from tiphys.api.scheme import Part, Rules
 from tiphys.api.validation import pod as validation
 from tiphys.api.validation import pod_parts, pod_update, workload
 from tiphys.api.validation.names import dns_label_messages
+from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warnings, template_warnings
 
 
 class PodRules(Rules[Pod]):
@@ -64,7 +65,13 @@ class PodRules(Rules[Pod]):
         return pod_update.validate_status_update(new, old)
 
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
-        return hostname_warning(obj.metadata.name, "the Pod's hostname") if old is None else []
+        if old is not None:
+            return []  # Few people update pods by hand.
+        said = annotation_warnings("metadata", obj.metadata, obj.spec)
+        return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
+
+    def spec_warnings(self, obj: Pod) -> list[str]:
+        return spec_warnings("spec", obj.spec)
 
     def grace_period(self, obj: Pod, asked: int | None) -> int | None:
         """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
@@ -93,6 +100,9 @@ class PodTemplateRules(Rules[PodTemplate]):
 
     def validate(self, obj: PodTemplate) -> list[FieldError]:
         return workload.validate_pod_template(obj)
+
+    def warnings(self, obj: PodTemplate, old: PodTemplate | None) -> list[str]:
+        return template_warnings("template", obj.template)
 
     def spec_changed(self, new: PodTemplate, old: PodTemplate) -> bool:
         return new.template != old.template

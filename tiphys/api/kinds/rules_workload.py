@@ -10,6 +10,7 @@ from tiphys.api.kinds.rules_pod import hostname_warning
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import sets
 from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.pod_warnings import template_warnings
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """Annotation: how often the template of a DaemonSet has changed. It was a field of older versions, and clients still read it."""
@@ -45,9 +46,10 @@ class StatefulSetRules(Rules[StatefulSet]):
         return dns_label(name)
 
     def warnings(self, obj: StatefulSet, old: StatefulSet | None) -> list[str]:
+        said = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
         if (obj.spec.revisionHistoryLimit or 0) < 0:
-            return ["spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
-        return []
+            said.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+        return said
 
 
 class DaemonSetRules(Rules[DaemonSet]):
@@ -71,6 +73,10 @@ class DaemonSetRules(Rules[DaemonSet]):
     def validate(self, obj: DaemonSet) -> list[FieldError]:
         return sets.validate_daemon_set(obj)
 
+    def warnings(self, obj: DaemonSet, old: DaemonSet | None) -> list[str]:
+        changed = old is None or obj.spec.template != old.spec.template
+        return template_warnings("spec.template", obj.spec.template) if changed else []
+
     def validate_update(self, new: DaemonSet, old: DaemonSet) -> list[FieldError]:
         return sets.validate_daemon_set_update(new, old)
 
@@ -91,4 +97,7 @@ class ReplicationControllerRules(Rules[ReplicationController]):
         return sets.validate_replication_controller_status(new.status)
 
     def warnings(self, obj: ReplicationController, old: ReplicationController | None) -> list[str]:
-        return hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
+        said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
+        if obj.spec.template is not None and (old is None or obj.spec != old.spec):
+            said += template_warnings("spec.template", obj.spec.template)
+        return said

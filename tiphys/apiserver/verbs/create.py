@@ -57,12 +57,13 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)
-    raise_invalid(kind, obj, validate_new(kind, obj))
+    errors, said = validate_new(kind, obj)
+    raise_invalid(kind, obj, errors)
     if asked is not None:
         await ctx.services.admission.validate(asked)
         if asked.warnings:
             ctx.warnings = [*ctx.warnings, *asked.warnings]
-    warnings = rules.warnings(obj, None)
+    warnings = [*said, *rules.warnings(obj, None)] if said else rules.warnings(obj, None)
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:

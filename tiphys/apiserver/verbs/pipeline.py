@@ -259,14 +259,20 @@ def _keep_what_counts(new: Any, old: Any) -> None:
         setattr(new.metadata, name, getattr(old.metadata, name))
 
 
-def validate_new(kind: Kind[Any], obj: Any) -> list[FieldError]:
-    """All mistakes of an object to create."""
+def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
+    """All mistakes of an object to create, and warnings about its spec."""
     errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
-    return [*errors, *_errors_of(kind, obj), *kind.rules.validate_create(obj)]
+    found, said = _judge_pod(obj) if kind.type is core.Pod else (kind.rules.validate(obj), kind.rules.spec_warnings(obj))
+    return [*errors, *found, *kind.rules.validate_create(obj)], said
 
 
-_pod_errors = Remembered(SCHEME.of(core.Pod).rules.validate, lambda pod: pod.spec)
+def _judged(pod: core.Pod) -> tuple[list[FieldError], list[str]]:
+    return _POD_RULES.validate(pod), _POD_RULES.spec_warnings(pod)
+
+
+_POD_RULES = SCHEME.of(core.Pod).rules
+_judge_pod = Remembered(_judged, lambda pod: pod.spec)
 
 
 def _errors_of(kind: Kind[Any], obj: Any) -> list[FieldError]:
-    return _pod_errors(obj) if kind.type is core.Pod else kind.rules.validate(obj)
+    return _judge_pod(obj)[0] if kind.type is core.Pod else kind.rules.validate(obj)

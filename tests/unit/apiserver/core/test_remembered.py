@@ -31,15 +31,19 @@ def pod(name: str = "a", image: str = "registry.example/a:1", **metadata: object
 def test_the_validation_of_a_pod_reads_its_spec_alone() -> None:
     bare = SimpleNamespace(spec=pod(image=" ").spec)
     assert [error.field for error in PODS.rules.validate(bare)] == [  # type: ignore[arg-type]
-        error.field for error in pipeline.validate_new(PODS, pod(image=" "))
+        error.field for error in pipeline.validate_new(PODS, pod(image=" "))[0]
     ]
+    assert PODS.rules.spec_warnings(bare) == []  # type: ignore[arg-type]
 
 
 def test_mistakes_are_found_again_and_do_not_stick() -> None:
     for _ in range(2):
-        assert pipeline.validate_new(PODS, pod()) == []
-        assert [error.field for error in pipeline.validate_new(PODS, pod(image=""))] == ["spec.containers[0].image"]
-    fields = [error.field for error in pipeline.validate_new(PODS, pod(name="UPPER", image=""))]
+        assert pipeline.validate_new(PODS, pod()) == ([], [])
+        assert [error.field for error in pipeline.validate_new(PODS, pod(image=""))[0]] == ["spec.containers[0].image"]
+    odd = pod()
+    odd.spec.nodeSelector = {"beta.kubernetes.io/os": "linux"}
+    assert len(pipeline.validate_new(PODS, odd)[1]) == len(pipeline.validate_new(PODS, odd)[1]) == 1
+    fields = [error.field for error in pipeline.validate_new(PODS, pod(name="UPPER", image=""))[0]]
     assert fields == ["metadata.name", "spec.containers[0].image"]
 
 
