@@ -5,6 +5,7 @@ An evaluator knows which of a quota's resources are its kind's, which writes can
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,6 +17,7 @@ from tiphys.api.helpers.totals import charged_totals
 from tiphys.api.quantity import compare, format_value, whole
 from tiphys.api.quota import scopes
 from tiphys.api.quota.amounts import ONE, Amounts
+from tiphys.api.resource.v1 import DeviceSubRequest, ExactDeviceRequest, ResourceClaim
 from tiphys.api.scheme import Kind
 from tiphys.api.validation.resources import is_extended, is_native
 
@@ -25,6 +27,10 @@ _COMPUTE: Final = ("cpu", "memory", "ephemeral-storage")
 _DEMANDED: Final = frozenset(("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"))
 """A quota of these demands that every container says how much it wants."""
 _STORAGE_CLASS: Final = ".storageclass.storage.k8s.io/"
+RESOURCE_GROUP: Final = "resource.k8s.io"
+_DEVICES: Final = ".deviceclass.resource.k8s.io/devices"
+_MOST_DEVICES: Final = 32
+"""Devices that one claim can be given: what a request for all of them counts as."""
 _BETA_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -44,6 +50,8 @@ class Evaluator:
         """Those of a quota's resources that this kind uses."""
         return [name for name in hard if name in self._names]
 
+    reads = False
+    """Whether usage depends on what is in an object: others need not be read to be counted."""
     updates: tuple[str, ...] = ()
     """Subresources ("" is the object itself) whose updates can change what an object uses."""
 
@@ -74,6 +82,7 @@ class PodEvaluator(Evaluator):
     def resources(self, hard: Iterable[str]) -> list[str]:
         return [name for name in hard if name in self._names or _is_pods_own(name)]
 
+    reads = True
     updates = ("", "resize")
 
     def changes(self, subresource: str, new: Pod, old: Pod) -> bool:
@@ -141,6 +150,7 @@ class ServiceEvaluator(Evaluator):
     def __init__(self) -> None:
         super().__init__(("count/services", "services", "services.nodeports", "services.loadbalancers"))
 
+    reads = True
     updates = ("",)
 
     def usage(self, obj: Service, now: datetime) -> Amounts:
@@ -169,6 +179,7 @@ class ClaimEvaluator(Evaluator):
         ends = (f"{_STORAGE_CLASS}persistentvolumeclaims", f"{_STORAGE_CLASS}requests.storage")
         return [name for name in hard if name in self._names or name.endswith(ends)]
 
+    reads = True
     updates = ("", "status")
 
     def changes(self, subresource: str, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> bool:
@@ -201,17 +212,49 @@ def _storage(claim: PersistentVolumeClaim) -> Quantity | None:
     return largest if not compare(largest, rounded) else rounded
 
 
-_SPECIAL: Final[dict[str, Evaluator]] = {
-    "pods": PodEvaluator(),
-    "services": ServiceEvaluator(),
-    "persistentvolumeclaims": ClaimEvaluator(),
+class DeviceClaimEvaluator(Evaluator):
+    """Claims of devices and the devices of each class that they can get at most (KEP-4381)."""
+
+    reads = True
+    updates = ("",)
+
+    def __init__(self) -> None:
+        super().__init__((count_name("resourceclaims", RESOURCE_GROUP),))
+
+    def resources(self, hard: Iterable[str]) -> list[str]:
+        return [name for name in hard if name in self._names or name.endswith(_DEVICES)]
+
+    def usage(self, obj: ResourceClaim, now: datetime) -> Amounts:
+        numbers: Counter[str] = Counter()
+        for request in obj.spec.devices.requests:
+            most: dict[str, int] = {}
+            wishes: Sequence[ExactDeviceRequest | DeviceSubRequest] = request.firstAvailable
+            if request.exactly is not None and not wishes:
+                wishes = (request.exactly,)
+            for wish in wishes:
+                most[wish.deviceClassName] = max(most.get(wish.deviceClassName, 0), _devices(wish))
+            numbers.update(most)
+        return {**self._each, **{f"{name}{_DEVICES}": format_value(number) for name, number in numbers.items()}}
+
+
+def _devices(wish: ExactDeviceRequest | DeviceSubRequest) -> int:
+    if wish.allocationMode == "All":
+        return _MOST_DEVICES
+    return wish.count if wish.allocationMode == "ExactCount" else 0
+
+
+_SPECIAL: Final[dict[tuple[str, str], Evaluator]] = {
+    ("pods", ""): PodEvaluator(),
+    ("services", ""): ServiceEvaluator(),
+    ("persistentvolumeclaims", ""): ClaimEvaluator(),
+    ("resourceclaims", RESOURCE_GROUP): DeviceClaimEvaluator(),
 }
 
 
 @lru_cache(4096)
 def _evaluator(plural: str, group: str) -> Evaluator:
-    if not group and plural in _SPECIAL:
-        return _SPECIAL[plural]
+    if special := _SPECIAL.get((plural, group)):
+        return special
     names = [count_name(plural, group)]
     if not group and plural in _ALIASES:
         names.append(_ALIASES[plural])
@@ -233,7 +276,7 @@ def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
         elif name in _ALIASES:
             found.add((name, ""))
         else:
-            found.update((plural, "") for plural, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
+            found.update(resource for resource, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
     return found
 
 

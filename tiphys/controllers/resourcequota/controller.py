@@ -114,7 +114,7 @@ class ResourceQuotaController:
             self._follow(resource, kind)
             evaluator = evaluator_for(*resource)
             try:
-                if kind.type in (core.Pod, core.Service, core.PersistentVolumeClaim):
+                if evaluator.reads:
                     objects = (await self._ctx.client.list(kind, namespace)).items
                 else:
                     objects = [None] * await self._number(kind, namespace)
@@ -187,7 +187,7 @@ def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
         return _charged_parts(old) != _charged_parts(new)
     if isinstance(old, core.Service) and isinstance(new, core.Service):
         return old.spec != new.spec
-    return resource == ("persistentvolumeclaims", "")
+    return evaluator_for(*resource).reads
 
 
 def _charged_parts(pod: core.Pod) -> object:

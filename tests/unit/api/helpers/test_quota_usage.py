@@ -13,6 +13,7 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.quota.amounts import plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
 from tiphys.api.quota.judge import Refused, charges
+from tiphys.api.resource.v1 import ResourceClaim
 from tiphys.api.scheme import Kind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,6 +94,33 @@ def test_claims() -> None:
     assert used(claim, "persistentvolumeclaims")["requests.storage"] == "2Gi"
     half = msgspec.convert({"spec": {"resources": {"requests": {"storage": "1500m"}}}}, core.PersistentVolumeClaim)
     assert used(half, "persistentvolumeclaims")["requests.storage"] == "2"
+
+
+def test_claims_of_devices() -> None:
+    spec = {
+        "devices": {
+            "requests": [
+                {"name": "a", "exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 2}},
+                {"name": "b", "exactly": {"deviceClassName": "nic", "allocationMode": "All"}},
+                {
+                    "name": "c",
+                    "firstAvailable": [
+                        {"name": "x", "deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1},
+                        {"name": "y", "deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 4},
+                        {"name": "z", "deviceClassName": "fpga", "allocationMode": "ExactCount", "count": 1},
+                    ],
+                },
+            ]
+        }
+    }
+    evaluator = evaluator_for("resourceclaims", "resource.k8s.io")
+    assert evaluator.usage(msgspec.convert({"spec": spec}, ResourceClaim), NOW) == {
+        "count/resourceclaims.resource.k8s.io": "1",
+        "gpu.deviceclass.resource.k8s.io/devices": "6",
+        "nic.deviceclass.resource.k8s.io/devices": "32",
+        "fpga.deviceclass.resource.k8s.io/devices": "1",
+    }
+    assert tracked(("gpu.deviceclass.resource.k8s.io/devices",)) == {("resourceclaims", "resource.k8s.io")}
 
 
 def test_which_kinds_a_quota_is_about() -> None:
