@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, NewType, TypeVar
+from typing import Annotated, Any, ClassVar, NewType, TypeVar
 
 import msgspec
 from msgspec import field
@@ -57,6 +57,9 @@ IntOrString = int | str
 
 class Struct(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """The base of every wire type."""
+
+    __model__: ClassVar[Any] = None
+    """What stands in for the type's own fields (`tiphys.api.custom`); None for every type that is written in Python."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,11 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
     messages, protobuf.
     """
     media = content_type.partition(";")[0].strip().lower()
+    if (model := getattr(type_, "__model__", None)) is not None:
+        custom: Decoded[T] = model.decode(body, media, validation)
+        return custom
     if media == YAML:
-        return _fit(type_, _read_yaml(type_, body), validation)
+        return _fit(type_, read_yaml(type_, body), validation)
     if media not in (JSON, "", "*/*"):
         return _from_protobuf(type_, body, media)
     plan = _plan(type_)
@@ -103,7 +106,7 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
         obj = plan.decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _fit(type_, read_json(type_, body), validation)
-    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not _may_repeat(body)):
+    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not may_repeat(body)):
         return Decoded(obj)
     return _fit(type_, read_json(type_, body), validation)
 
@@ -115,6 +118,9 @@ def decode_document(
 
     Raises Invalid with the field `patch`, as a patch whose result is not an object of the type ends upstream.
     """
+    if (model := getattr(type_, "__model__", None)) is not None:
+        custom: Decoded[T] = model.decode_document(document, validation, list(earlier))
+        return custom
     plan = _plan(type_)
     about, walk = plan.about, Walk()
     try:
@@ -131,9 +137,9 @@ def decode_document(
     problems = [*earlier, *walk.problems]
     wrong = _wrong_kind(about, obj)
     if wrong or walk.mistakes:
-        raise _invalid_patch(document, wrong or ", ".join(walk.mistakes))
+        raise invalid_patch(document, wrong or ", ".join(walk.mistakes))
     if problems and validation == "Strict":
-        raise _invalid_patch(document, f"strict decoding error: {', '.join(problems)}")
+        raise invalid_patch(document, f"strict decoding error: {', '.join(problems)}")
     return Decoded(_stamp(about, obj), problems if validation == "Warn" else [])
 
 
@@ -150,7 +156,8 @@ def read_json(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
     return _object(type_, document, body)
 
 
-def _read_yaml(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
+def read_yaml(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
+    """The generic document in a YAML body, with repeated keys remembered; raises BadRequest."""
     try:
         document = load(body)
     except YAMLError as error:
@@ -215,7 +222,7 @@ def _is_usual(plan: _Plan, body: bytes, obj: Any) -> bool:
     return _BIG not in body.translate(_DIGITS) or _BIG_NUMBER.search(body) is None
 
 
-def _may_repeat(body: bytes) -> bool:
+def may_repeat(body: bytes) -> bool:
     """Whether an object in the body may hold a key twice: written again without repetitions it would have fewer keys."""
     return _encode(_decode_any(body)).count(b'":') != body.count(b'":')
 
@@ -263,11 +270,12 @@ def _handled(about: Description, document: dict[str, Any]) -> str:
 
 def _unrecognized(type_: type[msgspec.Struct], said: str, body: bytes) -> BadRequest:
     sample = f"{body[:30].hex()} ..." if len(body) > 30 else body.hex()
-    name = describe(type_).kind or type_.__name__
+    name = type_.__name__
     return BadRequest(f"the object provided is unrecognized (must be of type {name}): {said} ({sample or 'empty'})")
 
 
-def _invalid_patch(document: dict[str, Any], said: str) -> Invalid:
+def invalid_patch(document: dict[str, Any], said: str) -> Invalid:
+    """The answer to a patch whose result is no such object."""
     text = _encode(document).decode()
     return Invalid.object("", "", [invalid("patch", text if len(text) <= _SAMPLE else f"{text[:_SAMPLE]}...", said)])
 

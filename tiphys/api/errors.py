@@ -127,6 +127,10 @@ def too_long(field: str, limit: int) -> FieldError:
     return FieldError("FieldValueTooLong", field, f"may not be more than {limit} bytes")
 
 
+def too_many(field: str, actual: int, limit: int) -> FieldError:
+    return FieldError("FieldValueTooMany", field, f"must have at most {limit} {'item' if limit == 1 else 'items'}", actual)
+
+
 class StatusError(Exception):
     """A failed request, with the Status that tells the client about it."""
 

@@ -123,7 +123,7 @@ def _check(schema: Schema, value: Any, path: str) -> None:
             raise SchemaMismatch(f"{path}: expected map, got &{{{value}}}")
         fields = schema.fields()
         for name in value:
-            if name not in fields:
+            if name not in fields and not schema.open:
                 raise SchemaMismatch(f"{path}.{name}: field not declared in schema")
     elif sort == "map":
         if not isinstance(value, dict):

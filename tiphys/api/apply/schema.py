@@ -42,6 +42,8 @@ class Schema:
     """The values of a map, the items of a list of items."""
     keys: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    open: bool = False
+    """Whether a struct may have fields that are not declared."""
 
     def fields(self) -> Mapping[str, Member]:
         """The fields of a struct."""
@@ -66,9 +68,17 @@ def members(type_: type[msgspec.Struct]) -> Mapping[str, Member]:
     return {name: Member(about, _of_field(about)) for name, about in describe(type_).fields.items()}
 
 
-@cache
 def schema_of(type_: type[msgspec.Struct]) -> Schema:
     """The schema of a kind."""
+    model = getattr(type_, "__model__", None)
+    if model is not None:
+        custom: Schema = model.ownership
+        return custom
+    return _schema_of(type_)
+
+
+@cache
+def _schema_of(type_: type[msgspec.Struct]) -> Schema:
     return Schema("struct", Shape("struct", struct=type_), type_)
 
 

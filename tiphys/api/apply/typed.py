@@ -36,6 +36,9 @@ _Added = Callable[[Any], Fields]
 def difference(old: Any, new: Any) -> Difference:
     """The fields in which two objects of one kind differ, without those that nobody owns."""
     type_: type[msgspec.Struct] = type(new)
+    if new.__model__ is not None:
+        custom: Difference = new.__model__.difference(old, new)
+        return custom
     changed, removed = _differ(type_, ROOT)(old, new)
     return Difference(changed or {}, removed or {})
 
@@ -46,6 +49,9 @@ _empty: dict[type, Any] = {}
 def created(new: Any) -> Difference:
     """The fields of a new object: how it differs from an empty one."""
     type_: type[Any] = type(new)
+    if type_.__model__ is not None:
+        custom: Difference = type_.__model__.difference(None, new)
+        return custom
     empty = _empty.get(type_)
     if empty is None:
         empty = _empty[type_] = type_()

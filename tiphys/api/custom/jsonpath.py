@@ -1,0 +1,180 @@
+"""The JSONPath of printer columns, selectable fields and scale subresources ("JSONPath Support"), on plain documents.
+
+    .spec.replicas  .status.conditions[?(@.type=="Ready")].status  .spec['a.b']  .items[0]  .items[*].name  ..name
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tiphys.api.columns.base import duration
+from tiphys.api.base import Time
+
+Step = Callable[[Any], Iterator[Any]]
+_NAME = re.compile(r"\.(\.?)((?:\\.|[^.\[\]\s\\])+)")
+_INDEX = re.compile(r"\[\s*(-?\d*)\s*(:?)\s*(-?\d*)\s*(?::\s*(-?\d+))?\s*\]")
+_KEY = re.compile(r"""\[\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")\s*\]""")
+_STAR = re.compile(r"\.?\[\s*\*\s*\]|\.\*")
+_FILTER = re.compile(r"\[\?\(\s*(.+?)\s*\)\]")
+_COMPARISON = re.compile(r"@(\S*?)\s*(==|!=|<=|>=|<|>)\s*(.+)")
+
+
+class BadPath(ValueError):
+    """Not a JSONPath; the text says where it ends to be one."""
+
+
+@lru_cache(maxsize=4096)
+def compile_path(text: str) -> Callable[[Any], list[Any]]:
+    """A function from a document to the values that the path finds, in order; raises BadPath."""
+    steps: list[Step] = []
+    position = 0
+    while position < len(text):
+        step, position = _step(text, position)
+        if step is not None:
+            steps.append(step)
+
+    def find(document: Any) -> list[Any]:
+        found = [document]
+        for step in steps:
+            found = [below for value in found for below in step(value)]
+        return found
+
+    return find
+
+
+def _step(text: str, position: int) -> tuple[Step | None, int]:
+    if text[position:] == ".":
+        return None, len(text)
+    if match := _STAR.match(text, position):
+        return _each, match.end()
+    if match := _FILTER.match(text, position):
+        return _filter(match[1]), match.end()
+    if match := _KEY.match(text, position):
+        return _field(re.sub(r"\\(.)", r"\1", match[1] if match[1] is not None else match[2])), match.end()
+    if match := _INDEX.match(text, position):
+        return _slice(match), match.end()
+    if match := _NAME.match(text, position):
+        name = re.sub(r"\\(.)", r"\1", match[2])
+        return (_deep(name) if match[1] else _field(name)), match.end()
+    raise BadPath(f"unrecognized path at {text[position:]!r}")
+
+
+def _field(name: str) -> Step:
+    def step(value: Any) -> Iterator[Any]:
+        if isinstance(value, dict) and name in value:
+            yield value[name]
+
+    return step
+
+
+def _each(value: Any) -> Iterator[Any]:
+    yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _deep(name: str) -> Step:
+    def step(value: Any) -> Iterator[Any]:
+        if isinstance(value, dict) and name in value:
+            yield value[name]
+        for below in _each(value):
+            yield from step(below)
+
+    return step
+
+
+def _slice(match: re.Match[str]) -> Step:
+    first, colon, last, stride = match.groups()
+    if not colon and not first:
+        raise BadPath(f"unrecognized path at {match[0]!r}")
+
+    def step(value: Any) -> Iterator[Any]:
+        if not isinstance(value, list):
+            return
+        if colon:
+            yield from value[int(first) if first else None : int(last) if last else None : int(stride) if stride else None]
+        elif -len(value) <= int(first) < len(value):
+            yield value[int(first)]
+
+    return step
+
+
+def _filter(condition: str) -> Step:
+    compared = _COMPARISON.fullmatch(condition)
+    if compared is None:
+        if not condition.startswith("@"):
+            raise BadPath(f"unrecognized filter {condition!r}")
+        there = compile_path(condition[1:])
+        return lambda value: (item for item in _each(value) if there(item))
+    path, operator, literal = compile_path(compared[1]), compared[2], _literal(compared[3])
+
+    def step(value: Any) -> Iterator[Any]:
+        for item in _each(value):
+            found = path(item)
+            if found and _holds(found[0], operator, literal):
+                yield item
+
+    return step
+
+
+def _literal(text: str) -> Any:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise BadPath(f"unrecognized literal {text!r}") from None
+
+
+def _holds(left: Any, operator: str, right: Any) -> bool:
+    if operator == "==":
+        return bool(left == right)
+    if operator == "!=":
+        return bool(left != right)
+    try:
+        ordered = left < right if operator[0] == "<" else left > right
+    except TypeError:
+        return False
+    return bool(ordered) or (len(operator) == 2 and left == right)
+
+
+def shown(value: Any) -> str:
+    """A value as text, as `kubectl -o jsonpath` prints it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(value, order="deterministic").decode()
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def cell(path: str, type_: str) -> Callable[[Any, datetime], Any]:
+    """A table cell of a column's type: from a document and the time. What does not fit the type is left out."""
+    find = compile_path(path)
+
+    def read(document: Any, now: datetime) -> Any:
+        found = find(document)
+        return _cell(found[0], type_, now) if found else None
+
+    return read
+
+
+def _cell(value: Any, type_: str, now: datetime) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if type_ == "string":
+        return shown(value)
+    if type_ == "integer":
+        return int(value) if number else None
+    if type_ == "number":
+        return float(value) if number else None
+    if type_ == "boolean":
+        return value if isinstance(value, bool) else None
+    if type_ == "date" and isinstance(value, str):
+        try:
+            return duration((now - msgspec.convert(value, Time)).total_seconds())
+        except msgspec.ValidationError:
+            return "<invalid>"
+    return None

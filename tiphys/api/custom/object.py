@@ -1,0 +1,120 @@
+"""Custom objects, and the classes that stand for their kinds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import msgspec
+
+from tiphys.api.apply.document import Difference, compare
+from tiphys.api.apply.fieldset import LEAF, SELF, Fields, difference
+from tiphys.api.apply.schema import Schema
+from tiphys.api.apply.typed import METADATA, ROOT, UNTRACKED
+from tiphys.api.codec import Decoded, Validation, decode_fast, encode
+from tiphys.api.custom import coerce, decoding
+from tiphys.api.custom.ownership import root_schema
+from tiphys.api.custom.structural import Document, Structural
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.scheme import GroupVersionKind
+
+_decode_any = msgspec.json.Decoder().decode
+_UNOWNED: Fields = {
+    **{f"f:{name}": LEAF for name in UNTRACKED[ROOT]},
+    "f:metadata": {SELF: LEAF, **{f"f:{name}": LEAF for name in UNTRACKED[METADATA]}},
+}
+
+
+class CustomObject(KubeObject):
+    """An object of a kind that a definition made. `content` is everything but apiVersion, kind and metadata, as JSON decodes it."""
+
+    __model__: ClassVar[Any] = None
+    content: dict[str, Any] = {}
+
+
+class Model:
+    """One version of a custom kind: what follows from its schema."""
+
+    def __init__(self, gvk: GroupVersionKind, structural: Structural, *, selectable: tuple[str, ...] = ()) -> None:
+        self.gvk = gvk
+        self.structural = structural
+        self.selectable = selectable
+        """Paths of the fields that selectors can use, for OpenAPI."""
+        self.ownership: Schema = root_schema(structural)
+        self.type: type[CustomObject] = cast(
+            type[CustomObject],
+            msgspec.defstruct(
+                gvk.kind,
+                [],
+                bases=(CustomObject,),
+                namespace={"__model__": self, "__doc__": structural.document.get("description", "")},
+                module=__name__,
+            ),
+        )
+
+    # --- requests ---
+
+    def decode(self, body: bytes, media: str, validation: Validation) -> Decoded[Any]:
+        """An object from a request's body; errors as `codec.decode`."""
+        return decoding.decode(self, body, media, validation)
+
+    def decode_document(self, document: Document, validation: Validation, earlier: list[str]) -> Decoded[Any]:
+        """An object from a patched document; errors as `codec.decode_document`."""
+        return decoding.decode_document(self, document, validation, earlier)
+
+    # --- the store ---
+
+    def encode(self, obj: CustomObject) -> bytes:
+        """The object as JSON, its metadata first."""
+        head = b'{"apiVersion":%b,"kind":%b,"metadata":%b' % (encode(obj.apiVersion), encode(obj.kind), encode(obj.metadata))
+        return b"%b,%b" % (head, encode(obj.content)[1:]) if obj.content else head + b"}"
+
+    def read(self, data: bytes) -> CustomObject:
+        """An object from JSON that `encode` wrote for this version."""
+        return self._read(_decode_any(data))
+
+    def _read(self, document: Document) -> CustomObject:
+        meta: ObjectMeta = msgspec.convert(document.pop("metadata"), ObjectMeta)
+        api_version, kind = document.pop("apiVersion"), document.pop("kind")
+        return self.type(apiVersion=api_version, kind=kind, metadata=meta, content=document)
+
+    def restore(self, data: bytes) -> CustomObject:
+        """An object from stored JSON, which may be of another version or an earlier schema: pruned and with its defaults."""
+        document = _decode_any(data)
+        raw_meta = msgspec.json.encode(document["metadata"])
+        document["metadata"] = {}
+        obj = self._read(document)
+        obj.metadata = decode_fast(ObjectMeta, raw_meta)
+        obj.metadata.generation = obj.metadata.generation or 1
+        self._stamp(obj)
+        self._shape(obj.content)
+        coerce.default(obj.content, self.structural)
+        return obj
+
+    def adopt(self, other: CustomObject) -> CustomObject:
+        """An object of another version as one of this version: what this version does not know is dropped."""
+        content = _decode_any(encode(other.content))
+        self._shape(content)
+        obj = self.type(metadata=other.metadata, content=content)
+        self._stamp(obj)
+        return obj
+
+    def _stamp(self, obj: CustomObject) -> None:
+        obj.apiVersion, obj.kind = self.gvk.api_version, self.gvk.kind
+
+    def _shape(self, content: Document) -> None:
+        coerce.prune_root(content, self.structural)
+        coerce.drop_nulls(content, self.structural)
+        coerce.coerce_embedded(content, self.structural)
+
+    # --- field ownership ---
+
+    def difference(self, old: CustomObject | None, new: CustomObject) -> Difference:
+        """The fields in which two objects differ, without those that nobody owns; everything for an object that was not there."""
+        before = {} if old is None else document_of(old)
+        changed, removed = compare(self.ownership, before, document_of(new))
+        return Difference(difference(changed, _UNOWNED), difference(removed, _UNOWNED))
+
+
+def document_of(obj: CustomObject) -> Document:
+    """An object as a document; it shares its content."""
+    return {"apiVersion": obj.apiVersion, "kind": obj.kind, "metadata": coerce.plain_metadata(obj.metadata), **obj.content}

@@ -1,0 +1,289 @@
+"""Validation of values by schemas, in the words of the API ("Extend the Kubernetes API with CustomResourceDefinitions: Validation").
+
+On updates what is equal to the old value at the same place is not judged again ("Validation ratcheting", KEP-4008), so a stricter schema
+does not hold up objects of before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tiphys.api.custom.formats import checker
+from tiphys.api.custom.structural import Structural
+from tiphys.api.errors import FieldError, invalid, not_supported, required, too_long, too_many
+
+ABSENT: Any = object()
+_LIMITS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
+_MAX_FLOAT = 3.4028234663852886e38
+
+
+class Wrong(NamedTuple):
+    """A mistake at a place below the root of the validated value; `field` is made from it. `place` None stands for no place."""
+
+    place: str | None
+    error: FieldError
+
+
+class _Result:
+    """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is told."""
+
+    __slots__ = ("errors", "met")
+
+    def __init__(self) -> None:
+        self.errors: list[Wrong] = []
+        self.met = 0
+
+    def add(self, place: str | None, error: FieldError) -> None:
+        self.errors.append(Wrong(place, error))
+
+    def merge(self, other: _Result) -> None:
+        self.errors += other.errors
+        self.met += other.met
+
+
+def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT) -> list[FieldError]:
+    """Every mistake of a value. `root` is the path of the value in its object."""
+    found = _judge(value, node, "", old)
+    if not found.errors:
+        return []
+    prefix = f"{root}." if root else ""
+    out: list[FieldError] = []
+    for place, error in found.errors:
+        field = (root or "<nil>") if not place else f"{prefix}{place.removeprefix('.')}"
+        out.append(FieldError(error.type, field, error.detail, error.value))
+    return out
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two JSON values are equal; 1 is not true."""
+    return bool(a == b) and msgspec.json.encode(a, order="deterministic") == msgspec.json.encode(b, order="deterministic")
+
+
+def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
+    result = _Result()
+    if old is not ABSENT and same(value, old):
+        result.met += 1
+        return result
+    if value is None:
+        _type(value, node, path, result)
+        _enum(value, node, path, result)
+        return result
+    _type(value, node, path, result)
+    if node.junctors or node.negated is not None:
+        _compose(value, node, path, result)
+    if isinstance(value, str):
+        _text(value, node, path, result)
+    elif isinstance(value, bool):
+        pass
+    elif isinstance(value, int | float):
+        _number(value, node, path, result)
+    elif isinstance(value, list):
+        _list(value, node, path, old, result)
+    if node.document.get("enum"):
+        _enum(value, node, path, result)
+    if isinstance(value, dict):
+        _object(value, node, path, old, result)
+    result.met += 1
+    return result
+
+
+def type_of(value: Any) -> str:
+    """The JSON type of a value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def _said(path: str, what: str) -> str:
+    return f"{path} in body {what}"
+
+
+def _type(value: Any, node: Structural, path: str, result: _Result) -> None:
+    if not node.types:
+        return
+    type_ = type_of(value)
+    fits = (
+        type_ in node.types
+        or (type_ == "null" and node.nullable)
+        or (type_ == "integer" and "number" in node.types)
+        or (type_ == "number" and "integer" in node.types and value.is_integer())
+    )
+    if fits:
+        result.met += 1
+    else:
+        wanted = ",".join(node.types)
+        error = FieldError("FieldValueTypeInvalid", "", _said(path, f'must be of type {wanted}: "{type_}"'), type_)
+        result.add(path, error)
+
+
+def _enum(value: Any, node: Structural, path: str, result: _Result) -> None:
+    allowed = node.document.get("enum")
+    if not allowed or any(same(value, one) or (_is_number(value) and _is_number(one) and value == one) for one in allowed):
+        return
+    shown = [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in allowed]
+    result.add(path, not_supported("", value, shown))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: str, node: Structural, path: str, result: _Result) -> None:
+    document = node.document
+    longest, shortest = document.get("maxLength"), document.get("minLength")
+    if longest is not None and len(value) > longest:
+        result.add(path, too_long("", longest))
+    elif shortest is not None and len(value) < shortest:
+        result.add(path, invalid("", value, _said(path, f"should be at least {shortest} chars long")))
+    elif node.pattern is not None and node.pattern.search(value) is None:
+        result.add(path, invalid("", value, _said(path, f"should match '{document['pattern']}'")))
+    format_ = document.get("format")
+    if format_ and document.get("type", "") in ("", "string") and (check := checker(format_)) is not None and not check(value):
+        quoted = msgspec.json.encode(value).decode()
+        error = FieldError("FieldValueTypeInvalid", "", _said(path, f"must be of type {format_}: {quoted}"), value)
+        result.add(path, error)
+
+
+def _shown(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() and abs(number) < 1e21 else repr(float(number))
+
+
+def _number(value: int | float, node: Structural, path: str, result: _Result) -> None:
+    document = node.document
+    format_, type_ = document.get("format", ""), document.get("type", "")
+    if type_ == "integer" and format_ in _LIMITS and not _LIMITS[format_][0] <= value <= _LIMITS[format_][1]:
+        result.add(None, invalid("", "", f"Checked value must be of type integer with format {format_} in {path}"))
+    elif type_ == "number" and format_ == "float" and abs(value) > _MAX_FLOAT:
+        result.add(None, invalid("", "", f"Checked value must be of type number with format float in {path}"))
+    factor = document.get("multipleOf")
+    if factor is not None and not _is_multiple(value, factor):
+        result.add(path, invalid("", value, _said(path, f"should be a multiple of {_shown(factor)}")))
+    high, low = document.get("maximum"), document.get("minimum")
+    if high is not None and (value >= high if document.get("exclusiveMaximum") else value > high):
+        words = "less than" if document.get("exclusiveMaximum") else "less than or equal to"
+        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(high)}")))
+    if low is not None and (value <= low if document.get("exclusiveMinimum") else value < low):
+        words = "greater than" if document.get("exclusiveMinimum") else "greater than or equal to"
+        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(low)}")))
+
+
+def _is_multiple(value: float, factor: float) -> bool:
+    if factor <= 0:
+        return False
+    if isinstance(value, int) and float(factor).is_integer():
+        return value % int(factor) == 0
+    quotient = value / factor
+    return math.isclose(quotient, round(quotient), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _list(value: list[Any], node: Structural, path: str, old: Any, result: _Result) -> None:
+    document = node.document
+    if node.items is not None:
+        before = _correlated(node, old)
+        for index, item in enumerate(value):
+            was = before.get(_key(node, item), ABSENT) if before else ABSENT
+            result.merge(_judge(item, node.items, f"{path}[{index}]", was))
+    least, most = document.get("minItems"), document.get("maxItems")
+    if least is not None and len(value) < least:
+        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} items")))
+    if most is not None and len(value) > most:
+        result.add(path, too_many("", len(value), most))
+
+
+def _correlated(node: Structural, old: Any) -> dict[bytes, Any]:
+    """The old items of a map list by their keys; items of other lists cannot be told apart."""
+    if node.list_type != "map" or not isinstance(old, list):
+        return {}
+    return {_key(node, item): item for item in old}
+
+
+def _key(node: Structural, item: Any) -> bytes:
+    keys = [item.get(name) for name in node.list_keys] if isinstance(item, dict) else [item]
+    return msgspec.json.encode(keys, order="deterministic")
+
+
+def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result: _Result) -> None:
+    document = node.document
+    least, most = document.get("minProperties"), document.get("maxProperties")
+    if least is not None and len(value) < least:
+        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} properties")))
+    if most is not None and len(value) > most:
+        result.add(path, too_many("", len(value), most))
+    before = old if isinstance(old, dict) else {}
+    for name, item in value.items():
+        child = node.properties.get(name)
+        if child is None:
+            if node.closed:
+                result.add(path, invalid("", "", f"{path}.{name} in body is a forbidden property"))
+                continue
+            child = node.additional
+            at = f"{path}.{name}"
+        else:
+            at = f"{path}.{name}" if path else name
+        if child is not None:
+            result.merge(_judge(item, child, at, before.get(name, ABSENT)))
+    for name in node.required:
+        if name not in value:
+            result.add(f"{path}.{name}", required(""))
+
+
+def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
+    """anyOf, oneOf, allOf and not: besides that they fail, the nearest alternative is told. Old values do not help here."""
+    if some := node.junctors.get("anyOf"):
+        _any(value, some, path, result)
+    if one := node.junctors.get("oneOf"):
+        _exactly_one(value, one, path, result)
+    if every := node.junctors.get("allOf"):
+        found = [_judge(value, each, path, ABSENT) for each in every]
+        for each in found:
+            result.merge(each)
+        failed = sum(1 for each in found if each.errors)
+        if failed:
+            more = ". None validated" if failed == len(found) else ""
+            result.add(None, invalid("", "", f'"{path}" must validate all the schemas (allOf){more}'))
+    if node.negated is not None and not _judge(value, node.negated, path, ABSENT).errors:
+        result.add(None, invalid("", "", f'"{path}" must not validate the schema (not)'))
+    result.met += 1
+
+
+def _any(value: Any, nodes: Sequence[Structural], path: str, result: _Result) -> None:
+    best: _Result | None = None
+    for node in nodes:
+        found = _judge(value, node, path, ABSENT)
+        if not found.errors:
+            result.merge(found)
+            return
+        if best is None or found.met > best.met:
+            best = found
+    result.add(None, invalid("", "", f'"{path}" must validate at least one schema (anyOf)'))
+    if best is not None:
+        result.merge(best)
+
+
+def _exactly_one(value: Any, nodes: Sequence[Structural], path: str, result: _Result) -> None:
+    best: _Result | None = None
+    fitting: list[_Result] = []
+    for node in nodes:
+        found = _judge(value, node, path, ABSENT)
+        if not found.errors:
+            fitting.append(found)
+            best = None
+        elif not fitting and (best is None or found.met > best.met):
+            best = found
+    if len(fitting) == 1:
+        result.merge(fitting[0])
+        return
+    more = f"Found {len(fitting)} valid alternatives" if fitting else "Found none valid"
+    result.add(None, invalid("", "", f'"{path}" must validate one and only one schema (oneOf). {more}'))
+    if best is not None:
+        result.merge(best)
