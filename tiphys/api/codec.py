@@ -79,7 +79,13 @@ def encode(obj: Any) -> bytes:
     return _encode(obj)
 
 
-def decode_fast(type_: type[T], body: bytes) -> T:
+def encode_object(obj: Any) -> bytes:
+    """The JSON of an object of any kind, custom ones too."""
+    model = obj.__model__
+    return _encode(obj) if model is None else bytes(model.encode(obj))
+
+
+def decode_fast(type_: type[T], body: bytes | msgspec.Raw) -> T:
     """An object from JSON that this program wrote itself; raises msgspec's errors on anything else."""
     obj: T = _plan(type_).decoder.decode(body)
     return obj

@@ -119,10 +119,6 @@ def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldErro
     return FieldError("FieldValueNotSupported", field, f"supported values: {choices}", value)
 
 
-def too_many(field: str, count: int, limit: int) -> FieldError:
-    return FieldError("FieldValueTooMany", field, f"must have at most {limit} items", count)
-
-
 def too_long(field: str, limit: int) -> FieldError:
     return FieldError("FieldValueTooLong", field, f"may not be more than {limit} bytes")
 

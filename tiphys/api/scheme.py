@@ -90,6 +90,9 @@ class Rules(Generic[ObjectT]):
     create_on_update = False
     """Whether a PUT to a name that is not there creates it."""
 
+    ratchets = False
+    """Whether an update is judged by `validate_update` alone, since mistakes of before are let pass."""
+
     needs_version = False
     """Whether an update must name the resourceVersion that it replaces."""
 
@@ -170,6 +173,20 @@ class Rules(Generic[ObjectT]):
         """Whether an object that is being deleted must stay for now: by finalizers, of whatever sort the kind has."""
         return bool(obj.metadata.finalizers)
 
+    def drop_status(self, obj: ObjectT) -> None:
+        """Take the status off a new object, for kinds with a status subresource."""
+        obj.status = type(obj.status)()  # type: ignore[attr-defined]
+
+    def keep_status(self, new: ObjectT, old: ObjectT) -> None:
+        """Put the old status back, for kinds with a status subresource."""
+        new.status = old.status  # type: ignore[attr-defined]
+
+    def keep_all_but_status(self, new: ObjectT, old: ObjectT) -> None:
+        """Put everything but the status and the metadata back."""
+        for name in type(new).__struct_fields__:
+            if name not in ("apiVersion", "kind", "metadata", "status"):
+                setattr(new, name, getattr(old, name))
+
     def begin_deletion(self, obj: ObjectT) -> None:
         """Mark, beyond its metadata, that an object's deletion has begun."""
 
@@ -213,6 +230,12 @@ class Kind(Generic[ObjectT]):
     """What every client that asks for the kind is warned of."""
     unattended: bool = False
     """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
+    singular: str = ""
+    """The name of one; the kind in lower case unless said otherwise."""
+    list_kind: str = ""
+    """The kind of lists; `PodList` for pods unless said otherwise."""
+    deprecated: str = ""
+    """What whoever uses a version that is about to go is told; "" for all others."""
     # Read on every request, so they are worked out once.
     kind: str = field(init=False)
     api_version: str = field(init=False)
@@ -231,16 +254,10 @@ class Kind(Generic[ObjectT]):
             ("ident", f"{api_version}/{self.plural}"),
             ("resource", f"{self.plural}.{self.group}" if self.group else self.plural),
             ("has_status", any(sub.name == "status" for sub in self.subresources)),
+            ("singular", self.singular or name.lower()),
+            ("list_kind", self.list_kind or f"{name}List"),
         ):
             object.__setattr__(self, attribute, value)
-
-    @property
-    def singular(self) -> str:
-        return self.kind.lower()
-
-    @property
-    def list_kind(self) -> str:
-        return f"{self.kind}List"
 
     @property
     def gvk(self) -> GroupVersionKind:

@@ -17,6 +17,7 @@ import msgspec
 from tiphys.api.errors import NotAcceptable, NotFound
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
 from tiphys.api.scheme import Kind, Scheme, Subresource
+from tiphys.api.versions import version_key
 from tiphys.wire.http import Request, Response
 
 MAJOR, MINOR, GIT_VERSION = "1", "36", "v1.36.0+tiphys"
@@ -168,17 +169,6 @@ def by_group(kinds: Iterable[Kind[Any]]) -> dict[str, list[Kind[Any]]]:
     for kind in kinds:
         groups.setdefault(kind.group, []).append(kind)
     return {group: groups[group] for group in sorted(groups, key=lambda name: (-_PRIORITIES.get(name, 0), name))}
-
-
-def version_key(name: str) -> tuple[int, int, int, str]:
-    """Sorts versions as clients expect: v2, v1, v1beta2, v1beta1, v1alpha1, and names of other forms last."""
-    major, stage, minor = name[1:], "", ""
-    for word in ("beta", "alpha"):
-        if word in name:
-            stage, (major, _, minor) = word, name[1:].partition(word)
-    if name[:1] != "v" or not major.isdigit() or (stage and not minor.isdigit()):
-        return (3, 0, 0, name)
-    return ({"": 0, "beta": 1, "alpha": 2}[stage], -int(major), -int(minor or 0), name)
 
 
 def versions_of(kinds: Iterable[Kind[Any]]) -> list[str]:

@@ -6,7 +6,7 @@ write. `splice` puts it in as the first member of metadata, whose place is known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -37,15 +37,17 @@ class EntryCodec:
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
         # Maps in the order of their keys: whoever writes the same content in another order changes nothing.
-        self._encoder = msgspec.json.Encoder(order="deterministic")
-        self._decoder = msgspec.json.Decoder(kind.type)
+        encode, decode = msgspec.json.Encoder(order="deterministic").encode, msgspec.json.Decoder(kind.type).decode
+        model = kind.type.__model__
+        self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
+        self._decode: Callable[[bytes], Any] = decode if model is None else model.read
         self._prefix = b'{"apiVersion":"%s","kind":"%s","metadata":{' % (kind.api_version.encode(), kind.kind.encode())
         self._offset = len(self._prefix)
 
     def encode(self, obj: KubeObject) -> bytes:
         """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be."""
         obj.apiVersion, obj.kind, obj.metadata.resourceVersion = self.kind.api_version, self.kind.kind, ""
-        value = self._encoder.encode(obj)
+        value = self._encode(obj)
         if not value.startswith(self._prefix):
             raise ValueError(f"{self.kind.kind} does not encode with its metadata first")
         return value
@@ -67,7 +69,7 @@ class EntryCodec:
 
     def decode(self, data: bytes) -> Any:
         """The typed object; stored objects are valid by construction."""
-        return self._decoder.decode(data)
+        return self._decode(data)
 
     def extract(self, obj: KubeObject) -> dict[str, str]:
         """The values of the kind's field selectors."""
@@ -79,3 +81,26 @@ class EntryCodec:
             obj = self.decode(value)
         meta = obj.metadata
         return Entry(meta.namespace, meta.name, revision, self.splice(value, revision), meta.labels, self.extract(obj))
+
+
+class CustomEntryCodec(EntryCodec):
+    """Entries of custom objects: what is stored may be of another version or an earlier schema, and is brought up to date here."""
+
+    def entry(self, value: bytes, revision: int, obj: KubeObject | None = None) -> Entry:
+        """The entry for stored bytes. Its data is what a write would store now, defaults included."""
+        if obj is None:
+            obj = self.kind.type.__model__.restore(value)
+            now = self.encode(obj)
+            if now != value:
+                fresh = super().entry(now, revision, obj)
+                return StaleEntry(fresh.namespace, fresh.name, revision, fresh.data, fresh.labels, fresh.fields)
+        return super().entry(value, revision, obj)
+
+
+class StaleEntry(Entry, frozen=True, gc=False):
+    """An entry whose stored form is not what a write would store now: a write that changes nothing is done all the same."""
+
+
+def entry_codec(kind: Kind[Any]) -> EntryCodec:
+    """The codec of a stored kind."""
+    return EntryCodec(kind) if kind.type.__model__ is None else CustomEntryCodec(kind)

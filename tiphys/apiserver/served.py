@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tiphys.api.scheme import Kind, Stored
-from tiphys.apiserver.entry import Entry, EntryCodec
+from tiphys.apiserver.entry import Entry, EntryCodec, StaleEntry
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent, Reader
 
@@ -53,6 +53,8 @@ class ServedCache:
             return known[1]
         obj = self._from_stored(self.hub.codec.decode(entry.data))
         shown = self.codec.entry(self.codec.encode(obj), entry.revision, obj)
+        if isinstance(entry, StaleEntry):
+            shown = StaleEntry(shown.namespace, shown.name, shown.revision, shown.data, shown.labels, shown.fields)
         if self.hub.get(*place) is entry:
             if len(self._shown) > 2 * len(self.hub) + SPARE:
                 self._shown.clear()

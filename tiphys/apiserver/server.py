@@ -18,6 +18,7 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
 from tiphys.apiserver import components
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
+from tiphys.api.scheme import Scheme
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
@@ -33,6 +34,7 @@ from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
 from tiphys.apiserver.bootstrap import Bootstrap
 from tiphys.apiserver.context import Services
+from tiphys.apiserver.crd.keeper import Keeper
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
@@ -86,7 +88,9 @@ class ApiServer:
     def __init__(self, settings: ApiServerSettings, store: Store, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
         self.clock = clock or LoopClock()
-        self.storage = Storage(store, SCHEME)
+        self.scheme = Scheme(SCHEME)
+        """What this server serves: the built-in kinds, and those that definitions make."""
+        self.storage = Storage(store, self.scheme)
         self.source = TypedSource(self.storage)
         self._store = store
         self._rng = rng or random.Random()
@@ -94,6 +98,7 @@ class ApiServer:
         self._stopped = False
         self._server: Server | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._keeper: Keeper | None = None
         self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
         self.components: dict[str, Callable[[], str]] = {
@@ -108,12 +113,14 @@ class ApiServer:
         await self._store.start()
         await self.storage.start()
         self.app = self._build()
+        self._keeper = Keeper(self.app, self.scheme, self.storage, self.source, self.clock.now)
+        await self._keeper.start()
         if listen:
             self._server = Server(
                 self.app.handle, context=self._tls(), response_seconds=self.settings.request_timeout, is_long=is_long_running
             )
             self.port = await self._server.start(self.settings.bind, self.settings.port)
-        bootstrap = Bootstrap(self.app, SCHEME, self.source, self.clock.now)
+        bootstrap = Bootstrap(self.app, self.scheme, self.source, self.clock.now)
         await bootstrap.run(
             service_range=self.settings.service_range,
             service_ip=self._service_ip(1),
@@ -154,6 +161,8 @@ class ApiServer:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self._keeper is not None:
+            await self._keeper.stop()
         if self._server is not None:
             self._server.draining = True
         self.storage.end_watches()
@@ -186,7 +195,7 @@ class ApiServer:
         authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source, follow=self._follow_bindings), rbac))
         services = Services(
             storage=self.storage,
-            scheme=SCHEME,
+            scheme=self.scheme,
             source=source,
             admission=default_chain(
                 guard=EscalationGuard(rbac, authorizer),
@@ -218,7 +227,7 @@ class ApiServer:
             "/openid/v1/jwks": key_set((public,)),
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
-        paths = Paths(SCHEME, metrics, fairness, checks=checks, documents=documents)
+        paths = Paths(self.scheme, metrics, fairness, checks=checks, documents=documents)
         return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind, Scheme, converted
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.entry import Entry, StaleEntry
 from tiphys.apiserver.pages import Pages
 from tiphys.apiserver.served import ServedCache
 from tiphys.apiserver.watchcache import Listener, ResourceCache
@@ -114,8 +114,6 @@ class Storage:
             self._serve(kind)
             return
         prefix = storage_prefix(kind)
-        if prefix in self._by_prefix:
-            self.remove(self._by_prefix[prefix].kind)
         while True:
             fills, missed = self._fills, self._filling.setdefault(prefix, [])
             try:
@@ -125,6 +123,8 @@ class Storage:
                 self._filling.pop(prefix, None)
             if fills == self._fills:
                 break
+        if prefix in self._by_prefix:  # It has served requests until now.
+            self.remove(self._by_prefix[prefix].kind)
         cache = ResourceCache(kind, prefix)
         self._caches[kind.ident] = self._by_prefix[prefix] = cache
         cache.load([entry for item in page.items if (entry := self._read(item)) is not None], page.revision)
@@ -198,7 +198,7 @@ class Storage:
         """
         cache = self._caches[kind.ident]
         value = cache.codec.encode(obj)
-        if cache.codec.splice(value, expected.revision) == expected.data:
+        if cache.codec.splice(value, expected.revision) == expected.data and not isinstance(expected, StaleEntry):
             return expected
         if isinstance(cache, ServedCache):
             return cache.show(await self._replace(cache.hub, converted(obj, kind, kind.hub), expected.revision))
@@ -352,11 +352,11 @@ class Storage:
                 reached.set_result(None)
 
     def _apply(self, event: Event) -> None:
-        cache = self._by_prefix.get(self._prefix_of(event.key))
+        prefix = self._prefix_of(event.key)
+        cache = self._by_prefix.get(prefix)
+        if self._filling and (missed := self._filling.get(prefix)) is not None:
+            missed.append(event)
         if cache is None:
-            missed = self._filling.get(self._prefix_of(event.key))
-            if missed is not None:
-                missed.append(event)
             return
         namespace, _, name = event.key[len(cache.prefix) :].rpartition("/")
         previous = cache.get(namespace, name)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tiphys.api.codec import encode_object
 from tiphys.api.errors import BadRequest, not_supported
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Column, Kind
@@ -59,7 +60,7 @@ def render_table(
     for obj in objects:
         row: dict[str, Any] = {"cells": [column.cell(obj, now) for column in columns]}
         if include != "None":
-            row["object"] = obj if include == "Object" else _partial(obj, version)
+            row["object"] = msgspec.Raw(encode_object(obj)) if include == "Object" else _partial(obj, version)
         rows.append(row)
     return msgspec.json.encode(
         {

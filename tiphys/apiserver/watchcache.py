@@ -16,7 +16,7 @@ from typing import Any
 
 from tiphys.api.errors import Gone
 from tiphys.api.scheme import Kind
-from tiphys.apiserver.entry import Entry, EntryCodec
+from tiphys.apiserver.entry import Entry, entry_codec
 from tiphys.apiserver.watchers import CacheEvent, Reader
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class ResourceCache:
         self.kind = kind
         self.prefix = prefix
         """What the store's keys of these objects begin with."""
-        self.codec = EntryCodec(kind)
+        self.codec = entry_codec(kind)
         self.revision = 0
         self._namespaces: dict[str, dict[str, Entry]] = {}
         self._sorted: dict[str, list[Entry]] = {}

@@ -1,6 +1,6 @@
 """The JSONPath of printer columns, selectable fields and scale subresources ("JSONPath Support"), on plain documents.
 
-    .spec.replicas  .status.conditions[?(@.type=="Ready")].status  .spec['a.b']  .items[0]  .items[*].name  ..name
+.spec.replicas  .status.conditions[?(@.type=="Ready")].status  .spec['a.b']  .items[0]  .items[*].name  ..name
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.columns.base import duration
 from tiphys.api.base import Time
+from tiphys.api.columns.base import duration
 
 Step = Callable[[Any], Iterator[Any]]
 _NAME = re.compile(r"\.(\.?)((?:\\.|[^.\[\]\s\\])+)")

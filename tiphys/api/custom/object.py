@@ -17,7 +17,9 @@ from tiphys.api.custom.structural import Document, Structural
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.scheme import GroupVersionKind
 
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _decode_any = msgspec.json.Decoder().decode
+_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _UNOWNED: Fields = {
     **{f"f:{name}": LEAF for name in UNTRACKED[ROOT]},
     "f:metadata": {SELF: LEAF, **{f"f:{name}": LEAF for name in UNTRACKED[METADATA]}},
@@ -39,6 +41,10 @@ class Model:
         self.structural = structural
         self.selectable = selectable
         """Paths of the fields that selectors can use, for OpenAPI."""
+        self.scale: Any = None
+        """Where replicas are (`rules.Scaled`), None for kinds that are not scaled."""
+        self.terminating = False
+        """Whether the definition is being deleted, so that nothing new may be created."""
         self.ownership: Schema = root_schema(structural)
         self.type: type[CustomObject] = cast(
             type[CustomObject],
@@ -65,27 +71,22 @@ class Model:
 
     def encode(self, obj: CustomObject) -> bytes:
         """The object as JSON, its metadata first."""
-        head = b'{"apiVersion":%b,"kind":%b,"metadata":%b' % (encode(obj.apiVersion), encode(obj.kind), encode(obj.metadata))
-        return b"%b,%b" % (head, encode(obj.content)[1:]) if obj.content else head + b"}"
+        head = b'{"apiVersion":%b,"kind":%b,"metadata":%b' % (encode(obj.apiVersion), encode(obj.kind), _encode_sorted(obj.metadata))
+        return b"%b,%b" % (head, _encode_sorted(obj.content)[1:]) if obj.content else head + b"}"
 
     def read(self, data: bytes) -> CustomObject:
         """An object from JSON that `encode` wrote for this version."""
-        return self._read(_decode_any(data))
-
-    def _read(self, document: Document) -> CustomObject:
-        meta: ObjectMeta = msgspec.convert(document.pop("metadata"), ObjectMeta)
-        api_version, kind = document.pop("apiVersion"), document.pop("kind")
-        return self.type(apiVersion=api_version, kind=kind, metadata=meta, content=document)
+        parts = _decode_parts(data)
+        obj = self.type(metadata=decode_fast(ObjectMeta, parts.pop("metadata")))
+        self._stamp(obj)
+        del parts["apiVersion"], parts["kind"]
+        obj.content = {name: _decode_any(value) for name, value in parts.items()}
+        return obj
 
     def restore(self, data: bytes) -> CustomObject:
         """An object from stored JSON, which may be of another version or an earlier schema: pruned and with its defaults."""
-        document = _decode_any(data)
-        raw_meta = msgspec.json.encode(document["metadata"])
-        document["metadata"] = {}
-        obj = self._read(document)
-        obj.metadata = decode_fast(ObjectMeta, raw_meta)
+        obj = self.read(data)
         obj.metadata.generation = obj.metadata.generation or 1
-        self._stamp(obj)
         self._shape(obj.content)
         coerce.default(obj.content, self.structural)
         return obj

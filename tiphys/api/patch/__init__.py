@@ -68,11 +68,12 @@ def apply_patch(
     return Patched(strategic_merge(type_, document, patch), problems)
 
 
-def check_format(content_type: str) -> str:
-    """The format of a patch; raises UnsupportedMediaType for those that are not done here."""
+def check_format(content_type: str, *, typed: bool = True) -> str:
+    """The format of a patch; raises UnsupportedMediaType for those that are not done here. Strategic merges need a type (`typed`)."""
     media = content_type.partition(";")[0].strip().lower()
-    if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH):
-        accepted = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH))
+    done = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH) if typed else (JSON_PATCH, MERGE_PATCH)
+    if media not in done:
+        accepted = ", ".join((*done, APPLY_PATCH))
         raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
     return media
 

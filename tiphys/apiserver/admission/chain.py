@@ -94,6 +94,8 @@ class AdmissionPlugin:
         return None
 
 
+MOST_STEPS = 10_000
+"""Chains of plugins that are remembered: some for each kind."""
 _Step = Callable[[AdmissionRequest], None]
 _Settle = Callable[[AdmissionRequest], Awaitable[None] | None]
 
@@ -155,6 +157,8 @@ class AdmissionChain:
             tuple(plugin.validate for plugin in concerned if type(plugin).validate is not AdmissionPlugin.validate),
             tuple(plugin.settle for plugin in concerned if type(plugin).settle is not AdmissionPlugin.settle),
         )
+        if len(self._steps) > MOST_STEPS:  # Custom kinds come and go.
+            self._steps.clear()
         self._steps[key] = steps
         return steps
 

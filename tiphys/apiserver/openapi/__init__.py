@@ -91,7 +91,10 @@ class Documents:
         """A digest of what the document of a group and version is made from: known without making it."""
         self._source = self._source or _source_digest()
         served = [
-            (kind.gvk, kind.plural, kind.namespaced, kind.verbs, [(sub.name, sub.verbs) for sub in kind.subresources])
+            (
+                *(kind.gvk, kind.plural, kind.namespaced, kind.verbs, [(sub.name, sub.verbs) for sub in kind.subresources]),
+                None if kind.type.__model__ is None else (kind.type.__model__.structural.document, kind.type.__model__.selectable),
+            )
             for kind in self._kinds(root)
         ]
         return _digest(msgspec.json.encode([GIT_VERSION, self._source, served]))

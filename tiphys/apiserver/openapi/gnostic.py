@@ -88,7 +88,8 @@ def _schema(schema: dict[str, Any]) -> bytes:
         _texts(19, schema.get("required", ())),
     ]
     if "additionalProperties" in schema:
-        out.append(_part(21, _part(1, _schema(schema["additionalProperties"]))))
+        below = schema["additionalProperties"]
+        out.append(_part(21, _flag(2, below) if isinstance(below, bool) else _part(1, _schema(below))))
     if "type" in schema:
         out.append(_part(22, _text(1, schema["type"])))
     if "items" in schema:

@@ -9,6 +9,7 @@ import msgspec
 
 from tiphys.api.introspect import describe
 from tiphys.api.scheme import GroupVersionKind
+from tiphys.apiserver.openapi import custom
 
 _PACKAGES = {
     "meta": "io.k8s.apimachinery.pkg.apis.meta",
@@ -88,6 +89,9 @@ def key_of(type_: type[msgspec.Struct]) -> str:
 
 def definition_name(type_: type[msgspec.Struct]) -> str:
     """The name of a type's definition. Types from elsewhere than `tiphys.api` are named after their module."""
+    model = getattr(type_, "__model__", None)
+    if model is not None:
+        return custom.definition_name(*model.gvk)
     parts = type_.__module__.split(".")
     if parts[:2] != ["tiphys", "api"] or len(parts) < 4:
         return f"{type_.__module__}.{type_.__name__}"

@@ -10,7 +10,7 @@ from tiphys.api.base import Atomic, MapList, SetList
 from tiphys.api.docs import docs_of
 from tiphys.api.introspect import Field, Shape, describe, map_type
 from tiphys.api.scheme import GroupVersionKind
-from tiphys.apiserver.openapi import names
+from tiphys.apiserver.openapi import custom, names
 from tiphys.apiserver.openapi.required import OPTIONAL, REQUIRED
 from tiphys.apiserver.openapi.shapes import GRANULAR, UNIONS, VERSION
 
@@ -97,7 +97,22 @@ class Definitions:
         text = {"description": description} if description else {}
         return ref | text if self.version == 2 else text | {"allOf": [ref], "default": {}}
 
+    def _custom(self, model: Any) -> Schema:
+        """The definition of a custom kind."""
+        from tiphys.api.meta.v1 import ObjectMeta
+
+        metadata = self._within(self.ref(ObjectMeta), "Identity, labels, ownership and history of the object.")
+        node = model.structural
+        schema = custom.custom_schema(node.document, self.version, metadata, preserve=node.preserve)
+        schema["x-kubernetes-group-version-kind"] = [model.gvk._asdict()]
+        if model.selectable and self.version == 3:
+            schema["x-kubernetes-selectable-fields"] = [{"fieldPath": path} for path in model.selectable]
+        return schema
+
     def _struct(self, type_: type[msgspec.Struct], gvk: GroupVersionKind | None) -> Schema:
+        model = getattr(type_, "__model__", None)
+        if model is not None:
+            return self._custom(model)
         about, docs = describe(type_), docs_of(type_)
         schema: Schema = {"type": "object"}
         if docs.text:
@@ -134,6 +149,8 @@ class Definitions:
 
     def _field(self, type_: type[msgspec.Struct], field: Field, description: str) -> Schema:
         schema = self._shape(field.shape, _ANY.get((type_.__name__, field.name), ""))
+        if type_.__name__ == "JSONSchemaProps" and self.version == 2:
+            schema = _untyped(schema)  # A default, an enum or a bool in place of a schema may be any JSON.
         if "$ref" in schema:
             schema = self._within(schema, description)
         else:
@@ -187,6 +204,17 @@ class Definitions:
             names.RAW: "Any object.",
         }
         return {"description": texts[name], "type": "object"}
+
+
+def _untyped(schema: Schema) -> Schema:
+    """Where a schema takes anything, nothing said: `object` would exclude texts and numbers."""
+    if schema == {"type": "object"}:
+        return {}
+    if schema.get("items") == {"type": "object"}:
+        return schema | {"items": {}}
+    if schema.get("additionalProperties") == {"type": "object"}:
+        return schema | {"additionalProperties": {}}
+    return schema
 
 
 def _semantics(field: Field) -> Schema:

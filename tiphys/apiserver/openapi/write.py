@@ -107,6 +107,12 @@ def _produced(operation: Operation) -> list[str]:
     return media + ([f"{name};stream=watch" for name in media if name != _YAML] if operation.result in ("list", "event") else [])
 
 
+def _patches(operation: Operation) -> tuple[str, ...]:
+    """The formats of patches: custom kinds have no strategic merge."""
+    is_custom = getattr(operation.type, "__model__", None) is not None
+    return tuple(name for name in PATCHES if not is_custom or "strategic" not in name)
+
+
 def _statuses(operation: Operation) -> list[tuple[str, str]]:
     """The statuses that bring a result."""
     statuses = [("200", "OK")]
@@ -129,7 +135,7 @@ def _operation_v2(operation: Operation, tag_: str, definitions: Definitions) -> 
     produces = _produced(operation)
     responses = {code: {"description": text, "schema": result} for code, text in _statuses(operation)}
     return _common(operation, tag_) | {
-        "consumes": list(PATCHES) if operation.body == "patch" else ["*/*"],
+        "consumes": list(_patches(operation)) if operation.body == "patch" else ["*/*"],
         "produces": produces,
         "schemes": ["https"],
         "parameters": parameters,
@@ -152,7 +158,7 @@ def _operation_v3(operation: Operation, tag_: str, definitions: Definitions) -> 
         "responses": responses | {"401": {"description": "Unauthorized"}},
     }
     if body is not None:
-        accepted = PATCHES if operation.body == "patch" else ("*/*",)
+        accepted = _patches(operation) if operation.body == "patch" else ("*/*",)
         rendered["requestBody"] = {"content": {name: {"schema": body} for name in accepted}} | (
             {"required": True} if operation.body != "options" else {}
         )

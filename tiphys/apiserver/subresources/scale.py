@@ -9,6 +9,7 @@ import msgspec
 from tiphys.api import codec
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from tiphys.api.columns.autoscaling import SCALES
+from tiphys.api.custom.scale import custom_scale, nested, set_custom_replicas
 from tiphys.api.errors import Invalid, invalid
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.patch import apply_patch
@@ -25,8 +26,13 @@ from tiphys.wire.http import Response
 
 
 def scale_of(entry: Entry, obj: Any) -> Scale:
-    """The Scale of a Deployment, ReplicaSet or anything shaped like them."""
+    """The Scale of a Deployment, ReplicaSet or anything shaped like them, or of a custom object that says where its replicas are."""
     meta = obj.metadata
+    if obj.__model__ is not None:
+        spec, status = custom_scale(obj)
+    else:
+        spec = ScaleSpec(replicas=1 if obj.spec.replicas is None else obj.spec.replicas)
+        status = ScaleStatus(replicas=obj.status.replicas, selector=str(_selector(obj.spec.selector)))
     return Scale(
         metadata=ObjectMeta(
             name=meta.name,
@@ -35,14 +41,22 @@ def scale_of(entry: Entry, obj: Any) -> Scale:
             resourceVersion=str(entry.revision),
             creationTimestamp=meta.creationTimestamp,
         ),
-        spec=ScaleSpec(replicas=1 if obj.spec.replicas is None else obj.spec.replicas),
-        status=ScaleStatus(replicas=obj.status.replicas, selector=str(_selector(obj.spec.selector))),
+        spec=spec,
+        status=status,
     )
 
 
 def _selector(said: LabelSelector | dict[str, str] | None) -> Selector:
     """Replication controllers know equality only."""
     return from_map(said) if isinstance(said, dict) else from_label_selector(said)
+
+
+def set_replicas(obj: Any, replicas: int) -> None:
+    """Write what a Scale says into its object."""
+    if obj.__model__ is None:
+        obj.spec.replicas = replicas
+    else:
+        set_custom_replicas(obj, replicas)
 
 
 async def get(ctx: Context) -> Response:
@@ -90,7 +104,9 @@ async def _server_side_apply(ctx: Context) -> Response:
     if isinstance(replicas, int) and replicas < 0:
         raise _negative(ctx, replicas)
     described = {"apiVersion": ctx.kind.api_version, "kind": ctx.kind.kind, "metadata": meta}
-    owned = {"spec": {"replicas": replicas}} if replicas is not None else {}
+    model = ctx.kind.type.__model__
+    path = ".spec.replicas" if model is None else model.scale.replicas
+    owned = nested(path, replicas) if replicas is not None else {}
     entry, _ = await apply_change(ctx, applied_change(ctx, {**described, **owned}))
     return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)), columns=SCALES)
 
@@ -108,7 +124,7 @@ async def _apply(ctx: Context, make: Any) -> Response:
         if wanted.spec.replicas < 0:
             raise _negative(ctx, wanted.spec.replicas)
         new = codec_.decode(entry.data)
-        new.spec.replicas = wanted.spec.replicas
+        set_replicas(new, wanted.spec.replicas)
         new.metadata.resourceVersion = wanted.metadata.resourceVersion
         return new
 

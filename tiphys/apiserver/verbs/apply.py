@@ -92,9 +92,10 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if not isinstance(config, dict):
         raise BadRequest("error decoding YAML: the configuration is not an object")
     struct: type[msgspec.Struct] = type_
-    about = describe(struct)
+    own = type_ is ctx.kind.type
+    expected = (ctx.kind.api_version, ctx.kind.kind) if own else (describe(struct).api_version, describe(struct).kind)
     version, kind = config.get("apiVersion"), config.get("kind")
-    if (version, kind) != (about.api_version, about.kind):
+    if (version, kind) != expected:
         raise BadRequest(f"invalid object type: {_shown(version)}, Kind={_shown(kind)}")
     _check_metadata(ctx, config)
     if walk.problems and validation == "Strict":
@@ -177,7 +178,7 @@ class _Versions:
     def convert(self, content: Document, version: str, to: str) -> Document:
         kind, other = self._served(version), self._served(to)
         obj = codec.decode_document(kind.type, {**content, "apiVersion": kind.api_version, "kind": kind.kind}).obj
-        result: Document = msgspec.json.decode(codec.encode(converted(obj, kind, other)))
+        result: Document = msgspec.json.decode(codec.encode_object(converted(obj, kind, other)))
         return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from tiphys.api.errors import AlreadyExists, BadRequest
+from tiphys.api.errors import AlreadyExists, BadRequest, MethodNotSupported
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -43,12 +43,14 @@ async def create(ctx: Context) -> Response:
 async def store_new(ctx: Context, obj: Any) -> Entry:
     """Run a decoded object through the pipeline and store it; raises AlreadyExists."""
     kind, rules, meta = ctx.kind, ctx.kind.rules, obj.metadata
+    if obj.__model__ is not None and obj.__model__.terminating:
+        raise MethodNotSupported("create not allowed while custom resource definition is terminating")
     stamp_new(ctx, meta)
     generated = not meta.name and bool(meta.generateName)
     if generated:
         meta.name = generate_name(meta.generateName)
     if kind.has_status and not rules.status_wins_on_create:
-        obj.status = type(obj.status)()
+        rules.drop_status(obj)
     default(kind, obj)
     ownership.of_create(ctx, obj)  # What the rules set next, such as a first status, is not the maker's.
     rules.prepare_create(obj)

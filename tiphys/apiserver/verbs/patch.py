@@ -28,7 +28,7 @@ async def patch(ctx: Context) -> Response:
     media = request.headers.get("content-type", "")
     if is_apply(media):
         return await apply(ctx)
-    by_place = check_format(media) == JSON_PATCH
+    by_place = check_format(media, typed=ctx.kind.type.__model__ is None) == JSON_PATCH
     ownership.check_patch(request)
     validation = field_validation(request)
     problems: list[str] = []

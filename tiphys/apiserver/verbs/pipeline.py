@@ -116,7 +116,8 @@ async def erased(ctx: Context, entry: Entry, obj: Any) -> Entry:
 
 def default(kind: Kind[Any], obj: Any) -> None:
     """Canonical quantities and the kind's defaults."""
-    canonicalize(obj)
+    if obj.__model__ is None:
+        canonicalize(obj)
     kind.rules.default(obj)
 
 
@@ -166,7 +167,9 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     kind, rules = ctx.kind, ctx.kind.rules
     carry_metadata(ctx, new.metadata, old.metadata)
     if subresource in STATUS_SUBRESOURCES:
-        _keep_all_but_status(new, old)
+        rules.keep_all_but_status(new, old)
+        new.metadata.ownerReferences = old.metadata.ownerReferences
+        new.metadata.finalizers = old.metadata.finalizers
         (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
@@ -176,7 +179,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
             part.keep(new, old)
         default(kind, new)
         if kind.has_status:
-            new.status = old.status
+            rules.keep_status(new, old)
         rules.prepare_update(new, old)
         if rules.spec_changed(new, old):
             new.metadata.generation = old.metadata.generation + 1
@@ -208,6 +211,8 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
         return errors
     part = kind.rules.parts.get(subresource) if subresource else None
     changes = kind.rules.validate_update if part is None else part.validate
+    if kind.rules.ratchets:
+        return [*errors, *changes(new, old)]
     return [*errors, *_errors_of(kind, new), *changes(new, old)]
 
 
@@ -243,14 +248,6 @@ def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
     if not ctx.applied:
         # Subresources cannot be used to rewrite who owns what.
         new.managedFields = old.managedFields if ctx.info.subresource else chosen(new.managedFields, old.managedFields)
-
-
-def _keep_all_but_status(new: Any, old: Any) -> None:
-    for name in type(new).__struct_fields__:
-        if name not in ("apiVersion", "kind", "metadata", "status"):
-            setattr(new, name, getattr(old, name))
-    new.metadata.ownerReferences = old.metadata.ownerReferences
-    new.metadata.finalizers = old.metadata.finalizers
 
 
 def _keep_what_counts(new: Any, old: Any) -> None:

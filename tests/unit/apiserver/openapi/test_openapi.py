@@ -45,7 +45,7 @@ def v3(documents: Documents, root: str) -> Any:
 def refs(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            if key == "$ref":
+            if key == "$ref" and isinstance(item, str):
                 yield item
             else:
                 yield from refs(item)

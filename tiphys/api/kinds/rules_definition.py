@@ -1,0 +1,99 @@
+"""The rules of custom resource definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tiphys.api.apiextensions.v1 import CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionStatus
+from tiphys.api.custom.formats import is_known
+from tiphys.api.custom.kinds import schema_of
+from tiphys.api.errors import FieldError
+from tiphys.api.scheme import Rules
+from tiphys.api.validation import definition as validation
+
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""Holds a definition until its objects are gone."""
+NOT_EVALUATED = "x-kubernetes-validations are kept and published, but this server does not evaluate them yet"
+
+
+class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
+    needs_version = True
+
+    def default(self, obj: CustomResourceDefinition) -> None:
+        spec = obj.spec
+        names = spec.names
+        names.singular = names.singular or names.kind.lower()
+        if names.kind and not names.listKind:
+            names.listKind = f"{names.kind}List"
+        if spec.conversion is None:
+            spec.conversion = CustomResourceConversion(strategy="None")
+        if not obj.status.storedVersions:
+            obj.status.storedVersions = [version.name for version in spec.versions if version.storage][:1]
+
+    def prepare_create(self, obj: CustomResourceDefinition) -> None:
+        stored = [version.name for version in obj.spec.versions if version.storage][:1]
+        obj.status = CustomResourceDefinitionStatus(storedVersions=stored)
+
+    def is_held(self, obj: CustomResourceDefinition) -> bool:
+        """Always by its objects, until somebody has looked that there are none."""
+        return bool(obj.metadata.finalizers) or obj.metadata.deletionTimestamp is None
+
+    def begin_deletion(self, obj: CustomResourceDefinition) -> None:
+        if CLEANUP not in obj.metadata.finalizers:
+            obj.metadata.finalizers = [*obj.metadata.finalizers, CLEANUP]
+
+    def prepare_update(self, new: CustomResourceDefinition, old: CustomResourceDefinition) -> None:
+        stored = next((version.name for version in new.spec.versions if version.storage), None)
+        if stored is not None and stored not in new.status.storedVersions:
+            status = new.status
+            new.status = CustomResourceDefinitionStatus(
+                conditions=status.conditions,
+                acceptedNames=status.acceptedNames,
+                storedVersions=[*status.storedVersions, stored],
+                observedGeneration=status.observedGeneration,
+            )
+
+    def validate(self, obj: CustomResourceDefinition) -> list[FieldError]:
+        return validation.validate(obj)
+
+    def validate_create(self, obj: CustomResourceDefinition) -> list[FieldError]:
+        return validation.validate_create(obj)
+
+    def validate_update(self, new: CustomResourceDefinition, old: CustomResourceDefinition) -> list[FieldError]:
+        return validation.validate_update(new, old)
+
+    def validate_status_update(self, new: CustomResourceDefinition, old: CustomResourceDefinition) -> list[FieldError]:
+        return validation.validate_status_update(new)
+
+    def warnings(self, obj: CustomResourceDefinition, old: CustomResourceDefinition | None) -> list[str]:
+        if old is not None and old.spec == obj.spec:
+            return []
+        known = set() if old is None else set(_unknown_formats(old))
+        said = [f'unrecognized format "{name}"' for name in _unknown_formats(obj) if name not in known]
+        for index, version in enumerate(obj.spec.versions):
+            if any(node.get("x-kubernetes-validations") for node in _nodes(schema_of(version))):
+                said.append(f"spec.versions[{index}].schema.openAPIV3Schema: {NOT_EVALUATED}")
+        return said
+
+
+def _unknown_formats(definition: CustomResourceDefinition) -> list[str]:
+    return [
+        node["format"]
+        for version in definition.spec.versions
+        for node in _nodes(schema_of(version))
+        if node.get("format") and not is_known(node["format"], node.get("type") or "")
+    ]
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for word in ("allOf", "anyOf", "oneOf"):
+        for child in schema.get(word) or ():
+            yield from _nodes(child)
+    for child in (schema.get("properties") or {}).values():
+        yield from _nodes(child)
+    for word in ("items", "additionalProperties", "not"):
+        yield from _nodes(schema.get(word))

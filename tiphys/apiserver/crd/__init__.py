@@ -1,0 +1,1 @@
+"""Custom resources: definitions become kinds that are served, see DESIGN.md."""
