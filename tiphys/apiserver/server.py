@@ -16,9 +16,9 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
+from tiphys.api.scheme import Scheme
 from tiphys.apiserver import components
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
-from tiphys.api.scheme import Scheme
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
