@@ -234,8 +234,6 @@ class Kind(Generic[ObjectT]):
     """The name of one; the kind in lower case unless said otherwise."""
     list_kind: str = ""
     """The kind of lists; `PodList` for pods unless said otherwise."""
-    deprecated: str = ""
-    """What whoever uses a version that is about to go is told; "" for all others."""
     # Read on every request, so they are worked out once.
     kind: str = field(init=False)
     api_version: str = field(init=False)
