@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,6 @@ from tests.integration.apiserver.crd.made import (
     gone,
     version,
 )
-from tiphys.api.scheme import Kind
 from tiphys.store.memory import MemoryStore
 from tiphys.store.sqlite.store import SqliteStore
 from tiphys.testing.api_server import running_api_server
@@ -143,7 +143,7 @@ async def test_names_belong_to_who_came_first(api: Api) -> None:
 async def test_mistakes_of_a_definition(api: Api, path: str, value: object, field: str, message: str) -> None:
     wrong = definition()
     *above, last = path.split(".")
-    place = wrong
+    place: Any = wrong
     for name in above:
         place = place[int(name)] if isinstance(place, list) else place[name]
     place[last] = value
@@ -241,7 +241,7 @@ async def _listed(api: Api, names: list[str]) -> bool:
 
 
 async def test_a_kind_that_is_gone_leaves_nothing_behind(api: Api) -> None:
-    before: list[Kind[object]] = list(api.server.scheme)  # type: ignore[arg-type]
+    before = list(api.server.scheme)
     caches = len(list(api.server.storage.caches()))
     await define(api, definition("CronTab", GROUP, version(), version("v2")))
     assert len(list(api.server.scheme)) == len(before) + 2

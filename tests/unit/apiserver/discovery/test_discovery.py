@@ -17,7 +17,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotAcceptable, NotFound
 from tiphys.api.meta import v1 as meta
 from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Scheme, Subresource
-from tiphys.apiserver.discovery import Documents, version, version_key
+from tiphys.api.versions import version_key
+from tiphys.apiserver.discovery import Documents, version
 from tiphys.wire.http import Request, Response
 
 SCALE = Subresource("scale", kind=GroupVersionKind("autoscaling", "v1", "Scale"))
