@@ -453,6 +453,11 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     @property
+    def is_gone(self) -> bool:
+        """Whether nobody would hear an answer."""
+        return self._transport.is_closing()
+
+    @property
     def is_stream(self) -> bool:
         """Whether it goes on for as long as its client likes."""
         return self._handed_over or self._streaming

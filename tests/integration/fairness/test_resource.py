@@ -51,3 +51,22 @@ async def test_resource_slice_operations(api: Api) -> None:
     await api.post(f"{PATH}/resourceslices", {"metadata": {"name": "b"}, "spec": {**spec, "nodeName": "node-b"}})
     assert (await api.get(f"{PATH}/resourceslices?fieldSelector=spec.nodeName%3Dnode-b")).names == ["b"]
     assert (await api.get(f"{PATH}/resourceslices?fieldSelector=spec.driver%3Dexample.com")).names == ["a", "b"]
+
+
+async def test_admin_access_needs_a_marked_namespace(api: Api) -> None:
+    exactly = {"deviceClassName": "gpu.example.com", "adminAccess": True}
+    spec = {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}}
+    said = "Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace"
+    refused = await api.post(f"{NAMED}/resourceclaims", {"metadata": {"name": "a"}, "spec": spec})
+    assert (refused.status, refused.reason) == (422, "Invalid")
+    assert refused.message == f'ResourceClaim.resource.k8s.io "a" is invalid: spec.devices.requests[0].exactly.adminAccess: {said}'
+    refused = await api.post(f"{NAMED}/resourceclaimtemplates", {"metadata": {"name": "a"}, "spec": {"spec": spec}})
+    assert refused.status == 422
+    await api.post(f"{NAMED}/resourceclaims", {"metadata": {"name": "b"}, "spec": CLAIM})
+    result = {"request": "gpu", "driver": "example.com", "pool": "p", "device": "d", "adminAccess": True}
+    status = {"status": {"allocation": {"devices": {"results": [result]}}}}
+    refused = await api.patch(f"{NAMED}/resourceclaims/b/status", status)
+    assert refused.status == 422
+    await api.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"resource.kubernetes.io/admin-access": "true"}}})
+    assert (await api.post(f"{NAMED}/resourceclaims", {"metadata": {"name": "a"}, "spec": spec})).status == 201
+    assert (await api.patch(f"{NAMED}/resourceclaims/b/status", status)).status == 200

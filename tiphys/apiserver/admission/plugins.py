@@ -7,6 +7,7 @@ from collections.abc import Collection
 from tiphys.aio.clock import Clock
 from tiphys.api.kinds import SCHEME
 from tiphys.api.scheme import Scheme
+from tiphys.apiserver.admission.admin_access import AdminAccess
 from tiphys.apiserver.admission.certificates import CertificateApproval, CertificateSigning, CertificateSubjectRestriction
 from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin
 from tiphys.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
@@ -83,7 +84,7 @@ def default_chain(
         plugins.append(ResourceQuotas(storage, clock=clock))
     _check({plugin.name for plugin in plugins}, enabled, disabled)
     off = {*disabled, *(OFF - set(enabled))}
-    return AdmissionChain([*(p for p in plugins if p.name not in off), RbacEscalation(guard)], clock=clock)
+    return AdmissionChain([*(p for p in plugins if p.name not in off), AdminAccess(), RbacEscalation(guard)], clock=clock)
 
 
 def _check(known: Collection[str], enabled: Collection[str], disabled: Collection[str]) -> None:

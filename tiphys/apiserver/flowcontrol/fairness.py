@@ -51,6 +51,9 @@ MAX_RETRY_AFTER = 32
 TOO_MANY = "Too many requests, please try again later."
 
 
+Asked = tuple[Request, RequestInfo, User]
+
+
 class Fairness:
     """Decides for every request whether it runs, waits or is refused."""
 
@@ -229,10 +232,10 @@ class Fairness:
 
     # --- waiting ---
 
-    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Any) -> None:
+    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Asked | None) -> None:
         """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
 
-        `what` describes it to those who look at the queues; `seconds` is what it is expected to take.
+        `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.
         """
         level = flow_.level
         if level.rejects and seats and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
@@ -264,6 +267,10 @@ class Fairness:
             flow_.lane.wait_seconds += waited
         if not waiting.granted:
             raise self.refuse(flow_, "time-out")
+        if what is not None and what[0].connection is not None and what[0].connection.is_gone:
+            # Nobody waits any more, and nothing was begun.
+            self.leave(flow_, seats)
+            raise self.refuse(flow_, "cancelled")
 
     def _withdraw(self, waiting: Waiting) -> None:
         if waiting.queue is not None:

@@ -15,6 +15,7 @@ from tiphys.apiserver.flowcontrol import fairness as fairness_module
 from tiphys.apiserver.flowcontrol.fairness import SHARE_SECONDS, Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
 from tiphys.apiserver.routes import RequestInfo
+from tiphys.wire.http import Request
 
 READ = 0.0001
 
@@ -268,3 +269,22 @@ async def test_answers_name_schema_and_level() -> None:
         "X-Kubernetes-PF-FlowSchema-UID": "uid-of-s",
         "X-Kubernetes-PF-PriorityLevel-UID": "uid-of-mine",
     }
+
+
+async def test_a_request_whose_client_has_gone_is_not_begun() -> None:
+    class Gone:
+        is_gone = True
+
+    world, gate = World(), asyncio.Event()
+    mine = world.flow("a")
+    tasks = [asyncio.create_task(world.run(mine, gate)) for _ in range(10)]
+    await settle()
+    asked = (Request("GET", "/version", connection=Gone()), RequestInfo("get", "/version"), User("a"))
+    late = asyncio.create_task(world.fairness.wait(mine, 1, READ, asked))
+    await settle()
+    gate.set()
+    with pytest.raises(TooManyRequests):
+        await late
+    await asyncio.gather(*tasks)
+    assert mine.lane.rejected == {"cancelled": 1}
+    assert mine.level.in_use == 0
