@@ -20,6 +20,7 @@ def slim_pod(pod: core.Pod) -> core.Pod:
     without_managed_fields(pod)
     spec, status = pod.spec, pod.status
     pod.metadata.annotations = {}
+    _forget_infeasible(pod)
     for container in (*spec.containers, *spec.initContainers):
         for name in _RUNNING_FIELDS:
             setattr(container, name, getattr(_EMPTY_CONTAINER, name))
@@ -42,8 +43,18 @@ def _resized(statuses: list[core.ContainerStatus]) -> list[core.ContainerStatus]
     return [
         core.ContainerStatus(name=one.name, allocatedResources=one.allocatedResources, resources=one.resources)
         for one in statuses
-        if one.allocatedResources or one.resources is not None
+        if one.allocatedResources or (one.resources is not None and one.resources.requests)
     ]
+
+
+def _forget_infeasible(pod: core.Pod) -> None:
+    """What the node will never give the pod is not counted: its containers want what was allocated to them."""
+    if not any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions):
+        return
+    allocated = {one.name: one.allocatedResources for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
+    for container in (*pod.spec.containers, *pod.spec.initContainers):
+        if container.name in allocated:
+            container.resources.requests = allocated[container.name]
 
 
 def slim_node(node: core.Node) -> core.Node:

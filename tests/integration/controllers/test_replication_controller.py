@@ -89,6 +89,32 @@ async def test_a_refusal_becomes_a_condition_and_goes_again(cluster: Cluster) ->
         await status_is(cluster, replicas=1)
 
 
+async def test_a_quota_that_is_too_small_shows_in_the_status(cluster: Cluster) -> None:
+    """The condition comes when the quota is exceeded, and goes when the controller asks for no more than there is."""
+    async with cluster.controllers():
+        quota = core.ResourceQuota(metadata=ObjectMeta(name="small", namespace="default"), spec=core.ResourceQuotaSpec(hard={"pods": "2"}))  # type: ignore[dict-item]
+        await cluster.client.create(quota)
+
+        async def counted() -> bool:
+            return (await cluster.client.get(core.ResourceQuota, "small", "default")).status.used == {"pods": "0"}
+
+        await eventually(counted)
+        await cluster.client.create(rc(3))
+
+        async def failing() -> bool:
+            conditions = (await get(cluster.client)).status.conditions
+            assert [(c.type, c.status, c.reason) for c in conditions] == [("ReplicaFailure", "True", "FailedCreate")]
+            return "exceeded quota: small" in conditions[0].message
+
+        async def cleared() -> bool:
+            return not (await get(cluster.client)).status.conditions
+
+        await eventually(failing)
+        await status_is(cluster, replicas=2)
+        await cluster.client.patch(core.ReplicationController, "web", "default", body={"spec": {"replicas": 2}})
+        await eventually(cleared)
+
+
 async def test_a_delete_leaves_pods_behind_unless_it_says_otherwise(cluster: Cluster) -> None:
     async with cluster.controllers():
         for name in ("keeps", "takes", "waits"):

@@ -9,6 +9,7 @@ from tests.unit.scheduler import scalar
 from tests.unit.scheduler.worlds import pods
 from tiphys.api.core import v1 as core
 from tiphys.scheduler.resources import HostPort, conflict, pod_requests
+from tiphys.scheduler.slim import slim_pod
 
 
 def box(cpu: str = "", memory: str = "", *, always: bool = False) -> core.Container:
@@ -52,6 +53,15 @@ def test_a_container_that_shrinks_counts_with_what_it_still_has() -> None:
     pod = core.Pod(spec=core.PodSpec(containers=[box("1")]))
     pod.status.containerStatuses = [core.ContainerStatus(name="c-1-", allocatedResources={"cpu": "3"})]  # type: ignore[dict-item]
     assert pod_requests(pod).amounts == {"cpu": 3000}
+
+
+@pytest.mark.parametrize(("reason", "wanted"), [("Infeasible", 1000), ("Deferred", 8000)])
+def test_what_a_node_will_never_give_is_not_counted(reason: str, wanted: int) -> None:
+    pod = core.Pod(spec=core.PodSpec(containers=[box("8")]))
+    status = core.ContainerStatus(name="c-8-", allocatedResources={"cpu": "1"}, resources=core.ResourceRequirements(requests={"cpu": "1"}))  # type: ignore[dict-item]
+    pod.status.containerStatuses = [status]
+    pod.status.conditions = [core.PodCondition(type="PodResizePending", status="True", reason=reason)]
+    assert pod_requests(slim_pod(pod)).amounts == {"cpu": wanted}
 
 
 @given(pods())
