@@ -38,6 +38,25 @@ spec:
           readinessProbe: {httpGet: {path: /index.html, port: http}, periodSeconds: 1}
 """
 
+RC = """
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: basic}
+spec:
+  replicas: 2
+  selector: {app: basic}
+  template:
+    metadata: {labels: {app: basic}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: tiphys.local/busybox:1
+          command: [sh, -c, "mkdir /www; hostname > /www/index.html; exec httpd -f -p 9376 -h /www"]
+          ports: [{containerPort: 9376}]
+          readinessProbe: {httpGet: {path: /index.html, port: 9376}, periodSeconds: 1}
+"""
+
 SIZED = {
     "spec": {
         "containers": [
@@ -235,6 +254,18 @@ def test_explain_and_discovery(web: Cluster) -> None:
     assert web.kubectl("auth can-i create deployments").out.strip() == "yes"
     assert "kubernetes-admin" in web.kubectl("auth whoami").out
     assert "Started" in web.kubectl("events").out
+
+
+def test_a_replication_controller_serves_from_every_replica(web: Cluster) -> None:
+    web.apply(RC)
+    wait_for(lambda: web.get("rc basic")["status"].get("readyReplicas") == 2)
+    for pod in web.get("pods -l app=basic")["items"]:
+        name = pod["metadata"]["name"]
+        assert web.kubectl(f"get --raw /api/v1/namespaces/default/pods/{name}:9376/proxy/").out == f"{name}\n"
+    web.kubectl("scale rc basic --replicas=3")
+    wait_for(lambda: len(web.get("pods -l app=basic")["items"]) == 3)
+    web.kubectl("delete rc basic --cascade=foreground --timeout=60s")
+    assert web.get("pods -l app=basic")["items"] == []
 
 
 def test_debug_joins_a_running_pod(web: Cluster) -> None:
