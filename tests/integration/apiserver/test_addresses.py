@@ -12,6 +12,7 @@ import pytest
 from tests.integration.apiserver.api import MERGE, SERVICES, Api, Doc, service
 from tiphys.apiserver.server import ApiServer
 from tiphys.store.memory import MemoryStore
+from tiphys.store.sqlite import SqliteStore
 from tiphys.testing.api_server import running_api_server
 
 NETWORKING = "/apis/networking.k8s.io/v1"
@@ -20,8 +21,9 @@ RANGE = "10.96.0.0/28"
 
 
 @pytest.fixture
-async def server(keys: Path) -> AsyncIterator[ApiServer]:
-    async with running_api_server(keys, service_range=RANGE) as (server, _):
+async def server(keys: Path, tmp_path: Path) -> AsyncIterator[ApiServer]:
+    # A store whose commits take a while: writes of the same moment meet in it.
+    async with running_api_server(keys, store=SqliteStore(tmp_path / "server.db"), service_range=RANGE) as (server, _):
         yield server
 
 

@@ -71,7 +71,10 @@ async def test_a_volume_stays_while_it_is_bound(cluster: Cluster) -> None:
         made = await cluster.client.create(volume())
         made.status.phase = "Bound"
         await cluster.client.update_status(made)
-        await cluster.client.delete(core.PersistentVolume, "disk")
+        await cluster.client.create(volume("free"))
+        for name in ("disk", "free"):
+            await cluster.client.delete(core.PersistentVolume, name)
+        await eventually(lambda: is_gone(cluster, core.PersistentVolume, "free"))
         found = await cluster.client.get(core.PersistentVolume, "disk")
         assert found.metadata.finalizers == ["kubernetes.io/pv-protection"]
         found.status.phase = "Released"
