@@ -9,45 +9,78 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class CrossVersionObjectReference(Struct):
+    """An object that can be scaled, by kind and name."""
+
     __map_type__: ClassVar[str] = "atomic"
     kind: str = always(str)
+    """Its kind."""
     name: str = always(str)
+    """Its name."""
     apiVersion: str = ""
+    """Its group and version."""
 
 
 class HorizontalPodAutoscalerSpec(Struct):
+    """What is scaled, and between which bounds."""
+
     scaleTargetRef: CrossVersionObjectReference = always(CrossVersionObjectReference)
+    """The object whose scale subresource is written."""
     minReplicas: int | None = None
+    """The fewest replicas, 1 by default."""
     maxReplicas: int = always(int)
+    """The most replicas."""
     targetCPUUtilizationPercentage: int | None = None
+    """The wanted average use of CPU, as a percentage of what the pods request."""
 
 
 class HorizontalPodAutoscalerStatus(Struct):
+    """What the autoscaler saw and did last."""
+
     observedGeneration: int | None = None
+    """The generation of the spec that this was worked out from."""
     lastScaleTime: Time | None = None
+    """When it last changed the number of replicas."""
     currentReplicas: int = always(int)
+    """How many replicas there are."""
     desiredReplicas: int = always(int)
+    """How many it wants."""
     currentCPUUtilizationPercentage: int | None = None
+    """The average use of CPU that it saw."""
 
 
 class HorizontalPodAutoscaler(KubeObject):
+    """Keeps the CPU use of a workload's pods near a target by scaling it."""
+
     apiVersion: str = constant("autoscaling/v1")
     kind: str = constant("HorizontalPodAutoscaler")
     spec: HorizontalPodAutoscalerSpec = always(HorizontalPodAutoscalerSpec)
+    """What is wanted."""
     status: HorizontalPodAutoscalerStatus = always(HorizontalPodAutoscalerStatus)
+    """What was observed."""
 
 
 class ScaleStatus(Struct):
+    """How often it runs."""
+
     replicas: int = always(int)
+    """The counted replicas."""
     selector: str = ""
+    """The selector of its pods as text, as query parameters take it."""
 
 
 class ScaleSpec(Struct):
+    """How often it should run."""
+
     replicas: int = 0
+    """The wanted number of replicas."""
 
 
 class Scale(KubeObject):
+    """How often something runs, of whatever kind it is."""
+
     apiVersion: str = constant("autoscaling/v1")
     kind: str = constant("Scale")
     spec: ScaleSpec = always(ScaleSpec)
+    """What is wanted."""
     status: ScaleStatus = always(ScaleStatus)
+    """What was observed."""

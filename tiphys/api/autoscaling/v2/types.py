@@ -9,146 +9,267 @@ from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 
 class MetricTarget(Struct):
+    """The value that a metric should have."""
+
     type: str = always(str)
+    """`Utilization`, `Value` or `AverageValue`."""
     value: Quantity | None = None
+    """The value itself."""
     averageValue: Quantity | None = None
+    """The value divided by the number of pods."""
     averageUtilization: int | None = None
+    """The average as a percentage of what pods request; only for resources."""
 
 
 class ContainerResourceMetricSource(Struct):
+    """What one container of each pod uses of a resource, as a target."""
+
     name: str = always(str)
+    """The resource, such as `cpu`."""
     target: MetricTarget = always(MetricTarget)
+    """The value to reach."""
     container: str = always(str)
+    """The container."""
 
 
 class MetricValueStatus(Struct):
+    """The value that a metric had."""
+
     value: Quantity | None = None
+    """The value itself."""
     averageValue: Quantity | None = None
+    """The value divided by the number of pods."""
     averageUtilization: int | None = None
+    """The average as a percentage of what pods request."""
 
 
 class ContainerResourceMetricStatus(Struct):
+    """What one container of each pod uses of a resource, as seen last."""
+
     name: str = always(str)
+    """The resource."""
     current: MetricValueStatus = always(MetricValueStatus)
+    """The value that was seen."""
     container: str = always(str)
+    """The container."""
 
 
 class CrossVersionObjectReference(Struct):
+    """An object that can be scaled or measured, by kind and name."""
+
     kind: str = always(str)
+    """Its kind."""
     name: str = always(str)
+    """Its name."""
     apiVersion: str = ""
+    """Its group and version."""
 
 
 class MetricIdentifier(Struct):
+    """Which metric is meant."""
+
     name: str = always(str)
+    """Its name."""
     selector: LabelSelector | None = None
+    """Labels that its series must have."""
 
 
 class ExternalMetricSource(Struct):
+    """A metric from outside the cluster, as a target."""
+
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
     target: MetricTarget = always(MetricTarget)
+    """The value to reach."""
 
 
 class ExternalMetricStatus(Struct):
+    """A metric from outside the cluster, as seen last."""
+
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
     current: MetricValueStatus = always(MetricValueStatus)
+    """The value that was seen."""
 
 
 class HPAScalingPolicy(Struct):
+    """How much may change in a while."""
+
     type: str = always(str)
+    """`Pods` or `Percent`."""
     value: int = always(int)
+    """How many pods, or how many percent of them."""
     periodSeconds: int = always(int)
+    """The length of the while, at most 1800 seconds."""
 
 
 class HPAScalingRules(Struct):
+    """How fast a workload is scaled in one direction."""
+
     stabilizationWindowSeconds: int | None = None
+    """For how long the gentlest recommendation counts, at most 3600 seconds."""
     selectPolicy: str | None = None
+    """Which policy counts: `Max`, `Min`, or `Disabled` for no scaling in this direction."""
     policies: Annotated[list[HPAScalingPolicy], Atomic()] = []
+    """The policies; without any the defaults of the direction hold."""
     tolerance: Quantity | None = None
+    """How far the metric may be from its target before anything is done, as a share such as `0.1`."""
 
 
 class ObjectMetricSource(Struct):
+    """A metric of one object, as a target."""
+
     describedObject: CrossVersionObjectReference = always(CrossVersionObjectReference)
+    """The object."""
     target: MetricTarget = always(MetricTarget)
+    """The value to reach."""
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
 
 
 class ResourceMetricSource(Struct):
+    """A resource that pods use, as a target."""
+
     name: str = always(str)
+    """The resource, such as `cpu`."""
     target: MetricTarget = always(MetricTarget)
+    """The value to reach."""
 
 
 class PodsMetricSource(Struct):
+    """A metric of each pod, as a target."""
+
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
     target: MetricTarget = always(MetricTarget)
+    """The value to reach, as an average."""
 
 
 class MetricSpec(Struct):
+    """A metric and its target."""
+
     type: str = always(str)
+    """`Object`, `Pods`, `Resource`, `ContainerResource` or `External`; the field of that name is set."""
     object: ObjectMetricSource | None = None
+    """A metric of one object, such as requests of an Ingress."""
     pods: PodsMetricSource | None = None
+    """A metric of each pod, averaged."""
     resource: ResourceMetricSource | None = None
+    """A resource that pods request, averaged."""
     containerResource: ContainerResourceMetricSource | None = None
+    """A resource of one container of each pod, averaged."""
     external: ExternalMetricSource | None = None
+    """A metric from outside the cluster."""
 
 
 class HorizontalPodAutoscalerBehavior(Struct):
+    """How fast a workload is scaled."""
+
     scaleUp: HPAScalingRules | None = None
+    """Upwards."""
     scaleDown: HPAScalingRules | None = None
+    """Downwards."""
 
 
 class HorizontalPodAutoscalerSpec(Struct):
+    """What is scaled by which metrics, and between which bounds."""
+
     scaleTargetRef: CrossVersionObjectReference = always(CrossVersionObjectReference)
+    """The object whose scale subresource is written."""
     minReplicas: int | None = None
+    """The fewest replicas, 1 by default."""
     maxReplicas: int = always(int)
+    """The most replicas."""
     metrics: Annotated[list[MetricSpec], Atomic()] = []
+    """The metrics; the one that asks for most replicas decides. CPU at 80 percent by default."""
     behavior: HorizontalPodAutoscalerBehavior | None = None
+    """How fast it scales."""
 
 
 class HorizontalPodAutoscalerCondition(Struct):
+    """One aspect of how an autoscaler stands: `AbleToScale`, `ScalingActive` or `ScalingLimited`."""
+
     type: str = always(str)
+    """The type of the condition, in CamelCase."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = None
+    """When the status last changed."""
     reason: str = ""
+    """Why the condition is as it is, in one word."""
     message: str = ""
+    """Why the condition is as it is, for people."""
 
 
 class PodsMetricStatus(Struct):
+    """A metric of each pod, as seen last."""
+
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
     current: MetricValueStatus = always(MetricValueStatus)
+    """The value that was seen."""
 
 
 class ResourceMetricStatus(Struct):
+    """A resource that pods use, as seen last."""
+
     name: str = always(str)
+    """The resource."""
     current: MetricValueStatus = always(MetricValueStatus)
+    """The value that was seen."""
 
 
 class ObjectMetricStatus(Struct):
+    """A metric of one object, as seen last."""
+
     metric: MetricIdentifier = always(MetricIdentifier)
+    """Which metric."""
     current: MetricValueStatus = always(MetricValueStatus)
+    """The value that was seen."""
     describedObject: CrossVersionObjectReference = always(CrossVersionObjectReference)
+    """The object."""
 
 
 class MetricStatus(Struct):
+    """A metric as seen last."""
+
     type: str = always(str)
+    """`Object`, `Pods`, `Resource`, `ContainerResource` or `External`; the field of that name is set."""
     object: ObjectMetricStatus | None = None
+    """A metric of one object."""
     pods: PodsMetricStatus | None = None
+    """A metric of each pod, averaged."""
     resource: ResourceMetricStatus | None = None
+    """A resource that pods request, averaged."""
     containerResource: ContainerResourceMetricStatus | None = None
+    """A resource of one container of each pod, averaged."""
     external: ExternalMetricStatus | None = None
+    """A metric from outside the cluster."""
 
 
 class HorizontalPodAutoscalerStatus(Struct):
+    """What the autoscaler saw and did last."""
+
     observedGeneration: int | None = None
+    """The generation of the spec that this was worked out from."""
     lastScaleTime: Time | None = None
+    """When it last changed the number of replicas."""
     currentReplicas: int = 0
+    """How many replicas there are."""
     desiredReplicas: int = always(int)
+    """How many it wants."""
     currentMetrics: Annotated[list[MetricStatus], Atomic()] = always(list)
+    """The metrics as seen last."""
     conditions: Annotated[list[HorizontalPodAutoscalerCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""
 
 
 class HorizontalPodAutoscaler(KubeObject):
+    """Keeps metrics of a workload near their targets by scaling it."""
+
     apiVersion: str = constant("autoscaling/v2")
     kind: str = constant("HorizontalPodAutoscaler")
     spec: HorizontalPodAutoscalerSpec = always(HorizontalPodAutoscalerSpec)
+    """What is wanted."""
     status: HorizontalPodAutoscalerStatus = always(HorizontalPodAutoscalerStatus)
+    """What was observed."""

@@ -9,13 +9,22 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class ComponentCondition(Struct):
+    """How a component is."""
+
     type: str = always(str)
+    """The type of the condition, in CamelCase."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     message: str = ""
+    """What it said."""
     error: str = ""
+    """What went wrong."""
 
 
 class ComponentStatus(KubeObject):
+    """Whether a part of the control plane is healthy; deprecated."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("ComponentStatus")
     conditions: Annotated[list[ComponentCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""

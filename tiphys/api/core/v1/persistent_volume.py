@@ -25,181 +25,340 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class AzureFilePersistentVolumeSource(Struct):
+    """A file share in Azure."""
+
     secretName: str = always(str)
+    """The Secret with name and key of the account."""
     shareName: str = always(str)
+    """The share."""
     readOnly: bool = False
+    """Whether it may only be read."""
     secretNamespace: str | None = None
+    """The namespace of the Secret; that of the claim by default."""
 
 
 class CSIPersistentVolumeSource(Struct):
+    """A volume of a CSI driver."""
+
     driver: str = always(str)
+    """The driver."""
     volumeHandle: str = always(str)
+    """What the driver calls the volume."""
     readOnly: bool = False
+    """Whether it may only be read."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     volumeAttributes: dict[str, str] = {}
+    """What the driver noted about the volume when it was made."""
     controllerPublishSecretRef: SecretReference | None = None
+    """A Secret for attaching the volume."""
     nodeStageSecretRef: SecretReference | None = None
+    """A Secret for preparing it on a node."""
     nodePublishSecretRef: SecretReference | None = None
+    """A Secret for mounting it into a pod."""
     controllerExpandSecretRef: SecretReference | None = None
+    """A Secret for enlarging it."""
     nodeExpandSecretRef: SecretReference | None = None
+    """A Secret for enlarging it on a node."""
 
 
 class CephFSPersistentVolumeSource(Struct):
+    """A file system of Ceph."""
+
     monitors: Annotated[list[str], Atomic()] = always(list)
+    """Addresses of monitors."""
     path: str = ""
+    """The directory that is mounted, `/` by default."""
     user: str = ""
+    """The user, `admin` by default."""
     secretFile: str = ""
+    """The file with the user's key on the node."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
     readOnly: bool = False
+    """Whether it may only be read."""
 
 
 class CinderPersistentVolumeSource(Struct):
+    """A block volume of OpenStack."""
+
     volumeID: str = always(str)
+    """What Cinder calls the volume."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     readOnly: bool = False
+    """Whether it may only be read."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
 
 
 class FlexPersistentVolumeSource(Struct):
+    """A volume of a driver that is a program on the node."""
+
     driver: str = always(str)
+    """The driver."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
     readOnly: bool = False
+    """Whether it may only be read."""
     options: dict[str, str] = {}
+    """What the driver is told."""
 
 
 class GlusterfsPersistentVolumeSource(Struct):
+    """A volume of Gluster."""
+
     endpoints: str = always(str)
+    """The Endpoints with the servers' addresses."""
     path: str = always(str)
+    """The volume."""
     readOnly: bool = False
+    """Whether it may only be read."""
     endpointsNamespace: str | None = None
+    """The namespace of the Endpoints; that of the claim by default."""
 
 
 class ISCSIPersistentVolumeSource(Struct):
+    """A disk over iSCSI."""
+
     targetPortal: str = always(str)
+    """Address and port of the target."""
     iqn: str = always(str)
+    """The name of the target."""
     lun: int = always(int)
+    """The number of the unit."""
     iscsiInterface: str = ""
+    """The interface, `default` by default."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     readOnly: bool = False
+    """Whether it may only be read."""
     portals: Annotated[list[str], Atomic()] = []
+    """Further addresses of the target."""
     chapAuthDiscovery: bool = False
+    """Whether discovery is authenticated with CHAP."""
     chapAuthSession: bool = False
+    """Whether the session is authenticated with CHAP."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
     initiatorName: str | None = None
+    """The name with which the node introduces itself."""
 
 
 class ModifyVolumeStatus(Struct):
+    """How far a change of a volume's attributes is."""
+
     targetVolumeAttributesClassName: str = ""
+    """The class that is being applied."""
     status: str = always(str)
+    """`Pending`, `InProgress` or `Infeasible`."""
 
 
 class PersistentVolumeStatus(Struct):
+    """How a volume stands."""
+
     phase: str = ""
+    """`Pending`, `Available`, `Bound`, `Released` or `Failed`."""
     message: str = ""
+    """Why, for people."""
     reason: str = ""
+    """Why, in one word."""
     lastPhaseTransitionTime: Time | None = None
+    """When the phase last changed."""
 
 
 class StorageOSPersistentVolumeSource(Struct):
+    """A volume of StorageOS."""
+
     volumeName: str = ""
+    """The volume."""
     volumeNamespace: str = ""
+    """The namespace of the volume in StorageOS."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     readOnly: bool = False
+    """Whether it may only be read."""
     secretRef: ObjectReference | None = None
+    """The Secret that gives access."""
 
 
 class ScaleIOPersistentVolumeSource(Struct):
+    """A volume of ScaleIO."""
+
     gateway: str = always(str)
+    """Where its API is."""
     system: str = always(str)
+    """The storage system."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
     sslEnabled: bool = False
+    """Whether its API is asked over TLS."""
     protectionDomain: str = ""
+    """The protection domain."""
     storagePool: str = ""
+    """The storage pool."""
     storageMode: str = ""
+    """`ThickProvisioned` or `ThinProvisioned`."""
     volumeName: str = ""
+    """The volume."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     readOnly: bool = False
+    """Whether it may only be read."""
 
 
 class RBDPersistentVolumeSource(Struct):
+    """A block device of Ceph."""
+
     monitors: Annotated[list[str], Atomic()] = always(list)
+    """Addresses of monitors."""
     image: str = always(str)
+    """The image."""
     fsType: str = ""
+    """The file system, `ext4` by default."""
     pool: str = ""
+    """The pool, `rbd` by default."""
     user: str = ""
+    """The user, `admin` by default."""
     keyring: str = ""
+    """The file with the user's key on the node."""
     secretRef: SecretReference | None = None
+    """The Secret that gives access."""
     readOnly: bool = False
+    """Whether it may only be read."""
 
 
 class VolumeNodeAffinity(Struct):
+    """Nodes from which a volume can be reached."""
+
     required: NodeSelector | None = None
+    """What nodes must be like."""
 
 
 class PersistentVolumeSpec(Struct):
+    """Where the storage is and who may use it."""
+
     capacity: dict[str, Quantity] = {}
+    """How large it is."""
     accessModes: Annotated[list[str], Atomic()] = []
+    """In which ways it can be mounted."""
     claimRef: ObjectReference | None = None
+    """The claim that it is bound to."""
     persistentVolumeReclaimPolicy: str = ""
+    """What becomes of it when the claim goes: `Retain`, `Delete` or `Recycle`."""
     storageClassName: str = ""
+    """The class that it belongs to."""
     mountOptions: Annotated[list[str], Atomic()] = []
+    """Options for mounting it."""
     volumeMode: str | None = None
+    """`Filesystem` or `Block`."""
     nodeAffinity: VolumeNodeAffinity | None = None
+    """The nodes from which it can be reached."""
     volumeAttributesClassName: str | None = None
+    """The class of its attributes."""
     awsElasticBlockStore: AWSElasticBlockStoreVolumeSource | None = None
+    """A disk of AWS; handed to its CSI driver."""
     azureDisk: AzureDiskVolumeSource | None = None
+    """A disk of Azure; handed to its CSI driver."""
     azureFile: AzureFilePersistentVolumeSource | None = None
+    """A file share of Azure; handed to its CSI driver."""
     cephfs: CephFSPersistentVolumeSource | None = None
+    """A file system of Ceph; no longer supported."""
     cinder: CinderPersistentVolumeSource | None = None
+    """A volume of OpenStack; handed to its CSI driver."""
     csi: CSIPersistentVolumeSource | None = None
+    """A volume of a CSI driver."""
     fc: FCVolumeSource | None = None
+    """A disk on a Fibre Channel network."""
     flexVolume: FlexPersistentVolumeSource | None = None
+    """A volume of a driver that is a program on the node; deprecated."""
     flocker: FlockerVolumeSource | None = None
+    """A volume of Flocker; no longer supported."""
     gcePersistentDisk: GCEPersistentDiskVolumeSource | None = None
+    """A disk of Google's cloud; handed to its CSI driver."""
     glusterfs: GlusterfsPersistentVolumeSource | None = None
+    """A volume of Gluster; no longer supported."""
     hostPath: HostPathVolumeSource | None = None
+    """A directory of the node; for tests on one node."""
     iscsi: ISCSIPersistentVolumeSource | None = None
+    """A disk over iSCSI."""
     local: LocalVolumeSource | None = None
+    """A disk or directory that belongs to one node."""
     nfs: NFSVolumeSource | None = None
+    """A directory of an NFS server."""
     photonPersistentDisk: PhotonPersistentDiskVolumeSource | None = None
+    """A disk of Photon; no longer supported."""
     portworxVolume: PortworxVolumeSource | None = None
+    """A volume of Portworx; handed to its CSI driver."""
     quobyte: QuobyteVolumeSource | None = None
+    """A volume of Quobyte; no longer supported."""
     rbd: RBDPersistentVolumeSource | None = None
+    """A block device of Ceph; no longer supported."""
     scaleIO: ScaleIOPersistentVolumeSource | None = None
+    """A volume of ScaleIO; no longer supported."""
     storageos: StorageOSPersistentVolumeSource | None = None
+    """A volume of StorageOS; no longer supported."""
     vsphereVolume: VsphereVirtualDiskVolumeSource | None = None
+    """A disk of vSphere; handed to its CSI driver."""
 
 
 class PersistentVolume(KubeObject):
+    """Storage of the cluster that outlives pods."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("PersistentVolume")
     spec: PersistentVolumeSpec = always(PersistentVolumeSpec)
+    """What is wanted."""
     status: PersistentVolumeStatus = always(PersistentVolumeStatus)
+    """What was observed."""
 
 
 class PersistentVolumeClaimCondition(Struct):
+    """One aspect of how a claim stands, such as `Resizing`."""
+
     type: str = always(str)
+    """The type of the condition, in CamelCase."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     lastProbeTime: Time | None = None
+    """When it was last looked at."""
     lastTransitionTime: Time | None = None
+    """When the status last changed."""
     reason: str = ""
+    """Why the condition is as it is, in one word."""
     message: str = ""
+    """Why the condition is as it is, for people."""
 
 
 class PersistentVolumeClaimStatus(Struct):
+    """How a claim stands."""
+
     phase: str = ""
+    """`Pending`, `Bound` or `Lost`."""
     accessModes: Annotated[list[str], Atomic()] = []
+    """In which ways the volume can be mounted."""
     capacity: dict[str, Quantity] = {}
+    """How large the volume is."""
     conditions: Annotated[list[PersistentVolumeClaimCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""
     allocatedResources: dict[str, Quantity] = {}
+    """How large the volume is to become."""
     allocatedResourceStatuses: dict[str, str] = {}
+    """How far that is, for each resource."""
     currentVolumeAttributesClassName: str | None = None
+    """The class whose attributes the volume has."""
     modifyVolumeStatus: ModifyVolumeStatus | None = None
+    """How far a change of class is."""
 
 
 class PersistentVolumeClaim(KubeObject):
+    """Asks for storage, and holds it."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("PersistentVolumeClaim")
     spec: PersistentVolumeClaimSpec = always(PersistentVolumeClaimSpec)
+    """What is wanted."""
     status: PersistentVolumeClaimStatus = always(PersistentVolumeClaimStatus)
+    """What was observed."""

@@ -9,48 +9,83 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class LimitRangeItem(Struct):
+    """Bounds of one sort of thing."""
+
     type: str = always(str)
+    """`Pod`, `Container` or `PersistentVolumeClaim`."""
     max: dict[str, Quantity] = {}
+    """The most of each resource."""
     min: dict[str, Quantity] = {}
+    """The least of each resource."""
     default: dict[str, Quantity] = {}
+    """Limits of containers that state none."""
     defaultRequest: dict[str, Quantity] = {}
+    """Requests of containers that state none."""
     maxLimitRequestRatio: dict[str, Quantity] = {}
+    """How many times its request a limit may be."""
 
 
 class LimitRangeSpec(Struct):
+    """The bounds."""
+
     limits: Annotated[list[LimitRangeItem], Atomic()] = always(list)
+    """One entry for each sort of thing."""
 
 
 class LimitRange(KubeObject):
+    """Bounds and defaults of what pods and claims of a namespace ask for."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("LimitRange")
     spec: LimitRangeSpec = always(LimitRangeSpec)
+    """What is wanted."""
 
 
 class ScopedResourceSelectorRequirement(Struct):
+    """A demand on a scope."""
+
     scopeName: str = always(str)
+    """The scope, such as `PriorityClass`."""
     operator: str = always(str)
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     values: Annotated[list[str], Atomic()] = []
+    """The values, with the first two operators."""
 
 
 class ScopeSelector(Struct):
+    """A selection of objects by scopes."""
+
     __map_type__: ClassVar[str] = "atomic"
     matchExpressions: Annotated[list[ScopedResourceSelectorRequirement], Atomic()] = []
+    """The demands, all of which must hold."""
 
 
 class ResourceQuotaSpec(Struct):
+    """The bounds."""
+
     hard: dict[str, Quantity] = {}
+    """The most of each resource, such as `pods` or `requests.cpu`."""
     scopes: Annotated[list[str], Atomic()] = []
+    """Which objects count; all of these must hold."""
     scopeSelector: ScopeSelector | None = None
+    """Which objects count, by values of scopes."""
 
 
 class ResourceQuotaStatus(Struct):
+    """How much is used."""
+
     hard: dict[str, Quantity] = {}
+    """The bounds that hold."""
     used: dict[str, Quantity] = {}
+    """What is used of each."""
 
 
 class ResourceQuota(KubeObject):
+    """Bounds what a namespace holds and asks for altogether."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("ResourceQuota")
     spec: ResourceQuotaSpec = always(ResourceQuotaSpec)
+    """What is wanted."""
     status: ResourceQuotaStatus = always(ResourceQuotaStatus)
+    """What was observed."""

@@ -10,31 +10,56 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class ReplicationControllerSpec(Struct):
+    """What runs, and how often."""
+
     replicas: int | None = None
+    """How many pods there should be, 1 by default."""
     minReadySeconds: int = 0
+    """For how many seconds a new pod must be ready to count as available."""
     selector: Annotated[dict[str, str], Atomic()] = {}
+    """Labels of its pods; those of the template by default."""
     template: PodTemplateSpec | None = None
+    """The pods to make."""
 
 
 class ReplicationControllerCondition(Struct):
+    """One aspect of how a controller stands, such as `ReplicaFailure`."""
+
     type: str = always(str)
+    """The type of the condition, in CamelCase."""
     status: str = always(str)
+    """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = None
+    """When the status last changed."""
     reason: str = ""
+    """Why the condition is as it is, in one word."""
     message: str = ""
+    """Why the condition is as it is, for people."""
 
 
 class ReplicationControllerStatus(Struct):
+    """How many pods there are."""
+
     replicas: int = always(int)
+    """Pods."""
     fullyLabeledReplicas: int = 0
+    """Pods with all labels of the template."""
     readyReplicas: int = 0
+    """Pods that are ready."""
     availableReplicas: int = 0
+    """Pods that have been ready for long enough."""
     observedGeneration: int = 0
+    """The generation of the spec that this was worked out from."""
     conditions: Annotated[list[ReplicationControllerCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""
 
 
 class ReplicationController(KubeObject):
+    """Keeps a number of pods running; ReplicaSets do it better."""
+
     apiVersion: str = constant("v1")
     kind: str = constant("ReplicationController")
     spec: ReplicationControllerSpec = always(ReplicationControllerSpec)
+    """What is wanted."""
     status: ReplicationControllerStatus = always(ReplicationControllerStatus)
+    """What was observed."""

@@ -9,24 +9,44 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class EventSeries(Struct):
+    """An event that happened again."""
+
     count: int = always(int)
+    """How often it happened up to the last time."""
     lastObservedTime: MicroTime | None = None
+    """When it last happened."""
 
 
 class Event(KubeObject):
+    """Something that happened to an object and is worth telling."""
+
     apiVersion: str = constant("events.k8s.io/v1")
     kind: str = constant("Event")
     eventTime: MicroTime | None = None
+    """When it was first seen."""
     series: EventSeries | None = None
+    """How it went on, when it happened again."""
     reportingController: str = ""
+    """Who tells it, such as `example.com/operator`."""
     reportingInstance: str = ""
+    """Which of several such programs tells it."""
     action: str = ""
+    """What was done or tried, in one word."""
     reason: str = ""
+    """Why, in one word."""
     regarding: ObjectReference = always(ObjectReference)
+    """The object that it is about."""
     related: ObjectReference | None = None
+    """Another object that has to do with it."""
     note: str = ""
+    """What happened, for people."""
     type: str = ""
+    """`Normal` or `Warning`."""
     deprecatedSource: EventSource = always(EventSource)
+    """The source, as in events of the core group."""
     deprecatedFirstTimestamp: Time | None = None
+    """The first time, as in events of the core group."""
     deprecatedLastTimestamp: Time | None = None
+    """The last time, as in events of the core group."""
     deprecatedCount: int = 0
+    """The count, as in events of the core group."""

@@ -9,121 +9,217 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class ExemptPriorityLevelConfiguration(Struct):
+    """A level whose requests never wait."""
+
     nominalConcurrencyShares: int | None = None
+    """Its share of the server's seats, which others may borrow; 0 by default."""
     lendablePercent: int | None = None
+    """How much of its share others may borrow, in percent."""
 
 
 class FlowDistinguisherMethod(Struct):
+    """What tells the flows of a schema apart."""
+
     type: str = always(str)
+    """`ByUser` or `ByNamespace`."""
 
 
 class PriorityLevelConfigurationReference(Struct):
+    """A level, by name."""
+
     name: str = always(str)
+    """The name of the PriorityLevelConfiguration."""
 
 
 class ResourcePolicyRule(Struct):
+    """Requests to resources."""
+
     verbs: Annotated[list[str], SetList()] = always(list)
+    """Verbs, `*` for all."""
     apiGroups: Annotated[list[str], SetList()] = always(list)
+    """API groups, `*` for all."""
     resources: Annotated[list[str], SetList()] = always(list)
+    """Resources and subresources such as `pods/log`, `*` for all."""
     clusterScope: bool = False
+    """Whether requests without a namespace match."""
     namespaces: Annotated[list[str], SetList()] = always(list)
+    """Namespaces that match, `*` for all."""
 
 
 class ServiceAccountSubject(Struct):
+    """A service account."""
+
     namespace: str = always(str)
+    """Its namespace."""
     name: str = always(str)
+    """Its name, `*` for all of the namespace."""
 
 
 class GroupSubject(Struct):
+    """A group of users."""
+
     name: str = always(str)
+    """Its name, `*` for all."""
 
 
 class UserSubject(Struct):
+    """A user."""
+
     name: str = always(str)
+    """The name, `*` for all."""
 
 
 class Subject(Struct):
+    """Who sends a request."""
+
     kind: str = always(str)
+    """`User`, `Group` or `ServiceAccount`; the field of that name is set."""
     user: UserSubject | None = None
+    """A user."""
     group: GroupSubject | None = None
+    """A group of users."""
     serviceAccount: ServiceAccountSubject | None = None
+    """A service account."""
 
 
 class NonResourcePolicyRule(Struct):
+    """Requests to paths that are no resources."""
+
     verbs: Annotated[list[str], SetList()] = always(list)
+    """Methods in small letters, `*` for all."""
     nonResourceURLs: Annotated[list[str], SetList()] = always(list)
+    """Paths such as `/healthz` or `/healthz/*`, `*` for all."""
 
 
 class PolicyRulesWithSubjects(Struct):
+    """Requests that match, by who sends them and what they ask."""
+
     subjects: Annotated[list[Subject], Atomic()] = always(list)
+    """Who sends them; one must match."""
     resourceRules: Annotated[list[ResourcePolicyRule], Atomic()] = []
+    """Requests to resources; one of these or of the others must match."""
     nonResourceRules: Annotated[list[NonResourcePolicyRule], Atomic()] = []
+    """Requests to other paths."""
 
 
 class FlowSchemaSpec(Struct):
+    """Which requests go where."""
+
     priorityLevelConfiguration: PriorityLevelConfigurationReference = always(PriorityLevelConfigurationReference)
+    """The level that they go to."""
     matchingPrecedence: int = always(int)
+    """Where the schema stands among all: the lowest number that matches decides, 1 to 10000."""
     distinguisherMethod: FlowDistinguisherMethod | None = None
+    """What tells flows apart; without it all requests are one flow."""
     rules: Annotated[list[PolicyRulesWithSubjects], Atomic()] = []
+    """Requests that match; one rule must."""
 
 
 class FlowSchemaCondition(Struct):
+    """One aspect of how a schema stands: `Dangling` when its level does not exist."""
+
     type: str = ""
+    """The type of the condition, in CamelCase."""
     status: str = ""
+    """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = None
+    """When the status last changed."""
     reason: str = ""
+    """Why the condition is as it is, in one word."""
     message: str = ""
+    """Why the condition is as it is, for people."""
 
 
 class FlowSchemaStatus(Struct):
+    """How a schema stands."""
+
     conditions: Annotated[list[FlowSchemaCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""
 
 
 class FlowSchema(KubeObject):
+    """Sends requests that match to a priority level, and tells their flows apart."""
+
     apiVersion: str = constant("flowcontrol.apiserver.k8s.io/v1")
     kind: str = constant("FlowSchema")
     spec: FlowSchemaSpec = always(FlowSchemaSpec)
+    """What is wanted."""
     status: FlowSchemaStatus = always(FlowSchemaStatus)
+    """What was observed."""
 
 
 class QueuingConfiguration(Struct):
+    """How requests are queued."""
+
     queues: int = always(int)
+    """How many queues there are, 64 by default."""
     handSize: int = always(int)
+    """How many queues a flow may choose from, 8 by default."""
     queueLengthLimit: int = always(int)
+    """How many requests a queue holds, 50 by default."""
 
 
 class LimitResponse(Struct):
+    """What happens to requests that must wait."""
+
     type: str = always(str)
+    """`Queue`, or `Reject` at once."""
     queuing: QueuingConfiguration | None = None
+    """How queues are made, with the first type."""
 
 
 class LimitedPriorityLevelConfiguration(Struct):
+    """A level whose requests share seats."""
+
     nominalConcurrencyShares: int | None = None
+    """Its share of the server's seats, compared with those of other levels; 30 by default."""
     limitResponse: LimitResponse = always(LimitResponse)
+    """What happens when no seat is free."""
     lendablePercent: int | None = None
+    """How much of its share other levels may borrow, in percent."""
     borrowingLimitPercent: int | None = None
+    """How much it may borrow, in percent of its share; without limit if absent."""
 
 
 class PriorityLevelConfigurationCondition(Struct):
+    """One aspect of how a level stands."""
+
     type: str = ""
+    """The type of the condition, in CamelCase."""
     status: str = ""
+    """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = None
+    """When the status last changed."""
     reason: str = ""
+    """Why the condition is as it is, in one word."""
     message: str = ""
+    """Why the condition is as it is, for people."""
 
 
 class PriorityLevelConfigurationStatus(Struct):
+    """How a level stands."""
+
     conditions: Annotated[list[PriorityLevelConfigurationCondition], MapList("type"), Patch("merge", "type")] = []
+    """Aspects of how it stands, one of each type."""
 
 
 class PriorityLevelConfigurationSpec(Struct):
+    """How a level treats its requests."""
+
     type: str = always(str)
+    """`Limited`, or `Exempt` from limits."""
     limited: LimitedPriorityLevelConfiguration | None = None
+    """The limits, with the first type."""
     exempt: ExemptPriorityLevelConfiguration | None = None
+    """What an exempt level reserves, with the second type."""
 
 
 class PriorityLevelConfiguration(KubeObject):
+    """A level of priority: how many requests it serves at a time."""
+
     apiVersion: str = constant("flowcontrol.apiserver.k8s.io/v1")
     kind: str = constant("PriorityLevelConfiguration")
     spec: PriorityLevelConfigurationSpec = always(PriorityLevelConfigurationSpec)
+    """What is wanted."""
     status: PriorityLevelConfigurationStatus = always(PriorityLevelConfigurationStatus)
+    """What was observed."""

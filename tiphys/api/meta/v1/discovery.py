@@ -29,7 +29,9 @@ class APIGroup(Struct):
     """An API group."""
 
     apiVersion: str = constant("v1")
+    """`v1`."""
     kind: str = constant("APIGroup")
+    """`APIGroup`."""
     name: str = always(str)
     """Its name."""
     versions: Annotated[list[GroupVersionForDiscovery], Atomic()] = always(list)
@@ -44,7 +46,9 @@ class APIGroupList(Struct):
     """All API groups."""
 
     apiVersion: str = constant("v1")
+    """`v1`."""
     kind: str = constant("APIGroupList")
+    """`APIGroupList`."""
     groups: Annotated[list[APIGroup], Atomic()] = always(list)
     """The groups."""
 
@@ -78,7 +82,9 @@ class APIResourceList(Struct):
     """The resources of an API group's version."""
 
     apiVersion: str = constant("v1")
+    """`v1`."""
     kind: str = constant("APIResourceList")
+    """`APIResourceList`."""
     groupVersion: str = always(str)
     """The group and version."""
     resources: Annotated[list[APIResource], Atomic()] = always(list)
@@ -89,7 +95,9 @@ class APIVersions(Struct):
     """The versions of the core group."""
 
     apiVersion: str = constant("v1")
+    """`v1`."""
     kind: str = constant("APIVersions")
+    """`APIVersions`."""
     versions: Annotated[list[str], Atomic()] = always(list)
     """The versions."""
     serverAddressByClientCIDRs: Annotated[list[ServerAddressByClientCIDR], Atomic()] = always(list)

@@ -10,17 +10,29 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class Overhead(Struct):
+    """What a pod needs beside its containers."""
+
     podFixed: dict[str, Quantity] = {}
+    """The resources, added to what the pod requests."""
 
 
 class Scheduling(Struct):
+    """Where pods of a class can run."""
+
     nodeSelector: Annotated[dict[str, str], Atomic()] = {}
+    """Labels that nodes must have."""
     tolerations: Annotated[list[Toleration], Atomic()] = []
+    """Tolerations that pods of the class get."""
 
 
 class RuntimeClass(KubeObject):
+    """A way to run pods that nodes offer."""
+
     apiVersion: str = constant("node.k8s.io/v1")
     kind: str = constant("RuntimeClass")
     handler: str = always(str)
+    """What the nodes' runtime calls it."""
     overhead: Overhead | None = None
+    """What a pod of this class needs beside its containers."""
     scheduling: Scheduling | None = None
+    """Which nodes offer it."""
