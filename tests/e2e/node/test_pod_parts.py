@@ -165,6 +165,34 @@ async def test_a_resize_waits_for_room(node: Node) -> None:
     assert node.status().restartCount == 0
 
 
+async def test_a_resize_that_the_kernel_refuses_is_tried_again(node: Node) -> None:
+    """Memory that is in use cannot be taken away; when it is given back the resize goes through."""
+    fill = "dd if=/dev/zero of=/dev/shm/x bs=1048576 count=40 2>/dev/null; touch /tmp/full; while true; do sleep 1; done"
+    await node.run("web", {"command": ["sh", "-c", fill], "resources": {"limits": {"memory": "128Mi"}, "requests": {"memory": "16Mi"}}})
+    await node.ready()
+    before = node.status()
+
+    async def full() -> bool:
+        return await node.exec("sh", "-c", "ls /tmp") == "full\n"
+
+    await eventually(full)
+    small = {"requests": {"memory": "16Mi"}, "limits": {"memory": "32Mi"}}
+    await wants(node, "main", small)
+
+    def failing() -> bool:
+        progress = condition(node, "PodResizeInProgress")
+        assert progress is not None
+        return (progress.status, progress.reason, progress.observedGeneration) == ("True", "Error", 2) and bool(progress.message)
+
+    await eventually(failing)
+    assert node.events("ResizeError")
+    assert node.status().resources == before.resources
+    assert node.status().allocatedResources == small["requests"]
+    await node.exec("rm", "/dev/shm/x")
+    await eventually(lambda: resized(node, "main", small), timeout=20)
+    assert (node.status().containerID, node.status().restartCount) == (before.containerID, 0)
+
+
 def both(cpu: int, memory: int) -> dict[str, Any]:
     amount = {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
     return {"requests": amount, "limits": amount}
