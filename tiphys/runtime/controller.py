@@ -92,6 +92,12 @@ class TrackedInformers:
             self.taken.append(informer)
         return informer
 
+    async def release(self, informer: Informer[Any]) -> None:
+        """Stop and forget an informer that nobody else uses, for kinds that are no longer served."""
+        if informer in self.taken:
+            self.taken.remove(informer)
+        await self._source.release(informer)
+
 
 class ControllerContext:
     """What a controller is given. The reconciles of a controller start when every informer it took in `setup` is synced."""

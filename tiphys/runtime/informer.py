@@ -166,6 +166,8 @@ class InformerSource(Protocol):
         transform: Transform[T] | None = without_managed_fields,
     ) -> Informer[T]: ...
 
+    async def release(self, informer: Informer[Any]) -> None: ...
+
 
 class InformerFactory:
     """Makes informers and runs them: the same selection always gives the same informer.

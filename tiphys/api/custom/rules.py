@@ -15,6 +15,7 @@ from tiphys.api.scheme import Rules
 from tiphys.api.validation.names import qualified_name_messages
 
 MAX_REPLICAS = (1 << 31) - 1
+_GO_TYPES = {str: "string", int: "int64", float: "float64", bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 
 
@@ -37,7 +38,7 @@ def at(content: Document, path: str) -> Any:
     for depth, name in enumerate(parts):
         if not isinstance(value, dict):
             where = ".".join(parts[:depth])
-            raise WrongScale(f".{where} accessor error: {value} is of the type {type(value).__name__}, expected map[string]interface{{}}")
+            raise WrongScale(f".{where} accessor error: {value} is of the type {_GO_TYPES[type(value)]}, expected map[string]interface{{}}")
         if name not in value:
             return None
         value = value[name]
@@ -49,7 +50,7 @@ def number_at(content: Document, path: str) -> int | None:
     value = at(content, path)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise WrongScale(f"{path} accessor error: {value} is of the type {type(value).__name__}, expected int64")
+    raise WrongScale(f"{path} accessor error: {value} is of the type {_GO_TYPES[type(value)]}, expected int64")
 
 
 class CustomRules(Rules[CustomObject]):
@@ -140,7 +141,7 @@ class CustomRules(Rules[CustomObject]):
             try:
                 value = at(content, scale.selector)
                 if value is not None and not isinstance(value, str):
-                    raise WrongScale(f"{scale.selector} accessor error: {value} is of the type {type(value).__name__}, expected string")
+                    raise WrongScale(f"{scale.selector} accessor error: {value} is of the type {_GO_TYPES[type(value)]}, expected string")
             except WrongScale as error:
                 errors.append(invalid(scale.selector, "", str(error)))
         return errors

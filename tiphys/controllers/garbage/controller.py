@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tiphys.api.apiextensions.v1 import CustomResourceDefinition
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
@@ -13,8 +14,11 @@ from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import PartialObject, partial_kind
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Ident, is_orphaning, is_waiting
 from tiphys.controllers.garbage.plan import Owner, blocks, fate
+from tiphys.controllers.shared import custom
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
+DEFINED = "-"
+"""Stands for a resource in the keys of definitions, whose kinds are to be followed or not."""
 REMEMBERED = 1000
 """Absent owners that are not asked for again."""
 
@@ -32,6 +36,11 @@ def slim(obj: PartialObject) -> PartialObject:
         finalizers=meta.finalizers,
     )
     return PartialObject(apiVersion=obj.apiVersion, kind=obj.kind, metadata=kept)
+
+
+def _kind_changed(old: CustomResourceDefinition | None, new: CustomResourceDefinition | None) -> bool:
+    before, after = custom.custom_kind(old), custom.custom_kind(new)
+    return (before and before.ident) != (after and after.ident)
 
 
 def collected_kinds(scheme: Scheme) -> list[Kind[Any]]:
@@ -55,6 +64,7 @@ class GarbageCollector:
         self._graph = Graph()
         self._kinds: dict[str, Kind[PartialObject]] = {}
         self._informers: dict[str, Informer[Any]] = {}
+        self._custom: dict[str, str] = {}
         self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def setup(self, ctx: ControllerContext) -> None:
@@ -65,6 +75,26 @@ class GarbageCollector:
             informer = ctx.informers.of(kind) if kind.type in self._shared else ctx.informers.of(bare, transform=slim)
             self._kinds[kind.resource], self._informers[kind.resource] = bare, informer
             self._follow(kind.resource, informer)
+        self._definitions = custom.definitions(ctx.informers)
+        ctx.watch(self._definitions, lambda definition: (Key("", f"{DEFINED}/{definition.metadata.name}"),), when=_kind_changed)
+
+    async def _follow_defined(self, name: str) -> None:
+        """Take part in a custom kind that came, and no longer in one that went."""
+        kind = custom.custom_kind(self._definitions.get(Key("", name)))
+        resource = self._custom.get(name, "")
+        known = self._kinds.get(resource)
+        if known is not None and (kind is None or known.ident != kind.ident):
+            informer = self._informers.pop(resource)
+            del self._kinds[resource], self._custom[name]
+            await self._ctx.informers.release(informer)
+            for obj in informer.list():
+                for ident in self._graph.change(resource, obj, None):
+                    self._ctx.enqueue(ident.key())
+        if kind is not None and kind.resource not in self._kinds:
+            self._custom[name] = kind.resource
+            self._kinds[kind.resource] = kind
+            self._informers[kind.resource] = self._ctx.informers.of(kind, transform=slim)
+            self._follow(kind.resource, self._informers[kind.resource])
 
     def _follow(self, resource: str, informer: Informer[Any]) -> None:
         def handler(old: KubeObject | None, new: KubeObject | None) -> None:
@@ -75,6 +105,9 @@ class GarbageCollector:
 
     async def reconcile(self, key: Key) -> Result:
         ident = Ident.parse(key)
+        if ident.resource == DEFINED:
+            await self._follow_defined(ident.name)
+            return DONE
         meta = self._cached(ident)
         if meta is None:
             return DONE
@@ -93,7 +126,8 @@ class GarbageCollector:
         return DONE
 
     def _cached(self, ident: Ident) -> ObjectMeta | None:
-        obj = self._informers[ident.resource].get(Key(ident.namespace, ident.name))
+        informer = self._informers.get(ident.resource)
+        obj = None if informer is None else informer.get(Key(ident.namespace, ident.name))
         return obj.metadata if obj is not None else None
 
     def _dependents(self, uid: str) -> list[tuple[Ident, ObjectMeta]]:
@@ -183,6 +217,9 @@ class GarbageCollector:
         kind = self._scheme.by_gvk(reference.apiVersion, reference.kind)
         if kind is not None:
             return kind
+        for definition in self._definitions.list():
+            if custom.is_named(definition, reference.apiVersion, reference.kind):
+                return custom.custom_kind(definition)
         group = reference.apiVersion.rpartition("/")[0]
         return next((other for other in self._scheme if (other.group, other.kind) == (group, reference.kind)), None)
 

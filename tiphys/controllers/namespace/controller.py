@@ -11,7 +11,7 @@ from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
-from tiphys.controllers.shared import slim
+from tiphys.controllers.shared import custom, slim
 from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
 
 FIRST_LOOK = 0.1
@@ -32,6 +32,7 @@ class NamespaceController:
         self._ctx = ctx
         self._namespaces = ctx.informers.of(core.Namespace)
         self._pods = slim.pods(ctx.informers)
+        self._definitions = custom.definitions(ctx.informers)
         ctx.watch(self._namespaces, when=lambda old, new: new is not None and new.metadata.deletionTimestamp is not None)
         # Pods are what takes longest to go: look again as soon as one is gone.
         ctx.watch(self._pods, self._dying, when=lambda old, new: new is None)
@@ -66,6 +67,8 @@ class NamespaceController:
                 errors[kind.resource] = str(error)
 
         pods, *most, events = self._kinds
+        defined = (custom.custom_kind(definition) for definition in self._definitions.list())
+        most += [kind for kind in defined if kind is not None and kind.namespaced]  # type: ignore[misc]
         await empty(pods)
         if left.get(pods.resource) == []:
             await asyncio.gather(*(empty(kind) for kind in most))
