@@ -346,6 +346,13 @@ async def test_the_storage_version_can_change(api: Api) -> None:
     before = await api.get(f"{CRONTABS}/a")
     assert before.doc["spec"] == {"x": 1}
     await eventually(lambda: _is_stored_as_another(api, "v1"))
+    assert await stored() == f"{GROUP}/v1"
+    # Writing what is there brings it into the new version.
+    assert (await api.put(f"{newer}/a", (await api.get(f"{newer}/a")).doc)).status == 200
+    assert await stored() == f"{GROUP}/v2"
+    found = (await api.get(f"{DEFINITIONS}/{NAME}")).doc
+    dropped = [one for one in found["spec"]["versions"] if one["name"] == "v2"]
+    refused = await api.patch(f"{DEFINITIONS}/{NAME}", {"spec": {"versions": dropped}})
     assert "status.storedVersions[0]" in refused.message
     await api.patch(f"{DEFINITIONS}/{NAME}/status", {"status": {"storedVersions": ["v2"]}})
     assert (await api.patch(f"{DEFINITIONS}/{NAME}", {"spec": {"versions": dropped}})).status == 200
