@@ -23,7 +23,7 @@ from tiphys.apiserver.context import Context, Services
 from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
-from tiphys.apiserver.flowcontrol.work import READ, estimate
+from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
@@ -118,8 +118,8 @@ class App:
             if info.verb != "get" or info.subresource:
                 work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
             wanted = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
-            if not fairness.enter(flow, wanted):
-                await fairness.wait(flow, wanted, work.seconds, (request, info, user))
+            if not fairness.enter(flow, wanted, work is WRITE):
+                await fairness.wait(flow, wanted, work.seconds, (request, info, user), writes=work is WRITE)
                 began = monotonic()
             seats = wanted
             response = await self._answer(request, info, kind, user)
@@ -127,7 +127,7 @@ class App:
             response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
         except BaseException:
             if flow is not None and seats >= 0:
-                fairness.leave(flow, seats)
+                fairness.leave(flow, seats, work is WRITE)
             raise
         ended = monotonic()
         if flow is not None:

@@ -27,9 +27,9 @@ from tiphys.api.helpers.flow_levels import (
     SUGGESTED_SCHEMAS,
 )
 from tiphys.apiserver.auth.user import User
-from tiphys.apiserver.flowcontrol.levels import WAIT_BUCKETS, Flow, Lane, Level, Reason, Waiting, share_seats
+from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, WAIT_BUCKETS, Flow, Lane, Level, Reason, Waiting, share_seats
 from tiphys.apiserver.flowcontrol.match import distinguisher, matches
-from tiphys.apiserver.flowcontrol.work import Work
+from tiphys.apiserver.flowcontrol.work import WRITE, Work
 from tiphys.apiserver.routes import RequestInfo
 from tiphys.wire.http import Request, Response
 
@@ -156,7 +156,7 @@ class Fairness:
 
     # --- running ---
 
-    def enter(self, flow_: Flow, seats: int) -> bool:
+    def enter(self, flow_: Flow, seats: int, writes: bool = False) -> bool:
         """Whether a request may run at once; then it has its seats until `leave`."""
         level = flow_.level
         if flow_.turn != self._turn:
@@ -169,6 +169,10 @@ class Fairness:
         in_use = level.in_use + seats
         if in_use > level.nominal and seats and not level.is_exempt and not self._may_borrow(level, seats):
             return False
+        if writes:
+            if flow_.writing >= MOST_WRITES:
+                return False
+            flow_.writing += 1
         level.in_use = in_use
         level.executing += 1
         lane = flow_.lane
@@ -187,11 +191,11 @@ class Fairness:
     def done(self, flow_: Flow, seats: int, work: Work, seconds: float, request: Request, response: Response, *, waited: bool) -> None:
         """A request has been answered after `seconds` of the loop: charge for it, and give its seats back when the answer is on its way."""
         if request.connection is None:
-            self.leave(flow_, seats)
+            self.leave(flow_, seats, work is WRITE)
         else:
             seconds += CONNECTION_SECONDS
             size = len(response.body)
-            if size > HELD_FROM or (response.stream is not None and seats > 1):
+            if (size > HELD_FROM and work is not WRITE) or (response.stream is not None and seats > 1):
                 seconds += size * BYTE_SECONDS
                 held = _Held(self, flow_, seats)
                 # A watch goes on: only what it begins with counts.
@@ -199,13 +203,15 @@ class Fairness:
                 if response.stream is None:
                     held.timer, response.sent = timer, held.release
             else:
-                self.leave(flow_, seats)
+                self.leave(flow_, seats, work is WRITE)
         if waited and work.most > work.seconds:
             flow_.pace += 0.2 * (min(max(seconds / work.seconds, 0.2), 50.0) - flow_.pace)
         self.charge(flow_, seconds)
 
-    def leave(self, flow_: Flow, seats: int) -> None:
+    def leave(self, flow_: Flow, seats: int, writes: bool = False) -> None:
         """Give seats back."""
+        if writes:
+            flow_.writing -= 1
         level, lane = flow_.level, flow_.lane
         level.in_use -= seats
         level.executing -= 1
@@ -232,7 +238,7 @@ class Fairness:
 
     # --- waiting ---
 
-    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Asked | None) -> None:
+    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Asked | None, *, writes: bool = False) -> None:
         """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
 
         `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.
@@ -244,7 +250,7 @@ class Fairness:
             raise self.refuse(flow_, "queue-full")
         loop = asyncio.get_running_loop()
         arrived = monotonic()
-        waiting = Waiting(flow_, seats, seconds, arrived, loop.create_future(), what)
+        waiting = Waiting(flow_, seats, seconds, arrived, loop.create_future(), what, writes)
         level.enqueue(waiting)
         self._waiting += 1
         if level.waiting == 1:
@@ -257,7 +263,7 @@ class Fairness:
             await waiting.turn
         except asyncio.CancelledError:
             if waiting.granted:
-                self.leave(flow_, seats)
+                self.leave(flow_, seats, writes)
             else:
                 self._withdraw(waiting)
             raise
@@ -269,7 +275,7 @@ class Fairness:
             raise self.refuse(flow_, "time-out")
         if what is not None and what[0].connection is not None and what[0].connection.is_gone:
             # Nobody waits any more, and nothing was begun.
-            self.leave(flow_, seats)
+            self.leave(flow_, seats, writes)
             raise self.refuse(flow_, "cancelled")
 
     def _withdraw(self, waiting: Waiting) -> None:
@@ -318,6 +324,11 @@ class Fairness:
                 level.starved = False
                 ready.remove(level)
                 continue
+            if waiting.turn.done():
+                # It was cancelled, and has not come to withdraw yet.
+                level.remove(waiting)
+                self._waiting -= 1
+                continue
             seats = waiting.seats
             if seats and not level.is_exempt and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
                 level.starved = True
@@ -346,6 +357,8 @@ class Fairness:
         lane.dispatched += 1
         lane.executing += 1
         lane.seats += waiting.seats
+        if waiting.writes:
+            waiting.flow.writing += 1
         waiting.granted = True
         waiting.turn.set_result(None)
         return cost

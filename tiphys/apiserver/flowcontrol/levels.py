@@ -12,6 +12,8 @@ from tiphys.apiserver.flowcontrol.match import deal
 
 Reason = Literal["concurrency-limit", "queue-full", "time-out", "cancelled"]
 WAIT_BUCKETS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
+MOST_WRITES = 32
+"""Writes of one flow that are under way at once: enough for the store to commit in large groups."""
 WIDEST_PART = 0.15
 """No request takes more than this part of its level's seats."""
 
@@ -39,7 +41,7 @@ class Lane:
 class Flow:
     """Requests that wait for each other: those of one user, or in one namespace, under one schema."""
 
-    __slots__ = ("hand", "headers", "json_headers", "lane", "level", "name", "pace", "spent", "turn", "waiting")
+    __slots__ = ("hand", "headers", "json_headers", "lane", "level", "name", "pace", "spent", "turn", "waiting", "writing")
 
     def __init__(self, lane: Lane, name: str, json_headers: dict[str, str]) -> None:
         self.lane = lane
@@ -50,6 +52,8 @@ class Flow:
         self.spent = 0.0
         """Seconds of the event loop that it has had in its turn."""
         self.waiting = 0
+        self.writing = 0
+        """Writes under way. They come back from the store together, so there must not be many of one flow."""
         self.pace = 1.0
         """How long its requests take, compared with what was expected of them."""
         self.headers = {"X-Kubernetes-PF-FlowSchema-UID": lane.uid, "X-Kubernetes-PF-PriorityLevel-UID": lane.level.uid}
@@ -59,15 +63,16 @@ class Flow:
 class Waiting:
     """A request in a queue. `turn` is told when it may go on."""
 
-    __slots__ = ("arrived", "cost", "flow", "granted", "queue", "seats", "turn", "what")
+    __slots__ = ("arrived", "cost", "flow", "granted", "queue", "seats", "turn", "what", "writes")
 
-    def __init__(self, flow_: Flow, seats: int, cost: float, arrived: float, turn: Any, what: Any) -> None:
+    def __init__(self, flow_: Flow, seats: int, cost: float, arrived: float, turn: Any, what: Any, writes: bool = False) -> None:
         self.flow = flow_
         self.seats = seats
         self.cost = cost
         self.arrived = arrived
         self.turn = turn
         self.what = what
+        self.writes = writes
         self.granted = False
         self.queue: Queue | None = None
 
@@ -174,10 +179,15 @@ class Level:
             del self._active[queue.index]
 
     def head(self) -> Waiting | None:
-        """Who is next: the first of the queue that has had the least."""
-        if not self._active:
-            return None
-        return min(self._active.values(), key=lambda queue: (queue.progress, queue.requests[0].arrived)).requests[0]
+        """Who is next: the first of the queue that has had the least, and whose flow has not too many writes under way."""
+        best: Queue | None = None
+        for queue in self._active.values():
+            first = queue.requests[0]
+            if first.writes and first.flow.writing >= MOST_WRITES:
+                continue
+            if best is None or (queue.progress, first.arrived) < (best.progress, best.requests[0].arrived):
+                best = queue
+        return None if best is None else best.requests[0]
 
     def pop(self, waiting: Waiting) -> None:
         """Take out the one that `head` named: its queue has had its cost."""

@@ -13,7 +13,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import fairness as fairness_module
 from tiphys.apiserver.flowcontrol.fairness import SHARE_SECONDS, Fairness
-from tiphys.apiserver.flowcontrol.levels import Flow
+from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, Flow
 from tiphys.apiserver.routes import RequestInfo
 from tiphys.wire.http import Request
 
@@ -59,14 +59,16 @@ class World:
     def flow(self, user: str, path: str = "/api/v1/pods") -> Flow:
         return self.fairness.flow_of(User(user), RequestInfo("get", path, True, "", "v1", "pods"))
 
-    async def run(self, flow_: Flow, until: asyncio.Event, done: Callable[[], None] = lambda: None, seats: int = 1) -> None:
-        if not self.fairness.enter(flow_, seats):
-            await self.fairness.wait(flow_, seats, READ, None)
+    async def run(
+        self, flow_: Flow, until: asyncio.Event, done: Callable[[], None] = lambda: None, seats: int = 1, writes: bool = False
+    ) -> None:
+        if not self.fairness.enter(flow_, seats, writes):
+            await self.fairness.wait(flow_, seats, READ, None, writes=writes)
         try:
             await until.wait()
             done()
         finally:
-            self.fairness.leave(flow_, seats)
+            self.fairness.leave(flow_, seats, writes)
 
 
 async def settle() -> None:
@@ -288,3 +290,32 @@ async def test_a_request_whose_client_has_gone_is_not_begun() -> None:
     await asyncio.gather(*tasks)
     assert mine.lane.rejected == {"cancelled": 1}
     assert mine.level.in_use == 0
+
+
+async def test_writes_of_one_flow_come_in_groups_of_bounded_size() -> None:
+    gate = asyncio.Event()
+    world = World(level("mine", shares=995, queues=16, length=500), seats=1000)
+    a, b = world.flow("a"), world.flow("b")
+    assert a.hand != b.hand
+    tasks = [asyncio.create_task(world.run(a, gate, writes=True)) for _ in range(MOST_WRITES + 20)]
+    tasks += [asyncio.create_task(world.run(b, gate, writes=True)) for _ in range(5)]
+    await settle()
+    assert (a.writing, a.waiting, b.writing, b.waiting) == (MOST_WRITES, 20, 5, 0)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert (a.writing, b.writing, a.level.in_use) == (0, 0, 0)
+
+
+async def test_a_request_may_be_cancelled_in_the_turn_in_which_it_would_run() -> None:
+    world, gate = World(), asyncio.Event()
+    mine = world.flow("a")
+    tasks = [asyncio.create_task(world.run(mine, gate)) for _ in range(12)]
+    await settle()
+    gate.set()
+    # A seat is free and the pump is called while the cancelled task has not heard of it.
+    mine.level.in_use -= 1
+    tasks[10].cancel()
+    world.fairness._pump()
+    mine.level.in_use += 1
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (mine.level.waiting, mine.level.in_use, world.fairness._waiting) == (0, 0, 0)
