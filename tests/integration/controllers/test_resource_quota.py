@@ -265,6 +265,52 @@ async def test_claims_are_charged_by_class(quotas: Cluster) -> None:
     await used(quotas, "fast", persistentvolumeclaims="0")
 
 
+async def test_the_life_of_a_custom_object(quotas: Cluster) -> None:
+    client, name = quotas.client, "count/widgets.example.com"
+    wanted = quota()
+    wanted.spec.hard = {name: Quantity("1")}
+    await client.create(wanted)
+    await eventually(lambda: _says(quotas, {}))  # Nobody knows such a kind yet.
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    }
+    await _post(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    path = f"/apis/example.com/v1/namespaces/{NS}/widgets"
+
+    async def create(widget: str) -> bool:
+        try:
+            await _post(client, path, {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": widget}})
+        except NotFound:
+            return False
+        return True
+
+    await eventually(lambda: _says(quotas, {name: "0"}))
+    await eventually(lambda: create("a"))
+    assert await _says(quotas, {name: "1"})
+    with pytest.raises(Forbidden, match=re.escape(f'widgets.example.com "b" is forbidden: exceeded quota: all, requested: {name}=1')):
+        await create("b")
+    await client.raw("DELETE", f"{path}/a")
+    await eventually(lambda: _says(quotas, {name: "0"}))
+    assert await create("b")
+
+
+async def _post(client: Client, path: str, document: dict[str, Any]) -> None:
+    await client.raw("POST", path, body=msgspec.json.encode(document), headers={"content-type": "application/json"})
+
+
+async def _says(cluster: Cluster, used: dict[str, str]) -> bool:
+    found = await cluster.client.get(core.ResourceQuota, "all", NS)
+    return found.status.hard == found.spec.hard and found.status.used == used
+
+
 async def test_quotas_are_changed_and_deleted(quotas: Cluster) -> None:
     await made(quotas, quota(pods="1", cpu="1", memory="500Mi"))
     patched = await quotas.client.patch(

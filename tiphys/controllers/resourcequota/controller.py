@@ -31,6 +31,7 @@ SHARE = 5.0
 UNKNOWN_KIND = 5.0
 """Seconds until a kind that is not served is looked for again."""
 RESYNC = 300.0
+DEFINITIONS = ("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 Resource = tuple[str, str]
 """Plural and group."""
@@ -54,6 +55,14 @@ class ResourceQuotaController:
         self._quotas = ctx.informers.of(core.ResourceQuota)
         self._quotas.subscribe(self._note_charge)
         ctx.watch(self._quotas)
+        if self._scheme.by_resource(*DEFINITIONS) is not None:
+            definitions = ctx.informers.of(partial_kind(*DEFINITIONS, namespaced=False), transform=metadata_only)
+            ctx.watch(definitions, self._counting)
+
+    def _counting(self, definition: KubeObject) -> Iterable[Key]:
+        """The quotas that count the objects of a definition, which may begin or cease to be served."""
+        plural, _, group = definition.metadata.name.partition(".")
+        return [Key.of(quota) for quota in self._quotas.list() if (plural, group) in tracked(quota.spec.hard)]
 
     def _note_charge(self, old: core.ResourceQuota | None, new: core.ResourceQuota | None) -> None:
         if new is None:
@@ -120,6 +129,7 @@ class ResourceQuotaController:
                     objects = [None] * await self._number(kind, namespace)
             except NotFound:
                 self._discovered.pop(resource, None)
+                self._followed.discard(resource)  # When it is served again, others may follow it by another informer.
                 after = min(after, UNKNOWN_KIND)
                 continue
             found.update(counted(quota, evaluator, objects, now))
