@@ -20,6 +20,8 @@ class Pages:
     def begun(self, revision: int, now: float) -> None:
         """A list at this revision hands out a token."""
         self._begun[int(now) // _STEP] = revision
+        if len(self._begun) > 2 * PAGES_SECONDS / _STEP:
+            self.is_over(revision, now)  # Nobody asked for a second page in the meantime.
 
     def is_over(self, revision: int, now: float) -> bool:
         """Whether tokens of lists at this revision hold no longer."""

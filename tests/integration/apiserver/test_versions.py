@@ -279,6 +279,14 @@ async def test_dry_runs_change_nothing_and_answer_in_the_asked_version(api: Api)
     assert (await api.get(f"{V2}/a")).doc["spec"]["maxReplicas"] == 5
 
 
+async def test_a_quota_counts_objects_of_all_versions_together(api: Api) -> None:
+    name = "count/horizontalpodautoscalers.autoscaling"
+    await api.post(f"{NS}/resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {name: "2"}}})
+    await api.patch(f"{NS}/resourcequotas/q/status", {"status": {"hard": {name: "2"}, "used": {name: "0"}}})
+    assert [(await api.post(path, autoscaler(f"a{number}"))).status for number, path in enumerate((V1, V2, V1, V2))] == [201, 201, 403, 403]
+    assert (await api.get(f"{NS}/resourcequotas/q")).doc["status"]["used"] == {name: "2"}
+
+
 # --- who owns what, over versions ---
 
 

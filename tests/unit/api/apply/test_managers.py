@@ -72,6 +72,24 @@ def test_fields_go_from_owner_to_owner() -> None:
     assert [bytes(one.fieldsV1) for one in after_update(entries, gone, "third", "v1", NOW)] == [b'{"f:data":{"f:a":{}}}']
 
 
+def test_managers_of_other_versions_lose_what_changed_there() -> None:
+    """The same field has other names in another version; what is no version any more is nobody's."""
+    others = {"v2": wrote(b=None), "v3": wrote(x=None)}
+    before = [
+        entry("here"),
+        entry("there", version="v2", fields=b'{"f:data":{"f:a":{},"f:b":{}}}'),
+        entry("untouched", version="v3"),
+        entry("of the past", version="v0"),
+    ]
+    after = after_update(before, wrote(a=None), "new", "v1", NOW, elsewhere=others.get)
+    assert {(one.manager, one.apiVersion): bytes(one.fieldsV1) for one in after} == {
+        ("new", "v1"): b'{"f:data":{"f:a":{}}}',
+        ("there", "v2"): b'{"f:data":{"f:a":{}}}',
+        ("untouched", "v3"): b'{"f:data":{"f:a":{}}}',
+    }
+    assert before[2] in after, "an entry that a write does not touch stays the very same"
+
+
 def test_more_than_ten_updaters_are_folded_oldest_first() -> None:
     entries = [entry("applier", "Apply", b'{"f:data":{"f:z":{}}}')]
     for number in range(12):
