@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.replicaset.plan import FAILURE, Failure, plan, rank, status, template_pod
 
-from .make import NOW, pod, replica_set
+from .make import NOW, pod, replica_set, template
 
 
 def names(pods: object) -> list[str]:
@@ -115,3 +116,19 @@ def test_pods_come_from_the_template() -> None:
     assert (made.metadata.generateName, made.metadata.namespace) == ("web-1-", "default")
     assert made.metadata.labels == wanting.spec.template.metadata.labels
     assert made.spec == wanting.spec.template.spec
+
+
+def test_replication_controllers_are_planned_alike() -> None:
+    """The same steps and the same counts under the older kind, whose status does not tell of pods that end."""
+    older = core.ReplicationController(
+        metadata=ObjectMeta(name="web", namespace="default", generation=4),
+        spec=core.ReplicationControllerSpec(replicas=3, selector={"app": "web"}, template=template()),
+    )
+    pods = [pod("a"), pod("b", ready=False)]
+    assert plan(older, pods, list, NOW).create == 1
+    counted = status(older, pods, 1, Failure("FailedCreate", "quota"), NOW)
+    assert isinstance(counted, core.ReplicationControllerStatus)
+    assert (counted.replicas, counted.fullyLabeledReplicas, counted.readyReplicas, counted.observedGeneration) == (2, 2, 1, 4)
+    assert [type(condition) for condition in counted.conditions] == [core.ReplicationControllerCondition]
+    made = template_pod(older)
+    assert (made.metadata.generateName, made.metadata.labels) == ("web-", {"app": "web"})
