@@ -5,6 +5,7 @@ Follows YAML 1.1 for scalars, as clients of Kubernetes expect (`yes` is a boolea
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -48,6 +49,29 @@ def load(text: bytes) -> Any:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def repeated_keys(text: bytes) -> list[str]:
+    """The keys that stand more than once in an object of a document that `load` accepts, each with its line, inner objects first."""
+    root = yaml.compose(text, Loader=_Loader)
+    told: dict[str, None] = {}
+
+    def look(node: yaml.Node) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                look(item)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                look(value)
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        told[f"line {key.start_mark.line + 1}: key {json.dumps(key.value)} already set in map"] = None
+                    seen.add(key.value)
+
+    if root is not None:
+        look(root)
+    return list(told)
 
 
 def _check_depth(text: bytes) -> None:

@@ -8,12 +8,14 @@ from tests.integration.apiserver.api import Api, Doc
 
 EXPECTED = {
     "admissionregistration.k8s.io/v1": "validatingwebhookconfigurations",
+    "apiextensions.k8s.io/v1": "customresourcedefinitions",
     "apps/v1": "deployments",
     "authentication.k8s.io/v1": "tokenreviews",
     "authorization.k8s.io/v1": "selfsubjectaccessreviews",
     "autoscaling/v1": "horizontalpodautoscalers",
     "autoscaling/v2": "horizontalpodautoscalers",
     "batch/v1": "jobs",
+    "certificates.k8s.io/v1": "certificatesigningrequests",
     "coordination.k8s.io/v1": "leases",
     "discovery.k8s.io/v1": "endpointslices",
     "events.k8s.io/v1": "events",
@@ -22,6 +24,7 @@ EXPECTED = {
     "node.k8s.io/v1": "runtimeclasses",
     "policy/v1": "poddisruptionbudgets",
     "rbac.authorization.k8s.io/v1": "clusterroles",
+    "resource.k8s.io/v1": "resourceclaims",
     "scheduling.k8s.io/v1": "priorityclasses",
     "storage.k8s.io/v1": "storageclasses",
     "v1": "namespaces",

@@ -10,7 +10,10 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-API_VERSION: Schema = {"type": "string", "description": "The group and version of the object's schema, such as `apps/v1`."}
+API_VERSION: Schema = {
+    "type": "string",
+    "description": "APIVersion defines the group and version of the object's schema, such as `apps/v1`.",
+}
 KIND: Schema = {"type": "string", "description": "The name of the object's type, such as `Pod`."}
 _NOT_IN_2 = ("default", "nullable", "allOf", "anyOf", "oneOf", "not", "example", "externalDocs")
 
@@ -26,8 +29,6 @@ def custom_schema(document: Schema, version: int, metadata: Schema, *, preserve:
         schema: Schema = {"type": "object"}
         if document.get("description"):
             schema["description"] = document["description"]
-        if document and preserve:
-            schema["x-kubernetes-preserve-unknown-fields"] = True
         return schema
     schema = _node(document, version, metadata)
     properties = schema.get("properties", {})

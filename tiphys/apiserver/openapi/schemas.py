@@ -101,7 +101,7 @@ class Definitions:
         """The definition of a custom kind."""
         from tiphys.api.meta.v1 import ObjectMeta
 
-        metadata = self._within(self.ref(ObjectMeta), "Identity, labels, ownership and history of the object.")
+        metadata = self._within(self.ref(ObjectMeta), "Standard object's metadata: identity, labels, ownership and history.")
         node = model.structural
         schema = custom.custom_schema(node.document, self.version, metadata, preserve=node.preserve)
         schema["x-kubernetes-group-version-kind"] = [model.gvk._asdict()]

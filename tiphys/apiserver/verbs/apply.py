@@ -15,7 +15,7 @@ from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
 from tiphys.api.patch import APPLY_PATCH
 from tiphys.api.scheme import Kind, Part, converted
-from tiphys.api.yamldoc import YAMLError, load
+from tiphys.api.yamldoc import YAMLError, load, repeated_keys
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
@@ -98,10 +98,11 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if (version, kind) != expected:
         raise BadRequest(f"invalid object type: {_shown(version)}, Kind={_shown(kind)}")
     _check_metadata(ctx, config)
-    if walk.problems and validation == "Strict":
-        raise BadRequest(f"error strict decoding YAML: {', '.join(walk.problems)}")
-    if validation == "Warn":
-        ctx.warnings = [*ctx.warnings, *walk.problems]
+    if walk.problems and validation != "Ignore":
+        said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *repeated_keys(request.body)])
+        if validation == "Strict":
+            raise BadRequest(f"error strict decoding YAML: {said}")
+        ctx.warnings = [*ctx.warnings, said.replace("\n ", "")]
     return config
 
 

@@ -151,7 +151,7 @@ class KubeObject(Struct):
     """What every kind of object has: its type and its metadata."""
 
     apiVersion: str = always(str)
-    """The group and version of the object's schema, such as `apps/v1`."""
+    """APIVersion defines the group and version of the object's schema, such as `apps/v1`."""
     kind: str = always(str)
     """The name of the object's type, such as `Pod`."""
     metadata: ObjectMeta = always(ObjectMeta)
