@@ -10,6 +10,7 @@ from tiphys.api.defaults.workload import default_deployment, default_replica_set
 from tiphys.api.discovery.v1 import EndpointSlice
 from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
+from tiphys.api.kinds.rules_pod import workload_warnings
 from tiphys.api.policy.v1 import PodDisruptionBudget
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
@@ -17,7 +18,6 @@ from tiphys.api.scheme import Rules
 from tiphys.api.validation import other, service, workload
 from tiphys.api.validation.addresses import ip_warnings
 from tiphys.api.validation.names import path_segment
-from tiphys.api.validation.pod_warnings import template_warnings
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
@@ -31,7 +31,8 @@ class DeploymentRules(Rules[Deployment]):
         return workload.validate_deployment(obj)
 
     def warnings(self, obj: Deployment, old: Deployment | None) -> list[str]:
-        return template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
+        changed = old is not None and obj.spec != old.spec
+        return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
     def validate_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
         return workload.selector_kept(new, old)
@@ -55,7 +56,8 @@ class ReplicaSetRules(Rules[ReplicaSet]):
         return workload.validate_replica_set(obj)
 
     def warnings(self, obj: ReplicaSet, old: ReplicaSet | None) -> list[str]:
-        return template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
+        changed = old is not None and obj.spec != old.spec
+        return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
     def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
         return workload.selector_kept(new, old)

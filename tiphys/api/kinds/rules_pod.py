@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate
+from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate, PodTemplateSpec
 from tiphys.api.defaults.pod import default_pod
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
@@ -89,6 +89,12 @@ def hostname_warning(name: str, where: str) -> list[str]:
     return [
         f"metadata.name: this is used in {where}, which can result in surprising behavior; a DNS label is recommended: [{' '.join(wrong)}]"
     ]
+
+
+def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool, changed: bool) -> list[str]:
+    """What to say about a workload whose pods are named after it."""
+    said = hostname_warning(name, "Pod names and hostnames") if new else []
+    return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
 
 
 class PodTemplateRules(Rules[PodTemplate]):

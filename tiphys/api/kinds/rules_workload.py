@@ -6,7 +6,7 @@ from tiphys.api.apps.v1 import DaemonSet, StatefulSet
 from tiphys.api.core.v1 import ReplicationController
 from tiphys.api.defaults.workload import default_daemon_set, default_replication_controller, default_stateful_set
 from tiphys.api.errors import FieldError
-from tiphys.api.kinds.rules_pod import hostname_warning
+from tiphys.api.kinds.rules_pod import workload_warnings
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import sets
 from tiphys.api.validation.names import dns_label
@@ -97,7 +97,5 @@ class ReplicationControllerRules(Rules[ReplicationController]):
         return sets.validate_replication_controller_status(new.status)
 
     def warnings(self, obj: ReplicationController, old: ReplicationController | None) -> list[str]:
-        said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
-        if obj.spec.template is not None and (old is None or obj.spec != old.spec):
-            said += template_warnings("spec.template", obj.spec.template)
-        return said
+        changed = old is not None and obj.spec != old.spec
+        return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)

@@ -73,6 +73,13 @@ def test_nothing_to_say(server: Any, text: str) -> None:
     assert said(server, text) == []
 
 
+def test_a_workload_s_name_becomes_its_pods_hostname(server: Any) -> None:
+    sound = DEPLOYMENT.replace("nodeSelector: {beta.kubernetes.io/os: linux}, ", "")
+    hint = "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"
+    assert said(server, sound.replace("name: web}", "name: a.b}")) == [hint]
+    assert said(server, sound) == []
+
+
 def test_a_template_is_judged_when_it_is_written(server: Any) -> None:
     made = server.prepared(DEPLOYMENT)
     rules = SCHEME.of(type(made)).rules
