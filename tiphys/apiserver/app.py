@@ -49,7 +49,10 @@ VERBS: dict[str, Verb] = {
     "deletecollection": delete_collection,
 }
 
-COMPUTED: dict[str, dict[str, Verb]] = {"v1/componentstatuses": {"get": components.get, "list": components.list_}}
+COMPUTED: dict[str, dict[str, Verb]] = {
+    "v1/componentstatuses": {"get": components.get, "list": components.list_},
+    "v1/bindings": {"create": binding.create_beside},
+}
 """Kinds that are not stored but worked out when somebody asks, by what they are served as."""
 
 _PROXIES: dict[str, Verb] = {"pods": connect.proxy_pod, "services": connect.proxy_service, "nodes": connect.proxy_node}

@@ -66,6 +66,17 @@ async def test_binding(api: Api) -> None:
     assert 'pod a is already assigned to node "n1"' in again.message
 
 
+async def test_binding_beside_pods(api: Api) -> None:
+    await api.post(PODS, pod("a"))
+    bindings = "/api/v1/namespaces/default/bindings"
+    assert (await api.post(bindings, {**binding(), "metadata": {}})).reason == "Invalid"
+    assert (await api.post(bindings, {**binding(), "metadata": {"name": "none"}})).reason == "NotFound"
+    assert (await api.post(bindings, binding())).status == 201
+    assert (await api.get(f"{PODS}/a")).doc["spec"]["nodeName"] == "n1"
+    assert (await api.post(bindings, binding("n2"))).reason == "Conflict"
+    assert (await api.get(bindings)).reason == "MethodNotAllowed"
+
+
 @pytest.fixture
 async def budget(api: Api) -> dict[str, Any]:
     """Five running pods of which two may go."""

@@ -207,7 +207,11 @@ COMPONENT_STATUSES: Kind[core.ComponentStatus] = Kind(
     deprecated="v1 ComponentStatus is deprecated in v1.19+",
 )
 
+BINDINGS: Kind[core.Binding] = Kind(type=core.Binding, plural="bindings", verbs=("create",))
+"""The older way to bind a pod: posted beside pods rather than below one, and not stored either."""
+
 KINDS: tuple[Kind[Any], ...] = (
+    BINDINGS,
     COMPONENT_STATUSES,
     CONFIG_MAPS,
     ENDPOINTS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, Invalid, not_supported, required
@@ -11,6 +13,15 @@ from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
+
+
+async def create_beside(ctx: Context) -> Response:
+    """POST of a Binding to `bindings`, where it names its pod itself."""
+    binding: core.Binding = decode_body(ctx, core.Binding)
+    if not binding.metadata.name:
+        raise Invalid.object("Binding", "", [required("metadata.name", "name or generateName is required")])
+    info = msgspec.structs.replace(ctx.info, resource="pods", subresource="binding", name=binding.metadata.name)
+    return await create(msgspec.structs.replace(ctx, info=info, kind=ctx.services.scheme.of(core.Pod)))
 
 
 async def create(ctx: Context) -> Response:
