@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.integration.apiserver.api import Api
 from tests.integration.clients.conftest import running_cluster
+from tests.integration.clients.crd import WIDGETS, widget
 from tests.integration.controllers.conftest import Cluster
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
@@ -64,6 +66,44 @@ async def test_an_operator_of_config_maps(tmp_path: Path) -> None:
         await eventually(lambda: gone(cluster, core.Secret, "shop"), timeout=20)
         untouched = await client.get(core.ConfigMap, "other", "default")
         assert (untouched.metadata.finalizers, untouched.metadata.annotations) == ([], {})
+
+
+async def test_an_operator_of_custom_resources(tmp_path: Path) -> None:
+    widgets = "/apis/example.com/v1/namespaces/default/widgets"
+    async with running_cluster(tmp_path) as (server, cluster):
+        api = Api(server)
+        assert (await api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)).status == 201
+
+        async def served() -> bool:
+            return (await api.get(widgets)).status == 200
+
+        await eventually(served, timeout=10)
+        async with running_operator(tmp_path, "operator_of_widgets"):
+            assert (await api.post(widgets, widget("a"))).status == 201
+
+            async def status(wanted: str) -> bool:
+                found = (await api.get(f"{widgets}/a")).doc
+                return bool(found.get("status", {}).get("state") == wanted)
+
+            await eventually(lambda: status("made"), timeout=20)
+            made = await cluster.client.get(core.ConfigMap, "widget-a", "default")
+            assert made.data == {"colour": "red", "size": "2"}
+            found = (await api.get(f"{widgets}/a")).doc
+            assert found["metadata"]["finalizers"] == ["example.com/widgets"]
+            assert found["status"]["create"] == {"map": "widget-a"}
+            assert found["metadata"]["generation"] == 1, "what the operator wrote was the status and metadata"
+
+            assert (await api.patch(f"{widgets}/a", {"spec": {"colour": "blue"}})).status == 200
+            await eventually(lambda: status("red to blue"), timeout=20)
+
+            async def counted() -> bool:
+                return int((await api.get(f"{widgets}/a")).doc["status"].get("ticks", 0)) >= 3
+
+            await eventually(counted, timeout=20)
+            await api.delete(f"{widgets}/a")
+            await eventually(lambda: gone(cluster, core.ConfigMap, "widget-a"), timeout=20)
+            assert (await api.get(f"{widgets}/a")).status == 404
+            await cluster.client.get(core.ConfigMap, "a-grave", "default")
 
 
 async def state(cluster: Cluster, wanted: str) -> bool:

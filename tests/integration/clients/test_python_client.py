@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,9 +13,10 @@ import kubernetes
 import pytest
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import ConflictError, NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
 
 from tests.integration.clients.conftest import running_cluster
+from tests.integration.clients.crd import WIDGETS, widget
 
 T = TypeVar("T")
 
@@ -149,5 +151,45 @@ async def test_tables_and_partial_objects_by_header(calls: Calls) -> None:
         table = dynamic.request("GET", path, header_params={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}, serialize=False)
         table = json.loads(table.data)
         assert (table["kind"], table["rows"][0]["cells"][0]) == ("Table", "kubernetes")
+
+    await calls(use)
+
+
+async def test_custom_resources(calls: Calls) -> None:
+    def use(api: Any) -> None:
+        dynamic = DynamicClient(api)
+        definitions = dynamic.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
+        definitions.create(body=WIDGETS)
+        for event in definitions.watch(name="widgets.example.com", timeout=20):
+            conditions = event["object"].to_dict().get("status", {}).get("conditions", [])
+            if any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions):
+                break
+        deadline = time.monotonic() + 10
+        while True:  # Discovery follows a moment later.
+            dynamic.resources.invalidate_cache()
+            try:
+                widgets = dynamic.resources.get(api_version="example.com/v1", kind="Widget")
+                break
+            except ResourceNotFoundError:
+                assert time.monotonic() < deadline
+        made = widgets.create(body=widget("a"), namespace="default")
+        assert made.spec.to_dict() == {"colour": "red", "size": 2}
+        with pytest.raises(UnprocessibleEntityError) as refused:
+            widgets.create(body=widget("b", "pink"), namespace="default")
+        assert "spec.colour" in refused.value.summary()
+        applied = widgets.server_side_apply(
+            body=widget("a", "blue"), name="a", namespace="default", field_manager="me", force_conflicts=True
+        )
+        assert applied.spec.colour == "blue"
+        widgets.status.patch(body={"status": {"state": "fine"}}, name="a", namespace="default", content_type="application/merge-patch+json")
+        assert widgets.get(name="a", namespace="default").status.state == "fine"
+        listed = widgets.get(namespace="default")
+        events = []
+        widgets.delete(name="a", namespace="default")
+        for event in widgets.watch(namespace="default", resource_version=listed.metadata.resourceVersion, timeout=10):
+            events.append(event["type"])
+            break
+        assert events == ["DELETED"]
+        definitions.delete(name="widgets.example.com")
 
     await calls(use)
