@@ -49,3 +49,30 @@ async def test_others_are_said_to_be_unavailable(api: Api) -> None:
 async def _has_both(api: Api) -> bool:
     conditions = (await api.get(f"{PATH}/v1.metrics.example.com/status")).doc["status"]["conditions"]
     return {condition["type"] for condition in conditions} == {"Mine", "Available"}
+
+
+async def test_they_come_and_go_with_custom_resources(api: Api) -> None:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    versions = [
+        {"name": name, "served": True, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")
+    ]
+    names = {"plural": "boats", "singular": "boat", "kind": "Boat", "listKind": "BoatList"}
+    definition = {
+        "metadata": {"name": "boats.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions},
+    }
+    made = await api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    assert made.status == 201, made.body
+    for name in ("v1.example.com", "v1beta1.example.com"):
+        await eventually(lambda name=name: _exists(api, name))  # type: ignore[misc]
+        found = (await api.get(f"{PATH}/{name}")).doc
+        assert found["metadata"]["labels"] == {"kube-aggregator.kubernetes.io/automanaged": "true"}
+        assert (found["spec"]["groupPriorityMinimum"], found["spec"]["versionPriority"]) == (1000, 100)
+        assert (await _available(api, name))["status"] == "True"
+    assert (await api.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/boats.example.com")).status == 200
+    await eventually(lambda: _is_gone(api, "v1.example.com"))
+    await eventually(lambda: _is_gone(api, "v1beta1.example.com"))
+
+
+async def _is_gone(api: Api, name: str) -> bool:
+    return (await api.get(f"{PATH}/{name}")).status == 404
