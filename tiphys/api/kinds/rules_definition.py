@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tiphys.api.apiextensions.v1 import CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionStatus
+import msgspec
+
+from tiphys.api.apiextensions.v1 import (
+    CustomResourceConversion,
+    CustomResourceDefinition,
+    CustomResourceDefinitionStatus,
+    JSONSchemaProps,
+)
+from tiphys.api.conform import Walk, name_of
 from tiphys.api.custom.formats import is_known
 from tiphys.api.custom.kinds import schema_of
-from tiphys.api.errors import FieldError
+from tiphys.api.errors import BadRequest, FieldError
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import definition as validation
 
@@ -22,6 +30,9 @@ class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
 
     def default(self, obj: CustomResourceDefinition) -> None:
         spec = obj.spec
+        for index, version in enumerate(spec.versions):
+            if version.schema is not None and version.schema.openAPIV3Schema is not None:
+                _check_nested(version.schema.openAPIV3Schema, f"spec.versions[{index}].schema.openAPIV3Schema")
         names = spec.names
         names.singular = names.singular or names.kind.lower()
         if names.kind and not names.listKind:
@@ -75,6 +86,36 @@ class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
             if any(node.get("x-kubernetes-validations") for node in _nodes(schema_of(version))):
                 said.append(f"spec.versions[{index}].schema.openAPIV3Schema: {NOT_EVALUATED}")
         return said
+
+
+def _check_nested(schema: JSONSchemaProps, path: str) -> None:
+    """Bring schemas that stand where a type allows anything into the form of a schema; raises BadRequest for what is none."""
+    walk = Walk()
+    try:
+        _form(schema, path, walk)
+    except RecursionError:
+        walk.mistake("json: exceeded max depth")
+    if walk.mistakes:
+        what = "CustomResourceDefinition"
+        raise BadRequest(f'{what} in version "v1" cannot be handled as a {what}: {", ".join(walk.mistakes)}')
+
+
+def _form(schema: JSONSchemaProps, path: str, walk: Walk) -> None:
+    for name in ("items", "additionalProperties"):
+        value, at = getattr(schema, name), f"{path}.{name}"
+        if isinstance(value, dict):
+            below: JSONSchemaProps = walk.struct(JSONSchemaProps, value, at)
+            _form(below, at, walk)
+            setattr(schema, name, msgspec.json.decode(msgspec.json.encode(below)))
+        elif value is not None and not isinstance(value, list if name == "items" else bool):
+            walk.mistake(f"json: cannot unmarshal {name_of(value)} into Go struct field JSONSchemaProps.{at} of type v1.JSONSchemaProps")
+    for word in ("allOf", "anyOf", "oneOf"):
+        for index, child in enumerate(getattr(schema, word)):
+            _form(child, f"{path}.{word}[{index}]", walk)
+    for name, child in schema.properties.items():
+        _form(child, f"{path}.properties.{name}", walk)
+    if schema.not_ is not None:
+        _form(schema.not_, f"{path}.not", walk)
 
 
 def _unknown_formats(definition: CustomResourceDefinition) -> list[str]:

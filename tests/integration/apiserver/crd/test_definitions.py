@@ -153,6 +153,33 @@ async def test_mistakes_of_a_definition(api: Api, path: str, value: object, fiel
     assert message in causes[field], causes
 
 
+@pytest.mark.parametrize("where", ["items", "additionalProperties"])
+async def test_what_is_no_schema_is_told(api: Api, where: str) -> None:
+    inner = {"type": "object", "properties": {"a": 5}}
+    spec = {
+        "type": "array" if where == "items" else "object",
+        where: {"type": "object", "properties": {"b": {"type": "array", "items": inner}}},
+    }
+    refused = await api.post(DEFINITIONS, definition("CronTab", GROUP, version(schema={"type": "object", "properties": {"spec": spec}})))
+    assert (refused.status, refused.reason) == (400, "BadRequest")
+    assert "json: cannot unmarshal number into Go struct field JSONSchemaProps" in refused.message
+    deep: Any = {"type": "string"}
+    for _ in range(300):
+        deep = {"type": "array", "items": deep}
+    wanted = definition("CronTab", GROUP, version(schema={"type": "object", "properties": {"spec": deep}}))
+    assert (await api.post(DEFINITIONS, wanted)).status in (201, 400)
+
+
+async def test_a_schema_is_the_same_when_it_is_sent_again(api: Api) -> None:
+    items = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 3}}, "odd": 1}
+    made = definition("CronTab", GROUP, version(schema={"type": "object", "properties": {"spec": {"type": "array", "items": items}}}))
+    await define(api, made)
+    found = (await api.get(f"{DEFINITIONS}/{NAME}")).doc
+    assert "odd" not in found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["items"]
+    again = (await api.patch(f"{DEFINITIONS}/{NAME}", {"spec": made["spec"]})).doc
+    assert again["metadata"]["generation"] == 1
+
+
 async def test_groups_of_the_community_need_approval(api: Api) -> None:
     wanted = definition("Thing", "mine.k8s.io")
     refused = await api.post(DEFINITIONS, wanted)
