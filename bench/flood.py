@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import ssl
@@ -144,6 +145,9 @@ async def main_async(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with running_api_server(Path(directory), listen=True) as (server, _):
             tokens = await _prepare(server, arguments.pods)
+            # As the daemon does when it has started: what is there now is not walked over again and again.
+            gc.collect()
+            gc.freeze()
             ca = str(Path(directory) / "pki" / "ca.crt")
             for name, path, connections in (
                 ("alone", "", 0),
