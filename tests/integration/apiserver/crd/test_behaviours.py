@@ -136,6 +136,8 @@ async def test_schemas_are_published_with_their_rules(api: Api) -> None:
     found = await published(api)
     assert found["properties"]["spec"]["properties"]["schedule"]["pattern"] == "^[a-z*]"
     assert found["properties"]["apiVersion"]["type"] == found["properties"]["kind"]["type"] == "string"
+    assert found["properties"]["apiVersion"]["description"].startswith("APIVersion defines")
+    assert found["properties"]["metadata"]["description"].startswith("Standard object's metadata")
     assert found["x-kubernetes-group-version-kind"] == [{"group": GROUP, "kind": "CronTab", "version": "v1"}]
 
 
@@ -150,6 +152,8 @@ async def test_schemas_without_rules_keep_everything(api: Api) -> None:
 
     await eventually(there)
     assert (await published(api, "Root"))["x-kubernetes-preserve-unknown-fields"] is True
+    second = (await api.get("/openapi/v2")).doc["definitions"]["com.example.stable.v1.Root"]
+    assert set(second) <= {"type", "description", "x-kubernetes-group-version-kind"}
     assert (await published(api, "Inner"))["properties"]["spec"]["x-kubernetes-preserve-unknown-fields"] is True
     assert (await published(api, "Empty"))["type"] == "object"
     made = {"apiVersion": f"{GROUP}/v1", "kind": "Root", "metadata": {"name": "a"}, "any": {"thing": [1]}}

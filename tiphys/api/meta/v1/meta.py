@@ -130,7 +130,7 @@ class ObjectMeta(Struct):
     generation: int = 0
     """Counts changes of the desired state, set by the server."""
     creationTimestamp: Time | None = None
-    """When the server created the object."""
+    """CreationTimestamp is a timestamp of the server's clock, taken when the object was created."""
     deletionTimestamp: Time | None = None
     """When the object is to be gone. Once set, it can only come earlier."""
     deletionGracePeriodSeconds: int | None = None

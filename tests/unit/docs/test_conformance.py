@@ -1,0 +1,46 @@
+"""docs/conformance.md: every behaviour in scope is listed once, and every test that is named there exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2]
+PAGE = TESTS.parent / "docs" / "conformance.md"
+IN_SCOPE = TESTS / "data" / "conformance-in-scope.txt"
+_ROW = re.compile(r"^\| (\[sig-[^|]+) \| ([^|]+) \| ([^|]+) \|$")
+_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    """Behaviour, tests and upstream's verdict of each row of the first table."""
+    return [found.groups() for line in PAGE.read_text(encoding="utf-8").splitlines() if (found := _ROW.match(line))]  # type: ignore[misc]
+
+
+@cache
+def _functions(path: str) -> frozenset[str]:
+    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_behaviour_in_scope_is_listed_once() -> None:
+    assert [behaviour for behaviour, _, _ in _rows()] == IN_SCOPE.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_behaviour_names_tests_that_exist() -> None:
+    wrong = []
+    for behaviour, tests, _ in _rows():
+        named = _TEST.findall(tests)
+        wrong += [behaviour] * (not named)
+        wrong += [f"{path}::{name}" for path, name in named if not (TESTS / path).is_file() or name not in _functions(path)]
+    assert wrong == []
+
+
+def test_the_verdicts_add_up() -> None:
+    """What the text says in numbers is what the tables hold."""
+    said = re.search(r"(\d+) of the (\d+) behaviours below", PAGE.read_text(encoding="utf-8"))
+    assert said is not None
+    rows = _rows()
+    assert (int(said[1]), int(said[2])) == (sum(verdict.startswith("passed") for _, _, verdict in rows), len(rows))
