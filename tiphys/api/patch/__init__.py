@@ -57,6 +57,15 @@ def apply_patch(
     """
     media = check_format(content_type)
     patch, problems = read_patch(body, validation)
+    try:
+        return _apply(type_, document, media, patch, problems, validation)
+    except RecursionError:
+        raise BadRequest("the patched document exceeds the maximal depth") from None
+
+
+def _apply(
+    type_: type[msgspec.Struct] | None, document: dict[str, Any], media: str, patch: Any, problems: list[str], validation: Validation
+) -> Patched:
     if media == JSON_PATCH:
         if validation != "Ignore" and isinstance(patch, list):
             problems = [f"json patch {problem}" for problem in _unknown_parts(patch) + problems]
