@@ -108,13 +108,18 @@ class _Steps(NamedTuple):
     settle: tuple[_Settle, ...]
 
 
+def _who(kind: Kind[Any]) -> object:
+    """What tells kinds apart. A custom kind goes by its name: its type must not be held when it is gone."""
+    return kind.type if kind.type.__model__ is None else (kind.resource, kind.namespaced)
+
+
 class AdmissionChain:
     """Plugins in order. Which of them a kind of request concerns is worked out once."""
 
     def __init__(self, plugins: Sequence[AdmissionPlugin], *, clock: Clock) -> None:
         self.plugins = tuple(plugins)
         self._clock = clock
-        self._steps: dict[tuple[type, str, Operation, str], _Steps] = {}
+        self._steps: dict[tuple[object, str, Operation, str], _Steps] = {}
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Let the plugins change the object. Raises StatusError."""
@@ -143,11 +148,11 @@ class AdmissionChain:
 
     def _of(self, request: AdmissionRequest) -> _Steps:
         kind = request.kind
-        steps = self._steps.get((kind.type, kind.group, request.operation, request.subresource))
+        steps = self._steps.get((_who(kind), kind.group, request.operation, request.subresource))
         return steps if steps is not None else self._compute(kind, request.operation, request.subresource)
 
     def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> _Steps:
-        key = (kind.type, kind.group, operation, subresource)
+        key = (_who(kind), kind.group, operation, subresource)
         known = self._steps.get(key)
         if known is not None:
             return known

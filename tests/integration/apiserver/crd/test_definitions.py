@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +278,24 @@ async def test_a_kind_that_is_gone_leaves_nothing_behind(api: Api) -> None:
     await gone(api, CRONTABS)
     assert list(api.server.scheme) == before
     assert len(list(api.server.storage.caches())) == caches
+
+
+async def test_the_types_of_a_kind_that_is_gone_are_gone(api: Api) -> None:
+    await define(api, definition("CronTab", GROUP, version(), version("v2")))
+    await api.post(CRONTABS, crontab("a"))
+    await api.patch(f"{CRONTABS}/a", {"spec": {"replicas": 3}})
+    await api.get(CRONTABS.replace("/v1/", "/v2/"))
+    await api.get("/openapi/v2")
+    kinds = [api.server.scheme.by_resource(GROUP, name, "crontabs") for name in ("v1", "v2")]
+    types = [weakref.ref(kind.type) for kind in kinds if kind is not None]
+    del kinds
+    await api.delete(f"{DEFINITIONS}/{NAME}")
+    await gone(api, f"{DEFINITIONS}/{NAME}")
+    await gone(api, CRONTABS)
+    await api.get("/openapi/v2")
+
+    def forgotten() -> bool:
+        gc.collect()
+        return len(types) == 2 and all(type_() is None for type_ in types)
+
+    await eventually(forgotten)
