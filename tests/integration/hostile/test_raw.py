@@ -95,6 +95,6 @@ async def test_loads_leave_no_trace(api: Api) -> None:
 
     await round_()
     before = resident()
-    for _ in range(3):
+    for _ in range(2):
         await round_()
     assert resident() - before < 120
