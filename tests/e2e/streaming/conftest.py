@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.runtime.conftest import RunPod, cri, machine, run_pod
 from tests.e2e.streaming.pods import Containers
-from tests.integration.streaming.kubectl import Kubectl, needs_kubectl
+from tests.integration.streaming.kubectl import Kubectl
 from tests.integration.streaming.neighbours import Front, listen, stop
 from tiphys.node.cri.client import CriClient
 
@@ -20,7 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("e2e")
-            item.add_marker(needs_kubectl)
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="containers need root"))
 

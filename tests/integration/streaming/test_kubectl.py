@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end, needs_kubectl
+from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
 from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'
 FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'
-
-
-pytestmark = needs_kubectl
 
 
 @pytest.fixture
