@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, NS, Api, config
 from tests.integration.apiserver.raw import Raw, request
-from tiphys.apiserver import http
+from tiphys.apiserver import connection as limits
 from tiphys.testing import eventually
 
 VERSION = request("GET", "/version")
@@ -69,7 +69,7 @@ async def test_expect_continue(raw: Raw) -> None:
     assert (await connection.head())[0] == 100
     await connection.send(body)
     assert (await connection.answer()).status == 201
-    await connection.send(request("POST", CONFIGS, "Expect: 100-continue", f"Content-Length: {http.MAX_BODY_BYTES + 1}"))
+    await connection.send(request("POST", CONFIGS, "Expect: 100-continue", f"Content-Length: {limits.MAX_BODY_BYTES + 1}"))
     assert (await connection.answer()).reason == "RequestEntityTooLarge"
 
 
@@ -124,14 +124,14 @@ async def test_every_warning_is_a_line_of_its_own(raw: Raw) -> None:
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET / HTTP/1.1\r\nX: " + b"y" * http.MAX_HEADER_BYTES + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * limits.MAX_HEADER_BYTES + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
-        (b"GET /" + b"a" * http.MAX_TARGET_BYTES + b" HTTP/1.1\r\n\r\n", 414),
-        (request("POST", CONFIGS, f"Content-Length: {http.MAX_BODY_BYTES + 1}"), 413),
+        (b"GET /" + b"a" * limits.MAX_TARGET_BYTES + b" HTTP/1.1\r\n\r\n", 414),
+        (request("POST", CONFIGS, f"Content-Length: {limits.MAX_BODY_BYTES + 1}"), 413),
         (
             request("POST", CONFIGS, "Transfer-Encoding: chunked")
-            + b"%x\r\n" % (http.MAX_BODY_BYTES + 9)
-            + b"x" * (http.MAX_BODY_BYTES + 9),
+            + b"%x\r\n" % (limits.MAX_BODY_BYTES + 9)
+            + b"x" * (limits.MAX_BODY_BYTES + 9),
             413,
         ),
     ],
@@ -163,7 +163,7 @@ async def test_requests_before_a_broken_one_are_answered(raw: Raw) -> None:
 async def test_the_body_limit_is_upstreams(raw: Raw) -> None:
     connection = await raw.connect()
     # Within the limit it is the object that is too large, which is another refusal.
-    body = json.dumps(config("a", x="y" * (http.MAX_BODY_BYTES - 200))).encode()
+    body = json.dumps(config("a", x="y" * (limits.MAX_BODY_BYTES - 200))).encode()
     await connection.send(request("POST", CONFIGS, body=body))
     answer = await connection.answer()
     assert (answer.status, answer.reason) == (422, "Invalid")
@@ -171,7 +171,7 @@ async def test_the_body_limit_is_upstreams(raw: Raw) -> None:
 
 async def test_a_request_that_does_not_arrive_is_given_up(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends a byte now and then keeps nothing busy for ever."""
-    monkeypatch.setattr(http, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
     connection = await raw.connect()
     for byte in (b"G", b"E", b"T"):
         await connection.send(byte)
@@ -179,7 +179,7 @@ async def test_a_request_that_does_not_arrive_is_given_up(raw: Raw, monkeypatch:
     sweep(raw)
     assert (await connection.answer()).status == 408
     assert await connection.ended()
-    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.0)
     connection = await raw.connect()
     await connection.send(request("POST", CONFIGS, "Content-Length: 100") + b"{")
     await eventually(lambda: [c for c in connections(raw) if c._reading_body])
@@ -194,7 +194,7 @@ async def test_an_idle_connection_is_closed(raw: Raw, monkeypatch: pytest.Monkey
     sweep(raw)
     await connection.send(VERSION)
     await connection.answer()
-    monkeypatch.setattr(http, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.0)
     await asyncio.sleep(0.01)
     sweep(raw)
     assert await connection.ended()
@@ -210,7 +210,7 @@ async def test_a_client_that_does_not_read_is_cut(raw: Raw, monkeypatch: pytest.
     (served,) = await eventually(lambda: [c for c in connections(raw) if c._resume is not None])
     sweep(raw)
     assert connections(raw) == {served}
-    monkeypatch.setattr(http, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "STALL_SECONDS", 0.0)
     await asyncio.sleep(0.01)
     sweep(raw)
     await eventually(lambda: not connections(raw))
@@ -336,7 +336,7 @@ async def test_while_it_drains_connections_end_with_their_answer(raw: Raw) -> No
     assert await connection.ended()
 
 
-def connections(raw: Raw) -> set[http.Connection]:
+def connections(raw: Raw) -> set[limits.Connection]:
     assert raw.server._server is not None
     return raw.server._server.connections
 

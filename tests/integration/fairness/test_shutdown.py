@@ -15,6 +15,7 @@ from tests.integration.apiserver.api import CONFIGS, Api, config
 from tests.integration.apiserver.raw import Raw, RawConnection, request
 from tiphys.aio.clock import LoopClock
 from tiphys.apiserver import http
+from tiphys.apiserver.connection import Connection
 from tiphys.store.memory import MemoryStore
 from tiphys.store.open import open_store
 from tiphys.testing.api_server import running_api_server
@@ -104,7 +105,7 @@ async def test_a_request_that_arrives_while_the_server_stops_is_answered(keys: P
         await stopping
 
 
-def _connections(raw: Raw) -> set[http.Connection]:
+def _connections(raw: Raw) -> set[Connection]:
     server = raw.server._server
     assert server is not None
     return server.connections
