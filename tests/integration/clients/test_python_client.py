@@ -56,13 +56,13 @@ async def test_typed_objects(calls: Calls) -> None:
         }
         spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
         apps.create_namespaced_deployment("default", {"metadata": {"name": "web"}, "spec": spec})
-        seen = 0
+        ready = 0
         watch = kubernetes.watch.Watch()
         for event in watch.stream(apps.list_namespaced_deployment, "default", timeout_seconds=30):
-            seen += 1
-            if event["object"].status.ready_replicas == 2:
+            ready = event["object"].status.ready_replicas
+            if ready == 2:
                 watch.stop()
-        assert seen > 1
+        assert ready == 2
         found = apps.read_namespaced_deployment("web", "default")
         assert (found.spec.replicas, found.spec.template.spec.containers[0].ports[0].protocol) == (2, "TCP")
         scale = apps.patch_namespaced_deployment_scale("web", "default", {"spec": {"replicas": 1}})
