@@ -23,6 +23,8 @@ PREFIX = "tph-net-"
 RUN = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
 TIMEOUT = 5.0
+RESEND_SECONDS = 0.25
+"""Time after which a datagram without an answer is sent again."""
 NODE_ADDRESS = "198.51.100.2"
 WORLD_ADDRESS = "198.51.100.1"
 
@@ -116,15 +118,22 @@ class Space:
         return (await self.get(address, port)).split()[0]
 
     async def ask(self, address: str, port: int, *, text: str = "?", client: Socket | None = None) -> str:
-        """Send a datagram and read the answer."""
+        """Send a datagram until it is answered, and return the answer; raises ConnectionRefusedError and TimeoutError.
+
+        Sending again is what every UDP client does: an answer under way when its flow is removed is lost, and so are ICMP errors
+        above the kernel's rate limit.
+        """
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
             asking = client or stack.enter_context(self.socket(socket.SOCK_DGRAM))
             if client is None:
                 asking.connect((address, port))
             async with asyncio.timeout(TIMEOUT):
-                await loop.sock_sendall(asking, text.encode())
-                return (await loop.sock_recv(asking, 4096)).decode()
+                while True:
+                    await loop.sock_sendall(asking, text.encode())
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(RESEND_SECONDS):
+                            return (await loop.sock_recv(asking, 4096)).decode()
 
 
 class Pod(Space):
