@@ -1,8 +1,9 @@
 """Arithmetic with quantities such as `500m`, `1Gi` or `2e3`.
 
-`canonical` gives the one spelling under which a quantity is stored: at most nine decimal places (rounded away from zero), no fraction,
-the largest suffix that needs none, the family of suffixes (binary, decimal or exponent) as the user chose it. Values are bounded by
-+-(2**63 - 1). See "Resource Management for Pods and Containers" and the Quantity page of the API reference.
+`canonical` gives the spelling under which a quantity is stored: at most nine decimal places (rounded away from zero), no fraction,
+the largest suffix that needs none, the family of suffixes (binary, decimal or exponent) as the user chose it. Spellings that meet this
+stay as they are, signs and leading zeros included. Values are bounded by +-(2**63 - 1) in arithmetic; binary ones are stored so.
+See "Resource Management for Pods and Containers" and the Quantity page of the API reference.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -50,7 +51,10 @@ _LIMIT = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")
 _LONGEST = 256
 _MILLI = Decimal("1e-3")
-_WIDE = Context(prec=80, Emax=999999, Emin=-999999)
+_LARGEST_EXPONENT = 2000
+_WIDE = Context(prec=2600, Emax=999999, Emin=-999999)
+"""Wide enough for the longest text with the largest exponent."""
+_EXPONENT = re.compile(r"[-+]?[0-9]+")
 
 _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WRONG_SUFFIX = "unable to parse quantity's suffix"
@@ -60,41 +64,69 @@ class QuantityError(BadRequest, ValueError):
     """The text is not a quantity: to clients a 400, to Python a ValueError."""
 
 
-def _split(text: str) -> tuple[Decimal, Family]:
+class _Scanned(NamedTuple):
+    """A quantity taken apart: a sign, the digits before and after the point, and what the suffix stands for."""
+
+    sign: str
+    number: str
+    fraction: str
+    family: Family
+    power: int
+    """Of two in the binary family, of ten in the others."""
+
+    @property
+    def value(self) -> Decimal:
+        """The exact number, but for digits beyond the ninth decimal place, which round away from zero."""
+        mantissa = Decimal(f"{self.sign}{self.number}.{self.fraction or 0}")
+        if self.family == "binary":
+            value = min(max(_WIDE.multiply(mantissa, Decimal(1 << self.power)), -_LIMIT), _LIMIT)
+        else:
+            value = _WIDE.scaleb(mantissa, self.power)
+        fine: bool = value.as_tuple().exponent < -9  # type: ignore[operator]
+        return value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE) if fine else value
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the spelling stays as it is; the rules are those of upstream's parser, which keeps some that it could shorten."""
+        digits = self.number + self.fraction
+        if self.family == "binary":
+            if self.fraction or len(self.number) + self.power * 3 // 10 > 14:
+                return False
+            return int(self.number) & 7 != 0
+        scale = self.power - len(self.fraction)
+        return len(digits) <= 18 and scale >= -9 and scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
+
+
+def _scan(text: str) -> _Scanned:
     match = _PATTERN.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not text:
         raise QuantityError(_WRONG_FORMAT)
     sign, number, fraction, suffix = match.groups()
-    if not number and not fraction:
-        raise QuantityError(_WRONG_FORMAT)
-    mantissa = Decimal(f"{sign}{number or 0}.{fraction or 0}")
+    number = number.lstrip("0") or "0"
     family: Family
     if suffix in _DECIMAL:
-        value, family = _WIDE.scaleb(mantissa, _DECIMAL[suffix]), "decimal"
+        family, power = "decimal", _DECIMAL[suffix]
     elif suffix in _BINARY:
-        value, family = _WIDE.multiply(mantissa, Decimal(1 << _BINARY[suffix])), "binary"
-    elif suffix[:1] in ("e", "E") and suffix[1:].lstrip("+-").isdigit():
-        power = max(-99, min(99, int(suffix[1:])))
-        value, family = _WIDE.scaleb(mantissa, power), "exponent"
+        family, power = "binary", _BINARY[suffix]
+    elif suffix[:1] in ("e", "E") and _EXPONENT.fullmatch(suffix, 1):
+        family, power = "exponent", max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, int(suffix[1:])))
     else:
         raise QuantityError(_WRONG_SUFFIX)
-    value = value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE) if value.as_tuple().exponent < -9 else value  # type: ignore[operator]
-    return min(max(value, -_LIMIT), _LIMIT), family
+    return _Scanned(sign, number, fraction or "", family, power)
 
 
 @lru_cache(8192)
 def parse(text: Quantity | str) -> Decimal:
-    """The number that a quantity stands for, in its unit (cores, bytes, pieces); raises QuantityError."""
-    return _split(text)[0]
+    """Return the number that a quantity stands for, in its unit (cores, bytes, pieces), within +-(2**63 - 1); raises QuantityError."""
+    return min(max(_scan(text).value, -_LIMIT), _LIMIT)
 
 
 @lru_cache(8192)
 def canonical(text: Quantity | str) -> Quantity:
-    """The stored spelling of a quantity; raises QuantityError. The empty text is zero, as on the wire."""
-    if not text:
-        return ZERO
-    value, family = _split(text)
-    return format_value(value, family)
+    """Return the stored spelling of a quantity; spaces around it are cut off. Raises QuantityError, also for the empty text."""
+    text = text.strip(" ")
+    scanned = _scan(text)
+    return Quantity(text) if scanned.is_canonical else format_value(scanned.value, scanned.family)
 
 
 def format_value(value: Decimal | int, family: Family = "decimal") -> Quantity:
@@ -109,7 +141,7 @@ def format_value(value: Decimal | int, family: Family = "decimal") -> Quantity:
         return Quantity(f"{number}{_BINARY_SUFFIX[power]}")
     nanos = int(_WIDE.scaleb(value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE), 9))
     power = -9
-    while power < 18 and nanos % 1000 == 0:
+    while (power < 18 or family == "exponent") and nanos % 1000 == 0:
         nanos, power = nanos // 1000, power + 3
     if family == "exponent":
         return Quantity(f"{nanos}e{power}" if power else str(nanos))
@@ -147,7 +179,7 @@ def compare(left: Quantity | str, right: Quantity | str) -> int:
 
 def family_of(text: Quantity | str) -> Family:
     """Which suffixes the quantity is spelled with."""
-    return _split(text)[1] if text else "decimal"
+    return _scan(text).family if text else "decimal"
 
 
 def add(left: Quantity | str, right: Quantity | str) -> Quantity:
@@ -236,7 +268,7 @@ def _compile_struct(type_: type[msgspec.Struct]) -> _Visit:
     def visit(value: Any) -> Any:
         for name, step in steps:
             inner = getattr(value, name)
-            if inner:
+            if inner or inner == "":
                 changed = step(inner)
                 if changed is not inner:
                     setattr(value, name, changed)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import FieldError, InternalError, Invalid, invalid
+from tiphys.api.helpers.services import gets_node_ports, needs_health_check
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
 from tiphys.apiserver.storage import TypedSource
@@ -137,6 +138,7 @@ class ServiceAllocator:
         try:
             errors = self._allocate_ip(service, old, ips)
             errors += self._allocate_ports(service, old, ports)
+            self._allocate_health_check(service.spec, _node_ports(old) if old is not None else set(), ports)
             if errors:
                 raise Invalid.object("Service", service.metadata.name, errors)
             yield ips
@@ -212,6 +214,8 @@ class ServiceAllocator:
             if not port.nodePort:
                 port.nodePort = before.get((protocol, port.port, port.name), 0)
             if not port.nodePort:
+                if not gets_node_ports(spec):
+                    continue
                 port.nodePort = self._free_port(protocol)
             elif (protocol, port.nodePort) not in kept:
                 problem = self._refuse_port(protocol, port.nodePort)
@@ -223,6 +227,20 @@ class ServiceAllocator:
                 taken.add(key)
                 self._reserved_ports.add(key)
         return errors
+
+    def _allocate_health_check(self, spec: core.ServiceSpec, kept: set[tuple[str, int]], taken: set[tuple[str, int]]) -> None:
+        """Give a load balancer that must know its local endpoints a port to ask for them; raises InternalError for one that is taken."""
+        if not needs_health_check(spec):
+            return
+        port = spec.healthCheckNodePort
+        if not port:
+            port = spec.healthCheckNodePort = self._free_port("TCP")
+        elif ("TCP", port) in kept:
+            return
+        elif problem := self._refuse_port("TCP", port):
+            raise InternalError(f"failed to allocate requested HealthCheck NodePort {port}: {problem}")
+        taken.add(("TCP", port))
+        self._reserved_ports.add(("TCP", port))
 
     def _refuse_port(self, protocol: str, port: int) -> str:
         if port not in self._ports:

@@ -19,6 +19,12 @@ async def test_a_namespace_is_patched_and_updated(api: Api) -> None:
     assert (await api.get(f"{PATH}?labelSelector=team=blue")).names == ["shop"]
 
 
+async def test_its_maker_does_not_own_the_first_status(api: Api) -> None:
+    made = await api.post(PATH, {"metadata": {"name": "shop"}})
+    assert made.doc["status"] == {"phase": "Active"}
+    assert [list(entry["fieldsV1"]) for entry in made.doc["metadata"]["managedFields"]] == [["f:metadata"]]
+
+
 async def test_its_status_has_a_door_of_its_own(api: Api) -> None:
     await api.post(PATH, {"metadata": {"name": "shop"}})
     condition = {"type": "Stocked", "status": "True", "reason": "Counted", "message": "enough"}

@@ -213,3 +213,13 @@ async def test_what_a_client_may_not_do_is_refused_before_anything_else(api: Api
     assert (refused.status, refused.reason) == (403, "Forbidden")
     assert 'User "guest" cannot get resource "secrets" in API group "" in the namespace "default"' in refused.message
     assert (await guest.post(f"{NS}/nonsense", b"{")).reason == "Forbidden"
+
+
+async def test_a_negative_grace_period_becomes_a_second_in_pods_and_stays_in_templates(api: Api) -> None:
+    body = pod("hasty")
+    body["spec"]["terminationGracePeriodSeconds"] = -5
+    assert (await api.post(PODS, body)).doc["spec"]["terminationGracePeriodSeconds"] == 1
+    owner = deployment("hasty")
+    owner["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = -5
+    made = await api.post("/apis/apps/v1/namespaces/default/deployments", owner)
+    assert made.doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == -5

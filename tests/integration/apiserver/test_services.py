@@ -135,6 +135,30 @@ async def test_changes_of_type_take_and_give_back(api: Api) -> None:
     assert ip(inside) not in ("", ip(made))
 
 
+async def test_a_local_load_balancer_has_a_port_for_health_checks_as_long_as_it_is_one(api: Api) -> None:
+    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    made = await api.post(SERVICES, service("a", **local))
+    port = made.doc["spec"]["healthCheckNodePort"]
+    assert port in PORTS
+    assert port not in node_ports(made)
+    taken = await api.post(SERVICES, service("b", **local, healthCheckNodePort=port))
+    assert (taken.status, taken.message) == (
+        500,
+        f"failed to allocate requested HealthCheck NodePort {port}: provided port is already allocated",
+    )
+    changed = await api.put(f"{SERVICES}/a", {**made.doc, "spec": {**made.doc["spec"], "healthCheckNodePort": 0}})
+    assert changed.doc["spec"]["healthCheckNodePort"] == port, "an update that leaves it out keeps it"
+    spread = await api.patch(f"{SERVICES}/a", {"spec": {"externalTrafficPolicy": "Cluster"}})
+    assert "healthCheckNodePort" not in spread.doc["spec"]
+    chosen = await api.post(SERVICES, service("b", **local, healthCheckNodePort=port))
+    assert chosen.doc["spec"]["healthCheckNodePort"] == port
+
+
+async def test_a_load_balancer_may_do_without_node_ports(api: Api) -> None:
+    made = await api.post(SERVICES, service("a", type="LoadBalancer", allocateLoadBalancerNodePorts=False))
+    assert node_ports(made) == [0]
+
+
 async def test_the_address_of_a_service_stays(api: Api) -> None:
     await api.post(SERVICES, service("a"))
     moved = await api.patch(f"{SERVICES}/a", {"spec": {"clusterIP": "10.96.0.50", "clusterIPs": ["10.96.0.50"]}})

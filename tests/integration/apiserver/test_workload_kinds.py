@@ -117,6 +117,16 @@ async def test_a_job_gets_a_selector_of_its_own(api: Api) -> None:
     assert (refused.status, refused.doc["details"]["causes"][0]["field"]) == (422, "spec.completionMode")
 
 
+async def test_labels_of_a_job_are_its_own_or_those_of_its_pods(api: Api) -> None:
+    generated = {"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"}
+    own = {**job("own", template=template("Never", app="x")), "metadata": {"name": "own", "labels": {"app": "x"}}}
+    made = (await api.post(JOBS, own)).doc
+    assert made["metadata"]["labels"] == {"app": "x"}
+    assert set(made["spec"]["template"]["metadata"]["labels"]) == {"app", *generated}
+    bare = {**own, "metadata": {"name": "bare"}}
+    assert set((await api.post(JOBS, bare)).doc["metadata"]["labels"]) == {"app", *generated}
+
+
 async def test_a_job_s_pods_are_left_behind_unless_asked_for(api: Api) -> None:
     """The defaults of kinds that are older than garbage collection."""
     for path, body in ((JOBS, job("old")), (RCS, {"metadata": {"name": "old"}, "spec": {"template": template(app="old")}})):

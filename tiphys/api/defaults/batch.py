@@ -10,7 +10,10 @@ UNLIMITED = 2**31 - 1
 
 
 def default_job(job: Job) -> None:
-    """A job without labels has those of its pods. One completion and one pod at a time, unless either is said."""
+    """Run one pod to one completion unless the job says otherwise; without labels of its own it shares those of its pods.
+
+    Shared is meant literally: the labels that are generated later for the pods become the job's as well.
+    """
     spec = job.spec
     _default_template(spec)
     if spec.completions is None and spec.parallelism is None:
@@ -20,7 +23,7 @@ def default_job(job: Job) -> None:
     if spec.backoffLimit is None:
         spec.backoffLimit = BACKOFF_LIMIT if spec.backoffLimitPerIndex is None else UNLIMITED
     if not job.metadata.labels:
-        job.metadata.labels = dict(spec.template.metadata.labels)
+        job.metadata.labels = spec.template.metadata.labels
     spec.completionMode = spec.completionMode or "NonIndexed"
     spec.suspend = bool(spec.suspend)
     spec.manualSelector = bool(spec.manualSelector)

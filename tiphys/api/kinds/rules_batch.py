@@ -28,7 +28,7 @@ class JobRules(Rules[Job]):
         if spec.manualSelector:
             return
         labels = spec.template.metadata.labels
-        inherited = meta.labels == labels
+        inherited = meta.labels is labels
         generated = {**dict.fromkeys(NAME_LABELS, meta.name), **dict.fromkeys(CONTROLLER_LABELS, meta.uid)}
         spec.template.metadata.labels = {**generated, **labels}
         if inherited:

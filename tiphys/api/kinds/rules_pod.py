@@ -33,6 +33,8 @@ class PodRules(Rules[Pod]):
 
     def default(self, obj: Pod) -> None:
         default_pod(obj)
+        if (obj.spec.terminationGracePeriodSeconds or 0) < 0:
+            obj.spec.terminationGracePeriodSeconds = 1  # Templates keep theirs; the pods made of them do not.
 
     def prepare_create(self, obj: Pod) -> None:
         obj.status.phase = "Pending"

@@ -26,6 +26,10 @@ _SYSTEM = frozenset(("binding", "eviction"))
 
 def _created(obj: Any) -> bytes:
     changed = typed.created(obj).changed
+    if obj.__model__ is None:
+        changed.pop(
+            "f:status", None
+        )  # A first status, by default or by a kubelet that registers, is nobody's: creating is no way to set it.
     return fieldset.encode(changed) if changed else b""
 
 
