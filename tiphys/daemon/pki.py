@@ -162,6 +162,7 @@ def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made
         certificate, key = _read_certificate(cert_path), _read_key(key_path)
         if certificate is None or key is None or certificate.public_key() != key.public_key():
             raise PkiError(f"{cert_path} and {key_path} do not belong together or are damaged: restore them, or move {directory} away")
+        _rewrite_key(key_path, key, durable=True)
         if not _worn(certificate, now):
             return _Authority(certificate, key)
         # Same key and name: certificates signed before stay valid under the renewed authority.
@@ -188,6 +189,7 @@ def _ensure_service_account_key(directory: Path, made: list[str]) -> None:
         key = _read_key(key_path)
         if key is None:
             raise PkiError(f"{key_path} is damaged: restore it, or remove it (every service-account token becomes invalid)")
+        _rewrite_key(key_path, key, durable=True)
     else:
         key = ec.generate_private_key(ec.SECP256R1())
         _write(key_path, _key_pem(key), durable=True)
@@ -201,6 +203,7 @@ def _ensure_leaf(directory: Path, identity: _Identity, authority: _Authority, no
     cert_path, key_path = directory / f"{identity.file}.crt", directory / f"{identity.file}.key"
     certificate, key = _read_certificate(cert_path), _read_key(key_path)
     if certificate is not None and key is not None and _still_good(certificate, key, identity, authority, now):
+        _rewrite_key(key_path, key)
         return
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _issue(identity, key.public_key(), authority, now)
@@ -279,7 +282,15 @@ def _general_name(san: str) -> x509.GeneralName:
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    """The key in the form of RFC 5915, whose header names the algorithm: Java clients take a bare `PRIVATE KEY` for RSA."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+
+
+def _rewrite_key(path: Path, key: ec.EllipticCurvePrivateKey, *, durable: bool = False) -> None:
+    """Bring a key that an earlier version wrote as PKCS #8 into the form of `_key_pem`; the key stays the same."""
+    pem = _key_pem(key)
+    if path.read_bytes() != pem:
+        _write(path, pem, durable=durable)
 
 
 def _read_certificate(path: Path) -> x509.Certificate | None:
