@@ -18,7 +18,7 @@ from importlib import import_module
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import supervise
+from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client.client import Client
@@ -36,6 +36,8 @@ CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
 GRACE = 20.0
 """Seconds that requests under way have to be answered when the server is told to stop."""
+FAILED_GRACE = 1.0
+"""The same when the store has failed: every write is refused, so the sooner the next process begins the better."""
 RESTART = BackoffPolicy(first=0.5, cap=30.0)
 SWITCH_INTERVAL = 0.001
 """Seconds after which the event loop hands the interpreter to the store's writer thread; the default lets commits wait behind requests."""
@@ -107,7 +109,10 @@ class Daemon:
             raise SettingsError(str(error)) from error
 
     async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
-        """Start, serve until `stop`, and end everything in order."""
+        """Start, serve until `stop`, and end everything in order.
+
+        Raises StoreFailed when the store fails for good: a new process opens it again.
+        """
         sys.setswitchinterval(SWITCH_INTERVAL)
         await self.start()
         assert self.server is not None
@@ -116,16 +121,20 @@ class Daemon:
         gc.freeze()
         log.info("server is ready", extra={"port": self.server.port})
         tasks = [self._supervised(name, run) for name, run in self._loops() if name in parts]
+        grace = GRACE
         try:
-            await stop.wait()
+            failure = await until(stop, self.server.failed())
             self.server.retire()
+            if failure is not None:
+                grace = FAILED_GRACE
+                raise failure
             if self.settings.shutdown_delay:
                 await asyncio.sleep(self.settings.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.server.stop(GRACE)
+            await self.server.stop(grace)
 
     def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         running = False
