@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,20 @@ def _describe(process: Process, pid: int | None) -> str:
     if pid is None:
         last = process.last_words(1)
         return "not running" + (f" (last: {last})" if last else "")
-    return f"running, pid {pid}, {_resident(pid)} MiB"
+    said = f"running, pid {pid}, {_resident(pid)} MiB"
+    state = process.state()
+    if state is not None and state.restarts:
+        times = "once" if state.restarts == 1 else f"{state.restarts} times"
+        said += f", restarted {times} (last exit code {state.last_exit}, {ago(time.time() - state.last_ended)} ago)"
+    return said if process.keeper_pid() is not None else f"{said}, without a keeper: tiphys up gives it one"
+
+
+def ago(seconds: float) -> str:
+    """A time span in its largest unit: 40 s, 5 min, 3 h, 12 d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def _resident(pid: int) -> int:
