@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
@@ -102,6 +103,7 @@ class ApiServer:
         self._rng = rng or random.Random()
         self._stopped = False
         self._server: Server | None = None
+        self._certificates: list[CertificateFiles] = []
         self._background: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._warming: asyncio.TimerHandle | None = None
@@ -148,6 +150,7 @@ class ApiServer:
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
         for name, work in (
+            *((f"certificates-{number}", part.follow(self.clock)) for number, part in enumerate(self._certificates)),
             ("role-aggregation", _aggregate(bootstrap, changed)),
             ("flow-schemas", upkeep.run()),
             ("api-services", services.run()),
@@ -202,6 +205,7 @@ class ApiServer:
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
         context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), str(settings.client_ca))
+        self._certificates.append(CertificateFiles(context, cert=settings.certificate, key=settings.key, ca=settings.client_ca))
         return context
 
     def _build(self) -> App:
@@ -266,6 +270,8 @@ class ApiServer:
             return None
         context = ssl.create_default_context(cafile=str(settings.client_ca))
         context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
+        files = CertificateFiles(context, cert=settings.kubelet_certificate, key=settings.kubelet_key, ca=settings.client_ca)
+        self._certificates.append(files)
         return context
 
 

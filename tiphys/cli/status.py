@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.cli.checks.certificates import late_certificates
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import Process, processes
 from tiphys.daemon.settings import ClusterSettings
@@ -27,6 +29,9 @@ def command(data_dir: Path) -> None:
     report = asyncio.run(_ask(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
     for line in report:
         click.echo(line)
+    for late in late_certificates(settings, datetime.now(UTC)):
+        well = False
+        click.echo(f"certs    {late}: it should have been renewed, see {settings.log_dir / 'server.log'}")
     if not well or any("NotReady" in line or "not answering" in line for line in report):
         raise SystemExit(1)
 

@@ -24,6 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
+WARN_BEFORE = timedelta(days=30)
+"""How long before its end a certificate that was not renewed is reported."""
 BACKDATE = timedelta(minutes=5)
 """Clocks of machines in one cluster differ a little; a certificate is valid from this long before it was made."""
 
@@ -99,12 +101,18 @@ class Pki:
 
     def expiring(self, now: datetime) -> list[tuple[str, datetime]]:
         """Certificates with less than a third of their life left, by file name, with the moment they end. Nothing is written."""
-        found = []
+        return [(path.name, found.not_valid_after_utc) for path, found in self._certificates() if _worn(found, now)]
+
+    def ending(self, now: datetime) -> list[tuple[str, datetime]]:
+        """Certificates that end within `WARN_BEFORE` or have ended, by file name, with the moment: renewing them has failed for months."""
+        found = [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates()]
+        return [(name, end) for name, end in found if end - now < WARN_BEFORE]
+
+    def _certificates(self) -> Iterable[tuple[Path, x509.Certificate]]:
         for path in sorted(self.directory.glob("*.crt")):
             certificate = _read_certificate(path)
-            if certificate is not None and _worn(certificate, now):
-                found.append((path.name, certificate.not_valid_after_utc))
-        return found
+            if certificate is not None:
+                yield path, certificate
 
 
 def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str] = ()) -> Pki:
@@ -324,11 +332,19 @@ def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
 
 
-def write_kubeconfig(path: Path, *, server: str, ca: Path, pair: Pair, user: str, cluster: str = "tiphys", namespace: str = "") -> bool:
-    """Write a kubeconfig with everything inside (base64), mode 0600; returns False when the file said exactly that already."""
+def write_kubeconfig(
+    path: Path, *, server: str, ca: Path, pair: Pair, user: str, cluster: str = "tiphys", namespace: str = "", inline: bool = True
+) -> bool:
+    """Write a kubeconfig, mode 0600; returns False when the file said exactly that already.
 
-    def inline(source: Path) -> str:
-        return base64.b64encode(source.read_bytes()).decode()
+    With `inline` everything is inside (base64), to be carried elsewhere; without, it names the files, which its user reads again when they
+    are renewed.
+    """
+
+    def line(field: str, source: Path) -> str:
+        if inline:
+            return f"    {field}-data: {base64.b64encode(source.read_bytes()).decode()}"
+        return f"    {field}: {os.path.relpath(source, path.parent)}"
 
     context = f"{user}@{cluster}"
     lines = [
@@ -338,12 +354,12 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, pair: Pair, user: str
         f"- name: {cluster}",
         "  cluster:",
         f"    server: {server}",
-        f"    certificate-authority-data: {inline(ca)}",
+        line("certificate-authority", ca),
         "users:",
         f"- name: {user}",
         "  user:",
-        f"    client-certificate-data: {inline(pair.cert)}",
-        f"    client-key-data: {inline(pair.key)}",
+        line("client-certificate", pair.cert),
+        line("client-key", pair.key),
         "contexts:",
         f"- name: {context}",
         "  context:",

@@ -85,6 +85,14 @@ def test_worn_certificates_are_renewed_and_the_keys_of_the_cluster_kept(tree: pk
     assert tree.expiring(later) == []
 
 
+def test_what_should_have_been_renewed_is_reported_30_days_ahead(tree: pki.Pki) -> None:
+    assert tree.ending(NOW + timedelta(days=334)) == []
+    names = {name for name, _ in tree.ending(NOW + timedelta(days=336))}
+    assert {"apiserver.crt", "admin.crt", "node.crt", "kubelet-server.crt", "front-proxy-client.crt"} <= names
+    assert "ca.crt" not in names
+    assert {"ca.crt", "front-proxy-ca.crt"} <= {name for name, _ in tree.ending(NOW + timedelta(days=3700))}
+
+
 def test_a_worn_authority_is_renewed_with_its_key(tree: pki.Pki) -> None:
     old_leaf, old_ca = certificate(tree.pair("admin").cert), tree.ca.read_bytes()
     key = tree.ca_key.read_bytes()
