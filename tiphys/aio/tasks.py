@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tiphys.aio.backoff import Backoff
 from tiphys.aio.clock import Clock
 from tiphys.obs.logging import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class TaskSet:
@@ -73,6 +75,17 @@ async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
     await asyncio.wait([task])
     if not task.cancelled():
         task.exception()
+
+
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The outcome of `work`, or None when `stop` comes first; the work is cancelled then."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            await cancel_and_wait(one)
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], *, clock: Clock, backoff: Backoff, stable_after: float = 60.0) -> None:

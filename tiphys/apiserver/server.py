@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
@@ -38,17 +39,23 @@ from tiphys.apiserver.crd.keeper import Keeper
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
+from tiphys.apiserver.health import READY, Health
 from tiphys.apiserver.http import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
-from tiphys.apiserver.paths import READY, Paths
+from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.render import JSON_HEADERS
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.warm import warm_up
-from tiphys.store.contract import Store
+from tiphys.store.contract import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
+DEFINITIONS, ROLES, CLASSES = "crd-informer-synced", "rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes"
+ADDRESSES, FAIRNESS = "start-service-ip-repair-controllers", "priority-and-fairness-config-producer"
+API_SERVICES = "apiservice-registration-controller"
+STEPS = (DEFINITIONS, ROLES, CLASSES, ADDRESSES, FAIRNESS, API_SERVICES)
+"""The steps of the start, by the names that kube-apiserver's health checks give them."""
 WARM_AFTER = 0.2
 """Seconds after the start: whoever waited for the server to be ready comes first."""
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -94,18 +101,19 @@ class ApiServer:
         self.source = TypedSource(self.storage)
         self._store = store
         self._rng = rng or random.Random()
-        self._ready = "the server is starting"
         self._stopped = False
         self._server: Server | None = None
+        self._certificates: list[CertificateFiles] = []
         self._background: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
         self.components: dict[str, Callable[[], str]] = {
-            "etcd-0": lambda: self.storage.trouble,
+            "etcd-0": self.storage.health,
             **{part: components.by_lease(self.source, lease, self.clock.now) for part, lease in components.LEASES.items()},
         }
         """Parts of the control plane, and what is wrong with them. Whoever runs one in this process replaces its check."""
+        self.health = self._checks()
         self.app: App
 
     async def start(self, *, listen: bool = True) -> None:
@@ -115,6 +123,7 @@ class ApiServer:
         self.app = self._build()
         self._keeper = Keeper(self.app, self.scheme, self.storage, self.source, self.clock.now)
         await self._keeper.start()
+        self.health.finish(DEFINITIONS)
         if listen:
             self._server = Server(
                 self.app.handle, context=self._tls(), response_seconds=self.settings.request_timeout, is_long=is_long_running
@@ -128,17 +137,20 @@ class ApiServer:
             advertise=self.settings.advertise,
             port=self.port,
         )
+        self.health.finish(ROLES, CLASSES)
         allocator = self.app.services.allocator
         await allocator.repair()
+        self.health.finish(ADDRESSES)
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
         services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
         await asyncio.gather(upkeep.ensure(suggested=True), services.ensure())
         await upkeep.follow()
-        self._ready = ""
+        self.health.finish(FAIRNESS, API_SERVICES)
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
         changed = asyncio.Event()
         self.source.on_change(ClusterRole, lambda old, new: changed.set())
         for name, work in (
+            *((f"certificates-{number}", part.follow(self.clock)) for number, part in enumerate(self._certificates)),
             ("role-aggregation", _aggregate(bootstrap, changed)),
             ("flow-schemas", upkeep.run()),
             ("api-services", services.run()),
@@ -148,7 +160,11 @@ class ApiServer:
 
     def retire(self) -> None:
         """Say that this server is not ready any more, and go on serving: who balances load may now send requests elsewhere."""
-        self._ready = "the server is shutting down"
+        self.health.stop()
+
+    async def failed(self) -> StoreFailed:
+        """Wait until the store has failed for good, which only a new start mends; return why."""
+        return await self._store.failed()
 
     async def stop(self, grace: float = 5.0) -> None:
         """End watches cleanly, finish what is under way, close the store; idempotent."""
@@ -171,6 +187,17 @@ class ApiServer:
         await self.storage.close()
         await self._store.close()
 
+    def _checks(self) -> Health:
+        """The health checks by kube-apiserver's names. Any answer shows that the loop turns, so logging does not block it."""
+        health = Health()
+        health.add("ping", lambda: "")
+        health.add("log", lambda: "")
+        health.add("etcd", self.storage.health)
+        health.add("etcd-readiness", self.storage.health, endpoints=(READY,))
+        health.add("informer-sync", lambda: self.storage.trouble, endpoints=(READY,))
+        health.expect(*STEPS)
+        return health
+
     def _service_ip(self, number: int) -> str:
         """The address of the Service range with this number: 1 is the API's, 10 that of DNS."""
         return str(ipaddress.ip_network(self.settings.service_range)[number])
@@ -178,6 +205,7 @@ class ApiServer:
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
         context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), str(settings.client_ca))
+        self._certificates.append(CertificateFiles(context, cert=settings.certificate, key=settings.key, ca=settings.client_ca))
         return context
 
     def _build(self) -> App:
@@ -221,13 +249,12 @@ class ApiServer:
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics(self.storage.gauges)
-        checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "etcd": lambda: self.storage.trouble, READY: lambda: self._ready}
         documents = {
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
-        paths = Paths(self.scheme, metrics, fairness, checks=checks, documents=documents)
+        paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents)
         return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
@@ -243,6 +270,8 @@ class ApiServer:
             return None
         context = ssl.create_default_context(cafile=str(settings.client_ca))
         context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
+        files = CertificateFiles(context, cert=settings.kubelet_certificate, key=settings.kubelet_key, ca=settings.client_ca)
+        self._certificates.append(files)
         return context
 
 

@@ -60,7 +60,7 @@ class Storage:
         self.pages = Pages()
         self.revision = 0
         self.trouble = "the caches are not filled yet"
-        """What keeps the caches from following the store, or "": a health check."""
+        """What keeps the caches from following the store, or ""."""
         served = [kind for kind in scheme if "get" in kind.verbs]
         for kind in served:
             if kind.stored is None:
@@ -93,6 +93,11 @@ class Storage:
         for _, _, reached in waiting:
             if not reached.done():
                 reached.set_exception(StoreClosed("the server is shutting down"))
+
+    def health(self) -> str:
+        """Why writes fail or reads are behind, or ""."""
+        failure = self.store.failure
+        return self.trouble if failure is None else str(failure)
 
     def end_watches(self) -> None:
         """End all watches, and those that are begun from now on at once."""

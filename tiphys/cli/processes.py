@@ -1,7 +1,7 @@
 """The background processes of a cluster: kept running, found again, ended by their process id.
 
-Each daemon is the child of a keeper, a shell loop that starts it again when it dies and stops when it ends by itself or cannot start
-(exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
+Each daemon is the child of a keeper, a shell loop that starts it again when it dies, with growing delays, and stops when it ends by itself
+or cannot start (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
 """
 
 from __future__ import annotations
@@ -15,21 +15,43 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiphys.daemon.process_state import ProcessState, read_state, state_file
 from tiphys.daemon.settings import ClusterSettings
 
-KEEPER = """
-child=; stop=
-trap 'stop=1; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null' TERM INT HUP
+KEEPER = r"""
+child=; pause=; stop=; restarts=0; quick=0; code=; ended=
+note() {
+  printf 'pid=%s\nstarted=%s\nrestarts=%s\nlast_exit=%s\nlast_ended=%s\nlog=%s\n' \
+    "$1" "$began" "$restarts" "$code" "$ended" "$LOGFILE" > "$STATEFILE.new" && mv "$STATEFILE.new" "$STATEFILE"
+}
+trap 'stop=1; kill -TERM $child $pause 2>/dev/null' TERM INT HUP
 while [ -z "$stop" ]; do
   "$@" &
   child=$!
+  began=$(date +%s)
   echo "$child" > "$PIDFILE"
+  note "$child"
+  [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"; code=$?
   while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+  # A signal to the keeper ends its wait: the code of the child that ended meanwhile is still to be had, once.
+  [ -n "$stop" ] && { wait "$child" 2>/dev/null; again=$?; [ $again -eq 127 ] || code=$again; }
+  child=; ended=$(date +%s)
+  note
+  [ -n "$stop" ] && break
   case $code in 0|78) break;; esac
-  [ -z "$stop" ] && sleep 0.2
+  [ $((ended - began)) -ge 10 ] && quick=0
+  case $quick in 0) delay=0.2;; 1) delay=0.5;; 2) delay=1;; 3) delay=2;; *) delay=5;; esac
+  quick=$((quick + 1)); restarts=$((restarts + 1))
+  echo "tiphys-keeper: ended with code $code, starting it again in $delay s"
+  sleep $delay & pause=$!
+  wait "$pause"; pause=
 done
 rm -f "$PIDFILE" "$PIDFILE.keeper"
+"""
+"""Starts its arguments again whenever they end, at once after a run of 10 s and with growing delays after shorter ones.
+
+A daemon that ends with 0 was told to, one that ends with 78 would end so again. What `tiphys.daemon.process_state` reads is written here.
 """
 STOP_SECONDS = 30.0
 
@@ -53,6 +75,10 @@ class Process:
     def log_file(self) -> Path:
         return self.settings.log_dir / f"{self.name}.log"
 
+    def state(self) -> ProcessState | None:
+        """What the keeper has written down: starts, restarts and the last exit code."""
+        return read_state(self.settings.run_dir, self.name)
+
     def keeper_pid(self) -> int | None:
         """The keeper's process id, if it runs."""
         return self._alive(self.keeper_file)
@@ -73,7 +99,9 @@ class Process:
         return pid if ours in command and state != "Z" else None
 
     def start(self) -> None:
-        """Start the keeper, and with it the daemon."""
+        """Start the keeper, and with it the daemon. A daemon that has lost its keeper is ended first."""
+        if self.pid() is not None:
+            self.stop()
         self.settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         arguments = [sys.executable, "-m", "tiphys", self.name, "--data-dir", self.settings.data_dir]
@@ -84,7 +112,13 @@ class Process:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={**os.environ, "PIDFILE": str(self.pid_file), "PYTHONUNBUFFERED": "1"},
+                env={
+                    **os.environ,
+                    "PIDFILE": str(self.pid_file),
+                    "STATEFILE": str(state_file(self.settings.run_dir, self.name)),
+                    "LOGFILE": str(self.log_file),
+                    "PYTHONUNBUFFERED": "1",
+                },
                 start_new_session=True,
             )
         self.keeper_file.write_text(f"{keeper.pid}\n")
@@ -101,7 +135,7 @@ class Process:
                     _send(pid, signal.SIGKILL)
                 deadline += timeout
             time.sleep(0.02)
-        for file in (self.pid_file, self.keeper_file):
+        for file in (self.pid_file, self.keeper_file, state_file(self.settings.run_dir, self.name)):
             file.unlink(missing_ok=True)
         return bool(pids)
 

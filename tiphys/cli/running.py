@@ -6,11 +6,11 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
-from tiphys.cli.errors import Failure
+from tiphys.cli.errors import EX_CONFIG, Failure
 
 
 def run_daemon(run: Callable[[asyncio.Event], Awaitable[None]], *, log_level: str, address: str, option: str) -> None:
-    """Run until SIGTERM or SIGINT; raises Failure for what the user can mend."""
+    """Run until SIGTERM or SIGINT; raises Failure for what the user can mend, and for what another start may."""
     import uvloop
 
     from tiphys.obs.logging import configure
@@ -29,9 +29,9 @@ def run_daemon(run: Callable[[asyncio.Event], Awaitable[None]], *, log_level: st
     except KeyboardInterrupt:
         return
     except Exception as error:
-        from tiphys.daemon.failures import explain
+        from tiphys.daemon.failures import explain, is_lasting
 
         sentence = explain(error, address=address, option=option)
         if sentence is None:
             raise
-        raise Failure(sentence) from error
+        raise Failure(sentence, code=EX_CONFIG if is_lasting(error) else 1) from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.cli.checks.certificates import late_certificates
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import Process, processes
 from tiphys.daemon.settings import ClusterSettings
@@ -26,6 +29,9 @@ def command(data_dir: Path) -> None:
     report = asyncio.run(_ask(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
     for line in report:
         click.echo(line)
+    for late in late_certificates(settings, datetime.now(UTC)):
+        well = False
+        click.echo(f"certs    {late}: it should have been renewed, see {settings.log_dir / 'server.log'}")
     if not well or any("NotReady" in line or "not answering" in line for line in report):
         raise SystemExit(1)
 
@@ -34,7 +40,20 @@ def _describe(process: Process, pid: int | None) -> str:
     if pid is None:
         last = process.last_words(1)
         return "not running" + (f" (last: {last})" if last else "")
-    return f"running, pid {pid}, {_resident(pid)} MiB"
+    said = f"running, pid {pid}, {_resident(pid)} MiB"
+    state = process.state()
+    if state is not None and state.restarts:
+        times = "once" if state.restarts == 1 else f"{state.restarts} times"
+        said += f", restarted {times} (last exit code {state.last_exit}, {ago(time.time() - state.last_ended)} ago)"
+    return said if process.keeper_pid() is not None else f"{said}, without a keeper: tiphys up gives it one"
+
+
+def ago(seconds: float) -> str:
+    """A time span in its largest unit: 40 s, 5 min, 3 h, 12 d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def _resident(pid: int) -> int:

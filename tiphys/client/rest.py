@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
+from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.client.credentials import Credentials
 from tiphys.client.tls import Pem, client_context
@@ -62,8 +63,11 @@ class HttpTransport:
         self._context: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._context = client_context(ca=ca, cert=cert, key=key, insecure=insecure)
+        files = None
+        if self._context is not None and any(isinstance(pem, str | Path) for pem in (ca, cert)):
+            files = CertificateFiles(self._context, cert=_path(cert), key=_path(key), ca=None if insecure else _path(ca))
         self._server_name = server_name or None
-        self._credentials = Credentials(token=token, token_file=token_file, cert=cert, key=key, clock=clock or LoopClock())
+        self._credentials = Credentials(token=token, token_file=token_file, files=files, clock=clock or LoopClock())
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -71,7 +75,7 @@ class HttpTransport:
     async def request(self, request: Request) -> Response:
         """Send a request; a watch or a followed log comes back as a stream. Raises ConnectionError when there is no answer."""
         streaming = _wants_stream(request)
-        headers = {**request.headers, **await self._credentials.headers(self._context)}
+        headers = {**request.headers, **await self._credentials.headers()}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=None if streaming else self._timeout)
         try:
             answer = await self._open().request(
@@ -113,6 +117,10 @@ class HttpTransport:
         path = quote(request.path, safe=_PATH_SAFE)
         query = "?" + urlencode(list(request.query)) if request.query else ""
         return URL(f"{self.server}{path}{query}", encoded=True)
+
+
+def _path(pem: Pem | None) -> Path | None:
+    return Path(pem) if isinstance(pem, str | Path) else None
 
 
 def _wants_stream(request: Request) -> bool:

@@ -85,8 +85,8 @@ def all_controllers(settings: ControllerSettings) -> list[Controller]:
     if settings.signing_key:
         longest = timedelta(seconds=settings.signing_duration)
         controllers.append(CsrSigningController(settings.signing_certificate, settings.signing_key, longest))
-    if settings.ca_pem:
-        controllers.append(RootCaController(settings.ca_pem))
+    if settings.ca_file:
+        controllers.append(RootCaController(settings.ca_file))
     if settings.cluster_cidr:
         controllers.append(NodeIpamController(settings.cluster_cidr, settings.node_mask))
     return controllers

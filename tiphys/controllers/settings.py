@@ -17,8 +17,8 @@ def _served() -> Scheme:
 class ControllerSettings:
     """How the controllers of one cluster behave; times are in seconds, ranges are CIDRs."""
 
-    ca_pem: str = ""
-    """The bundle that pods trust the API server by; without it no `kube-root-ca.crt` is published."""
+    ca_file: str = ""
+    """PEM file with the bundle that pods trust the API server by (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
     signing_certificate: str = ""
     signing_key: str = ""
     """PEM files of the authority that signs certificate requests (`--cluster-signing-cert-file`, `-key-file`). Without them nothing is

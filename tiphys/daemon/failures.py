@@ -7,7 +7,12 @@ import errno
 from tiphys.daemon.pki import PkiError
 from tiphys.daemon.settings import SettingsError
 from tiphys.node.runtime.containerd import ContainerdError
-from tiphys.store.contract import StoreCorrupt, StoreError, StoreFull
+from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFull
+
+
+def is_lasting(error: BaseException) -> bool:
+    """Whether another start would meet the same failure until somebody mends its cause."""
+    return not isinstance(error, StoreFailed)
 
 
 def explain(error: BaseException, *, address: str = "", option: str = "") -> str | None:

@@ -9,12 +9,12 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import cancel_and_wait, supervise
+from tiphys.aio.tasks import supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import StatusError
 from tiphys.client import kubeconfig
@@ -24,8 +24,6 @@ from tiphys.node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from tiphys.node.runtime.containerd import ContainerdSupervisor
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ class NodeDaemon:
         """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        begun = await _unless(stop, self._begin())
+        begun = await until(stop, self._begin())
         if begun is None:
             return
         containerd, client = begun
@@ -164,14 +162,3 @@ class NodeDaemon:
             clock=self.clock,
             rng=self.rng,
         ).run()
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The outcome of `work`, or None when `stop` comes first; the work is cancelled then."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for one in (task, stopping):
-            await cancel_and_wait(one)

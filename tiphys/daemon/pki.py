@@ -24,6 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
+WARN_BEFORE = timedelta(days=30)
+"""How long before its end a certificate that was not renewed is reported."""
 BACKDATE = timedelta(minutes=5)
 """Clocks of machines in one cluster differ a little; a certificate is valid from this long before it was made."""
 
@@ -99,12 +101,18 @@ class Pki:
 
     def expiring(self, now: datetime) -> list[tuple[str, datetime]]:
         """Certificates with less than a third of their life left, by file name, with the moment they end. Nothing is written."""
-        found = []
+        return [(path.name, found.not_valid_after_utc) for path, found in self._certificates() if _worn(found, now)]
+
+    def ending(self, now: datetime) -> list[tuple[str, datetime]]:
+        """Certificates that end within `WARN_BEFORE` or have ended, by file name, with the moment: renewing them has failed for months."""
+        found = [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates()]
+        return [(name, end) for name, end in found if end - now < WARN_BEFORE]
+
+    def _certificates(self) -> Iterable[tuple[Path, x509.Certificate]]:
         for path in sorted(self.directory.glob("*.crt")):
             certificate = _read_certificate(path)
-            if certificate is not None and _worn(certificate, now):
-                found.append((path.name, certificate.not_valid_after_utc))
-        return found
+            if certificate is not None:
+                yield path, certificate
 
 
 def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str] = ()) -> Pki:
@@ -162,6 +170,7 @@ def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made
         certificate, key = _read_certificate(cert_path), _read_key(key_path)
         if certificate is None or key is None or certificate.public_key() != key.public_key():
             raise PkiError(f"{cert_path} and {key_path} do not belong together or are damaged: restore them, or move {directory} away")
+        _rewrite_key(key_path, key, durable=True)
         if not _worn(certificate, now):
             return _Authority(certificate, key)
         # Same key and name: certificates signed before stay valid under the renewed authority.
@@ -188,6 +197,7 @@ def _ensure_service_account_key(directory: Path, made: list[str]) -> None:
         key = _read_key(key_path)
         if key is None:
             raise PkiError(f"{key_path} is damaged: restore it, or remove it (every service-account token becomes invalid)")
+        _rewrite_key(key_path, key, durable=True)
     else:
         key = ec.generate_private_key(ec.SECP256R1())
         _write(key_path, _key_pem(key), durable=True)
@@ -201,6 +211,7 @@ def _ensure_leaf(directory: Path, identity: _Identity, authority: _Authority, no
     cert_path, key_path = directory / f"{identity.file}.crt", directory / f"{identity.file}.key"
     certificate, key = _read_certificate(cert_path), _read_key(key_path)
     if certificate is not None and key is not None and _still_good(certificate, key, identity, authority, now):
+        _rewrite_key(key_path, key)
         return
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _issue(identity, key.public_key(), authority, now)
@@ -279,7 +290,15 @@ def _general_name(san: str) -> x509.GeneralName:
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    """The key in the form of RFC 5915, whose header names the algorithm: Java clients take a bare `PRIVATE KEY` for RSA."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+
+
+def _rewrite_key(path: Path, key: ec.EllipticCurvePrivateKey, *, durable: bool = False) -> None:
+    """Bring a key that an earlier version wrote as PKCS #8 into the form of `_key_pem`; the key stays the same."""
+    pem = _key_pem(key)
+    if path.read_bytes() != pem:
+        _write(path, pem, durable=durable)
 
 
 def _read_certificate(path: Path) -> x509.Certificate | None:
@@ -313,11 +332,19 @@ def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
 
 
-def write_kubeconfig(path: Path, *, server: str, ca: Path, pair: Pair, user: str, cluster: str = "tiphys", namespace: str = "") -> bool:
-    """Write a kubeconfig with everything inside (base64), mode 0600; returns False when the file said exactly that already."""
+def write_kubeconfig(
+    path: Path, *, server: str, ca: Path, pair: Pair, user: str, cluster: str = "tiphys", namespace: str = "", inline: bool = True
+) -> bool:
+    """Write a kubeconfig, mode 0600; returns False when the file said exactly that already.
 
-    def inline(source: Path) -> str:
-        return base64.b64encode(source.read_bytes()).decode()
+    With `inline` everything is inside (base64), to be carried elsewhere; without, it names the files, which its user reads again when they
+    are renewed.
+    """
+
+    def line(field: str, source: Path) -> str:
+        if inline:
+            return f"    {field}-data: {base64.b64encode(source.read_bytes()).decode()}"
+        return f"    {field}: {os.path.relpath(source, path.parent)}"
 
     context = f"{user}@{cluster}"
     lines = [
@@ -327,12 +354,12 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, pair: Pair, user: str
         f"- name: {cluster}",
         "  cluster:",
         f"    server: {server}",
-        f"    certificate-authority-data: {inline(ca)}",
+        line("certificate-authority", ca),
         "users:",
         f"- name: {user}",
         "  user:",
-        f"    client-certificate-data: {inline(pair.cert)}",
-        f"    client-key-data: {inline(pair.key)}",
+        line("client-certificate", pair.cert),
+        line("client-key", pair.key),
         "contexts:",
         f"- name: {context}",
         "  context:",

@@ -13,17 +13,17 @@ import random
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from importlib import import_module
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
-from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import supervise
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
+from tiphys.daemon.renewal import keep_renewed
 from tiphys.daemon.settings import ClusterSettings, SettingsError, names_in, parse_ports
 from tiphys.node.settings import default_address
 from tiphys.runtime.leader import LeaderElector, new_identity
@@ -36,6 +36,8 @@ CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
 GRACE = 20.0
 """Seconds that requests under way have to be answered when the server is told to stop."""
+FAILED_GRACE = 1.0
+"""The same when the store has failed: every write is refused, so the sooner the next process begins the better."""
 RESTART = BackoffPolicy(first=0.5, cap=30.0)
 SWITCH_INTERVAL = 0.001
 """Seconds after which the event loop hands the interpreter to the store's writer thread; the default lets commits wait behind requests."""
@@ -46,14 +48,14 @@ PARTS = ("apiserver", "controller-manager", "scheduler")
 class Daemon:
     """One server process with the parts asked for."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock = LoopClock()
+        self.clock = clock or LoopClock()
         self.rng = random.Random()
         self.server: ApiServer | None = None
 
     def certificates(self) -> pki.Pki:
-        """Make what is missing of the PKI, and the kubeconfigs."""
+        """Make what is missing of the PKI or worn, and the kubeconfigs. Raises PkiError, OSError."""
         settings = self.settings
         address = default_address()
         names = pki.Names(
@@ -62,12 +64,14 @@ class Daemon:
             service_address=settings.api_service_address,
             domain=settings.domain,
         )
-        made = pki.ensure(settings.dir / "pki", datetime.now(UTC), names=names, nodes=[settings.node_name])
-        for file, pair, user in (
-            ("admin.kubeconfig", "admin", "kubernetes-admin"),
-            ("node.kubeconfig", "node", f"system:node:{settings.node_name}"),
+        made = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
+        for file, pair, user, inline in (
+            ("admin.kubeconfig", "admin", "kubernetes-admin", True),
+            # The node agent runs for longer than its certificate lasts.
+            ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
         ):
-            pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=made.ca, pair=made.pair(pair), user=user)
+            pair_files = made.pair(pair)
+            pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=made.ca, pair=pair_files, user=user, inline=inline)
         return made
 
     async def start(self) -> None:
@@ -107,7 +111,10 @@ class Daemon:
             raise SettingsError(str(error)) from error
 
     async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
-        """Start, serve until `stop`, and end everything in order."""
+        """Start, serve until `stop`, and end everything in order.
+
+        Raises StoreFailed when the store fails for good: a new process opens it again.
+        """
         sys.setswitchinterval(SWITCH_INTERVAL)
         await self.start()
         assert self.server is not None
@@ -116,16 +123,22 @@ class Daemon:
         gc.freeze()
         log.info("server is ready", extra={"port": self.server.port})
         tasks = [self._supervised(name, run) for name, run in self._loops() if name in parts]
+        renewing = keep_renewed(self.certificates, self.clock)
+        tasks.append(asyncio.get_running_loop().create_task(renewing, name="certificate-renewal"))
+        grace = GRACE
         try:
-            await stop.wait()
+            failure = await until(stop, self.server.failed())
             self.server.retire()
+            if failure is not None:
+                grace = FAILED_GRACE
+                raise failure
             if self.settings.shutdown_delay:
                 await asyncio.sleep(self.settings.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.server.stop(GRACE)
+            await self.server.stop(grace)
 
     def _supervised(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         running = False
@@ -160,7 +173,7 @@ class Daemon:
 
         settings, client = self.settings, self.client(CONTROLLER_MANAGER)
         controller_settings = ControllerSettings(
-            ca_pem=(settings.dir / "pki" / "ca.crt").read_text(),
+            ca_file=str(settings.dir / "pki" / "ca.crt"),
             signing_certificate=str(settings.dir / "pki" / "ca.crt"),
             signing_key=str(settings.dir / "pki" / "ca.key"),
             cluster_cidr=settings.pod_range,

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
@@ -65,7 +66,9 @@ class KubeletServer:
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         ca = str(settings.client_ca) if settings.client_ca is not None else ""
-        self.http = HttpServer(self.handle, server_context(str(settings.tls_cert), str(settings.tls_key), ca))
+        context = server_context(str(settings.tls_cert), str(settings.tls_key), ca)
+        self._files = CertificateFiles(context, cert=settings.tls_cert, key=settings.tls_key, ca=settings.client_ca)
+        self.http = HttpServer(self.handle, context)
         self._routes: dict[str, Callable[[Request, list[str]], Awaitable[Response]]] = {
             "pods": self._pods,
             "containerLogs": self._logs,
@@ -79,6 +82,7 @@ class KubeletServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         await self.http.start(self.services.settings.bind, self.services.settings.port)
+        self.http.tasks.spawn(self._files.follow(self.services.clock), name="kubelet-certificates")
 
     async def close(self) -> None:
         await self.http.close()

@@ -15,6 +15,7 @@ Errors are values of this module's tree; backends translate their own into it.
     +-- FutureRevision   the revision asked for does not exist yet
     +-- StoreFull        the size alarm is on; writes are refused, deletes are not
     +-- StoreCorrupt     the backend found damage; `repair` names the command that helps
+    +-- StoreFailed      the backend failed, and what it holds is unknown until it is opened again
     +-- StoreClosed      the store was closed while the call waited
 """
 
@@ -122,6 +123,10 @@ class StoreCorrupt(StoreError):
         return f"{self.detail}; to mend it: {self.repair}" if self.repair else self.detail
 
 
+class StoreFailed(StoreError):
+    """The backend failed and nobody knows what of the last write it holds: it must be opened again before it takes another."""
+
+
 class StoreClosed(StoreError):
     """The store was closed."""
 
@@ -152,6 +157,15 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish the writes under way, end all watches, release the backend."""
+
+    @property
+    def failure(self) -> StoreFailed | None:
+        """Why every write is refused until the store is opened again; None while it is well."""
+        ...
+
+    async def failed(self) -> StoreFailed:
+        """Wait for that failure; never returns while the store is well."""
+        ...
 
     def current_revision(self) -> Revision:
         """The newest revision that is visible to reads."""

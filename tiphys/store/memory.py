@@ -19,9 +19,11 @@ from tiphys.store.contract import (
     RevisionMismatch,
     StoreClosed,
     StoreError,
+    StoreFailed,
     Watch,
 )
 from tiphys.store.expiry import Deadline, Deadlines
+from tiphys.store.failure import FailureLatch
 from tiphys.store.watches import WatchHub
 
 
@@ -41,6 +43,7 @@ class MemoryStore:
         self._floor = 0
         self._hub = WatchHub(buffer=watch_buffer)
         self._deadlines = Deadlines()
+        self._failure = FailureLatch()
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,6 +56,13 @@ class MemoryStore:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
         self._hub.close()
+
+    @property
+    def failure(self) -> StoreFailed | None:
+        return self._failure.failure
+
+    async def failed(self) -> StoreFailed:
+        return await self._failure.wait()
 
     def current_revision(self) -> Revision:
         return Revision(self._revision)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli.machine import names_of, traces
+from tests.e2e.cli.machine import names_of, settings_of, traces
+from tiphys.cli.processes import Process
 from tiphys.testing.cluster import Cluster, CommandFailed, run, running_cluster, wait_for
 
 POD = """
@@ -45,13 +49,8 @@ def test_up_with_other_options_says_what_to_do(cluster: Cluster) -> None:
 
 
 def test_up_starts_only_what_is_missing(cluster: Cluster) -> None:
-    from tiphys.cli.processes import Process
-    from tiphys.daemon.settings import load
-
-    settings = load(cluster.data_dir)
-    assert settings is not None
     server = cluster.pid("server")
-    assert Process("node", settings).stop()
+    assert Process("node", settings_of(cluster)).stop()
     assert cluster.pid("node") is None
     cluster.up()
     assert cluster.pid("server") == server
@@ -63,6 +62,47 @@ def test_status_is_well_and_names_every_part(cluster: Cluster) -> None:
     said = cluster.tiphys("status").out
     for part in ("server   running, pid", "node     running, pid", f"https://127.0.0.1:{cluster.port}: ok", f"{cluster.node}: Ready"):
         assert part in said
+
+
+def is_ready(cluster: Cluster) -> bool:
+    return cluster.kubectl("get --raw /readyz", check=False).out == "ok"
+
+
+def test_a_killed_server_comes_back_by_itself(cluster: Cluster) -> None:
+    pid = cluster.pid("server")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: cluster.pid("server") not in (None, pid) and is_ready(cluster))
+    assert "restarted once (last exit code 137" in cluster.tiphys("status", check=False).out
+
+
+def test_a_server_whose_disk_fails_comes_back_by_itself(cluster: Cluster) -> None:
+    """The kernel refuses the server's writes beyond a size, which is an I/O error to SQLite; the next process has no such limit."""
+    pid = cluster.pid("server")
+    assert pid is not None
+    cluster.kubectl("create configmap before --from-literal=a=1")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+    manifest = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "big-"}, "data": {"a": "x" * 200_000}})
+    wait_for(lambda: cluster.kubectl("create -f -", stdin=manifest, check=False).code != 0)
+    wait_for(lambda: cluster.pid("server") not in (None, pid) and is_ready(cluster))
+    assert cluster.get("configmap before")["data"] == {"a": "1"}
+    assert cluster.kubectl("create -f -", stdin=manifest).code == 0
+    log = (cluster.data_dir / "log" / "server.log").read_text()
+    assert "disk I/O error; the store takes no more writes until it is restarted" in log
+    assert "tiphys-keeper: ended with code 1, starting it again" in log
+    wait_for(lambda: cluster.tiphys("status", check=False).code == 0)
+
+
+def test_up_gives_a_daemon_its_keeper_back(cluster: Cluster) -> None:
+    process = Process("server", settings_of(cluster))
+    keeper = process.keeper_pid()
+    assert keeper is not None
+    os.kill(keeper, signal.SIGKILL)
+    wait_for(lambda: process.keeper_pid() is None)
+    assert "without a keeper" in cluster.tiphys("status", check=False).out
+    cluster.up()
+    assert None not in (process.keeper_pid(), process.pid())
+    assert is_ready(cluster)
 
 
 def test_doctor_is_content_while_the_cluster_runs(cluster: Cluster) -> None:

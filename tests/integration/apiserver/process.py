@@ -55,7 +55,17 @@ class ServerProcess:
         finally:
             await client.close()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """The exit code, once the process has ended."""
+        assert self._process is not None
+        return await asyncio.wait_for(self._process.wait(), 30)
+
     async def end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), 30)
+        return await self.wait()

@@ -1,32 +1,8 @@
-"""Health, version, metrics and the index."""
+"""Version, metrics and the index."""
 
 from __future__ import annotations
 
 from tests.integration.apiserver.api import CONFIGS, Api, config
-
-
-async def test_health(api: Api) -> None:
-    for path in ("/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/etcd"):
-        answer = await api.get(path)
-        assert (answer.status, answer.body) == (200, b"ok")
-    verbose = (await api.get("/readyz?verbose")).body.decode().splitlines()
-    assert verbose == ["[+]ping ok", "[+]etcd ok", "[+]ready ok", "readyz check passed"]
-    assert (await api.get("/readyz/nothing")).status == 404
-
-
-async def test_a_server_that_is_not_ready_lives(api: Api) -> None:
-    api.server._ready = "the server is shutting down"
-    assert (await api.get("/livez")).status == 200
-    failing = await api.get("/readyz")
-    assert failing.status == 500
-    assert "[-]ready failed: the server is shutting down" in failing.body.decode()
-    assert (await api.get("/readyz?exclude=ready")).status == 200
-
-
-async def test_a_store_that_cannot_be_followed_shows(api: Api) -> None:
-    api.server.storage.trouble = "the store cannot be followed: no route"
-    assert (await api.get("/livez")).status == 500
-    assert b"no route" in (await api.get("/readyz/etcd")).body
 
 
 async def test_version_and_index(api: Api) -> None:

@@ -85,7 +85,7 @@ class Kubectl:
 async def running_cluster(directory: Path) -> AsyncIterator[tuple[ApiServer, Cluster]]:
     """A server behind TLS, its controllers, and a node on which pods run at once."""
     async with running_api_server(directory, listen=True) as (server, client_for):
-        cluster = Cluster(client_for)
+        cluster = Cluster(client_for, directory)
         async with cluster.controllers(), running_kubelet(cluster):
             yield server, cluster
 

@@ -31,7 +31,7 @@ class Cluster:
         self.directory = directory
         self.client: Client = client_for()
         self.client_for = client_for
-        self.settings = ControllerSettings(ca_pem="-----BEGIN CERTIFICATE-----\n")
+        self.settings = ControllerSettings(ca_file=str(directory / "pki" / "ca.crt"))
 
     @asynccontextmanager
     async def controllers(self, *chosen: Controller) -> AsyncIterator[Manager]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tiphys.api.core import v1 as core
@@ -22,13 +24,14 @@ async def gone(cluster: Cluster, name: str) -> bool:
 
 
 async def test_a_new_namespace_is_furnished_and_kept_so(cluster: Cluster) -> None:
+    bundle = Path(cluster.settings.ca_file).read_text()  # noqa: ASYNC240
     async with cluster.controllers():
         await cluster.client.create(core.Namespace(metadata=ObjectMeta(name="shop")))
 
         async def furnished() -> bool:
             accounts = (await cluster.client.list(core.ServiceAccount, "shop")).items
             configs = (await cluster.client.list(core.ConfigMap, "shop")).items
-            return bool(accounts) and [config.data.get("ca.crt") for config in configs] == [cluster.settings.ca_pem]
+            return bool(accounts) and [config.data.get("ca.crt") for config in configs] == [bundle]
 
         await eventually(furnished)
         await cluster.client.delete(core.ServiceAccount, "default", "shop")

@@ -117,7 +117,7 @@ async def test_a_server_that_retires_is_not_ready_but_serves(raw: Raw) -> None:
     raw.server.retire()
     answer = await api.get("/readyz")
     assert answer.status == 500
-    assert b"the server is shutting down" in answer.body
+    assert b"[-]shutdown failed" in answer.body
     assert (await api.get("/livez")).status == 200
     assert (await api.post(CONFIGS, config("a"))).status == 201
 

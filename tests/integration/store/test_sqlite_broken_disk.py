@@ -23,6 +23,8 @@ async def main():
             made += 1
     except StoreError as error:
         print(type(error).__name__, error)
+    print(type(store.failure).__name__, store.failure)
+    assert await store.failed() is store.failure
     assert (await store.get("/k/0000")) is not None
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
     for attempt in range(2):
@@ -41,8 +43,8 @@ async def test_an_io_error_ends_writing_and_loses_nothing(tmp_path: Path) -> Non
     path = tmp_path / "tiphys.db"
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, timeout=60, check=True)  # noqa: ASYNC221
     *errors, made = done.stdout.splitlines()
-    assert len(errors) == 3
-    assert errors[0].startswith(f"StoreError {path}: disk I/O error")
+    assert len(errors) == 4
+    assert errors[0].startswith(f"StoreFailed {path}: disk I/O error")
     assert all("until it is restarted" in error for error in errors[1:])
     store = SqliteStore(path)
     await store.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from tiphys.daemon import pki
@@ -83,6 +85,14 @@ def test_worn_certificates_are_renewed_and_the_keys_of_the_cluster_kept(tree: pk
     assert tree.expiring(later) == []
 
 
+def test_what_should_have_been_renewed_is_reported_30_days_ahead(tree: pki.Pki) -> None:
+    assert tree.ending(NOW + timedelta(days=334)) == []
+    names = {name for name, _ in tree.ending(NOW + timedelta(days=336))}
+    assert {"apiserver.crt", "admin.crt", "node.crt", "kubelet-server.crt", "front-proxy-client.crt"} <= names
+    assert "ca.crt" not in names
+    assert {"ca.crt", "front-proxy-ca.crt"} <= {name for name, _ in tree.ending(NOW + timedelta(days=3700))}
+
+
 def test_a_worn_authority_is_renewed_with_its_key(tree: pki.Pki) -> None:
     old_leaf, old_ca = certificate(tree.pair("admin").cert), tree.ca.read_bytes()
     key = tree.ca_key.read_bytes()
@@ -145,6 +155,32 @@ def test_mutual_tls_handshake(tree: pki.Pki) -> None:
             assert connection.recv(1) == b"x"
         thread.join()
     assert "kubernetes-admin" in str(seen[0])
+
+
+def headers_of(tree: pki.Pki) -> dict[str, str]:
+    """The first line of every key file."""
+    return {path.name: path.read_text().splitlines()[0] for path in tree.directory.glob("*.key")}
+
+
+def test_every_key_names_its_algorithm(tree: pki.Pki, tmp_path: Path) -> None:
+    """Java clients take a key without the algorithm in its header for an RSA one."""
+    named = "-----BEGIN EC PRIVATE KEY-----"
+    assert set(headers_of(tree).values()) == {named}
+    assert {"ca.key", "sa.key", "admin.key", "node.key", "kubelet-server.key", "front-proxy-ca.key"} <= set(headers_of(tree))
+    path = tmp_path / "admin.kubeconfig"
+    pki.write_kubeconfig(path, server="https://127.0.0.1:6443", ca=tree.ca, pair=tree.pair("admin"), user="kubernetes-admin")
+    key = yaml.safe_load(path.read_text())["users"][0]["user"]["client-key-data"]
+    assert base64.b64decode(key).decode().startswith(named)
+
+
+def test_keys_of_an_earlier_version_are_rewritten_and_stay_the_same(tree: pki.Pki) -> None:
+    before = snapshot(tree.directory)
+    for path in tree.directory.glob("*.key"):
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        form = serialization.PrivateFormat.PKCS8
+        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    assert pki.ensure(tree.directory, NOW, names=NAMES, nodes=["helm"]).renewed == ()
+    assert snapshot(tree.directory) == before
 
 
 def test_kubeconfig(tree: pki.Pki, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ Check = Callable[[ClusterSettings], Iterable[CheckResult]]
 
 
 def _checks() -> list[tuple[str, Check]]:
-    from tiphys.cli.checks import cgroups, kernel, network, ports, programs, resources
+    from tiphys.cli.checks import certificates, cgroups, kernel, network, ports, programs, resources
 
     as_root: list[tuple[str, Check]] = [("cgroups", cgroups.check), ("kernel", kernel.check)] if os.geteuid() == 0 else []
     return [
@@ -28,6 +28,7 @@ def _checks() -> list[tuple[str, Check]]:
         ("disk", resources.check_disk),
         ("memory", resources.check_memory),
         ("clock", resources.check_clock),
+        ("certificates", certificates.check),
         ("limits", resources.check_limits),
         ("ports", ports.check),
         ("network", network.check),

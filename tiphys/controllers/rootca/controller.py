@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists
@@ -13,6 +14,8 @@ from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
 CONFIG_MAP = "kube-root-ca.crt"
 FILE = "ca.crt"
 DESCRIPTION = "kubernetes.io/description"
+RECHECK = 3600.0
+"""Seconds after which the bundle's file is looked at again: a renewed authority is published long before the old one ends."""
 TEXT = "The certificates that the API server's certificate is verified with. Only valid for in-cluster connections to it."
 
 
@@ -21,12 +24,12 @@ def _namespace(config: core.ConfigMap) -> Iterable[Key]:
 
 
 class RootCaController:
-    """Publishes the bundle and puts it back when somebody changes it. Keys are namespaces."""
+    """Publishes the bundle, puts it back when somebody changes it, and follows its file. Keys are namespaces."""
 
     name = "root-ca-cert-publisher"
 
-    def __init__(self, ca_pem: str) -> None:
-        self._data = {FILE: ca_pem}
+    def __init__(self, ca_file: str | Path) -> None:
+        self._file = Path(ca_file)
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -40,13 +43,14 @@ class RootCaController:
         namespace = self._namespaces.get(key)
         if namespace is None or not is_active(namespace):
             return DONE
+        data = {FILE: self._file.read_text()}
         found = self._configs.get(Key(key.name, CONFIG_MAP))
         with skip_ended(AlreadyExists):
             if found is None:
                 meta = ObjectMeta(name=CONFIG_MAP, namespace=key.name, annotations={DESCRIPTION: TEXT})
-                await self._ctx.client.create(core.ConfigMap(metadata=meta, data=self._data))
-            elif found.data != self._data:
+                await self._ctx.client.create(core.ConfigMap(metadata=meta, data=data))
+            elif found.data != data:
                 changed = copied(found)
-                changed.data = dict(self._data)
+                changed.data = data
                 await self._ctx.client.update(changed)
-        return DONE
+        return Result(after=RECHECK)

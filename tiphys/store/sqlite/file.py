@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tiphys.store.contract import StoreCorrupt, StoreError, StoreFull
+from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFull
 from tiphys.store.sqlite.index import Entry, Index
 from tiphys.store.sqlite.options import MIB, Options
 from tiphys.store.sqlite.rows import DELETE, REPAIR, SCHEMA
@@ -75,10 +75,11 @@ def open_log(path: str, options: Options) -> OpenLog:
         return OpenLog(path, lock, writer, reader, index)
 
 
-def close_cleanly(db: sqlite3.Connection) -> None:
-    """Mark that nothing needs checking at the next start, and close the connection that writes."""
+def close_cleanly(db: sqlite3.Connection, *, is_sound: bool = True) -> None:
+    """Close the connection that writes; mark first that nothing needs checking at the next start if the file `is_sound`."""
     with contextlib.suppress(sqlite3.Error):  # a full disk must not keep anybody from stopping; the next start then checks
-        db.execute("UPDATE meta SET number = 1 WHERE name = 'clean'")
+        if is_sound:
+            db.execute("UPDATE meta SET number = 1 WHERE name = 'clean'")
     db.close()
 
 
@@ -178,11 +179,6 @@ def number(db: sqlite3.Connection, query: str) -> int:
     return int(db.execute(query).fetchone()[0])
 
 
-def is_failing_disk(error: sqlite3.Error) -> bool:
-    """Whether the operating system refused a read or write, after which the state of the file is unknown."""
-    return _code(error) == sqlite3.SQLITE_IOERR
-
-
 def translate(error: Exception, path: str) -> StoreError:
     """What an error of SQLite or the operating system means for the user."""
     code = _code(error)
@@ -192,6 +188,9 @@ def translate(error: Exception, path: str) -> StoreError:
         return StoreCorrupt(f"{path} is damaged ({error})", REPAIR)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"{path} is in use by another program; stop it or choose another file")
+    if code == sqlite3.SQLITE_IOERR:
+        # The operating system refused a read or write: the state of the file is unknown.
+        return StoreFailed(f"{path}: {error}")
     if isinstance(error, OSError):
         return StoreError(f"{path} cannot be opened: {error.strerror or error}")
     return StoreError(f"{path}: {error}")

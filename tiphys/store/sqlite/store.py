@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.store.contract import Compacted, Event, FutureRevision, KeyValue, Page, Revision, StoreClosed, StoreError, Watch
+from tiphys.store.contract import Compacted, Event, FutureRevision, KeyValue, Page, Revision, StoreClosed, StoreError, StoreFailed, Watch
 from tiphys.store.expiry import Deadline, Deadlines
+from tiphys.store.failure import FailureLatch
 from tiphys.store.sqlite.file import OpenLog, open_log
 from tiphys.store.sqlite.options import Options
 from tiphys.store.sqlite.reader import Reader
@@ -36,6 +37,7 @@ class SqliteStore:
         self._clock = clock or LoopClock()
         self._hub = WatchHub(buffer=self._options.watch_buffer)
         self._deadlines = Deadlines()
+        self._failure = FailureLatch()
         self._is_open = False
         self._opened: OpenLog | None = None
 
@@ -55,7 +57,7 @@ class SqliteStore:
         live = opened.index.live.items()
         self._deadlines = Deadlines(Deadline(expires, key, created) for key, (_, created, expires) in live if expires is not None)
         self._reader = Reader(opened)
-        self._writer = Writer(opened, self._options, self._deliver_from_thread)
+        self._writer = Writer(opened, self._options, self._deliver_from_thread, self._fail_from_thread)
         self._gathering: list[Write] = []
         self._hand_over_due = False
         self._committing = False
@@ -76,6 +78,13 @@ class SqliteStore:
         self._pool.shutdown(wait=False)
         await asyncio.sleep(0)  # the deliveries of the last commits were queued before; they run first
         self._hub.close()
+
+    @property
+    def failure(self) -> StoreFailed | None:
+        return self._failure.failure
+
+    async def failed(self) -> StoreFailed:
+        return await self._failure.wait()
 
     def current_revision(self) -> Revision:
         return Revision(self._index.revision if self._opened else 0)
@@ -158,7 +167,11 @@ class SqliteStore:
         return self._reader
 
     async def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        try:
+            return await self._loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        except StoreFailed as failure:
+            self._failure.set(failure)
+            raise
 
     async def _replay(self, prefix: str, after: int, upto: int) -> tuple[Sequence[Event], int]:
         return await self._read(self._reader_of().replay, prefix, after, upto)
@@ -172,6 +185,9 @@ class SqliteStore:
 
     def _deliver_from_thread(self, writes: Sequence[Write]) -> None:
         self._call_in_loop(self._deliver, writes)
+
+    def _fail_from_thread(self, failure: StoreFailed) -> None:
+        self._call_in_loop(self._failure.set, failure)
 
     def _call_in_loop(self, callback: Callable[[T], None], argument: T) -> None:
         try:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from copy import copy
 from queue import SimpleQueue
 
-from tiphys.store.contract import StoreCorrupt, StoreError, StoreFull
-from tiphys.store.sqlite.file import OpenLog, close_cleanly, is_failing_disk, translate
+from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFull
+from tiphys.store.sqlite.file import OpenLog, close_cleanly, translate
 from tiphys.store.sqlite.history import History
 from tiphys.store.sqlite.options import MIB, Options
 from tiphys.store.sqlite.rows import DELETE, insert_rows, read_rows
@@ -27,19 +27,26 @@ Job = Callable[[], None]
 
 
 class Writer:
-    """`deliver` is called from the thread with each group of writes whose fate is known, in revision order."""
+    """Commits groups of writes.
 
-    def __init__(self, opened: OpenLog, options: Options, deliver: Callable[[list[Write]], None]) -> None:
+    `deliver` is called from the thread with each group whose fate is known, in revision order; `fail` once, when no write will succeed
+    any more, before the group that met the failure is delivered.
+    """
+
+    def __init__(
+        self, opened: OpenLog, options: Options, deliver: Callable[[list[Write]], None], fail: Callable[[StoreFailed], None]
+    ) -> None:
         self._db = opened.writer
         self._index = opened.index
         self._path = opened.path
         self._options = options
         self._deliver = deliver
+        self._report = fail
         self._queue: SimpleQueue[list[Write] | Job] = SimpleQueue()
         self.submit = self._queue.put
         self._history = History(opened.writer, opened.index, options)
         self._space = Space(opened.writer, opened.path, options)
-        self._broken: StoreError | None = None
+        self._broken: StoreFailed | None = None
         self._stopped = False
         self._unmeasured = 0
         self._since_tick = 0
@@ -161,26 +168,32 @@ class Writer:
                 self._show(staged)
 
     def _fail(self, group: list[Write], error: Exception) -> None:
-        """Nothing of the group was written. If the disk failed, nobody knows what the file holds: nothing more is written to it."""
+        """Nothing of the group was written. Unless the reason leaves the file as it was, nothing more is written to it."""
         self._roll_back()
         reason = error if isinstance(error, StoreError) else translate(error, self._path)
         for write in group:
             write.reset()
             write.error = copy(reason)  # raised by each caller, so each needs its own
         if self._broken is None and not isinstance(reason, StoreFull):
-            known = isinstance(error, sqlite3.Error) and not is_failing_disk(error) and not isinstance(reason, StoreCorrupt)
             log.error("a group of writes failed", exc_info=error, extra={"path": self._path})
-            if not known:
-                self._broken = StoreError(f"{reason}; the store takes no more writes until it is restarted")
+            if not isinstance(error, sqlite3.Error) or isinstance(reason, StoreFailed | StoreCorrupt):
+                self._break(reason)
+
+    def _break(self, reason: StoreError) -> None:
+        self._broken = StoreFailed(f"{reason}; the store takes no more writes until it is restarted")
+        self._report(self._broken)
 
     def _guard(self, job: Job) -> None:
-        """Housekeeping that fails is tried again later and never stops writes."""
+        """Housekeeping that fails is tried again later and does not stop writes, unless the disk failed under it."""
         try:
             job()
         except Exception as error:
             self._roll_back()
-            self._history.give_up(translate(error, self._path))
+            reason = translate(error, self._path)
+            self._history.give_up(reason)
             log.warning("housekeeping of the store failed", exc_info=error, extra={"path": self._path})
+            if self._broken is None and isinstance(reason, StoreFailed):
+                self._break(reason)
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:
@@ -199,4 +212,4 @@ class Writer:
     def _finish(self) -> None:
         self._stopped = True
         self._history.give_up(StoreError("the store is closing"))
-        close_cleanly(self._db)
+        close_cleanly(self._db, is_sound=self._broken is None)

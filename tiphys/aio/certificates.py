@@ -1,0 +1,72 @@
+"""Certificates in files that are replaced while a process runs: a TLS context takes the new ones for the handshakes to come.
+
+Connections that are open go on with what they began with, so nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+from tiphys.aio.clock import Clock
+from tiphys.obs.logging import get_logger
+
+log = get_logger(__name__)
+
+REFRESH_SECONDS = 60.0
+"""How often files are looked at, as in kube-apiserver and client-go."""
+
+Stamp = tuple[int, ...] | None
+
+
+class CertificateFiles:
+    """The certificate, key and authorities of one context, as PEM files; each may be missing. They are loaded already."""
+
+    def __init__(self, context: ssl.SSLContext, *, cert: Path | None = None, key: Path | None = None, ca: Path | None = None) -> None:
+        self._context = context
+        self._cert, self._key, self._ca = cert, key or cert, ca
+        self._identity_stamp = (_stamp(self._cert), _stamp(self._key))
+        self._ca_stamp = _stamp(ca)
+
+    def refresh(self) -> bool:
+        """Load what has changed; returns whether anything had. Raises OSError (ssl.SSLError included) and then keeps what there was.
+
+        Authorities are added to those that are trusted already: a renewed one has the same key, and what the old one signed stays valid.
+        """
+        changed = False
+        stamp = (_stamp(self._cert), _stamp(self._key))
+        if self._cert is not None and stamp != self._identity_stamp:
+            # A certificate that does not fit its key would cost the context the key it has: try the pair elsewhere first.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(self._cert, self._key)
+            self._context.load_cert_chain(self._cert, self._key)
+            self._identity_stamp = stamp
+            changed = True
+        ca_stamp = _stamp(self._ca)
+        if self._ca is not None and ca_stamp != self._ca_stamp:
+            self._context.load_verify_locations(self._ca)
+            self._ca_stamp = ca_stamp
+            changed = True
+        return changed
+
+    def try_refresh(self) -> None:
+        """Load what has changed; in the middle of a replacement what there was still serves, and the next look is soon."""
+        try:
+            if self.refresh():
+                log.info("certificate reloaded", extra={"file": str(self._cert or self._ca)})
+        except OSError as error:
+            log.warning("a certificate could not be reloaded", extra={"file": str(self._cert or self._ca), "error": str(error)})
+
+    async def follow(self, clock: Clock) -> None:
+        """Look at the files every `REFRESH_SECONDS`, for ever."""
+        while True:
+            await clock.sleep(REFRESH_SECONDS)
+            await asyncio.to_thread(self.try_refresh)
+
+
+def _stamp(path: Path | None) -> Stamp:
+    """What changes when a file is replaced."""
+    if path is None:
+        return None
+    stat = path.stat()
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size)

@@ -1,0 +1,31 @@
+"""Renewing the cluster's certificates while it runs ("PKI certificates and requirements").
+
+Whoever uses a certificate looks at its file now and then (`aio.certificates`), so writing new files is all that is to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from tiphys.aio.clock import Clock
+from tiphys.daemon.pki import Pki, PkiError
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 3600.0
+"""How often certificates are looked at. They are renewed months before they end, so a check that fails is made up for by the next ones."""
+
+
+async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:
+    """Call `renew`, which makes again what is worn, every `CHECK_SECONDS`, for ever. What fails is logged, and shows in `tiphys status`."""
+    while True:
+        await clock.sleep(CHECK_SECONDS)
+        try:
+            made = await asyncio.to_thread(renew)
+        except (OSError, PkiError) as error:
+            log.error("the cluster's certificates could not be renewed", extra={"error": str(error)})
+        else:
+            if made.renewed:
+                log.info("the cluster's certificates were renewed", extra={"names": ", ".join(made.renewed)})
