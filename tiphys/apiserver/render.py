@@ -18,6 +18,7 @@ from tiphys.apiserver import compress, table
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import JSON, Format, negotiate
+from tiphys.apiserver.options import table_options
 from tiphys.wire.http import Response
 
 KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
@@ -131,8 +132,8 @@ def single(ctx: Context, entry: Entry, status: int = 200) -> Response:
     return _response(ctx, status, data, form)
 
 
-def _include(ctx: Context) -> Any:
-    return ctx.request.param("includeObject", "Metadata") or "Metadata"
+def _include(ctx: Context) -> table.Include:
+    return table_options(ctx.request)
 
 
 async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:

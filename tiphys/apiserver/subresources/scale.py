@@ -17,9 +17,8 @@ from tiphys.api.selectors import Selector, from_label_selector, from_map
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation
-from tiphys.apiserver.verbs import ownership
-from tiphys.apiserver.verbs.apply import applied_change, check_fields, is_apply, read_config
+from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.verbs.apply import applied_change, check_fields, read_config
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
@@ -78,10 +77,9 @@ async def update(ctx: Context) -> Response:
 async def patch(ctx: Context) -> Response:
     """PATCH of the scale."""
     request = ctx.request
-    media, validation = request.headers.get("content-type", ""), field_validation(request)
+    media, validation = request.headers.get("content-type", ""), field_validation(ctx.options)
     if is_apply(media):
         return await _server_side_apply(ctx)
-    ownership.check_patch(request)
 
     def patched(current: Scale) -> Scale:
         document = apply_patch(Scale, msgspec.to_builtins(current), request.body, media, validation=validation)

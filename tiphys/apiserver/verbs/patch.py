@@ -15,9 +15,8 @@ from tiphys.api.patch import JSON_PATCH, apply_patch, check_format
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation
-from tiphys.apiserver.verbs import ownership
-from tiphys.apiserver.verbs.apply import apply, is_apply
+from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.verbs.apply import apply
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -55,8 +54,7 @@ async def patch(ctx: Context) -> Response:
     if is_apply(media):
         return await apply(ctx)
     by_place = check_format(media, typed=ctx.kind.type.__model__ is None) == JSON_PATCH
-    ownership.check_patch(request)
-    validation = field_validation(request)
+    validation = field_validation(ctx.options)
     problems: list[str] = []
     read = _read_half if not by_place and _touches_status_alone(ctx) else msgspec.json.decode
 

@@ -25,7 +25,7 @@ from tiphys.api.validation import meta as meta_rules
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import FieldValidation, dry_run, field_validation
+from tiphys.apiserver.options import JSON_MEDIA, field_validation
 from tiphys.apiserver.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
@@ -43,8 +43,8 @@ SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     """The request's body as an object of the path's kind (or of `type_`); problems go to the warnings or raise BadRequest."""
     request = ctx.request
-    media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
-    validation: FieldValidation = field_validation(request) if request.query else "Warn"
+    media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
+    validation = field_validation(ctx.options)
     decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation)
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
@@ -92,7 +92,7 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
         object=obj,
         old_object=old,
         user=ctx.user,
-        dry_run=dry_run(ctx.request) if ctx.request.query else False,
+        dry_run=ctx.dry_run,
         source=ctx.services.source,
     )
 
@@ -194,7 +194,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
             ctx.warnings = [*ctx.warnings, *asked.warnings]
     if not subresource and (warnings := rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
-    if ctx.request.query and dry_run(ctx.request):
+    if ctx.dry_run:
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
         return await erased(ctx, entry, old), True
