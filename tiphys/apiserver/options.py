@@ -117,9 +117,15 @@ def resource_version(text: str, name: str = "resourceVersion") -> int | None:
     """A resource version as a number, None for ""; raises BadRequest."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    number = parse_version(text)
+    if number is None:
         raise BadRequest(f'invalid {name} "{text[:40]}": use a version that the server returned')
-    return int(text)
+    return number
+
+
+def parse_version(text: str) -> int | None:
+    """The number in a resourceVersion, None when it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 LATEST = -1

@@ -9,6 +9,7 @@ from tiphys.api.errors import AlreadyExists, BadRequest, MethodNotSupported
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.options import parse_version
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,
@@ -33,7 +34,7 @@ MAX_GENERATED = 8
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
     obj = decode_body(ctx)
-    if obj.metadata.resourceVersion:
+    if parse_version(obj.metadata.resourceVersion):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)
     return render.single(ctx, await store_new(ctx, obj), 201)

@@ -25,7 +25,7 @@ from tiphys.api.validation import meta as meta_rules
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import JSON_MEDIA, field_validation
+from tiphys.apiserver.options import JSON_MEDIA, field_validation, resource_version
 from tiphys.apiserver.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
@@ -148,9 +148,9 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
             raise ctx.not_found()
         old = cache.codec.decode(entry.data)
         new = change(entry, old)
-        pinned = new.metadata.resourceVersion
-        if pinned not in ("", "0", str(entry.revision)):
-            if is_newer(pinned, entry) and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
+        pinned = resource_version(new.metadata.resourceVersion, "metadata.resourceVersion") or 0
+        if pinned not in (0, entry.revision):
+            if pinned > entry.revision and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
                 entry = latest  # Written by another server, and read from it, before this one has heard.
                 continue
             raise Conflict.modified(kind.plural, name, group=kind.group)
@@ -158,7 +158,7 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
             return await _store_update(ctx, entry, old, new, subresource)
         except (RevisionMismatch, KeyMissing):
             entry = await storage.fresh(kind, namespace, name)
-            if pinned not in ("", "0"):
+            if pinned:
                 raise Conflict.modified(kind.plural, name, group=kind.group) from None
     raise Conflict.modified(kind.plural, name, group=kind.group)
 
@@ -214,11 +214,6 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
     if kind.rules.ratchets:
         return [*errors, *changes(new, old)]
     return [*errors, *_errors_of(kind, new), *changes(new, old)]
-
-
-def is_newer(version: str, entry: Entry) -> bool:
-    """Whether a resourceVersion is one that comes after the entry's."""
-    return version.isascii() and version.isdigit() and len(version) < 20 and int(version) > entry.revision
 
 
 def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
