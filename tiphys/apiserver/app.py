@@ -118,7 +118,7 @@ class App:
             try:
                 seconds = request_timeout(request)
             except BadRequest as error:
-                return render.failure(error, request.headers.get("accept", ""))
+                return render.failure(error, request)
             if seconds > 0:
                 return await self._within(seconds, request)
         return await self._handle(request)
@@ -129,7 +129,7 @@ class App:
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
         done, _ = await asyncio.wait((answering,), timeout=seconds)
-        return answering.result() if done else render.failure(RequestTimeout(), request.headers.get("accept", ""))
+        return answering.result() if done else render.failure(RequestTimeout(), request)
 
     async def _handle(self, request: Request) -> Response:
         started = began = monotonic()
@@ -152,7 +152,7 @@ class App:
             seats = wanted
             response = await self._answer(request, info, kind, user)
         except Exception as error:
-            response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
+            response = render.failure(failure_of(error, request), request)
         except BaseException:
             if flow is not None and seats >= 0:
                 fairness.leave(flow, seats, work is WRITE)

@@ -69,3 +69,35 @@ async def test_a_local_review_may_name_its_namespace(api: Api) -> None:
     assert (refused.status, refused.message.endswith("must be empty except for namespace")) == (422, True)
     both = {**body, "spec": {"user": "jane", "resourceAttributes": {**attributes, "fieldSelector": {}}}}
     assert (await api.post(path, both)).doc["details"]["causes"][0]["field"] == "spec.resourceAttributes.fieldSelector.requirements"
+
+
+async def test_json_is_broken_into_lines_for_people(api: Api) -> None:
+    await api.post(CONFIGS, config("a", key="<value>"))
+    plain = (await api.get(f"{CONFIGS}/a")).doc
+    for query, agent in (("?pretty=true", ""), ("?pretty=1", "kubectl"), ("", "curl/8.5"), ("", "Wget/1.2"), ("", "Mozilla/5.0 (X11)")):
+        pretty = await api.get(f"{CONFIGS}/a{query}", user_agent=agent)
+        assert pretty.body.startswith(b'{\n  "kind": "ConfigMap",\n  "apiVersion": "v1",\n  "metadata": {\n    "')
+        assert pretty.doc == plain
+        assert pretty.body.count(b"\n") > 10
+    for query, agent in (("", ""), ("", "kubectl/v1.36"), ("?pretty=false", "curl/8.5"), ("?pretty=yes", "curl/8.5")):
+        assert (await api.get(f"{CONFIGS}/a{query}", user_agent=agent)).body.count(b"\n") <= 1
+    listed = await api.get(f"{CONFIGS}?pretty=true")
+    assert listed.body.startswith(b'{\n  "kind": "ConfigMapList",\n')
+    assert listed.names == ["a"]
+    missing = await api.get(f"{CONFIGS}/none?pretty=true")
+    assert missing.body.startswith(b'{\n  "kind": "Status",\n  "apiVersion": "v1",\n')
+    assert (await api.get("/api/v1", user_agent="curl/8.5")).body.startswith(b'{\n  "kind": "APIResourceList",\n')
+    asked = await api.get(f"{CONFIGS}/a", accept="application/json;pretty=1")
+    assert asked.body.count(b"\n") > 10
+
+
+async def test_objects_and_failures_begin_with_their_kind_and_items_have_none(api: Api) -> None:
+    made = await api.post(CONFIGS, config("a"))
+    assert made.body.startswith(b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{')
+    assert (await api.get(f"{CONFIGS}/none")).body.startswith(b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure"')
+    listed = (await api.get(CONFIGS)).doc["items"]
+    assert listed == [made.item]
+    async with api.watch(f"{CONFIGS}?watch=1&timeoutSeconds=1") as events:
+        event = await events.next()
+    assert event is not None
+    assert list(event["object"])[:2] == ["kind", "apiVersion"]

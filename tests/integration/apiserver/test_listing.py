@@ -169,7 +169,7 @@ async def test_exact_versions(api: Api) -> None:
     await api.patch(f"{CONFIGS}/a", {"data": {"x": "2"}})
     await api.post(CONFIGS, config("b"))
     then = await api.get(f"{CONFIGS}?resourceVersion={first.version}&resourceVersionMatch=Exact")
-    assert (then.version, then.doc["items"]) == (first.version, [first.doc])
+    assert (then.version, then.doc["items"]) == (first.version, [first.item])
     newer = await api.get(f"{CONFIGS}?resourceVersion={first.version}&resourceVersionMatch=NotOlderThan")
     assert newer.names == ["a", "b"]
     assert (await api.get(f"{CONFIGS}?resourceVersion=0")).names == ["a", "b"]
