@@ -8,11 +8,14 @@ are part of the verbs that write (`verbs.pipeline`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
-from tiphys.api.errors import MethodNotSupported, NotFound
+import msgspec
+
+from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
@@ -23,11 +26,12 @@ from tiphys.apiserver.context import Context, Services
 from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
-from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate
+from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate, is_long_running
 from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.options import RequestTimeout, request_timeout
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
-from tiphys.apiserver.subresources import binding, connect, eviction, finalize, scale, token
+from tiphys.apiserver.subresources import binding, connect, eviction, finalize, proxy, scale, token
 from tiphys.apiserver.verbs.create import create
 from tiphys.apiserver.verbs.delete import delete, delete_collection
 from tiphys.apiserver.verbs.patch import patch
@@ -55,7 +59,7 @@ COMPUTED: dict[str, dict[str, Verb]] = {
 }
 """Kinds that are not stored but worked out when somebody asks, by what they are served as."""
 
-_PROXIES: dict[str, Verb] = {"pods": connect.proxy_pod, "services": connect.proxy_service, "nodes": connect.proxy_node}
+_PROXIES: dict[str, Verb] = {"pods": proxy.proxy_pod, "services": proxy.proxy_service, "nodes": proxy.proxy_node}
 
 SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "get"): get,
@@ -88,6 +92,7 @@ SUBRESOURCES: dict[tuple[str, str], Verb] = {
 ALWAYS_ALLOWED_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
 
 
+_INTO_PODS = frozenset(("exec", "attach", "portforward"))
 _COLLECTION_VERBS = frozenset(("create", "deletecollection", "list", "watch"))
 _ALL_NAMESPACES = frozenset(("list", "watch"))
 _NOT_ALLOWED = "the server does not allow this method on the requested resource"
@@ -104,9 +109,29 @@ class App:
         self._authenticators = authenticators
         self._paths = paths
         self._metrics = metrics
+        self._answering: set[asyncio.Future[Response]] = set()
+        """Requests with a deadline of their own that are being answered, or are finished though it has passed."""
 
     async def handle(self, request: Request) -> Response:
-        """The answer to a request; never raises but for cancellation."""
+        """The answer to a request; never raises but for cancellation. With `timeout` in its query it is 504 when that time is over."""
+        if request.query and request.param("timeout") and not is_long_running(request):
+            try:
+                seconds = request_timeout(request)
+            except BadRequest as error:
+                return render.failure(error, request)
+            if seconds > 0:
+                return await self._within(seconds, request)
+        return await self._handle(request)
+
+    async def _within(self, seconds: float, request: Request) -> Response:
+        """The answer, or after so many seconds the 504. What the request began is finished all the same: a write may be half done."""
+        answering = asyncio.ensure_future(self._handle(request))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        done, _ = await asyncio.wait((answering,), timeout=seconds)
+        return answering.result() if done else render.failure(RequestTimeout(), request)
+
+    async def _handle(self, request: Request) -> Response:
         started = began = monotonic()
         info = resolve(request)
         kind = self.services.scheme.by_resource(info.group, info.version, info.resource) if info.is_resource else None
@@ -127,7 +152,7 @@ class App:
             seats = wanted
             response = await self._answer(request, info, kind, user)
         except Exception as error:
-            response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
+            response = render.failure(failure_of(error, request), request)
         except BaseException:
             if flow is not None and seats >= 0:
                 fairness.leave(flow, seats, work is WRITE)
@@ -172,6 +197,12 @@ class App:
             is_resource=info.is_resource,
             field_selector=selector,
         )
+        self._require(attributes)
+        if info.subresource in _INTO_PODS and info.verb == "get":
+            # WebSocket clients must use GET for a connection that can change as much as any POST.
+            self._require(msgspec.structs.replace(attributes, verb="create"))
+
+    def _require(self, attributes: Attributes) -> None:
         decision = self.services.authorizer.authorize(attributes)
         if not decision.allowed:
             raise refusal(attributes, decision.reason)

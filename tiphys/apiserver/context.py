@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tiphys.api.errors import NotFound
+from tiphys.api.meta.v1.options import CreateOptions
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.apiserver.admission.chain import AdmissionChain
 from tiphys.apiserver.allocate import ServiceAllocator
@@ -18,6 +19,7 @@ from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.options import write_options
 from tiphys.apiserver.routes import RequestInfo
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.wire.http import Request
@@ -62,10 +64,26 @@ class Context(msgspec.Struct):
     warnings: list[str] = []
     applied: bool = False
     """Whether the write is a server-side apply, which brings its managedFields with it."""
+    checked: CreateOptions | None = None
+    """The options of the write, once they are decoded and checked: see `options`."""
+    deletes_dry: bool = False
+    """Whether a deletion is a dry run, which its options may say in the body."""
 
     @property
     def storage(self) -> Storage:
         return self.services.storage
+
+    @property
+    def options(self) -> CreateOptions:
+        """The options of a create, an update or a patch; raises BadRequest, Invalid."""
+        if self.checked is None:
+            self.checked = write_options(self.request, self.info.verb)
+        return self.checked
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is to be stored."""
+        return self.deletes_dry or bool(self.options.dryRun)
 
     def not_found(self) -> NotFound:
         """The 404 that names the object of this request."""

@@ -18,6 +18,7 @@ from tiphys.api.errors import NotAcceptable, NotFound
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
 from tiphys.api.scheme import Kind, Scheme, Subresource
 from tiphys.api.versions import version_key
+from tiphys.apiserver.negotiate import indented, wants_lines
 from tiphys.wire.http import Request, Response
 
 MAJOR, MINOR, GIT_VERSION = "1", "36", "v1.36.0+tiphys"
@@ -96,7 +97,7 @@ class Documents:
             headers["ETag"] = document.etag
             if document.etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
                 return Response(304, headers)
-        return Response(200, headers, body)
+        return Response(200, headers, indented(body) if wants_lines(request) else body)
 
     def _build(self, path: str, form: str) -> _Document:
         parts = path.strip("/").split("/")

@@ -2,11 +2,14 @@
 
 Values in the store are JSON without a resourceVersion, since the store's own revision is the resourceVersion and exists only after the
 write. `splice` puts it in as the first member of metadata, whose place is known per kind, so that no object is decoded to be served.
+
+Built-in objects begin with `kind`, then `apiVersion`, as upstream encodes its types, and custom objects the other way round, as it encodes
+maps. Built-in objects that were stored with `apiVersion` first are turned round when they are read: both ways are equally long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,8 +44,12 @@ class EntryCodec:
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
         self._decode: Callable[[bytes], Any] = decode if model is None else model.read
-        self._prefix = b'{"apiVersion":"%s","kind":"%s","metadata":{' % (kind.api_version.encode(), kind.kind.encode())
+        version, name = kind.api_version.encode(), kind.kind.encode()
+        by_name = b'{"apiVersion":"%b","kind":"%b","metadata":{' % (version, name)
+        typed = b'{"kind":"%b","apiVersion":"%b","metadata":{' % (name, version)
+        self._prefix, self._other = (typed, by_name) if model is None else (by_name, typed)
         self._offset = len(self._prefix)
+        self._bare = self._offset - len(b'"metadata":{') if model is None else 0
 
     def encode(self, obj: KubeObject) -> bytes:
         """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be."""
@@ -62,6 +69,13 @@ class EntryCodec:
         n = self._offset
         return data[:n] + data[data.index(b'",', n + 19) + 2 :]
 
+    def items(self, entries: Sequence[Entry]) -> bytes:
+        """The items of a list, without the brackets. Built-in objects have no type of their own in a list of their type."""
+        n = self._bare
+        if not n or not entries:
+            return b",".join([entry.data for entry in entries])
+        return b"{" + b",{".join([entry.data[n:] for entry in entries])
+
     def at(self, entry: Entry, revision: int) -> Entry:
         """The same object as if written at another revision: how it is shown when it goes."""
         data = self.splice(self.strip(entry.data), revision)
@@ -79,6 +93,8 @@ class EntryCodec:
         """The entry for stored bytes; `obj` spares decoding when the caller has it."""
         if obj is None:
             obj = self.decode(value)
+            if value.startswith(self._other):
+                value = self._prefix + value[self._offset :]
         meta = obj.metadata
         return Entry(meta.namespace, meta.name, revision, self.splice(value, revision), meta.labels, self.extract(obj))
 

@@ -2,45 +2,69 @@
 
 Requests go over TLS with the server's kubelet client certificate to the node's internal address. Plain requests are answered as streams;
 upgrades become a raw tunnel, so whatever protocol the client and the kubelet agree on passes unchanged.
+
+A node's status is what its clients wrote: an address of this machine's loopback or link is refused (`targets`), since the certificate would
+open whatever listens there. Kubelets on this machine that have no other address are known by the server's own settings (`local`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tiphys.aio.duplex import Duplex, open_duplex, splice
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound, ServiceUnavailable
+from tiphys.apiserver import targets
 from tiphys.wire.errors import ProtocolError
 from tiphys.wire.http import Response
 from tiphys.wire.http_upgrade import AnswerParser, request_head, response_head
 
 CONNECT_SECONDS = 10.0
 HEAD_SECONDS = 60.0
+KUBELET_PORT = 10250
 MAX_HEAD = 256 << 10
 """Bytes that an upstream, which may be any pod, can make us keep before its answer begins."""
 _HOP_BY_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"))
 
 
 def node_address(node: core.Node) -> tuple[str, int]:
-    """Where the node's kubelet listens; raises ServiceUnavailable when the node has not said."""
+    """Where the node's kubelet listens: the usual port, unless the node names another. Raises ServiceUnavailable without any address."""
     addresses = {address.type: address.address for address in node.status.addresses}
     host = addresses.get("InternalIP") or addresses.get("ExternalIP") or addresses.get("Hostname")
     port = node.status.daemonEndpoints.kubeletEndpoint.Port
-    if not host or not port:
+    if not host:
         raise ServiceUnavailable(f'node "{node.metadata.name}" has not reported the address of its kubelet yet')
-    return host, port
+    return host, port if port > 0 else KUBELET_PORT
 
 
 class KubeletConnector:
     """Opens requests to kubelets."""
 
-    def __init__(self, find_node: Callable[[str], core.Node | None], context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        find_node: Callable[[str], core.Node | None],
+        context: ssl.SSLContext | None,
+        *,
+        local: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
         self._find_node = find_node
         self._context = context
+        self._local = local or {}
+        """Where kubelets of this machine listen, by node, for nodes whose status has no address beyond loopback."""
+
+    async def location(self, node_name: str) -> tuple[str, int]:
+        """The address and port of a node's kubelet; raises NotFound, ServiceUnavailable, AddressNotAllowed."""
+        node = self._find_node(node_name)
+        if node is None:
+            raise NotFound.object("nodes", node_name)
+        host, port = node_address(node)
+        local = self._local.get(node_name)
+        if local is not None and not targets.is_proxyable(host):
+            return local
+        return await targets.proxyable(host), port
 
     async def request(
         self, node_name: str, method: str, target: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"", upgrade: bool = False
@@ -49,10 +73,7 @@ class KubeletConnector:
 
         The response streams, or (with `upgrade`) takes the connection over.
         """
-        node = self._find_node(node_name)
-        if node is None:
-            raise NotFound.object("nodes", node_name)
-        host, port = node_address(node)
+        host, port = await self.location(node_name)
         return await forward(
             host,
             port,

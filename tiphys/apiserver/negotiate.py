@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from tiphys.api.errors import NotAcceptable
+from tiphys.wire.http import Request
 
 Shape = Literal["object", "table", "partial"]
 Media = Literal["json", "yaml", "protobuf"]
@@ -25,6 +26,8 @@ class Format(msgspec.Struct, frozen=True):
     shape: Shape = "object"
     media: Media = "json"
     version: str = "v1"
+    pretty: bool = False
+    """Whether JSON is broken into lines and indented."""
 
     @property
     def content_type(self) -> str:
@@ -32,6 +35,10 @@ class Format(msgspec.Struct, frozen=True):
 
 
 JSON = Format()
+PRETTY_JSON = Format(pretty=True)
+_PEOPLE = ("curl", "Wget", "Mozilla/5.0")
+"""Beginnings of the User-Agents of programs behind which somebody reads: they get indented JSON unless they ask for none."""
+_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
 _MEDIA: dict[str, Media] = {
     **{content_type: media for media, content_type in _CONTENT_TYPES.items()},
@@ -60,7 +67,7 @@ def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
             continue
         version = params.get("v", "v1") if shape != "object" else "v1"
         if version in ("v1", "v1beta1"):
-            offers.append((-quality, position, Format(shape, media, version)))
+            offers.append((-quality, position, Format(shape, media, version, pretty=params.get("pretty") == "1")))
     return min(offers, key=lambda offer: offer[:2])[2] if offers else None
 
 
@@ -76,6 +83,26 @@ def negotiate(accept: str, type_: type[Any] | None = None, *, tables: bool = Tru
     if chosen is None:
         raise NotAcceptable(f"only the following media types are accepted: {', '.join(_CONTENT_TYPES.values())}")
     return chosen
+
+
+def wants_lines(request: Request) -> bool:
+    """Whether JSON is to be read by people: `pretty` says so, or without it the User-Agent."""
+    if request.query and (value := request.param("pretty")):
+        return value in _TRUE
+    return request.headers.get("user-agent", "").startswith(_PEOPLE)
+
+
+def indented(data: bytes) -> bytes:
+    """JSON broken into lines, for people."""
+    return msgspec.json.format(data, indent=2)
+
+
+def format_of(request: Request, type_: type[Any] | None = None, *, tables: bool = True) -> Format:
+    """The best format for a request: `negotiate` and `wants_lines` together."""
+    form = negotiate(request.headers.get("accept", ""), type_, tables=tables)
+    if not wants_lines(request):
+        return form
+    return PRETTY_JSON if form is JSON else msgspec.structs.replace(form, pretty=True)
 
 
 def _has_message(type_: type[Any]) -> bool:

@@ -1,70 +1,131 @@
-"""Query parameters of the verbs, checked ("Kubernetes API Concepts": resourceVersion semantics, chunking, dry run, field validation)."""
+"""Options of the verbs, from the query and the body to typed and checked values ("Kubernetes API Concepts").
+
+    list_options(request)            list, watch, deletecollection
+    write_options(request, "patch")  create, update, patch
+    delete_options(request)          delete, deletecollection: the body, or else the query
+    decode_query(PodLogOptions, ..)  subresources that are streams (`subresources.connect`)
+
+All mistakes of one set of options are reported at once, as one Status.
+"""
 
 from __future__ import annotations
 
 import base64
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
-from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, Timeout, forbidden, invalid, not_supported
-from tiphys.api.meta.v1 import Status, StatusCause, StatusDetails
+from tiphys.api import codec
+from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, Timeout
+from tiphys.api.meta.v1 import DeleteOptions, Preconditions, Status, StatusCause, StatusDetails
+from tiphys.api.meta.v1 import options as meta
+from tiphys.api.meta.v1.options import CreateOptions, PatchOptions, UpdateOptions
+from tiphys.api.patch import APPLY_PATCH
+from tiphys.api.query import decode_query
+from tiphys.api.validation import options as rules
 from tiphys.wire.http import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
-_VALIDATIONS: dict[str, FieldValidation] = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
-_TRUE = frozenset(("1", "true", "True", "TRUE", "t", "T"))
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_FALSE = frozenset(("", "0", "false", "False", "FALSE", "f", "F"))
+JSON_MEDIA = "application/json"
+
+_NONE = CreateOptions()
+_WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": UpdateOptions, "patch": PatchOptions}
 
 
-def boolean(request: Request, name: str) -> bool:
-    """A boolean parameter; raises BadRequest when it is neither."""
-    value = request.param(name)
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise BadRequest(f'invalid query parameter {name}="{value[:40]}": use true or false')
+def is_apply(content_type: str) -> bool:
+    """Whether a PATCH with this content type is an apply."""
+    return content_type.partition(";")[0].strip().lower() == APPLY_PATCH
 
 
-def integer(request: Request, name: str) -> int | None:
-    """An integer parameter, None when absent; raises BadRequest."""
-    value = request.param(name)
-    if not value:
-        return None
-    if not _INTEGER.fullmatch(value):
-        raise BadRequest(f'invalid query parameter {name}="{value[:40]}": use a whole number')
-    return int(value)
+def write_options(request: Request, verb: str) -> CreateOptions:
+    """The options of a create, an update or a patch; raises BadRequest, Invalid. Shared by all requests without any: not to be changed."""
+    type_ = _WRITES.get(verb)
+    apply = verb == "patch" and is_apply(request.headers.get("content-type", ""))
+    if type_ is None or not (request.query or apply):
+        return _NONE
+    options = decode_query(type_, request.query)
+    errors = rules.patch_errors(options, apply=apply) if isinstance(options, PatchOptions) else rules.write_errors(options)
+    if errors:
+        raise _invalid(type_.__name__, errors)
+    return options
 
 
-def dry_run(request: Request) -> bool:
-    """Whether nothing is to be stored; raises Invalid for anything but `All`."""
-    values = [value for key, value in request.query if key == "dryRun"]
-    wrong = [value for value in values if value != "All"]
-    if wrong:
-        error = not_supported("dryRun", wrong[0], ["All"])
-        raise Invalid(f"options is invalid: {error}", errors=[error])
-    return bool(values)
+def field_validation(options: CreateOptions) -> FieldValidation:
+    """The treatment of unknown and repeated fields."""
+    return cast("FieldValidation", options.fieldValidation or "Warn")
 
 
-def field_validation(request: Request) -> FieldValidation:
-    """How unknown and duplicate fields are treated; `Warn` unless said otherwise."""
-    value = request.param("fieldValidation")
-    if value not in _VALIDATIONS:
-        error = not_supported("fieldValidation", value, ["Ignore", "Warn", "Strict"])
-        raise Invalid(f"options is invalid: {error}", errors=[error])
-    return _VALIDATIONS[value]
+def delete_options(request: Request) -> DeleteOptions:
+    """The options from the body, or else from the query; raises BadRequest, Invalid."""
+    if request.body:
+        media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
+        options = codec.decode(DeleteOptions, request.body, content_type=media).obj
+    else:
+        options = decode_query(DeleteOptions, request.query)
+        uid, version = request.param("uid"), request.param("resourceVersion")
+        if uid or version:
+            options.preconditions = Preconditions(uid=uid or None, resourceVersion=version or None)
+    if errors := rules.delete_errors(options):
+        raise _invalid("DeleteOptions", errors)
+    return options
+
+
+def table_options(request: Request) -> Literal["None", "Metadata", "Object"]:
+    """The part of each object that stands beside its cells; raises BadRequest."""
+    options = decode_query(meta.TableOptions, request.query)
+    if errors := rules.table_errors(options):
+        raise BadRequest(f"Unable to convert to Table as requested: {errors[0]}")
+    return cast('Literal["None", "Metadata", "Object"]', options.includeObject or "Metadata")
+
+
+def _invalid(kind: str, errors: list[FieldError]) -> Invalid:
+    return Invalid.object(kind, "", errors, group="meta.k8s.io")
+
+
+# --- deadline
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
+_PART = re.compile(r"([0-9.]+)([^0-9.]+)")
+_DURATION_SHOWN = 40
+
+
+def request_timeout(request: Request) -> float:
+    """Seconds after which the client wants an answer (`timeout=5s`), 0 for no limit of its own; raises BadRequest."""
+    text = request.param("timeout")
+    if not text:
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        shown = msgspec.json.encode(text[:_DURATION_SHOWN]).decode()
+        raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {shown}")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return -seconds if text.startswith("-") else seconds
+
+
+class RequestTimeout(Timeout):
+    """A request is not answered within its deadline. What it began is finished all the same."""
+
+    def __init__(self) -> None:
+        super().__init__("Timeout: request did not complete within the allotted timeout")
+
+
+# --- lists
 
 
 def resource_version(text: str, name: str = "resourceVersion") -> int | None:
     """A resource version as a number, None for ""; raises BadRequest."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    number = parse_version(text)
+    if number is None:
         raise BadRequest(f'invalid {name} "{text[:40]}": use a version that the server returned')
-    return int(text)
+    return number
+
+
+def parse_version(text: str) -> int | None:
+    """The number in a resourceVersion, None when it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 LATEST = -1
@@ -89,11 +150,12 @@ class Continue(msgspec.Struct, frozen=True):
 
 
 class ListOptions(msgspec.Struct, frozen=True):
-    """The parameters of list, watch and deletecollection."""
+    """The options of list, watch and deletecollection, with their values understood."""
 
     labels: str = ""
     fields: str = ""
     limit: int = 0
+    """Most objects to return; 0 means all."""
     continue_: Continue | None = None
     resource_version: int | None = None
     match: str = ""
@@ -102,67 +164,29 @@ class ListOptions(msgspec.Struct, frozen=True):
     initial_events: bool | None = None
 
 
-_MATCH = "resourceVersionMatch"
-_WITH_TOKEN = "resourceVersionMatch is forbidden when continue is provided"
-
-
-def _list_errors(match: str, rv: int | None, initial: bool | None, token: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if match:
-        if rv is None:
-            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        if token:
-            errors.append(forbidden(_MATCH, _WITH_TOKEN))
-        if match not in ("Exact", "NotOlderThan"):
-            errors.append(not_supported(_MATCH, match, ["Exact", "NotOlderThan", ""]))
-        if match == "Exact" and rv == 0:
-            errors.append(forbidden(_MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-    if initial is not None:
-        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    return errors
-
-
-def _watch_errors(match: str, initial: bool | None, token: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if initial is not None and match != "NotOlderThan":
-        errors.append(forbidden(_MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-    if match:
-        if initial is None:
-            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-        if match != "NotOlderThan":
-            errors.append(not_supported(_MATCH, match, ["NotOlderThan"]))
-        if token:
-            errors.append(forbidden(_MATCH, _WITH_TOKEN))
-    return errors
+_EVERYTHING = ListOptions()
 
 
 def list_options(request: Request, *, watch: bool = False) -> ListOptions:
-    """Parse and check; all contradictions are reported at once."""
+    """The options of a list or a watch; raises BadRequest, Invalid."""
     if not request.query:
-        return ListOptions()
-    rv = resource_version(request.param("resourceVersion"))
-    match = request.param("resourceVersionMatch")
-    token = request.param("continue")
-    initial = boolean(request, "sendInitialEvents") if request.param("sendInitialEvents") else None
-    timeout = integer(request, "timeoutSeconds")
-    limit = integer(request, "limit") or 0
-    errors = _watch_errors(match, initial, token) if watch else _list_errors(match, rv, initial, token)
-    if limit < 0:
-        errors.append(invalid("limit", limit, "must be greater than or equal to 0"))
-    if errors:
-        raise Invalid.object("ListOptions", "", errors, group="meta.k8s.io")
-    if token and rv not in (None, 0):
+        return _EVERYTHING
+    options = decode_query(meta.ListOptions, request.query)
+    if errors := (rules.watch_errors if watch else rules.list_errors)(options):
+        raise _invalid("ListOptions", errors)
+    rv = resource_version(options.resourceVersion)
+    if options.continue_ and rv not in (None, 0):
         raise BadRequest("specifying resource version is not allowed when using continue")
     return ListOptions(
-        labels=request.param("labelSelector"),
-        fields=request.param("fieldSelector"),
-        limit=limit,
-        continue_=Continue.parse(token) if token else None,
+        labels=options.labelSelector,
+        fields=options.fieldSelector,
+        limit=max(options.limit, 0),
+        continue_=Continue.parse(options.continue_) if options.continue_ else None,
         resource_version=rv,
-        match=match,
-        timeout=float(timeout) if timeout else None,
-        bookmarks=boolean(request, "allowWatchBookmarks"),
-        initial_events=initial,
+        match=options.resourceVersionMatch,
+        timeout=float(options.timeoutSeconds) if options.timeoutSeconds else None,
+        bookmarks=options.allowWatchBookmarks,
+        initial_events=options.sendInitialEvents,
     )
 
 

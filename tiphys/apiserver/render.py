@@ -17,16 +17,18 @@ from tiphys.api.scheme import Column
 from tiphys.apiserver import compress, table
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.negotiate import JSON, Format, negotiate
-from tiphys.wire.http import Response
+from tiphys.apiserver.negotiate import JSON, PRETTY_JSON, Format, format_of, indented, negotiate, wants_lines
+from tiphys.apiserver.options import table_options
+from tiphys.wire.http import Request, Response
 
 KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
 """Sizes of lists that are worth keeping, in bytes."""
 JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
-def failure(error: StatusError, accept: str = "") -> Response:
+def failure(error: StatusError, request: Request) -> Response:
     """The Status of an error, in protobuf for clients that prefer it and else in JSON."""
+    accept = request.headers.get("accept", "")
     headers = dict(JSON_HEADERS)
     if error.details is not None and error.details.retryAfterSeconds:
         headers["Retry-After"] = str(error.details.retryAfterSeconds)
@@ -36,7 +38,8 @@ def failure(error: StatusError, accept: str = "") -> Response:
             if negotiate(accept, Status).media == "protobuf":
                 headers["Content-Type"] = PROTOBUF
                 return Response(error.code, headers, _protobuf().write_object(status))
-    return Response(error.code, headers, msgspec.json.encode(status) + b"\n")
+    body = msgspec.json.encode(status)
+    return Response(error.code, headers, indented(body) if wants_lines(request) else body + b"\n")
 
 
 def _protobuf() -> ModuleType:
@@ -62,7 +65,7 @@ def _warnings(texts: Sequence[str]) -> Sequence[tuple[str, str]]:
 
 def _as_media(data: bytes, form: Format) -> bytes:
     if form.media != "yaml":
-        return data
+        return indented(data) if form.pretty and form.media == "json" else data
     text: str = yaml.dump(msgspec.json.decode(data), Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True)
     return text.encode()
 
@@ -74,7 +77,7 @@ def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
 
 def value(ctx: Context, obj: Any, status: int = 200, *, columns: Sequence[Column] = ()) -> Response:
     """Any typed object that is not stored, such as a review or a Scale. Without `columns` it can be shown as nothing but itself."""
-    form = negotiate(ctx.request.headers.get("accept", ""), type(obj), tables=bool(columns))
+    form = format_of(ctx.request, type(obj), tables=bool(columns))
     if form.shape == "partial":
         data = table.render_partial(obj, version=form.version)
         return _response(ctx, status, _protobuf().partial(data) if form.media == "protobuf" else data, form)
@@ -102,15 +105,15 @@ def status_success(ctx: Context, status: int = 201) -> Response:
 
 def _status(ctx: Context, code: int, status: Status) -> Response:
     """A Status, which is never a table or bare metadata."""
-    form = negotiate(ctx.request.headers.get("accept", ""), Status)
+    form = format_of(ctx.request, Status)
     if form.media == "protobuf":
         return _response(ctx, code, _protobuf().write_object(status), form)
-    return _response(ctx, code, msgspec.json.encode(status), JSON)
+    return _response(ctx, code, msgspec.json.encode(status), PRETTY_JSON if form.pretty else JSON)
 
 
 def single(ctx: Context, entry: Entry, status: int = 200) -> Response:
     """One stored object."""
-    form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
+    form = format_of(ctx.request, ctx.kind.type)
     if form is JSON and not ctx.warnings:
         return Response(status, JSON_HEADERS, entry.data)
     if form.shape == "object":
@@ -131,13 +134,13 @@ def single(ctx: Context, entry: Entry, status: int = 200) -> Response:
     return _response(ctx, status, data, form)
 
 
-def _include(ctx: Context) -> Any:
-    return ctx.request.param("includeObject", "Metadata") or "Metadata"
+def _include(ctx: Context) -> table.Include:
+    return table_options(ctx.request)
 
 
 async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
     """A list of stored objects."""
-    form = negotiate(ctx.request.headers.get("accept", ""), ctx.kind.type)
+    form = format_of(ctx.request, ctx.kind.type)
     if form.shape == "object" and form.media != "protobuf":
         data = _json_list(ctx, entries, revision, continue_, remaining)
     else:
@@ -187,7 +190,7 @@ def _json_list(ctx: Context, entries: Sequence[Entry], revision: int, continue_:
         revision,
         paging,
     )  # fmt: skip
-    body = b"".join((head, b",".join([entry.data for entry in entries]), b"]}\n"))
+    body = b"".join((head, cache.codec.items(entries), b"]}\n"))
     if is_whole and KEPT_FROM < len(body) < KEPT_TO:
         cache.listed = (namespace, revision, body)
     return body

@@ -6,10 +6,10 @@ from urllib.parse import unquote
 
 import msgspec
 
+from tiphys.api.query import flag
 from tiphys.wire.http import Request
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "HEAD": "get", "DELETE": "delete"}
-_TRUE = frozenset(("1", "true", "True", "TRUE", "t", "T"))
 _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
 
 
@@ -65,7 +65,7 @@ def resolve(request: Request) -> RequestInfo:
         verb = "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
-    if request.query and not subresource and method == "GET" and verb in ("list", "get") and request.param("watch") in _TRUE:
+    if verb == "list" and request.query and method == "GET" and flag(request.param("watch", "false")):
         verb = "watch"
     return RequestInfo(verb, path, True, group, version, resource, subresource, namespace, name, _rest(path, rest) if len(rest) > 3 else "")
 

@@ -7,8 +7,8 @@ import ipaddress
 import logging
 import random
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,8 @@ class ApiServerSettings:
     service_account_key: Path
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
+    local_kubelets: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Where kubelets on this machine listen, by node: for nodes that have no address beyond loopback."""
     token_auth_file: Path | None = None
     service_range: str = "10.43.0.0/16"
     node_ports: range = range(30000, 32768)
@@ -241,7 +243,7 @@ class ApiServer:
                 node_ports=settings.node_ports,
                 rng=self._rng,
             ),
-            kubelet=KubeletConnector(self._find_node, self._kubelet_tls()),
+            kubelet=KubeletConnector(self._find_node, self._kubelet_tls(), local=settings.local_kubelets),
             now=self.clock.now,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,

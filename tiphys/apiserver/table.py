@@ -12,13 +12,10 @@ from typing import Any, Literal
 import msgspec
 
 from tiphys.api.codec import encode_object
-from tiphys.api.errors import BadRequest, not_supported
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Column, Kind
 
 Include = Literal["None", "Metadata", "Object"]
-
-_INCLUDES = ("None", "Metadata", "Object")
 
 
 def _created(obj: KubeObject, _: datetime) -> str | None:
@@ -50,11 +47,8 @@ def render_table(
     """The JSON of a Table with one row for each object.
 
     `columns` stand in for those of the kind. `include` is what stands beside the cells: nothing, the metadata or the whole object. Watches
-    send headers with the first event only. Raises BadRequest for another `include`.
+    send headers with the first event only, and null with the others.
     """
-    if include not in _INCLUDES:
-        wrong = not_supported("includeObject", include, ["Metadata", "None", "Object"])
-        raise BadRequest(f"Unable to convert to Table as requested: {wrong}")
     columns = columns or kind.columns or DEFAULT_COLUMNS
     rows = []
     for obj in objects:
@@ -67,7 +61,7 @@ def render_table(
             "kind": "Table",
             "apiVersion": f"meta.k8s.io/{version}",
             "metadata": _list_metadata(resource_version, continue_, remaining),
-            "columnDefinitions": [_definition(column) for column in columns] if with_headers else [],
+            "columnDefinitions": [_definition(column) for column in columns] if with_headers else None,
             "rows": rows,
         }
     )

@@ -143,7 +143,7 @@ def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suff
 
 def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:
     yield _Identity("apiserver", "kube-apiserver", (), names.apiserver())
-    yield _Identity("apiserver-kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",))
+    yield _Identity("apiserver-kubelet-client", "kube-apiserver-kubelet-client")
     yield _Identity("admin", "kubernetes-admin", ("system:masters",))
     yield _Identity("controller-manager", "system:kube-controller-manager")
     yield _Identity("scheduler", "system:kube-scheduler")

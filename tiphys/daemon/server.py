@@ -89,6 +89,7 @@ class Daemon:
                 service_account_key=made.service_account.key,
                 kubelet_certificate=kubelet.cert,
                 kubelet_key=kubelet.key,
+                local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet_port)},
                 token_auth_file=settings.dir / settings.token_auth_file if settings.token_auth_file else None,
                 service_range=settings.service_range,
                 node_ports=parse_ports(settings.node_ports),

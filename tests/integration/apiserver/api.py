@@ -38,6 +38,11 @@ class Answer:
         return found
 
     @property
+    def item(self) -> Doc:
+        """The object as it stands in a list: without a type of its own."""
+        return {name: value for name, value in self.doc.items() if name not in ("kind", "apiVersion")}
+
+    @property
     def reason(self) -> str:
         """The reason of a failure, checked to be a well-formed Status that agrees with the response's code."""
         status = self.doc

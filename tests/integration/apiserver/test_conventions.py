@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, NS, PODS, Api, Doc, config, deployment, pod
+from tiphys.node.settings import default_address
 from tiphys.wire.http import PeerIdentity
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -87,7 +88,11 @@ async def test_tables_in_pages_and_with_whole_objects(api: Api) -> None:
     assert [row["cells"][0] for row in second["rows"]] == ["p2"]
     assert "object" not in second["rows"][0]
     assert "continue" not in second["metadata"]
-    assert (await api.get(f"{PODS}?includeObject=All", accept=TABLE)).reason == "BadRequest"
+    refused = await api.get(f"{PODS}?includeObject=All", accept=TABLE)
+    expected = (
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"All\": must be 'Metadata', 'Object', 'None', or empty"
+    )
+    assert (refused.status, refused.message) == (400, expected)
 
 
 async def test_metadata_alone_can_be_patched_and_deleted(api: Api) -> None:
@@ -177,8 +182,8 @@ async def test_acting_as_somebody_with_a_uid_and_extras(api: Api) -> None:
 
 
 @pytest.fixture
-async def secure(api: Api, keys: Path) -> AsyncIterator[int]:
-    """A pod's web server behind TLS, with a certificate for another name: its port."""
+async def secure(api: Api, keys: Path) -> AsyncIterator[tuple[str, int]]:
+    """A pod's web server behind TLS, with a certificate for another name: its address and port."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(keys / "pki" / "apiserver.crt", keys / "pki" / "apiserver.key")
 
@@ -188,19 +193,20 @@ async def secure(api: Api, keys: Path) -> AsyncIterator[int]:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    yield server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(serve, default_address(), 0, ssl=context)
+    yield server.sockets[0].getsockname()
     server.close()
 
 
-async def test_a_proxy_to_https_takes_any_certificate(api: Api, secure: int) -> None:
+async def test_a_proxy_to_https_takes_any_certificate(api: Api, secure: tuple[str, int]) -> None:
+    address, port = secure
     await api.post(PODS, pod("web"))
-    await api.patch(f"{PODS}/web/status", {"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}})
-    response = await api.respond("GET", f"{PODS}/https:web:{secure}/proxy/a/b?c=d")
+    await api.patch(f"{PODS}/web/status", {"status": {"podIP": address, "podIPs": [{"ip": address}]}})
+    response = await api.respond("GET", f"{PODS}/https:web:{port}/proxy/a/b?c=d")
     assert response.status == 200
     assert response.stream is not None
     assert b"".join([part async for part in response.stream]) == b"GET /a/b?c=d HTTP/1.1"
-    plain = await api.get(f"{PODS}/http:web:{secure}/proxy/")
+    plain = await api.get(f"{PODS}/http:web:{port}/proxy/")
     assert plain.reason == "ServiceUnavailable"
     slice_ = {
         "metadata": {"name": "web", "labels": {"kubernetes.io/service-name": "web"}},

@@ -169,7 +169,7 @@ async def test_exact_versions(api: Api) -> None:
     await api.patch(f"{CONFIGS}/a", {"data": {"x": "2"}})
     await api.post(CONFIGS, config("b"))
     then = await api.get(f"{CONFIGS}?resourceVersion={first.version}&resourceVersionMatch=Exact")
-    assert (then.version, then.doc["items"]) == (first.version, [first.doc])
+    assert (then.version, then.doc["items"]) == (first.version, [first.item])
     newer = await api.get(f"{CONFIGS}?resourceVersion={first.version}&resourceVersionMatch=NotOlderThan")
     assert newer.names == ["a", "b"]
     assert (await api.get(f"{CONFIGS}?resourceVersion=0")).names == ["a", "b"]
@@ -230,7 +230,6 @@ async def test_a_token_and_a_version_do_not_go_together(api: Api) -> None:
         ("resourceVersionMatch=Sometimes&resourceVersion=1", 422),
         ("resourceVersionMatch=Exact&resourceVersion=0", 422),
         ("sendInitialEvents=true", 422),
-        ("limit=-1", 422),
         ("limit=many", 400),
         ("resourceVersion=-5", 400),
         ("resourceVersion=%D9%A1", 400),
@@ -239,7 +238,7 @@ async def test_a_token_and_a_version_do_not_go_together(api: Api) -> None:
         ("timeoutSeconds=soon", 400),
         ("watch=1&resourceVersionMatch=Exact", 422),
         ("watch=1&sendInitialEvents=true", 422),
-        ("watch=1&allowWatchBookmarks=perhaps", 400),
+        ("watch&sendInitialEvents", 422),
     ],
 )
 async def test_parameters_that_make_no_sense(api: Api, query: str, status: int) -> None:

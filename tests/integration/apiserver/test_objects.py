@@ -25,7 +25,7 @@ async def test_a_created_object_has_what_only_the_server_gives(api: Api) -> None
 async def test_what_is_read_is_what_was_answered_to_the_write(api: Api) -> None:
     made = await api.post(CONFIGS, config("a", x="1"))
     assert (await api.get(f"{CONFIGS}/a")).doc == made.doc
-    assert (await api.get(CONFIGS)).doc["items"] == [made.doc]
+    assert (await api.get(CONFIGS)).doc["items"] == [made.item]
 
 
 async def test_names_are_taken_once(api: Api) -> None:

@@ -11,6 +11,7 @@ from tests.integration.apiserver.api import PODS, Api, pod
 from tiphys.aio.duplex import StreamDuplex, open_duplex
 from tiphys.api.errors import ServiceUnavailable
 from tiphys.apiserver.kubelet import MAX_HEAD, forward
+from tiphys.node.settings import default_address
 from tiphys.wire.http import Response
 
 Upstream = Callable[..., Awaitable[Response]]
@@ -105,7 +106,7 @@ async def test_an_answer_that_breaks_off_is_no_whole_answer(ask: Upstream, rest:
 
 async def test_a_proxied_page_without_a_path_is_found_behind_a_slash(api: Api) -> None:
     await api.post(PODS, pod("web", node="one"))
-    await api.patch(f"{PODS}/web/status", {"status": {"podIP": "127.0.0.1"}})
+    await api.patch(f"{PODS}/web/status", {"status": {"podIP": default_address()}})
     for method in ("GET", "HEAD"):
         moved = await api.send(method, f"{PODS}/web:9/proxy?a=b%26c")
         assert (moved.status, moved.headers["Location"]) == (301, f"{PODS}/web:9/proxy/?a=b%26c")

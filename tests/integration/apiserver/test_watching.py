@@ -165,7 +165,7 @@ async def test_tables_and_metadata(api: Api) -> None:
     assert second is not None
     assert [column["name"] for column in first["object"]["columnDefinitions"]] == ["Name", "Data", "Age"]
     assert first["object"]["rows"][0]["cells"][:2] == ["a", 1]
-    assert not second["object"]["columnDefinitions"]
+    assert second["object"]["columnDefinitions"] is None
     async with api.watch(WATCH, accept="application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io") as events:
         partial = await events.next()
     assert partial is not None

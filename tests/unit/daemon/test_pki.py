@@ -43,7 +43,7 @@ def tree(tmp_path: Path) -> pki.Pki:
         ("scheduler", "system:kube-scheduler", []),
         ("kube-proxy", "system:kube-proxy", []),
         ("node", "system:node:helm", ["system:nodes"]),
-        ("apiserver-kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"]),
+        ("apiserver-kubelet-client", "kube-apiserver-kubelet-client", []),
     ],
 )
 def test_client_identities(tree: pki.Pki, file: str, name: str, organizations: list[str]) -> None:

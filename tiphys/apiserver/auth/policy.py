@@ -371,6 +371,7 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:volume-scheduler": ("system:volume-scheduler", "User system:kube-scheduler"),
     # Nodes are served by the Node authorizer; the binding exists without subjects, as upstream has it.
     "system:node": ("system:node", ""),
+    "tiphys:kubelet-api-admin": ("system:kubelet-api-admin", "User kube-apiserver-kubelet-client"),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
     **{

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
+
 from tiphys.api.authentication.v1 import SelfSubjectReview, TokenReview, TokenReviewStatus, UserInfo
 from tiphys.api.authorization.v1 import (
     LocalSubjectAccessReview,
@@ -21,8 +23,8 @@ from tiphys.api.authorization.v1 import (
     SubjectAccessReviewStatus,
     SubjectRulesReviewStatus,
 )
-from tiphys.api.errors import BadRequest, FieldError, Invalid, invalid
-from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.errors import BadRequest, FieldError, Invalid, invalid, required
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authenticate import InvalidToken, TokenAuthenticator
 from tiphys.apiserver.auth.authorizer import Authorizer
@@ -51,9 +53,9 @@ class Reviewer:
         elif isinstance(obj, LocalSubjectAccessReview):
             obj.status = self._access(obj, _local_errors(obj, namespace))
         elif isinstance(obj, SubjectAccessReview):
-            obj.status = self._access(obj, _subject_errors(obj))
+            obj.status = self._access(obj, [*_subject_errors(obj), *_metadata_errors(obj)])
         elif isinstance(obj, SelfSubjectAccessReview):
-            _raise(obj, _what_errors(obj))
+            _raise(obj, [*_what_errors(obj), *_metadata_errors(obj)])
             obj.status = self._decide(user, obj.spec.resourceAttributes, obj.spec.nonResourceAttributes)
         elif isinstance(obj, SelfSubjectRulesReview):
             obj.status = self._rules(obj, user)
@@ -126,6 +128,30 @@ def _field_selector(resource: ResourceAttributes) -> str:
     return ",".join(f"{r.key}={r.values[0]}" for r in asked.requirements if r.operator == "In" and len(r.values) == 1)
 
 
+def _metadata_errors(review: KubeObject, *, but: str = "") -> list[FieldError]:
+    """A review is never stored, so its metadata says nothing. managedFields and the field `but` are excused."""
+    bare = msgspec.structs.replace(review.metadata, managedFields=[])
+    if but:
+        setattr(bare, but, "")
+    except_for = f" except for {but}" if but else ""
+    return [] if bare == ObjectMeta() else [invalid("metadata", review.metadata, f"must be empty{except_for}")]
+
+
+def _selector_errors(resource: ResourceAttributes | None) -> list[FieldError]:
+    errors = []
+    for name in ("fieldSelector", "labelSelector"):
+        selector = None if resource is None else getattr(resource, name)
+        if selector is None:
+            continue
+        path = f"spec.resourceAttributes.{name}"
+        if selector.rawSelector and selector.requirements:
+            errors.append(invalid(f"{path}.rawSelector", selector.rawSelector, "may not specified at the same time as requirements"))
+        if not selector.rawSelector and not selector.requirements:
+            why = f"when {path} is specified, requirements or rawSelector is required"
+            errors.append(required(f"{path}.requirements", why))
+    return errors
+
+
 def _what_errors(review: SelfSubjectAccessReview | SubjectAccessReview | LocalSubjectAccessReview) -> list[FieldError]:
     spec = review.spec
     if spec.resourceAttributes is not None and spec.nonResourceAttributes is not None:
@@ -135,7 +161,7 @@ def _what_errors(review: SelfSubjectAccessReview | SubjectAccessReview | LocalSu
     if spec.resourceAttributes is None and spec.nonResourceAttributes is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         return [invalid("spec.resourceAttributes", None, why)]
-    return []
+    return _selector_errors(spec.resourceAttributes)
 
 
 def _subject_errors(review: SubjectAccessReview | LocalSubjectAccessReview) -> list[FieldError]:
@@ -146,7 +172,7 @@ def _subject_errors(review: SubjectAccessReview | LocalSubjectAccessReview) -> l
 
 
 def _local_errors(review: LocalSubjectAccessReview, namespace: str) -> list[FieldError]:
-    errors = _subject_errors(review)
+    errors = [*_subject_errors(review), *_metadata_errors(review, but="namespace")]
     spec = review.spec
     if review.metadata.namespace and review.metadata.namespace != namespace:
         errors.append(invalid("metadata.namespace", review.metadata.namespace, "must match the namespace of the request"))

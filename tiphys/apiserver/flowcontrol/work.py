@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tiphys.api.query import flag
 from tiphys.apiserver.routes import RequestInfo, resolve
 from tiphys.apiserver.watchcache import ResourceCache
 from tiphys.wire.http import Request
@@ -57,7 +58,7 @@ def estimate(info: RequestInfo, request: Request, cache: ResourceCache | None) -
         return NO_SEATS if info.subresource in LONG_RUNNING else WRITE
     if cache is None or verb not in ("list", "watch") or info.name or "metadata.name=" in request.param("fieldSelector"):
         return READ
-    if verb == "watch" and request.param("resourceVersion", "0") != "0" and request.param("sendInitialEvents") not in ("1", "true"):
+    if verb == "watch" and request.param("resourceVersion", "0") != "0" and not flag(request.param("sendInitialEvents", "false")):
         return READ
     selects = any(name in ("labelSelector", "fieldSelector") for name, _ in request.query)
     return of_list(cache, info.namespace, _limit(request), selects=selects)

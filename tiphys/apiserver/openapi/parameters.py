@@ -1,8 +1,15 @@
-"""The parameters of operations that many share."""
+"""The parameters of operations that many share. Those of the query are the fields of the options that the server decodes from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args, get_origin
+
+import msgspec
+
+from tiphys.api.docs import docs_of
+from tiphys.api.meta.v1.options import CreateOptions, DeleteOptions, ListOptions, PatchOptions
+from tiphys.api.query import plain_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,37 +22,29 @@ class Parameter:
     where: str = "query"
 
 
+_TYPES = {bool: "boolean", int: "integer", str: "string"}
+_NO_PARAMETERS = frozenset(("apiVersion", "kind"))
+
+
+def of_options(type_: type[msgspec.Struct]) -> tuple[Parameter, ...]:
+    """The parameters that set an option type, by name. Times and structs have none in the published documents."""
+    texts = docs_of(type_).fields
+    found = []
+    for field in msgspec.structs.fields(type_):
+        plain = plain_type(field.type)
+        item = get_args(plain)[0] if get_origin(plain) is list else plain
+        if item in _TYPES and field.encode_name not in _NO_PARAMETERS:
+            found.append(Parameter(field.encode_name, _TYPES[item], texts[field.name]))
+    return tuple(sorted(found, key=lambda parameter: parameter.name))
+
+
 PATH = Parameter("path", "string", "The path that is asked for behind the proxy.", "path")
 PRETTY = Parameter("pretty", "string", "If `true`, the answer is indented.")
 NAME = Parameter("name", "string", "The name of the object.", "path")
 NAMESPACE = Parameter("namespace", "string", "The namespace of the object.", "path")
 
-DRY_RUN = Parameter("dryRun", "string", "`All`: do everything but persist the change.")
-MANAGER = Parameter("fieldManager", "string", "The name under which the changed fields are owned.")
-VALIDATION = Parameter(
-    "fieldValidation",
-    "string",
-    "What to do with unknown and repeated fields: `Ignore` them, `Warn` about them, or with `Strict` refuse the request.",
-)
-FORCE = Parameter("force", "boolean", "Take conflicting fields over from other managers; only for apply patches.")
-VERSION = Parameter("resourceVersion", "string", "How recent the answer must be.")
-LIST = (
-    Parameter("allowWatchBookmarks", "boolean", "Send BOOKMARK events in a watch."),
-    Parameter("continue", "string", "Where to continue a list that had a limit."),
-    Parameter("fieldSelector", "string", "Only objects whose fields match."),
-    Parameter("labelSelector", "string", "Only objects whose labels match."),
-    Parameter("limit", "integer", "The most objects to return."),
-    VERSION,
-    Parameter("resourceVersionMatch", "string", "How resourceVersion is meant: `Exact` or `NotOlderThan`."),
-    Parameter("sendInitialEvents", "boolean", "Begin a watch with the present objects."),
-    Parameter("timeoutSeconds", "integer", "After how many seconds a watch ends."),
-)
-WATCH = Parameter("watch", "boolean", "Stream changes instead of listing.")
-DELETE = (
-    DRY_RUN,
-    Parameter("gracePeriodSeconds", "integer", "How many seconds the object has to end."),
-    Parameter("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean", "Delete an object that cannot be read."),
-    Parameter("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
-    Parameter("propagationPolicy", "string", "What becomes of dependents: `Orphan`, `Background` or `Foreground`."),
-)
-WRITE = (DRY_RUN, MANAGER, VALIDATION)
+(FORCE,) = (parameter for parameter in of_options(PatchOptions) if parameter.name == "force")
+(WATCH,) = (parameter for parameter in of_options(ListOptions) if parameter.name == "watch")
+LIST = tuple(parameter for parameter in of_options(ListOptions) if parameter != WATCH)
+DELETE = of_options(DeleteOptions)
+WRITE = of_options(CreateOptions)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden, InternalError, TooManyRequests
+from tiphys.api.errors import BadRequest, Forbidden, InternalError, TooManyRequests
 from tiphys.api.meta.v1 import DeleteOptions, StatusCause, StatusDetails
 from tiphys.api.policy import v1 as policy
 from tiphys.api.selectors import from_label_selector
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import dry_run
 from tiphys.apiserver.verbs.delete import remove
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body, update_named
 from tiphys.wire.http import Response
@@ -27,14 +26,22 @@ async def create(ctx: Context) -> Response:
     if pod is None:
         raise ctx.not_found()
     options = eviction.deleteOptions or DeleteOptions()
-    if ctx.request.query and dry_run(ctx.request):
-        options.dryRun = ["All"]
+    _merge_dry_run(ctx, options)
     if not _is_free_to_go(pod):
         budget = _budget(ctx, pod)
         if budget is not None and not _unhealthy_may_go(pod, budget):
             await _spend(ctx, pod, budget, dry=bool(options.dryRun))
     await remove(ctx, pod.metadata.namespace, pod.metadata.name, options)
     return render.status_success(ctx)
+
+
+def _merge_dry_run(ctx: Context, options: DeleteOptions) -> None:
+    """A dry run can stand in the query or in the body; both must say the same."""
+    sent = ctx.options.dryRun
+    if sent and options.dryRun and sent != options.dryRun:
+        raise BadRequest(f"Non-matching dry-run options in request and content: {sent} and {options.dryRun}")
+    options.dryRun = options.dryRun or list(sent)
+    ctx.deletes_dry = bool(options.dryRun)
 
 
 def _is_free_to_go(pod: core.Pod) -> bool:

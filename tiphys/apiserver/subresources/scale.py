@@ -12,14 +12,14 @@ from tiphys.api.columns.autoscaling import SCALES
 from tiphys.api.custom.scale import custom_scale, nested, set_custom_replicas
 from tiphys.api.errors import Invalid, invalid
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
-from tiphys.api.patch import apply_patch
+from tiphys.api.patch import STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.api.selectors import Selector, from_label_selector, from_map
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation
-from tiphys.apiserver.verbs import ownership
-from tiphys.apiserver.verbs.apply import applied_change, check_fields, is_apply, read_config
+from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.verbs.apply import applied_change, check_fields, read_config
+from tiphys.apiserver.verbs.patch import keep_type
 from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
@@ -78,13 +78,16 @@ async def update(ctx: Context) -> Response:
 async def patch(ctx: Context) -> Response:
     """PATCH of the scale."""
     request = ctx.request
-    media, validation = request.headers.get("content-type", ""), field_validation(request)
+    media, validation = request.headers.get("content-type", ""), field_validation(ctx.options)
     if is_apply(media):
         return await _server_side_apply(ctx)
-    ownership.check_patch(request)
+
+    form = check_format(media)
 
     def patched(current: Scale) -> Scale:
         document = apply_patch(Scale, msgspec.to_builtins(current), request.body, media, validation=validation)
+        if form == STRATEGIC_MERGE_PATCH:
+            keep_type(document.document, current.apiVersion, current.kind)
         decoded = codec.decode_document(Scale, document.document, validation=validation, earlier=document.problems)
         ctx.warnings = [*ctx.warnings, *decoded.problems]
         wanted = decoded.obj

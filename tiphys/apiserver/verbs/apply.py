@@ -13,27 +13,21 @@ from tiphys.api.apply.schema import Schema, schema_of
 from tiphys.api.conform import Walk
 from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
-from tiphys.api.patch import APPLY_PATCH
+from tiphys.api.meta.v1.options import PatchOptions
 from tiphys.api.scheme import Kind, Part, converted
 from tiphys.api.yamldoc import YAMLError, load, repeated_keys
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import boolean, field_validation
+from tiphys.apiserver.options import field_validation
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.ownership import check_patch
 from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
 Document = dict[str, Any]
 _ALL_BUT_STATUS = ("apiVersion", "kind", "metadata", "status")
-
-
-def is_apply(content_type: str) -> bool:
-    """Whether a PATCH with this content type is an apply."""
-    return content_type.partition(";")[0].strip().lower() == APPLY_PATCH
 
 
 async def apply(ctx: Context) -> Response:
@@ -81,8 +75,7 @@ def _only(part: Part[Any], config: Document) -> Document:
 def read_config(ctx: Context, type_: type[Any]) -> Document:
     """The configuration in the body, checked against the path and the options. Raises BadRequest and Invalid."""
     request = ctx.request
-    check_patch(request, apply=True)
-    validation = field_validation(request)
+    validation = field_validation(ctx.options)
     walk = Walk()
     try:
         loaded = load(request.body)
@@ -146,13 +139,13 @@ def _failed(ctx: Context) -> str:
 
 
 def _how(ctx: Context) -> rules.Application:
-    request = ctx.request
+    options = ctx.options
     return rules.Application(
-        manager=request.param("fieldManager"),
+        manager=options.fieldManager,
         version=ctx.kind.api_version,
         now=ctx.services.now(),
         subresource=ctx.info.subresource,
-        force=boolean(request, "force"),
+        force=isinstance(options, PatchOptions) and bool(options.force),
         versions=_Versions(ctx),
     )
 

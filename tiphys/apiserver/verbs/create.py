@@ -9,7 +9,7 @@ from tiphys.api.errors import AlreadyExists, BadRequest, MethodNotSupported
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import dry_run
+from tiphys.apiserver.options import parse_version
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,
@@ -34,7 +34,7 @@ MAX_GENERATED = 8
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
     obj = decode_body(ctx)
-    if obj.metadata.resourceVersion:
+    if parse_version(obj.metadata.resourceVersion):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)
     return render.single(ctx, await store_new(ctx, obj), 201)
@@ -70,7 +70,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:
         ctx.warnings = [*ctx.warnings, *warnings]
-    if ctx.request.query and dry_run(ctx.request):
+    if ctx.dry_run:
         if ctx.storage.cache(kind).get(meta.namespace, meta.name) is not None:
             raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)

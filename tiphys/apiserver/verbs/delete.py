@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from tiphys.api import codec
 from tiphys.api.base import time
-from tiphys.api.errors import Conflict, Invalid, NotFound, invalid, not_supported
+from tiphys.api.errors import Conflict, NotFound
 from tiphys.api.meta.v1 import DeleteOptions
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import integer, list_options
+from tiphys.apiserver.options import delete_options, list_options
 from tiphys.apiserver.verbs.pipeline import admission_request, erased, unsaved
 from tiphys.apiserver.verbs.read import after, select
 from tiphys.store.contract import KeyMissing, RevisionMismatch
@@ -31,12 +30,12 @@ SHOWN_LAST = frozenset(
     )
 )
 """Kinds whose DELETE answers with the object even when it is gone."""
-_POLICIES = {"": None, "Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
+_POLICIES = {"Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
 async def delete(ctx: Context) -> Response:
     """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
-    options = delete_options(ctx)
+    options = _options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
     if removed and ctx.kind.resource not in SHOWN_LAST:
         return render.success(ctx, entry, uid)
@@ -45,7 +44,7 @@ async def delete(ctx: Context) -> Response:
 
 async def delete_collection(ctx: Context) -> Response:
     """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of what it found."""
-    options = delete_options(ctx)
+    options = _options(ctx)
     wanted = list_options(ctx.request)
     chosen = select(ctx, wanted)
     if wanted.continue_ is not None:
@@ -61,34 +60,9 @@ async def delete_collection(ctx: Context) -> Response:
     return await render.collection(ctx, chosen, revision)
 
 
-def delete_options(ctx: Context) -> DeleteOptions:
-    """The options from the body, or else from the query; raises Invalid, BadRequest."""
-    request = ctx.request
-    if request.body:
-        media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
-        options = codec.decode(DeleteOptions, request.body, content_type=media).obj
-    else:
-        options = DeleteOptions(
-            gracePeriodSeconds=integer(request, "gracePeriodSeconds"),
-            propagationPolicy=request.param("propagationPolicy") or None,
-        )
-        if request.param("orphanDependents"):
-            options.orphanDependents = request.param("orphanDependents") == "true"
-    if not options.dryRun:
-        options.dryRun = [value for key, value in request.query if key == "dryRun"]
-    errors = []
-    if options.propagationPolicy is not None and options.propagationPolicy not in _POLICIES:
-        errors.append(not_supported("propagationPolicy", options.propagationPolicy, ["Foreground", "Background", "Orphan"]))
-    if options.propagationPolicy is not None and options.orphanDependents is not None:
-        errors.append(
-            invalid("propagationPolicy", options.propagationPolicy, "orphanDependents and deletionPropagation cannot be both set")
-        )
-    if options.dryRun and options.dryRun != ["All"]:
-        errors.append(not_supported("dryRun", options.dryRun[0], ["All"]))
-    if errors:
-        raise Invalid.object("DeleteOptions", "", errors, group="meta.k8s.io")
-    if options.gracePeriodSeconds is not None and options.gracePeriodSeconds < 0:
-        options.gracePeriodSeconds = 1
+def _options(ctx: Context) -> DeleteOptions:
+    options = delete_options(ctx.request)
+    ctx.deletes_dry = bool(options.dryRun)
     return options
 
 
@@ -96,6 +70,8 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
     """Delete one object, or begin to: its entry, its UID, and whether it is gone. Raises NotFound, Conflict."""
     storage, kind = ctx.storage, ctx.kind
     cache = storage.cache(kind)
+    if options.gracePeriodSeconds is not None and options.gracePeriodSeconds < 0:
+        options.gracePeriodSeconds = 1
     entry = cache.get(namespace, name)
     while True:
         if entry is None:
@@ -162,13 +138,10 @@ def _set_propagation(meta: Any, options: DeleteOptions, *, orphan: bool) -> None
     if options.orphanDependents is not None:
         wanted = ORPHAN if options.orphanDependents else None
     elif options.propagationPolicy is not None:
-        wanted = _POLICIES[options.propagationPolicy]
+        wanted = _POLICIES.get(options.propagationPolicy)
     elif orphan and FOREGROUND not in meta.finalizers:
         wanted = ORPHAN
     else:
         return
     kept = [finalizer for finalizer in meta.finalizers if finalizer not in (FOREGROUND, ORPHAN)]
     meta.finalizers = [*kept, wanted] if wanted else kept
-
-
-__all__ = ["delete", "delete_collection", "delete_options", "remove"]

@@ -11,13 +11,11 @@ from typing import Any
 
 from tiphys.api.apply import fieldset, typed
 from tiphys.api.apply.document import Difference
-from tiphys.api.apply.managers import MAX_NAME, Elsewhere, Manager, after_update, maker, manager_name, manager_of
-from tiphys.api.errors import FieldError, Invalid, forbidden, invalid, required, too_long
+from tiphys.api.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of
 from tiphys.api.meta.v1 import ManagedFieldsEntry
 from tiphys.api.scheme import converted
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.remembered import Remembered, owned_parts
-from tiphys.wire.http import Request
 
 _TRACKED_VERBS = frozenset(("create", "update", "patch"))
 _SYSTEM = frozenset(("binding", "eviction"))
@@ -86,40 +84,7 @@ def _timeless(entries: Sequence[ManagedFieldsEntry]) -> dict[Manager, tuple[str,
 
 
 def _writer(ctx: Context) -> str:
-    request = ctx.request
-    named = ""
-    if request.query:
-        named = request.param("fieldManager")
-        errors = field_manager_errors(named)
-        if errors:
-            options = "CreateOptions" if ctx.info.verb == "create" else "UpdateOptions" if ctx.info.verb == "update" else "PatchOptions"
-            raise Invalid.object(options, "", errors, group="meta.k8s.io")
-    return _manager_name(named, request.headers.get("user-agent", ""))
+    return _manager_name(ctx.options.fieldManager, ctx.request.headers.get("user-agent", ""))
 
 
 _manager_name = lru_cache(maxsize=1024)(manager_name)
-
-
-def field_manager_errors(name: str) -> list[FieldError]:
-    """What is wrong with a fieldManager parameter."""
-    errors = [too_long("fieldManager", MAX_NAME)] if len(name.encode()) > MAX_NAME else []
-    for position, character in enumerate(name):
-        if not character.isprintable():
-            code = f"U+{ord(character):04X}"
-            errors.append(invalid("fieldManager", name, f"invalid character {code} (at position {position})"))
-    return errors
-
-
-def check_patch(request: Request, *, apply: bool = False) -> None:
-    """Check the options of a patch that have to do with ownership; raises Invalid."""
-    if not request.query and not apply:
-        return
-    manager = request.param("fieldManager")
-    errors: list[FieldError] = []
-    if apply and not manager:
-        errors.append(required("fieldManager", "is required for apply patch"))
-    if not apply and any(name == "force" for name, _ in request.query):
-        errors.append(forbidden("force", "may not be specified for non-apply patch"))
-    errors += field_manager_errors(manager)
-    if errors:
-        raise Invalid.object("PatchOptions", "", errors, group="meta.k8s.io")

@@ -11,13 +11,12 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.errors import BadRequest
-from tiphys.api.patch import JSON_PATCH, apply_patch, check_format
+from tiphys.api.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation
-from tiphys.apiserver.verbs import ownership
-from tiphys.apiserver.verbs.apply import apply, is_apply
+from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.verbs.apply import apply
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -48,15 +47,20 @@ def _touches_status_alone(ctx: Context) -> bool:
     return not any(name not in _Half.__struct_fields__ and b'"%b"' % name.encode() in body for name in type_.__struct_fields__)
 
 
+def keep_type(document: dict[str, Any], api_version: str, kind: str) -> None:
+    """Undo what a strategic merge patch says about the object's type: it is merged into a known one, so its own kind means nothing."""
+    document["apiVersion"], document["kind"] = api_version, kind
+
+
 async def patch(ctx: Context) -> Response:
     """PATCH of an object or its status."""
     request = ctx.request
     media = request.headers.get("content-type", "")
     if is_apply(media):
         return await apply(ctx)
-    by_place = check_format(media, typed=ctx.kind.type.__model__ is None) == JSON_PATCH
-    ownership.check_patch(request)
-    validation = field_validation(request)
+    form = check_format(media, typed=ctx.kind.type.__model__ is None)
+    by_place = form == JSON_PATCH
+    validation = field_validation(ctx.options)
     problems: list[str] = []
     read = _read_half if not by_place and _touches_status_alone(ctx) else msgspec.json.decode
 
@@ -65,6 +69,8 @@ async def patch(ctx: Context) -> Response:
         if not by_place:
             document["metadata"].pop("managedFields", None)  # Half of the object; without any, an update keeps those that there are.
         patched = apply_patch(ctx.kind.type, document, request.body, media, validation=validation)
+        if form == STRATEGIC_MERGE_PATCH:
+            keep_type(patched.document, ctx.kind.api_version, ctx.kind.kind)
         decoded = codec.decode_document(ctx.kind.type, patched.document, validation=validation, earlier=patched.problems)
         problems[:] = decoded.problems
         wanted = decoded.obj

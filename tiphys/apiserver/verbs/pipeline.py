@@ -25,7 +25,7 @@ from tiphys.api.validation import meta as meta_rules
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import FieldValidation, dry_run, field_validation
+from tiphys.apiserver.options import JSON_MEDIA, field_validation, resource_version
 from tiphys.apiserver.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
@@ -43,8 +43,8 @@ SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     """The request's body as an object of the path's kind (or of `type_`); problems go to the warnings or raise BadRequest."""
     request = ctx.request
-    media = request.headers.get("content-type", "application/json").partition(";")[0].strip() or "application/json"
-    validation: FieldValidation = field_validation(request) if request.query else "Warn"
+    media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
+    validation = field_validation(ctx.options)
     decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation)
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
@@ -92,7 +92,7 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
         object=obj,
         old_object=old,
         user=ctx.user,
-        dry_run=dry_run(ctx.request) if ctx.request.query else False,
+        dry_run=ctx.dry_run,
         source=ctx.services.source,
     )
 
@@ -148,9 +148,9 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
             raise ctx.not_found()
         old = cache.codec.decode(entry.data)
         new = change(entry, old)
-        pinned = new.metadata.resourceVersion
-        if pinned not in ("", "0", str(entry.revision)):
-            if is_newer(pinned, entry) and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
+        pinned = resource_version(new.metadata.resourceVersion, "metadata.resourceVersion") or 0
+        if pinned not in (0, entry.revision):
+            if pinned > entry.revision and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
                 entry = latest  # Written by another server, and read from it, before this one has heard.
                 continue
             raise Conflict.modified(kind.plural, name, group=kind.group)
@@ -158,7 +158,7 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
             return await _store_update(ctx, entry, old, new, subresource)
         except (RevisionMismatch, KeyMissing):
             entry = await storage.fresh(kind, namespace, name)
-            if pinned not in ("", "0"):
+            if pinned:
                 raise Conflict.modified(kind.plural, name, group=kind.group) from None
     raise Conflict.modified(kind.plural, name, group=kind.group)
 
@@ -194,7 +194,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
             ctx.warnings = [*ctx.warnings, *asked.warnings]
     if not subresource and (warnings := rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
-    if ctx.request.query and dry_run(ctx.request):
+    if ctx.dry_run:
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
         return await erased(ctx, entry, old), True
@@ -214,11 +214,6 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
     if kind.rules.ratchets:
         return [*errors, *changes(new, old)]
     return [*errors, *_errors_of(kind, new), *changes(new, old)]
-
-
-def is_newer(version: str, entry: Entry) -> bool:
-    """Whether a resourceVersion is one that comes after the entry's."""
-    return version.isascii() and version.isdigit() and len(version) < 20 and int(version) > entry.revision
 
 
 def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:

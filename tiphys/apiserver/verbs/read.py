@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tiphys.api.errors import BadRequest, Gone
+from tiphys.api.meta.v1.options import GetOptions
+from tiphys.api.query import decode_query
 from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
@@ -25,9 +27,8 @@ SELECTING_CHUNK = 500
 
 async def get(ctx: Context) -> Response:
     """One object, at least as new as the resourceVersion asked for, if any."""
-    wanted = resource_version(ctx.request.param("resourceVersion")) if ctx.request.query else None
-    if wanted:
-        await not_older_than(ctx, wanted)
+    if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
+        await not_older_than(ctx, revision)
     entry = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
     if entry is None:
         raise ctx.not_found()

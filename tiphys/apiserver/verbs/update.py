@@ -24,6 +24,8 @@ async def update(ctx: Context) -> Response:
         if wanted.metadata.resourceVersion:
             raise ctx.not_found()
         return render.single(ctx, await store_new(ctx, wanted), 201)
+    if missing:
+        raise ctx.not_found()
     if not wanted.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
         raise_invalid(ctx.kind, wanted, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
 

@@ -15,7 +15,7 @@ from tiphys.apiserver import table, websockets
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import Format, negotiate
-from tiphys.apiserver.options import ListOptions, list_options
+from tiphys.apiserver.options import ListOptions, list_options, table_options
 from tiphys.apiserver.verbs.read import matcher, not_older_than, select
 from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.wire.http import Response
@@ -128,7 +128,7 @@ def _renderer(ctx: Context, form: Format) -> Render:
     if form.media == "protobuf":
         return _protobuf_renderer(ctx, form)
     decode = ctx.storage.cache(ctx.kind).codec.decode
-    include: Any = ctx.request.param("includeObject", "Metadata") or "Metadata"
+    include = table_options(ctx.request) if form.shape == "table" else "Metadata"
     first = True
 
     def render(type_: EventType, event: CacheEvent) -> bytes:

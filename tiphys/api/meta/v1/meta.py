@@ -150,9 +150,9 @@ class ObjectMeta(Struct):
 class KubeObject(Struct):
     """What every kind of object has: its type and its metadata."""
 
-    apiVersion: str = always(str)
-    """APIVersion defines the group and version of the object's schema, such as `apps/v1`."""
     kind: str = always(str)
     """The name of the object's type, such as `Pod`."""
+    apiVersion: str = always(str)
+    """APIVersion defines the group and version of the object's schema, such as `apps/v1`."""
     metadata: ObjectMeta = always(ObjectMeta)
     """Identity, labels, ownership and history of the object."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, Struct, always
+from tiphys.api.base import Atomic, Struct, always, field
 
 
 class Preconditions(Struct):
@@ -35,6 +35,67 @@ class DeleteOptions(Struct):
     """The version of these options' schema."""
     kind: str = ""
     """`DeleteOptions`."""
+
+
+class GetOptions(Struct):
+    """Parameters of a GET of one object."""
+
+    resourceVersion: str = ""
+    """How recent the answer must be."""
+
+
+class ListOptions(Struct):
+    """Parameters of list, watch and deletecollection."""
+
+    labelSelector: str = ""
+    """Only objects whose labels match."""
+    fieldSelector: str = ""
+    """Only objects whose fields match."""
+    watch: bool = False
+    """Whether changes are streamed instead of a list."""
+    allowWatchBookmarks: bool = False
+    """Whether a watch sends BOOKMARK events."""
+    resourceVersion: str = ""
+    """How recent the answer must be; where a watch starts."""
+    resourceVersionMatch: str = ""
+    """The meaning of resourceVersion: `Exact` or `NotOlderThan`."""
+    timeoutSeconds: int | None = None
+    """Seconds after which a watch ends."""
+    limit: int = 0
+    """Most objects to return; 0 and less mean all."""
+    continue_: str = field(name="continue", default="")
+    """The token with which a page of the list goes on."""
+    sendInitialEvents: bool | None = None
+    """Whether a watch begins with the present objects."""
+
+
+class CreateOptions(Struct):
+    """Parameters of a create."""
+
+    dryRun: Annotated[list[str], Atomic()] = []
+    """`All` to go through everything without storing it."""
+    fieldManager: str = ""
+    """The name under which the changed fields are owned."""
+    fieldValidation: str = ""
+    """Treatment of unknown and repeated fields: `Ignore`, `Warn` (the default) or `Strict`."""
+
+
+class UpdateOptions(CreateOptions):
+    """Parameters of an update."""
+
+
+class PatchOptions(CreateOptions):
+    """Parameters of a patch."""
+
+    force: bool | None = None
+    """Whether an apply takes conflicting fields over from other managers."""
+
+
+class TableOptions(Struct):
+    """Parameters of an answer in the form of a Table."""
+
+    includeObject: str = ""
+    """Part of the object in each row: `Metadata` (the default), `Object` or `None`."""
 
 
 class ShardInfo(Struct):

@@ -1,0 +1,61 @@
+"""The core group, v1: parameters of the subresources that end at a container, a pod, a Service or a node. They stand in URLs only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from tiphys.api.base import Atomic, Struct, Time
+
+
+class PodLogOptions(Struct):
+    """Parameters of a container's log."""
+
+    container: str = ""
+    """The container; may be absent when the pod has only one."""
+    follow: bool = False
+    """Whether to go on as more is written."""
+    previous: bool = False
+    """Whether to show the log of the container that ran before this one."""
+    sinceSeconds: int | None = None
+    """Only lines of the last so many seconds, at least 1."""
+    sinceTime: Time | None = None
+    """Only lines written at this time or later."""
+    timestamps: bool = False
+    """Whether each line begins with the time at which it was written."""
+    tailLines: int | None = None
+    """Only the last so many lines."""
+    limitBytes: int | None = None
+    """Bytes after which the log ends, at least 1."""
+    insecureSkipTLSVerifyBackend: bool = False
+    """Whether the kubelet's certificate goes unchecked."""
+    stream: str | None = None
+    """Only what came from `Stdout` or `Stderr`; `All` is the default."""
+
+
+class PodAttachOptions(Struct):
+    """Parameters of an attach to a running container."""
+
+    stdin: bool = False
+    """Whether the client writes to the container's stdin."""
+    stdout: bool = False
+    """Whether the client reads the container's stdout."""
+    stderr: bool = False
+    """Whether the client reads the container's stderr."""
+    tty: bool = False
+    """Whether the streams are those of a terminal."""
+    container: str = ""
+    """The container; may be absent when the pod has only one."""
+
+
+class PodExecOptions(PodAttachOptions):
+    """Parameters of a command in a running container."""
+
+    command: Annotated[list[str], Atomic()] = []
+    """The command and its arguments."""
+
+
+class PodPortForwardOptions(Struct):
+    """Parameters of connections to a pod's ports."""
+
+    ports: Annotated[list[int], Atomic()] = []
+    """The ports; needed by WebSocket clients only."""

@@ -1,0 +1,117 @@
+"""Rules of the options in a request's query ("Kubernetes API Concepts": resourceVersion, dry run, field validation; PodLogOptions)."""
+
+from __future__ import annotations
+
+from tiphys.api.apply.managers import MAX_NAME
+from tiphys.api.core.v1.options import PodLogOptions
+from tiphys.api.errors import FieldError, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.meta.v1.options import CreateOptions, DeleteOptions, ListOptions, PatchOptions, TableOptions
+
+VALIDATIONS = ("Ignore", "Strict", "Warn")
+_MATCH = "resourceVersionMatch"
+_WITH_TOKEN = "resourceVersionMatch is forbidden when continue is provided"
+_POLICIES = ("Foreground", "Background", "Orphan")
+_STREAMS = ("All", "Stderr", "Stdout")
+
+
+def list_errors(options: ListOptions) -> list[FieldError]:
+    """Contradictions in the options of a list."""
+    errors: list[FieldError] = []
+    if match := options.resourceVersionMatch:
+        if not options.resourceVersion:
+            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if options.continue_:
+            errors.append(forbidden(_MATCH, _WITH_TOKEN))
+        if match not in ("Exact", "NotOlderThan"):
+            errors.append(not_supported(_MATCH, match, ["Exact", "NotOlderThan", ""]))
+        if match == "Exact" and options.resourceVersion == "0":
+            errors.append(forbidden(_MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if options.sendInitialEvents is not None:
+        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def watch_errors(options: ListOptions) -> list[FieldError]:
+    """Contradictions in the options of a watch."""
+    errors: list[FieldError] = []
+    match, initial = options.resourceVersionMatch, options.sendInitialEvents
+    if initial is not None and match != "NotOlderThan":
+        errors.append(forbidden(_MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    if match:
+        if initial is None:
+            errors.append(forbidden(_MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        if match != "NotOlderThan":
+            errors.append(not_supported(_MATCH, match, ["NotOlderThan"]))
+        if options.continue_:
+            errors.append(forbidden(_MATCH, _WITH_TOKEN))
+    return errors
+
+
+def write_errors(options: CreateOptions) -> list[FieldError]:
+    """Mistakes in the options of a create or an update."""
+    errors = field_manager_errors(options.fieldManager) + dry_run_errors(options.dryRun)
+    if options.fieldValidation not in ("", *VALIDATIONS):
+        errors.append(not_supported("fieldValidation", options.fieldValidation, ["", *VALIDATIONS]))
+    return errors
+
+
+def patch_errors(options: PatchOptions, *, apply: bool) -> list[FieldError]:
+    """Mistakes in the options of a patch."""
+    errors: list[FieldError] = []
+    if apply and not options.fieldManager:
+        errors.append(required("fieldManager", "is required for apply patch"))
+    if not apply and options.force is not None:
+        errors.append(forbidden("force", "may not be specified for non-apply patch"))
+    return errors + write_errors(options)
+
+
+def field_manager_errors(name: str) -> list[FieldError]:
+    """Mistakes in a fieldManager parameter."""
+    errors = [too_long("fieldManager", MAX_NAME)] if len(name.encode()) > MAX_NAME else []
+    for position, character in enumerate(name):
+        if not character.isprintable():
+            code = f"U+{ord(character):04X}"
+            errors.append(invalid("fieldManager", name, f"invalid character {code} (at position {position})"))
+    return errors
+
+
+def dry_run_errors(values: list[str]) -> list[FieldError]:
+    """Anything but `All` in a dryRun parameter."""
+    return [] if set(values) <= {"All"} else [not_supported("dryRun", values, ["All"])]
+
+
+def delete_errors(options: DeleteOptions) -> list[FieldError]:
+    """Mistakes in the options of a delete."""
+    errors: list[FieldError] = []
+    policy = options.propagationPolicy
+    if policy is not None and options.orphanDependents is not None:
+        errors.append(invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"))
+    if policy is not None and policy not in _POLICIES:
+        errors.append(not_supported("propagationPolicy", policy, [*_POLICIES, "nil"]))
+    return errors + dry_run_errors(options.dryRun)
+
+
+def table_errors(options: TableOptions) -> list[FieldError]:
+    """Mistakes in the options of a Table."""
+    if options.includeObject in ("", "Metadata", "Object", "None"):
+        return []
+    return [invalid("includeObject", options.includeObject, "must be 'Metadata', 'Object', 'None', or empty")]
+
+
+def log_errors(options: PodLogOptions) -> list[FieldError]:
+    """Mistakes in the options of a log."""
+    errors: list[FieldError] = []
+    if options.tailLines is not None and options.tailLines < 0:
+        errors.append(invalid("tailLines", options.tailLines, "must be greater than or equal to 0"))
+    if options.limitBytes is not None and options.limitBytes < 1:
+        errors.append(invalid("limitBytes", options.limitBytes, "must be greater than 0"))
+    if options.sinceSeconds is not None and options.sinceTime is not None:
+        errors.append(forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    elif options.sinceSeconds is not None and options.sinceSeconds < 1:
+        errors.append(invalid("sinceSeconds", options.sinceSeconds, "must be greater than 0"))
+    stream = options.stream if options.stream is not None else "All"
+    if stream not in _STREAMS:
+        errors.append(not_supported("stream", stream, _STREAMS))
+    if stream != "All" and options.tailLines is not None:
+        errors.append(forbidden("", "`tailLines` and specific `stream` are mutually exclusive for now"))
+    return errors
