@@ -1,6 +1,6 @@
 """The pause before a container starts again: 10 s after its second end, doubled with each further one up to 5 min. Pure.
 
-See "Container restarts" in "Pod Lifecycle". A container that lived for 10 min begins anew, as does one whose image or resources changed.
+See "Container restarts" in "Pod Lifecycle". After a life of 10 min it begins anew, and so it does for another image or other resources.
 """
 
 from __future__ import annotations

@@ -43,13 +43,13 @@ async def test_a_container_that_its_probe_keeps_killing_backs_off(node: Node) ->
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
     await node.run("web", {"command": ["sleep", "1000"], "livenessProbe": probe})
 
-    def waiting() -> bool:
+    def waiting() -> str:
         state = node.status().state.waiting
-        return state is not None and (state.reason, node.status().restartCount) == ("CrashLoopBackOff", 2)
+        assert state is not None
+        assert (state.reason, node.status().restartCount) == ("CrashLoopBackOff", 2)
+        return state.message
 
-    await eventually(waiting)
-    assert node.status().state.waiting is not None
-    assert node.status().state.waiting.message.startswith("back-off 10s restarting failed container=main pod=web_default(")
+    assert (await eventually(waiting)).startswith("back-off 10s restarting failed container=main pod=web_default(")
 
 
 async def test_startup_holds_the_others_back(node: Node) -> None:

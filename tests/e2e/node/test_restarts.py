@@ -110,7 +110,7 @@ async def network_and_shim(node: Node, name: str) -> tuple[Path, int]:
     (box,) = [one for one in await node.cri.list_pod_sandboxes(ready=True) if one.metadata.name == name]
     info = msgspec.json.decode((await node.cri.pod_sandbox_status(box.id, verbose=True)).info["info"])
     (network,) = [one["path"] for one in info["runtimeSpec"]["linux"]["namespaces"] if one["type"] == "network"]
-    stat = Path(f"/proc/{info['pid']}/stat").read_text()
+    stat = output("cat", f"/proc/{info['pid']}/stat")
     return Path(network), int(stat.rpartition(")")[2].split()[1])
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.node.fields import FieldPathError, Identity, pod_field, resource_field
+from tiphys.node.pod_plan import AnyContainer
 
 DEFAULT_MODE = 0o644
 TOKEN_EXPIRY = 3600
@@ -127,7 +128,8 @@ def common_user(pod: core.Pod) -> int | None:
     """
     outer = pod.spec.securityContext.runAsUser if pod.spec.securityContext is not None else None
     users: set[int | None] = set()
-    for container in (*pod.spec.initContainers, *pod.spec.containers, *pod.spec.ephemeralContainers):
+    everyone: tuple[AnyContainer, ...] = (*pod.spec.initContainers, *pod.spec.containers, *pod.spec.ephemeralContainers)
+    for container in everyone:
         own = container.securityContext.runAsUser if container.securityContext is not None else None
         users.add(outer if own is None else own)
     return users.pop() if len(users) == 1 else None
