@@ -15,6 +15,8 @@ from tiphys.api import quantity
 from tiphys.api.core import v1 as core
 from tiphys.node.pod_plan import AnyContainer, find_container
 
+_BOUNDED = ("cpu", "memory", "ephemeral-storage")
+"""Resources that always have a limit: at most the node's."""
 _INDEXED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
@@ -60,7 +62,10 @@ def _lines(values: Mapping[str, str]) -> str:
 
 
 def resource_field(pod: core.Pod, container: AnyContainer | None, ref: core.ResourceFieldSelector, identity: Identity) -> str:
-    """The value of a `resourceFieldRef`, divided by its divisor and rounded up; a missing limit is the node's allocatable."""
+    """The value of a `resourceFieldRef`, divided by its divisor and rounded up.
+
+    A container without a limit, or with one of 0, may use what the pod as a whole may (KEP-2837), or else the node's allocatable.
+    """
     if ref.containerName:
         container = find_container(pod, ref.containerName)
     if container is None:
@@ -69,9 +74,15 @@ def resource_field(pod: core.Pod, container: AnyContainer | None, ref: core.Reso
     if side not in ("limits", "requests") or not resource:
         raise FieldPathError(f"unsupported container resource : {ref.resource}")
     limits, requests = container.resources.limits, container.resources.requests
-    value: str | None = limits.get(resource) if side == "limits" else requests.get(resource)
-    if value is None and side == "limits" and resource in ("cpu", "memory", "ephemeral-storage"):
-        value = identity.allocatable.get(resource)
-    amount = quantity.parse(value or "0")
+    value = (limits if side == "limits" else requests).get(resource, "0")
+    if side == "limits" and resource in _BOUNDED and not quantity.parse(value):
+        value = _outer_limit(pod, resource, identity)
+    amount = quantity.parse(value)
     divisor = quantity.parse(ref.divisor) if ref.divisor and ref.divisor != "0" else quantity.parse("1")
     return str(math.ceil(amount / divisor))
+
+
+def _outer_limit(pod: core.Pod, resource: str, identity: Identity) -> str:
+    allocatable = identity.allocatable.get(resource, "0")
+    whole = pod.spec.resources.limits.get(resource, "0") if pod.spec.resources is not None and resource != "ephemeral-storage" else "0"
+    return whole if quantity.parse(whole) else allocatable

@@ -20,6 +20,7 @@ from tiphys.node import names
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import InvalidArgument, RuntimeError_
 from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.image_names import name_error
 from tiphys.node.pod_plan import AnyContainer
 
 FIRST_BACKOFF = 10.0
@@ -38,12 +39,16 @@ class PullsImages(Protocol):
 
 
 class ImageError(Exception):
-    """The image is not there; `reason` is what the container's status shows, `retry` the seconds until trying again makes sense."""
+    """The image is not there; `reason` is what the container's status shows, `retry` the seconds until trying again makes sense.
 
-    def __init__(self, reason: str, message: str, *, retry: float) -> None:
+    `event` is the reason of the event that tells the message, "" for none.
+    """
+
+    def __init__(self, reason: str, message: str, *, retry: float, event: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.retry = retry
+        self.event = event
 
 
 class ImageInfo(msgspec.Struct, frozen=True):
@@ -91,21 +96,34 @@ class ImagePuller:
         secrets: Iterable[core.Secret] = (),
         sandbox: pb.PodSandboxConfig | None = None,
     ) -> ImageInfo:
-        """The container's image, pulled if its policy says so. Raises ImageError."""
+        """The container's image, pulled if its policy says so. Raises ImageError, after recording events about it."""
+        try:
+            return await self._ensure(pod, container, tell, secrets, sandbox)
+        except ImageError as error:
+            if error.event:
+                tell("Warning", error.event, str(error))
+            tell("Warning", "Failed", f"Error: {error.reason}")
+            raise
+
+    async def _ensure(
+        self, pod: core.Pod, container: AnyContainer, tell: Tell, secrets: Iterable[core.Secret], sandbox: pb.PodSandboxConfig | None
+    ) -> ImageInfo:
         image, policy = container.image, pull_policy(container)
+        if wrong := name_error(image):
+            raise _invalid(image, wrong)
         try:
             present = await self.cri.image_status(image)
         except InvalidArgument as error:
-            raise ImageError(names.INVALID_IMAGE, f'Failed to apply default image tag "{image}": {error.message}', retry=300) from error
+            raise _invalid(image, error.message) from error
         except RuntimeError_ as error:
-            raise ImageError("ImageInspectError", f'Failed to inspect image "{image}": {error.message}', retry=1) from error
+            message = f'Failed to inspect image "{image}": {error.message}'
+            raise ImageError(names.INSPECT_ERROR, message, retry=1, event="InspectFailed") from error
         if present is not None and policy != "Always":
             tell("Normal", "Pulled", f'Container image "{image}" already present on machine')
             return _info(present)
         if policy == "Never":
             message = f'Container image "{image}" is not present with pull policy of Never'
-            tell("Warning", "ErrImageNeverPull", message)
-            raise ImageError(names.ERR_NEVER_PULL, message, retry=10)
+            raise ImageError(names.ERR_NEVER_PULL, message, retry=10, event="ErrImageNeverPull")
         return await self._pull(pod, image, tell, secrets, sandbox)
 
     def forget(self, uid: str) -> None:
@@ -131,13 +149,12 @@ class ImagePuller:
             ref = await self._shared(image, credentials(image, secrets), sandbox)
             present = await self.cri.image_status(ref) or await self.cri.image_status(image)
         except RuntimeError_ as error:
-            message = f'failed to pull and unpack image "{image}": {error.message}' if not error.message else error.message
+            reason, message = pull_failure(image, error)
             delay = min(held.delay * 2, MAX_BACKOFF) if held is not None else FIRST_BACKOFF
-            self._waiting[key] = _Waiting(self.clock.monotonic() + delay, delay, f"{names.ERR_IMAGE_PULL}: {message}")
-            tell("Warning", "Failed", f'Failed to pull image "{image}": {message}')
-            tell("Warning", "Failed", f"Error: {names.ERR_IMAGE_PULL}")
+            self._waiting[key] = _Waiting(self.clock.monotonic() + delay, delay, f"{reason}: {message}")
+            tell("Warning", "Failed", f'Failed to pull image "{image}": {error.message or error.code}')
             # Shown as it is for a moment, then as a back-off: that is why the retry comes sooner than the next pull.
-            raise ImageError(names.ERR_IMAGE_PULL, message, retry=min(delay, 2.0)) from error
+            raise ImageError(reason, message, retry=min(delay, 2.0)) from error
         self._waiting.pop(key, None)
         took = self.clock.monotonic() - now
         size = present.size if present is not None else 0
@@ -163,6 +180,22 @@ class ImagePuller:
                 failure = error
         assert failure is not None
         raise failure
+
+
+def _invalid(image: str, why: str) -> ImageError:
+    return ImageError(names.INVALID_IMAGE, f'Failed to apply default image tag "{image}": {why}', retry=300, event="InspectFailed")
+
+
+def pull_failure(image: str, error: RuntimeError_) -> tuple[str, str]:
+    """The reason and the message of a pull that failed; a runtime puts the more exact reasons in front of its message."""
+    message = error.message or f'failed to pull and unpack image "{image}": {error.code}'
+    for reason, words in (
+        (names.REGISTRY_UNAVAILABLE, "the registry is unavailable"),
+        (names.BAD_SIGNATURE, "the signature validation failed"),
+    ):
+        if message.startswith(reason):
+            return reason, f"image pull failed for {image} because {words}{message.removeprefix(reason)}"
+    return names.ERR_IMAGE_PULL, message
 
 
 def _info(image: pb.Image) -> ImageInfo:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tiphys.api.core import v1 as core
 from tiphys.node import names
+from tiphys.node.backoff import Backoff, backoff_key
 from tiphys.node.container_config import Inputs, container_config, linux_resources, log_directory, sandbox_config
 from tiphys.node.cri.errors import NotFound, RuntimeError_
 from tiphys.node.cri.pb import api_pb2 as pb
@@ -27,7 +28,7 @@ from tiphys.node.image_pulls import ImageError, ImageInfo
 from tiphys.node.objects import Unreachable
 from tiphys.node.observed import Observed
 from tiphys.node.pod_killer import PodKiller
-from tiphys.node.pod_plan import AnyContainer, Backoff, Plan, Start, find_container, next_backoff
+from tiphys.node.pod_plan import AnyContainer, Plan, Start, find_container
 from tiphys.node.pod_status import Waiting
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.payload import VolumeError
@@ -65,18 +66,21 @@ class PodActions:
         self.services = services
         self.waiting = waiting
         self.applied = applied
+        self._replaced = ""
 
     async def apply(self, pod: core.Pod, plan: Plan, backoffs: dict[str, Backoff], *, on_progress: Callable[[], None]) -> None:
         """Carry a plan out. Raises NotYet, VolumeError, RuntimeError_; everything done so far stands, and the next plan goes on."""
         relister = self.services.relister
         uid = pod.metadata.uid
         killer = PodKiller(self.services, uid, pod)
+        self._tell_replaced(pod, plan)
         if plan.kill_pod:
-            self.services.tell(pod, "", "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             await killer.kill()
         if plan.stop:
             by_id = {container.id: container for container in relister.get(uid).containers}
             await asyncio.gather(*(killer.stop_one(by_id[stop.id], stop.grace, stop.message) for stop in plan.stop if stop.id in by_id))
+        for ident in plan.stop_sandboxes:
+            await self.services.cri.stop_pod_sandbox(ident)
         for ident in plan.remove_containers:
             await self.services.cri.remove_container(ident)
         for ident in plan.remove_sandboxes:
@@ -85,6 +89,13 @@ class PodActions:
         on_progress()
         if plan.create_sandbox is not None or plan.start:
             await self._bring_up(pod, plan, seen, backoffs, on_progress)
+
+    def _tell_replaced(self, pod: core.Pod, plan: Plan) -> None:
+        """Record, once for each sandbox, that another one takes its place."""
+        box = self.services.relister.get(pod.metadata.uid).sandbox
+        if box is not None and box.id != self._replaced and (plan.kill_pod or plan.create_sandbox is not None):
+            self._replaced = box.id
+            self.services.tell(pod, "", "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 
     async def resize(self, pod: core.Pod, plan: Plan) -> None:
         """Give the pod and its running containers what is allocated to them now. Raises RuntimeError_, OSError."""
@@ -246,10 +257,10 @@ class PodActions:
         if box is None or not box.ready:
             raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1)
         config = await self._container_config(pod, container, start, image, volumes, sources)
-        last = seen.latest(start.name)
-        before = backoffs.get(start.name)
-        if last is not None and last.state == "exited":
-            backoffs[start.name] = next_backoff(before, last)
+        key = backoff_key(container)
+        before = backoffs.get(key)
+        if start.backoff is not None:
+            backoffs[key] = start.backoff
         try:
             ident = await self.services.cri.create_container(box.id, config, sandbox)
         except RuntimeError_ as error:
@@ -262,9 +273,9 @@ class PodActions:
             now = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
             if now is None or not now.ready:
                 # The sandbox died under it: that is not the container's fault.
-                backoffs.pop(start.name, None)
+                backoffs.pop(key, None)
                 if before is not None:
-                    backoffs[start.name] = before
+                    backoffs[key] = before
                 raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1) from error
             raise self._refuse(pod, start, names.RUN_ERROR, error.message) from error
         self.services.tell(pod, start.name, "Normal", "Started", "Container started")

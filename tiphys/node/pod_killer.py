@@ -39,9 +39,9 @@ class PodKiller:
             for one in seen.running:
                 if one.name == name:
                     await self._stop(one, deadline)
+        # Those that died by themselves too: until they are stopped they hold their network namespace and address.
         for box in seen.sandboxes:
-            if box.ready:
-                await self.services.cri.stop_pod_sandbox(box.id)
+            await self.services.cri.stop_pod_sandbox(box.id)
 
     async def stop_one(self, container: SeenContainer, grace: int, message: str) -> None:
         """Stop a single container. Raises RuntimeError_."""

@@ -23,13 +23,10 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import is_sidecar
+from tiphys.node.backoff import Backoff, backoff_key, backoff_left, next_backoff
 from tiphys.node.names import DEFAULT_GRACE, ContainerKind
 from tiphys.node.observed import Observed, SeenContainer
 from tiphys.node.resize import Sizes, changed, needs_restart
-
-FIRST_BACKOFF = 10.0
-MAX_BACKOFF = 300.0
-FORGET_BACKOFF = 600.0
 
 _NOTHING: Sizes = {}
 
@@ -42,13 +39,6 @@ class Verdicts(msgspec.Struct, frozen=True):
     liveness: bool | None = None
     startup: bool | None = None
     readiness: bool | None = None
-
-
-class Backoff(msgspec.Struct, frozen=True):
-    """How long a container's next start waits, counted from its last end. Kept per container name while the pod lives."""
-
-    delay: float = 0.0
-    ended: float = 0.0
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -67,6 +57,8 @@ class Start(msgspec.Struct, frozen=True):
     name: str
     kind: ContainerKind
     attempt: int
+    backoff: Backoff | None = None
+    """The back-off that the container is under from this start on; None: it has none, or keeps what it has."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -82,6 +74,8 @@ class Plan(msgspec.Struct, frozen=True):
     kill_pod: bool = False
     """Stop everything that runs and the sandboxes; nothing else in the plan follows unless a sandbox is to be made."""
     stop: tuple[Stop, ...] = ()
+    stop_sandboxes: tuple[str, ...] = ()
+    """Dead sandboxes that are replaced: their network namespaces and addresses are given back."""
     update: tuple[Update, ...] = ()
     remove_containers: tuple[str, ...] = ()
     remove_sandboxes: tuple[str, ...] = ()
@@ -142,25 +136,6 @@ def grace_of(pod: core.Pod) -> int:
     return DEFAULT_GRACE if asked is None else max(asked, 1)
 
 
-def _lived_long(dead: SeenContainer) -> bool:
-    # One that could not be started has no starting time.
-    return dead.finished - (dead.started or dead.created) > FORGET_BACKOFF
-
-
-def next_backoff(backoff: Backoff | None, dead: SeenContainer) -> Backoff:
-    """The backoff after starting `dead`'s successor: it grows with every end, and starts anew after a long life."""
-    if backoff is None or backoff.ended == 0.0 or _lived_long(dead):
-        return Backoff(FIRST_BACKOFF, dead.finished)
-    return Backoff(min(backoff.delay * 2, MAX_BACKOFF), dead.finished)
-
-
-def backoff_left(backoff: Backoff | None, dead: SeenContainer, now: float) -> float:
-    """Seconds until `dead` may be started again; zero or less: now."""
-    if backoff is None or _lived_long(dead):
-        return 0.0
-    return dead.finished + backoff.delay - now
-
-
 def deadline_left(pod: core.Pod, now: datetime) -> float | None:
     """Seconds until the pod exceeds activeDeadlineSeconds; None when it has none."""
     if pod.spec.activeDeadlineSeconds is None or pod.status.startTime is None:
@@ -180,7 +155,7 @@ def plan_pod(
 ) -> Plan:
     """The next steps for a pod that is meant to run.
 
-    `hashes` gives the spec hash of each container by name; `verdicts` is by container id, `backoffs` by container name. `now` is in
+    `hashes` gives the spec hash of each container by name; `verdicts` is by container id, `backoffs` by `backoff_key`. `now` is in
     seconds since 1970. `applied` gives the resources that running containers have, by id, as far as they are known.
     """
     return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied).plan()
@@ -257,12 +232,13 @@ class _Planner:
             return Plan(kill_pod=True, remove_containers=removed, remove_sandboxes=boxes)
         if self.pod.spec.initContainers:
             first = self.pod.spec.initContainers[0]
-            self._start(first, "sidecar" if is_sidecar(first) else "init")
+            self._restart(first, "sidecar" if is_sidecar(first) else "init")
         else:
             for container in wanted:
-                self._restart(container, "main", self.seen.latest(container.name))
+                self._restart(container, "main")
         return Plan(
             create_sandbox=attempt,
+            stop_sandboxes=tuple(one.id for one in self.seen.sandboxes if one.id not in boxes),
             start=tuple(self.starts),
             remove_containers=removed,
             remove_sandboxes=boxes,
@@ -298,7 +274,7 @@ class _Planner:
 
     def _init_container(self, container: core.Container, last: SeenContainer | None) -> tuple[bool, bool]:
         if last is None:
-            self._start(container, "init")
+            self._restart(container, "init")
             return False, False
         if last.state == "running":
             if self._outgrown(container, last):
@@ -309,19 +285,13 @@ class _Planner:
                 return True, False
             if not _init_restarts(self.pod, container, last.exit_code):
                 return False, True
-        self._restart(container, "init", last)
+        self._restart(container, "init")
         return False, False
 
     def _sidecar(self, container: core.Container, last: SeenContainer | None) -> bool:
         """Keep a sidecar running; True when the containers after it may start."""
-        if last is None:
-            self._start(container, "sidecar")
-            return False
-        if last.state != "running":
-            self._restart(container, "sidecar", last)
-            return False
-        if self._unfit(container, last):
-            self._start(container, "sidecar", after=last)
+        if last is None or last.state != "running" or self._unfit(container, last):
+            self._restart(container, "sidecar")
             return False
         return container.startupProbe is None or self.verdicts.get(last.id, Verdicts()).startup is True
 
@@ -333,16 +303,16 @@ class _Planner:
         for container in self.pod.spec.containers:
             last = self.seen.latest(container.name)
             if last is None:
-                self._start(container, "main")
+                self._restart(container, "main")
                 alive = True
             elif last.state == "running":
                 if not self._unfit(container, last):
                     alive = True
                 elif self.stops[-1].why == "changed" or restarts(self.pod, container, 1):
-                    self._start(container, "main", after=last)
+                    self._restart(container, "main")
                     alive = True
             elif last.state != "exited" or restarts(self.pod, container, last.exit_code):
-                self._restart(container, "main", last)
+                self._restart(container, "main")
                 alive = True
         return alive or bool(self.stops)
 
@@ -377,21 +347,24 @@ class _Planner:
 
     # -- starting
 
-    def _start(self, container: core.Container, kind: ContainerKind, *, after: SeenContainer | None = None) -> None:
-        previous = after or self.seen.latest(container.name)
-        self.starts.append(Start(container.name, kind, self._attempt(container.name, previous)))
+    def _restart(self, container: core.Container, kind: ContainerKind) -> None:
+        """Start a container, unless it has to wait: counted from the last end that was seen, whatever ended it.
 
-    def _restart(self, container: core.Container, kind: ContainerKind, dead: SeenContainer | None) -> None:
-        """Start again after the backoff, unless the container never ran."""
-        if dead is not None and dead.state == "unknown":
-            self.stops.append(Stop(dead.id, dead.name, f"Container {dead.name} is in an unknown state", 2, "unknown"))
-        if dead is not None and dead.state == "exited":
-            left = backoff_left(self.backoffs.get(container.name), dead, self.now)
-            if left > 0:
-                self.backing_off[container.name] = self.backoffs[container.name].delay
-                self.recheck = left if self.recheck is None else min(self.recheck, left)
-                return
-        self._start(container, kind)
+        One that a probe has just had killed is judged by the end before, so it starts at once while that is long ago; if it is not, the
+        container's own end counts in the next plan.
+        """
+        last = self.seen.latest(container.name)
+        if last is not None and last.state == "unknown":
+            self.stops.append(Stop(last.id, last.name, f"Container {last.name} is in an unknown state", 2, "unknown"))
+        dead = next((one for one in self.seen.all_of(container.name) if one.state == "exited"), None)
+        backoff = self.backoffs.get(backoff_key(container))
+        if dead is not None and (left := backoff_left(backoff, dead, self.now)) > 0:
+            assert backoff is not None
+            self.backing_off[container.name] = backoff.delay
+            self.recheck = left if self.recheck is None else min(self.recheck, left)
+            return
+        after = next_backoff(backoff, dead) if dead is not None else None
+        self.starts.append(Start(container.name, kind, self._attempt(container.name, last), after))
 
     def _attempt(self, name: str, previous: SeenContainer | None) -> int:
         if previous is not None:

@@ -16,12 +16,13 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, NotFound, StatusError
 from tiphys.node import resize
+from tiphys.node.backoff import Backoff
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.env import referenced
 from tiphys.node.observed import Observed
 from tiphys.node.pod_actions import NotYet, PodActions
 from tiphys.node.pod_killer import PodKiller
-from tiphys.node.pod_plan import Backoff, Plan, deadline_left, plan_pod
+from tiphys.node.pod_plan import Plan, deadline_left, plan_pod
 from tiphys.node.pod_states import Event, Life
 from tiphys.node.pod_status import OWNED_CONDITIONS, Facts, Waiting, pod_status
 from tiphys.node.services import NodeServices

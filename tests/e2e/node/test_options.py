@@ -128,3 +128,23 @@ async def test_a_forced_delete_leaves_nothing(node: Node) -> None:
         return await node.cri.list_pod_sandboxes() == []
 
     await eventually(gone, timeout=15)
+
+
+async def test_names_that_cannot_be_images_are_not_pulled(node: Node) -> None:
+    images = {"a": "Upper/Case:1", "b": "one:2:3", "c": "x@sha256:abc"}
+    await node.run("web", *({"name": name, "image": image} for name, image in images.items()))
+
+    def waiting() -> bool:
+        for name, image in images.items():
+            state = node.status(name).state.waiting
+            assert state is not None
+            assert state.reason == "InvalidImageName"
+            assert state.message.startswith(f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid ')
+        return True
+
+    await eventually(waiting)
+    await node.run("never", {"image": "tiphys.local/none:1", "imagePullPolicy": "Never"})
+    await eventually(lambda: node.events("ErrImageNeverPull"))
+    assert node.events("Pulling") == []
+    assert {"Error: InvalidImageName", "Error: ErrImageNeverPull"} <= set(node.events("Failed"))
+    assert len(node.events("InspectFailed")) == 3

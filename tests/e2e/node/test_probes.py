@@ -39,6 +39,19 @@ async def test_a_failed_liveness_probe_restarts(node: Node) -> None:
     assert any("failed liveness probe, will be restarted" in message for message in node.events("Killing"))
 
 
+async def test_a_container_that_its_probe_keeps_killing_backs_off(node: Node) -> None:
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await node.run("web", {"command": ["sleep", "1000"], "livenessProbe": probe})
+
+    def waiting() -> str:
+        state = node.status().state.waiting
+        assert state is not None
+        assert (state.reason, node.status().restartCount) == ("CrashLoopBackOff", 2)
+        return state.message
+
+    assert (await eventually(waiting)).startswith("back-off 10s restarting failed container=main pod=web_default(")
+
+
 async def test_startup_holds_the_others_back(node: Node) -> None:
     startup = {"exec": {"command": ["test", "-e", "/up"]}, "periodSeconds": 1, "failureThreshold": 60}
     liveness = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 1}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.e2e.node.cluster import Node, output
@@ -101,6 +103,31 @@ async def test_a_dead_sandbox_is_replaced(node: Node) -> None:
     await eventually(lambda: node.status().restartCount >= 1 and node.status().state.running)
     pod = await node.ready()
     assert pod.metadata.uid == old.metadata.uid
+
+
+async def network_and_shim(node: Node, name: str) -> tuple[Path, int]:
+    """The network namespace of a pod's sandbox, and the process that keeps the sandbox."""
+    (box,) = [one for one in await node.cri.list_pod_sandboxes(ready=True) if one.metadata.name == name]
+    info = msgspec.json.decode((await node.cri.pod_sandbox_status(box.id, verbose=True)).info["info"])
+    (network,) = [one["path"] for one in info["runtimeSpec"]["linux"]["namespaces"] if one["type"] == "network"]
+    stat = output("cat", f"/proc/{info['pid']}/stat")
+    return Path(network), int(stat.rpartition(")")[2].split()[1])
+
+
+async def test_a_sandbox_whose_shim_was_killed_gives_its_network_back(node: Node) -> None:
+    await node.run("again")
+    await node.run("never", restartPolicy="Never")
+    before = {name: await node.ready(name) for name in ("again", "never")}
+    networks = {}
+    for name in before:
+        networks[name], shim = await network_and_shim(node, name)
+        assert networks[name].exists()
+        os.kill(shim, signal.SIGKILL)
+    await node.phase("Failed", "never")
+    await eventually(lambda: node.status(pod="again").restartCount >= 1 and node.status(pod="again").state.running)
+    assert (await node.ready("again")).status.podIP != before["again"].status.podIP
+    assert node.events("SandboxChanged") == ["Pod sandbox changed, it will be killed and re-created."]
+    await eventually(lambda: not any(network.exists() for network in networks.values()))
 
 
 async def test_a_pod_exceeds_its_deadline(node: Node) -> None:

@@ -55,6 +55,7 @@ async def test_empty_dirs_and_sub_paths(node: Node) -> None:
     assert await node.exec("cat", "/all/a/b/f") == "y\n"
     assert await node.exec("cat", "/etc/one") == "x"
     assert "size=1024k" in await node.exec("grep", " /m ", "/proc/mounts")
+    assert (await node.exec("stat", "-c", "%a", "/d", "/m")).split() == ["777", "1777"]
     assert await node.exec("sh", "-c", "touch /all/x 2>&1 || echo refused") != ""
 
 
@@ -71,11 +72,22 @@ async def test_a_link_does_not_lead_out_of_a_volume(node: Node, tmp_path: Path) 
 
     await eventually(refused)
     node.api.remove(core.Pod, "web", "default")
-    # A path that exists inside the volume under the link's target is what the link means there.
-    plant["command"] = ["sh", "-c", f"mkdir -p /d{tmp_path} && echo own > /d{tmp_path}/secret && ln -s {tmp_path} /d/link"]
-    await node.run("again", use, initContainers=[plant], volumes=volumes)
-    await node.ready("again")
-    assert await node.exec("cat", "/x/secret", pod="again") == "own\n"
+    # A link that climbs above the volume is refused as well; one that stays inside leads where it says.
+    plant["command"] = [
+        "sh",
+        "-c",
+        "mkdir -p /d/deep/own && echo own > /d/deep/own/file && ln -s deep/../deep/own /d/link && ln -s .. /d/up",
+    ]
+    more = {"name": "more", "command": SLEEP, "volumeMounts": [mount("d", "/x", subPath="up")]}
+    await node.run("again", use, more, initContainers=[plant], volumes=volumes)
+    await eventually(lambda: node.status(pod="again").state.running)
+    assert await node.exec("cat", "/x/file", pod="again") == "own\n"
+
+    def climbs() -> bool:
+        waiting = node.status("more", pod="again").state.waiting
+        return waiting is not None and "leads out of the volume" in waiting.message
+
+    await eventually(climbs)
 
 
 async def test_fs_group_and_users(node: Node) -> None:
@@ -115,9 +127,11 @@ async def test_a_service_account_token(node: Node) -> None:
         {"command": SLEEP, "volumeMounts": [mount("t", "/t")]},
         volumes=[{"name": "t", "projected": source}],
         serviceAccountName="default",
+        securityContext={"runAsUser": 4321},
     )
     await node.ready()
     assert await node.exec("cat", "/t/token") == "token-1"
+    assert (await node.exec("stat", "-L", "-c", "%u:%a", "/t/token")).strip() == "4321:600"
     bound = asked[0].spec.boundObjectRef
     assert bound is not None
     assert (bound.name, bound.uid) == ("web", pod.metadata.uid)

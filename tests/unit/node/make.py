@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.node.backoff import Backoff, backoff_key
 from tiphys.node.container_config import hashes, spec_hash
 from tiphys.node.observed import Observed, SeenContainer, SeenSandbox, State, ordered
-from tiphys.node.pod_plan import Backoff, Plan, Verdicts, find_container, plan_pod
+from tiphys.node.pod_plan import Plan, Verdicts, find_container, plan_pod
 
 NOW = 1_000_000.0
 MOMENT = datetime.fromtimestamp(NOW, UTC)
@@ -79,4 +80,6 @@ def plan(
     backoffs: dict[str, Backoff] | None = None,
     now: float = NOW,
 ) -> Plan:
-    return plan_pod(of, what, hashes=hashes(of), verdicts=verdicts or {}, backoffs=backoffs or {}, now=now)
+    """The plan for a pod; `backoffs` is by container name."""
+    keyed = {backoff_key(one): value for name, value in (backoffs or {}).items() if (one := find_container(of, name)) is not None}
+    return plan_pod(of, what, hashes=hashes(of), verdicts=verdicts or {}, backoffs=keyed, now=now)

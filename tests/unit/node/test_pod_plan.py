@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.node.make import NOW, box, observed, plan, pod, seen
+from tiphys.node.backoff import Backoff, backoff_key, backoff_left, next_backoff
 from tiphys.node.observed import Observed, SeenContainer
-from tiphys.node.pod_plan import Backoff, Plan, Verdicts, backoff_left, grace_of, next_backoff
+from tiphys.node.pod_plan import Plan, Verdicts, grace_of
 
 
 def names(result: Plan) -> list[str]:
@@ -136,6 +137,43 @@ def test_a_failed_liveness_probe_kills_and_restarts() -> None:
     assert [(start.name, start.attempt) for start in result.start] == [("a", 1)]
 
 
+@pytest.mark.parametrize("kind", ["liveness", "startup"])
+@pytest.mark.parametrize("group", ["containers", "initContainers"])
+def test_containers_that_probes_kill_back_off_like_others(kind: str, group: str) -> None:
+    killed = {"name": "k", f"{kind}Probe": {}}
+    it = pod(killed) if group == "containers" else pod({"name": "a"}, initContainers=[{**killed, "restartPolicy": "Always"}])
+    failed = Verdicts(**{kind: False})
+    backoffs: dict[str, Backoff] = {}
+    clock, lives, waits = NOW, [seen(it, "k", ago=1)], []
+    for attempt in range(1, 6):
+        clock += 1  # every life is a second long
+        result = plan(it, observed(*lives), verdicts={lives[0].id: failed}, backoffs=backoffs, now=clock)
+        assert [stop.id for stop in result.stop] == [lives[0].id]
+        lives[0] = seen(it, "k", "exited", code=137, attempt=attempt - 1, ago=NOW - clock, lived=1)
+        if not result.start:
+            assert list(result.backing_off) == ["k"]
+            waiting = plan(it, observed(*lives), backoffs=backoffs, now=clock)
+            assert (waiting.start, list(waiting.backing_off)) == ((), ["k"])
+            assert waiting.recheck_in is not None
+            clock += waiting.recheck_in
+            result = plan(it, observed(*lives), backoffs=backoffs, now=clock)
+        (start,) = result.start
+        assert start.attempt == attempt
+        waits.append(clock - lives[0].finished)
+        if start.backoff is not None:
+            backoffs["k"] = start.backoff
+        lives.insert(0, seen(it, "k", attempt=attempt, ago=NOW - clock))
+    assert waits == pytest.approx([0, 0, 10, 20, 40]), "the first end that counts is one that was seen before"
+
+
+def test_a_new_image_or_new_resources_end_the_back_off() -> None:
+    keys = {
+        backoff_key(pod({"name": "a", **more}).spec.containers[0])
+        for more in ({}, {"image": "img:2"}, {"resources": {"limits": {"cpu": "1"}}}, {"command": ["true"]})
+    }
+    assert len(keys) == 3
+
+
 def test_a_failed_startup_probe_kills_for_good_under_never() -> None:
     it = pod({"name": "a"}, {"name": "b"}, restartPolicy="Never", terminationGracePeriodSeconds=7)
     result = plan(it, observed(seen(it, "a"), seen(it, "b")), verdicts={"a-0": Verdicts(startup=False)})
@@ -155,6 +193,7 @@ def test_a_dead_sandbox_is_replaced_and_everything_starts_again() -> None:
     dead = observed(seen(it, "i", "exited"), seen(it, "a", "exited", code=137), boxes=(box(ready=False),))
     result = plan(it, dead)
     assert result.create_sandbox == 1
+    assert result.stop_sandboxes == ("box0",), "its address is given back"
     assert [(start.name, start.attempt) for start in result.start] == [("i", 1)]
     again = observed(
         seen(it, "i", "exited", sandbox="box1", attempt=1),

@@ -17,6 +17,7 @@ from tiphys.node.fields import Identity
 from tiphys.node.volumes import atomic
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.payload import Contents, File, Payload, TokenKey, VolumeError, payload, wanted
+from tiphys.node.volumes.subpath import expose
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTENTS = Contents(
@@ -71,6 +72,45 @@ def test_projected() -> None:
     assert wanted(pod(volumes=[msgspec.to_builtins(volume)])) == ({"c"}, {"s"}, {TokenKey("", 3600), TokenKey("vault", 600)})
 
 
+@pytest.mark.parametrize(
+    ("context", "containers", "mode", "user"),
+    [
+        (None, [None], 0o644, None),
+        ({"runAsUser": 7}, [None], 0o600, 7),
+        ({"runAsUser": 7}, [None, 8], 0o644, None),
+        (None, [8, 8], 0o600, 8),
+        (None, [8, None], 0o644, None),
+        ({"runAsUser": 7}, [8], 0o600, 8),
+        ({"runAsUser": 7, "fsGroup": 5}, [8, 9], 0o600, None),
+        ({"runAsUser": 0}, [None], 0o600, 0),
+    ],
+)
+def test_a_token_belongs_to_the_user_of_all_containers(
+    context: dict[str, int] | None, containers: list[int | None], mode: int, user: int | None
+) -> None:
+    volume = msgspec.convert({"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}, core.Volume)
+    listed = [{"name": f"c{place}", "securityContext": {"runAsUser": own}} for place, own in enumerate(containers)]
+    for inits in ([], listed[:1]):
+        it = pod(*(listed[1:] or listed) if inits else listed, initContainers=inits, securityContext=context)
+        assert payload(it, volume, CONTENTS) == {"token": File(b"jwt", mode, user)}
+
+
+def test_a_default_mode_of_zero_is_a_mode() -> None:
+    for source in ({"configMap": {"name": "c"}}, {"secret": {"secretName": "s"}}, {"projected": {"sources": [{"secret": {"name": "s"}}]}}):
+        ((kind, body),) = source.items()
+        assert {file.mode for file in files({kind: {**body, "defaultMode": 0}}).values()} == {0}
+
+
+def test_limits_of_the_pod_hold_where_a_container_has_none() -> None:
+    refs = [{"path": name, "resourceFieldRef": {"containerName": "a", "resource": f"limits.{name}"}} for name in ("cpu", "memory")]
+    volume = {"downwardAPI": {"items": refs}}
+    whole = {"limits": {"cpu": "2", "memory": "64Mi"}}
+    assert [file.data for file in files(volume, resources=whole).values()] == [b"2", str(64 << 20).encode()]
+    own = msgspec.convert({"name": "v", **volume}, core.Volume)
+    it = pod({"name": "a", "resources": {"limits": {"cpu": "1", "memory": "0"}}}, resources=whole)
+    assert [file.data for file in payload(it, own, CONTENTS).values()] == [b"1", str(64 << 20).encode()]
+
+
 @pytest.mark.parametrize("path", ["/abs", "../up", "a/../../b", "..data"])
 def test_paths_stay_inside(path: str) -> None:
     with pytest.raises(VolumeError, match="invalid path"):
@@ -98,6 +138,37 @@ def test_atomic_write_replaces_everything_at_once(tmp_path: Path) -> None:
 def test_a_changed_mode_counts_as_a_change(tmp_path: Path) -> None:
     atomic.write(tmp_path, {"a": File(b"1", 0o644)}, NOW)
     assert atomic.write(tmp_path, {"a": File(b"1", 0o600)}, NOW)
+
+
+def test_files_belong_to_their_user_and_to_the_group_of_the_pod(tmp_path: Path) -> None:
+    # Somebody else's only where the test may give files away.
+    user, group = (4321, 5432) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    token = {"d/token": File(b"1", 0o600, user)}
+    assert atomic.write(tmp_path, token, NOW, group=group)
+    status = (tmp_path / "d" / "token").stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (user, group, 0o640)
+    for directory in (tmp_path / "..data", tmp_path / "d"):
+        assert (directory.stat().st_gid, stat.S_IMODE(directory.stat().st_mode)) == (group, 0o2755)
+    assert not atomic.write(tmp_path, token, NOW, group=group)
+    assert atomic.write(tmp_path, {"d/token": File(b"1", 0o600)}, NOW, group=group) == (user != os.geteuid())
+
+
+@pytest.mark.parametrize(
+    ("link", "wanted"), [("..", "up"), ("../../..", "up"), ("/", "up"), ("/etc", "up"), ("inside/..", "up/../.."), ("file", "up/below")]
+)
+def test_sub_paths_do_not_lead_out_of_a_volume(tmp_path: Path, link: str, wanted: str) -> None:
+    volume = tmp_path / "volume"
+    (volume / "inside").mkdir(parents=True)
+    (volume / "file").touch()
+    (volume / "up").symlink_to(link)
+    with pytest.raises(VolumeError):
+        expose(volume, wanted, tmp_path / "target")
+    with pytest.raises(VolumeError):
+        expose(volume, "up/fresh" if link != "inside/.." else "file/fresh", tmp_path / "target")
+    with pytest.raises(VolumeError):
+        expose(volume / "file", "fresh", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    assert not (tmp_path / "fresh").exists()
 
 
 def test_host_path_types(tmp_path: Path) -> None:

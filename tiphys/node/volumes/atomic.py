@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,10 @@ DATA = "..data"
 
 
 def write(target: Path, files: Payload, now: datetime, *, group: int | None = None) -> bool:
-    """Make the volume at `target` hold exactly `files`; False when it did already. `group` may read what the owner may (fsGroup)."""
+    """Make the volume at `target` hold exactly `files`; False when it did already.
+
+    `group` (the pod's fsGroup) owns and may read everything in it; directories hand the group on.
+    """
     current = _current(target)
     if current is not None and _same(current, files, group):
         _link(target, files)
@@ -26,10 +30,10 @@ def write(target: Path, files: Payload, now: datetime, *, group: int | None = No
     fresh.mkdir(mode=0o755)
     for path, file in files.items():
         _write_file(fresh, path, file, group)
+    fresh.chmod(0o755)
     if group is not None:
         for directory in (fresh, *[one for one in fresh.rglob("*") if one.is_dir()]):
-            os.chown(directory, -1, group)
-    fresh.chmod(0o755)
+            give_to_group(directory, group, write=False)
     temporary = target / "..data_tmp"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(fresh.name)
@@ -39,6 +43,12 @@ def write(target: Path, files: Payload, now: datetime, *, group: int | None = No
         if old != fresh:
             shutil.rmtree(old, ignore_errors=True)
     return True
+
+
+def give_to_group(directory: Path, group: int, *, write: bool) -> None:
+    """Let a group read a directory, or `write` as well; what is made in it belongs to the group too ("Configure a Security Context")."""
+    os.chown(directory, -1, group)
+    directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_ISGID | (0o770 if write else 0o550))
 
 
 def _current(target: Path) -> Path | None:
@@ -55,7 +65,11 @@ def _same(current: Path, files: Payload, group: int | None) -> bool:
     if present.keys() != files.keys():
         return False
     for path, file in files.items():
-        if present[path].stat().st_mode & 0o7777 != _mode(file, group) or present[path].read_bytes() != file.data:
+        status = present[path].stat()
+        owner = os.geteuid() if file.user is None else file.user
+        if stat.S_IMODE(status.st_mode) != _mode(file, group) or status.st_uid != owner or (group is not None and status.st_gid != group):
+            return False
+        if present[path].read_bytes() != file.data:
             return False
     return True
 
@@ -65,8 +79,7 @@ def _write_file(root: Path, path: str, file: File, group: int | None) -> None:
     for parent in reversed(place.relative_to(root).parents):
         (root / parent).mkdir(mode=0o755, exist_ok=True)
     place.write_bytes(file.data)
-    if group is not None:
-        os.chown(place, -1, group)
+    os.chown(place, -1 if file.user is None else file.user, -1 if group is None else group)
     place.chmod(_mode(file, group))
 
 

@@ -7,9 +7,7 @@ a tmpfs, never on a disk. All file work runs in threads.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -165,12 +163,18 @@ class VolumeManager:
         return changed
 
     def _write(self, target: Path, volume: core.Volume, files: Payload, group: int | None) -> bool:
+        fresh = not target.exists()
         target.mkdir(parents=True, exist_ok=True)
         secret = volume.secret is not None or (
             volume.projected is not None and any(one.serviceAccountToken or one.secret for one in volume.projected.sources)
         )
         if secret and not mounts.is_mount(target):
-            mounts.tmpfs(target, mode=0o755)
+            mounts.tmpfs(target)
+            fresh = True
+        elif fresh:
+            target.chmod(0o777)
+        if fresh and group is not None:
+            atomic.give_to_group(target, group, write=False)
         return atomic.write(target, files, self.clock.now(), group=group)
 
     def _mount_paths(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]) -> list[str | None]:
@@ -212,15 +216,14 @@ def _is_empty_dir(volume: core.Volume) -> bool:
 def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None) -> Path:
     fresh = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
-    if source.medium == "Memory" and not mounts.is_mount(target):
-        mounts.tmpfs(target, size=quantity.whole(source.sizeLimit) if source.sizeLimit else None)
-        fresh = True
+    if source.medium == "Memory":
+        if not mounts.is_mount(target):
+            mounts.tmpfs(target, size=quantity.whole(source.sizeLimit) if source.sizeLimit else None)
+            fresh = True
     elif source.medium.startswith("HugePages"):
         raise VolumeError("huge pages are not supported by this node")
-    if fresh:
+    elif fresh:
         target.chmod(0o777)
-        if group is not None:
-            os.chown(target, -1, group)
-            with contextlib.suppress(OSError):
-                target.chmod(0o2777)
+    if fresh and group is not None:
+        atomic.give_to_group(target, group, write=True)
     return target

@@ -41,10 +41,9 @@ def unmount(target: str | Path) -> None:
         raise OSError(number, f"umount {target}: {os.strerror(number)}")
 
 
-def tmpfs(target: Path, *, size: int | None = None, mode: int = 0o777) -> None:
-    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory)."""
-    options = f"mode={mode:o}" + (f",size={size}" if size else "")
-    mount("tmpfs", target, "tmpfs", 0, options)
+def tmpfs(target: Path, *, size: int | None = None) -> None:
+    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit."""
+    mount("tmpfs", target, "tmpfs", 0, f"size={size}" if size else "")
 
 
 def bind(source: str, target: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.node.fields import FieldPathError, Identity, pod_field, resource_field
+from tiphys.node.pod_plan import AnyContainer
 
 DEFAULT_MODE = 0o644
 TOKEN_EXPIRY = 3600
@@ -26,6 +27,8 @@ class File(msgspec.Struct, frozen=True):
 
     data: bytes
     mode: int = DEFAULT_MODE
+    user: int | None = None
+    """The user id that owns the file; None: root."""
 
 
 Payload = dict[str, File]
@@ -80,19 +83,19 @@ def payload(pod: core.Pod, volume: core.Volume, contents: Contents) -> Payload:
     """The files of a volume; raises VolumeError when something it needs is missing."""
     if volume.configMap is not None:
         config = volume.configMap
-        return _config_map(config.name, config.items, config.optional, config.defaultMode or DEFAULT_MODE, contents, pod)
+        return _config_map(config.name, config.items, config.optional, _mode(config.defaultMode), contents, pod)
     if volume.secret is not None:
         secret = volume.secret
-        return _secret(secret.secretName, secret.items, secret.optional, secret.defaultMode or DEFAULT_MODE, contents, pod)
+        return _secret(secret.secretName, secret.items, secret.optional, _mode(secret.defaultMode), contents, pod)
     if volume.downwardAPI is not None:
-        return _downward(pod, volume.downwardAPI.items, volume.downwardAPI.defaultMode or DEFAULT_MODE, contents)
+        return _downward(pod, volume.downwardAPI.items, _mode(volume.downwardAPI.defaultMode), contents)
     if volume.projected is not None:
         return _projected(pod, volume.projected, contents)
     raise VolumeError(f"volume {volume.name} has no files of its own")
 
 
 def _projected(pod: core.Pod, projected: core.ProjectedVolumeSource, contents: Contents) -> Payload:
-    mode = projected.defaultMode or DEFAULT_MODE
+    mode = _mode(projected.defaultMode)
     result: Payload = {}
     for source in projected.sources:
         if source.configMap is not None:
@@ -112,11 +115,28 @@ def _token(pod: core.Pod, source: core.ServiceAccountTokenProjection, mode: int,
     token = contents.tokens.get(token_key(source))
     if token is None:
         raise VolumeError("failed to fetch token")
-    # Programs that run as somebody else must be able to read it; with an fsGroup or one user for all, nobody else may.
-    context = pod.spec.securityContext
-    users = {container.securityContext.runAsUser for container in pod.spec.containers if container.securityContext is not None}
-    alone = context is not None and (context.fsGroup is not None or (context.runAsUser is not None and users <= {None}))
-    return {_path(source.path): File(token.encode(), 0o600 if alone else mode)}
+    user = common_user(pod)
+    # With an fsGroup the group is given the right to read afterwards, like that of every file of the volume.
+    private = user is not None or (pod.spec.securityContext is not None and pod.spec.securityContext.fsGroup is not None)
+    return {_path(source.path): File(token.encode(), 0o600 if private else mode, user)}
+
+
+def common_user(pod: core.Pod) -> int | None:
+    """The user id that every container of the pod runs as, by its own `runAsUser` or the pod's; None where one says nothing or they differ.
+
+    It owns the pod's service account tokens (KEP-1205 "Bound Service Account Tokens", file permission).
+    """
+    outer = pod.spec.securityContext.runAsUser if pod.spec.securityContext is not None else None
+    users: set[int | None] = set()
+    everyone: tuple[AnyContainer, ...] = (*pod.spec.initContainers, *pod.spec.containers, *pod.spec.ephemeralContainers)
+    for container in everyone:
+        own = container.securityContext.runAsUser if container.securityContext is not None else None
+        users.add(outer if own is None else own)
+    return users.pop() if len(users) == 1 else None
+
+
+def _mode(mode: int | None) -> int:
+    return DEFAULT_MODE if mode is None else mode
 
 
 def _config_map(name: str, items: Iterable[core.KeyToPath], optional: bool | None, mode: int, contents: Contents, pod: core.Pod) -> Payload:
