@@ -3,13 +3,15 @@
     Frontend (where packets are addressed to) --> PortPlan --> Endpoint (where they go), in turn
 
 Behaviour follows "Virtual IPs and Service Proxies" and "Service Internal Traffic Policy": ready endpoints count; if there is none, those
-that are terminating but still serve. With a Local policy only those of this node count.
+that are terminating but still serve. With a Local policy only those of this node count. Services and slices with one of the labels
+`service.kubernetes.io/service-proxy-name` and `service.kubernetes.io/headless` ("Well-Known Labels, Annotations and Taints") are left
+to others.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Literal, NamedTuple
@@ -17,6 +19,8 @@ from typing import Literal, NamedTuple
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 
+SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+HEADLESS = "service.kubernetes.io/headless"
 API_SERVICE = ("default", "kubernetes")
 PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 DEFAULT_AFFINITY = 10800
@@ -87,17 +91,22 @@ def is_ipv4(text: str) -> bool:
 
 
 def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice], context: Context) -> tuple[PortPlan, ...]:
-    """The plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName)."""
+    """The plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName, another proxy's)."""
     spec = service.spec
-    if spec.type == "ExternalName":
+    if spec.type == "ExternalName" or _is_left_alone(service.metadata.labels):
         return ()
-    pieces = [piece for piece in slices if piece.addressType == "IPv4"]
+    pieces = [piece for piece in slices if piece.addressType == "IPv4" and not _is_left_alone(piece.metadata.labels)]
     plans = []
     for port in spec.ports:
         frontends = tuple((frontend, access) for frontend, access in _frontends(service, port) if frontend.address not in context.skip)
         if frontends:
             plans.append(_plan_port(service, port, pieces, frontends, context))
     return tuple(plans)
+
+
+def _is_left_alone(labels: Mapping[str, str]) -> bool:
+    """Whether an object is meant for another proxy or for none. The value of the label does not matter, not even "" or "false"."""
+    return SERVICE_PROXY_NAME in labels or HEADLESS in labels
 
 
 def _frontends(service: core.Service, port: core.ServicePort) -> Iterable[tuple[Frontend, Access]]:

@@ -113,3 +113,23 @@ def test_the_api_servers_service_may_lead_to_loopback() -> None:
     assert only(api, endpoints, context=context).everywhere == (Endpoint("127.0.0.1", 6443),)
     assert only(api, endpoints).everywhere == (Endpoint("192.0.2.2", 6443),)
     assert only(service(), piece("10.42.0.5"), context=context).everywhere == (Endpoint("10.42.0.5", 8080),)
+
+
+LEFT_ALONE = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+
+
+@pytest.mark.parametrize("label", LEFT_ALONE)
+@pytest.mark.parametrize("value", ["other", ""])
+def test_a_service_of_another_proxy_has_no_plan(label: str, value: str) -> None:
+    web, slices = service(ports=[port(node_port=30080)]), piece("10.42.0.5")
+    web.metadata.labels = {label: value}
+    assert plan(web, slices) == ()
+    web.metadata.labels = {}
+    assert len(plan(web, slices)) == 1, "the label went"
+
+
+@pytest.mark.parametrize("label", LEFT_ALONE)
+def test_a_slice_of_another_proxy_has_no_endpoints(label: str) -> None:
+    own, other = piece("10.42.0.5"), piece("10.42.0.6")
+    other.metadata.labels = {label: ""}
+    assert addresses(only(service(), own, other).everywhere) == ["10.42.0.5"]
