@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
-from tiphys.api.errors import MethodNotSupported, NotFound
+from tiphys.api.errors import MethodNotSupported, NotFound, Unauthorized
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
@@ -24,9 +24,10 @@ from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
 from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate
-from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.metrics import CONNECTS, RequestMetrics
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
+from tiphys.apiserver.server_metrics import AccessMetrics
 from tiphys.apiserver.subresources import binding, connect, eviction, finalize, scale, token
 from tiphys.apiserver.verbs.create import create
 from tiphys.apiserver.verbs.delete import delete, delete_collection
@@ -104,6 +105,7 @@ class App:
         self._authenticators = authenticators
         self._paths = paths
         self._metrics = metrics
+        self._access = AccessMetrics(metrics.registry)
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; never raises but for cancellation."""
@@ -114,8 +116,12 @@ class App:
         flow: Flow | None = None
         seats = -1
         work = READ
+        long = None
+        if kind is not None and (info.verb == "watch" or info.subresource in CONNECTS):
+            long, status = self._metrics.begin_long(request, info, kind, monotonic)
         try:
             user = await self._authenticators.authenticate(request)
+            self._access.authenticated(user.name, monotonic() - started)
             user = impersonate(request, user, self.services.authorizer)
             flow = fairness.flow_of(user, info)
             if info.verb != "get" or info.subresource:
@@ -127,10 +133,14 @@ class App:
             seats = wanted
             response = await self._answer(request, info, kind, user)
         except Exception as error:
+            if isinstance(error, Unauthorized) and flow is None:
+                self._access.refused(monotonic() - started)
             response = render.failure(failure_of(error, request), request.headers.get("accept", ""))
         except BaseException:
             if flow is not None and seats >= 0:
                 fairness.leave(flow, seats, work is WRITE)
+            if long is not None:
+                long.done()
             raise
         ended = monotonic()
         if flow is not None:
@@ -138,7 +148,11 @@ class App:
                 fairness.done(flow, seats, work, min(ended - began, work.most), request, response, waited=began is not started)
             headers = response.headers
             response.headers = flow.json_headers if headers is render.JSON_HEADERS else {**headers, **flow.headers}
-        self._metrics.observe(info, kind, response.status, ended - started)
+        if long is None:
+            self._metrics.observe(request, info, kind, response, ended - started, began - started)
+        else:
+            status[0] = response.status
+            long.follow(response)
         return response
 
     async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Response:
@@ -173,7 +187,10 @@ class App:
             field_selector=selector,
         )
         decision = self.services.authorizer.authorize(attributes)
-        if not decision.allowed:
+        if decision.allowed:
+            self._access.allowed.value += 1.0
+        else:
+            self._access.denied.inc()
             raise refusal(attributes, decision.reason)
 
 

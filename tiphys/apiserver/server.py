@@ -17,7 +17,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
 from tiphys.api.scheme import Scheme
-from tiphys.apiserver import components
+from tiphys.apiserver import components, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
@@ -192,6 +192,7 @@ class ApiServer:
             bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file), audiences=(settings.issuer,)))
         bearer_chain = BearerAuthenticator(bearer)
         rbac = RbacAuthorizer(source)
+        metrics = RequestMetrics()
         authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source, follow=self._follow_bindings), rbac))
         services = Services(
             storage=self.storage,
@@ -220,15 +221,16 @@ class ApiServer:
             components=self.components,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
-        metrics = RequestMetrics(self.storage.gauges)
         checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "etcd": lambda: self.storage.trouble, READY: lambda: self._ready}
         documents = {
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
+        server_metrics.declare(metrics.registry, self.storage, fairness)
         paths = Paths(self.scheme, metrics, fairness, checks=checks, documents=documents)
-        return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
+        authenticators = AuthenticatorChain((CertificateAuthenticator(), bearer_chain))
+        return App(services, authenticators, paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
         """Tell of pods that come, go, or get a node, without decoding every other change."""
