@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound
+from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, Unauthorized
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
@@ -27,10 +27,11 @@ from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
 from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate, is_long_running
-from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.metrics import CONNECTS, RequestMetrics
 from tiphys.apiserver.options import RequestTimeout, request_timeout
 from tiphys.apiserver.paths import Paths
 from tiphys.apiserver.routes import RequestInfo, resolve
+from tiphys.apiserver.server_metrics import AccessMetrics
 from tiphys.apiserver.subresources import binding, connect, eviction, finalize, proxy, scale, token
 from tiphys.apiserver.verbs.create import create
 from tiphys.apiserver.verbs.delete import delete, delete_collection
@@ -111,6 +112,7 @@ class App:
         self._metrics = metrics
         self._answering: set[asyncio.Future[Response]] = set()
         """Requests with a deadline of their own that are being answered, or are finished though it has passed."""
+        self._access = AccessMetrics(metrics.registry)
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; never raises but for cancellation. With `timeout` in its query it is 504 when that time is over."""
@@ -139,8 +141,12 @@ class App:
         flow: Flow | None = None
         seats = -1
         work = READ
+        long = None
+        if kind is not None and (info.verb == "watch" or info.subresource in CONNECTS):
+            long, status = self._metrics.begin_long(request, info, kind, monotonic)
         try:
             user = await self._authenticators.authenticate(request)
+            self._access.authenticated(user.name, monotonic() - started)
             user = impersonate(request, user, self.services.authorizer)
             flow = fairness.flow_of(user, info)
             if info.verb != "get" or info.subresource:
@@ -152,10 +158,14 @@ class App:
             seats = wanted
             response = await self._answer(request, info, kind, user)
         except Exception as error:
+            if isinstance(error, Unauthorized) and flow is None:
+                self._access.refused(monotonic() - started)
             response = render.failure(failure_of(error, request), request)
         except BaseException:
             if flow is not None and seats >= 0:
                 fairness.leave(flow, seats, work is WRITE)
+            if long is not None:
+                long.done()
             raise
         ended = monotonic()
         if flow is not None:
@@ -163,7 +173,11 @@ class App:
                 fairness.done(flow, seats, work, min(ended - began, work.most), request, response, waited=began is not started)
             headers = response.headers
             response.headers = flow.json_headers if headers is render.JSON_HEADERS else {**headers, **flow.headers}
-        self._metrics.observe(info, kind, response.status, ended - started)
+        if long is None:
+            self._metrics.observe(request, info, kind, response, ended - started, began - started)
+        else:
+            status[0] = response.status
+            long.follow(response)
         return response
 
     async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Response:
@@ -204,7 +218,10 @@ class App:
 
     def _require(self, attributes: Attributes) -> None:
         decision = self.services.authorizer.authorize(attributes)
-        if not decision.allowed:
+        if decision.allowed:
+            self._access.allowed.value += 1.0
+        else:
+            self._access.denied.inc()
             raise refusal(attributes, decision.reason)
 
 

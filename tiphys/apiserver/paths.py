@@ -16,6 +16,9 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.health import ENDPOINTS, Health
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.render import plain
+from tiphys.apiserver.server_metrics import HealthMetrics
+from tiphys.obs import metrics as measured
+from tiphys.obs.process import process_lines
 from tiphys.wire.http import Request, Response
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -31,6 +34,7 @@ class Paths:
         self._fairness = fairness
         self._metrics = metrics
         self._health = health
+        self._slis = HealthMetrics()
         self._documents = documents
         self._openapi = openapi.Documents(scheme)
         self._discovery = discovery.Documents(scheme)
@@ -38,6 +42,7 @@ class Paths:
             "/": self._root,
             "/version": self._version,
             "/metrics": self._metrics_page,
+            "/metrics/slis": self._slis_page,
             "/api": self._discover,
             "/apis": self._discover,
             "/openapi/v2": self._open,
@@ -67,15 +72,19 @@ class Paths:
 
     async def _root(self, _: Request) -> Response:
         groups = sorted({kind.root_path for kind in self._scheme})
-        rest = sorted(["/metrics", "/openapi/v2", "/openapi/v3", "/version", *self._health.paths()])
+        rest = sorted(["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/version", *self._health.paths()])
         return _json({"paths": ["/api", "/apis", *groups, *rest, *self._documents]})
 
     async def _version(self, _: Request) -> Response:
         return Response(200, {"Content-Type": "application/json"}, discovery.version())
 
     async def _metrics_page(self, _: Request) -> Response:
-        text = self._metrics.render() + "\n".join(pages.metrics(self._fairness)) + "\n"
-        return Response(200, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}, text.encode())
+        page = measured.page(self._metrics.lines(), pages.metrics(self._fairness), measured.REGISTRY.lines(), process_lines())
+        return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
+
+    async def _slis_page(self, _: Request) -> Response:
+        page = measured.page(self._slis.lines({endpoint: self._health.results(endpoint) for endpoint in ENDPOINTS}))
+        return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
 
     async def _discover(self, request: Request) -> Response:
         return self._discovery.answer(request)

@@ -18,7 +18,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rbac.v1 import ClusterRole
 from tiphys.api.scheme import Scheme
-from tiphys.apiserver import components
+from tiphys.apiserver import components, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
@@ -222,6 +222,7 @@ class ApiServer:
             bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file), audiences=(settings.issuer,)))
         bearer_chain = BearerAuthenticator(bearer)
         rbac = RbacAuthorizer(source)
+        metrics = RequestMetrics()
         authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source, follow=self._follow_bindings), rbac))
         services = Services(
             storage=self.storage,
@@ -250,12 +251,13 @@ class ApiServer:
             components=self.components,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
-        metrics = RequestMetrics(self.storage.gauges)
+        metrics = RequestMetrics()
         documents = {
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
+        server_metrics.declare(metrics.registry, self.storage, fairness)
         paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents)
         return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
 

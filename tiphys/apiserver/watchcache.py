@@ -34,6 +34,8 @@ class ResourceCache:
         self.kind = kind
         self.prefix = prefix
         """What the store's keys of these objects begin with."""
+        self.received = 0
+        """Changes that the store has told of."""
         self.codec = entry_codec(kind)
         self.revision = 0
         self._namespaces: dict[str, dict[str, Entry]] = {}

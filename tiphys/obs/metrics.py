@@ -1,89 +1,227 @@
-"""Metrics: declared at import, costing nothing until the first is touched, since prometheus-client is imported only then.
+"""Metrics: counters, gauges and histograms with labels, and their text for Prometheus.
 
 RECONCILES = counter("controller_reconcile_total", "Reconciles by outcome.", "controller", "outcome")
 RECONCILES.labels("deployment", "done").inc()
+
+The process has one event loop and counts on it, so a child is a plain number: an increment is one attribute, an observation one bisection.
+Children are remembered by their label values; whoever counts on a hot path keeps the child. All text is made when it is scraped.
+
+Label values must come from a bounded set: names of kinds, verbs, results, never what a client chose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Generic, Literal, TypeVar
 
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+Stability = Literal["ALPHA", "BETA", "STABLE", ""]
+"""What upstream promises about a family ("Kubernetes Metrics Reference"); "" for families that it does not have."""
+Labels = tuple[str, ...]
+Samples = Iterable[tuple[Labels, float]]
 
-MetricT = TypeVar("MetricT", "Counter", "Gauge", "Histogram")
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Histogram buckets for durations, in seconds."""
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Buckets of upstream's histograms of seconds that name no others."""
 
 
-class Lazy(Generic[MetricT]):
-    """A metric that is made when it is first used. Children for label values are remembered, as looking them up is the dear part."""
+class Counter:
+    """A number that only grows."""
 
-    def __init__(self, make: Callable[[], MetricT]) -> None:
-        self._make: Callable[[], MetricT] = make
-        self._metric: MetricT | None = None
-        self._children: dict[tuple[str, ...], MetricT] = {}
+    __slots__ = ("value",)
 
-    @property
-    def metric(self) -> MetricT:
-        """The prometheus-client metric."""
-        if self._metric is None:
-            self._metric = self._make()
-        return self._metric
+    def __init__(self) -> None:
+        self.value = 0.0
 
-    def labels(self, *values: str) -> MetricT:
-        """The child for these label values, in the order of the declaration; the metric itself without any."""
+    def inc(self, amount: float = 1.0) -> None:
+        """Add to the number."""
+        self.value += amount
+
+
+class Gauge(Counter):
+    """A number that goes up and down."""
+
+    __slots__ = ()
+
+    def dec(self) -> None:
+        """Take one away."""
+        self.value -= 1.0
+
+    def set(self, value: float) -> None:
+        """Replace the number."""
+        self.value = value
+
+
+class Histogram:
+    """Counts of observations by bucket (the last has no bound), and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+ChildT = TypeVar("ChildT", Counter, Gauge, Histogram)
+
+
+class Family(Generic[ChildT]):
+    """All children of one name."""
+
+    def __init__(self, name: str, type_: str, doc: str, labels: Labels, stability: Stability, make: Callable[[], ChildT]) -> None:
+        self.name = name
+        self.type = type_
+        self.label_names = labels
+        self.stability = stability
+        self._head = head(name, type_, doc, stability)
+        self._make: Callable[[], ChildT] = make
+        self._children: dict[Labels, ChildT] = {}
+
+    def labels(self, *values: str) -> ChildT:
+        """The child for these label values, in the order of the declaration."""
         child = self._children.get(values)
         if child is None:
-            child = self._children[values] = self.metric.labels(*values) if values else self.metric
+            if len(values) != len(self.label_names):
+                raise ValueError(f"{self.name} has the labels {self.label_names}, not {len(values)}")
+            child = self._children[values] = self._make()
         return child
 
     def forget(self, *values: str) -> None:
         """Drop a child, for label values that will not come back."""
-        if self._children.pop(values, None) is not None and values:
-            self.metric.remove(*values)
+        self._children.pop(values, None)
+
+    def lines(self) -> Iterator[str]:
+        """The text, nothing for a family without children."""
+        if not self._children:
+            return
+        yield self._head
+        for values, child in self._children.items():
+            text = pairs(self.label_names, values)
+            if isinstance(child, Histogram):
+                yield from histogram_lines(self.name, text, child.bounds, child.counts, child.sum)
+            else:
+                yield sample(self.name, text, child.value)
 
 
-def counter(name: str, doc: str, *labels: str) -> Lazy[Counter]:
-    """A counter; Prometheus wants its name to end in `_total`."""
+class Collected:
+    """A family whose samples are read when it is scraped, from whoever knows them."""
 
-    def make() -> Counter:
-        from prometheus_client import Counter
+    def __init__(self, name: str, type_: str, doc: str, labels: Labels, stability: Stability, read: Callable[[], Samples]) -> None:
+        self.name = name
+        self.type = type_
+        self.label_names = labels
+        self.stability = stability
+        self._head = head(name, type_, doc, stability)
+        self._read = read
 
-        return Counter(name, doc, labels)
-
-    return Lazy(make)
-
-
-def gauge(name: str, doc: str, *labels: str) -> Lazy[Gauge]:
-    """A gauge."""
-
-    def make() -> Gauge:
-        from prometheus_client import Gauge
-
-        return Gauge(name, doc, labels)
-
-    return Lazy(make)
+    def lines(self) -> Iterator[str]:
+        """The text, nothing for a family without samples."""
+        samples = list(self._read())
+        if samples:
+            yield self._head
+            for values, value in samples:
+                yield sample(self.name, pairs(self.label_names, values), value)
 
 
-def histogram(name: str, doc: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Lazy[Histogram]:
-    """A histogram, by default of seconds."""
+class Registry:
+    """Families in the order of their declaration."""
 
-    def make() -> Histogram:
-        from prometheus_client import Histogram
+    def __init__(self) -> None:
+        self.families: dict[str, Family[Counter] | Family[Gauge] | Family[Histogram] | Collected] = {}
 
-        return Histogram(name, doc, labels, buckets=tuple(buckets))
+    def counter(self, name: str, doc: str, *labels: str, stability: Stability = "ALPHA") -> Family[Counter]:
+        """Declare a counter; its name ends in `_total`."""
+        family = Family(name, "counter", doc, labels, stability, Counter)
+        self.families[name] = family
+        return family
 
-    return Lazy(make)
+    def gauge(self, name: str, doc: str, *labels: str, stability: Stability = "ALPHA") -> Family[Gauge]:
+        """Declare a gauge."""
+        family = Family(name, "gauge", doc, labels, stability, Gauge)
+        self.families[name] = family
+        return family
+
+    def histogram(
+        self, name: str, doc: str, *labels: str, buckets: Sequence[float] = SECONDS, stability: Stability = "ALPHA"
+    ) -> Family[Histogram]:
+        """Declare a histogram, by default of seconds."""
+        family = Family(name, "histogram", doc, labels, stability, lambda: Histogram(buckets))
+        self.families[name] = family
+        return family
+
+    def collected(self, name: str, type_: str, doc: str, *labels: str, read: Callable[[], Samples], stability: Stability = "ALPHA") -> None:
+        """Declare a family that is read when it is scraped; declared again, the newest reader counts."""
+        self.families[name] = Collected(name, type_, doc, labels, stability, read)
+
+    def lines(self) -> Iterator[str]:
+        """The text of all families."""
+        for family in tuple(self.families.values()):
+            yield from family.lines()
+
+
+REGISTRY = Registry()
+"""What the process counts as a whole: parts that run once in it."""
+counter = REGISTRY.counter
+gauge = REGISTRY.gauge
+histogram = REGISTRY.histogram
+collected = REGISTRY.collected
+
+
+def exponential(start: float, factor: float, count: int) -> tuple[float, ...]:
+    """Bounds of buckets, each `factor` times the one before."""
+    return tuple(float(f"{start * factor**power:.12g}") for power in range(count))
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def render(registry: CollectorRegistry | None = None) -> bytes:
-    """Everything measured, in the Prometheus text format, to be served as `CONTENT_TYPE`."""
-    from prometheus_client import REGISTRY, generate_latest
+def page(*parts: Iterable[str]) -> bytes:
+    """The text of several sources as one document, to be served as `CONTENT_TYPE`."""
+    return ("\n".join(line for part in parts for line in part) + "\n").encode()
 
-    return generate_latest(registry or REGISTRY)
+
+def head(name: str, type_: str, doc: str, stability: Stability = "") -> str:
+    """The two lines above a family's samples."""
+    level = f"[{stability}] " if stability else ""
+    return f"# HELP {name} {level}{doc}\n# TYPE {name} {type_}"
+
+
+def sample(name: str, labels: str, value: float) -> str:
+    """One line; `labels` is the text of `pairs`."""
+    return f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}"
+
+
+def histogram_lines(name: str, labels: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Iterator[str]:
+    """The lines of one histogram; `counts` are those of each bucket alone, the last without a bound."""
+    before = f"{labels}," if labels else ""
+    so_far = 0
+    for bound, so_far in zip((*bounds, float("inf")), accumulate(counts), strict=True):
+        yield f'{name}_bucket{{{before}le="{number(bound)}"}} {so_far}'
+    yield sample(f"{name}_sum", labels, total)
+    yield sample(f"{name}_count", labels, so_far)
+
+
+def pairs(names: Labels, values: Labels) -> str:
+    """`verb="GET",code="200"`."""
+    return ",".join(f'{name}="{escaped(value)}"' for name, value in zip(names, values, strict=True))
+
+
+def number(value: float) -> str:
+    """A value as Prometheus reads it."""
+    if value == float("inf"):
+        return "+Inf"
+    whole = int(value)
+    return str(whole) if whole == value and abs(whole) < 10**15 else repr(float(value))
+
+
+def escaped(value: str) -> str:
+    """A label's value between its quotes."""
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return value

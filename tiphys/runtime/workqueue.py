@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from tiphys.aio.backoff import BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
@@ -21,13 +22,33 @@ K = TypeVar("K", bound=Hashable)
 RATE = BackoffPolicy(first=0.005, cap=1000.0)
 """Delay of a key after each failure in a row: 5 ms, 10 ms, ... 1000 s."""
 
-DEPTH = metrics.gauge("workqueue_depth", "Current depth of workqueue.", "name")
-ADDS = metrics.counter("workqueue_adds_total", "Total number of adds handled by workqueue.", "name")
-RETRIES = metrics.counter("workqueue_retries_total", "Total number of retries handled by workqueue.", "name")
+BUCKETS = metrics.exponential(1e-8, 10, 10)
+DEPTH = metrics.gauge("workqueue_depth", "Keys that wait for a worker.", "name", stability="BETA")
+ADDS = metrics.counter("workqueue_adds_total", "Keys that were added.", "name", stability="BETA")
+RETRIES = metrics.counter("workqueue_retries_total", "Keys that were added again after a failure.", "name", stability="BETA")
 WAITED = metrics.histogram(
-    "workqueue_queue_duration_seconds", "How long in seconds an item stays in workqueue before being requested.", "name"
+    "workqueue_queue_duration_seconds", "Time that keys wait, in seconds.", "name", buckets=BUCKETS, stability="BETA"
 )
-WORKED = metrics.histogram("workqueue_work_duration_seconds", "How long in seconds processing an item from workqueue takes.", "name")
+WORKED = metrics.histogram(
+    "workqueue_work_duration_seconds", "Time that keys are worked on, in seconds.", "name", buckets=BUCKETS, stability="BETA"
+)
+_QUEUES: WeakSet[WorkQueue[Any]] = WeakSet()
+"""Queues that are open, for what is worked out when it is scraped."""
+
+
+def _working(of: Callable[[Iterable[float]], float]) -> metrics.Samples:
+    """A figure of the seconds for which each queue's workers have had their keys."""
+    return [((queue.name,), of(queue.running)) for queue in _QUEUES]
+
+
+metrics.collected(
+    "workqueue_unfinished_work_seconds", "gauge", "Seconds of work in progress, summed over its keys.", "name",
+    read=lambda: _working(sum), stability="BETA",
+)  # fmt: skip
+metrics.collected(
+    "workqueue_longest_running_processor_seconds", "gauge", "Seconds that the key has which is worked on for longest.", "name",
+    read=lambda: _working(lambda seconds: max(seconds, default=0.0)), stability="BETA",
+)  # fmt: skip
 
 
 class WorkQueue(Generic[K]):
@@ -50,6 +71,13 @@ class WorkQueue(Generic[K]):
         self._timer: asyncio.Task[None] | None = None
         self._timer_due = 0.0
         self._closed = False
+        _QUEUES.add(self)
+
+    @property
+    def running(self) -> list[float]:
+        """Seconds for which workers have had each of their keys."""
+        now = self._clock.monotonic()
+        return [now - started for started in self._working.values()]
 
     def __len__(self) -> int:
         """Keys that wait for a worker (not those that wait for their time)."""
@@ -127,6 +155,7 @@ class WorkQueue(Generic[K]):
     async def close(self) -> None:
         """Take nothing more in and stop the timer. Workers are the owner's to cancel."""
         self._closed = True
+        _QUEUES.discard(self)
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()

@@ -21,9 +21,9 @@ async def test_metrics_count_requests_objects_and_watches(api: Api) -> None:
     await api.post(CONFIGS, config("a"))
     async with api.watch(f"{CONFIGS}?watch=1"):
         page = (await api.get("/metrics")).body.decode().splitlines()
-    series = 'verb="CREATE",group="",version="v1",resource="configmaps",subresource=""'
-    assert f'apiserver_request_total{{{series},code="201"}} 1' in page
-    assert f'apiserver_request_total{{{series},code="409"}} 1' in page
-    assert f"apiserver_request_duration_seconds_count{{{series}}} 2" in page
+    series = 'verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver"'
+    assert f'apiserver_request_total{{{series},dry_run="",code="201"}} 1' in page
+    assert f'apiserver_request_total{{{series},dry_run="",code="409"}} 1' in page
+    assert f'apiserver_request_duration_seconds_count{{{series},dry_run=""}} 2' in page
     assert 'apiserver_storage_objects{resource="configmaps"} 1' in page
     assert 'apiserver_registered_watchers{resource="configmaps"} 1' in page

@@ -73,6 +73,8 @@ class Fairness:
         self._waiting = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._progress = 0.0
+        self.writing = 0
+        """Requests that run and write."""
         self.dangling: dict[str, bool] = {}
         """Whether each schema names a level that is not there."""
         self.configure((*MANDATORY_SCHEMAS.values(), *SUGGESTED_SCHEMAS.values()), (*MANDATORY_LEVELS.values(), *SUGGESTED_LEVELS.values()))
@@ -173,6 +175,7 @@ class Fairness:
             if flow_.writing >= MOST_WRITES:
                 return False
             flow_.writing += 1
+            self.writing += 1
         level.in_use = in_use
         level.executing += 1
         lane = flow_.lane
@@ -212,6 +215,7 @@ class Fairness:
         """Give seats back."""
         if writes:
             flow_.writing -= 1
+            self.writing -= 1
         level, lane = flow_.level, flow_.lane
         level.in_use -= seats
         level.executing -= 1
@@ -359,6 +363,7 @@ class Fairness:
         lane.seats += waiting.seats
         if waiting.writes:
             waiting.flow.writing += 1
+            self.writing += 1
         waiting.granted = True
         waiting.turn.set_result(None)
         return cost

@@ -1,0 +1,127 @@
+"""Families of one API server beside those of requests: authentication, authorization, storage, watches, and health (`/metrics/slis`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import msgspec
+
+from tiphys.apiserver import discovery
+from tiphys.apiserver.flowcontrol.fairness import Fairness
+from tiphys.apiserver.storage import Storage
+from tiphys.obs import metrics
+from tiphys.obs.metrics import Registry, Samples
+
+KNOWN_USERS = ("admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default")
+POWERS_OF_TWO = metrics.exponential(0.001, 2, 15)
+
+
+class AccessMetrics:
+    """Attempts to authenticate and to authorize.
+
+    Only the few users that upstream counts by name have a series of their own, so that nobody makes up series.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        attempts = registry.counter("authentication_attempts", "Attempts to authenticate, by result.", "result")
+        seconds = registry.histogram(
+            "authentication_duration_seconds", "Time to authenticate, in seconds, by result.", "result", buckets=POWERS_OF_TWO
+        )
+        users = registry.counter("authenticated_user_requests", "Authenticated requests, by user.", "username")
+        decisions = registry.counter("authorization_attempts_total", "Decisions on requests, by result.", "result")
+        self._other = users.labels("other")
+        self._users = {name: users.labels(name) for name in KNOWN_USERS}
+        self._success, self._success_seconds = attempts.labels("success"), seconds.labels("success")
+        self._failure, self._failure_seconds = attempts.labels("failure"), seconds.labels("failure")
+        self.allowed, self.denied = decisions.labels("allowed"), decisions.labels("denied")
+
+    def authenticated(self, user: str, seconds: float) -> None:
+        """Count a request whose sender is known."""
+        self._success.value += 1.0
+        self._success_seconds.observe(seconds)
+        self._users.get(user, self._other).value += 1.0
+
+    def refused(self, seconds: float) -> None:
+        """Count a request whose credentials are bad."""
+        self._failure.inc()
+        self._failure_seconds.observe(seconds)
+
+
+def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:
+    """Declare what is read from the server's parts when it is scraped."""
+    registry.collected(
+        "apiserver_storage_objects", "gauge", "Objects stored, by resource.", "resource", stability="STABLE",
+        read=lambda: [((cache.kind.resource,), len(cache)) for cache in storage.caches()],
+    )  # fmt: skip
+    registry.collected(
+        "apiserver_resource_objects", "gauge", "Objects stored, by group and resource.", "group", "resource",
+        read=lambda: [((cache.kind.group, cache.kind.plural), len(cache)) for cache in storage.caches()],
+    )  # fmt: skip
+    registry.collected(
+        "apiserver_registered_watchers", "gauge", "Watches that are served, by resource.", "resource", stability="",
+        read=lambda: [((cache.kind.resource,), cache.watching) for cache in storage.caches()],
+    )  # fmt: skip
+    for name, about, stability in (
+        ("apiserver_storage_events_received_total", "Changes that the store has told of.", "BETA"),
+        ("apiserver_watch_cache_events_received_total", "Changes that reached the watch cache.", "ALPHA"),
+    ):
+        registry.collected(
+            name, "counter", about, "group", "resource", stability=cast(metrics.Stability, stability),
+            read=lambda: [((cache.kind.group, cache.kind.plural), cache.received) for cache in storage.caches()],
+        )  # fmt: skip
+    registry.collected(
+        "apiserver_watch_cache_resource_version", "gauge", "Revision that the watch cache has reached.", "group", "resource",
+        read=lambda: [((cache.kind.group, cache.kind.plural), storage.revision) for cache in storage.caches()],
+    )  # fmt: skip
+    registry.collected(
+        "apiserver_storage_size_bytes", "gauge", "Size of the store's file, in bytes.", "storage_cluster_id", stability="STABLE",
+        read=lambda: _size(storage),
+    )  # fmt: skip
+    registry.collected(
+        "apiserver_current_inflight_requests", "gauge", "Requests that are executed, by kind.", "request_kind", stability="STABLE",
+        read=lambda: _inflight(fairness),
+    )  # fmt: skip
+    registry.collected(
+        "kubernetes_build_info", "gauge", "The version that runs.", "build_date", "compiler", "git_commit", "git_tree_state",
+        "git_version", "go_version", "major", "minor", "platform", stability="BETA", read=build_info,
+    )  # fmt: skip
+
+
+def build_info() -> Samples:
+    """The one sample of `kubernetes_build_info`, which has what `/version` has."""
+    version = msgspec.json.decode(discovery.version(), type=dict[str, str])
+    names = ("buildDate", "compiler", "gitCommit", "gitTreeState", "gitVersion", "goVersion", "major", "minor", "platform")
+    return [(tuple(version[name] for name in names), 1)]
+
+
+def _size(storage: Storage) -> Samples:
+    path = getattr(storage.store, "path", "")
+    return [((os.path.basename(path),), os.path.getsize(path))] if path else []
+
+
+def _inflight(fairness: Fairness) -> Samples:
+    executing = sum(lane.executing for lane in fairness.lanes())
+    return [(("mutating",), fairness.writing), (("readOnly",), executing - fairness.writing)]
+
+
+class HealthMetrics:
+    """`/metrics/slis`: the result of each health check at each scrape, and how often there was which ("Kubernetes Component SLIs")."""
+
+    def __init__(self) -> None:
+        self._registry = Registry()
+        self._now = self._registry.gauge(
+            "kubernetes_healthcheck", "Result of a health check, 1 for success.", "name", "type", stability="STABLE"
+        )
+        self._counts = self._registry.counter(
+            "kubernetes_healthchecks_total", "Results of health checks.", "name", "type", "status", stability="STABLE"
+        )
+
+    def lines(self, results: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+        """Return the text of the page for results by endpoint and name of the check: the reason for which it fails, or ""."""
+        for endpoint, checks in results.items():
+            for name, reason in checks.items():
+                self._now.labels(name, endpoint).set(0.0 if reason else 1.0)
+                self._counts.labels(name, endpoint, "error" if reason else "success").inc()
+        return self._registry.lines()
