@@ -22,6 +22,7 @@ import msgspec
 
 from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
+from tiphys.apiserver.backlog import Unread
 from tiphys.apiserver.http_head import header_name, parse_query, response_head
 from tiphys.wire.http import PeerIdentity, Request, Response
 
@@ -46,6 +47,13 @@ AT_ONCE = 8
 JOIN_BELOW = 64 << 10
 PIECE = 512 << 10
 """Larger bodies go out in pieces, each when the one before is on its way: encrypted whole, a list would be in memory for each reader."""
+
+
+WRITE_HIGH = 64 << 10
+"""Unsent bytes at which a connection waits for its reader. TLS transports would take 512 KB by default, in clear and encrypted."""
+
+
+_NOTHING_PENDING = (0, 0, None)
 
 
 class _Queued(NamedTuple):
@@ -104,6 +112,8 @@ class Connection(asyncio.Protocol):
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._streaming = False
+        self._stream: AsyncIterator[bytes] | None = None
+        self._body_left = self._body_id = 0
         self._resume: asyncio.Future[None] | None = None
         self._handed_over = False
         self._upgrading = False
@@ -124,6 +134,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._peer = peer_identity(transport)
         if len(self._server.connections) >= self._server.max_connections:
             self._server.refused += 1
@@ -135,6 +146,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.forget(self)
         self.resume_writing()
+        self._body_left = 0
         # Only streams end with their reader. Anything else is finished: a write whose caller went may be half done.
         if self._task is not None and self._streaming:
             self._task.cancel()
@@ -142,11 +154,23 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._resume = self._server.loop.create_future()
         self._stalled_at = time.monotonic()
+        if self._server.backlog.begin(self, self._body_left):
+            self._server.check_backlog_soon()
 
     def resume_writing(self) -> None:
         if self._resume is not None and not self._resume.done():
             self._resume.set_result(None)
         self._resume = None
+        self._server.backlog.end(self)
+
+    def unread(self, now: float) -> Unread:
+        """What it holds while its reader does not keep up: what was written, and what waits to be."""
+        written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter is what the socket below TLS holds.
+        stalled = now - self._stalled_at
+        if self._body_left:
+            return Unread(written, self._body_left, self._body_id, stalled)
+        own, shared, source = getattr(self._stream, "pending", _NOTHING_PENDING)
+        return Unread(written + own, shared, source, stalled)
 
     async def _write(self, data: bytes | memoryview) -> None:
         if self._transport.is_closing():
@@ -379,11 +403,16 @@ class Connection(asyncio.Protocol):
             return
         await self._write(b"%bContent-Length: %d\r\n\r\n" % (response_head(response, close=not keep_alive), len(response.body)))
         body = memoryview(response.body)
-        for at in range(0, len(body), PIECE):
-            await self._write(body[at : at + PIECE])
+        self._body_id = id(response.body)
+        try:
+            for at in range(0, len(body), PIECE):
+                self._body_left = len(body)
+                await self._write(body[at : at + PIECE])
+        finally:
+            self._body_left = 0
 
     async def _send_stream(self, request: Request, response: Response, stream: AsyncIterator[bytes], keep_alive: bool) -> None:
-        self._streaming = True
+        self._streaming, self._stream = True, stream
         chunked = self._parser.get_http_version() != "1.0"
         try:
             head = response_head(response, close=not keep_alive)
@@ -392,11 +421,12 @@ class Connection(asyncio.Protocol):
                 return
             async for part in stream:
                 if part:
+                    await self._server.turns.take(len(part))
                     await self._write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
             if chunked:
                 await self._write(b"0\r\n\r\n")
         finally:
-            self._streaming = False
+            self._streaming, self._stream = False, None
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()

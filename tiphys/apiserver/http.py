@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tiphys.apiserver.backlog import CHECK_SECONDS, Backlog
 from tiphys.apiserver.connection import Connection
+from tiphys.apiserver.turns import Turns
 from tiphys.wire.http import Request, Response
 
 SWEEP_SECONDS = 5.0
@@ -44,11 +46,15 @@ class Server:
         self.refused = 0
         """How many connections were cut because there were too many."""
         self.connections: set[Connection] = set()
+        self.backlog = Backlog()
+        self.turns = Turns()
         self.draining = False
         self._context = context
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._watchman: asyncio.Task[None] | None = None
+        self._check: asyncio.Handle | None = None
         self._empty: asyncio.Future[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -59,6 +65,7 @@ class Server:
             lambda: Connection(self), host, port, ssl=self._context, backlog=1024, ssl_handshake_timeout=handshake
         )
         self._sweeper = self.loop.create_task(self._sweep(), name="http-sweeper")
+        self._watchman = self.loop.create_task(self._watch_backlog(), name="http-backlog")
         return int(self._server.sockets[0].getsockname()[1])
 
     def spawn(self, serving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -75,12 +82,27 @@ class Server:
             for connection in tuple(self.connections):
                 connection.sweep(now)
 
+    async def _watch_backlog(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            self.backlog.check(time.monotonic())
+
+    def check_backlog_soon(self) -> None:
+        """Look at what is unread in this turn of the loop."""
+        if self._check is None:
+            self._check = self.loop.call_soon(self._check_backlog)
+
+    def _check_backlog(self) -> None:
+        self._check = None
+        self.backlog.check(time.monotonic())
+
     async def stop(self, grace: float = 5.0) -> None:
         """Stop listening, let answers under way finish for `grace` seconds (streams for less), then cut the rest."""
         self.draining = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for task in (self._sweeper, self._watchman):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._server is not None:
             self._server.close()
         await self._emptied(min(LAST_SECONDS, grace / 10))
@@ -108,6 +130,7 @@ class Server:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.backlog.end(connection)
         if not self.connections and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 

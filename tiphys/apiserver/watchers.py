@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Literal, Protocol
 
 from tiphys.apiserver.entry import Entry
@@ -17,7 +17,7 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 MAX_PENDING_EVENTS = 20_000
 MAX_PENDING_BYTES = 64 << 20
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 64 << 10
 """What is joined and handed to the transport at once: the queued lines themselves are shared by all readers, joined ones are not."""
 
 Matcher = Callable[[Entry], bool]
@@ -106,10 +106,18 @@ class Watcher:
     """One reader: an async iterator of bytes, each item the lines that have gathered since the last, up to about `CHUNK_BYTES`.
 
     `initial` are lines that come before all others. They are made while they are read, so a large state neither is encoded at once nor
-    counts as lag.
+    counts as lag. `source` names those whose lines are the same ones, in the same order: what they have pending is in memory once.
     """
 
-    def __init__(self, matches: Matcher | None, *, render: Render | None = None, initial: Iterator[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        matches: Matcher | None,
+        *,
+        render: Render | None = None,
+        initial: Iterator[bytes] | None = None,
+        source: Hashable = None,
+    ) -> None:
+        self._source = source if matches is None and render is None else None
         self._matches = matches
         self._render = render
         self._initial = initial
@@ -122,6 +130,11 @@ class Watcher:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def pending(self) -> tuple[int, int, Hashable]:
+        """Bytes queued that only this reader holds, bytes that others of its source hold as well, and that source."""
+        return (self._bytes, 0, None) if self._source is None else (0, self._bytes, self._source)
 
     def offer(self, event: CacheEvent) -> None:
         """Queue the event if it concerns this reader; ends the reader when too much is queued."""

@@ -17,6 +17,7 @@ from importlib import import_module
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
+from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
@@ -125,7 +126,8 @@ class Daemon:
         log.info("server is ready", extra={"port": self.server.port})
         tasks = [self._supervised(name, run) for name, run in self._loops() if name in parts]
         renewing = keep_renewed(self.certificates, self.clock)
-        tasks.append(asyncio.get_running_loop().create_task(renewing, name="certificate-renewal"))
+        loop = asyncio.get_running_loop()
+        tasks += [loop.create_task(renewing, name="certificate-renewal"), loop.create_task(give_back(self.clock), name="memory")]
         grace = GRACE
         try:
             failure = await until(stop, self.server.failed())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,8 +39,8 @@ async def watch(ctx: Context) -> Response:
     with_state = options.initial_events if options.initial_events is not None else start == 0
     headers = {"Content-Type": _stream_type(form), "Cache-Control": "no-cache, private"}
     initial = _state(ctx, select(ctx, options), options, form, render) if with_state else None
-    watcher = Watcher(matches, render=render, initial=initial)
     namespace = ctx.info.namespace if ctx.kind.namespaced else ""
+    watcher = Watcher(matches, render=render, initial=initial, source=(ctx.kind.ident, namespace))
     try:
         cache.watch(watcher, after=None if with_state else start or None, namespace=namespace)
     except StatusError as exc:
@@ -161,6 +161,11 @@ class WatchStream:
 
     def __aiter__(self) -> Watcher:
         return self._watcher
+
+    @property
+    def pending(self) -> tuple[int, int, Hashable]:
+        """What its watcher has queued; see there."""
+        return self._watcher.pending
 
     def __anext__(self) -> Awaitable[bytes]:
         return self._watcher.__anext__()

@@ -1,0 +1,49 @@
+"""Streams go out in turns: what all of them encrypt and send in one turn of the event loop is bounded.
+
+A socket takes megabytes before it asks to wait, and an event wakes every watch at once. A stream that would send more than is left of a
+turn waits, first come first served, and requests of others are read and answered in between. Whole answers have no part in it: they hold
+their seats until they are sent, so what delays one delays whoever waits for a seat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+TURN_BYTES = 256 << 10
+"""What goes out in one turn of the loop: about a millisecond of TLS and system calls."""
+PART_BYTES = 8 << 10
+"""What a part costs apart from its length: waking a task and calling the system take about as long as encrypting this."""
+
+
+class Turns:
+    """Bytes per turn of the loop, shared by the streams of a server."""
+
+    def __init__(self) -> None:
+        self._left = TURN_BYTES
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._renewing = False
+
+    async def take(self, size: int) -> None:
+        """Return when a part of this size may go out. One that is larger than what is left has that for itself."""
+        size += PART_BYTES
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+        if self._left > 0 and not self._waiting:
+            self._left -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        await turn  # Where it is cancelled its place is skipped in its time.
+
+    def _renew(self) -> None:
+        self._left = TURN_BYTES
+        while self._waiting and self._left > 0:
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._left -= size
+                turn.set_result(None)
+        self._renewing = self._left < TURN_BYTES
+        if self._renewing:
+            asyncio.get_running_loop().call_soon(self._renew)
