@@ -6,19 +6,18 @@ Used by probes and by life-cycle hooks. A check gives a `Verdict` and never rais
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ssl
 from typing import Any
 
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.node import http_check
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import Deadline, RuntimeError_
 from tiphys.node.pod_plan import AnyContainer
 
-OUTPUT = 10 * 1024
 USER_AGENT = "kube-probe/1.36"
+_HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -26,6 +25,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     ok: bool
     output: str = ""
+    warning: bool = False
+    """Whether a check that passed says something people should know."""
 
 
 def port_number(container: AnyContainer, port: int | str | None) -> int:
@@ -48,67 +49,37 @@ async def run_command(cri: CriClient, container_id: str, command: list[str], tim
         return Verdict(False, f'command timed out: "{" ".join(command)}" timed out after {int(timeout)}s')
     except RuntimeError_ as error:
         return Verdict(False, error.message)
-    return Verdict(answer.exit_code == 0, (answer.stdout + answer.stderr)[:OUTPUT].decode("utf-8", "replace"))
+    return Verdict(answer.exit_code == 0, (answer.stdout + answer.stderr)[: http_check.OUTPUT].decode("utf-8", "replace"))
 
 
 async def http_get(
     container: AnyContainer, action: core.HTTPGetAction, pod_ip: str, timeout: float, *, user_agent: str = USER_AGENT
 ) -> Verdict:
-    """Passes for a status from 200 to 399."""
+    """Passes for a status from 200 to 399, with a warning for a redirect that was not followed: to another host."""
     try:
         port = port_number(container, action.port)
     except ValueError as error:
         return Verdict(False, str(error))
     host = action.host or pod_ip
-    path = action.path if action.path.startswith("/") else f"/{action.path}"
-    scheme = (action.scheme or "HTTP").lower()
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{scheme}://{shown}:{port}{path}"
-    headers = {"Host": f"{shown}:{port}", "User-Agent": user_agent, "Accept": "*/*", "Connection": "close"}
-    for header in action.httpHeaders:
-        headers[next((name for name in headers if name.lower() == header.name.lower()), header.name)] = header.value
-    request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value) + "\r\n"
+    url = http_check.target((action.scheme or "HTTP").lower(), host, port, action.path)
     try:
         async with asyncio.timeout(timeout):
-            status, body = await _fetch(host, port, request.encode(), tls=scheme == "https")
+            reply = await http_check.fetch(url, action.httpHeaders, user_agent)
     except TimeoutError:
         return Verdict(False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)')
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
         return Verdict(False, f'Get "{url}": {_said(error, host, port)}')
-    if 200 <= status < 400:
-        return Verdict(True, body)
-    return Verdict(False, f"HTTP probe failed with statuscode: {status}")
+    if 200 <= reply.status < 300:
+        return Verdict(True, reply.body)
+    if 300 <= reply.status < 400:
+        return Verdict(True, f"Probe terminated redirects, Response body: {reply.body}", warning=True)
+    return Verdict(False, f"HTTP probe failed with statuscode: {reply.status}")
 
 
 def _said(error: BaseException, host: str, port: int) -> str:
     if isinstance(error, ConnectionRefusedError):
         return f"dial tcp {host}:{port}: connect: connection refused"
     return str(error) or type(error).__name__
-
-
-async def _fetch(host: str, port: int, request: bytes, *, tls: bool) -> tuple[int, str]:
-    context = None
-    if tls:
-        # Probes say whether somebody answers, not who: certificates are not checked, as documented.
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
-    try:
-        writer.write(request)
-        await writer.drain()
-        line = (await reader.readline()).split(None, 2)
-        if len(line) < 2 or not line[0].startswith(b"HTTP/"):
-            raise ValueError("malformed HTTP response")
-        status = int(line[1])
-        while (await reader.readline()).strip():
-            pass
-        body = await reader.read(OUTPUT)
-        return status, body.decode("utf-8", "replace")
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError, ssl.SSLError):
-            await writer.wait_closed()
 
 
 async def tcp_connect(container: AnyContainer, action: core.TCPSocketAction, pod_ip: str, timeout: float) -> Verdict:
@@ -134,13 +105,16 @@ async def grpc_health(action: core.GRPCAction, pod_ip: str, timeout: float) -> V
     from tiphys.node.containerd_events import fields
 
     service = (action.service or "").encode()
-    request = b"\x0a" + bytes([len(service)]) + service if service else b""
+    # A string field of the protocol buffer: tag, length, bytes.
+    size = bytes([len(service)]) if len(service) < 0x80 else bytes([len(service) & 0x7F | 0x80, len(service) >> 7])
+    request = b"\x0a" + size + service if service else b""
     host = f"[{pod_ip}]" if ":" in pod_ip else pod_ip
     channel: Any = aio.insecure_channel(f"{host}:{action.port}", options=[("grpc.enable_http_proxy", 0)])
     try:
         answer = await channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=timeout)
-        serving = dict(fields(answer)).get(1) == 1
-        return Verdict(serving, "" if serving else 'service unhealthy (responded with "NOT_SERVING")')
+        health = dict(fields(answer)).get(1, 0)
+        name = _HEALTH.get(health, str(health)) if isinstance(health, int) else "UNKNOWN"
+        return Verdict(name == "SERVING", "" if name == "SERVING" else f'service unhealthy (responded with "{name}")')
     except grpc.RpcError as error:
         return Verdict(False, f"service unhealthy ({error.code().name}: {error.details()})")
     finally:

@@ -123,7 +123,7 @@ class ProbeManager:
             verdict = await self._once(prober, probe)
             streak = streak + 1 if verdict.ok == last else 1
             last = verdict.ok
-            if not verdict.ok:
+            if not verdict.ok or verdict.warning:
                 self._say(prober, kind, verdict)
             threshold = (probe.successThreshold or 1) if verdict.ok else (probe.failureThreshold or 3)
             if streak >= threshold and not (prober.ending and kind != "readiness"):
@@ -139,8 +139,8 @@ class ProbeManager:
         self._on_change(prober.pod.metadata.uid)
 
     def _say(self, prober: _Prober, kind: Kind, verdict: Verdict) -> None:
-        message = f"{kind.capitalize()} probe failed: {verdict.output}"
-        self._tell(prober.pod, prober.container.name, "Warning", "Unhealthy", message)
+        reason, result = ("ProbeWarning", "warning") if verdict.ok else ("Unhealthy", "failed")
+        self._tell(prober.pod, prober.container.name, "Warning", reason, f"{kind.capitalize()} probe {result}: {verdict.output}")
 
     async def _once(self, prober: _Prober, probe: core.Probe) -> Verdict:
         timeout = float(probe.timeoutSeconds or 1)

@@ -26,6 +26,17 @@ async def test_readiness_leaves_and_returns(node: Node) -> None:
     await eventually(lambda: node.status().ready)
 
 
+async def test_a_redirect_to_another_host_passes_with_a_warning(node: Node) -> None:
+    answer = r"HTTP/1.0 302 Found\r\nLocation: http://other.example/\r\n\r\ngone"
+    serve = {"command": ["sh", "-c", f"while :; do printf '{answer}' | nc -l -p 8080; done"]}
+    headers = [{"name": "X-Part", "value": value} for value in ("one", "two")]
+    await node.run("web", {**serve, "readinessProbe": {"httpGet": {"port": 8080, "httpHeaders": headers}, "periodSeconds": 1}})
+    await node.ready()
+    expected = "Readiness probe warning: Probe terminated redirects, Response body: gone"
+    await eventually(lambda: expected in node.events("ProbeWarning"))
+    assert [line.strip() for line in node.log().splitlines() if line.startswith("X-Part")][:2] == ["X-Part: one", "X-Part: two"]
+
+
 async def test_a_failed_liveness_probe_restarts(node: Node) -> None:
     probe = {"exec": {"command": ["test", "-e", "/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
     command = "[ -e /d/again ] || touch /alive; touch /d/again /alive; sleep 1000"
