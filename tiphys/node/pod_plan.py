@@ -331,12 +331,11 @@ class _Planner:
         elif verdict.startup is False:
             message = f"Container {container.name} failed startup probe{suffix}"
             self.stops.append(Stop(last.id, container.name, message, _probe_grace(container.startupProbe, grace), "startup"))
-        elif outgrown := self._outgrown(container, last):
-            if not needs_restart(container, outgrown):
-                self.updates.append(Update(last.id, last.name))
-                return False
+        elif last.id in self.applied and needs_restart(container, self.applied[last.id]):
             self.stops.append(Stop(last.id, container.name, f"Container {container.name} resize requires restart", grace, "changed"))
         else:
+            if self._outgrown(container, last):
+                self.updates.append(Update(last.id, last.name))
             return False
         return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -94,9 +94,17 @@ def _differ(before: Mapping[str, base.Quantity], after: Mapping[str, base.Quanti
     return old != new
 
 
-def needs_restart(container: Container, names: Iterable[str]) -> bool:
-    """Whether the container must be restarted for a change of these resources to reach it."""
+def needs_restart(container: Container, before: core.ResourceRequirements) -> bool:
+    """Whether the container must be restarted to have its resources after these: for a request too, even where the kernel is not told."""
+    after = container.resources
+    names = {
+        name for name in RESIZABLE if _differ(before.requests, after.requests, name) or _differ(before.limits, after.limits, name)
+    }  # fmt: skip
     return any(policy.restartPolicy == "RestartContainer" and policy.resourceName in names for policy in container.resizePolicy)
+
+
+def _in_force(container: Container, applied: core.ResourceRequirements) -> bool:
+    return not changed(applied, container.resources) and not needs_restart(container, applied)
 
 
 def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
@@ -104,7 +112,7 @@ def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.Res
     found = {}
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
-        if last is not None and last.id in applied and not changed(applied[last.id], container.resources):
+        if last is not None and last.id in applied and _in_force(container, applied[last.id]):
             found[last.id] = container.resources
     return found
 
@@ -113,7 +121,7 @@ def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
     """Whether every container that runs has what is allocated to it; `applied` is by container id."""
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
-        if last is not None and last.state == "running" and last.id in applied and changed(applied[last.id], container.resources):
+        if last is not None and last.state == "running" and last.id in applied and not _in_force(container, applied[last.id]):
             return False
     return True
 

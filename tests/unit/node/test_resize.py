@@ -54,6 +54,14 @@ def test_a_policy_may_ask_for_a_restart() -> None:
     assert plan(it, running(it, "a"), {"a-0": resources(limits={"cpu": "1"})}).update == (Update("a-0", "a"),)
 
 
+def test_a_request_alone_may_ask_for_a_restart() -> None:
+    it = pod({"name": "a", "resources": SMALL, "resizePolicy": RESTART})
+    applied = {"a-0": resources(requests={"memory": "32Mi"})}
+    assert [one.why for one in plan(it, running(it, "a"), applied).stop] == ["changed"]
+    assert not resize.settled(it, running(it, "a"), applied)
+    assert resize.already(it, running(it, "a"), applied) == {}
+
+
 def test_init_containers_and_sidecars_are_resized_too() -> None:
     it = pod(
         {"name": "a"}, initContainers=[{"name": "s", "restartPolicy": "Always", "resources": SMALL}, {"name": "i", "resources": SMALL}]
