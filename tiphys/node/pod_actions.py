@@ -268,7 +268,7 @@ class PodActions:
         self.applied[ident] = container.resources
         self.services.tell(pod, start.name, "Normal", "Created", "Container created")
         try:
-            await self.services.cri.start_container(ident)
+            await _to_the_end(self.services.cri.start_container(ident))
         except RuntimeError_ as error:
             now = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
             if now is None or not now.ready:
@@ -340,6 +340,18 @@ def _touch(path: Path) -> None:
     path.touch()
     # Whoever the container runs as writes here.
     path.chmod(0o666)
+
+
+async def _to_the_end(call: Coroutine[Any, Any, None]) -> None:
+    """Make a call that is not broken off: a container whose start is would end as StartError although nothing is wrong with it."""
+    task = asyncio.get_running_loop().create_task(call)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 def _side_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

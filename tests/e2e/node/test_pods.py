@@ -123,3 +123,21 @@ async def test_prestop_runs_before_the_signal(node: Node) -> None:
 
     await eventually(gone)
     assert seen.index("prestop") < seen.index("term\n")
+
+
+async def test_a_pod_deleted_while_it_starts_reports_no_failed_start(node: Node) -> None:
+    await node.run("web", {"command": ["sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done"]}, metadata={"finalizers": ["a/b"]})
+    assert node.agent is not None
+    relister = node.agent.services.relister
+    uid = node.pod().metadata.uid
+
+    async def created() -> bool:
+        # The moment between the container's creation and its start being known.
+        return bool(await node.cri.list_containers(labels={"io.kubernetes.pod.uid": uid}))
+
+    await eventually(created)
+    await node.client.delete(core.Pod, "web", "default")
+    await eventually(lambda: not relister.get(uid).running and node.pod().status.phase in ("Failed", "Succeeded"))
+    ended = node.status().state.terminated
+    assert ended is None or ended.reason != "StartError"
+    node.api.remove(core.Pod, "web", "default")
