@@ -14,6 +14,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node import http_check
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import Deadline, RuntimeError_
+from tiphys.node.env import expand
 from tiphys.node.pod_plan import AnyContainer
 
 USER_AGENT = "kube-probe/1.36"
@@ -27,6 +28,8 @@ class Verdict(msgspec.Struct, frozen=True):
     output: str = ""
     warning: bool = False
     """Whether a check that passed says something people should know."""
+    errored: bool = False
+    """Whether the check itself could not be made, which says nothing about the container."""
 
 
 def port_number(container: AnyContainer, port: int | str | None) -> int:
@@ -41,6 +44,12 @@ def port_number(container: AnyContainer, port: int | str | None) -> int:
     raise ValueError(f"couldn't find port: {port!r}")
 
 
+def probe_command(container: core.Container, action: core.ExecAction) -> list[str]:
+    """The command of a probe, in which only variables that the container's spec spells out are known."""
+    known = {variable.name: variable.value for variable in container.env}
+    return [expand(word, known) for word in action.command]
+
+
 async def run_command(cri: CriClient, container_id: str, command: list[str], timeout: float) -> Verdict:
     """Passes when the command ends with 0 in time."""
     try:
@@ -48,18 +57,24 @@ async def run_command(cri: CriClient, container_id: str, command: list[str], tim
     except Deadline:
         return Verdict(False, f'command timed out: "{" ".join(command)}" timed out after {int(timeout)}s')
     except RuntimeError_ as error:
-        return Verdict(False, error.message)
+        return Verdict(False, error.message, errored=True)
     return Verdict(answer.exit_code == 0, (answer.stdout + answer.stderr)[: http_check.OUTPUT].decode("utf-8", "replace"))
 
 
 async def http_get(
-    container: AnyContainer, action: core.HTTPGetAction, pod_ip: str, timeout: float, *, user_agent: str = USER_AGENT
+    container: AnyContainer,
+    action: core.HTTPGetAction,
+    pod_ip: str,
+    timeout: float,
+    *,
+    user_agent: str = USER_AGENT,
+    any_status: bool = False,
 ) -> Verdict:
-    """Passes for a status from 200 to 399, with a warning for a redirect that was not followed: to another host."""
+    """Passes for a status from 200 to 399, with a warning for a redirect that was not followed: to another host. `any_status`: for any."""
     try:
         port = port_number(container, action.port)
     except ValueError as error:
-        return Verdict(False, str(error))
+        return Verdict(False, str(error), errored=True)
     host = action.host or pod_ip
     url = http_check.target((action.scheme or "HTTP").lower(), host, port, action.path)
     try:
@@ -69,7 +84,7 @@ async def http_get(
         return Verdict(False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)')
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
         return Verdict(False, f'Get "{url}": {_said(error, host, port)}')
-    if 200 <= reply.status < 300:
+    if any_status or 200 <= reply.status < 300:
         return Verdict(True, reply.body)
     if 300 <= reply.status < 400:
         return Verdict(True, f"Probe terminated redirects, Response body: {reply.body}", warning=True)

@@ -1,7 +1,8 @@
 """Probes of running containers: one task per probe, its verdicts feed readiness and restarts.
 
 See "Configure Liveness, Readiness and Startup Probes". Until a startup probe has passed, the other two do not run; once it has, it never
-runs again. A liveness or startup probe that has failed stays so until its container is replaced.
+runs again. A liveness or startup probe that has failed stays so until its container is replaced. A probe that could not be made (no such
+command, no port of that name) counts neither way.
 """
 
 from __future__ import annotations
@@ -121,6 +122,10 @@ class ProbeManager:
             if prober.ending and kind != "readiness":
                 return
             verdict = await self._once(prober, probe)
+            if verdict.errored:
+                self._say(prober, kind, verdict)
+                await self.clock.sleep(probe.periodSeconds or 10)
+                continue
             streak = streak + 1 if verdict.ok == last else 1
             last = verdict.ok
             if not verdict.ok or verdict.warning:
@@ -140,12 +145,14 @@ class ProbeManager:
 
     def _say(self, prober: _Prober, kind: Kind, verdict: Verdict) -> None:
         reason, result = ("ProbeWarning", "warning") if verdict.ok else ("Unhealthy", "failed")
+        if verdict.errored:
+            result = "errored and resulted in unknown state"
         self._tell(prober.pod, prober.container.name, "Warning", reason, f"{kind.capitalize()} probe {result}: {verdict.output}")
 
     async def _once(self, prober: _Prober, probe: core.Probe) -> Verdict:
         timeout = float(probe.timeoutSeconds or 1)
         if probe.exec is not None:
-            return await checks.run_command(self.cri, prober.ident, probe.exec.command, timeout)
+            return await checks.run_command(self.cri, prober.ident, checks.probe_command(prober.container, probe.exec), timeout)
         if probe.httpGet is not None:
             return await checks.http_get(prober.container, probe.httpGet, prober.pod_ip, timeout)
         if probe.tcpSocket is not None:
