@@ -10,7 +10,7 @@ UNLIMITED = 2**31 - 1
 
 
 def default_job(job: Job) -> None:
-    """A job without labels has those of its pods. One completion and one pod at a time, unless either is said."""
+    """A job without labels shares those of its pods, and so gets what is added to them. One completion and one pod at a time by default."""
     spec = job.spec
     _default_template(spec)
     if spec.completions is None and spec.parallelism is None:
@@ -20,7 +20,7 @@ def default_job(job: Job) -> None:
     if spec.backoffLimit is None:
         spec.backoffLimit = BACKOFF_LIMIT if spec.backoffLimitPerIndex is None else UNLIMITED
     if not job.metadata.labels:
-        job.metadata.labels = dict(spec.template.metadata.labels)
+        job.metadata.labels = spec.template.metadata.labels
     spec.completionMode = spec.completionMode or "NonIndexed"
     spec.suspend = bool(spec.suspend)
     spec.manualSelector = bool(spec.manualSelector)
