@@ -20,6 +20,9 @@ from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warning
 class PodRules(Rules[Pod]):
     """Pods start Pending, keep their class, and are given time to end."""
 
+    resets = MappingProxyType(
+        {"": (("status",),), "status": (("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences"))}
+    )
     parts = MappingProxyType(
         {
             "ephemeralcontainers": Part(pod_parts.keep_but_ephemeral, pod_parts.validate_ephemeral, {"ephemeralContainers": frozenset()}),
