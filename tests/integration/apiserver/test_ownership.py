@@ -59,3 +59,17 @@ async def test_a_write_of_the_status_of_a_deployment_changes_none_of_its_labels(
     assert changed.doc["metadata"]["labels"] == {"a": "b"}
     entries = {entry.get("subresource", ""): entry["fieldsV1"] for entry in changed.doc["metadata"]["managedFields"]}
     assert entries["status"] == {"f:metadata": {"f:annotations": {".": {}, "f:x": {}}}, "f:status": {"f:replicas": {}}}
+
+
+async def test_an_apply_of_a_status_owns_no_metadata_that_it_cannot_set(api: Api) -> None:
+    path = "/apis/networking.k8s.io/v1/servicecidrs"
+    head = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR"}
+    await api.post(path, {**head, "metadata": {"name": "z"}, "spec": {"cidrs": ["10.99.0.0/24"]}})
+    condition = {"type": "X", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    applied = await api.patch(
+        f"{path}/z/status?fieldManager=m",
+        {**head, "metadata": {"name": "z", "labels": {"a": "b"}}, "status": {"conditions": [condition]}},
+        media="application/apply-patch+yaml",
+    )
+    assert "labels" not in applied.doc["metadata"]
+    assert ("status", {"f:status"}) in owned(applied.doc)
