@@ -1,9 +1,10 @@
 """Arithmetic with quantities such as `500m`, `1Gi` or `2e3`.
 
-`canonical` gives the spelling under which a quantity is stored: at most nine decimal places (rounded away from zero), no fraction,
-the largest suffix that needs none, the family of suffixes (binary, decimal or exponent) as the user chose it. Spellings that meet this
-stay as they are, signs and leading zeros included. Values are bounded by +-(2**63 - 1) in arithmetic; binary ones are stored so.
-See "Resource Management for Pods and Containers" and the Quantity page of the API reference.
+`canonical` gives the spelling under which a quantity is stored. Numbers that fit 64 bits and whose exponent is a multiple of three keep the
+user's spelling (`+1`, `1E3`, `010`). Others are rewritten: at most nine decimal places (rounded away from zero), no fraction, the largest
+suffix that needs none, the family of suffixes (binary, decimal or exponent) as the user chose it. Binary quantities are bounded by
++-(2**63 - 1). See "Resource Management for Pods and Containers" and the Quantity page of the API reference. One difference from Kubernetes
+1.36: it loses the exponent of decimal quantities from 1000E on when it rewrites them (`1000E` is stored as `1`); here they keep `E`.
 """
 
 from __future__ import annotations
@@ -39,22 +40,32 @@ __all__ = [
 ]
 
 Family = Literal["decimal", "binary", "exponent"]
+_AS_DECIMAL: Family = "decimal"
+_AS_EXPONENT: Family = "exponent"
 
 ZERO = Quantity("0")
 
-_PATTERN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
+_PATTERN = re.compile(r"([+-]?)0*+([0-9]*+)(?:\.([0-9]*+))?([eEinumkKMGTP]*+[-+]?[0-9]*+)")
+_EXPONENT = re.compile(r"[eE][+-]?[0-9]+")
+_SPACES = " \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Cut off around a quantity: white space that JSON does not escape. An escaped one (a tab, say) is part of the text, and wrong."""
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
 _BINARY_SUFFIX = {0: "", **{power // 10: suffix for suffix, power in _BINARY.items()}}
-_LIMIT = Decimal(2**63 - 1)
+_LIMIT = 2**63 - 1
+_EXACT_DIGITS = 18
+"""Decimal digits that always fit 64 bits: longer numbers are rewritten."""
+_EXACT_BINARY_DIGITS = 14
+"""The same for numbers with a binary suffix, less three for every ten bits of the suffix."""
+_FINEST, _LARGEST = -9, 18
+"""Powers of ten of the smallest and the largest decimal suffix."""
+_HIGHEST = 99
+"""Arithmetic counts higher powers of ten as this one."""
 _NANO = Decimal("1e-9")
 _LONGEST = 256
 _MILLI = Decimal("1e-3")
-_LARGEST_EXPONENT = 2000
-_WIDE = Context(prec=2600, Emax=999999, Emin=-999999)
-"""Wide enough for the longest text with the largest exponent."""
-_EXPONENT = re.compile(r"[-+]?[0-9]+")
+_WIDE = Context(prec=512, Emax=999999, Emin=-999999)
 
 _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WRONG_SUFFIX = "unable to parse quantity's suffix"
@@ -64,69 +75,77 @@ class QuantityError(BadRequest, ValueError):
     """The text is not a quantity: to clients a 400, to Python a ValueError."""
 
 
-class _Scanned(NamedTuple):
-    """A quantity taken apart: a sign, the digits before and after the point, and what the suffix stands for."""
+class _Reading(NamedTuple):
+    """A quantity taken apart: `number * 10**power`, rounded to nine decimal places."""
 
-    sign: str
-    number: str
-    fraction: str
-    family: Family
+    number: int
     power: int
-    """Of two in the binary family, of ten in the others."""
-
-    @property
-    def value(self) -> Decimal:
-        """The exact number, but for digits beyond the ninth decimal place, which round away from zero."""
-        mantissa = Decimal(f"{self.sign}{self.number}.{self.fraction or 0}")
-        if self.family == "binary":
-            value = min(max(_WIDE.multiply(mantissa, Decimal(1 << self.power)), -_LIMIT), _LIMIT)
-        else:
-            value = _WIDE.scaleb(mantissa, self.power)
-        fine: bool = value.as_tuple().exponent < -9  # type: ignore[operator]
-        return value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE) if fine else value
-
-    @property
-    def is_canonical(self) -> bool:
-        """Whether the spelling stays as it is; the rules are those of upstream's parser, which keeps some that it could shorten."""
-        digits = self.number + self.fraction
-        if self.family == "binary":
-            if self.fraction or len(self.number) + self.power * 3 // 10 > 14:
-                return False
-            return int(self.number) & 7 != 0
-        scale = self.power - len(self.fraction)
-        return len(digits) <= 18 and scale >= -9 and scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
+    family: Family
+    spelled: str
+    """The user's spelling when it is stored as it is, else empty."""
 
 
-def _scan(text: str) -> _Scanned:
+def _read(text: str) -> _Reading:
+    text = text.strip(_SPACES)
     match = _PATTERN.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not text:
         raise QuantityError(_WRONG_FORMAT)
-    sign, number, fraction, suffix = match.groups()
-    number = number.lstrip("0") or "0"
-    family: Family
+    sign, whole_part, fraction, suffix = match.groups()
+    fraction = fraction or ""
+    digits = (whole_part or "0") + fraction
+    number = -int(digits) if sign == "-" else int(digits)
+    if suffix in _BINARY:
+        return _read_binary(number, whole_part or "0", fraction, suffix, text)
     if suffix in _DECIMAL:
-        family, power = "decimal", _DECIMAL[suffix]
-    elif suffix in _BINARY:
-        family, power = "binary", _BINARY[suffix]
-    elif suffix[:1] in ("e", "E") and _EXPONENT.fullmatch(suffix, 1):
-        family, power = "exponent", max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, int(suffix[1:])))
+        power, family = _DECIMAL[suffix], _AS_DECIMAL
+    elif _EXPONENT.fullmatch(suffix):
+        power, family = max(-_LIMIT, min(_LIMIT, int(suffix[1:]))), _AS_EXPONENT
     else:
         raise QuantityError(_WRONG_SUFFIX)
-    return _Scanned(sign, number, fraction or "", family, power)
+    power -= len(fraction)
+    fits = len(digits) <= _EXACT_DIGITS and power >= _FINEST
+    kept = fits and power % 3 == 0 and digits[0] != "0" and not digits.endswith("000")
+    return _Reading(*_rounded(number, power), family, text if kept else "")
+
+
+def _read_binary(number: int, whole_part: str, fraction: str, suffix: str, text: str) -> _Reading:
+    bits = _BINARY[suffix]
+    fits = not fraction and len(whole_part) <= _EXACT_BINARY_DIGITS - bits * 3 // 10
+    value = number << bits
+    if fits and abs(value) <= _LIMIT:
+        # Upstream compares three bits of the number, not ten: multiples of 8 are rewritten, mostly to themselves.
+        return _Reading(value, 0, "binary", text if number & 7 else "")
+    value, power = _rounded(value, -len(fraction))
+    if abs(value) > _LIMIT * 10**-power:
+        value, power = _LIMIT if value > 0 else -_LIMIT, 0
+    return _Reading(value, power, "binary", "")
+
+
+def _rounded(number: int, power: int) -> tuple[int, int]:
+    """`number * 10**power` with at most nine decimal places, rounded away from zero."""
+    if power >= _FINEST or not number:
+        return number, max(power, _FINEST)
+    finer = min(_FINEST - power, 2 * _LONGEST)
+    amount = -(-abs(number) // 10**finer)
+    return amount if number > 0 else -amount, _FINEST
 
 
 @lru_cache(8192)
 def parse(text: Quantity | str) -> Decimal:
-    """Return the number that a quantity stands for, in its unit (cores, bytes, pieces), within +-(2**63 - 1); raises QuantityError."""
-    return min(max(_scan(text).value, -_LIMIT), _LIMIT)
+    """The number that a quantity stands for, in its unit (cores, bytes, pieces); raises QuantityError."""
+    reading = _read(text)
+    return _WIDE.scaleb(Decimal(reading.number), min(reading.power, _HIGHEST))
 
 
 @lru_cache(8192)
 def canonical(text: Quantity | str) -> Quantity:
-    """Return the stored spelling of a quantity; spaces around it are cut off. Raises QuantityError, also for the empty text."""
-    text = text.strip(" ")
-    scanned = _scan(text)
-    return Quantity(text) if scanned.is_canonical else format_value(scanned.value, scanned.family)
+    """The stored spelling of a quantity; raises QuantityError."""
+    number, power, family, spelled = _read(text)
+    if spelled:
+        return Quantity(spelled)
+    if family == "binary":
+        return format_value(_WIDE.scaleb(Decimal(number), power), family)
+    return _format_scaled(number, power, family)
 
 
 def format_value(value: Decimal | int, family: Family = "decimal") -> Quantity:
@@ -140,12 +159,22 @@ def format_value(value: Decimal | int, family: Family = "decimal") -> Quantity:
             number, power = number // 1024, power + 1
         return Quantity(f"{number}{_BINARY_SUFFIX[power]}")
     nanos = int(_WIDE.scaleb(value.quantize(_NANO, rounding=ROUND_UP, context=_WIDE), 9))
-    power = -9
-    while (power < 18 or family == "exponent") and nanos % 1000 == 0:
-        nanos, power = nanos // 1000, power + 3
-    if family == "exponent":
-        return Quantity(f"{nanos}e{power}" if power else str(nanos))
-    return Quantity(f"{nanos}{_DECIMAL_SUFFIX[power]}")
+    return _format_scaled(nanos, _FINEST, family)
+
+
+def _format_scaled(number: int, power: int, family: Family) -> Quantity:
+    """`number * 10**power` with the largest suffix or exponent, a multiple of three, that needs no fraction."""
+    if not number:
+        return ZERO
+    number, power = number * 10 ** (power % 3), power - power % 3
+    exponent = family == "exponent"
+    while number % 1000 == 0 and (exponent or power < _LARGEST):
+        number, power = number // 1000, power + 3
+    if exponent:
+        return Quantity(f"{number}e{power}" if power else str(number))
+    if power > _LARGEST:
+        number, power = number * 10 ** (power - _LARGEST), _LARGEST
+    return Quantity(f"{number}{_DECIMAL_SUFFIX[power]}")
 
 
 def from_milli(value: int) -> Quantity:
@@ -155,14 +184,18 @@ def from_milli(value: int) -> Quantity:
 
 @lru_cache(8192)
 def milli(text: Quantity | str) -> int:
-    """The quantity in thousandths, rounded up: how CPU is counted."""
-    return int(_WIDE.scaleb(parse(text), 3).to_integral_value(rounding=ROUND_CEILING, context=_WIDE))
+    """The quantity in thousandths, rounded up: how CPU is counted. At most 1000 * (2**63 - 1)."""
+    return _whole(_WIDE.scaleb(parse(text), 3), 1000 * _LIMIT)
 
 
 @lru_cache(8192)
 def whole(text: Quantity | str) -> int:
-    """The quantity in whole units, rounded up: how memory is counted."""
-    return int(parse(text).to_integral_value(rounding=ROUND_CEILING, context=_WIDE))
+    """The quantity in whole units, rounded up: how memory is counted. At most 2**63 - 1."""
+    return _whole(parse(text), _LIMIT)
+
+
+def _whole(value: Decimal, limit: int) -> int:
+    return max(-limit, min(limit, int(value.to_integral_value(rounding=ROUND_CEILING, context=_WIDE))))
 
 
 def is_whole(text: Quantity | str) -> bool:
@@ -179,7 +212,7 @@ def compare(left: Quantity | str, right: Quantity | str) -> int:
 
 def family_of(text: Quantity | str) -> Family:
     """Which suffixes the quantity is spelled with."""
-    return _scan(text).family if text else "decimal"
+    return _read(text).family if text else "decimal"
 
 
 def add(left: Quantity | str, right: Quantity | str) -> Quantity:
@@ -268,7 +301,7 @@ def _compile_struct(type_: type[msgspec.Struct]) -> _Visit:
     def visit(value: Any) -> Any:
         for name, step in steps:
             inner = getattr(value, name)
-            if inner or inner == "":
+            if inner:
                 changed = step(inner)
                 if changed is not inner:
                     setattr(value, name, changed)

@@ -16,6 +16,11 @@ from tiphys.api.meta.v1 import KubeObject
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
+METADATA_STAYS: Mapping[str, Sequence[tuple[str, ...]]] = {"": (("status",),), "status": (("metadata",), ("spec",))}
+"""`Rules.resets` of kinds whose metadata a write of the status does not change."""
+
+_KEPT_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -98,6 +103,10 @@ class Rules(Generic[ObjectT]):
 
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
+
+    resets: Mapping[str, Sequence[tuple[str, ...]]] = {"": (("status",),), "status": (("spec",),)}
+    """Paths that a write through a subresource ("": the object itself, and subresources that are left out) cannot set, and that its author
+    does not own. For kinds with a status subresource."""
 
     parts: Mapping[str, Part[ObjectT]] = {}
     """The subresources that change a part of the spec, by name."""
@@ -182,10 +191,14 @@ class Rules(Generic[ObjectT]):
         new.status = old.status  # type: ignore[attr-defined]
 
     def keep_all_but_status(self, new: ObjectT, old: ObjectT) -> None:
-        """Put everything but the status and the metadata back."""
+        """Put everything but the status back, and the metadata that `resets` names."""
         for name in type(new).__struct_fields__:
             if name not in ("apiVersion", "kind", "metadata", "status"):
                 setattr(new, name, getattr(old, name))
+        for path in self.resets["status"]:
+            if path[0] == "metadata":
+                for name in path[1:] or _KEPT_METADATA:
+                    setattr(new.metadata, name, getattr(old.metadata, name))
 
     def begin_deletion(self, obj: ObjectT) -> None:
         """Mark, beyond its metadata, that an object's deletion has begun."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import FieldError, InternalError, Invalid, invalid
-from tiphys.api.helpers.services import gets_node_ports, needs_health_check
+from tiphys.api.helpers.services import needs_health_check
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
 from tiphys.apiserver.storage import TypedSource
@@ -32,8 +32,13 @@ TRIES = 16
 """Addresses to try for one Service when other servers take them first."""
 
 
+def _port_numbers(service: core.Service) -> set[tuple[str, int]]:
+    return {(port.protocol or "TCP", port.nodePort) for port in service.spec.ports if port.nodePort}
+
+
 def _node_ports(service: core.Service) -> set[tuple[str, int]]:
-    ports = {(port.protocol or "TCP", port.nodePort) for port in service.spec.ports if port.nodePort}
+    """Every port of the nodes that the Service holds, that of its health check among them."""
+    ports = _port_numbers(service)
     if service.spec.healthCheckNodePort:
         ports.add(("TCP", service.spec.healthCheckNodePort))
     return ports
@@ -138,7 +143,6 @@ class ServiceAllocator:
         try:
             errors = self._allocate_ip(service, old, ips)
             errors += self._allocate_ports(service, old, ports)
-            self._allocate_health_check(service.spec, _node_ports(old) if old is not None else set(), ports)
             if errors:
                 raise Invalid.object("Service", service.metadata.name, errors)
             yield ips
@@ -201,20 +205,21 @@ class ServiceAllocator:
 
     def _allocate_ports(self, service: core.Service, old: core.Service | None, taken: set[tuple[str, int]]) -> list[FieldError]:
         spec = service.spec
-        kept = _node_ports(old) if old is not None else set()
+        kept = _port_numbers(old) if old is not None else set()
         if spec.type not in ("NodePort", "LoadBalancer"):
             if old is not None and old.spec.type != spec.type:
                 for port in spec.ports:
                     port.nodePort = 0
             return []
         errors: list[FieldError] = []
+        automatic = spec.type == "NodePort" or spec.allocateLoadBalancerNodePorts is not False
         before = {(p.protocol or "TCP", p.port, p.name): p.nodePort for p in old.spec.ports} if old is not None else {}
         for index, port in enumerate(spec.ports):
             protocol = port.protocol or "TCP"
             if not port.nodePort:
                 port.nodePort = before.get((protocol, port.port, port.name), 0)
             if not port.nodePort:
-                if not gets_node_ports(spec):
+                if not automatic:
                     continue
                 port.nodePort = self._free_port(protocol)
             elif (protocol, port.nodePort) not in kept:
@@ -222,25 +227,26 @@ class ServiceAllocator:
                 if problem:
                     errors.append(invalid(f"spec.ports[{index}].nodePort", port.nodePort, problem))
                     continue
-            key = (protocol, port.nodePort)
-            if key not in kept and key not in taken:
-                taken.add(key)
-                self._reserved_ports.add(key)
+            self._reserve_port((protocol, port.nodePort), kept, taken)
+        if not errors and needs_health_check(spec):
+            self._allocate_health_check(spec, old.spec.healthCheckNodePort if old is not None else 0, taken)
         return errors
 
-    def _allocate_health_check(self, spec: core.ServiceSpec, kept: set[tuple[str, int]], taken: set[tuple[str, int]]) -> None:
-        """Give a load balancer that must know its local endpoints a port to ask for them; raises InternalError for one that is taken."""
-        if not needs_health_check(spec):
-            return
-        port = spec.healthCheckNodePort
-        if not port:
-            port = spec.healthCheckNodePort = self._free_port("TCP")
-        elif ("TCP", port) in kept:
-            return
-        elif problem := self._refuse_port("TCP", port):
-            raise InternalError(f"failed to allocate requested HealthCheck NodePort {port}: {problem}")
-        taken.add(("TCP", port))
-        self._reserved_ports.add(("TCP", port))
+    def _reserve_port(self, port: tuple[str, int], kept: set[tuple[str, int]], taken: set[tuple[str, int]]) -> None:
+        if port not in kept and port not in taken:
+            taken.add(port)
+            self._reserved_ports.add(port)
+
+    def _allocate_health_check(self, spec: core.ServiceSpec, kept: int, taken: set[tuple[str, int]]) -> None:
+        """The port at which load balancers ask nodes whether they have endpoints; raises InternalError, as Kubernetes does."""
+        if not spec.healthCheckNodePort:
+            spec.healthCheckNodePort = self._free_port("TCP")
+        elif spec.healthCheckNodePort != kept:
+            problem = self._refuse_port("TCP", spec.healthCheckNodePort)
+            if problem:
+                port = spec.healthCheckNodePort
+                raise InternalError(f"Internal error occurred: failed to allocate requested HealthCheck NodePort {port}: {problem}")
+        self._reserve_port(("TCP", spec.healthCheckNodePort), {("TCP", kept)}, taken)
 
     def _refuse_port(self, protocol: str, port: int) -> str:
         if port not in self._ports:

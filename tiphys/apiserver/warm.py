@@ -23,7 +23,7 @@ def warm_up() -> None:
         pipeline.default(kind, pod)
         kind.rules.prepare_create(pod)
     new.status.phase = "Running"
-    ownership.fields_of_new(new)
+    ownership.fields_of_new(kind, new)
     typed.difference(old, new)
     pipeline.validate_new(kind, new)
     kind.rules.validate_status_update(new, old)

@@ -135,28 +135,49 @@ async def test_changes_of_type_take_and_give_back(api: Api) -> None:
     assert ip(inside) not in ("", ip(made))
 
 
-async def test_a_local_load_balancer_has_a_port_for_health_checks_as_long_as_it_is_one(api: Api) -> None:
-    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
-    made = await api.post(SERVICES, service("a", **local))
+BALANCED: dict[str, Any] = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+
+
+async def test_a_health_check_port_is_allocated_kept_and_given_back(api: Api) -> None:
+    made = await api.post(SERVICES, service("a", **BALANCED))
     port = made.doc["spec"]["healthCheckNodePort"]
     assert port in PORTS
-    assert port not in node_ports(made)
-    taken = await api.post(SERVICES, service("b", **local, healthCheckNodePort=port))
-    assert (taken.status, taken.message) == (
-        500,
-        f"failed to allocate requested HealthCheck NodePort {port}: provided port is already allocated",
+    assert [port] != node_ports(made)
+    replaced = await api.put(f"{SERVICES}/a", service("a", **BALANCED))
+    assert replaced.doc["spec"]["healthCheckNodePort"] == port
+    moved = await api.patch(f"{SERVICES}/a", {"spec": {"healthCheckNodePort": port + 1}})
+    assert "spec.healthCheckNodePort: Forbidden: field is immutable" in moved.message
+    taken = await api.post(SERVICES, service("b", healthCheckNodePort=port, **BALANCED))
+    where = f"failed to allocate requested HealthCheck NodePort {port}"
+    assert (taken.status, taken.message) == (500, f"Internal error occurred: {where}: provided port is already allocated")
+    closed = await api.patch(f"{SERVICES}/a", {"spec": {"externalTrafficPolicy": "Cluster"}})
+    assert "healthCheckNodePort" not in closed.doc["spec"]
+    given = await api.post(SERVICES, service("b", healthCheckNodePort=port, **BALANCED))
+    assert given.doc["spec"]["healthCheckNodePort"] == port
+
+
+@pytest.mark.parametrize("port", [-1, 5, 99999])
+async def test_health_check_ports_outside_the_range(api: Api, port: int) -> None:
+    refused = await api.post(SERVICES, service("a", healthCheckNodePort=port, **BALANCED))
+    assert refused.status == 500
+    assert (
+        f"HealthCheck NodePort {port}: provided port is not in the valid range. The range of valid ports is 30000-30009" in refused.message
     )
-    changed = await api.put(f"{SERVICES}/a", {**made.doc, "spec": {**made.doc["spec"], "healthCheckNodePort": 0}})
-    assert changed.doc["spec"]["healthCheckNodePort"] == port, "an update that leaves it out keeps it"
-    spread = await api.patch(f"{SERVICES}/a", {"spec": {"externalTrafficPolicy": "Cluster"}})
-    assert "healthCheckNodePort" not in spread.doc["spec"]
-    chosen = await api.post(SERVICES, service("b", **local, healthCheckNodePort=port))
-    assert chosen.doc["spec"]["healthCheckNodePort"] == port
 
 
-async def test_a_load_balancer_may_do_without_node_ports(api: Api) -> None:
-    made = await api.post(SERVICES, service("a", type="LoadBalancer", allocateLoadBalancerNodePorts=False))
+async def test_a_health_check_port_is_none_of_the_node_ports(api: Api) -> None:
+    ports = [{"port": 80, "nodePort": 30005}]
+    refused = await api.post(SERVICES, service("a", healthCheckNodePort=30005, ports=ports, **BALANCED))
+    assert (refused.status, "already allocated" in refused.message) == (500, True)
+    assert (await api.post(SERVICES, service("a", type="LoadBalancer", ports=ports))).status == 201
+    refused = await api.patch(f"{SERVICES}/a", {"spec": {"externalTrafficPolicy": "Local", "healthCheckNodePort": 30005}})
+    assert (refused.status, "already allocated" in refused.message) == (500, True)
+
+
+async def test_a_balancer_without_node_ports_gets_a_health_check_port_alone(api: Api) -> None:
+    made = await api.post(SERVICES, service("a", allocateLoadBalancerNodePorts=False, **BALANCED))
     assert node_ports(made) == [0]
+    assert made.doc["spec"]["healthCheckNodePort"] in PORTS
 
 
 async def test_the_address_of_a_service_stays(api: Api) -> None:
@@ -192,9 +213,12 @@ async def test_a_restart_remembers_what_is_taken(keys: Path, tmp_path: Path) -> 
     path = tmp_path / "again.db"
     async with running_api_server(keys, store=SqliteStore(path), service_range=RANGE, node_ports=PORTS) as (server, _):
         made = await Api(server).post(SERVICES, service("a", type="NodePort"))
+        balanced = await Api(server).post(SERVICES, service("l", **BALANCED))
     async with running_api_server(keys, store=SqliteStore(path), service_range=RANGE, node_ports=PORTS) as (server, _):
         api = Api(server)
         refused = await api.post(SERVICES, service("b", clusterIP=ip(made)))
         assert refused.reason == "Invalid"
         ports = [{"port": 80, "nodePort": node_ports(made)[0]}]
         assert (await api.post(SERVICES, service("b", type="NodePort", ports=ports))).reason == "Invalid"
+        checked = await api.post(SERVICES, service("m", healthCheckNodePort=balanced.doc["spec"]["healthCheckNodePort"], **BALANCED))
+        assert "provided port is already allocated" in checked.message

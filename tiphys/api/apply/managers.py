@@ -103,6 +103,25 @@ def _entry(manager: Manager, version: str, raw: bytes, moment: datetime | None) 
     )
 
 
+def without(fields: Fields, paths: Iterable[Sequence[str]]) -> Fields:
+    """The fields that are neither at one of the paths (of field names) nor below one."""
+    for path in paths:
+        fields = _pruned(fields, path)
+    return fields
+
+
+def _pruned(fields: Fields, path: Sequence[str]) -> Fields:
+    key = f"f:{path[0]}"
+    node = fields.get(key)
+    if node is None:
+        return fields
+    left = _pruned(node, path[1:]) if len(path) > 1 else None
+    if left is node:
+        return fields
+    pruned = {name: below for name, below in fields.items() if name != key}
+    return {**pruned, key: left} if left else pruned
+
+
 # --- ordinary writers ---
 
 

@@ -11,7 +11,7 @@ from tiphys.api.custom.object import CustomObject, document_of
 from tiphys.api.custom.structural import Document, Structural
 from tiphys.api.custom.values import ABSENT, same, validate
 from tiphys.api.errors import FieldError, invalid
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation.names import qualified_name_messages
 
 MAX_REPLICAS = (1 << 31) - 1
@@ -56,6 +56,7 @@ def number_at(content: Document, path: str) -> int | None:
 class CustomRules(Rules[CustomObject]):
     """One version of one custom kind."""
 
+    resets = METADATA_STAYS
     needs_version = True
     ratchets = True
 

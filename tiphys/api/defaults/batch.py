@@ -10,10 +10,7 @@ UNLIMITED = 2**31 - 1
 
 
 def default_job(job: Job) -> None:
-    """Run one pod to one completion unless the job says otherwise; without labels of its own it shares those of its pods.
-
-    Shared is meant literally: the labels that are generated later for the pods become the job's as well.
-    """
+    """A job without labels shares those of its pods, and so gets what is added to them. One completion and one pod at a time by default."""
     spec = job.spec
     _default_template(spec)
     if spec.completions is None and spec.parallelism is None:

@@ -27,6 +27,8 @@ def default_pod(pod: Pod) -> None:
     """A pod: everything that its spec gets, and the defaults that templates do not get."""
     spec = pod.spec
     default_pod_spec(spec)
+    if spec.terminationGracePeriodSeconds is not None and spec.terminationGracePeriodSeconds < 0:
+        spec.terminationGracePeriodSeconds = 1
     for container in spec.containers:
         _request_limits(container.resources)
     for container in spec.initContainers:

@@ -17,11 +17,6 @@ def has_node_ports(spec: ServiceSpec) -> bool:
     return spec.type in ("NodePort", "LoadBalancer")
 
 
-def gets_node_ports(spec: ServiceSpec) -> bool:
-    """Whether ports without a node port get one; a load balancer may do without (`allocateLoadBalancerNodePorts`)."""
-    return spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is not False)
-
-
 def is_exposed(spec: ServiceSpec) -> bool:
     """Whether the Service can be reached from outside the cluster."""
     return has_node_ports(spec) or (spec.type == "ClusterIP" and bool(spec.externalIPs))

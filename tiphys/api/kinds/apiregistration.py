@@ -10,7 +10,7 @@ from tiphys.api.errors import FieldError
 from tiphys.api.helpers.api_services import AVAILABLE, available
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Column, Kind
+from tiphys.api.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.validation import apiregistration
 from tiphys.api.validation.names import path_segment
 
@@ -18,6 +18,8 @@ HTTPS_PORT = 443
 
 
 class APIServiceRules(Uncounted[APIService]):
+    resets = METADATA_STAYS
+
     def default(self, obj: APIService) -> None:
         if obj.spec.service is not None and obj.spec.service.port is None:
             obj.spec.service.port = HTTPS_PORT

@@ -14,7 +14,7 @@ from tiphys.api.admissionregistration.v1 import (
 )
 from tiphys.api.defaults import admissionregistration as defaults
 from tiphys.api.errors import FieldError
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import admissionregistration
 
 ConfigurationT = TypeVar("ConfigurationT", MutatingWebhookConfiguration, ValidatingWebhookConfiguration)
@@ -45,6 +45,8 @@ class PolicyRules(Rules[PolicyT], Generic[PolicyT]):
 
 
 class ValidatingPolicyRules(PolicyRules[ValidatingAdmissionPolicy]):
+    resets = METADATA_STAYS
+
     def validate_status_update(self, new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> list[FieldError]:
         return admissionregistration.validate_policy_status(new)
 

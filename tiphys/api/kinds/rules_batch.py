@@ -28,10 +28,10 @@ class JobRules(Rules[Job]):
         if spec.manualSelector:
             return
         labels = spec.template.metadata.labels
-        inherited = meta.labels is labels
+        shared = meta.labels is labels
         generated = {**dict.fromkeys(NAME_LABELS, meta.name), **dict.fromkeys(CONTROLLER_LABELS, meta.uid)}
         spec.template.metadata.labels = {**generated, **labels}
-        if inherited:
+        if shared:
             meta.labels = dict(spec.template.metadata.labels)
         if spec.selector is None:
             spec.selector = LabelSelector()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestStatus
 from tiphys.api.errors import FieldError
@@ -30,6 +31,13 @@ def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: d
 class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
     """Who asks is written down by the server, and what was asked never changes: the rest is for the approver and the signer."""
 
+    resets = MappingProxyType(
+        {
+            "": (("spec",), ("status",)),
+            "status": (("spec",), ("status", "conditions")),
+            "approval": (("spec",), ("status", "certificate")),
+        }
+    )
     stamp_author = staticmethod(_sign_as)
     stamp_status = staticmethod(_date)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tiphys.api.defaults.flowcontrol import default_flow_schema, default_level
 from tiphys.api.errors import FieldError
 from tiphys.api.flowcontrol.v1 import FlowSchema, PriorityLevelConfiguration
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import flowcontrol
 
 
 class FlowSchemaRules(Rules[FlowSchema]):
+    resets = METADATA_STAYS
+
     def default(self, obj: FlowSchema) -> None:
         default_flow_schema(obj)
 
@@ -24,6 +26,8 @@ class FlowSchemaRules(Rules[FlowSchema]):
 
 
 class PriorityLevelRules(Rules[PriorityLevelConfiguration]):
+    resets = METADATA_STAYS
+
     def default(self, obj: PriorityLevelConfiguration) -> None:
         default_level(obj)
 

@@ -6,7 +6,7 @@ from tiphys.api.defaults.networking import default_ingress_class, default_networ
 from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.networking.v1 import Ingress, IngressClass, IPAddress, NetworkPolicy, ServiceCIDR
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import networking
 from tiphys.api.validation.addresses import canonical_ip_messages, cidr_warnings
 
@@ -68,6 +68,8 @@ class IPAddressRules(Uncounted[IPAddress]):
 
 
 class ServiceCIDRRules(Uncounted[ServiceCIDR]):
+    resets = METADATA_STAYS
+
     def validate(self, obj: ServiceCIDR) -> list[FieldError]:
         return networking.validate_service_cidr(obj)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from tiphys.api.apps.v1 import ControllerRevision, Deployment, ReplicaSet
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.defaults.other import default_binding, default_priority_class
@@ -24,6 +26,8 @@ _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-contro
 
 
 class DeploymentRules(Rules[Deployment]):
+    resets = MappingProxyType({"": (("status",),), "status": (("spec",), ("metadata", "labels"))})
+
     def default(self, obj: Deployment) -> None:
         default_deployment(obj)
 

@@ -20,6 +20,9 @@ from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warning
 class PodRules(Rules[Pod]):
     """Pods start Pending, keep their class, and are given time to end."""
 
+    resets = MappingProxyType(
+        {"": (("status",),), "status": (("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences"))}
+    )
     parts = MappingProxyType(
         {
             "ephemeralcontainers": Part(pod_parts.keep_but_ephemeral, pod_parts.validate_ephemeral, {"ephemeralContainers": frozenset()}),
@@ -33,8 +36,6 @@ class PodRules(Rules[Pod]):
 
     def default(self, obj: Pod) -> None:
         default_pod(obj)
-        if (obj.spec.terminationGracePeriodSeconds or 0) < 0:
-            obj.spec.terminationGracePeriodSeconds = 1  # Templates keep theirs; the pods made of them do not.
 
     def prepare_create(self, obj: Pod) -> None:
         obj.status.phase = "Pending"

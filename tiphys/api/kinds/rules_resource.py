@@ -6,7 +6,7 @@ from tiphys.api.base import Quantity
 from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.resource.v1 import DeviceClass, ResourceClaim, ResourceClaimSpec, ResourceClaimTemplate, ResourceSlice
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import resource, resource_slice
 
 
@@ -25,6 +25,8 @@ class DeviceClassRules(Rules[DeviceClass]):
 
 
 class ResourceClaimRules(Uncounted[ResourceClaim]):
+    resets = METADATA_STAYS
+
     def default(self, obj: ResourceClaim) -> None:
         _default_claim(obj.spec)
 

@@ -11,7 +11,7 @@ from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.node.v1 import RuntimeClass
 from tiphys.api.quantity import canonicalize, is_whole
-from tiphys.api.scheme import Rules
+from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.storage.v1 import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass
 from tiphys.api.validation import persistent_volume, runtime_class, storage, volume_claim
 from tiphys.api.well_known import STORAGE_CLASS_BETA
@@ -141,6 +141,7 @@ class VolumeAttributesClassRules(Rules[VolumeAttributesClass]):
 
 
 class VolumeAttachmentRules(Uncounted[VolumeAttachment]):
+    resets = METADATA_STAYS
     needs_version = True
 
     def validate(self, obj: VolumeAttachment) -> list[FieldError]:

@@ -214,12 +214,9 @@ def _traffic(errors: Errors, spec: ServiceSpec) -> None:
     else:
         one_of(errors, "spec.externalTrafficPolicy", policy, _TRAFFIC)
     health = spec.healthCheckNodePort
-    if health:
-        if not needs_health_check(spec):
-            said = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
-            errors.append(invalid("spec.healthCheckNodePort", health, said))
-        elif said := port_number(health):
-            errors.append(invalid("spec.healthCheckNodePort", health, said))
+    if health and not needs_health_check(spec):  # The allocator judges the number of those that do.
+        message = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        errors.append(invalid("spec.healthCheckNodePort", health, message))
     inside = spec.internalTrafficPolicy
     if inside is None:
         if spec.type in ("NodePort", "LoadBalancer", "ClusterIP"):

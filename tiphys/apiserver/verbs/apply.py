@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
 Document = dict[str, Any]
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 _ALL_BUT_STATUS = ("apiVersion", "kind", "metadata", "status")
 
 
@@ -35,6 +37,7 @@ async def apply(ctx: Context) -> Response:
     config = read_config(ctx, ctx.kind.type)
     if ctx.info.subresource in STATUS_SUBRESOURCES:
         config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
+        config["metadata"] = _settable(ctx.kind.rules.resets["status"], config["metadata"])
     elif ctx.kind.has_status:
         config.pop("status", None)
         if (part := ctx.kind.rules.parts.get(ctx.info.subresource)) is not None:
@@ -57,9 +60,17 @@ async def apply(ctx: Context) -> Response:
     raise Conflict.modified(ctx.kind.plural, ctx.info.name, group=ctx.kind.group)
 
 
+def _settable(resets: Sequence[tuple[str, ...]], meta: Document) -> Document:
+    """The metadata that a write of the status can set, and what identifies the object."""
+    if ("metadata",) in resets:
+        return {name: meta[name] for name in _IDENTITY if name in meta}
+    dropped = {path[1] for path in resets if path[0] == "metadata"}
+    return {name: value for name, value in meta.items() if name not in dropped}
+
+
 def _only(part: Part[Any], config: Document) -> Document:
     """A configuration without what the subresource does not change, so that nobody comes to own that by applying it there."""
-    meta = {name: value for name, value in config["metadata"].items() if name in ("name", "namespace", "uid", "resourceVersion")}
+    meta = {name: value for name, value in config["metadata"].items() if name in _IDENTITY}
     spec = config.get("spec")
     kept: Document = {}
     for name, counting in part.fields.items():

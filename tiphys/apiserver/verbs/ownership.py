@@ -6,14 +6,16 @@ Fields are compared after defaults and the kind's rules and before admission: wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from tiphys.api.apply import fieldset, typed
 from tiphys.api.apply.document import Difference
-from tiphys.api.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of
+from tiphys.api.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of, without
+from tiphys.api.core.v1 import Pod
+from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ManagedFieldsEntry
-from tiphys.api.scheme import converted
+from tiphys.api.scheme import Kind, converted
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.remembered import Remembered, owned_parts
 
@@ -22,22 +24,29 @@ _SYSTEM = frozenset(("binding", "eviction"))
 """Subresources whose handlers write for the server itself."""
 
 
-def _created(obj: Any) -> bytes:
-    changed = typed.created(obj).changed
-    if obj.__model__ is None:
-        changed.pop(
-            "f:status", None
-        )  # A first status, by default or by a kubelet that registers, is nobody's: creating is no way to set it.
+def _resets(kind: Kind[Any], subresource: str) -> Sequence[tuple[str, ...]]:
+    """The paths that a write of the kind does not set, whatever its author sent there."""
+    resets = kind.rules.resets
+    return resets.get(subresource, resets[""]) if kind.has_status else ()
+
+
+def _created(kind: Kind[Any], obj: Any) -> bytes:
+    changed = without(typed.created(obj).changed, _resets(kind, ""))
     return fieldset.encode(changed) if changed else b""
 
 
-fields_of_new = Remembered(_created, owned_parts)
+_fields_of_pod = Remembered(partial(_created, SCHEME.of(Pod)), owned_parts)
+
+
+def fields_of_new(kind: Kind[Any], obj: Any) -> bytes:
+    """The fields that the maker of a new object owns, encoded."""
+    return _fields_of_pod(obj) if kind.type is Pod else _created(kind, obj)
 
 
 def of_create(ctx: Context, obj: Any) -> None:
     """Record the maker of a new object. An apply has done that already."""
     if not ctx.applied:
-        fields, writer = fields_of_new(obj), _writer(ctx)
+        fields, writer = fields_of_new(ctx.kind, obj), _writer(ctx)
         obj.metadata.managedFields = maker(fields, writer, ctx.kind.api_version, ctx.services.now()) if fields else []
 
 
@@ -47,7 +56,7 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
     if ctx.applied:
         _settle(new, old)
     elif meta.managedFields and info.verb in _TRACKED_VERBS and info.subresource not in _SYSTEM:
-        made = typed.difference(old, new)
+        made = _set_by(ctx.kind, info.subresource, typed.difference(old, new))
         if made.changed or made.removed:
             now = ctx.services.now()
             writer, version = _writer(ctx), ctx.kind.api_version
@@ -61,13 +70,21 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
             )
 
 
+def _set_by(kind: Kind[Any], subresource: str, made: Difference) -> Difference:
+    """The part of a difference that the author of a write is responsible for."""
+    paths = _resets(kind, subresource)
+    return made._replace(changed=without(made.changed, paths), removed=without(made.removed, paths))
+
+
 def _elsewhere(ctx: Context, new: Any, old: Any) -> Elsewhere:
     """What the write changes in other versions of the kind: what somebody wrote there is owned under the names of that version."""
 
     @cache
     def made(version: str) -> Difference | None:
         kind, other = ctx.kind, ctx.services.scheme.in_version(ctx.kind, version)
-        return None if other is None else typed.difference(converted(old, kind, other), converted(new, kind, other))
+        if other is None:
+            return None
+        return _set_by(other, ctx.info.subresource, typed.difference(converted(old, kind, other), converted(new, kind, other)))
 
     return made
 

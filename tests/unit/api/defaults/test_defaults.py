@@ -180,3 +180,27 @@ def test_defaults_change_nothing_the_second_time(server: Any, text: str) -> None
     before = msgspec.to_builtins(obj)
     SCHEME.of(type(obj)).rules.default(obj)
     assert msgspec.to_builtins(obj) == before
+
+
+def test_a_negative_grace_period_of_a_pod_is_one_second_and_that_of_a_template_stays(server: Any) -> None:
+    spec = "{terminationGracePeriodSeconds: -5, restartPolicy: Never, containers: [{name: a, image: a}]}"
+    pod = server.prepared(f"{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {spec}}}")
+    assert pod.spec.terminationGracePeriodSeconds == 1
+    job = server.prepared(f"{{apiVersion: batch/v1, kind: Job, metadata: {{name: j}}, spec: {{template: {{spec: {spec}}}}}}}")
+    assert job.spec.template.spec.terminationGracePeriodSeconds == -5
+
+
+@pytest.mark.parametrize(
+    ("labels", "template", "own"),
+    [("{a: b}", "{a: b}", {"a": "b"}), ("{a: b}", "{}", {"a": "b"}), ("{}", "{a: b}", None), ("{}", "{}", None)],
+)
+def test_only_a_job_without_labels_gets_those_that_the_server_adds_to_its_pods(
+    server: Any, labels: str, template: str, own: dict[str, str] | None
+) -> None:
+    pods = f"{{metadata: {{labels: {template}}}, spec: {{restartPolicy: Never, containers: [{{name: a, image: a}}]}}}}"
+    job = server.create(f"{{apiVersion: batch/v1, kind: Job, metadata: {{name: j, uid: u, labels: {labels}}}, spec: {{template: {pods}}}}}")
+    added = {
+        f"{prefix}{name}": value for prefix in ("", "batch.kubernetes.io/") for name, value in (("controller-uid", "u"), ("job-name", "j"))
+    }
+    assert job.spec.template.metadata.labels == {**added, **({"a": "b"} if template != "{}" else {})}
+    assert job.metadata.labels == (own or job.spec.template.metadata.labels)

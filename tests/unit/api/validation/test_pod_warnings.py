@@ -51,6 +51,7 @@ def said(server: Any, text: str) -> list[str]:
         (pod(container=", ports: [{containerPort: 80, hostPort: 1, hostIP: 1.1.1.1}, {containerPort: 80, hostPort: 1}]"), "spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"),
         (pod(container=", ports: [{containerPort: 80, hostIP: 1.1.1.1}]"), "spec.containers[0].ports[0]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}"),
         (pod("initContainers: [{name: i, image: a, ports: [{containerPort: 81, name: x}]}], ", ", ports: [{containerPort: 80, name: x}]"), 'spec.containers[0].ports[0]: duplicate port name "x" with spec.initContainers[0].ports[0], services and probes that select ports by name will use spec.initContainers[0].ports[0]'),
+        (DEPLOYMENT.replace("nodeSelector: {beta.kubernetes.io/os: linux}", "terminationGracePeriodSeconds: -1"), "spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"),
         (pod("dnsConfig: {nameservers: ['::0:1']}, "), 'spec.dnsConfig.nameservers[0]: IPv6 address "::0:1" should be in RFC 5952 canonical format ("::1")'),
         (DEPLOYMENT, 'spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'),
     ],
