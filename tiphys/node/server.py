@@ -248,9 +248,10 @@ class KubeletServer:
     async def _cadvisor(self) -> bytes:
         cri, relister = self.services.cri, self.services.relister
         containers, sandboxes = await asyncio.gather(cri.list_container_stats(), cri.list_pod_sandbox_stats())
-        running = {one.id for uid in relister.uids for one in relister.get(uid).containers if one.state == "running"}
+        seen = [one for uid in relister.uids for one in relister.get(uid).containers]
+        images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
         size = Machine(self.services.machine.cores, self.services.machine.memory)
-        return measured.page(cadvisor_lines(size, [one for one in containers if one.attributes.id in running], sandboxes))
+        return measured.page(cadvisor_lines(size, containers, sandboxes, images))
 
 
 def _flag(request: Request, name: str) -> bool:

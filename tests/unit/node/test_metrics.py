@@ -36,9 +36,10 @@ def test_cadvisor_page_has_use_by_pod_container_and_interface() -> None:
         attributes=pb.PodSandboxAttributes(id="s1", metadata=pb.PodSandboxMetadata(name="web", namespace="ns", uid="u1")),
         linux=pb.LinuxPodSandboxStats(network=network),
     )
-    families = {one.name: one.samples for one in parsed(text(cadvisor_lines(Machine(2, 1 << 30), [container], [sandbox])))}
+    families = {one.name: one.samples for one in parsed(text(cadvisor_lines(Machine(2, 1 << 30), [container], [sandbox], {"c1": "web:1"})))}
     (cpu,) = families["container_cpu_usage_seconds"]
     assert cpu.value == 1.5
+    assert cpu.labels["image"] == "web:1"  # Dashboards leave out series without an image.
     assert (cpu.labels["namespace"], cpu.labels["pod"], cpu.labels["container"], cpu.labels["name"]) == ("ns", "web", "app", "c1")
     (received,) = families["container_network_receive_bytes"]
     assert (received.value, received.labels["interface"], received.labels["pod"]) == (7, "eth0", "web")

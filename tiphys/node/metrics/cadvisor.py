@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tiphys.node import names
@@ -26,9 +26,12 @@ class _Family(NamedTuple):
     samples: list[str]
 
 
-def cadvisor_lines(machine: Machine, containers: Iterable[pb.ContainerStats], sandboxes: Iterable[pb.PodSandboxStats]) -> Iterator[str]:
-    """The text of the page; `containers` are those that run."""
-    families = [*_container_families(list(containers)), *_network_families(list(sandboxes))]
+def cadvisor_lines(
+    machine: Machine, containers: Iterable[pb.ContainerStats], sandboxes: Iterable[pb.PodSandboxStats], images: Mapping[str, str]
+) -> Iterator[str]:
+    """The text of the page; `images` has the image of each running container by id: others are left out."""
+    running = [(_labels(one, images[one.attributes.id]), one) for one in containers if one.attributes.id in images]
+    families = [*_container_families(running), *_network_families(list(sandboxes))]
     families.append(_Family("machine_cpu_cores", "gauge", "Logical cores.", [metrics.sample("machine_cpu_cores", "", machine.cores)]))
     memory = metrics.sample("machine_memory_bytes", "", machine.memory)
     families.append(_Family("machine_memory_bytes", "gauge", "Bytes of memory.", [memory]))
@@ -38,8 +41,7 @@ def cadvisor_lines(machine: Machine, containers: Iterable[pb.ContainerStats], sa
             yield from family.samples
 
 
-def _container_families(stats: list[pb.ContainerStats]) -> Iterator[_Family]:
-    labelled = [(_labels(one), one) for one in stats]
+def _container_families(labelled: list[tuple[str, pb.ContainerStats]]) -> Iterator[_Family]:
 
     def family(name: str, type_: str, doc: str, values: Iterable[tuple[str, float]]) -> _Family:
         return _Family(name, type_, doc, [metrics.sample(name, labels, value) for labels, value in values])
@@ -78,11 +80,10 @@ def _network_families(stats: list[pb.PodSandboxStats]) -> Iterator[_Family]:
     yield _Family(name, "gauge", "Processes.", counts)
 
 
-def _labels(one: pb.ContainerStats) -> str:
+def _labels(one: pb.ContainerStats, image: str) -> str:
     labels = one.attributes.labels
     container = labels.get(names.CONTAINER_NAME, one.attributes.metadata.name)
     uid, ident = labels.get(names.POD_UID, ""), one.attributes.id
-    image = one.attributes.annotations.get("io.kubernetes.cri.image-name", "")
     values = (container, f"/kubepods/pod{uid}/{ident}", image, ident, labels.get(names.POD_NAMESPACE, ""), labels.get(names.POD_NAME, ""))
     return metrics.pairs(_LABELS, values)
 
