@@ -237,7 +237,8 @@ class KubeletServer:
         if rest == ["probes"]:
             return Response(headers=METRICS, body=measured.page(self.services.probes.metrics.lines()))
         if rest == ["slis"]:
-            return Response(headers=METRICS, body=measured.page(self._slis.lines({"healthz": {name: check() for name, check in self.checks.items()}})))
+            results = {name: check() for name, check in self.checks.items()}
+            return Response(headers=METRICS, body=measured.page(self._slis.lines({"healthz": results})))
         if rest:
             raise Refusal(404, "404 page not found")
         relister = self.services.relister
