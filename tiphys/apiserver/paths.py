@@ -16,8 +16,8 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.health import ENDPOINTS, Health
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.render import plain
-from tiphys.apiserver.server_metrics import HealthMetrics
 from tiphys.obs import metrics as measured
+from tiphys.obs.health import HealthMetrics
 from tiphys.obs.process import process_lines
 from tiphys.wire.http import Request, Response
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.client.credentials import Credentials
 from tiphys.client.tls import Pem, client_context
+from tiphys.obs import metrics
 from tiphys.wire.http import Request, Response
 
 CONNECT_SECONDS = 10.0
@@ -32,6 +34,11 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
 )
+REQUESTS = metrics.counter("rest_client_requests_total", "Requests to the API server, by code.", "code", "method", "host")
+REQUEST_SECONDS = metrics.histogram(
+    "rest_client_request_duration_seconds", "Time of requests to the API server, in seconds.", "verb", "host",
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60),
+)  # fmt: skip
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 
 
@@ -60,6 +67,7 @@ class HttpTransport:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not the URL of a server: {server!r}")
         self.server = server.rstrip("/")
+        self._host = parts.netloc
         self._context: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._context = client_context(ca=ca, cert=cert, key=key, insecure=insecure)
@@ -74,6 +82,17 @@ class HttpTransport:
 
     async def request(self, request: Request) -> Response:
         """Send a request; a watch or a followed log comes back as a stream. Raises ConnectionError when there is no answer."""
+        started = monotonic()
+        code = "<error>"
+        try:
+            response = await self._send(request)
+            code = str(response.status)
+            return response
+        finally:
+            REQUESTS.labels(code, request.method, self._host).inc()
+            REQUEST_SECONDS.labels(request.method, self._host).observe(monotonic() - started)
+
+    async def _send(self, request: Request) -> Response:
         streaming = _wants_stream(request)
         headers = {**request.headers, **await self._credentials.headers()}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=None if streaming else self._timeout)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic, time
 from typing import cast
 
 from tiphys.node import names
@@ -18,6 +19,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.logs import last_lines
+from tiphys.node.metrics import families
 from tiphys.node.names import ContainerKind
 from tiphys.node.observed import Observed, SeenContainer, SeenSandbox, State, ordered
 
@@ -47,6 +49,7 @@ class Relister:
         self._sandboxes: dict[tuple[str, bool], SeenSandbox] = {}
         self._owners: dict[str, str] = {}
         self._serial = 0
+        self._relisted = 0.0
         self._applied: dict[str, int] = {}
 
     @property
@@ -64,7 +67,10 @@ class Relister:
 
     async def relist(self) -> None:
         """Look at everything. Raises RuntimeError_ when the runtime does not answer."""
-        serial = self._next()
+        serial, started = self._next(), monotonic()
+        if self._relisted:
+            families.RELIST_INTERVAL.labels().observe(started - self._relisted)
+        self._relisted = started
         boxes, containers = await asyncio.gather(self.cri.list_pod_sandboxes(), self.cri.list_containers())
         seen = {one.labels.get(names.POD_UID, "") for one in boxes} | {one.labels.get(names.POD_UID, "") for one in containers}
         for uid in (seen | self._pods.keys()) - {""}:
@@ -72,6 +78,8 @@ class Relister:
             of = [one for one in containers if one.labels.get(names.POD_UID) == uid]
             await self._apply(uid, serial, await self._observe(uid, mine, of))
         self._forget()
+        families.RELIST_SECONDS.labels().observe(monotonic() - started)
+        families.LAST_SEEN.labels().set(time())
 
     async def refresh(self, uid: str) -> Observed:
         """Look at one pod. Raises RuntimeError_ when the runtime does not answer."""

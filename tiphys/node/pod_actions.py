@@ -25,6 +25,7 @@ from tiphys.node.env import ConfigError, Sources, environment
 from tiphys.node.fields import FieldPathError
 from tiphys.node.hooks import run_hook
 from tiphys.node.image_pulls import ImageError, ImageInfo
+from tiphys.node.metrics import families
 from tiphys.node.objects import Unreachable
 from tiphys.node.observed import Observed
 from tiphys.node.pod_killer import PodKiller
@@ -179,7 +180,9 @@ class PodActions:
         try:
             handler = await self.services.runtime_handler(pod)
             await self.services.cri.run_pod_sandbox(config, runtime_handler=handler)
+            families.STARTED_PODS.labels().inc()
         except (RuntimeError_, Unreachable) as error:
+            families.STARTED_PODS_ERRORS.labels().inc()
             why = str(error) if isinstance(error, Unreachable) else error.message or error.code
             message = f"Failed to create pod sandbox: {why}"
             self.services.tell(pod, "", "Warning", "FailedCreatePodSandBox", message)
@@ -278,6 +281,7 @@ class PodActions:
                     backoffs[key] = before
                 raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1) from error
             raise self._refuse(pod, start, names.RUN_ERROR, error.message) from error
+        families.STARTED_CONTAINERS.labels(families.CONTAINER_TYPES[start.kind]).inc()
         self.services.tell(pod, start.name, "Normal", "Started", "Container started")
         if container.lifecycle is not None and container.lifecycle.postStart is not None:
             await self._post_start(pod, container, ident, container.lifecycle.postStart)

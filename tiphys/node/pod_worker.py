@@ -19,6 +19,7 @@ from tiphys.node import resize
 from tiphys.node.backoff import Backoff
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.env import referenced
+from tiphys.node.metrics import families
 from tiphys.node.observed import Observed
 from tiphys.node.pod_actions import NotYet, PodActions
 from tiphys.node.pod_killer import PodKiller
@@ -303,6 +304,7 @@ class PodWorker:
 
     async def _act(self, pod: core.Pod, plan: Plan) -> float:
         """Carry the plan out; seconds until the next look."""
+        started = self.services.clock.monotonic()
         try:
             await self.actions.apply(pod, plan, self.backoffs, on_progress=self._progress)
         except NotYet as error:
@@ -312,6 +314,8 @@ class PodWorker:
             log.info("pod could not be synced", extra={"pod": self.who, "error": str(error)})
             self.publish()
             return self._next_retry()
+        finally:
+            families.WORK_SECONDS.labels("sync").observe(self.services.clock.monotonic() - started)
         self._retry = 0.0
         # The actions have looked at the runtime: plan again from there at once.
         return 0.0

@@ -18,6 +18,7 @@ from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node import checks
 from tiphys.node.checks import Verdict
 from tiphys.node.cri.client import CriClient
+from tiphys.node.metrics.probes import ProbeMetrics
 from tiphys.node.observed import Observed, SeenContainer
 from tiphys.node.pod_plan import Verdicts
 
@@ -52,6 +53,7 @@ class ProbeManager:
         self._tell = tell
         self._probers: dict[str, _Prober] = {}
         self._closing = TaskSet()
+        self.metrics = ProbeMetrics()
 
     def verdicts(self, seen: Observed) -> dict[str, Verdicts]:
         """The verdicts on a pod's containers, by id."""
@@ -85,6 +87,7 @@ class ProbeManager:
         """Stop all probes of a pod."""
         for ident in [one.ident for one in self._probers.values() if one.pod.metadata.uid == uid]:
             self._end(ident)
+        self.metrics.forget(uid)
 
     async def close(self) -> None:
         """Stop all probes."""
@@ -121,11 +124,13 @@ class ProbeManager:
         while True:
             if prober.ending and kind != "readiness":
                 return
+            started = self.clock.monotonic()
             verdict = await self._once(prober, probe)
             if verdict.errored:
                 self._say(prober, kind, verdict)
                 await self.clock.sleep(probe.periodSeconds or 10)
                 continue
+            self.metrics.observe(prober.pod, prober.container.name, kind, verdict.ok, self.clock.monotonic() - started)
             streak = streak + 1 if verdict.ok == last else 1
             last = verdict.ok
             if not verdict.ok or verdict.warning:

@@ -6,7 +6,7 @@
     GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
     GET|POST  /attach/{namespace}/{pod}[/{uid}]/{container}   the same without command
     GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
-    GET       /metrics, /metrics/resource, /stats/summary
+    GET       /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /stats/summary
 
 All but /healthz want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
 """
@@ -33,8 +33,13 @@ from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
 from tiphys.node.logs import LogOptions
+from tiphys.node.metrics import families
+from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
+from tiphys.obs import metrics as measured
+from tiphys.obs.health import HealthMetrics
+from tiphys.obs.process import process_lines
 from tiphys.wire.http import Request, Response
 
 if TYPE_CHECKING:
@@ -62,6 +67,9 @@ class KubeletServer:
         self.services = services
         self.loop = loop
         self.started = services.clock.now().timestamp()
+        self.checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "syncloop": lambda: "" if loop.live else "no pod was looked at"}
+        """Health checks by name: what is wrong, or ""."""
+        self._slis = HealthMetrics()
         settings = services.settings
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
@@ -224,26 +232,27 @@ class KubeletServer:
         if rest == ["resource"]:
             node, uses = await self._uses()
             return Response(headers=METRICS, body=stats.resource_metrics(node, uses).encode())
+        if rest == ["cadvisor"]:
+            return Response(headers=METRICS, body=await self._cadvisor())
+        if rest == ["probes"]:
+            return Response(headers=METRICS, body=measured.page(self.services.probes.metrics.lines()))
+        if rest == ["slis"]:
+            results = {name: check() for name, check in self.checks.items()}
+            return Response(headers=METRICS, body=measured.page(self._slis.lines({"healthz": results})))
         if rest:
             raise Refusal(404, "404 page not found")
         relister = self.services.relister
         pods = [relister.get(uid) for uid in relister.uids]
-        used = time.process_time()
-        lines = [
-            "# HELP kubelet_running_pods Number of pods that have a running pod sandbox",
-            "# TYPE kubelet_running_pods gauge",
-            f"kubelet_running_pods {sum(1 for pod in pods if pod.sandbox is not None and pod.sandbox.ready)}",
-            "# HELP kubelet_running_containers Number of containers currently running",
-            "# TYPE kubelet_running_containers gauge",
-            f'kubelet_running_containers{{container_state="running"}} {sum(len(pod.running) for pod in pods)}',
-            "# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.",
-            "# TYPE process_cpu_seconds_total counter",
-            f"process_cpu_seconds_total {used:.6g}",
-            "# HELP process_resident_memory_bytes Resident memory size in bytes.",
-            "# TYPE process_resident_memory_bytes gauge",
-            f"process_resident_memory_bytes {_resident()}",
-        ]
-        return Response(headers=METRICS, body=("\n".join(lines) + "\n").encode())
+        lines = families.kubelet_lines(self.services.settings.name, pods)
+        return Response(headers=METRICS, body=measured.page(lines, measured.REGISTRY.lines(), process_lines()))
+
+    async def _cadvisor(self) -> bytes:
+        cri, relister = self.services.cri, self.services.relister
+        containers, sandboxes = await asyncio.gather(cri.list_container_stats(), cri.list_pod_sandbox_stats())
+        seen = [one for uid in relister.uids for one in relister.get(uid).containers]
+        images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
+        size = Machine(self.services.machine.cores, self.services.machine.memory)
+        return measured.page(cadvisor_lines(size, containers, sandboxes, images))
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -315,12 +324,6 @@ def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool)
     if reason == "ImagePullBackOff":
         raise Refusal(400, f"{where} is waiting to start: trying and failing to pull image")
     raise Refusal(400, f"{where} is waiting to start: {reason}")
-
-
-def _resident() -> int:
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 def _node_usage(started: float) -> stats.Usage:

@@ -18,7 +18,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.well_known import SERVICE_NAME
 from tiphys.client.client import Client
-from tiphys.obs.metrics import SECONDS, counter, histogram
+from tiphys.obs.metrics import SECONDS, counter, exponential, histogram
 from tiphys.proxy import conntrack, forwarding, kernel
 from tiphys.proxy.contents import Contents
 from tiphys.proxy.notices import Notices
@@ -36,6 +36,10 @@ REPAIR_INTERVAL = 1.0
 BY_SERVICE = "service"
 
 SYNC_SECONDS = histogram("tiphys_proxy_sync_seconds", "Time to bring the kernel's rules up to date.", "kind", buckets=SECONDS)
+SYNC = histogram(
+    "kubeproxy_sync_proxy_rules_duration_seconds", "Time to bring the kernel's rules up to date, in seconds.", "ip_family",
+    buckets=exponential(0.001, 2, 15),
+)  # fmt: skip
 REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made anew because somebody else changed them.")
 
 
@@ -197,6 +201,7 @@ class ServiceProxy:
             self._wake.set()
             return
         SYNC_SECONDS.labels(kind).observe(self._clock.monotonic() - began)
+        SYNC.labels("IPv4").observe(self._clock.monotonic() - began)
         if udp_changed or kind == "whole":
             await self._forget_stale()
         self.synced.set()

@@ -36,7 +36,11 @@ log = logging.get_logger(__name__)
 
 ATTEMPTS = metrics.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", "result", "profile")
 ALGORITHM = metrics.histogram("scheduler_scheduling_algorithm_duration_seconds", "Scheduling algorithm latency in seconds.")
-PENDING = metrics.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", "queue")
+ATTEMPT_SECONDS = metrics.histogram(
+    "scheduler_scheduling_attempt_duration_seconds", "Time to decide on a pod, in seconds, by result.", "result", "profile",
+    buckets=metrics.exponential(0.001, 2, 15), stability="STABLE",
+)  # fmt: skip
+PENDING = metrics.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", "queue", stability="STABLE")
 QUEUES: tuple[tuple[Place, str], ...] = (("active", "active"), ("backoff", "backoff"), ("parked", "unschedulable"), ("gated", "gated"))
 """Places of the queue, with the names that upstream's metric has for them."""
 SLICE = 0.005
@@ -238,7 +242,10 @@ class Scheduler:
             ATTEMPTS.labels("error", self.name).inc()
             self.queue.retry(one, self._clock.monotonic())
             return
-        ALGORITHM.labels().observe(self._clock.monotonic() - began)
+        seconds = self._clock.monotonic() - began
+        ALGORITHM.labels().observe(seconds)
+        result = "unschedulable" if isinstance(decision, Diagnosis) else "scheduled"
+        ATTEMPT_SECONDS.labels(result, self.name).observe(seconds)
         if isinstance(decision, Diagnosis):
             ATTEMPTS.labels("unschedulable", self.name).inc()
             self._turn_down(one, decision, tasks)

@@ -14,10 +14,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tiphys.node.cri.errors import NotFound, RuntimeError_, Unavailable, from_code
 from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.metrics.families import OPERATION_ERRORS, operation, operation_type
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -277,9 +279,13 @@ class CriClient:
         method = self._method(path, response)
         import grpc
 
+        count, seconds = operation(path.rpartition("/")[2])
+        count.inc()
+        started = monotonic()
         try:
             answer: R = await method(request, timeout=self.timeout if timeout == 0.0 else timeout)
         except grpc.RpcError as error:
+            OPERATION_ERRORS.labels(operation_type(path.rpartition("/")[2])).inc()
             raise _translated(path.rpartition("/")[2], error) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -287,6 +293,8 @@ class CriClient:
                 raise
             # Nobody cancelled the caller: close() ended the call, and grpc has no other word for that.
             raise Unavailable(path.rpartition("/")[2], "CANCELLED", "the connection was closed") from error
+        finally:
+            seconds.observe(monotonic() - started)
         return answer
 
 

@@ -1,0 +1,60 @@
+"""The kubelet's own families at `/metrics`, and where its parts count ("Kubernetes Metrics Reference")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tiphys.node.observed import Observed
+from tiphys.obs import metrics
+
+OPERATION_BUCKETS = metrics.exponential(0.005, 2.5, 14)
+
+OPERATIONS = metrics.counter("kubelet_runtime_operations_total", "Requests to the runtime, by operation.", "operation_type")
+OPERATION_ERRORS = metrics.counter("kubelet_runtime_operations_errors_total", "Requests to the runtime that failed.", "operation_type")
+OPERATION_SECONDS = metrics.histogram(
+    "kubelet_runtime_operations_duration_seconds", "Time of requests to the runtime, in seconds.", "operation_type",
+    buckets=OPERATION_BUCKETS,
+)  # fmt: skip
+RELIST_SECONDS = metrics.histogram("kubelet_pleg_relist_duration_seconds", "Time to list what the runtime holds, in seconds.")
+RELIST_INTERVAL = metrics.histogram("kubelet_pleg_relist_interval_seconds", "Time between the starts of two lists, in seconds.")
+LAST_SEEN = metrics.gauge("kubelet_pleg_last_seen_seconds", "When the runtime was listed last, in seconds since the epoch.")
+WORK_SECONDS = metrics.histogram("kubelet_pod_worker_duration_seconds", "Time to sync a pod, in seconds.", "operation_type")
+STARTED_PODS = metrics.counter("kubelet_started_pods_total", "Sandboxes that were started.")
+STARTED_PODS_ERRORS = metrics.counter("kubelet_started_pods_errors_total", "Sandboxes that could not be started.")
+STARTED_CONTAINERS = metrics.counter("kubelet_started_containers_total", "Containers that were started, by type.", "container_type")
+
+CONTAINER_TYPES = {"main": "container", "init": "init_container", "sidecar": "init_container", "ephemeral": "ephemeral_container"}
+"""Upstream's name of each kind of container."""
+_NAMES = {
+    "RunPodSandbox": "run_podsandbox", "StopPodSandbox": "stop_podsandbox", "RemovePodSandbox": "remove_podsandbox",
+    "PodSandboxStatus": "podsandbox_status", "ListPodSandbox": "list_podsandbox", "PodSandboxStats": "podsandbox_stats",
+    "ListPodSandboxStats": "list_podsandbox_stats", "UpdateContainerResources": "update_container",
+    "UpdatePodSandboxResources": "update_podsandbox_resources",
+}  # fmt: skip
+_OPERATIONS: dict[str, tuple[metrics.Counter, metrics.Histogram]] = {}
+
+
+def operation(verb: str) -> tuple[metrics.Counter, metrics.Histogram]:
+    """Where requests of a verb of the runtime's interface are counted and timed."""
+    known = _OPERATIONS.get(verb)
+    if known is None:
+        name = operation_type(verb)
+        known = _OPERATIONS[verb] = (OPERATIONS.labels(name), OPERATION_SECONDS.labels(name))
+    return known
+
+
+def operation_type(verb: str) -> str:
+    """Upstream's name of a verb: `CreateContainer` is `create_container`."""
+    return _NAMES.get(verb) or "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in verb).lstrip("_")
+
+
+def kubelet_lines(node: str, pods: list[Observed]) -> Iterator[str]:
+    """The families that are read from the node when it is scraped."""
+    yield metrics.head("kubelet_node_name", "gauge", "The node's name; the count is always 1.", "ALPHA")
+    yield metrics.sample("kubelet_node_name", metrics.pairs(("node",), (node,)), 1)
+    yield metrics.head("kubelet_running_pods", "gauge", "Pods that have a running sandbox.", "ALPHA")
+    yield metrics.sample("kubelet_running_pods", "", sum(1 for pod in pods if pod.sandbox is not None and pod.sandbox.ready))
+    yield metrics.head("kubelet_running_containers", "gauge", "Containers, by state.", "ALPHA")
+    states = [container.state for pod in pods for container in pod.containers]
+    for state in ("created", "exited", "running", "unknown"):
+        yield metrics.sample("kubelet_running_containers", metrics.pairs(("container_state",), (state,)), states.count(state))
