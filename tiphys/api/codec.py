@@ -19,6 +19,7 @@ from tiphys.api.base import is_micro_time
 from tiphys.api.conform import Node, Walk, name_of
 from tiphys.api.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.introspect import Description, describe
+from tiphys.api.limits import check_depth
 from tiphys.api.yamldoc import YAMLError, load
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -100,6 +101,8 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
     messages, protobuf.
     """
     media = content_type.partition(";")[0].strip().lower()
+    if media in (JSON, "", "*/*"):
+        check_depth(body)
     if (model := getattr(type_, "__model__", None)) is not None:
         custom: Decoded[T] = model.decode(body, media, validation)
         return custom
@@ -131,6 +134,7 @@ def decode_document(
     about, walk = plan.about, Walk()
     try:
         body = _encode(document)
+        check_depth(body)
         try:
             obj = plan.decoder.decode(body)
             usual = _is_usual(plan, body, obj) and _right_kind(about, obj)

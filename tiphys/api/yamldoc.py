@@ -12,15 +12,13 @@ from typing import Any
 import yaml
 
 from tiphys.api.conform import Node
+from tiphys.api.limits import MAX_DEPTH
 
 MAX_NODES = 500_000
 """How large a document may be once its aliases are written out."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-MAX_DEPTH = 500
-"""How deeply a document may nest. The parser in C recurses without a limit of its own, and would take the process along."""
 _MAY_NEST = re.compile(rb"[ \t?-]{200}|\A(?:\xff\xfe|\xfe\xff)")
 """A line that is indented as nesting needs it, or a text in UTF-16, of which the bytes tell nothing."""
 
@@ -76,6 +74,7 @@ def repeated_keys(text: bytes) -> list[str]:
 
 def _check_depth(text: bytes) -> None:
     """Refuse what nests too deeply, by its events, which are made without recursion."""
+    # The parser in C recurses without a limit of its own, and would take the process along.
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.limits import check_stored, too_deep
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind
 
@@ -57,6 +58,15 @@ class EntryCodec:
         value = self._encode(obj)
         if not value.startswith(self._prefix):
             raise ValueError(f"{self.kind.kind} does not encode with its metadata first")
+        return value
+
+    def encode_checked(self, obj: KubeObject) -> bytes:
+        """`encode` for a write; raises BadRequest or ObjectTooLarge for what must not be stored."""
+        try:
+            value = self.encode(obj)
+        except RecursionError:
+            raise too_deep() from None
+        check_stored(value)
         return value
 
     def splice(self, value: bytes, revision: int) -> bytes:

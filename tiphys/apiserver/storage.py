@@ -192,7 +192,7 @@ class Storage:
         if isinstance(cache, ServedCache):
             return cache.show(await self.create(kind.hub, converted(obj, kind, kind.hub)))
         meta = obj.metadata
-        value = cache.codec.encode(obj)
+        value = cache.codec.encode_checked(obj)
         self._written[id(value)] = (value, obj)
         try:
             written = self.store.create(self.key(kind, meta.namespace, meta.name), value, ttl=kind.ttl(obj))
@@ -207,7 +207,7 @@ class Storage:
         When nothing changes, nothing is written and `expected` is returned.
         """
         cache = self._caches[kind.ident]
-        value = cache.codec.encode(obj)
+        value = cache.codec.encode_checked(obj)
         if cache.codec.splice(value, expected.revision) == expected.data and not isinstance(expected, StaleEntry):
             return expected
         if isinstance(cache, ServedCache):
@@ -216,7 +216,7 @@ class Storage:
 
     async def _replace(self, cache: ResourceCache, obj: KubeObject, expected: int, value: bytes = b"") -> Entry:
         meta = obj.metadata
-        value = value or cache.codec.encode(obj)
+        value = value or cache.codec.encode_checked(obj)
         self._written[id(value)] = (value, obj)
         try:
             key = self.key(cache.kind, meta.namespace, meta.name)

@@ -14,34 +14,57 @@ import msgspec
 from tiphys.api.conform import Walk
 from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Structural
 from tiphys.api.errors import FieldError, invalid
+from tiphys.api.limits import MAX_BYTES, ObjectTooLarge
 from tiphys.api.meta.v1 import ObjectMeta
 
 _SCALARS = (str, int, float, bool)
 
 
+class Growth:
+    """The bytes that defaults may still add to an object."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_BYTES) -> None:
+        self.left = left
+
+    def fresh(self, node: Structural, name: str) -> Any:
+        """The node's default as a value of its own; raises ObjectTooLarge when it no longer fits."""
+        value = node.default
+        if value is NO_DEFAULT:
+            return None
+        self.left -= len(value) if isinstance(value, str) else 8 if isinstance(value, _SCALARS) else len(msgspec.json.encode(value))
+        if self.left < 0:
+            raise ObjectTooLarge(name)
+        return value if isinstance(value, _SCALARS) else copy.deepcopy(value)
+
+
 def default(value: Any, node: Structural | None) -> None:
-    """Fill in what is missing, and what is null where null is not allowed."""
+    """Fill in what is missing, and what is null where null is not allowed.
+
+    Raises ObjectTooLarge, with the field that grew, as soon as the defaults alone are more than an object may have.
+    """
+    _default(value, node, Growth(), "")
+
+
+def _default(value: Any, node: Structural | None, growth: Growth, path: str) -> None:
     if node is None or not node.has_defaults:
         return
     if isinstance(value, dict):
         for name, below in node.properties.items():
             if below.default is not NO_DEFAULT and (name not in value or (value[name] is None and not below.nullable)):
-                value[name] = _fresh(below)
+                value[name] = growth.fresh(below, _join(path, name))
         for name, item in value.items():
             child = node.properties.get(name)
             if child is None and (child := node.additional) is not None and item is None and not child.nullable:
-                item = value[name] = _fresh(child)
-            default(item, child)
+                item = value[name] = growth.fresh(child, _join(path, name))
+            if child is not None and child.has_defaults:
+                _default(item, child, growth, _join(path, name))
     elif isinstance(value, list) and node.items is not None:
         for index, item in enumerate(value):
             if item is None and not node.items.nullable:
-                item = value[index] = _fresh(node.items)
-            default(item, node.items)
-
-
-def _fresh(node: Structural) -> Any:
-    value = node.default
-    return None if value is NO_DEFAULT else value if isinstance(value, _SCALARS) else copy.deepcopy(value)
+                item = value[index] = growth.fresh(node.items, path)
+            _default(item, node.items, growth, f"{path}[{index}]")
 
 
 def prune_root(content: dict[str, Any], node: Structural) -> list[str]:

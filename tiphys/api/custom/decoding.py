@@ -12,6 +12,7 @@ from tiphys.api.conform import Walk
 from tiphys.api.custom import coerce
 from tiphys.api.custom.structural import Document
 from tiphys.api.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, invalid
+from tiphys.api.limits import check_depth
 
 if TYPE_CHECKING:
     from tiphys.api.custom.object import Model
@@ -105,7 +106,9 @@ def decode_document(model: Model, document: Document, validation: Validation, ea
     walk = Walk()
     walk.problems += earlier
     try:
-        plain: Document = msgspec.json.decode(msgspec.json.encode(document))
+        body = msgspec.json.encode(document)
+        check_depth(body)
+        plain: Document = msgspec.json.decode(body)
     except RecursionError:
         raise BadRequest("the patched document exceeds the maximal depth") from None
     gvk = model.gvk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar, cast
 
 import msgspec
@@ -14,6 +15,7 @@ from tiphys.api.codec import Decoded, Validation, decode_fast, encode
 from tiphys.api.custom import coerce, decoding
 from tiphys.api.custom.ownership import root_schema
 from tiphys.api.custom.structural import Document, Structural
+from tiphys.api.limits import ObjectTooLarge
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.scheme import GroupVersionKind
 
@@ -88,7 +90,8 @@ class Model:
         obj = self.read(data)
         obj.metadata.generation = obj.metadata.generation or 1
         self._shape(obj.content)
-        coerce.default(obj.content, self.structural)
+        with suppress(ObjectTooLarge):  # By defaults that came after the object: it keeps those that fit.
+            coerce.default(obj.content, self.structural)
         return obj
 
     def adopt(self, other: CustomObject) -> CustomObject:

@@ -1,134 +1,127 @@
-"""Regular expressions of schemas: written for Go's RE2, run by Python's `re`.
+"""Regular expressions that users write, in the syntax of Go's `regexp` package, run by RE2 in time linear in the text.
 
-The languages share most of their syntax. What differs is rewritten: `$` and `\\z` (the end of the text, not before a last line feed), POSIX
-classes, Unicode categories, `\\Q...\\E`. Look-around and back-references, which RE2 does not have, are refused as RE2 refuses them.
+RE2 and Go share their syntax and their limits (counted repetition up to 1000, no look-around, no back-references). Three differences remain
+and are settled here: Go has no `\\C`, limits the nesting of groups and takes only ASCII names for them, and since Go 1.25 takes the long
+names of Unicode categories.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import unicodedata
 from functools import lru_cache
+from typing import Any
 
-Pattern = re.Pattern[str]
+import re2
 
-_POSIX = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": "\\x00-\\x7F", "blank": "\\t ", "cntrl": "\\x00-\\x1F\\x7F", "digit": "0-9",
-    "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z",
-    "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
+MAX_MEMORY = 8 << 20
+"""Bytes for one compiled expression, RE2's own default. It bounds the time to compile as well; upstream's limit is near 128 MB."""
+MAX_NESTING = 999
+"""Depth of capturing groups, after Go's limit of 1000 for the height of an expression."""
+_TOKEN = re.compile(
+    r"\\Q.*?(?:\\E|\Z)|(?P<category>\\[pP]\{(?P<inverse>\^?)(?P<name>[^}]*)\})|\\(?P<escape>.)|\(\?P?<(?P<group>[^>=!]*)>|(?P<other>[\[\]()])",
+    re.DOTALL,
+)
+_CLASS = re.compile(r"\[\^?\]?")
+_CATEGORIES = {
+    "any": "Any", "other": "C", "control": "Cc", "cntrl": "Cc", "format": "Cf", "privateuse": "Co", "surrogate": "Cs", "letter": "L",
+    "lowercaseletter": "Ll", "modifierletter": "Lm", "otherletter": "Lo", "titlecaseletter": "Lt", "uppercaseletter": "Lu", "mark": "M",
+    "combiningmark": "M", "spacingmark": "Mc", "enclosingmark": "Me", "nonspacingmark": "Mn", "number": "N", "decimalnumber": "Nd",
+    "digit": "Nd", "letternumber": "Nl", "othernumber": "No", "punctuation": "P", "punct": "P", "connectorpunctuation": "Pc",
+    "dashpunctuation": "Pd", "closepunctuation": "Pe", "finalpunctuation": "Pf", "initialpunctuation": "Pi", "otherpunctuation": "Po",
+    "openpunctuation": "Ps", "symbol": "S", "currencysymbol": "Sc", "modifiersymbol": "Sk", "mathsymbol": "Sm", "othersymbol": "So",
+    "separator": "Z", "lineseparator": "Zl", "paragraphseparator": "Zp", "spaceseparator": "Zs",
 }  # fmt: skip
-_UNKNOWN_GROUP = re.compile(r"\(\?(?![imsU-]*[:)]|P?<[A-Za-z_])")
-_NO_BACKSLASH = frozenset("aAbBCdDEfnpPQrsStvwWxz")
+_SETS = {"ascii": r"\x00-\x7F", "lc": r"\p{Lu}\p{Ll}\p{Lt}", "casedletter": r"\p{Lu}\p{Ll}\p{Lt}", "assigned": r"\pL\pM\pN\pP\pS\pZ\pC"}
 
 
 class BadPattern(ValueError):
-    """Not a regular expression; the text says why, in the words of Go."""
+    """Not a regular expression; the text gives the reason."""
+
+
+class Pattern:
+    """A compiled expression."""
+
+    __slots__ = ("_search",)
+
+    def __init__(self, search: Any) -> None:
+        self._search = search
+
+    def search(self, text: str) -> bool:
+        """Whether the expression matches anywhere in the text."""
+        return self._search(text) is not None
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MAX_MEMORY
+    return options
+
+
+_OPTIONS = _options()
 
 
 @lru_cache(maxsize=2048)
 def compile_pattern(text: str) -> Pattern:
-    """The compiled expression, to be used with `search`; raises BadPattern."""
+    """The compiled expression; raises BadPattern."""
     try:
-        return re.compile(_translated(text), re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise BadPattern(f"error parsing regexp: {error}: `{text}`") from None
+        return Pattern(re2.compile(_checked(text), _OPTIONS).search)
+    except re2.error as error:
+        reason = error.args[0]
+        detail = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise BadPattern(f"error parsing regexp: {detail}") from None
+    except UnicodeEncodeError:
+        raise BadPattern("error parsing regexp: invalid UTF-8") from None
 
 
-def _translated(text: str) -> str:
-    if found := _UNKNOWN_GROUP.search(text):
-        raise BadPattern(f"error parsing regexp: invalid or unsupported Perl syntax: `{text[found.start() : found.start() + 3]}`")
+def _checked(text: str) -> str:
+    """The expression as RE2 takes it; raises BadPattern for what only Go refuses."""
     out: list[str] = []
-    position, within = 0, False
-    multiline = re.match(r"\(\?[a-zA-Z]*m", text) is not None
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            piece, position = _escape(text, position, within)
-            out.append(piece)
+    position = depth = 0
+    within = False
+    for token in _TOKEN.finditer(text):
+        if token.start() < position:
             continue
-        if within:
-            if text.startswith("[:", position) and (end := text.find(":]", position)) > 0:
-                out.append(_posix(text[position + 2 : end]))
-                position = end + 2
-                continue
-            within = character != "]"
-            out.append("\\[" if character == "[" else character)
-        elif character == "[":
+        out.append(text[position : token.start()])
+        piece, position = token[0], token.end()
+        if token["category"] is not None:
+            piece = _category(token, within)
+        elif token["escape"] == "C":
+            raise BadPattern("error parsing regexp: invalid escape sequence: `\\C`")
+        elif within:
+            if piece == "[" and text.startswith("[:", token.start()) and (end := text.find(":]", position)) > 0:
+                piece, position = text[token.start() : end + 2], end + 2
+            elif token["other"] is None and token["escape"] is None and token["group"] is not None:
+                piece, position = "(", token.start() + 1
+            within = piece != "]"
+        elif piece == "[":
             within = True
-            opening = 2 if text.startswith("[^", position) else 1
-            out.append(text[position : position + opening])
-            position += opening
-            if position < len(text) and text[position] == "]":
-                out.append("\\]")
-                position += 1
-            continue
-        elif character == "$" and not multiline:
-            out.append("\\Z")
-        elif text.startswith("(?<", position):
-            out.append("(?P<")
-            position += 3
-            continue
-        else:
-            out.append(character)
-        position += 1
+            opening = _CLASS.match(text, token.start())
+            assert opening is not None
+            piece, position = opening[0], opening.end()
+        elif token["group"] is not None:
+            if not token["group"].isascii():
+                raise BadPattern(f"error parsing regexp: invalid named capture: `{piece}`")
+            depth += 1
+        elif piece == "(":
+            depth += not text.startswith("?", position)
+        elif piece == ")":
+            depth -= 1
+        if depth > MAX_NESTING:
+            raise BadPattern("error parsing regexp: expression nests too deeply")
+        out.append(piece)
+    out.append(text[position:])
     return "".join(out)
 
 
-def _posix(name: str) -> str:
-    negated = name.startswith("^")
-    known = _POSIX.get(name.lstrip("^"))
-    if known is None or negated:
-        raise BadPattern(f"error parsing regexp: invalid character class range: `[:{name}:]`")
-    return known
-
-
-def _escape(text: str, position: int, within: bool) -> tuple[str, int]:
-    """What an escape becomes, and where the text goes on."""
-    following = text[position + 1 : position + 2]
-    if not following:
-        raise BadPattern("error parsing regexp: trailing backslash at end of expression: ``")
-    if following == "z":
-        return "\\Z", position + 2
-    if following == "Q":
-        end = text.find("\\E", position + 2)
-        end = len(text) if end < 0 else end
-        return re.escape(text[position + 2 : end]), min(end + 2, len(text))
-    if following in "pP":
-        name, end = _category_name(text, position + 2)
-        ranges = _category(name.lstrip("^"))
-        negated = (following == "P") != name.startswith("^")
+def _category(token: re.Match[str], within: bool) -> str:
+    """A Unicode class by the names that RE2 knows. Case, spaces, `_` and `-` in a long name do not matter."""
+    name = token["name"]
+    plain = re.sub(r"[ _-]", "", name).lower()
+    negated = (token[0][1] == "P") != bool(token["inverse"])
+    if plain in _SETS:
         if within and negated:
-            raise BadPattern(f"error parsing regexp: invalid character class range: `{text[position:end]}`")
-        return (ranges if within else f"[{'^' if negated else ''}{ranges}]"), end
-    if following == "x" and text.startswith("{", position + 2):
-        end = text.find("}", position)
-        try:
-            return re.escape(chr(int(text[position + 3 : end], 16))), end + 1
-        except (ValueError, OverflowError):
-            raise BadPattern(f"error parsing regexp: invalid escape sequence: `{text[position : end + 1]}`") from None
-    if following.isalnum() and following not in _NO_BACKSLASH and not (following == "0" and within):
-        raise BadPattern(f"error parsing regexp: invalid escape sequence: `\\{following}`")
-    return text[position : position + 2], position + 2
-
-
-def _category_name(text: str, position: int) -> tuple[str, int]:
-    if text.startswith("{", position):
-        end = text.find("}", position)
-        return text[position + 1 : end], end + 1
-    return text[position : position + 1], position + 1
-
-
-@lru_cache(maxsize=64)
-def _category(name: str) -> str:
-    """The characters of a Unicode category as the inside of a class."""
-    if not name or name[0] not in "LMNPSZC" or len(name) > 2:
-        raise BadPattern(f"error parsing regexp: invalid character class range: `\\p{{{name}}}`")
-    ranges: list[tuple[int, int]] = []
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)).startswith(name):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1] = (ranges[-1][0], code)
-            else:
-                ranges.append((code, code))
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+            raise BadPattern(f"error parsing regexp: invalid character class range: `{token[0]}`")
+        return _SETS[plain] if within else f"[{'^' if negated else ''}{_SETS[plain]}]"
+    known = _CATEGORIES.get(plain) or "_".join(part.capitalize() for part in re.split(r"[ _-]", name))
+    return f"\\{'P' if negated else 'p'}{{{known}}}"

@@ -145,7 +145,7 @@ def _text(value: str, node: Structural, path: str, result: _Result) -> None:
         result.add(path, too_long("", longest))
     elif shortest is not None and len(value) < shortest:
         result.add(path, invalid("", value, _said(path, f"should be at least {shortest} chars long")))
-    elif node.pattern is not None and node.pattern.search(value) is None:
+    elif node.pattern is not None and not node.pattern.search(value):
         result.add(path, invalid("", value, _said(path, f"should match '{document['pattern']}'")))
     format_ = document.get("format")
     if format_ and document.get("type", "") in ("", "string") and (check := checker(format_)) is not None and not check(value):

@@ -14,6 +14,7 @@ import msgspec
 from tiphys.api.codec import Validation
 from tiphys.api.conform import Node, Walk
 from tiphys.api.errors import BadRequest, UnsupportedMediaType
+from tiphys.api.limits import check_depth
 from tiphys.api.patch.json_patch import json_patch
 from tiphys.api.patch.merge_patch import merge_patch
 from tiphys.api.patch.strategic import strategic_merge
@@ -89,6 +90,10 @@ def check_format(content_type: str, *, typed: bool = True) -> str:
 
 def read_patch(body: bytes, validation: Validation = "Ignore") -> tuple[Any, list[str]]:
     """The JSON of a patch, and with field validation the fields that it repeats. Raises BadRequest."""
+    try:
+        check_depth(body)
+    except BadRequest as error:
+        raise BadRequest(f"error decoding patch: {error.message}") from None
     try:
         patch = msgspec.json.decode(body)
         if validation == "Ignore":

@@ -219,7 +219,7 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
 def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
     """The entry that a dry run answers with."""
     codec_ = ctx.storage.cache(ctx.kind).codec
-    return codec_.entry(codec_.encode(obj), revision, obj)
+    return codec_.entry(codec_.encode_checked(obj), revision, obj)
 
 
 def is_finished(kind: Kind[Any], obj: Any) -> bool:

@@ -10,36 +10,7 @@ import pytest
 from tiphys.api.custom import coerce
 from tiphys.api.custom.formats import checker, is_known
 from tiphys.api.custom.jsonpath import BadPath, cell, compile_path
-from tiphys.api.custom.patterns import BadPattern, compile_pattern
 from tiphys.api.custom.structural import compile_schema
-
-
-@pytest.mark.parametrize(
-    ("pattern", "right", "wrong"),
-    [
-        ("^a+$", "aa", "aa\n"),
-        (r"^\d+\z", "12", "１２"),
-        ("^[[:alpha:]]+$", "abc", "a1"),
-        (r"^\p{Lu}\pL*$", "Éa", "éa"),
-        (r"^[\p{L}-]+$", "ä-b", "1"),
-        (r"^\Qa.b\E$", "a.b", "aXb"),
-        (r"^(?P<n>a|b)$", "b", "c"),
-        (r"^(?<n>a)$", "a", "b"),
-        ("(?i)^AB$", "ab", "abc"),
-        (r"^\x{e4}$", "ä", "a"),
-        ("^[]a]$", "]", "b"),
-    ],
-)
-def test_patterns_mean_what_they_mean_in_go(pattern: str, right: str, wrong: str) -> None:
-    compiled = compile_pattern(pattern)
-    assert compiled.search(right)
-    assert not compiled.search(wrong)
-
-
-@pytest.mark.parametrize("pattern", ["(", "(?=a)", "(?<!a)b", "[a", "*", r"\p{Nonsense}", "a\\"])
-def test_what_is_no_pattern(pattern: str) -> None:
-    with pytest.raises(BadPattern):
-        compile_pattern(pattern)
 
 
 @pytest.mark.parametrize(
