@@ -33,6 +33,7 @@ from tiphys.apiserver.auth.rbac import RbacAuthorizer
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
+from tiphys.apiserver.authentication_trust import REFRESH_SECONDS, AuthenticationTrust
 from tiphys.apiserver.bootstrap import Bootstrap
 from tiphys.apiserver.context import Services
 from tiphys.apiserver.crd.keeper import Keeper
@@ -71,6 +72,8 @@ class ApiServerSettings:
     certificate: Path
     key: Path
     client_ca: Path
+    front_proxy_ca: Path | None = None
+    """The authority of front proxies, for servers that delegate authentication to this one."""
     service_account_key: Path
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
@@ -145,7 +148,10 @@ class ApiServer:
         self.health.finish(ADDRESSES)
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
         services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
-        await asyncio.gather(upkeep.ensure(suggested=True), services.ensure())
+        trust = AuthenticationTrust(
+            self.source, bootstrap.write, client_ca=self.settings.client_ca, front_proxy_ca=self.settings.front_proxy_ca
+        )
+        await asyncio.gather(upkeep.ensure(suggested=True), services.ensure(), trust.refresh(self.clock.now()))
         await upkeep.follow()
         self.health.finish(FAIRNESS, API_SERVICES)
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
@@ -157,6 +163,7 @@ class ApiServer:
             ("flow-schemas", upkeep.run()),
             ("api-services", services.run()),
             ("address-repair", _repair(allocator, self.clock)),
+            ("authentication-trust", _keep_trust(trust, self.clock)),
         ):
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
@@ -287,6 +294,16 @@ async def _repair(allocator: ServiceAllocator, clock: Clock) -> None:
             await allocator.repair()
         except Exception:
             log.exception("mending the addresses of Services failed")
+
+
+async def _keep_trust(trust: AuthenticationTrust, clock: Clock) -> None:
+    """Publish authorities that were renewed."""
+    while True:
+        await clock.sleep(REFRESH_SECONDS)
+        try:
+            await trust.refresh(clock.now())
+        except Exception:
+            log.exception("publishing the authorities of clients failed")
 
 
 async def _aggregate(bootstrap: Bootstrap, changed: asyncio.Event) -> None:

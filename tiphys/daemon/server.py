@@ -87,6 +87,7 @@ class Daemon:
                 certificate=serving.cert,
                 key=serving.key,
                 client_ca=made.ca,
+                front_proxy_ca=made.directory / "front-proxy-ca.crt",
                 service_account_key=made.service_account.key,
                 kubelet_certificate=kubelet.cert,
                 kubelet_key=kubelet.key,

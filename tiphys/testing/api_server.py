@@ -49,6 +49,7 @@ async def running_api_server(
         certificate=keys.pair("apiserver").cert,
         key=keys.pair("apiserver").key,
         client_ca=keys.ca,
+        front_proxy_ca=keys.directory / "front-proxy-ca.crt",
         service_account_key=keys.service_account.key,
         service_range=service_range,
         node_ports=node_ports,

@@ -140,6 +140,17 @@ async def test_an_owner_in_another_namespace_is_none(cluster: Cluster) -> None:
 
         await eventually(only_near)
 
+        async def said() -> bool:
+            events = (await cluster.client.list(core.Event)).items
+            found = [event for event in events if event.reason == "OwnerRefInvalidNamespace"]
+            about = f"v1/ConfigMap, namespace: other, name: owner, uid: {owner.metadata.uid}"
+            expected = f'ownerRef [{about}] does not exist in namespace "other"'
+            return [(e.type, e.message, e.involvedObject.kind, e.involvedObject.name) for e in found] == [
+                ("Warning", expected, "ConfigMap", "far")
+            ]
+
+        await eventually(said)
+
 
 async def test_circles_go(cluster: Cluster) -> None:
     for policy in ("Background", "Foreground"):

@@ -119,3 +119,20 @@ def test_a_name_that_changed_hands_is_two_objects() -> None:
 def test_identities_survive_the_queue() -> None:
     for ident in (Ident("deployments.apps", "default", "web"), Ident("clusterroles.rbac.authorization.k8s.io", "", "a/b:c")):
         assert Ident.parse(ident.key()) == ident
+
+
+def test_references_into_another_namespace_are_found_from_both_ends() -> None:
+    owner = core.ConfigMap(metadata=ObjectMeta(name="o", namespace="a", uid="o"))
+    far = core.ConfigMap(metadata=ObjectMeta(name="d", namespace="b", uid="d", ownerReferences=[OwnerReference(uid="o")]))
+    pair = [(Ident("configmaps", "b", "d"), "o")]
+    for first, second in ((owner, far), (far, owner)):
+        graph = Graph()
+        graph.change("configmaps", None, first)
+        assert graph.out_of_reach(None, first) == []
+        graph.change("configmaps", None, second)
+        assert graph.out_of_reach(None, second) == pair
+        assert graph.out_of_reach(second, second) == []
+    near = core.ConfigMap(metadata=ObjectMeta(name="n", namespace="a", uid="n", ownerReferences=[OwnerReference(uid="o")]))
+    graph.change("configmaps", None, near)
+    assert graph.out_of_reach(None, near) == []
+    assert graph.out_of_reach(near, None) == []

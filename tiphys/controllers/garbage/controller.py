@@ -100,8 +100,30 @@ class GarbageCollector:
         def handler(old: KubeObject | None, new: KubeObject | None) -> None:
             for ident in self._graph.change(resource, old, new):
                 self._ctx.enqueue(ident.key())
+            for ident, owner in self._graph.out_of_reach(old, new):
+                self._warn(ident, owner)
 
         informer.subscribe(handler)
+
+    def _warn(self, ident: Ident, owner: str) -> None:
+        """Say on an object that one of its owners is not in its namespace, which is why it will be collected."""
+        meta = self._cached(ident)
+        reference = None if meta is None else next((one for one in meta.ownerReferences if one.uid == owner), None)
+        if meta is None or reference is None:
+            return
+        version, kind = self._type_of(ident.resource)
+        about = core.ObjectReference(apiVersion=version, kind=kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
+        named = f"{reference.apiVersion}/{reference.kind}, namespace: {meta.namespace}, name: {reference.name}, uid: {reference.uid}"
+        message = f'ownerRef [{named}] does not exist in namespace "{meta.namespace}"'
+        self._ctx.recorder.event(about, "Warning", "OwnerRefInvalidNamespace", message)
+
+    def _type_of(self, resource: str) -> tuple[str, str]:
+        """The apiVersion and kind of a resource that takes part."""
+        kind = next((kind for kind in collected_kinds(self._scheme) if kind.resource == resource), None)
+        if kind is not None:
+            return kind.api_version, kind.kind
+        definition = self._definitions.get(Key("", resource))
+        return self._kinds[resource].api_version, "" if definition is None else definition.status.acceptedNames.kind
 
     async def reconcile(self, key: Key) -> Result:
         ident = Ident.parse(key)

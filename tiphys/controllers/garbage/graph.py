@@ -62,6 +62,23 @@ class Graph:
         """The objects that name `uid` among their owners."""
         return [self._idents[dependent] for dependent in self._dependents.get(uid, ()) if dependent in self._idents]
 
+    def out_of_reach(self, old: KubeObject | None, new: KubeObject | None) -> list[tuple[Ident, str]]:
+        """Pairs of a dependent and an owner's uid that a change, once taken in, shows to be in different namespaces.
+
+        Those are the references that the object newly has, and with a new object those to it.
+        """
+        if new is None:
+            return []
+        meta = new.metadata
+        is_new = old is None or old.metadata.uid != meta.uid
+        known = set() if old is None or is_new else {reference.uid for reference in old.metadata.ownerReferences}
+        dependent = self._idents[meta.uid]
+        owners = ((uid, self._idents.get(uid)) for uid in (one.uid for one in meta.ownerReferences) if uid not in known)
+        found = [(dependent, uid) for uid, owner in owners if owner is not None and owner.namespace not in ("", meta.namespace)]
+        if is_new and meta.namespace:
+            found += [(ident, meta.uid) for ident in self.dependents(meta.uid) if ident.namespace != meta.namespace]
+        return found
+
     def change(self, resource: str, old: KubeObject | None, new: KubeObject | None) -> list[Ident]:
         """Take a change in; returns the objects whose fate it may decide."""
         concerned: list[Ident] = []
