@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.cli.errors import Failure
 from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir, load
 
@@ -24,6 +25,14 @@ def seconds(text: str) -> int:
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
+def _sysctls(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    try:
+        AllowedSysctls.of(name.strip() for name in (text or "").split(",") if name.strip())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return text
+
+
 _OPTIONS = (
     click.option("--bind", help="Address that the API server listens on.", metavar="ADDRESS"),
     click.option("--secure-port", type=click.IntRange(1, 65535), help="Port of the API server (6443)."),
@@ -32,6 +41,10 @@ _OPTIONS = (
     ),
     click.option("--node-name", help="Name of this machine's node (the host name)."),
     click.option("--kubelet-port", type=click.IntRange(1, 65535), help="Port of the node agent (10250)."),
+    click.option(
+        "--allowed-unsafe-sysctls", callback=_sysctls, help="Sysctls that pods may set besides the safe ones.", metavar="NAME,PREFIX*,..."
+    ),
+    click.option("--pod-max-pids", type=click.IntRange(-1), help="Processes of one pod at once (4096), -1 for no limit."),
     click.option("--cluster-cidr", "pod_range", help="Addresses of pods (10.42.0.0/16).", metavar="CIDR"),
     click.option("--service-cluster-ip-range", "service_range", help="Addresses of Services (10.43.0.0/16).", metavar="CIDR"),
     click.option("--service-node-port-range", "node_ports", help="Ports of NodePort Services (30000-32767).", metavar="LOW-HIGH"),

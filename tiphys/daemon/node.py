@@ -108,6 +108,8 @@ class NodeDaemon:
             name=settings.node_name,
             root=settings.node_dir,
             port=settings.kubelet_port,
+            allowed_unsafe_sysctls=tuple(name.strip() for name in settings.allowed_unsafe_sysctls.split(",") if name.strip()),
+            pod_max_pids=settings.pod_max_pids,
             tls_cert=certificates / "kubelet-server.crt",
             tls_key=certificates / "kubelet-server.key",
             client_ca=certificates / "ca.crt",

@@ -43,6 +43,10 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Store URL; by default SQLite in the data directory."""
     node_name: str = msgspec.field(default_factory=lambda: socket.gethostname().lower())
     kubelet_port: int = 10250
+    allowed_unsafe_sysctls: str = ""
+    """Names and patterns with commas between them."""
+    pod_max_pids: int = 4096
+    """Processes and threads of one pod at once, -1 for no limit."""
     pod_range: str = "10.42.0.0/16"
     service_range: str = "10.43.0.0/16"
     domain: str = "cluster.local"

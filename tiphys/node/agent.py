@@ -16,6 +16,7 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import amounts
+from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.client.client import Client
 from tiphys.node import containerd_events, machine
 from tiphys.node.allocations import Allocations
@@ -78,9 +79,11 @@ class NodeAgent:
             probes=ProbeManager(cri, self.clock, on_change=self._on_probe, tell=self._tell),
             statuses=StatusWriter(client, self.clock),
             recorder=EventRecorder(client, "kubelet", clock=self.clock, host=settings.name, rng=rng),
-            cgroups=PodCgroups(settings.cgroup_parent),
+            cgroups=PodCgroups(settings.cgroup_parent, max_pids=settings.pod_max_pids),
             cluster_services=self.informers.of(core.Service),
             machine=size,
+            nodes=self.informers.of(core.Node, fields=f"metadata.name={settings.name}"),
+            sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")

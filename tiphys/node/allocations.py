@@ -17,6 +17,7 @@ class Allocations:
     def __init__(self, capacity: Amounts) -> None:
         self.capacity = capacity
         self._given: dict[str, Amounts] = {}
+        self._pods: dict[str, core.Pod] = {}
         self._waiting: dict[str, tuple[tuple[int, bool, float], Retry]] = {}
 
     def enter(self, pod: core.Pod) -> None:
@@ -24,6 +25,7 @@ class Allocations:
         uid, now = pod.metadata.uid, {name: value for name, value in pod_requests(pod).items() if name in RESIZABLE}
         before = self._given.get(uid, {})
         self._given[uid] = now
+        self._pods[uid] = pod
         self._waiting.pop(uid, None)
         if any(before.get(name, 0) > now.get(name, 0) for name in RESIZABLE):
             self._offer()
@@ -31,8 +33,13 @@ class Allocations:
     def leave(self, uid: str) -> None:
         """The pod has ended."""
         self._waiting.pop(uid, None)
+        self._pods.pop(uid, None)
         if self._given.pop(uid, None):
             self._offer()
+
+    def others(self, uid: str) -> list[core.Pod]:
+        """The pods that are in the book, but for this one."""
+        return [pod for other, pod in self._pods.items() if other != uid]
 
     def judge(self, pod: core.Pod) -> Pending | None:
         """Whether there is room for what the pod wants, besides all others."""

@@ -124,6 +124,9 @@ def _value_from(pod: core.Pod, container: AnyContainer, source: core.EnvVarSourc
         if key.optional:
             return None
         raise ConfigError(f"couldn't find key {key.key} in Secret {namespace}/{key.name}")
+    if source.fileKeyRef is not None:
+        # An empty value would be worse than none: the container would start with it (KEP-3721 is not built).
+        raise ConfigError("environment variables from files (fileKeyRef) are not supported by this node")
     return ""
 
 

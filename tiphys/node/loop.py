@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
@@ -153,7 +154,8 @@ class PodLoop:
         while self.runtime_error:
             await self.services.clock.sleep(0.05)
         self.live = True
-        for pod in self.pods.list():
+        # In the order in which they came, so that of two that do not fit together the same one is taken every time.
+        for pod in sorted(self.pods.list(), key=lambda pod: pod.metadata.creationTimestamp or datetime.min.replace(tzinfo=UTC)):
             self._on_pod(None, pod)
         for uid in self.services.relister.uids - self._workers.keys():
             log.info("pod is not known to the API server any more", extra={"uid": uid})

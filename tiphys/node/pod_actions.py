@@ -131,7 +131,7 @@ class PodActions:
     async def _bring_up(
         self, pod: core.Pod, plan: Plan, seen: Observed, backoffs: dict[str, Backoff], on_progress: Callable[[], None]
     ) -> None:
-        config = self._sandbox_config(pod, plan, seen)
+        config = self._checked_sandbox_config(pod, plan, seen)
         volumes = _side_task(self.services.volumes.set_up(pod, self.services.identity(pod, seen)))
         images = {start.name: _side_task(self._image(pod, start, config)) for start in plan.start}
         try:
@@ -158,6 +158,14 @@ class PodActions:
             for task in (volumes, *images.values()):
                 task.cancel()
             await asyncio.gather(volumes, *images.values(), return_exceptions=True)
+
+    def _checked_sandbox_config(self, pod: core.Pod, plan: Plan, seen: Observed) -> pb.PodSandboxConfig:
+        try:
+            return self._sandbox_config(pod, plan, seen)
+        except ConfigError as error:
+            message = f"Failed to create pod sandbox: {error}"
+            self.services.tell(pod, "", "Warning", "FailedCreatePodSandBox", message)
+            raise NotYet(message, retry=SANDBOX_RETRY) from error
 
     def _sandbox_config(self, pod: core.Pod, plan: Plan, seen: Observed) -> pb.PodSandboxConfig:
         settings = self.services.settings

@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 class PodCgroups:
     """Makes, limits and removes the groups. Calls touch files only, for a few milliseconds at most."""
 
-    def __init__(self, parent: str = files.DEFAULT_PARENT, root: Path = files.ROOT) -> None:
+    def __init__(self, parent: str = files.DEFAULT_PARENT, root: Path = files.ROOT, *, max_pids: int = -1) -> None:
         self.parent = parent
+        self.max_pids = max_pids
         self.root = root
         self._requests: dict[str, int] = {}
 
@@ -41,7 +42,7 @@ class PodCgroups:
         """Make the pod's group with its limits; returns its path. Raises OSError when it cannot be made."""
         path, limits = self.path(pod), pod_limits(pod)
         files.ensure(path, root=self.root)
-        self._write(path, _settings(limits))
+        self._write(path, _settings(limits, self.max_pids))
         if "/burstable/" in path and self._requests.get(pod.metadata.uid) != limits.cpu_shares:
             self._requests[pod.metadata.uid] = limits.cpu_shares
             self._tier()
@@ -72,7 +73,7 @@ class PodCgroups:
         for controller, values in settings.items():
             home = files.hierarchies(self.root).get("" if v2 else controller)
             for name, value in values.items():
-                if home is None or (name in _V2_FILES) != v2:
+                if home is None or (name not in _BOTH_FILES and (name in _V2_FILES) != v2):
                     continue
                 try:
                     (home / path.strip("/") / name).write_text(value, encoding="utf-8")
@@ -82,13 +83,15 @@ class PodCgroups:
 
 _QOS: tuple[files.Qos, ...] = ("Guaranteed", "Burstable", "BestEffort")
 _V2_FILES = ("cpu.weight", "cpu.max", "memory.max")
+_BOTH_FILES = ("pids.max",)
+"""Of one name in both versions."""
 
 
 def _shares(cpu_shares: int) -> dict[str, dict[str, str]]:
     return {"cpu": {"cpu.shares": str(cpu_shares), "cpu.weight": str(weight(cpu_shares))}}
 
 
-def _settings(limits: Limits) -> dict[str, dict[str, str]]:
+def _settings(limits: Limits, max_pids: int) -> dict[str, dict[str, str]]:
     quota = limits.cpu_quota
     return {
         "cpu": {
@@ -97,6 +100,7 @@ def _settings(limits: Limits) -> dict[str, dict[str, str]]:
             "cpu.cfs_quota_us": str(-1 if quota is None else quota),
             "cpu.max": f"{'max' if quota is None else quota} {PERIOD}",
         },
+        "pids": {"pids.max": "max" if max_pids <= 0 else str(max_pids)},
         "memory": {
             "memory.limit_in_bytes": str(limits.memory or -1),
             "memory.max": "max" if limits.memory is None else str(limits.memory),

@@ -63,6 +63,8 @@ class PodWorker:
         self._ending = asyncio.Event()
         self._retry = 0.0
         self._grace_cap: int | None = None
+        self._admitted = pod is None or pod.status.startTime is not None or not seen.empty
+        """What ran or was shown to run before this agent started stays, whatever the node looks like now."""
         if pod is not None:
             self._receive(pod)
             self._enter()
@@ -84,6 +86,7 @@ class PodWorker:
     def missing(self) -> None:
         """The API server does not know the pod."""
         self.in_api = False
+        self.services.allocations.leave(self.uid)
         self.fire("missing")
         self._wake.set()
 
@@ -151,7 +154,7 @@ class PodWorker:
 
     def publish(self) -> None:
         """Work out the status and have it written if it differs."""
-        if self.pod is None or self.life.state in ("removed", "gone"):
+        if self.pod is None or self.life.state in ("removed", "gone") or (self.life.state == "syncing" and not self._admitted):
             return
         facts = Facts(
             seen=self.seen,
@@ -165,19 +168,22 @@ class PodWorker:
             resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())
+        if self.status.phase in _OVER:
+            # From here on the scheduler gives what the pod had to others.
+            self.services.allocations.leave(self.uid)
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
 
     # -- resources
 
     def _enter(self) -> None:
-        if self.pod is not None and self.life.state == "syncing":
+        if self.pod is not None and self.life.state == "syncing" and self._admitted:
             self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated))
 
     def _admit(self) -> None:
         """Agree to the resources that the pod wants, or say why not."""
         pod = self.pod
-        if pod is None or self.life.state != "syncing":
+        if pod is None or self.life.state != "syncing" or not self._admitted:
             return
         wanted = resize.sizes_of(pod)
         if wanted == self.allocated:
@@ -269,9 +275,29 @@ class PodWorker:
         self._retry = min(self._retry * 2, MAX_RETRY) if self._retry else FIRST_RETRY
         return self._retry
 
+    async def _be_admitted(self, pod: core.Pod) -> bool:
+        """Enter the pod into the node's book, or fail it for good. False: rejected, or to be tried again."""
+        try:
+            rejected = await self.services.rejection(pod)
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return False
+        self._admitted = True
+        if rejected is None:
+            self._enter()
+            self._admit()
+            self.publish()
+            return True
+        self.services.tell(pod, "", "Warning", rejected.reason, rejected.message)
+        self.give_up(rejected.reason, f"Pod was rejected: {rejected.message}")
+        return False
+
     async def _sync(self) -> None:
         self._wake.clear()
         pod = self.view()
+        if not self._admitted and not await self._be_admitted(pod):
+            return
         left = deadline_left(pod, self.services.clock.now())
         if left is not None and left <= 0:
             message = "Pod was active on the node longer than the specified deadline"

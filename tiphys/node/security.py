@@ -15,8 +15,13 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 
 def namespaces(pod: core.Pod, *, target_id: str = "") -> pb.NamespaceOption:
-    """Which namespaces are the pod's, the container's own or the node's; `target_id`: whose process namespace to share."""
+    """Which namespaces are the pod's, the container's own or the node's; `target_id`: whose process namespace to share.
+
+    Raises ConfigError for a pod that is to have a user namespace: the runtimes that this node agent drives cannot make one.
+    """
     spec = pod.spec
+    if spec.hostUsers is False:
+        raise ConfigError("can't set `spec.hostUsers: false`, runtime does not support user namespaces")
     pid = pb.NODE if spec.hostPID else pb.POD if spec.shareProcessNamespace else pb.CONTAINER
     return pb.NamespaceOption(
         network=pb.NODE if spec.hostNetwork else pb.POD,

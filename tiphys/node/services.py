@@ -9,9 +9,11 @@ import msgspec
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
 from tiphys.node import container_config
+from tiphys.node.admit import NODE_AFFINITY, Rejection, reject
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.dns_config import Resolver, parse_resolv_conf
@@ -58,6 +60,9 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cluster_services: Informer[core.Service]
     machine: Machine
     allocations: Allocations
+    nodes: Informer[core.Node]
+    """Of this node only."""
+    sysctls: AllowedSysctls
 
     def tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         """Record an event about a pod, or about one of its containers."""
@@ -101,6 +106,19 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         except OSError:
             return Resolver()
         return resolver
+
+    async def rejection(self, pod: core.Pod) -> Rejection | None:
+        """Why the node does not take a pod, or None. A node whose labels do not match is read anew: the scheduler may know newer ones."""
+        await self.nodes.wait_synced()
+        found = self.nodes.list()
+        if found:
+            rejected = self._judged(pod, found[0])
+            if rejected is None or rejected.reason != NODE_AFFINITY:
+                return rejected
+        return self._judged(pod, await self.client.get(core.Node, self.settings.name))
+
+    def _judged(self, pod: core.Pod, node: core.Node) -> Rejection | None:
+        return reject(pod, node, self.allocations.others(pod.metadata.uid), self.allocations.capacity, self.sysctls)
 
     async def env_sources(self, pod: core.Pod, seen: Observed) -> Sources:
         """What the environments of a pod's containers come from. Raises Unreachable."""

@@ -42,6 +42,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Kept back from pods, besides the eviction threshold (bytes)."""
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
+    """Names of sysctls, or patterns that end with `*`, that pods may set besides the safe ones."""
+    pod_max_pids: int = 4096
+    """Processes and threads that a pod may have at once; -1 for as many as the machine has."""
     lease_seconds: int = 40
     heartbeat: float = 10.0
     status_period: float = 10.0

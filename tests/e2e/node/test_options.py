@@ -148,3 +148,44 @@ async def test_names_that_cannot_be_images_are_not_pulled(node: Node) -> None:
     assert node.events("Pulling") == []
     assert {"Error: InvalidImageName", "Error: ErrImageNeverPull"} <= set(node.events("Failed"))
     assert len(node.events("InspectFailed")) == 3
+
+
+async def test_a_pod_that_does_not_fit_is_rejected_and_makes_room_for_nothing(node: Node) -> None:
+    wishes = {"requests": {"cpu": "1000"}}
+    await node.run("big", {"command": ["sleep", "1000"], "resources": wishes})
+    await eventually(lambda: node.pod("big").status.phase == "Failed")
+    status = node.pod("big").status
+    assert status.reason == "OutOfcpu"
+    assert status.message.startswith("Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, ")
+    await node.run("web", {"command": ["sleep", "1000"]}, securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "4096"}]})
+    await eventually(lambda: node.pod("web").status.reason == "SysctlForbidden")
+    assert "OutOfcpu" in {event.reason for event in node.api.list(core.Event)}
+
+
+async def test_an_admitted_pod_is_not_judged_again_by_the_next_agent(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"]}, nodeSelector={"kubernetes.io/os": "linux"})
+    before = await node.ready()
+    await node.kill()
+    node.options = {"max_pods": 0}
+    await node.start()
+    await node.run("late", {"command": ["sleep", "1000"]})
+    await eventually(lambda: node.pod("late").status.reason == "OutOfpods")
+    after = node.pod("web").status
+    assert (after.phase, after.containerStatuses[0].containerID) == ("Running", before.status.containerStatuses[0].containerID)
+
+
+async def test_a_pod_that_is_to_have_user_ids_of_its_own_does_not_start(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"]}, hostUsers=False)
+    await eventually(lambda: any(event.reason == "FailedCreatePodSandBox" for event in node.api.list(core.Event)))
+    assert any("runtime does not support user namespaces" in event.message for event in node.api.list(core.Event))
+    assert node.pod("web").status.phase == "Pending"
+
+
+async def test_a_pod_has_a_limit_of_processes(node: Node) -> None:
+    await node.kill()
+    node.options = {"pod_max_pids": 30}
+    await node.start()
+    await node.run("web", {"command": ["sleep", "1000"]})
+    await node.ready()
+    crowd = "i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; wait"
+    assert "fork" in await node.exec("sh", "-c", f"({crowd}) 2>&1 | head -1")

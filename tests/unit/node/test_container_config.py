@@ -273,3 +273,10 @@ def test_hosts_file() -> None:
     assert "10.42.0.5\th.s.default.svc.cluster.local\th\n" in text
     assert "1.2.3.4\tx\ty\n" in text
     assert "127.0.0.1\tlocalhost\n" in text
+
+
+def test_a_variable_from_a_file_is_refused_rather_than_empty() -> None:
+    ref = {"volumeName": "config", "path": "env", "key": "NAME"}
+    it = pod({"name": "main", "env": [{"name": "NAME", "valueFrom": {"fileKeyRef": ref}}]})
+    with pytest.raises(ConfigError, match="fileKeyRef"):
+        environment(it, it.spec.containers[0], Sources(identity=IDENTITY))

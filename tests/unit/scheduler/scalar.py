@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.node_selector import requirement_holds
 from tiphys.api.helpers.taints import tolerates
 from tiphys.api.quantity import milli, whole
 from tiphys.api.selectors import Requirement, Selector, from_label_selector
-from tiphys.scheduler.matching import HARD_EFFECTS, requirement_holds
+from tiphys.scheduler.matching import HARD_EFFECTS
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.node_selector import requirement_holds
 from tiphys.api.helpers.taints import tolerates
-from tiphys.scheduler.matching import image_name, requirement_holds
+from tiphys.scheduler.matching import image_name
 
 TAINT = core.Taint(key="team", value="5", effect="NoSchedule")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.node_selector import requirement_holds
 from tiphys.scheduler.columns import ABSENT, Bools, Rows
-from tiphys.scheduler.matching import NAME_FIELD, requirement_holds
+from tiphys.scheduler.matching import NAME_FIELD
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 

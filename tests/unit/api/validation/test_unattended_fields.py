@@ -1,0 +1,42 @@
+"""Whoever sets a field that nothing acts on is warned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tiphys.api.core.v1 import PodSpec
+from tiphys.api.validation.pod_warnings import spec_warnings
+
+
+def warned(**spec: Any) -> list[str]:
+    container = {"name": "a", "image": "i", **spec.pop("container", {})}
+    found = spec_warnings("spec", msgspec.convert({"containers": [container], **spec}, PodSpec))
+    return [text.partition(": ")[0] for text in found]
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}, ["spec.volumes[0].emptyDir.sizeLimit"]),
+        ({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}}]}, []),
+        ({"hostUsers": False}, ["spec.hostUsers"]),
+        ({"hostUsers": True}, []),
+        (
+            {"container": {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}},
+            ["spec.containers[0].resources.limits[ephemeral-storage]"],
+        ),
+        (
+            {"container": {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "A"}}}]}},
+            ["spec.containers[0].env[0].valueFrom.fileKeyRef"],
+        ),
+        (
+            {"container": {"restartPolicyRules": [{"action": "RestartAllContainers"}]}},
+            ["spec.containers[0].restartPolicyRules[0].action"],
+        ),
+    ],
+)
+def test_a_field_that_nothing_acts_on_is_named(spec: dict[str, Any], fields: list[str]) -> None:
+    assert warned(**spec) == fields
