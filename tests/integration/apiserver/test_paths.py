@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.apiserver.api import CONFIGS, Api, config
+from tests.integration.apiserver.api import NS, Api
 
 
 async def test_version_and_index(api: Api) -> None:
@@ -17,13 +17,13 @@ async def test_version_and_index(api: Api) -> None:
 
 
 async def test_metrics_count_requests_objects_and_watches(api: Api) -> None:
-    await api.post(CONFIGS, config("a"))
-    await api.post(CONFIGS, config("a"))
-    async with api.watch(f"{CONFIGS}?watch=1"):
+    await api.post(f"{NS}/secrets", {"metadata": {"name": "a"}})
+    await api.post(f"{NS}/secrets", {"metadata": {"name": "a"}})
+    async with api.watch(f"{NS}/secrets?watch=1"):
         page = (await api.get("/metrics")).body.decode().splitlines()
-    series = 'verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver"'
+    series = 'verb="POST",group="",version="v1",resource="secrets",subresource="",scope="resource",component="apiserver"'
     assert f'apiserver_request_total{{{series},dry_run="",code="201"}} 1' in page
     assert f'apiserver_request_total{{{series},dry_run="",code="409"}} 1' in page
     assert f'apiserver_request_duration_seconds_count{{{series},dry_run=""}} 2' in page
-    assert 'apiserver_storage_objects{resource="configmaps"} 1' in page
-    assert 'apiserver_registered_watchers{resource="configmaps"} 1' in page
+    assert 'apiserver_storage_objects{resource="secrets"} 1' in page
+    assert 'apiserver_registered_watchers{resource="secrets"} 1' in page
