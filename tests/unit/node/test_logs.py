@@ -60,11 +60,17 @@ def test_tail_matches_a_plain_count(tmp_path_factory: pytest.TempPathFactory, pa
     data = b"".join(line(text, tag="F" if full else "P") for text, full in parts)
     path.write_bytes(data)
     shown = show(data).split(b"\n")
-    whole, rest = shown[:-1], shown[-1]
-    wanted = b"".join(one + b"\n" for one in (whole[-count:] if count else [])) + rest
-    if count == 0:
-        wanted = b""
+    whole, rest = [one + b"\n" for one in shown[:-1]], shown[-1]
+    unfinished = bool(parts) and not parts[-1][1]
+    lines = [*whole, rest] if unfinished else whole
+    wanted = b"".join(lines[-count:] if count else [])
     assert show(path.read_bytes()[tail_offset(path, count) :]) == wanted
+
+
+def test_unfinished_last_line_counts(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_bytes(line("first") + line("la", tag="P") + line("st", tag="P"))
+    assert show(path.read_bytes()[tail_offset(path, 1) :]) == b"last"
 
 
 def test_tail_of_a_long_file(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tiphys.wire.negotiate import (
     websocket_accept,
     websocket_protocols,
 )
+from tiphys.wire.spdy_screen import SpdyScreen
 from tiphys.wire.websocket import CLOSE_NORMAL, CLOSE_PROTOCOL_ERROR, Closed, MessagePiece, PingReceived, WebSocket
 
 
@@ -30,6 +31,7 @@ class SpdyTunnel:
         self._client = client
         self._runtime = runtime
         self._websocket = WebSocket()
+        self._screen = SpdyScreen()
         self._activity = Activity(idle_timeout)
         self._replies = Outbox(client)
 
@@ -49,7 +51,8 @@ class SpdyTunnel:
                     if event.is_text:
                         raise ProtocolError("SPDY is tunnelled in binary messages")
                     self._activity.touch()
-                    await self._runtime.write(event.data)
+                    if frames := self._screen.feed(event.data):
+                        await self._runtime.write(frames)
                 elif isinstance(event, PingReceived):
                     self._replies.post(event.reply)
                 elif isinstance(event, Closed):

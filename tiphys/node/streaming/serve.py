@@ -11,6 +11,8 @@ from tiphys.node.streaming.answers import refuse, relay_refusal, switch_to_spdy
 from tiphys.node.streaming.port_forward import serve_websocket_port_forward
 from tiphys.node.streaming.remote_command import CommandStreams, serve_websocket_command
 from tiphys.node.streaming.runtime import UpgradeRefused, connect_runtime
+from tiphys.node.streaming.screened_duplex import ScreenedDuplex
+from tiphys.wire.errors import ProtocolError
 from tiphys.wire.headers import HeaderPairs, pairs
 from tiphys.wire.negotiate import Upgrade, spdy_protocols, upgrade_kind
 
@@ -90,10 +92,12 @@ async def _serve(
 
 
 async def _serve_spdy(client: Duplex, headers: list[tuple[str, str]], *, runtime_url: str, idle_timeout: float) -> None:
-    """SPDY clients speak with the runtime themselves; it also ends idle sessions."""
+    """SPDY clients open the streams themselves; their frames are checked on the way."""
     runtime = await connect_runtime(runtime_url, spdy_protocols(headers))
     try:
         await switch_to_spdy(client, runtime.protocol)
-        await splice(client, runtime.duplex, idle_timeout=idle_timeout)
+        await splice(ScreenedDuplex(client), runtime.duplex, idle_timeout=idle_timeout)
+    except ProtocolError as exc:
+        log.info("client broke the streaming protocol", extra={"error": str(exc)})
     finally:
         runtime.duplex.close()
