@@ -61,7 +61,15 @@ class CertificateFiles:
         """Look at the files every `REFRESH_SECONDS`, for ever."""
         while True:
             await clock.sleep(REFRESH_SECONDS)
-            await asyncio.to_thread(self.try_refresh)
+            if await asyncio.to_thread(self._is_stale):
+                # On the loop, where the handshakes are: OpenSSL takes the certificate before the key, and one in between would fail.
+                self.try_refresh()
+
+    def _is_stale(self) -> bool:
+        try:
+            return (_stamp(self._cert), _stamp(self._key), _stamp(self._ca)) != (*self._identity_stamp, self._ca_stamp)
+        except OSError:
+            return True  # What is wrong is reported where it is loaded.
 
 
 def _stamp(path: Path | None) -> Stamp:

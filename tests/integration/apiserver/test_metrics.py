@@ -6,8 +6,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from tests.integration.apiserver.api import CONFIGS, Api, config
+from tests.integration.apiserver.api import CONFIGS, NS, Api, config
 
+SECRETS = f"{NS}/secrets"
 FACTS = Path(__file__).parents[2] / "data" / "metrics-1.36.tsv"
 SERVED = {
     "apiserver_current_inflight_requests", "apiserver_longrunning_requests", "apiserver_request_duration_seconds",
@@ -39,25 +40,25 @@ async def test_families_have_upstreams_labels_and_buckets(api: Api) -> None:
 
 
 async def test_verbs_are_methods_and_watches_count_when_they_end(api: Api) -> None:
-    await api.post(CONFIGS, config("a"))
-    await api.get(f"{CONFIGS}/a")
-    await api.get(CONFIGS)
-    await api.delete(f"{CONFIGS}/a?dryRun=All")
-    async with api.watch(f"{CONFIGS}?watch=1"):
+    await api.post(SECRETS, {"metadata": {"name": "a"}})
+    await api.get(f"{SECRETS}/a")
+    await api.get(SECRETS)
+    await api.delete(f"{SECRETS}/a?dryRun=All")
+    async with api.watch(f"{SECRETS}?watch=1"):
         during = _by_verb(await page(api), "apiserver_longrunning_requests")
     text = await page(api)
     after = _by_verb(text, "apiserver_request_total")
     assert during["WATCH"] == 1
     assert _by_verb(text, "apiserver_longrunning_requests")["WATCH"] == 0
     assert after == {"POST": 1, "GET": 1, "LIST": 1, "DELETE": 1, "WATCH": 1}
-    assert 'verb="DELETE",group="",version="v1",resource="configmaps"' in text
+    assert 'verb="DELETE",group="",version="v1",resource="secrets"' in text
     assert 'dry_run="All"' in text
 
 
 def _by_verb(text: str, name: str) -> dict[str, float]:
-    """The values of a family's series of config maps, by verb."""
+    """The values of a family's series of secrets, by verb."""
     samples = [sample for family in parsed(text) for sample in family.samples if sample.name == name]
-    return {sample.labels["verb"]: sample.value for sample in samples if sample.labels["resource"] == "configmaps"}
+    return {sample.labels["verb"]: sample.value for sample in samples if sample.labels["resource"] == "secrets"}
 
 
 async def test_health_checks_are_metrics(api: Api) -> None:
