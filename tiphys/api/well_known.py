@@ -10,6 +10,8 @@ OS: Final = "kubernetes.io/os"
 REGION: Final = "topology.kubernetes.io/region"
 ZONE: Final = "topology.kubernetes.io/zone"
 
+CONFIG_MIRROR: Final = "kubernetes.io/config.mirror"
+"""Annotation of a pod that only shows what a node runs by itself: a hash of what it runs."""
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service that it belongs to."""
 SKIP_MIRROR: Final = "endpointslice.kubernetes.io/skip-mirror"

@@ -18,6 +18,7 @@ from tiphys.api.validation.basics import (
     one_of,
 )
 from tiphys.api.validation.names import qualified_name
+from tiphys.api.well_known import CONFIG_MIRROR
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
@@ -51,6 +52,9 @@ def validate_create(pod: Pod) -> Errors:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if pod.spec.nodeName and pod.spec.schedulingGates:
         errors.append(forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared"))
+    mirror = pod.metadata.annotations.get(CONFIG_MIRROR)
+    if mirror is not None and not pod.spec.nodeName:
+        errors.append(invalid(f"metadata.annotations[{CONFIG_MIRROR}]", mirror, "must set spec.nodeName if mirror pod annotation is set"))
     return errors
 
 

@@ -17,9 +17,8 @@ from tiphys.api.core.v1 import Container, Pod, ResourceRequirements
 from tiphys.api.errors import forbidden, invalid
 from tiphys.api.helpers.resources import is_sidecar, qos_class
 from tiphys.api.validation.basics import Errors
+from tiphys.api.well_known import CONFIG_MIRROR
 
-MIRROR: Final = "kubernetes.io/config.mirror"
-"""Annotation of a pod that only shows what a node runs by itself."""
 RESIZED: Final = frozenset(("name", "resources", "resizePolicy"))
 """What a resize reads of a container."""
 _RESIZABLE = ("cpu", "memory")
@@ -35,7 +34,7 @@ def keep_but_ephemeral(new: Pod, old: Pod) -> None:
 
 def validate_ephemeral(new: Pod, old: Pod) -> Errors:
     """Ephemeral containers can be added, never changed or taken away."""
-    if MIRROR in old.metadata.annotations:
+    if CONFIG_MIRROR in old.metadata.annotations:
         return [forbidden("", "static pods do not support ephemeral containers")]
     errors: Errors = []
     found = {item.name: item for item in new.spec.ephemeralContainers}
@@ -75,7 +74,7 @@ def _with_resources(wanted: Container, container: Container) -> Container:
 
 def validate_resize(new: Pod, old: Pod) -> Errors:
     """Only CPU and memory change, none is taken away, and the pod stays of its class."""
-    if MIRROR in old.metadata.annotations:
+    if CONFIG_MIRROR in old.metadata.annotations:
         return [forbidden("", "static pods cannot be resized")]
     if old.spec.os is not None and old.spec.os.name == "windows":
         return [forbidden("", "windows pods cannot be resized")]

@@ -11,6 +11,7 @@ from tiphys.api.errors import forbidden, invalid
 from tiphys.api.validation.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
 from tiphys.api.validation.names import qualified_name_messages
 from tiphys.api.validation.scheduling import only_added_tolerations
+from tiphys.api.well_known import CONFIG_MIRROR
 
 _MUTABLE = ",".join(
     (
@@ -26,7 +27,7 @@ _SYSTEM_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized", "Contain
 
 def validate_update(new: Pod, old: Pod) -> Errors:
     """Changes of the spec that a running pod cannot take; what is wrong with the spec itself is found by `pod.validate`."""
-    errors: Errors = []
+    errors = _mirror_annotation(new, old)
     if new.spec == old.spec:
         return errors
     for kind in ("containers", "initContainers"):
@@ -41,6 +42,15 @@ def validate_update(new: Pod, old: Pod) -> Errors:
         said = f"pod updates may not change fields other than {_MUTABLE}\n{_difference(spec, old.spec)}"
         errors.append(forbidden("spec", said))
     return errors
+
+
+def _mirror_annotation(new: Pod, old: Pod) -> Errors:
+    """Keep a pod what it was made: one that runs on request, or one that shows what a node runs by itself."""
+    before, after = (pod.metadata.annotations.get(CONFIG_MIRROR) for pod in (old, new))
+    if before == after:
+        return []
+    verb = "add" if before is None else "remove or update"
+    return [forbidden(f"metadata.annotations[{CONFIG_MIRROR}]", f"may not {verb} mirror pod annotation")]
 
 
 def _deadline(errors: Errors, new: int | None, old: int | None) -> None:
@@ -136,7 +146,7 @@ def _difference(new: PodSpec, old: PodSpec) -> str:
 
 def validate_status_update(new: Pod, old: Pod) -> Errors:
     """Changes of the status that cannot be true."""
-    errors: Errors = []
+    errors = _mirror_annotation(new, old)
     for index, condition in enumerate(new.status.conditions):
         if condition.type not in _SYSTEM_CONDITIONS and qualified_name_messages(condition.type):
             label_name(errors, f"status.conditions[{index}].Type", condition.type)

@@ -16,7 +16,6 @@ from tiphys.api.errors import NotFound
 from tiphys.api.scheme import Kind
 from tiphys.api.storage.v1 import CSINode
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
-from tiphys.apiserver.admission.service_account import MIRROR
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.node import LEASE_NAMESPACE, pod_references
@@ -85,8 +84,8 @@ class NodeRestriction(AdmissionPlugin):
     def _create_mirror(request: AdmissionRequest, node: str) -> None:
         pod = request.object
         assert isinstance(pod, core.Pod)
-        if MIRROR not in pod.metadata.annotations:
-            raise request.forbidden(f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods')
+        if well_known.CONFIG_MIRROR not in pod.metadata.annotations:
+            raise request.forbidden(f'pod does not have "{well_known.CONFIG_MIRROR}" annotation, node "{node}" can only create mirror pods')
         if pod.spec.nodeName != node:
             raise request.forbidden(f'node "{node}" can only create pods with spec.nodeName set to itself')
         owners = pod.metadata.ownerReferences

@@ -9,6 +9,7 @@ from typing import Any, Final
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Forbidden
 from tiphys.api.scheme import Kind
+from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, NotYet, Operation
 from tiphys.apiserver.auth.node import pod_references
 from tiphys.apiserver.auth.token_request import WARN_ONLY_SECONDS
@@ -17,7 +18,6 @@ DEFAULT: Final = "default"
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX: Final = "kube-api-access-"
 ROOT_CA: Final = "kube-root-ca.crt"
-MIRROR: Final = "kubernetes.io/config.mirror"
 ENFORCE_SECRETS: Final = "kubernetes.io/enforce-mountable-secrets"
 DEFAULT_PATIENCE: Final = 2.0
 """Seconds to wait for the account `default` of a new namespace, which a controller makes."""
@@ -46,7 +46,7 @@ class ServiceAccounts(AdmissionPlugin):
     def admit(self, request: AdmissionRequest) -> None:
         pod = request.object
         assert isinstance(pod, core.Pod)
-        if MIRROR in pod.metadata.annotations:
+        if CONFIG_MIRROR in pod.metadata.annotations:
             return
         spec = pod.spec
         if not spec.serviceAccountName:
@@ -61,7 +61,7 @@ class ServiceAccounts(AdmissionPlugin):
     def validate(self, request: AdmissionRequest) -> None:
         pod = request.object
         assert isinstance(pod, core.Pod)
-        if MIRROR in pod.metadata.annotations:
+        if CONFIG_MIRROR in pod.metadata.annotations:
             _check_mirror(request, pod)
             return
         if not pod.spec.serviceAccountName:

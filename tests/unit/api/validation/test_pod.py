@@ -207,6 +207,22 @@ def test_other_changes_are_refused_and_shown(server: Any, pod: Any) -> None:
     assert errors == ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"]
 
 
+def test_a_mirror_pod_stays_one_and_no_other_becomes_one(server: Any, pod: Any) -> None:
+    path = "metadata.annotations[kubernetes.io/config.mirror]"
+    mirror = {"kubernetes.io/config.mirror": "hash"}
+    text = f"{{apiVersion: v1, kind: Pod, metadata: {{name: web, annotations: {{kubernetes.io/config.mirror: hash}}}}, spec: {{NODE containers: [{APP}]}}}}"
+    assert server.errors(text.replace("NODE", "")) == [
+        f'{path}: Invalid value: "hash": must set spec.nodeName if mirror pod annotation is set'
+    ]
+    shown = server.create(text.replace("NODE", "nodeName: n1,"))
+    for changed in ({}, {"kubernetes.io/config.mirror": "other"}):
+        assert server.update(shown, metadata__annotations=changed)[1] == [
+            f"{path}: Forbidden: may not remove or update mirror pod annotation"
+        ]
+    assert server.update(shown, metadata__annotations={**mirror, "a": "b"})[1] == []
+    assert server.update(pod, metadata__annotations=mirror)[1] == [f"{path}: Forbidden: may not add mirror pod annotation"]
+
+
 def test_gated_pods_can_be_narrowed_down(server: Any) -> None:
     pod = server.create(f"{HEAD}{{containers: [{APP}], schedulingGates: [{{name: a.b/c}}], nodeSelector: {{x: y}}}}}}")
     assert (pod.status.conditions[0].type, pod.status.conditions[0].reason) == ("PodScheduled", "SchedulingGated")

@@ -15,7 +15,7 @@ from tiphys.api.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.api.storage.v1 import CSINode
-from tiphys.apiserver.admission.service_account import MIRROR
+from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.apiserver.auth.user import User
 
 NODE = User("system:node:n1", groups=("system:nodes", "system:authenticated"))
@@ -27,7 +27,7 @@ def node_object(name: str = "n1", **spec: Any) -> core.Node:
 
 def mirror(**change: Any) -> core.Pod:
     pod = make_pod(nodeName=change.get("nodeName", "n1"), **change.get("spec", {}))
-    pod.metadata.annotations = change.get("annotations", {MIRROR: "hash"})
+    pod.metadata.annotations = change.get("annotations", {CONFIG_MIRROR: "hash"})
     owner = OwnerReference(apiVersion="v1", kind="Node", name="n1", uid="uid-n1", controller=True)
     pod.metadata.ownerReferences = change.get("owners", [owner])
     return pod

@@ -12,8 +12,9 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import Forbidden
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.scheduling.v1 import PriorityClass
+from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.apiserver.admission.priority import system_priority_classes
-from tiphys.apiserver.admission.service_account import MIRROR, MOUNT_PATH
+from tiphys.apiserver.admission.service_account import MOUNT_PATH
 
 
 async def test_a_plain_pod(world: World) -> None:
@@ -104,7 +105,7 @@ async def test_waiting_for_the_default_account_ends(world: World) -> None:
 
 async def test_mirror_pods_are_left_as_they_are(world: World) -> None:
     pod = make_pod(hostNetwork=True)
-    pod.metadata.annotations = {MIRROR: "hash"}
+    pod.metadata.annotations = {CONFIG_MIRROR: "hash"}
     created = await world.create(copy(pod))
     assert (created.spec.serviceAccountName, created.spec.volumes) == ("", [])
     with pytest.raises(Forbidden, match="a mirror pod may not reference service accounts"):
@@ -117,7 +118,7 @@ async def test_mirror_pods_are_left_as_they_are(world: World) -> None:
 
 def _mirror(**spec: Any) -> core.Pod:
     pod = make_pod(**spec)
-    pod.metadata.annotations = {MIRROR: "hash"}
+    pod.metadata.annotations = {CONFIG_MIRROR: "hash"}
     return pod
 
 
