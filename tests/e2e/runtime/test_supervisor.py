@@ -47,8 +47,9 @@ async def test_a_pid_file_that_names_a_stranger_is_not_believed(machine: Machine
 async def test_killed_containerd_comes_back_and_containers_never_notice(machine: Machine, cri: CriClient, run_pod: RunPod) -> None:
     supervisor = machine.new_supervisor()
     await supervisor.start()
-    before = supervisor.pid
+    before, first = supervisor.pid, supervisor.read_run()
     assert before is not None
+    assert first is not None
     pod = await run_pod("survivor")
     container = await pod.start("main", command=["sleep", "1000"])
     task = asyncio.create_task(supervisor.supervise())
@@ -70,6 +71,10 @@ async def test_killed_containerd_comes_back_and_containers_never_notice(machine:
             await task
     await machine.supervisor.start()
     assert machine.supervisor.pid == supervisor.pid
+    run = machine.supervisor.read_run()
+    assert run is not None
+    assert (run.pid, run.restarts) == (supervisor.pid, first.restarts + 1)
+    assert run.started >= run.last_ended > 0
 
 
 async def test_containerd_outlives_the_process_that_started_it(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
 import signal
 from pathlib import Path
+
+import msgspec
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.node.cri.client import CriClient
@@ -34,6 +35,17 @@ _RESTART_DELAYS = (0.0, 0.2, 1.0, 3.0, 5.0)
 
 class ContainerdError(Exception):
     """containerd cannot be had; the message is one sentence with the fix, followed by containerd's own last words if there are any."""
+
+
+class ContainerdRun(msgspec.Struct, frozen=True):
+    """The content of the pid file: the newest start of containerd. Moments are unix seconds, 0 for never."""
+
+    pid: int
+    started: int = 0
+    restarts: int = 0
+    """Starts since it was last ended on purpose, without the first."""
+    last_ended: int = 0
+    """When the run before was replaced, which is seconds after its end."""
 
 
 class ContainerdSupervisor:
@@ -110,13 +122,17 @@ class ContainerdSupervisor:
 
     def find(self) -> int | None:
         """The process id of our containerd if it runs, whoever started it."""
-        noted = _read(self.pid_path)
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            pid = int(json.loads(noted)["pid"])
-            if self._is_ours(procs.command_line(pid)):
-                return pid
+        noted = self.read_run()
+        if noted is not None and self._is_ours(procs.command_line(noted.pid)):
+            return noted.pid
         found = procs.find(self._is_ours)
         return found[0] if found else None
+
+    def read_run(self) -> ContainerdRun | None:
+        """What the pid file says, None without one or when it is damaged. The process that it names need not run any more."""
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(_read(self.pid_path), type=ContainerdRun)
+        return None
 
     async def supervise(self) -> None:
         """Start containerd again whenever it ends, until cancelled. Cancelling leaves it running."""
@@ -229,9 +245,20 @@ class ContainerdSupervisor:
         )
 
     def _write_pid(self, pid: int) -> None:
+        before = self.read_run()
+        if before is None:
+            run = ContainerdRun(pid, self._now())
+        elif before.pid != pid:
+            # Whoever ends containerd on purpose takes the file away, so the process that it names has ended by itself or was replaced.
+            run = ContainerdRun(pid, self._now(), before.restarts + 1, self._now())
+        else:
+            run = before
         draft = self.pid_path.with_suffix(".new")
-        draft.write_text(json.dumps({"pid": pid}) + "\n", encoding="utf-8")
+        draft.write_bytes(msgspec.json.encode(run) + b"\n")
         os.replace(draft, self.pid_path)
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp())
 
     async def _wait_ready(self, pid: int, timeout: float) -> None:
         deadline = self._clock.monotonic() + timeout
