@@ -38,6 +38,7 @@ class NodeDaemon:
         self.settings = settings
         self.clock = LoopClock()
         self.rng = random.Random()
+        self.started = int(self.clock.now().timestamp())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
@@ -49,7 +50,7 @@ class NodeDaemon:
         containerd, client = begun
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
-            ("agent", lambda: self._run_agent(client, str(containerd.socket_path))),
+            ("agent", lambda: self._run_agent(client, containerd)),
             ("network", lambda: self._configure_network(client)),
             ("proxy", lambda: self._run_proxy(client)),
             ("dns", lambda: self._run_dns(client)),
@@ -97,12 +98,14 @@ class NodeDaemon:
             else:
                 return
 
-    async def _run_agent(self, client: Client, containerd_socket: str) -> None:
+    async def _run_agent(self, client: Client, containerd: ContainerdSupervisor) -> None:
+        from tiphys.daemon.parts import parts
         from tiphys.node.agent import NodeAgent
         from tiphys.node.cri.client import CriClient
         from tiphys.node.images.puller import ImagePuller
 
-        settings = self.settings
+        settings, containerd_socket = self.settings, str(containerd.socket_path)
+        shown = parts(settings, containerd, self.started)
         certificates = settings.dir / "pki"
         agent_settings = NodeSettings(
             name=settings.node_name,
@@ -120,7 +123,7 @@ class NodeDaemon:
         )
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
-            await NodeAgent(agent_settings, client, cri, clock=self.clock, puller=puller).run()
+            await NodeAgent(agent_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
 
     async def _configure_network(self, client: Client) -> None:
         """Write the pod network's configuration once the node has its range."""

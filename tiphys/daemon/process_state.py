@@ -21,7 +21,8 @@ class ProcessState:
     restarts: int
     last_exit: int | None
     last_ended: int
-    log: Path
+    log: Path | None
+    """Where all runs write to; None when that is not a file of ours."""
 
 
 def state_file(run_dir: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from tiphys.aio.clock import Clock, LoopClock
@@ -24,6 +24,8 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.image_pulls import ImagePuller, PullsImages
 from tiphys.node.log_rotation import rotate_logs
 from tiphys.node.loop import PodLoop
+from tiphys.node.mirror.part import Part
+from tiphys.node.mirror.publisher import MirrorPods
 from tiphys.node.objects import ObjectCache
 from tiphys.node.observed import Observed
 from tiphys.node.pleg import Relister
@@ -56,6 +58,7 @@ class NodeAgent:
         clock: Clock | None = None,
         informers: InformerFactory | None = None,
         puller: PullsImages | None = None,
+        parts: Sequence[Part] = (),
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -90,6 +93,7 @@ class NodeAgent:
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
         self.server: KubeletServer | None = None
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
+        self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
         objects.subscribe(self.loop.on_objects)
 
     @property
@@ -109,6 +113,7 @@ class NodeAgent:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")
+                group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
         finally:
             if server is not None:
@@ -125,7 +130,7 @@ class NodeAgent:
             return None
         from tiphys.node.server import KubeletServer
 
-        return KubeletServer(self.services, self.loop)
+        return KubeletServer(self.services, self.loop, self.mirrors)
 
     async def _close(self) -> None:
         services = self.services

@@ -11,16 +11,18 @@ from typing import BinaryIO, cast
 
 from tiphys.aio.clock import Clock
 from tiphys.node import logs
-from tiphys.node.logs import LogFormatter, LogOptions
+from tiphys.node.logs import CRI_LOG, LogFormat, LogFormatter, LogOptions
 
 BLOCK = 128 * 1024
 FIRST_POLL = 0.02
 SLOWEST_POLL = 0.4
 
 
-async def stream_log(path: Path, options: LogOptions, *, clock: Clock, follow: bool, running: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def stream_log(
+    path: Path, options: LogOptions, *, clock: Clock, follow: bool, running: Callable[[], bool], format: LogFormat = CRI_LOG
+) -> AsyncIterator[bytes]:
     """The part of a log that `options` want. With `follow` until `running` says no and everything was read. A missing file is empty."""
-    formatter = LogFormatter(options)
+    formatter = LogFormatter(options, format.parse)
     for old in await asyncio.to_thread(_older, path, options):
         async for out in _chunks(await asyncio.to_thread(gzip.open if old.suffix == ".gz" else open, old, "rb"), formatter):
             yield out
@@ -29,7 +31,7 @@ async def stream_log(path: Path, options: LogOptions, *, clock: Clock, follow: b
     rest = b""
     try:
         if file is not None and options.tail is not None:
-            file.seek(await asyncio.to_thread(logs.tail_offset, path, options.tail))
+            file.seek(await asyncio.to_thread(format.tail_offset, path, options.tail))
         while not formatter.full:
             # Asked before reading: what was written before the end is read after it.
             alive = follow and running()

@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +51,9 @@ class LogOptions(NamedTuple):
 class LogFormatter:
     """Turns log lines into what the reader is shown; knows when the limit is reached."""
 
-    def __init__(self, options: LogOptions) -> None:
+    def __init__(self, options: LogOptions, parse: Callable[[bytes], LogEntry | None] = parse) -> None:
         self.options = options
+        self._parse = parse
         self.left = options.limit
         self._mid_line = False
 
@@ -61,7 +63,7 @@ class LogFormatter:
 
     def feed(self, line: bytes) -> bytes:
         """What to show for a line of the file; b"" for nothing."""
-        entry = parse(line)
+        entry = self._parse(line)
         if entry is None or self.full or (self.options.stream and entry.stream != self.options.stream):
             return b""
         if self.options.since is not None and _moment(entry.time) < self.options.since.timestamp():
@@ -131,6 +133,16 @@ def _cut(buffer: bytes, lines: int) -> int:
             if count > lines:
                 return starts[place + 1][0] if place + 1 < len(starts) else len(buffer)
     return 0
+
+
+class LogFormat(NamedTuple):
+    """How a log file is read: its lines, and the offset of its last lines."""
+
+    parse: Callable[[bytes], LogEntry | None]
+    tail_offset: Callable[[Path, int], int]
+
+
+CRI_LOG = LogFormat(parse, tail_offset)
 
 
 def last_lines(path: Path, lines: int, limit: int) -> str:

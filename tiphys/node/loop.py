@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.mirror.pod import is_mirror
 from tiphys.node.observed import Observed
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.refresher import VolumeRefresher
@@ -91,6 +92,8 @@ class PodLoop:
                 self.refresher.mark(uid)
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+        # A mirror pod shows what runs already: there is nothing to work on.
+        old, new = (None if pod is not None and is_mirror(pod) else pod for pod in (old, new))
         if not self.live:
             return
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):

@@ -50,6 +50,13 @@ class NodeRegistration:
         self._soon = asyncio.Event()
         self.ready = asyncio.Event()
         """Set once the Node is Ready in the API and pods are served."""
+        self._registered = asyncio.Event()
+
+    async def node(self) -> core.Node:
+        """The Node object as it was last read or written. Waits for the first registration."""
+        await self._registered.wait()
+        assert self._node is not None
+        return self._node
 
     def hurry(self) -> None:
         """Something about the node changed: look at once."""
@@ -81,6 +88,7 @@ class NodeRegistration:
         while True:
             try:
                 self._node = await self._create_or_adopt()
+                self._registered.set()
                 return
             except _TROUBLE as error:
                 log.info("node not registered yet", extra={"error": str(error)})

@@ -35,6 +35,7 @@ from tiphys.node.log_stream import stream_log
 from tiphys.node.logs import LogOptions
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
+from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
@@ -44,6 +45,8 @@ from tiphys.wire.http import Request, Response
 
 if TYPE_CHECKING:
     from tiphys.node.loop import PodLoop
+    from tiphys.node.mirror.part import Part
+    from tiphys.node.mirror.publisher import MirrorPods
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,10 @@ class Refusal(Exception):
 class KubeletServer:
     """Answers for one node."""
 
-    def __init__(self, services: NodeServices, loop: PodLoop) -> None:
+    def __init__(self, services: NodeServices, loop: PodLoop, mirrors: MirrorPods) -> None:
         self.services = services
         self.loop = loop
+        self.mirrors = mirrors
         self.started = services.clock.now().timestamp()
         self.checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "syncloop": lambda: "" if loop.live else "no pod was looked at"}
         """Health checks by name: what is wrong, or ""."""
@@ -121,7 +125,7 @@ class KubeletServer:
     # -- pods and their containers
 
     async def _pods(self, request: Request, rest: list[str]) -> Response:
-        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self.loop.known_pods()}
+        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.loop.known_pods(), *self.mirrors.pods()]}
         return Response(headers=JSON, body=msgspec.json.encode(body))
 
     def _find(self, rest: list[str], *, container: bool) -> tuple[PodWorker, core.Pod, str]:
@@ -129,6 +133,8 @@ class KubeletServer:
         if len(rest) not in ((3, 4) if container else (2, 3)):
             raise Refusal(404, "404 page not found")
         namespace, name = rest[0], rest[1]
+        if self.mirrors.find(namespace, name) is not None:
+            raise Refusal(400, f'pod "{name}" is the mirror pod of a process on the node: exec, attach and port-forward are unavailable')
         worker = self.loop.find(namespace, name)
         if worker is None or worker.pod is None or (len(rest) == (4 if container else 3) and rest[2] != worker.uid):
             raise Refusal(404, f'pod "{name}" not found in namespace "{namespace}"')
@@ -140,6 +146,8 @@ class KubeletServer:
         return worker, worker.pod, wanted
 
     async def _logs(self, request: Request, rest: list[str]) -> Response:
+        if len(rest) == 3 and (part := self.mirrors.find(rest[0], rest[1])) is not None:
+            return await self._part_logs(request, part)
         worker, pod, name = self._find(rest, container=True)
         options = _log_options(request, self.services.clock.now())
         ident = _logged(worker.status, pod, name, previous=_flag(request, "previous"))
@@ -153,6 +161,18 @@ class KubeletServer:
 
         follow = _flag(request, "follow")
         stream = stream_log(Path(seen.log_path), options, clock=self.services.clock, follow=follow, running=running)
+        return Response(headers=TEXT, stream=stream)
+
+    async def _part_logs(self, request: Request, part: Part) -> Response:
+        run = await asyncio.to_thread(part.read)
+        if run is None or run.log is None:
+            raise Refusal(400, f"{part.name} writes its log to where it was started, not to a file")
+        if _flag(request, "previous"):
+            raise Refusal(400, f"the log of {part.name} is one file for all its runs: read it without previous")
+        options = _log_options(request, self.services.clock.now())
+        follow = _flag(request, "follow")
+        log_format = daemon_log(run.started)
+        stream = stream_log(run.log, options, clock=self.services.clock, follow=follow, running=lambda: True, format=log_format)
         return Response(headers=TEXT, stream=stream)
 
     def _running(self, worker: PodWorker, name: str) -> str:
