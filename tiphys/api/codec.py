@@ -16,11 +16,11 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from tiphys.api.base import is_micro_time
-from tiphys.api.conform import Node, Walk, name_of
+from tiphys.api.conform import Node, Walk, may_repeat, name_of
 from tiphys.api.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.introspect import Description, describe
 from tiphys.api.limits import check_depth
-from tiphys.api.yamldoc import YAMLError, load
+from tiphys.api.yamldoc import Parsed, YAMLError, taken
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -92,8 +92,15 @@ def decode_fast(type_: type[T], body: bytes | msgspec.Raw) -> T:
     return obj
 
 
-def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation: Validation = "Ignore") -> Decoded[T]:
-    """An object of this type from a request body.
+def decode(
+    type_: type[T],
+    body: bytes,
+    *,
+    content_type: str = JSON,
+    validation: Validation = "Ignore",
+    parsed: Parsed | YAMLError | None = None,
+) -> Decoded[T]:
+    """An object of this type from a request body; `parsed` is what became of a YAML body that was parsed before.
 
     Nulls, missing apiVersion and kind, and numbers for quantities are taken as upstream takes them. Raises BadRequest for a body that
     cannot be read, names another kind or holds values of the wrong type (all are told), and with `Strict` for unknown and repeated
@@ -104,10 +111,10 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
     if media in (JSON, "", "*/*"):
         check_depth(body)
     if (model := getattr(type_, "__model__", None)) is not None:
-        custom: Decoded[T] = model.decode(body, media, validation)
+        custom: Decoded[T] = model.decode(body, media, validation, parsed)
         return custom
     if media == YAML:
-        return _fit(type_, read_yaml(type_, body), validation)
+        return _fit(type_, read_yaml(type_, body, parsed), validation)
     if media not in (JSON, "", "*/*"):
         return _from_protobuf(type_, body, media)
     plan = _plan(type_)
@@ -115,7 +122,7 @@ def decode(type_: type[T], body: bytes, *, content_type: str = JSON, validation:
         obj = plan.decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _fit(type_, read_json(type_, body), validation)
-    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not may_repeat(body)):
+    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not may_repeat(body, _decode_any(body))):
         return Decoded(obj)
     return _fit(type_, read_json(type_, body), validation)
 
@@ -166,10 +173,10 @@ def read_json(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
     return _object(type_, document, body)
 
 
-def read_yaml(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
+def read_yaml(type_: type[msgspec.Struct], body: bytes, parsed: Parsed | YAMLError | None = None) -> dict[str, Any]:
     """The generic document in a YAML body, with repeated keys remembered; raises BadRequest."""
     try:
-        document = load(body)
+        document = taken(body, parsed).document
     except YAMLError as error:
         raise _unrecognized(type_, f"error converting YAML to JSON: {error}", body) from None
     return _object(type_, document, body)
@@ -230,11 +237,6 @@ def _is_usual(plan: _Plan, body: bytes, obj: Any) -> bool:
             return False
     # Ten digits in a row are mostly part of an ID or a digest; the dearer look tells them from numbers.
     return _BIG not in body.translate(_DIGITS) or _BIG_NUMBER.search(body) is None
-
-
-def may_repeat(body: bytes) -> bool:
-    """Whether an object in the body may hold a key twice: written again without repetitions it would have fewer keys."""
-    return _encode(_decode_any(body)).count(b'":') != body.count(b'":')
 
 
 def _right_kind(about: Description, obj: Any) -> bool:

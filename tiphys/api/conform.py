@@ -50,6 +50,11 @@ class Node(dict[str, Any]):
                 seen.add(key)
 
 
+def may_repeat(body: bytes, document: Any) -> bool:
+    """Whether an object in JSON may hold a key twice, by the document decoded from it: written again it would have fewer keys."""
+    return msgspec.json.encode(document).count(b'":') != body.count(b'":')
+
+
 class Walk:
     """One walk over one document. `problems` are what strict validation objects to, `mistakes` make the document unusable."""
 

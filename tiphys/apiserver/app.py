@@ -22,6 +22,7 @@ from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.bodies import Bodies
 from tiphys.apiserver.context import Context, Services
 from tiphys.apiserver.failures import failure_of
 from tiphys.apiserver.flowcontrol.fairness import Fairness
@@ -109,6 +110,7 @@ class App:
         self.fairness = fairness
         self._authenticators = authenticators
         self._paths = paths
+        self._bodies = Bodies()
         self._metrics = metrics
         self._answering: set[asyncio.Future[Response]] = set()
         """Requests with a deadline of their own that are being answered, or are finished though it has passed."""
@@ -191,7 +193,10 @@ class App:
         ctx = Context(request, info, kind, user, self.services)
         if kind.deprecated:
             ctx.warnings = [kind.deprecated]
-        return await _verb(ctx)(ctx)
+        verb = _verb(ctx)
+        if info.subresource != "proxy":
+            ctx.parsed = await self._bodies.parse(request)
+        return await verb(ctx)
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
         selects = request.query and info.verb in ("list", "watch", "deletecollection")

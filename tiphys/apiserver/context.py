@@ -12,6 +12,7 @@ import msgspec
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1.options import CreateOptions
 from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.yamldoc import Parsed, YAMLError
 from tiphys.apiserver.admission.chain import AdmissionChain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.auth.authorizer import Authorizer
@@ -66,6 +67,8 @@ class Context(msgspec.Struct):
     """Whether the write is a server-side apply, which brings its managedFields with it."""
     checked: CreateOptions | None = None
     """The options of the write, once they are decoded and checked: see `options`."""
+    parsed: Parsed | YAMLError | None = None
+    """The outcome of parsing a YAML body."""
     deletes_dry: bool = False
     """Whether a deletion is a dry run, which its options may say in the body."""
 

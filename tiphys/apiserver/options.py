@@ -24,6 +24,7 @@ from tiphys.api.meta.v1.options import CreateOptions, PatchOptions, UpdateOption
 from tiphys.api.patch import APPLY_PATCH
 from tiphys.api.query import decode_query
 from tiphys.api.validation import options as rules
+from tiphys.api.yamldoc import Parsed, YAMLError
 from tiphys.wire.http import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
@@ -56,11 +57,11 @@ def field_validation(options: CreateOptions) -> FieldValidation:
     return cast("FieldValidation", options.fieldValidation or "Warn")
 
 
-def delete_options(request: Request) -> DeleteOptions:
-    """The options from the body, or else from the query; raises BadRequest, Invalid."""
+def delete_options(request: Request, parsed: Parsed | YAMLError | None = None) -> DeleteOptions:
+    """The options from the body (`parsed` if it is YAML), or else from the query; raises BadRequest, Invalid."""
     if request.body:
         media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
-        options = codec.decode(DeleteOptions, request.body, content_type=media).obj
+        options = codec.decode(DeleteOptions, request.body, content_type=media, parsed=parsed).obj
     else:
         options = decode_query(DeleteOptions, request.query)
         uid, version = request.param("uid"), request.param("resourceVersion")

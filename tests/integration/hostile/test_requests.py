@@ -20,6 +20,7 @@ from tests.unit.api.kinds.test_any_object import objects, spoil
 from tests.unit.api.protobuf.filling import fill
 from tiphys.api import protobuf
 from tiphys.api.kinds import SCHEME
+from tiphys.api.limits import ObjectTooLarge
 from tiphys.api.protobuf.messages import is_known
 from tiphys.api.scheme import Kind
 
@@ -47,16 +48,11 @@ REQUESTS: tuple[tuple[str, str, Any], ...] = (
 RNG = 20260101
 
 
-def is_too_large(answer: Answer) -> bool:
-    """Whether it is the refusal of an object that the store would not take, a 500 without a reason as upstream's."""
-    return answer.status == 500 and answer.message == "etcdserver: request is too large"
-
-
 def judge(answer: Answer | None, what: object) -> None:
     """No failure of the server, and a failure of the client in the shape that clients read."""
     if answer is None:
         return
-    if is_too_large(answer):
+    if answer.status == 500 and answer.message == ObjectTooLarge().message:
         return
     assert answer.status < 500 or answer.status in (503, 504), (what, answer.body[:500])
     assert answer.status < 400 or len(answer.body) < 400_000, what

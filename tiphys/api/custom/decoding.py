@@ -8,11 +8,12 @@ import msgspec
 
 from tiphys.api import codec
 from tiphys.api.codec import JSON, YAML, Decoded, Validation
-from tiphys.api.conform import Walk
+from tiphys.api.conform import Walk, may_repeat
 from tiphys.api.custom import coerce
 from tiphys.api.custom.structural import Document
 from tiphys.api.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.limits import check_depth
+from tiphys.api.yamldoc import Parsed, YAMLError
 
 if TYPE_CHECKING:
     from tiphys.api.custom.object import Model
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 1024
 
 
-def decode(model: Model, body: bytes, media: str, validation: Validation) -> Decoded[Any]:
+def decode(model: Model, body: bytes, media: str, validation: Validation, parsed: Parsed | YAMLError | None = None) -> Decoded[Any]:
     """An object from a request's body; raises BadRequest, Invalid for another kind, UnsupportedMediaType."""
     walk = Walk()
-    document = _plain(model, body, media, walk, validation)
+    document = _plain(model, body, media, walk, validation, parsed)
     _check_type(model, document, body)
     obj, wrong = _shaped(model, document, walk)
     if wrong:
@@ -33,16 +34,15 @@ def decode(model: Model, body: bytes, media: str, validation: Validation) -> Dec
     return Decoded(obj, walk.problems if validation == "Warn" else [])
 
 
-def _plain(model: Model, body: bytes, media: str, walk: Walk, validation: Validation) -> Document:
+def _plain(model: Model, body: bytes, media: str, walk: Walk, validation: Validation, parsed: Parsed | YAMLError | None) -> Document:
     if media == YAML:
-        return _document(walk.plain(codec.read_yaml(model.type, body), ""))
+        return _document(walk.plain(codec.read_yaml(model.type, body, parsed), ""))
     if media not in (JSON, "", "*/*"):
         raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
     try:
-        if validation == "Ignore" or not codec.may_repeat(body):
-            document = msgspec.json.decode(body)
-            if isinstance(document, dict):
-                return document
+        document = msgspec.json.decode(body)
+        if isinstance(document, dict) and (validation == "Ignore" or not may_repeat(body, document)):
+            return document
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     return _document(walk.plain(codec.read_json(model.type, body), ""))

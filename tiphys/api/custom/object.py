@@ -18,6 +18,7 @@ from tiphys.api.custom.structural import Document, Structural
 from tiphys.api.limits import ObjectTooLarge
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.scheme import GroupVersionKind
+from tiphys.api.yamldoc import Parsed, YAMLError
 
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _decode_any = msgspec.json.Decoder().decode
@@ -61,9 +62,9 @@ class Model:
 
     # --- requests ---
 
-    def decode(self, body: bytes, media: str, validation: Validation) -> Decoded[Any]:
+    def decode(self, body: bytes, media: str, validation: Validation, parsed: Parsed | YAMLError | None = None) -> Decoded[Any]:
         """An object from a request's body; errors as `codec.decode`."""
-        return decoding.decode(self, body, media, validation)
+        return decoding.decode(self, body, media, validation, parsed)
 
     def decode_document(self, document: Document, validation: Validation, earlier: list[str]) -> Decoded[Any]:
         """An object from a patched document; errors as `codec.decode_document`."""

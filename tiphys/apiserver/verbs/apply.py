@@ -16,7 +16,7 @@ from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
 from tiphys.api.meta.v1.options import PatchOptions
 from tiphys.api.scheme import Kind, Part, converted
-from tiphys.api.yamldoc import YAMLError, load, repeated_keys
+from tiphys.api.yamldoc import YAMLError, taken
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
@@ -89,8 +89,8 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     validation = field_validation(ctx.options)
     walk = Walk()
     try:
-        loaded = load(request.body)
-        config = walk.plain(loaded, "")
+        parsed = taken(request.body, ctx.parsed)
+        config = walk.plain(parsed.document, "")
     except YAMLError as error:
         raise BadRequest(f"error decoding YAML: {error}") from None
     if not isinstance(config, dict):
@@ -103,7 +103,7 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
         raise BadRequest(f"invalid object type: {_shown(version)}, Kind={_shown(kind)}")
     _check_metadata(ctx, config)
     if walk.problems and validation != "Ignore":
-        said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *repeated_keys(request.body)])
+        said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
         if validation == "Strict":
             raise BadRequest(f"error strict decoding YAML: {said}")
         ctx.warnings = [*ctx.warnings, said.replace("\n ", "")]

@@ -61,7 +61,7 @@ async def delete_collection(ctx: Context) -> Response:
 
 
 def _options(ctx: Context) -> DeleteOptions:
-    options = delete_options(ctx.request)
+    options = delete_options(ctx.request, ctx.parsed)
     ctx.deletes_dry = bool(options.dryRun)
     return options
 

@@ -45,7 +45,7 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     request = ctx.request
     media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
     validation = field_validation(ctx.options)
-    decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation)
+    decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation, parsed=ctx.parsed)
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
     return decoded.obj
