@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 import msgspec
@@ -79,6 +79,12 @@ class Observed(msgspec.Struct, frozen=True):
     def running(self) -> tuple[SeenContainer, ...]:
         """Containers that are alive, or might be."""
         return tuple(container for container in self.containers if container.state in ("running", "unknown"))
+
+    def without(self, ids: Collection[str]) -> Observed:
+        """The same pod without the containers of these ids."""
+        if not ids:
+            return self
+        return msgspec.structs.replace(self, containers=tuple(one for one in self.containers if one.id not in ids))
 
     @property
     def empty(self) -> bool:

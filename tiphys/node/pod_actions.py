@@ -58,6 +58,13 @@ class _Refused(Exception):
         self.retry = retry
 
 
+class _SandboxGone(_Refused):
+    """The sandbox died before its container ran, which is not the container's fault."""
+
+    def __init__(self) -> None:
+        super().__init__(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1)
+
+
 class PodActions:
     """The hands of one worker. `waiting` is the worker's record of why containers are not running, `applied` of the resources that those
     that run have, by id.
@@ -67,6 +74,8 @@ class PodActions:
         self.services = services
         self.waiting = waiting
         self.applied = applied
+        self.starting: set[str] = set()
+        """Ids of containers whose start is under way: until their postStart hook has ended they count as not started."""
         self._replaced = ""
 
     async def apply(self, pod: core.Pod, plan: Plan, backoffs: dict[str, Backoff], *, on_progress: Callable[[], None]) -> None:
@@ -266,7 +275,7 @@ class PodActions:
         seen = self.services.relister.get(pod.metadata.uid)
         box = seen.sandbox
         if box is None or not box.ready:
-            raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1)
+            raise _SandboxGone
         config = await self._container_config(pod, container, start, image, volumes, sources)
         key = backoff_key(container)
         before = backoffs.get(key)
@@ -278,16 +287,26 @@ class PodActions:
             raise self._refuse(pod, start, names.CREATE_ERROR, error.message) from error
         self.applied[ident] = container.resources
         self.services.tell(pod, start.name, "Normal", "Created", "Container created")
+        # From before it runs: the runtime's event about it may come before the answer to the call.
+        self.starting.add(ident)
+        try:
+            await self._run(pod, container, start, ident)
+        except _SandboxGone:
+            backoffs.pop(key, None)
+            if before is not None:
+                backoffs[key] = before
+            raise
+        finally:
+            self.starting.discard(ident)
+
+    async def _run(self, pod: core.Pod, container: AnyContainer, start: Start, ident: str) -> None:
+        """Start a container that has been created, and run its postStart hook to the end."""
         try:
             await _to_the_end(self.services.cri.start_container(ident))
         except RuntimeError_ as error:
-            now = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
-            if now is None or not now.ready:
-                # The sandbox died under it: that is not the container's fault.
-                backoffs.pop(key, None)
-                if before is not None:
-                    backoffs[key] = before
-                raise _Refused(names.CONTAINER_CREATING, "the sandbox has gone", retry=0.1) from error
+            box = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
+            if box is None or not box.ready:
+                raise _SandboxGone from error
             raise self._refuse(pod, start, names.RUN_ERROR, error.message) from error
         families.STARTED_CONTAINERS.labels(families.CONTAINER_TYPES[start.kind]).inc()
         self.services.tell(pod, start.name, "Normal", "Started", "Container started")

@@ -5,7 +5,7 @@ The phases, conditions and waiting reasons are those of "Pod Lifecycle" in the K
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -40,6 +40,9 @@ class Facts(msgspec.Struct, frozen=True):
     """By container id."""
     waiting: Mapping[str, Waiting] = {}
     """By container name: why it could not be started last time, or that it is backing off."""
+    starting: Collection[str] = ()
+    """Ids of containers whose start is under way, postStart hook included: they are not shown as running before it has succeeded
+    ("Container Lifecycle Hooks")."""
     host_ips: Sequence[str] = ()
     failed: Waiting | None = None
     """The pod as a whole was given up: its reason and message (DeadlineExceeded, Evicted)."""
@@ -56,6 +59,7 @@ class Facts(msgspec.Struct, frozen=True):
 def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
     """The status to publish. The pod's own `.status` is the one last published, from which history is carried over."""
     old = pod.status
+    facts = msgspec.structs.replace(facts, seen=facts.seen.without(facts.starting))
     mains = [_container_status(pod, container, facts, old.containerStatuses) for container in pod.spec.containers]
     inits = [_container_status(pod, container, facts, old.initContainerStatuses) for container in pod.spec.initContainers]
     ephemerals = [_container_status(pod, container, facts, old.ephemeralContainerStatuses) for container in pod.spec.ephemeralContainers]

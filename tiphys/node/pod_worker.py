@@ -160,6 +160,7 @@ class PodWorker:
             seen=self.seen,
             verdicts=self.services.probes.verdicts(self.seen),
             waiting=self.waiting,
+            starting=self.actions.starting,
             host_ips=self.services.settings.addresses,
             failed=self.failed,
             over=self.over,
@@ -231,7 +232,8 @@ class PodWorker:
     def _probe(self) -> None:
         if self.pod is not None and self.life.state in ("syncing", "terminating"):
             ip = self.services.pod_ip(self.pod, self.seen)
-            self.services.probes.sync(self.pod, self.seen, ip=ip, ending=self.life.state == "terminating")
+            started = self.seen.without(self.actions.starting)
+            self.services.probes.sync(self.pod, started, ip=ip, ending=self.life.state == "terminating")
 
     # -- the work
 

@@ -57,9 +57,10 @@ async def test_privileges(node: Node) -> None:
 
 
 async def test_hooks_after_the_start(node: Node) -> None:
-    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo hooked > /hooked"]}}}
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "sleep 1; echo hooked > /hooked"]}}}
     await node.run("web", {"command": ["sleep", "1000"], "lifecycle": hook})
     await node.ready()
+    # The hook has ended before the pod is reported as ready.
     assert await node.exec("cat", "/hooked") == "hooked\n"
     await node.run("bad", {"command": ["sleep", "1000"], "lifecycle": {"postStart": {"exec": {"command": ["false"]}}}})
     await eventually(lambda: node.events("FailedPostStartHook"))

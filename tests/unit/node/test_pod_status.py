@@ -51,6 +51,26 @@ def test_a_running_pod_is_ready() -> None:
     assert condition(result, "Ready").observedGeneration == 3
 
 
+def test_a_container_is_not_running_before_its_hook_has_ended() -> None:
+    it = pod({"name": "a"}, {"name": "b"})
+    what = observed(seen(it, "a"), seen(it, "b"))
+    result = status(it, what, starting={"a-0"})
+    assert result.phase == "Pending"
+    first, second = result.containerStatuses
+    assert first.state.waiting == core.ContainerStateWaiting(reason="ContainerCreating")
+    assert (first.ready, first.started, second.ready) == (False, False, True)
+    assert condition(result, "Ready").message == "containers with unready status: [a]"
+    assert status(it, what).containerStatuses[0].ready, "it has ended"
+
+
+def test_a_restarted_container_shows_its_last_end_while_its_hook_runs() -> None:
+    it = pod({"name": "a"})
+    what = observed(seen(it, "a", "exited", code=1, ago=50), seen(it, "a", attempt=1))
+    one = status(it, what, starting={"a-1"}).containerStatuses[0]
+    assert one.state.terminated is not None
+    assert (one.state.terminated.exitCode, one.restartCount, one.ready) == (1, 0, False)
+
+
 def test_init_containers_hold_the_pod_pending() -> None:
     it = pod({"name": "a"}, initContainers=[{"name": "i"}, {"name": "j"}])
     result = status(it, observed(seen(it, "i", "exited"), seen(it, "j")))
