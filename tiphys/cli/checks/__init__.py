@@ -18,11 +18,12 @@ Check = Callable[[ClusterSettings], Iterable[CheckResult]]
 
 
 def _checks() -> list[tuple[str, Check]]:
-    from tiphys.cli.checks import certificates, cgroups, kernel, network, ports, programs, resources
+    from tiphys.cli.checks import certificates, cgroups, interpreter, kernel, network, ports, programs, resources
 
     as_root: list[tuple[str, Check]] = [("cgroups", cgroups.check), ("kernel", kernel.check)] if os.geteuid() == 0 else []
     return [
         ("system", programs.check_system),
+        ("interpreter", interpreter.check),
         ("programs", programs.check_programs),
         *as_root,
         ("disk", resources.check_disk),
