@@ -87,7 +87,7 @@ def _invalid(kind: str, errors: list[FieldError]) -> Invalid:
 # --- deadline
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
+_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 _PART = re.compile(r"([0-9.]+)([^0-9.]+)")
 _DURATION_SHOWN = 40
 

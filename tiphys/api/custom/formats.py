@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from tiphys.api.validation.names import dns_label, dns_subdomain
 
+MAX_DURATION = 1000
+"""Characters of a duration."""
+_UNPRINTABLE = re.compile(r"[\x00- \x7f]")
 _HEX = "[0-9a-fA-F]"
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?)*\.?", re.ASCII)
 _DURATION = re.compile(r"[-+]?((\d+(\.\d*)?|\.\d+)\s*[A-Za-zµμ]+\s*)+|[-+]?0")
@@ -66,7 +69,7 @@ def _uri(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    if not text or any(character <= " " or character == "\x7f" for character in text):
+    if not text or _UNPRINTABLE.search(text):
         return False
     return text.startswith("/") or bool(parts.scheme and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*", parts.scheme) and text[-1:] != ":")
 
@@ -104,7 +107,7 @@ def _datetime(text: str) -> bool:
 
 
 def _duration(text: str) -> bool:
-    if _DURATION.fullmatch(text.strip()) is None:
+    if len(text) > MAX_DURATION or _DURATION.fullmatch(text.strip()) is None:
         return False
     return all(unit in _UNITS for unit in re.findall(r"[A-Za-zµμ]+", text))
 

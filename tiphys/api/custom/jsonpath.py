@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,12 +16,15 @@ import msgspec
 from tiphys.api.base import Time
 from tiphys.api.columns.base import duration
 
-Step = Callable[[Any], Iterator[Any]]
+MAX_LENGTH = 4096
+"""Characters of a path."""
+MAX_VISITS = 20_000
+"""Values that one evaluation may look at: a few milliseconds. Nested lookups of any depth (`..a..a`) multiply."""
 _NAME = re.compile(r"\.(\.?)((?:\\.|[^.\[\]\s\\])+)")
-_INDEX = re.compile(r"\[\s*(-?\d*)\s*(:?)\s*(-?\d*)\s*(?::\s*(-?\d+))?\s*\]")
+_INDEX = re.compile(r"\[\s*+(-?\d*+)\s*+(:?)\s*+(-?\d*+)\s*+(?::\s*+(-?\d++))?\s*+\]")
 _KEY = re.compile(r"""\[\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")\s*\]""")
 _STAR = re.compile(r"\.?\[\s*\*\s*\]|\.\*")
-_FILTER = re.compile(r"\[\?\(\s*(.+?)\s*\)\]")
+_FILTER = re.compile(r"\[\?\((.+?)\)\]")
 _COMPARISON = re.compile(r"@(\S*?)\s*(==|!=|<=|>=|<|>)\s*(.+)")
 
 
@@ -29,9 +32,47 @@ class BadPath(ValueError):
     """Not a JSONPath; the text says where it ends to be one."""
 
 
-@lru_cache(maxsize=4096)
+class _Exhausted(Exception):
+    """An evaluation has looked at more values than it may."""
+
+
+class _Budget:
+    """The values that an evaluation may still look at."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_VISITS
+
+    def spend(self, visits: int = 1) -> None:
+        self.left -= visits
+        if self.left < 0:
+            raise _Exhausted
+
+
+Step = Callable[[Any, _Budget], Iterable[Any]]
+
+
 def compile_path(text: str) -> Callable[[Any], list[Any]]:
-    """A function from a document to the values that the path finds, in order; raises BadPath."""
+    """A function from a document to the values that the path finds, in order; raises BadPath.
+
+    It finds nothing in a document where that would take more than MAX_VISITS steps.
+    """
+    evaluate = _compile(text)
+
+    def find(document: Any) -> list[Any]:
+        try:
+            return evaluate(document, _Budget())
+        except _Exhausted:
+            return []
+
+    return find
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str) -> Callable[[Any, _Budget], list[Any]]:
+    if len(text) > MAX_LENGTH:
+        raise BadPath(f"a path has at most {MAX_LENGTH} characters")
     steps: list[Step] = []
     position = 0
     while position < len(text):
@@ -39,13 +80,16 @@ def compile_path(text: str) -> Callable[[Any], list[Any]]:
         if step is not None:
             steps.append(step)
 
-    def find(document: Any) -> list[Any]:
+    def evaluate(document: Any, budget: _Budget) -> list[Any]:
         found = [document]
         for step in steps:
-            found = [below for value in found for below in step(value)]
+            if not found:
+                break
+            budget.spend(len(found))
+            found = [below for value in found for below in step(value, budget)]
         return found
 
-    return find
+    return evaluate
 
 
 def _step(text: str, position: int) -> tuple[Step | None, int]:
@@ -54,7 +98,7 @@ def _step(text: str, position: int) -> tuple[Step | None, int]:
     if match := _STAR.match(text, position):
         return _each, match.end()
     if match := _FILTER.match(text, position):
-        return _filter(match[1]), match.end()
+        return _filter(match[1].strip()), match.end()
     if match := _KEY.match(text, position):
         return _field(re.sub(r"\\(.)", r"\1", match[1] if match[1] is not None else match[2])), match.end()
     if match := _INDEX.match(text, position):
@@ -66,39 +110,43 @@ def _step(text: str, position: int) -> tuple[Step | None, int]:
 
 
 def _field(name: str) -> Step:
-    def step(value: Any) -> Iterator[Any]:
-        if isinstance(value, dict) and name in value:
-            yield value[name]
+    def step(value: Any, _: _Budget) -> Iterable[Any]:
+        return (value[name],) if isinstance(value, dict) and name in value else ()
 
     return step
 
 
-def _each(value: Any) -> Iterator[Any]:
-    yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _each(value: Any, budget: _Budget) -> Iterable[Any]:
+    if not isinstance(value, dict | list):
+        return ()
+    budget.spend(len(value))
+    return value.values() if isinstance(value, dict) else value
 
 
 def _deep(name: str) -> Step:
-    def step(value: Any) -> Iterator[Any]:
-        if isinstance(value, dict) and name in value:
-            yield value[name]
-        for below in _each(value):
-            yield from step(below)
+    def step(value: Any, budget: _Budget) -> Iterator[Any]:
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict) and name in value:
+                yield value[name]
+            waiting += reversed([*_each(value, budget)])
 
     return step
 
 
 def _slice(match: re.Match[str]) -> Step:
     first, colon, last, stride = match.groups()
-    if not colon and not first:
+    if (not colon and not first) or "-" in (first, last) or (stride is not None and int(stride) == 0):
         raise BadPath(f"unrecognized path at {match[0]!r}")
 
-    def step(value: Any) -> Iterator[Any]:
+    def step(value: Any, budget: _Budget) -> Iterable[Any]:
         if not isinstance(value, list):
-            return
+            return ()
         if colon:
-            yield from value[int(first) if first else None : int(last) if last else None : int(stride) if stride else None]
-        elif -len(value) <= int(first) < len(value):
-            yield value[int(first)]
+            budget.spend(len(value))
+            return value[int(first) if first else None : int(last) if last else None : int(stride) if stride else None]
+        return (value[int(first)],) if -len(value) <= int(first) < len(value) else ()
 
     return step
 
@@ -108,13 +156,13 @@ def _filter(condition: str) -> Step:
     if compared is None:
         if not condition.startswith("@"):
             raise BadPath(f"unrecognized filter {condition!r}")
-        there = compile_path(condition[1:])
-        return lambda value: (item for item in _each(value) if there(item))
-    path, operator, literal = compile_path(compared[1]), compared[2], _literal(compared[3])
+        there = _compile(condition[1:])
+        return lambda value, budget: (item for item in _each(value, budget) if there(item, budget))
+    path, operator, literal = _compile(compared[1]), compared[2], _literal(compared[3])
 
-    def step(value: Any) -> Iterator[Any]:
-        for item in _each(value):
-            found = path(item)
+    def step(value: Any, budget: _Budget) -> Iterator[Any]:
+        for item in _each(value, budget):
+            found = path(item, budget)
             if found and _holds(found[0], operator, literal):
                 yield item
 

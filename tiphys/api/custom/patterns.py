@@ -15,10 +15,12 @@ import re2
 
 MAX_MEMORY = 8 << 20
 """Bytes for one compiled expression, RE2's own default. It bounds the time to compile as well; upstream's limit is near 128 MB."""
+MAX_LENGTH = 16 << 10
+"""Characters of an expression: RE2 takes quadratic time for some classes (`[[:[[:`) before its memory bounds it."""
 MAX_NESTING = 999
 """Depth of capturing groups, after Go's limit of 1000 for the height of an expression."""
 _TOKEN = re.compile(
-    r"\\Q.*?(?:\\E|\Z)|(?P<category>\\[pP]\{(?P<inverse>\^?)(?P<name>[^}]*)\})|\\(?P<escape>.)|\(\?P?<(?P<group>[^>=!]*)>|(?P<other>[\[\]()])",
+    r"\\Q.*?(?:\\E|\Z)|(?P<category>\\[pP]\{(?P<inverse>\^?)(?P<name>[^}]{0,64})\})|\\(?P<escape>.)|\(\?P?<(?P<group>[^>=!]{0,128})>|(?P<other>[\[\]()])",
     re.DOTALL,
 )
 _CLASS = re.compile(r"\[\^?\]?")
@@ -64,6 +66,8 @@ _OPTIONS = _options()
 @lru_cache(maxsize=2048)
 def compile_pattern(text: str) -> Pattern:
     """The compiled expression; raises BadPattern."""
+    if len(text) > MAX_LENGTH:
+        raise BadPattern("error parsing regexp: pattern too large")
     try:
         return Pattern(re2.compile(_checked(text), _OPTIONS).search)
     except re2.error as error:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tiphys.api.custom.patterns import BadPattern, compile_pattern
+from tiphys.api.custom.patterns import MAX_LENGTH, BadPattern, compile_pattern
 from tiphys.api.custom.structural import compile_schema
 from tiphys.api.custom.values import validate
 
@@ -85,6 +85,13 @@ def test_matches_in_linear_time(pattern: str) -> None:
 def test_rejects_patterns_that_take_much_memory() -> None:
     with pytest.raises(BadPattern, match="too large"):
         compile_pattern(r"\pL{1000}")
+
+
+@pytest.mark.parametrize("piece", ["\\p{", "(?<", "(?P<", "[[:", "a{1000}"])
+def test_rejects_endless_patterns(piece: str) -> None:
+    for length in (MAX_LENGTH, 1_000_000):
+        with pytest.raises(BadPattern):
+            compile_pattern(piece * (length // len(piece)))
 
 
 def test_says_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
