@@ -45,6 +45,8 @@ CONNECTION_SECONDS = 0.00004
 HELD_FROM = 512 << 10
 HELD_SECONDS = 15.0
 """Answers larger than `HELD_FROM` bytes keep their seats until they are sent, or their reader is slow, but no longer than this."""
+MOST_UNSENT = 16 << 20
+"""Bytes of large answers that are going out beyond which none is begun: a list is made faster than it is sent."""
 BYTE_SECONDS = 1.5e-9
 MAX_REMEMBERED = 8192
 MAX_RETRY_AFTER = 32
@@ -73,6 +75,9 @@ class Fairness:
         self._waiting = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._progress = 0.0
+        self.unsent = 0
+        """Bytes of large answers that are going out; those that several clients are sent count once."""
+        self._unsent: dict[int, int] = {}
         self.writing = 0
         """Requests that run and write."""
         self.dangling: dict[str, bool] = {}
@@ -169,7 +174,8 @@ class Fairness:
         if flow_.waiting or self._spent >= TURN_SECONDS:
             return False
         in_use = level.in_use + seats
-        if in_use + level.reserved > level.nominal and not self._has_room(level, seats, level.reserved):
+        crowded = in_use + level.reserved > level.nominal or (seats > 1 and self.unsent > MOST_UNSENT)
+        if crowded and not self._has_room(level, seats, level.reserved):
             return False
         if writes:
             if flow_.writing >= MOST_WRITES:
@@ -191,6 +197,8 @@ class Fairness:
         """
         if not seats or level.is_exempt:
             return True
+        if seats > 1 and self.unsent > MOST_UNSENT:
+            return False
         taken = level.taken(seats) + reserved + seats
         if taken <= level.nominal:
             return True
@@ -208,7 +216,7 @@ class Fairness:
             size = len(response.body)
             if (size > HELD_FROM and work is not WRITE) or (response.stream is not None and seats > 1):
                 seconds += size * BYTE_SECONDS
-                held = _Held(self, flow_, seats)
+                held = _Held(self, flow_, seats, response.body)
                 # A watch goes on: only what it begins with counts.
                 timer = asyncio.get_running_loop().call_later(HELD_SECONDS if response.stream is None else work.seconds, held.release)
                 if response.stream is None:
@@ -219,6 +227,21 @@ class Fairness:
         if waited and work.most > work.seconds:
             flow_.pace += 0.2 * (min(max(seconds / work.seconds, 0.2), 50.0) - flow_.pace)
         self.charge(flow_, seconds)
+
+    def going(self, body: bytes) -> None:
+        """A large answer begins to go out."""
+        known = self._unsent.get(id(body), 0)
+        self._unsent[id(body)] = known + 1
+        if not known:
+            self.unsent += len(body)
+
+    def gone(self, body: bytes) -> None:
+        """It has been sent, or is its reader's matter now."""
+        left = self._unsent.pop(id(body)) - 1
+        if left:
+            self._unsent[id(body)] = left
+        else:
+            self.unsent -= len(body)
 
     def leave(self, flow_: Flow, seats: int, writes: bool = False) -> None:
         """Give seats back."""
@@ -394,14 +417,16 @@ class _Held:
     """Seats that are given back when a large answer has gone out, or when its reader takes too long over it. Until then they bound how many
     such answers are in memory, and nothing else."""
 
-    __slots__ = ("_fairness", "_flow", "_seats", "timer")
+    __slots__ = ("_body", "_fairness", "_flow", "_seats", "timer")
 
-    def __init__(self, fairness: Fairness, flow_: Flow, seats: int) -> None:
+    def __init__(self, fairness: Fairness, flow_: Flow, seats: int, body: bytes) -> None:
         self._fairness = fairness
+        self._body = body
         self._flow: Flow | None = flow_
         self._seats = seats
         self.timer: asyncio.TimerHandle | None = None
         flow_.level.sending += seats
+        fairness.going(body)
 
     def release(self) -> None:
         """Give them back; once."""
@@ -410,6 +435,8 @@ class _Held:
         flow_, self._flow = self._flow, None
         if flow_ is not None:
             flow_.level.sending -= self._seats
+            self._fairness.gone(self._body)
+            self._body = b""
             self._fairness.leave(flow_, self._seats)
 
 

@@ -12,7 +12,7 @@ from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import fairness as fairness_module
-from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, SHARE_SECONDS, Fairness
+from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, MOST_UNSENT, SHARE_SECONDS, Fairness
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, Flow
 from tiphys.apiserver.flowcontrol.work import Work
 from tiphys.apiserver.routes import RequestInfo
@@ -192,10 +192,10 @@ class Reader:
     is_gone = False
 
 
-def send(world: World, flow_: Flow, seats: int) -> Response:
+def send(world: World, flow_: Flow, seats: int, size: int = HELD_FROM + 1) -> Response:
     """Run a request of so many seats whose large answer begins to go out."""
     assert world.fairness.enter(flow_, seats)
-    request, response = Request("GET", "/api/v1/pods", connection=Reader()), Response(body=bytes(HELD_FROM + 1))
+    request, response = Request("GET", "/api/v1/pods", connection=Reader()), Response(body=bytes(size))
     world.fairness.done(flow_, seats, Work(seats, READ, READ), 0.0, request, response, waited=False)
     return response
 
@@ -225,6 +225,21 @@ async def test_answers_that_go_out_bound_large_answers_and_nothing_else() -> Non
     gate.set()
     await asyncio.gather(*waiting)
     assert (lists.level.in_use, lists.level.sending, lists.level.executing, lists.level.reserved) == (0, 0, 0, 0)
+
+
+async def test_no_large_answer_is_begun_while_many_bytes_wait_to_be_sent() -> None:
+    world, gate = World(level("mine", queues=16, length=50)), asyncio.Event()
+    lists, quiet = world.flow("a"), world.flow("b")
+    going = send(world, lists, 2, MOST_UNSENT + 1)
+    wide = asyncio.create_task(world.run(lists, gate, seats=2))
+    await settle()
+    assert (lists.waiting, world.fairness.unsent) == (1, MOST_UNSENT + 1)
+    assert world.fairness.enter(quiet, 1)
+    world.fairness.leave(quiet, 1)
+    finish(going)
+    gate.set()
+    await wide
+    assert world.fairness.unsent == 0
 
 
 async def test_small_requests_in_a_queue_pass_one_that_waits_for_answers_to_go_out() -> None:
