@@ -14,7 +14,7 @@ import logging
 import time
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httptools
@@ -24,7 +24,8 @@ from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
 from tiphys.apiserver.backlog import Unread
 from tiphys.apiserver.http_head import header_name, parse_query, response_head
-from tiphys.wire.http import PeerIdentity, Request, Response
+from tiphys.apiserver.peer import peer_identity
+from tiphys.wire.http import Request, Response
 
 if TYPE_CHECKING:
     from tiphys.apiserver.http import Server
@@ -49,6 +50,8 @@ PIECE = 512 << 10
 """Larger bodies go out in pieces, each when the one before is on its way: encrypted whole, a list would be in memory for each reader."""
 
 
+SLOW_SECONDS = 0.25
+"""From the first time that an answer waits for its reader: after this it counts as sent, so that slow readers keep no seats."""
 WRITE_HIGH = 64 << 10
 """Unsent bytes at which a connection waits for its reader. TLS transports would take 512 KB by default, in clear and encrypted."""
 
@@ -62,23 +65,6 @@ class _Queued(NamedTuple):
     request: Request
     keep_alive: bool
     refusal: Response | None = None
-
-
-def peer_identity(transport: asyncio.BaseTransport) -> PeerIdentity:
-    """The subject of the client's verified certificate, if it sent one, and its address."""
-    address = transport.get_extra_info("peername")
-    host = str(address[0]) if address else ""
-    tls = transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert() if tls is not None else None
-    if not certificate:
-        return PeerIdentity(address=host)
-    pairs = [pair for part in certificate.get("subject", ()) for pair in part]
-    names = [value for key, value in pairs if key == "commonName"]
-    return PeerIdentity(
-        common_name=names[0] if names else "",
-        organizations=tuple(value for key, value in pairs if key == "organizationName"),
-        address=host,
-    )
 
 
 def _failure(status: int, reason: str, message: str) -> Response:
@@ -115,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._stream: AsyncIterator[bytes] | None = None
         self._body_left = self._body_id = 0
         self._resume: asyncio.Future[None] | None = None
+        self._sent: Callable[[], None] | None = None
         self._handed_over = False
         self._upgrading = False
         self._leftover = b""
@@ -156,6 +143,9 @@ class Connection(asyncio.Protocol):
         self._stalled_at = time.monotonic()
         if self._server.backlog.begin(self, self._body_left):
             self._server.check_backlog_soon()
+        if self._sent is not None:
+            self._server.loop.call_later(SLOW_SECONDS, self._sent)
+            self._sent = None
 
     def resume_writing(self) -> None:
         if self._resume is not None and not self._resume.done():
@@ -360,9 +350,11 @@ class Connection(asyncio.Protocol):
         self._answering = None
         if response.sent is None:
             return await self._send(request, response, keep_alive)
+        self._sent = response.sent
         try:
             return await self._send(request, response, keep_alive)
         finally:
+            self._sent = None
             response.sent()
 
     async def _send(self, request: Request, response: Response, keep_alive: bool) -> bool:
@@ -406,8 +398,10 @@ class Connection(asyncio.Protocol):
         self._body_id = id(response.body)
         try:
             for at in range(0, len(body), PIECE):
+                piece = body[at : at + PIECE]
+                await self._server.answer_turns.take(len(piece), first=at > 0)
                 self._body_left = len(body)
-                await self._write(body[at : at + PIECE])
+                await self._write(piece)
         finally:
             self._body_left = 0
 
@@ -421,7 +415,7 @@ class Connection(asyncio.Protocol):
                 return
             async for part in stream:
                 if part:
-                    await self._server.turns.take(len(part))
+                    await self._server.stream_turns.take(len(part))
                     await self._write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
             if chunked:
                 await self._write(b"0\r\n\r\n")

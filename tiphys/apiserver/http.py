@@ -47,7 +47,8 @@ class Server:
         """How many connections were cut because there were too many."""
         self.connections: set[Connection] = set()
         self.backlog = Backlog()
-        self.turns = Turns()
+        self.stream_turns = Turns()
+        self.answer_turns = Turns()
         self.draining = False
         self._context = context
         self._tasks: set[asyncio.Task[None]] = set()

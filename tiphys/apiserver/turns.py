@@ -1,8 +1,8 @@
-"""Streams go out in turns: what all of them encrypt and send in one turn of the event loop is bounded.
+"""Answers go out in turns: what is encrypted and sent in one turn of the event loop is bounded.
 
-A socket takes megabytes before it asks to wait, and an event wakes every watch at once. A stream that would send more than is left of a
-turn waits, first come first served, and requests of others are read and answered in between. Whole answers have no part in it: they hold
-their seats until they are sent, so what delays one delays whoever waits for a seat.
+A socket takes megabytes before it asks to wait, and an event wakes every watch at once. A part that is more than what is left of a turn
+waits, and requests of others are read and answered in between. Streams take turns first come first served. A whole answer that has begun
+goes on before others begin, until its reader makes it wait: one after the other they leave memory sooner than all of them side by side.
 """
 
 from __future__ import annotations
@@ -17,24 +17,28 @@ PART_BYTES = 8 << 10
 
 
 class Turns:
-    """Bytes per turn of the loop, shared by the streams of a server."""
+    """Bytes per turn of the loop, shared by the streams or by the whole answers of a server."""
 
     def __init__(self) -> None:
         self._left = TURN_BYTES
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._renewing = False
 
-    async def take(self, size: int) -> None:
-        """Return when a part of this size may go out. One that is larger than what is left has that for itself."""
+    async def take(self, size: int, *, first: bool = False) -> None:
+        """Return when a part of this size may go out. One that is larger than what is left has that for itself; `first` goes before all
+        that wait."""
         size += PART_BYTES
         if not self._renewing:
             self._renewing = True
             asyncio.get_running_loop().call_soon(self._renew)
-        if self._left > 0 and not self._waiting:
+        if self._left > 0 and (first or not self._waiting):
             self._left -= size
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        if first:
+            self._waiting.appendleft((size, turn))
+        else:
+            self._waiting.append((size, turn))
         await turn  # Where it is cancelled its place is skipped in its time.
 
     def _renew(self) -> None:

@@ -60,7 +60,7 @@ class Response(msgspec.Struct):
     repeated: Sequence[tuple[str, str]] = ()
     """Headers whose name may come several times, each on a line of its own, such as `Warning`."""
     sent: Callable[[], None] | None = None
-    """Called once the whole answer has gone out, or never will."""
+    """Called when the whole answer has gone out, never will, or waits for a reader that is slow; calls after the first have no effect."""
 
 
 class Transport(Protocol):

@@ -43,8 +43,10 @@ SWEEP_SECONDS = 1.0
 CONNECTION_SECONDS = 0.00004
 """TLS and HTTP of one request, which are done outside its handler."""
 HELD_FROM = 512 << 10
-HELD_SECONDS = 0.25
-"""Answers larger than `HELD_FROM` bytes keep their seats until they are sent, but no longer than this."""
+HELD_SECONDS = 15.0
+"""Answers larger than `HELD_FROM` bytes keep their seats until they are sent, or their reader is slow, but no longer than this."""
+MOST_UNSENT = 16 << 20
+"""Bytes of large answers that are going out beyond which none is begun: a list is made faster than it is sent."""
 BYTE_SECONDS = 1.5e-9
 MAX_REMEMBERED = 8192
 MAX_RETRY_AFTER = 32
@@ -73,6 +75,9 @@ class Fairness:
         self._waiting = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._progress = 0.0
+        self.unsent = 0
+        """Bytes of large answers that are going out; those that several clients are sent count once."""
+        self._unsent: dict[int, int] = {}
         self.writing = 0
         """Requests that run and write."""
         self.dangling: dict[str, bool] = {}
@@ -166,10 +171,11 @@ class Fairness:
             flow_.spent = 0.0
         elif flow_.spent >= SHARE_SECONDS:
             return False
-        if flow_.waiting or level.starved or self._spent >= TURN_SECONDS:
+        if flow_.waiting or self._spent >= TURN_SECONDS:
             return False
         in_use = level.in_use + seats
-        if in_use > level.nominal and seats and not level.is_exempt and not self._may_borrow(level, seats):
+        crowded = in_use + level.reserved > level.nominal or (seats > 1 and self.unsent > MOST_UNSENT)
+        if crowded and not self._has_room(level, seats, level.reserved):
             return False
         if writes:
             if flow_.writing >= MOST_WRITES:
@@ -184,12 +190,22 @@ class Fairness:
         lane.seats += seats
         return True
 
-    def _may_borrow(self, level: Level, seats: int) -> bool:
-        """Whether a level may take seats beyond its nominal ones: others lend what they neither use nor must keep."""
-        if level.in_use + seats > level.upper:
+    def _has_room(self, level: Level, seats: int, reserved: int = 0) -> bool:
+        """Whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
+
+        Others lend what they neither use nor must keep.
+        """
+        if not seats or level.is_exempt:
+            return True
+        if seats > 1 and self.unsent > MOST_UNSENT:
             return False
-        kept = sum(max(other.in_use, other.lower) for other in self._levels.values() if other is not level and not other.is_exempt)
-        return kept + level.in_use + seats <= self._seats
+        taken = level.taken(seats) + reserved + seats
+        if taken <= level.nominal:
+            return True
+        if taken > level.upper:
+            return False
+        kept = sum(max(other.taken(seats), other.lower) for other in self._levels.values() if other is not level and not other.is_exempt)
+        return kept + taken <= self._seats
 
     def done(self, flow_: Flow, seats: int, work: Work, seconds: float, request: Request, response: Response, *, waited: bool) -> None:
         """A request has been answered after `seconds` of the loop: charge for it, and give its seats back when the answer is on its way."""
@@ -200,16 +216,32 @@ class Fairness:
             size = len(response.body)
             if (size > HELD_FROM and work is not WRITE) or (response.stream is not None and seats > 1):
                 seconds += size * BYTE_SECONDS
-                held = _Held(self, flow_, seats)
+                held = _Held(self, flow_, seats, response.body)
                 # A watch goes on: only what it begins with counts.
                 timer = asyncio.get_running_loop().call_later(HELD_SECONDS if response.stream is None else work.seconds, held.release)
                 if response.stream is None:
                     held.timer, response.sent = timer, held.release
+                self._pump_soon()
             else:
                 self.leave(flow_, seats, work is WRITE)
         if waited and work.most > work.seconds:
             flow_.pace += 0.2 * (min(max(seconds / work.seconds, 0.2), 50.0) - flow_.pace)
         self.charge(flow_, seconds)
+
+    def going(self, body: bytes) -> None:
+        """A large answer begins to go out."""
+        known = self._unsent.get(id(body), 0)
+        self._unsent[id(body)] = known + 1
+        if not known:
+            self.unsent += len(body)
+
+    def gone(self, body: bytes) -> None:
+        """It has been sent, or is its reader's matter now."""
+        left = self._unsent.pop(id(body)) - 1
+        if left:
+            self._unsent[id(body)] = left
+        else:
+            self.unsent -= len(body)
 
     def leave(self, flow_: Flow, seats: int, writes: bool = False) -> None:
         """Give seats back."""
@@ -248,7 +280,7 @@ class Fairness:
         `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.
         """
         level = flow_.level
-        if level.rejects and seats and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
+        if level.rejects and not self._has_room(level, seats):
             raise self.refuse(flow_, "concurrency-limit")
         if level.is_full(flow_):
             raise self.refuse(flow_, "queue-full")
@@ -320,12 +352,14 @@ class Fairness:
         self._spent = 0.0
         left = PUMP_SECONDS
         ready = [level for level in self._levels.values() if level.waiting]
+        passed: set[Level] = set()
         granted = False
         while ready and left > 0.0:
             level = min(ready, key=lambda level: level.progress)
-            waiting = level.head()
+            if level not in passed:
+                level.reserved = 0
+            waiting = level.head(narrow=level in passed)
             if waiting is None:
-                level.starved = False
                 ready.remove(level)
                 continue
             if waiting.turn.done():
@@ -333,18 +367,21 @@ class Fairness:
                 level.remove(waiting)
                 self._waiting -= 1
                 continue
-            seats = waiting.seats
-            if seats and not level.is_exempt and level.in_use + seats > level.nominal and not self._may_borrow(level, seats):
-                level.starved = True
+            if not self._has_room(level, waiting.seats, level.reserved):
+                if level in passed:
+                    ready.remove(level)
+                    continue
+                # It keeps its place; those of one seat pass it while that leaves room for it beside the requests that run, so it waits
+                # for nothing but answers that are going out.
+                passed.add(level)
+                level.reserved = waiting.seats
                 level.unaccommodated += 1
-                ready.remove(level)
                 continue
-            level.starved = False
             left -= self._grant(level, waiting)
             granted = True
         for level in self._levels.values():
             if not level.waiting:
-                level.starved = False
+                level.reserved = 0
         if granted:
             self._pump_soon()
 
@@ -377,15 +414,19 @@ class Fairness:
 
 
 class _Held:
-    """Seats that are given back when a large answer has gone out, or when its reader takes too long over it."""
+    """Seats that are given back when a large answer has gone out, or when its reader takes too long over it. Until then they bound how many
+    such answers are in memory, and nothing else."""
 
-    __slots__ = ("_fairness", "_flow", "_seats", "timer")
+    __slots__ = ("_body", "_fairness", "_flow", "_seats", "timer")
 
-    def __init__(self, fairness: Fairness, flow_: Flow, seats: int) -> None:
+    def __init__(self, fairness: Fairness, flow_: Flow, seats: int, body: bytes) -> None:
         self._fairness = fairness
+        self._body = body
         self._flow: Flow | None = flow_
         self._seats = seats
         self.timer: asyncio.TimerHandle | None = None
+        flow_.level.sending += seats
+        fairness.going(body)
 
     def release(self) -> None:
         """Give them back; once."""
@@ -393,6 +434,9 @@ class _Held:
             self.timer.cancel()
         flow_, self._flow = self._flow, None
         if flow_ is not None:
+            flow_.level.sending -= self._seats
+            self._fairness.gone(self._body)
+            self._body = b""
             self._fairness.leave(flow_, self._seats)
 
 

@@ -94,6 +94,8 @@ class Level:
     def __init__(self, config: flow.PriorityLevelConfiguration) -> None:
         self.name = config.metadata.name
         self.in_use = 0
+        self.sending = 0
+        """Of the seats in use, those of requests that have been answered and whose large answers are going out."""
         self.executing = 0
         self.waiting = 0
         self.waiting_seats = 0
@@ -103,8 +105,8 @@ class Level:
         self.progress = 0.0
         """Where the level stands among the levels, in seconds of the loop per seat."""
         self.queues_progress = 0.0
-        self.starved = False
-        """Whether the next in line finds too few seats: then nobody may pass it."""
+        self.reserved = 0
+        """Seats that the next in line needs and does not find: nobody takes them from it."""
         self.quiescing = False
         self.nominal = self.lower = self.upper = 0
         self._active: dict[int, Queue] = {}
@@ -178,11 +180,16 @@ class Level:
         if not queue.requests:
             del self._active[queue.index]
 
-    def head(self) -> Waiting | None:
-        """Who is next: the first of the queue that has had the least, and whose flow has not too many writes under way."""
+    def head(self, *, narrow: bool = False) -> Waiting | None:
+        """Pick the request to run next: the first of the queue that has had the least, and whose flow has not too many writes under way.
+
+        `narrow` looks only at queues whose first takes at most one seat.
+        """
         best: Queue | None = None
         for queue in self._active.values():
             first = queue.requests[0]
+            if narrow and first.seats > 1:
+                continue
             if first.writes and first.flow.writing >= MOST_WRITES:
                 continue
             if best is None or (queue.progress, first.arrived) < (best.progress, best.requests[0].arrived):
@@ -221,6 +228,10 @@ class Level:
         """The queues in which somebody waits, by number."""
         for index in sorted(self._active):
             yield self._active[index]
+
+    def taken(self, seats: int) -> int:
+        """Seats in use for a request that takes `seats`: answers that are going out hold memory, which one seat's requests do not need."""
+        return self.in_use if seats > 1 else self.in_use - self.sending
 
     @property
     def is_idle(self) -> bool:

@@ -1,4 +1,4 @@
-"""Streams share the turns of the loop."""
+"""Streams and whole answers share the turns of the loop."""
 
 from __future__ import annotations
 
@@ -64,3 +64,15 @@ async def test_a_part_larger_than_a_turn_goes_out() -> None:
     turns = Turns()
     for _ in range(3):
         await asyncio.wait_for(turns.take(10 * TURN_BYTES), 5)
+
+
+async def test_what_has_begun_goes_on_before_others_begin() -> None:
+    turns, order = Turns(), []
+
+    async def answer(name: str) -> None:
+        for part in range(3):
+            await turns.take(TURN_BYTES, first=part > 0)
+            order.append(name)
+
+    await asyncio.gather(*(answer(name) for name in "abc"))
+    assert "".join(order) == "aaabbbccc"

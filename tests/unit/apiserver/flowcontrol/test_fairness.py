@@ -12,10 +12,11 @@ from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import fairness as fairness_module
-from tiphys.apiserver.flowcontrol.fairness import SHARE_SECONDS, Fairness
+from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, MOST_UNSENT, SHARE_SECONDS, Fairness
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, Flow
+from tiphys.apiserver.flowcontrol.work import Work
 from tiphys.apiserver.routes import RequestInfo
-from tiphys.wire.http import Request
+from tiphys.wire.http import Request, Response
 
 READ = 0.0001
 
@@ -183,6 +184,81 @@ async def test_wide_requests_hold_many_seats_and_are_not_passed() -> None:
     assert (mine.level.in_use, mine.level.waiting) == (6, 0)
     wide_gate.set()
     await asyncio.gather(wide, late)
+
+
+class Reader:
+    """A client that reads an answer as long as it likes."""
+
+    is_gone = False
+
+
+def send(world: World, flow_: Flow, seats: int, size: int = HELD_FROM + 1) -> Response:
+    """Run a request of so many seats whose large answer begins to go out."""
+    assert world.fairness.enter(flow_, seats)
+    request, response = Request("GET", "/api/v1/pods", connection=Reader()), Response(body=bytes(size))
+    world.fairness.done(flow_, seats, Work(seats, READ, READ), 0.0, request, response, waited=False)
+    return response
+
+
+def finish(*responses: Response) -> None:
+    for response in responses:
+        assert response.sent is not None
+        response.sent()
+
+
+async def test_answers_that_go_out_bound_large_answers_and_nothing_else() -> None:
+    world, gate = World(level("mine", queues=16, length=50)), asyncio.Event()
+    lists, quiet = world.flow("a"), world.flow("b")
+    going = [send(world, lists, 5), send(world, lists, 5)]
+    assert (lists.level.in_use, lists.level.sending) == (10, 10)
+    waiting = [asyncio.create_task(world.run(lists, gate, seats=5)) for _ in range(3)]
+    await settle()
+    assert lists.waiting == 3
+    # The next in line waits for answers to go out. That is no reason for a small request to wait.
+    assert world.fairness.enter(quiet, 1)
+    world.fairness.leave(quiet, 1)
+    assert not world.fairness.enter(quiet, 2)
+    finish(going[0])
+    await settle()
+    assert (lists.waiting, lists.level.sending) == (2, 5)
+    finish(going[1], going[1])
+    gate.set()
+    await asyncio.gather(*waiting)
+    assert (lists.level.in_use, lists.level.sending, lists.level.executing, lists.level.reserved) == (0, 0, 0, 0)
+
+
+async def test_no_large_answer_is_begun_while_many_bytes_wait_to_be_sent() -> None:
+    world, gate = World(level("mine", queues=16, length=50)), asyncio.Event()
+    lists, quiet = world.flow("a"), world.flow("b")
+    going = send(world, lists, 2, MOST_UNSENT + 1)
+    wide = asyncio.create_task(world.run(lists, gate, seats=2))
+    await settle()
+    assert (lists.waiting, world.fairness.unsent) == (1, MOST_UNSENT + 1)
+    assert world.fairness.enter(quiet, 1)
+    world.fairness.leave(quiet, 1)
+    finish(going)
+    gate.set()
+    await wide
+    assert world.fairness.unsent == 0
+
+
+async def test_small_requests_in_a_queue_pass_one_that_waits_for_answers_to_go_out() -> None:
+    world, gate = World(level("mine", queues=16, length=50)), asyncio.Event()
+    lists, quiet = world.flow("a"), world.flow("b")
+    assert lists.hand != quiet.hand
+    going = send(world, lists, 8)
+    wide = asyncio.create_task(world.run(lists, gate, seats=5))
+    await settle()
+    small = [asyncio.create_task(world.run(quiet, gate)) for _ in range(9)]
+    await settle()
+    # Of ten seats five are kept for the list, so that small requests without end do not keep it out.
+    assert (lists.waiting, quiet.waiting, lists.level.in_use) == (1, 4, 13)
+    finish(going)
+    await settle()
+    assert (lists.waiting, quiet.waiting, lists.level.in_use) == (0, 4, 10)
+    gate.set()
+    await asyncio.gather(wide, *small)
+    assert (lists.level.in_use, lists.level.sending) == (0, 0)
 
 
 async def test_a_turn_of_the_loop_has_room_for_others() -> None:
