@@ -51,6 +51,8 @@ def flag(text: str) -> bool:
 
 
 def _integer(text: str) -> int:
+    if len(text) < 19 and text.isascii() and text.isdigit():
+        return int(text)
     if not _INTEGER.fullmatch(text):
         raise BadRequest(f"strconv.ParseInt: parsing {_quoted(text)}: invalid syntax")
     value = int(text) if len(text) < 30 else _INT64

@@ -9,7 +9,7 @@ are part of the verbs that write (`verbs.pipeline`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any
 
@@ -116,19 +116,20 @@ class App:
         """Requests with a deadline of their own that are being answered, or are finished though it has passed."""
         self._access = AccessMetrics(metrics.registry)
 
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """The answer to a request; never raises but for cancellation. With `timeout` in its query it is 504 when that time is over."""
         if request.query and request.param("timeout") and not is_long_running(request):
-            try:
-                seconds = request_timeout(request)
-            except BadRequest as error:
-                return render.failure(error, request)
-            if seconds > 0:
-                return await self._within(seconds, request)
-        return await self._handle(request)
+            return self._within_timeout(request)
+        return self._handle(request)
 
-    async def _within(self, seconds: float, request: Request) -> Response:
-        """The answer, or after so many seconds the 504. What the request began is finished all the same: a write may be half done."""
+    async def _within_timeout(self, request: Request) -> Response:
+        """The answer, or when its time is over the 504. What the request began is finished all the same: a write may be half done."""
+        try:
+            seconds = request_timeout(request)
+        except BadRequest as error:
+            return render.failure(error, request)
+        if seconds <= 0:
+            return await self._handle(request)
         answering = asyncio.ensure_future(self._handle(request))
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
@@ -225,9 +226,9 @@ class App:
         decision = self.services.authorizer.authorize(attributes)
         if decision.allowed:
             self._access.allowed.value += 1.0
-        else:
-            self._access.denied.inc()
-            raise refusal(attributes, decision.reason)
+            return
+        self._access.denied.inc()
+        raise refusal(attributes, decision.reason)
 
 
 def _verb(ctx: Context) -> Verb:

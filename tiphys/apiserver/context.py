@@ -86,7 +86,7 @@ class Context(msgspec.Struct):
     @property
     def dry_run(self) -> bool:
         """Whether nothing is to be stored."""
-        return self.deletes_dry or bool(self.options.dryRun)
+        return self.deletes_dry or bool(self.request.query and self.options.dryRun)
 
     def not_found(self) -> NotFound:
         """The 404 that names the object of this request."""

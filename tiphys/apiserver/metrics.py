@@ -18,6 +18,7 @@ from tiphys.wire.http import Request, Response, Upgrade
 
 BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 SLI_BUCKETS = BUCKETS[2:]
+FIRST_BUCKET = BUCKETS[0]
 SIZES = metrics.exponential(1000, 10, 7)
 MAX_SERIES = 20_000
 """Custom kinds come and go, and their counters stay until the next start: beyond this number they are counted as one."""
@@ -53,7 +54,7 @@ class _Series:
     def observe(self, status: int, seconds: float, waited: float, size: int) -> None:
         codes = self.codes
         codes[status] = codes.get(status, 0) + 1
-        at = bisect_left(BUCKETS, seconds)
+        at = bisect_left(BUCKETS, seconds) if seconds > FIRST_BUCKET else 0
         self.seconds[at] += 1
         self.sum += seconds
         if waited:
@@ -142,11 +143,17 @@ class RequestMetrics:
         self, request: Request, info: RequestInfo, kind: Kind[Any] | None, response: Response, seconds: float, waited: float = 0.0
     ) -> None:
         """Count an answered request that took `seconds`, `waited` of them for its turn."""
-        series = self._find(request, info, kind)
-        if series is not None:
-            series.observe(response.status, seconds, waited, len(response.body))
-            if response.status == 429 and waited:
-                self._terminated.labels(*series.labels, "429").inc()
+        if kind is not None and info.verb == "get":  # The commonest requests, and the shortest.
+            key = (kind.ident, "get", info.subresource, bool(info.name), bool(info.namespace), "")
+            series = self._series.get(key) or self._make(key, info, kind)
+        else:
+            found = self._find(request, info, kind)
+            if found is None:
+                return
+            series = found
+        series.observe(response.status, seconds, waited, len(response.body))
+        if response.status == 429 and waited:
+            self._terminated.labels(*series.labels, "429").inc()
 
     def begin_long(self, request: Request, info: RequestInfo, kind: Kind[Any], now: Callable[[], float]) -> tuple[Long, list[int]]:
         """Count a long-running request until it ends. The list takes the answer's status, which is 0 until then."""
@@ -195,12 +202,12 @@ class RequestMetrics:
 
     def lines(self) -> Iterator[str]:
         """The text of all families."""
-        merged = list(self._series.values())
+        merged = [one for one in self._series.values() if one.codes]  # Without those whose first watch still goes on.
         name = "apiserver_request_total"
         yield metrics.head(name, "counter", "Requests by verb, dry run, resource, scope, component and HTTP code.", "STABLE")
         for one in merged:
             text = _text(one, dry_run=True)
-            yield from (metrics.sample(name, f'{text},code="{code}"', count) for code, count in one.codes.items())
+            yield from (metrics.sample(name, f'{text},code="{code}"', count) for code, count in tuple(one.codes.items()))
         name = "apiserver_request_duration_seconds"
         yield metrics.head(name, "histogram", "Time to answer, in seconds.", "STABLE")
         for one in merged:

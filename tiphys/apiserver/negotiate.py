@@ -99,8 +99,10 @@ def indented(data: bytes) -> bytes:
 
 def format_of(request: Request, type_: type[Any] | None = None, *, tables: bool = True) -> Format:
     """The best format for a request: `negotiate` and `wants_lines` together."""
-    form = negotiate(request.headers.get("accept", ""), type_, tables=tables)
-    if not wants_lines(request):
+    headers = request.headers
+    accept = headers.get("accept", "")
+    form = JSON if not accept or accept == "application/json" else negotiate(accept, type_, tables=tables)
+    if not (wants_lines(request) if request.query else headers.get("user-agent", "").startswith(_PEOPLE)):
         return form
     return PRETTY_JSON if form is JSON else msgspec.structs.replace(form, pretty=True)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 import msgspec
@@ -34,6 +35,7 @@ _NONE = CreateOptions()
 _WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": UpdateOptions, "patch": PatchOptions}
 
 
+@lru_cache(maxsize=64)
 def is_apply(content_type: str) -> bool:
     """Whether a PATCH with this content type is an apply."""
     return content_type.partition(";")[0].strip().lower() == APPLY_PATCH

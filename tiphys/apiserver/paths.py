@@ -79,7 +79,8 @@ class Paths:
         return Response(200, {"Content-Type": "application/json"}, discovery.version())
 
     async def _metrics_page(self, _: Request) -> Response:
-        page = measured.page(self._metrics.lines(), pages.metrics(self._fairness), measured.REGISTRY.lines(), process_lines())
+        parts = self._metrics.lines(), list(pages.metrics(self._fairness)), measured.REGISTRY.lines(), process_lines()
+        page = await measured.page_in_turns(*parts)
         return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
 
     async def _slis_page(self, _: Request) -> Response:

@@ -24,28 +24,28 @@ class AccessMetrics:
     """
 
     def __init__(self, registry: Registry) -> None:
-        attempts = registry.counter("authentication_attempts", "Attempts to authenticate, by result.", "result")
         seconds = registry.histogram(
             "authentication_duration_seconds", "Time to authenticate, in seconds, by result.", "result", buckets=POWERS_OF_TWO
         )
+        registry.collected(
+            "authentication_attempts", "counter", "Attempts to authenticate, by result.", "result",
+            read=lambda: [(("success",), sum(self._success.counts)), (("failure",), sum(self._failure.counts))],
+        )  # fmt: skip
         users = registry.counter("authenticated_user_requests", "Authenticated requests, by user.", "username")
         decisions = registry.counter("authorization_attempts_total", "Decisions on requests, by result.", "result")
         self._other = users.labels("other")
         self._users = {name: users.labels(name) for name in KNOWN_USERS}
-        self._success, self._success_seconds = attempts.labels("success"), seconds.labels("success")
-        self._failure, self._failure_seconds = attempts.labels("failure"), seconds.labels("failure")
+        self._success, self._failure = seconds.labels("success"), seconds.labels("failure")
         self.allowed, self.denied = decisions.labels("allowed"), decisions.labels("denied")
 
     def authenticated(self, user: str, seconds: float) -> None:
         """Count a request whose sender is known."""
-        self._success.value += 1.0
-        self._success_seconds.observe(seconds)
+        self._success.observe(seconds)
         self._users.get(user, self._other).value += 1.0
 
     def refused(self, seconds: float) -> None:
         """Count a request whose credentials are bad."""
-        self._failure.inc()
-        self._failure_seconds.observe(seconds)
+        self._failure.observe(seconds)
 
 
 def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:

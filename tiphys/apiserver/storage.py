@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from time import monotonic
 from typing import Any, TypeVar
@@ -20,9 +20,9 @@ from tiphys.api.scheme import Kind, Scheme, converted
 from tiphys.apiserver.entry import Entry, StaleEntry
 from tiphys.apiserver.pages import Pages
 from tiphys.apiserver.served import ServedCache
+from tiphys.apiserver.store_metrics import StoreRequests
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent
-from tiphys.obs import metrics
 from tiphys.store.contract import Compacted, Event, KeyValue, Revision, Store, StoreClosed, StoreError, Watch
 
 log = logging.getLogger(__name__)
@@ -34,17 +34,9 @@ LOADED = 1_000
 """Objects that are read from the store at once when the caches are filled."""
 RETRY_SECONDS = 1.0
 """Between attempts to follow a store that reports trouble."""
-REQUEST_BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60)
-REQUESTS = metrics.counter("etcd_requests_total", "Requests to the store.", "operation", "group", "resource")
-ERRORS = metrics.counter("etcd_request_errors_total", "Requests that the store refused or failed.", "operation", "group", "resource")
-SECONDS = metrics.histogram(
-    "etcd_request_duration_seconds", "Time that the store takes, in seconds.", "operation", "group", "resource", buckets=REQUEST_BUCKETS
-)
-_TIMERS: dict[tuple[str, str], tuple[metrics.Counter, metrics.Histogram]] = {}
-"""Where requests to the store are counted, by operation and kind."""
 T = TypeVar("T", bound=KubeObject)
-V = TypeVar("V")
 AnyCache = ResourceCache | ServedCache
+_CREATES, _UPDATES, _DELETES, _GETS = (StoreRequests(operation) for operation in ("create", "update", "delete", "get"))
 
 
 def storage_prefix(kind: Kind[Any]) -> str:
@@ -195,8 +187,14 @@ class Storage:
         value = cache.codec.encode_checked(obj)
         self._written[id(value)] = (value, obj)
         try:
-            written = self.store.create(self.key(kind, meta.namespace, meta.name), value, ttl=kind.ttl(obj))
-            revision = await _timed("create", kind, written)
+            key = self.key(kind, meta.namespace, meta.name)
+            request, started = _CREATES[cache.prefix], monotonic()
+            try:
+                revision = await self.store.create(key, value, ttl=kind.ttl(obj))
+            except StoreError:
+                request.failed(started)
+                raise
+            request.done(started)
             return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
@@ -220,7 +218,13 @@ class Storage:
         self._written[id(value)] = (value, obj)
         try:
             key = self.key(cache.kind, meta.namespace, meta.name)
-            revision = await _timed("update", cache.kind, self.store.update(key, value, expected=Revision(expected)))
+            request, started = _UPDATES[cache.prefix], monotonic()
+            try:
+                revision = await self.store.update(key, value, expected=Revision(expected))
+            except StoreError:
+                request.failed(started)
+                raise
+            request.done(started)
             return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
@@ -231,9 +235,16 @@ class Storage:
         Returns the last state at the revision of the delete, as watchers see it.
         """
         key = self.key(kind, expected.namespace, expected.name)
-        event = await _timed("delete", kind.hub, self.store.delete(key, expected=Revision(expected.revision)))
+        cache = self._caches[kind.ident]
+        request, started = _DELETES[cache.prefix], monotonic()
+        try:
+            event = await self.store.delete(key, expected=Revision(expected.revision))
+        except StoreError:
+            request.failed(started)
+            raise
+        request.done(started)
         await self.wait_for(event.revision)
-        return self._caches[kind.ident].codec.at(expected, event.revision)
+        return cache.codec.at(expected, event.revision)
 
     async def _visible(self, cache: ResourceCache, namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
         await self.wait_for(revision)
@@ -242,7 +253,13 @@ class Storage:
 
     async def fresh(self, kind: Kind[Any], namespace: str, name: str) -> Entry | None:
         """The newest state by asking the store, after a write lost against somebody else's."""
-        found = await _timed("get", kind.hub, self.store.get(self.key(kind, namespace, name)))
+        request, started = _GETS[self._caches[kind.ident].prefix], monotonic()
+        try:
+            found = await self.store.get(self.key(kind, namespace, name))
+        except StoreError:
+            request.failed(started)
+            raise
+        request.done(started)
         return None if found is None else self.entry_of(kind, found)
 
     def entry_of(self, kind: Kind[Any], item: KeyValue) -> Entry:
@@ -379,23 +396,6 @@ class Storage:
             _, obj = self._written.get(id(event.value), (b"", None))
             entry = cache.codec.entry(event.value, event.revision, obj)
             cache.apply(CacheEvent("ADDED" if previous is None else "MODIFIED", entry, previous, cache.codec.at))
-
-
-async def _timed(operation: str, kind: Kind[Any], request: Awaitable[V]) -> V:
-    """The store's answer, counted and timed."""
-    known = _TIMERS.get((operation, kind.resource))
-    if known is None:
-        labels = (operation, kind.group, kind.plural)
-        known = _TIMERS[operation, kind.resource] = (REQUESTS.labels(*labels), SECONDS.labels(*labels))
-    known[0].value += 1.0
-    started = monotonic()
-    try:
-        return await request
-    except StoreError:
-        ERRORS.labels(operation, kind.group, kind.plural).inc()
-        raise
-    finally:
-        known[1].observe(monotonic() - started)
 
 
 class TypedSource:

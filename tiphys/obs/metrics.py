@@ -11,6 +11,7 @@ Label values must come from a bounded set: names of kinds, verbs, results, never
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -64,7 +65,8 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
+        bounds = self.bounds
+        self.counts[bisect_left(bounds, value) if value > bounds[0] else 0] += 1
         self.sum += value
 
 
@@ -101,7 +103,7 @@ class Family(Generic[ChildT]):
         if not self._children:
             return
         yield self._head
-        for values, child in self._children.items():
+        for values, child in tuple(self._children.items()):
             text = pairs(self.label_names, values)
             if isinstance(child, Histogram):
                 yield from histogram_lines(self.name, text, child.bounds, child.counts, child.sum)
@@ -184,6 +186,21 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def page(*parts: Iterable[str]) -> bytes:
     """The text of several sources as one document, to be served as `CONTENT_TYPE`."""
     return ("\n".join(line for part in parts for line in part) + "\n").encode()
+
+
+LINES_PER_TURN = 500
+"""Lines of a long page that are made in one turn of the event loop: about a millisecond."""
+
+
+async def page_in_turns(*parts: Iterable[str]) -> bytes:
+    """`page` for thousands of lines: others have their turns in between, and may count, so parts must iterate over copies of what grows."""
+    lines: list[str] = []
+    for part in parts:
+        for line in part:
+            lines.append(line)
+            if len(lines) % LINES_PER_TURN == 0:
+                await asyncio.sleep(0)
+    return page(lines)
 
 
 def head(name: str, type_: str, doc: str, stability: Stability = "") -> str:

@@ -82,8 +82,10 @@ def dry_run_errors(values: list[str]) -> list[FieldError]:
 
 def delete_errors(options: DeleteOptions) -> list[FieldError]:
     """Mistakes in the options of a delete."""
-    errors: list[FieldError] = []
     policy = options.propagationPolicy
+    if policy is None and not options.dryRun:
+        return []
+    errors: list[FieldError] = []
     if policy is not None and options.orphanDependents is not None:
         errors.append(invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"))
     if policy is not None and policy not in _POLICIES:

@@ -73,7 +73,9 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
 def _set_by(kind: Kind[Any], subresource: str, made: Difference) -> Difference:
     """The part of a difference that the author of a write is responsible for."""
     paths = _resets(kind, subresource)
-    return made._replace(changed=without(made.changed, paths), removed=without(made.removed, paths))
+    changed = without(made.changed, paths) if made.changed else made.changed
+    removed = without(made.removed, paths) if made.removed else made.removed
+    return made if changed is made.changed and removed is made.removed else Difference(changed, removed)
 
 
 def _elsewhere(ctx: Context, new: Any, old: Any) -> Elsewhere:
