@@ -23,6 +23,8 @@ from tiphys.wire.http import Request, Response
 
 KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
 """Sizes of lists that are worth keeping, in bytes."""
+MAX_WARNINGS, MAX_WARNING = 4096, 256
+"""Letters of all Warning headers of an answer, and of each one when they are more: upstream's limits, which keep the header readable."""
 JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
@@ -54,13 +56,30 @@ def plain(text: str, status: int = 200) -> Response:
     return Response(status, {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}, text.encode())
 
 
-def _warnings(texts: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """A Warning header for each text, as "RFC 7234: Warning" spells them."""
+def warning_headers(texts: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """A Warning header for each text, as "RFC 7234: Warning" spells them.
+
+    When they have more than MAX_WARNINGS letters together, each is cut to MAX_WARNING and those after MAX_WARNINGS are left out, as
+    upstream does.
+    """
     quoted = []
-    for text in dict.fromkeys(texts):
+    for text in _bounded([text for text in dict.fromkeys(texts) if text]):
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         quoted.append(("Warning", f'299 - "{escaped}"'))
     return quoted
+
+
+def _bounded(texts: list[str]) -> list[str]:
+    if sum(map(len, texts)) <= MAX_WARNINGS:
+        return texts
+    cut: list[str] = []
+    written = 0
+    for text in texts:
+        if written >= MAX_WARNINGS:
+            break
+        cut.append(text[:MAX_WARNING])
+        written += len(cut[-1])
+    return cut
 
 
 def _as_media(data: bytes, form: Format) -> bytes:
@@ -72,7 +91,7 @@ def _as_media(data: bytes, form: Format) -> bytes:
 
 def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
     headers = JSON_HEADERS if form.media == "json" else {**JSON_HEADERS, "Content-Type": form.content_type}
-    return Response(status, headers, _as_media(data, form), repeated=_warnings(ctx.warnings) if ctx.warnings else ())
+    return Response(status, headers, _as_media(data, form), repeated=warning_headers(ctx.warnings) if ctx.warnings else ())
 
 
 def value(ctx: Context, obj: Any, status: int = 200, *, columns: Sequence[Column] = ()) -> Response:
@@ -149,7 +168,7 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
         return _response(ctx, 200, data, form)
     data = _as_media(data, form)
     headers = {**JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}
-    return Response(200, headers, await compress.packed(ctx.storage.cache(ctx.kind), data), repeated=_warnings(ctx.warnings))
+    return Response(200, headers, await compress.packed(ctx.storage.cache(ctx.kind), data), repeated=warning_headers(ctx.warnings))
 
 
 async def _other_list(ctx: Context, form: Format, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:

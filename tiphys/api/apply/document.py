@@ -76,11 +76,13 @@ def _by_element(schema: Schema, value: Any) -> dict[str, tuple[Any, Schema]]:
     """Parts by element; of parts that share an element, the list of them all as one leaf."""
     out: dict[str, tuple[Any, Schema]] = {}
     for element, below, how in _parts(schema, value) or ():
-        if element in out:
-            before = out[element]
-            out[element] = ([*before[0], below] if before[1] is _REPEATED else [before[0], below], _REPEATED)
-        else:
+        before = out.get(element)
+        if before is None:
             out[element] = (below, how)
+        elif before[1] is _REPEATED:
+            before[0].append(below)
+        else:
+            out[element] = ([before[0], below], _REPEATED)
     return out
 
 

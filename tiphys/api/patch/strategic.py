@@ -125,10 +125,11 @@ def _retain(document: Document, patch: Document) -> None:
     keys = patch.pop(_RETAIN)
     if not isinstance(keys, list):
         raise BadRequest("invalid patch format of retainKeys")
+    retained = {key for key in keys if isinstance(key, str)}
     for name, value in patch.items():
-        if value is not None and not name.startswith((_DELETE, _ORDER)) and name not in keys:
+        if value is not None and not name.startswith((_DELETE, _ORDER)) and name not in retained:
             raise BadRequest("invalid patch format of retainKeys")
-    for name in [name for name in document if name not in keys]:
+    for name in [name for name in document if name not in retained]:
         del document[name]
 
 
@@ -138,7 +139,8 @@ def _delete_scalars(document: Document, name: str, unwanted: Any) -> None:
     if not isinstance(unwanted, list):
         raise BadRequest("invalid patch format of primitive list")
     if isinstance(current, list):
-        document[name] = [item for item in current if item not in unwanted]
+        gone = {_identity(item, "") for item in unwanted if not _holds_others(item)}
+        document[name] = [item for item in current if _holds_others(item) or _identity(item, "") not in gone]
 
 
 def _reorder(type_: type[msgspec.Struct] | None, document: Document, patch: Document) -> None:
@@ -219,21 +221,30 @@ def _merge_list(how: _How, current: list[Any], patch: list[Any]) -> list[Any]:
 def _list_directives(how: _How, current: list[Any], patch: list[Any]) -> tuple[list[Any], list[Any]]:
     """Carry out the items that say `$patch`; gives the list to merge into and the ordinary items of the patch."""
     ordinary: list[Any] = []
+    unwanted: set[Any] = set()
     replace = False
     for item in patch:
         directive = item.get(_PATCH)
         if directive is None:
             ordinary.append(item)
         elif directive == "delete":
-            unwanted = _identity(item, how.key)
-            current = [other for other in current if other.get(how.key) != unwanted[1]]
+            unwanted.add(_identity(item, how.key)[1])
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise BadRequest("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(directive, item)
-    return (ordinary, []) if replace else (current, ordinary)
+    if replace:
+        return ordinary, []
+    if unwanted:
+        current = [item for item in current if _holds_others(item.get(how.key)) or item.get(how.key) not in unwanted]
+    return current, ordinary
+
+
+def _holds_others(value: Any) -> bool:
+    """Whether a value is an object or a list, which is equal to no scalar and has no hash."""
+    return isinstance(value, dict | list)
 
 
 def _identity(item: Any, key: str) -> tuple[str, Any]:

@@ -150,6 +150,7 @@ def _within_limits(errors: Errors, path: str, resources: ResourceRequirements) -
 
 def _claims(errors: Errors, path: str, resources: ResourceRequirements, known: frozenset[str]) -> None:
     seen: set[str] = set()
+    in_part: set[str] = set()  # Names of claims of which single requests are used.
     for index, claim in enumerate(resources.claims):
         if not claim.name:
             errors.append(required(f"{path}[{index}]"))
@@ -157,14 +158,21 @@ def _claims(errors: Errors, path: str, resources: ResourceRequirements, known: f
         key = f"{claim.name}/{claim.request}" if claim.request else claim.name
         if claim.request:
             dns_label(errors, f"{path}[{index}].request", claim.request)
-        overlaps = claim.name in seen or key in seen or (not claim.request and any(s.startswith(f"{key}/") for s in seen))
+        overlaps = claim.name in seen or key in seen or (not claim.request and claim.name in in_part)
         if overlaps:
             errors.append(duplicate(f"{path}[{index}]", key))
         seen.add(key)
+        if claim.request:
+            in_part.add(claim.name)
         if claim.name not in known:
-            said = "must be one of the names in pod.spec.resourceClaims"
-            said += f": {', '.join(sorted(known))}" if known else " which is empty"
-            errors.append(FieldError("FieldValueNotFound", f"{path}[{index}]", said, claim.name))
+            errors.append(FieldError("FieldValueNotFound", f"{path}[{index}]", _known_claims(known), claim.name))
+
+
+@lru_cache(maxsize=1)
+def _known_claims(names: frozenset[str]) -> str:
+    """The detail for an unknown claim, written once for all containers of a pod."""
+    detail = "must be one of the names in pod.spec.resourceClaims"
+    return f"{detail}: {', '.join(sorted(names))}" if names else f"{detail} which is empty"
 
 
 def pod_resources(errors: Errors, path: str, spec: PodSpec) -> None:
