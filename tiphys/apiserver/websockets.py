@@ -21,7 +21,7 @@ from tiphys.wire.http_upgrade import response_head
 from tiphys.wire.negotiate import Upgrade, choose, upgrade_kind, websocket_accept, websocket_protocols
 from tiphys.wire.websocket import CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, CLOSE_PROTOCOL_ERROR, Closed, PingReceived, WebSocket
 
-GOODBYE_SECONDS = 5.0
+GOODBYE_SECONDS = 1.0
 """How long the client may take to read the last messages and answer the close frame."""
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 LOG_PROTOCOLS = ("", BINARY, BASE64)

@@ -9,7 +9,7 @@ from tiphys.aio.duplex import Duplex
 from tiphys.wire.errors import ProtocolError
 from tiphys.wire.websocket import CLOSE_NORMAL, Closed, WebSocket
 
-GOODBYE_TIMEOUT = 5.0
+GOODBYE_TIMEOUT = 1.0
 """Seconds the client has to take the last messages and answer the close frame."""
 
 
