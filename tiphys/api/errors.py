@@ -228,6 +228,8 @@ class UnsupportedMediaType(StatusError):
 
 
 MOST_ERRORS = 300
+MOST_ERROR_TEXT = 256 << 10
+"""Letters of all errors of an object: each may quote a value or a list of names as long as the request."""
 
 
 class Invalid(StatusError):
@@ -241,12 +243,19 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        Of thousands of mistakes the first `MOST_ERRORS` are told, so that an answer is never much larger than the request was.
+        Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer when their texts exceed `MOST_ERROR_TEXT`, so that an answer is
+        never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
-        more = len(errors) - MOST_ERRORS
-        errors = errors[:MOST_ERRORS]
-        said = [str(error) for error in errors]
+        said: list[str] = []
+        size = 0
+        for error in errors[:MOST_ERRORS]:
+            said.append(str(error))
+            size += len(said[-1])
+            if size > MOST_ERROR_TEXT:
+                break
+        more = len(errors) - len(said)
+        errors = errors[: len(said)]
         if more > 0:
             said.append(f"and {more} more")
         listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"

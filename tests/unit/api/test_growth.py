@@ -13,6 +13,7 @@ from tiphys.api.apply import document
 from tiphys.api.apply.schema import schema_of
 from tiphys.api.core import v1 as core
 from tiphys.api.core.v1 import ResourceClaim, ResourceRequirements
+from tiphys.api.errors import MOST_ERROR_TEXT, Invalid, invalid
 from tiphys.api.patch import strategic_merge
 from tiphys.api.validation.resources import requirements
 
@@ -89,3 +90,12 @@ def cpu(work: Callable[[int], None], count: int) -> float:
 def test_work_does_not_grow_with_the_square(work: Callable[[int], None]) -> None:
     work(SIZE)
     assert cpu(work, 4 * SIZE) < MOST_GROWTH * cpu(work, SIZE)
+
+
+def test_errors_that_quote_long_values_are_bounded_together() -> None:
+    value = "a" * 100_000
+    errors = [invalid(f"spec.items[{index}]", value, "must be shorter") for index in range(200)]
+    error = Invalid.object("Thing", "a", errors)
+    assert len(error.errors) == 3
+    assert str(error).endswith("and 197 more]")
+    assert len(str(error)) < MOST_ERROR_TEXT + 2 * len(value)
