@@ -24,6 +24,7 @@ from tiphys.api.well_known import SERVICE_NAME
 from tiphys.client.client import Client
 from tiphys.dns.alias import follow
 from tiphys.dns.answer import Answers, Found
+from tiphys.dns.askers import Askers
 from tiphys.dns.message import MAX_TCP, SERVFAIL, Answer, NotAQuestion, Query, parse, respond, udp_limit
 from tiphys.dns.upstream import NoUpstream, Resolvers, Upstream
 from tiphys.dns.zone import Zone, names_of
@@ -54,7 +55,7 @@ class DnsSettings:
     port: int = 53
     domain: str = "cluster.local"
     ranges: tuple[str, ...] = ()
-    """The cluster's networks (CIDRs): questions for the names of their addresses are never passed on."""
+    """The cluster's networks (CIDRs): they and the machine may ask, and questions for the names of their addresses are never passed on."""
     resolv_conf: Path = Path("/etc/resolv.conf")
     upstream_port: int = 53
 
@@ -72,6 +73,8 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        if not self._server.askers.allow(str(addr[0])):
+            return
         try:
             query = parse(data)
         except NotAQuestion:
@@ -106,6 +109,7 @@ class DnsServer:
         self.tasks = TaskSet()
         self.zone = Zone(settings.domain, settings.address, settings.ranges)
         self._answers = Answers(self.zone)
+        self.askers = Askers(settings.ranges)
         resolvers = Resolvers(settings.resolv_conf, exclude=frozenset((settings.address,)))
         self._upstream = Upstream(resolvers, rng=rng, port=settings.upstream_port)
         self.ready = asyncio.Event()
@@ -202,7 +206,8 @@ class DnsServer:
         return respond(query, answer, limit=limit)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= MAX_CONNECTIONS:
+        peer = writer.get_extra_info("peername")
+        if peer is None or not self.askers.allow(peer[0]) or self._connections >= MAX_CONNECTIONS:
             writer.close()
             return
         self._connections += 1

@@ -46,6 +46,8 @@ class Facts(msgspec.Struct, frozen=True):
     host_ips: Sequence[str] = ()
     failed: Waiting | None = None
     """The pod as a whole was given up: its reason and message (DeadlineExceeded, Evicted)."""
+    rejected: bool = False
+    """The node did not take the pod: there is nothing to say about its containers."""
     over: bool = False
     """Nothing runs and nothing will: the phase may become final."""
     adopted: Mapping[str, core.ContainerStatus] = {}
@@ -83,6 +85,9 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
         status.resources, status.allocatedResources = pod.spec.resources, pod.spec.resources.requests
     _addresses(pod, facts, status)
     _conditions(pod, facts, status, now)
+    if facts.rejected or (old.phase in _OVER and not old.containerStatuses and facts.seen.empty):
+        # The second is how an agent that started later finds a rejected pod.
+        status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses = [], [], []
     return status
 
 

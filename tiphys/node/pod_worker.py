@@ -50,6 +50,7 @@ class PodWorker:
         self.waiting: dict[str, Waiting] = {}
         self.backoffs: dict[str, Backoff] = {}
         self.failed: Waiting | None = None
+        self.rejected = False
         self.over = False
         self.in_api = pod is not None
         self.status = pod.status if pod is not None else core.PodStatus()
@@ -163,6 +164,7 @@ class PodWorker:
             starting=self.actions.starting,
             host_ips=self.services.settings.addresses,
             failed=self.failed,
+            rejected=self.rejected,
             over=self.over,
             adopted=self.adopted,
             applied=self.applied,
@@ -291,6 +293,7 @@ class PodWorker:
             self._admit()
             self.publish()
             return True
+        self.rejected = True
         self.services.tell(pod, "", "Warning", rejected.reason, rejected.message)
         self.give_up(rejected.reason, f"Pod was rejected: {rejected.message}")
         return False

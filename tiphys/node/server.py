@@ -1,6 +1,6 @@
 """The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
 
-    GET       /healthz                                        anybody
+    GET       /healthz                                        whether the kubelet's own checks pass
     GET       /pods                                           the pods of this node
     GET       /containerLogs/{namespace}/{pod}/{container}    follow, previous, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes
     GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
@@ -8,7 +8,7 @@
     GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
     GET       /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /stats/summary
 
-All but /healthz want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
+All want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class KubeletServer:
         self._files = CertificateFiles(context, cert=settings.tls_cert, key=settings.tls_key, ca=settings.client_ca)
         self.http = HttpServer(self.handle, context)
         self._routes: dict[str, Callable[[Request, list[str]], Awaitable[Response]]] = {
+            "healthz": self._healthz,
             "pods": self._pods,
             "containerLogs": self._logs,
             "exec": self._exec,
@@ -102,8 +103,6 @@ class KubeletServer:
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
         parts = request.path.strip("/").split("/")
-        if parts == ["healthz"]:
-            return Response(headers=TEXT, body=b"ok")
         try:
             self._authorise(request)
             route = self._routes.get(parts[0])
@@ -121,6 +120,14 @@ class KubeletServer:
             raise Refusal(401, "Unauthorized")
         if "system:masters" not in peer.organizations and peer.common_name not in self.services.settings.client_names:
             raise Refusal(403, f"Forbidden (user={peer.common_name}, verb={request.method.lower()}, resource=nodes)")
+
+    async def _healthz(self, request: Request, rest: list[str]) -> Response:
+        if rest:
+            raise Refusal(404, "404 page not found")
+        failed = [f"{name}: {fault}" for name, check in self.checks.items() if (fault := check())]
+        if failed:
+            raise Refusal(500, "\n".join(failed))
+        return Response(headers=TEXT, body=b"ok")
 
     # -- pods and their containers
 

@@ -16,7 +16,7 @@ import dns.rdatatype
 import pytest
 
 from tests.e2e.network.cluster import Cluster
-from tests.e2e.network.machine import Machine, Space, run
+from tests.e2e.network.machine import NODE_ADDRESS, Machine, Space, run
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.core import v1 as core
@@ -305,6 +305,29 @@ async def test_a_taken_port_is_said_in_one_sentence(machine: Machine, tmp_path: 
         server = DnsServer(DnsSettings(address="127.0.0.9"), cluster.api.client(), clock=LoopClock(), rng=random.Random(3))
         with pytest.raises(DnsError, match=r"127\.0\.0\.9:53: another server has the port"):
             await server.run()
+
+
+async def test_outsiders_with_a_route_to_the_server_get_nothing(names: Dns) -> None:
+    name, world = "nothing.default.svc.cluster.local", names.cluster.machine.world
+    world.ip("route", "add", f"{names.cluster.ip(10)}/32", "via", NODE_ADDRESS)
+    query = dns.message.make_query(name, "A").to_wire()
+    loop = asyncio.get_running_loop()
+    with world.socket() as asking:
+        await loop.sock_connect(asking, (names.cluster.ip(10), 53))
+        try:
+            await loop.sock_sendall(asking, struct.pack("!H", len(query)) + query)
+            answer = await loop.sock_recv(asking, 65535)
+        except ConnectionError:
+            answer = b""
+        assert answer == b""
+    with world.socket(socket.SOCK_DGRAM) as asking:
+        asking.connect((names.cluster.ip(10), 53))
+        asking.send(query)
+        # The server reads datagrams in order: once it has answered a later one, this one's answer would be there.
+        for space in (names.client, names.cluster.machine.node):
+            assert (await names.ask(name, space=space)).rcode() == dns.rcode.NXDOMAIN
+        with pytest.raises(BlockingIOError):
+            asking.recv(65535)
 
 
 async def test_rubbish_is_survived(names: Dns) -> None:

@@ -157,6 +157,7 @@ async def test_a_pod_that_does_not_fit_is_rejected_and_makes_room_for_nothing(no
     await eventually(lambda: node.pod("big").status.phase == "Failed")
     status = node.pod("big").status
     assert status.reason == "OutOfcpu"
+    assert status.containerStatuses == []
     assert status.message.startswith("Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, ")
     await node.run("web", {"command": ["sleep", "1000"]}, securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "4096"}]})
     await eventually(lambda: node.pod("web").status.reason == "SysctlForbidden")

@@ -63,7 +63,7 @@ async def test_who_may_call(served: tuple[Node, Caller], tmp_path: Path) -> None
     for name, status in (("", 401), ("node", 403), ("scheduler", 403), ("admin", 200)):
         other = Caller(tmp_path / "pki", port, name)
         assert (await other.get("/pods"))[0] == status
-        assert (await other.get("/healthz"))[0] == 200
+        assert (await other.get("/healthz"))[0] == status
         await other.session.close()
     assert (await caller.get("/nothing"))[0] == 404
 

@@ -141,6 +141,17 @@ def test_a_pod_that_was_given_up() -> None:
     assert (result.phase, result.reason) == ("Failed", "DeadlineExceeded")
 
 
+def test_a_pod_that_the_node_did_not_take_has_no_container_statuses() -> None:
+    it = pod({"name": "a"}, initContainers=[{"name": "i"}])
+    why = Waiting("OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
+    rejected = status(it, observed(boxes=()), failed=why, rejected=True, over=True)
+    assert (rejected.phase, rejected.reason) == ("Failed", "OutOfcpu")
+    assert (rejected.containerStatuses, rejected.initContainerStatuses) == ([], [])
+    it.status = rejected
+    restarted = status(it, observed(boxes=()), over=True)
+    assert (restarted.phase, restarted.reason, restarted.containerStatuses) == ("Failed", "OutOfcpu", [])
+
+
 def test_readiness_follows_the_probe() -> None:
     it = pod({"name": "a", "readinessProbe": {"exec": {"command": ["x"]}}})
     what = observed(seen(it, "a"))
