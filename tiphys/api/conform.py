@@ -96,7 +96,7 @@ class Walk:
         elif form == "list":
             assert shape.item is not None
             if isinstance(value, list):
-                return [self.value(shape.item, item, f"{path}[{index}]", owner, field) for index, item in enumerate(value)]
+                return [self.value(shape.item, item, f"{path}[{index}]", owner, field) for index, item in enumerate(self._needed(value))]
         elif form == "map":
             assert shape.item is not None
             if isinstance(value, dict):
@@ -153,6 +153,13 @@ class Walk:
         if isinstance(value, list):
             return [self.plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
+
+    def _needed(self, items: list[Any]) -> Iterator[Any]:
+        """The items of a list, no more of them once the document has more mistakes than an error tells."""
+        for item in items:
+            if len(self.mistakes) >= LIMIT:
+                return
+            yield item
 
     def _members(self, value: dict[str, Any], path: str) -> Iterable[tuple[str, Any]]:
         """The keys and values of an object; repeated keys become problems in the order of the document, as clients expect them."""
