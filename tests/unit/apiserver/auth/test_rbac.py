@@ -13,7 +13,7 @@ from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.rbac import RbacAuthorizer, rules_allow
-from tiphys.apiserver.auth.rules import uncovered
+from tiphys.apiserver.auth.rules import MOST_TOLD, uncovered
 from tiphys.apiserver.auth.user import User
 from tiphys.testing.object_source import DictObjectSource
 
@@ -282,3 +282,8 @@ def test_an_update_that_adds_nobody_passes() -> None:
     guard(root).check_binding(ALICE, bind_cluster("x", "root", user("bob")), old)
     with pytest.raises(Forbidden):
         guard(root).check_binding(ALICE, bind_cluster("x", "root", user("bob"), user("mallory")), old)
+
+
+def test_a_rule_of_countless_parts_is_refused_by_the_first_of_them() -> None:
+    many = [f"x{number}" for number in range(3000)]
+    assert len(uncovered([], [PolicyRule(verbs=many, apiGroups=many, resources=many)])) == MOST_TOLD
