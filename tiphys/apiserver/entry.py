@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.limits import check_stored, too_deep
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind
@@ -41,7 +42,7 @@ class EntryCodec:
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
         # Maps in the order of their keys: whoever writes the same content in another order changes nothing.
-        encode, decode = msgspec.json.Encoder(order="deterministic").encode, msgspec.json.Decoder(kind.type).decode
+        encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
         self._decode: Callable[[bytes], Any] = decode if model is None else model.read

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.core import v1 as core
 from tiphys.node.observed import SeenContainer
+
+_encode = ordered.encoder("deterministic")
 
 FIRST_BACKOFF = 10.0
 MAX_BACKOFF = 300.0
@@ -24,7 +27,7 @@ class Backoff(msgspec.Struct, frozen=True):
 
 def backoff_key(container: core.Container | core.EphemeralContainer) -> str:
     """Under what a container's back-off is kept: its name, and all that gives it a fresh start when it changes."""
-    resources = msgspec.json.encode(container.resources, order="deterministic").decode()
+    resources = _encode(container.resources).decode()
     return f"{container.name} {container.image} {resources}"
 
 

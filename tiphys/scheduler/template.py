@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.core import v1 as core
 from tiphys.runtime.key import Key
 from tiphys.scheduler.matching import image_name
@@ -18,7 +19,7 @@ from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_reque
 from tiphys.scheduler.social import Social, make_social, social_key
 
 DEFAULT_SCHEDULER = "default-scheduler"
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_encode = ordered.encoder("deterministic", codec=msgspec.msgpack)
 
 
 class Template(msgspec.Struct, frozen=True, eq=False):

@@ -56,7 +56,7 @@ async def test_reads_the_deepest_object_in_every_format(api: Api) -> None:
     # The fields of its manager lie three levels deeper than the object's own.
     assert (await api.post(PATH, deep(MAX_DEPTH - 5))).status == 201
     for media in ("application/json", "application/yaml", "application/json;as=Table;v=v1;g=meta.k8s.io"):
-        assert (await api.get(f"{PATH}/a", Accept=media)).status == 200, media
+        assert (await api.get(f"{PATH}/a", accept=media)).status == 200, media
 
 
 async def test_rejects_objects_that_a_patch_makes_deep(api: Api) -> None:
@@ -81,3 +81,12 @@ async def test_rejects_objects_larger_than_etcd_takes(api: Api) -> None:
     answer = await api.post(CONFIGS, config("large", x="x" * 900_000, y="\x01" * 140_000))
     assert (answer.status, answer.message) == (500, "etcdserver: request is too large")
     assert json.loads(answer.body)["code"] == 500
+
+
+async def test_keys_in_the_worst_order_do_not_end_the_server(api: Api) -> None:
+    data = dict.fromkeys(["z", *(f"{number:06x}" for number in range(60_000))], "")
+    assert (await api.post(CONFIGS, {"metadata": {"name": "many"}, "data": data})).status == 201
+    more = {"data": dict.fromkeys(["zz", *(f"{number:06x}" for number in range(60_000, 150_000))], "")}
+    patched = await api.patch(f"{CONFIGS}/many", more, MERGE)
+    assert (patched.status, patched.message) == (500, "etcdserver: request is too large")
+    assert (await api.get(f"{CONFIGS}/many")).doc["data"].keys() == data.keys()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.apply import document, fieldset
 from tiphys.api.apply.conflicts import ApplyConflict, FieldConflict
 from tiphys.api.apply.fieldset import Fields
@@ -15,6 +16,8 @@ from tiphys.api.apply.schema import Schema
 from tiphys.api.apply.typed import METADATA, ROOT, UNTRACKED
 from tiphys.api.base import time
 from tiphys.api.meta.v1.meta import ManagedFieldsEntry
+
+_encode = ordered.encoder("deterministic")
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
@@ -239,7 +242,7 @@ def _note_last_applied(done: dict[str, Any], config: dict[str, Any]) -> None:
     if own_meta.get("annotations"):
         own_meta["annotations"] = {name: value for name, value in own_meta["annotations"].items() if name != LAST_APPLIED}
     own["metadata"] = own_meta
-    text = msgspec.json.encode(own, order="deterministic").decode() + "\n"
+    text = _encode(own).decode() + "\n"
     noted = {**annotations, LAST_APPLIED: text}
     if sum(len(name) + len(value.encode()) for name, value in noted.items()) > MAX_ANNOTATIONS:
         del noted[LAST_APPLIED]

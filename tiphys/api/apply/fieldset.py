@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api import ordered
+
 Fields = dict[str, Any]
 """A set of fields, or a node of one."""
 
@@ -25,7 +27,7 @@ LEAF: Fields = {}
 SELF = "."
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-encode = msgspec.json.Encoder(order="sorted").encode
+encode = ordered.encoder("sorted")
 """Sorted, as upstream writes sets: equal sets are equal bytes, so that what is remembered of one is found for the other."""
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""

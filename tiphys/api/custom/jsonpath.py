@@ -13,8 +13,11 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.base import Time
 from tiphys.api.columns.base import duration
+
+_encode = ordered.encoder("deterministic")
 
 MAX_LENGTH = 4096
 """Characters of a path."""
@@ -184,10 +187,10 @@ def _holds(left: Any, operator: str, right: Any) -> bool:
     if operator == "!=":
         return bool(left != right)
     try:
-        ordered = left < right if operator[0] == "<" else left > right
+        holds = left < right if operator[0] == "<" else left > right
     except TypeError:
         return False
-    return bool(ordered) or (len(operator) == 2 and left == right)
+    return bool(holds) or (len(operator) == 2 and left == right)
 
 
 def shown(value: Any) -> str:
@@ -195,7 +198,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):
-        return msgspec.json.encode(value, order="deterministic").decode()
+        return _encode(value).decode()
     return "" if value is None else msgspec.json.encode(value).decode()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from tiphys.api import ordered
 from tiphys.api.custom.coerce import read_metadata
 from tiphys.api.custom.structural import Structural
 from tiphys.api.errors import FieldError, duplicate, invalid, required
 from tiphys.api.validation import meta as meta_rules
 from tiphys.api.validation.names import dns_1035_label_messages, path_segment
+
+_encode = ordered.encoder("deterministic")
 
 
 def validate_lists(value: Any, node: Structural | None, path: str = "") -> list[FieldError]:
@@ -48,7 +49,7 @@ def _repeated(items: list[Any], shown: list[Any], path: str) -> list[FieldError]
     seen: dict[bytes, int] = {}
     errors: list[FieldError] = []
     for index, item in enumerate(items):
-        text = msgspec.json.encode(item, order="deterministic")
+        text = _encode(item)
         seen[text] = seen.get(text, 0) + 1
         if seen[text] == 2:
             errors.append(duplicate(f"{path}[{index}]", shown[index]))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.apply.document import Difference, compare
 from tiphys.api.apply.fieldset import LEAF, SELF, Fields, difference
 from tiphys.api.apply.schema import Schema
@@ -20,7 +21,7 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.scheme import GroupVersionKind
 from tiphys.api.yamldoc import Parsed, YAMLError
 
-_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+_encode_sorted = ordered.encoder("deterministic")
 _decode_any = msgspec.json.Decoder().decode
 _decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _UNOWNED: Fields = {

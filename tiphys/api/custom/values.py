@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.custom.formats import checker
 from tiphys.api.custom.structural import Structural
 from tiphys.api.errors import FieldError, invalid, not_supported, required, too_long, too_many
+
+_encode = ordered.encoder("deterministic")
 
 ABSENT: Any = object()
 _LIMITS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
@@ -60,7 +63,7 @@ def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT)
 
 def same(a: Any, b: Any) -> bool:
     """Whether two JSON values are equal; 1 is not true."""
-    return bool(a == b) and msgspec.json.encode(a, order="deterministic") == msgspec.json.encode(b, order="deterministic")
+    return bool(a == b) and _encode(a) == _encode(b)
 
 
 def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
@@ -209,7 +212,7 @@ def _correlated(node: Structural, old: Any) -> dict[bytes, Any]:
 
 def _key(node: Structural, item: Any) -> bytes:
     keys = [item.get(name) for name in node.list_keys] if isinstance(item, dict) else [item]
-    return msgspec.json.encode(keys, order="deterministic")
+    return _encode(keys)
 
 
 def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result: _Result) -> None:

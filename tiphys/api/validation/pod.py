@@ -170,7 +170,8 @@ def _rest(errors: Errors, path: str, spec: PodSpec) -> None:
     if spec.overhead:
         resources.amounts(errors, f"{path}.overhead", spec.overhead)
     if spec.os is not None:
-        one_of(errors, f"{path}.os.name", spec.os.name, ("linux", "windows"))
+        # An unknown name is reported at the struct, a missing one at the field.
+        one_of(errors, f"{path}.os" if spec.os.name else f"{path}.os.name", spec.os.name, ("linux", "windows"))
 
 
 def _host_network(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:

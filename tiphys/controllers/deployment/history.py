@@ -11,9 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tiphys.api import ordered
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.well_known import LAST_APPLIED
+
+_encode = ordered.encoder("deterministic")
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -35,7 +38,7 @@ _NAME_LENGTH = 253
 
 def template_hash(template: core.PodTemplateSpec, collisions: int | None) -> str:
     """A short text that tells templates apart, fit for labels and names; `collisions` makes another one."""
-    content = msgspec.json.encode((template, collisions or 0), order="deterministic")
+    content = _encode((template, collisions or 0))
     number = int.from_bytes(hashlib.sha256(content).digest()[:8])
     letters = []
     for _ in range(_HASH_LENGTH):

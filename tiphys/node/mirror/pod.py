@@ -9,14 +9,14 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import msgspec
-
-from tiphys.api import base
+from tiphys.api import base, ordered
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.node.mirror.part import Part, Run
+
+_encode = ordered.encoder("deterministic")
 
 NAMESPACE = "kube-system"
 CONFIG_HASH = "kubernetes.io/config.hash"
@@ -48,7 +48,7 @@ def mirror_pod(part: Part, node: core.Node, version: str, now: datetime) -> core
         tolerations=[core.Toleration(operator="Exists", effect="NoExecute")],
         containers=[container],
     )
-    hash_ = hashlib.sha256(msgspec.json.encode((labels, spec), order="deterministic")).hexdigest()[:32]
+    hash_ = hashlib.sha256(_encode((labels, spec))).hexdigest()[:32]
     owner = OwnerReference(apiVersion="v1", kind="Node", name=name, uid=node.metadata.uid, controller=True)
     meta = ObjectMeta(
         name=pod_name(part, name),

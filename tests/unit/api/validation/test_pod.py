@@ -132,6 +132,8 @@ def test_init_containers_and_sidecars(server: Any) -> None:
         ("dnsConfig: {nameservers: [1.1.1.1, 1.1.1.2, 1.1.1.3, x]}", "must not have more than 3 nameservers"),
         ("nodeSelector: {-a: b}", 'spec.nodeSelector: Invalid value: "-a"'),
         ("activeDeadlineSeconds: 0", "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"),
+        ("os: {name: plan9}", 'spec.os: Unsupported value: "plan9": supported values: "linux", "windows"'),
+        ("os: {}", "spec.os.name: Required value"),
         ("hostname: a.b", 'spec.hostname: Invalid value: "a.b": must not contain dots'),
         ("tolerations: [{key: a, operator: Exists, value: b}]", "value must be empty when `operator` is 'Exists'"),
         ("tolerations: [{operator: Equal}]", "operator must be Exists when `key` is empty"),
