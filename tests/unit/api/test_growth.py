@@ -20,7 +20,7 @@ from tiphys.api.validation.resources import requirements
 POD = schema_of(core.Pod)
 SIZE = 2000
 ROUNDS = 3
-MOST_GROWTH = 8.0
+MOST_GROWTH = 11.0
 """Growth allowed for four times the length: 4 for linear work, 16 for quadratic work."""
 
 
