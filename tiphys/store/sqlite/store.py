@@ -73,7 +73,6 @@ class SqliteStore:
         await asyncio.wait([self._ticker])
         while self._gathering:
             self._hand_over()
-        self._writer.stop()
         await self._loop.run_in_executor(self._pool, self._release)
         self._pool.shutdown(wait=False)
         await asyncio.sleep(0)  # the deliveries of the last commits were queued before; they run first
@@ -177,9 +176,13 @@ class SqliteStore:
         return await self._read(self._reader_of().replay, prefix, after, upto)
 
     def _release(self) -> None:
-        """In the reader thread, after the last read: wait for the writer, then let go of the file."""
+        """In the reader thread, after the last read: close both connections, then let go of the file.
+
+        One after the other: SQLite removes its log with the last connection, and of two that close at once neither may be the last.
+        """
         assert self._opened is not None
         self._reader.close()
+        self._writer.stop()
         self._writer.join()
         self._opened.lock.release()
 
