@@ -2,7 +2,7 @@
 
     GET       /healthz                                        whether the kubelet's own checks pass
     GET       /pods                                           the pods of this node
-    GET       /containerLogs/{namespace}/{pod}/{container}    follow, previous, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes
+    GET       /containerLogs/{namespace}/{pod}/{container}    PodLogOptions
     GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
     GET|POST  /attach/{namespace}/{pod}[/{uid}]/{container}   the same without command
     GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
@@ -19,7 +19,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +29,10 @@ from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
 from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.endpoints.options import LogRequest, StreamOptions, forwarded_ports, log_request, stream_options
+from tiphys.node.endpoints.refusal import Refusal, not_found
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogOptions
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
 from tiphys.node.mirror.log import daemon_log
@@ -53,14 +53,6 @@ log = logging.getLogger(__name__)
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 METRICS = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 JSON = {"content-type": "application/json"}
-
-
-class Refusal(Exception):
-    """A request that cannot be served: the status and the sentence of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class KubeletServer:
@@ -107,7 +99,7 @@ class KubeletServer:
             self._authorise(request)
             route = self._routes.get(parts[0])
             if route is None:
-                raise Refusal(404, "404 page not found")
+                raise not_found()
             return await route(request, parts[1:])
         except Refusal as refusal:
             return Response(status=refusal.status, headers=TEXT, body=str(refusal).encode() + b"\n")
@@ -123,7 +115,7 @@ class KubeletServer:
 
     async def _healthz(self, request: Request, rest: list[str]) -> Response:
         if rest:
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         failed = [f"{name}: {fault}" for name, check in self.checks.items() if (fault := check())]
         if failed:
             raise Refusal(500, "\n".join(failed))
@@ -138,7 +130,7 @@ class KubeletServer:
     def _find(self, rest: list[str], *, container: bool) -> tuple[PodWorker, core.Pod, str]:
         """The pod (and container) that a path names."""
         if len(rest) not in ((3, 4) if container else (2, 3)):
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         namespace, name = rest[0], rest[1]
         if self.mirrors.find(namespace, name) is not None:
             raise Refusal(400, f'pod "{name}" is the mirror pod of a process on the node: exec, attach and port-forward are unavailable')
@@ -153,11 +145,11 @@ class KubeletServer:
         return worker, worker.pod, wanted
 
     async def _logs(self, request: Request, rest: list[str]) -> Response:
+        wanted = log_request(request, self.services.clock.now())
         if len(rest) == 3 and (part := self.mirrors.find(rest[0], rest[1])) is not None:
-            return await self._part_logs(request, part)
+            return await self._part_logs(wanted, part)
         worker, pod, name = self._find(rest, container=True)
-        options = _log_options(request, self.services.clock.now())
-        ident = _logged(worker.status, pod, name, previous=_flag(request, "previous"))
+        ident = _logged(worker.status, pod, name, previous=wanted.previous)
         seen = next((one for one in worker.seen.all_of(name) if one.id == ident), None)
         if seen is None or not seen.log_path:
             raise Refusal(400, f'container "{name}" in pod "{pod.metadata.name}" is not available')
@@ -166,20 +158,17 @@ class KubeletServer:
             now = self.services.relister.get(worker.uid)
             return any(one.id == ident and one.state == "running" for one in now.containers)
 
-        follow = _flag(request, "follow")
-        stream = stream_log(Path(seen.log_path), options, clock=self.services.clock, follow=follow, running=running)
+        stream = stream_log(Path(seen.log_path), wanted.lines, clock=self.services.clock, follow=wanted.follow, running=running)
         return Response(headers=TEXT, stream=stream)
 
-    async def _part_logs(self, request: Request, part: Part) -> Response:
+    async def _part_logs(self, wanted: LogRequest, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
         if run is None or run.log is None:
             raise Refusal(400, f"{part.name} writes its log to where it was started, not to a file")
-        if _flag(request, "previous"):
+        if wanted.previous:
             raise Refusal(400, f"the log of {part.name} is one file for all its runs: read it without previous")
-        options = _log_options(request, self.services.clock.now())
-        follow = _flag(request, "follow")
-        log_format = daemon_log(run.started)
-        stream = stream_log(run.log, options, clock=self.services.clock, follow=follow, running=lambda: True, format=log_format)
+        log_format, clock = daemon_log(run.started), self.services.clock
+        stream = stream_log(run.log, wanted.lines, clock=clock, follow=wanted.follow, running=lambda: True, format=log_format)
         return Response(headers=TEXT, stream=stream)
 
     def _running(self, worker: PodWorker, name: str) -> str:
@@ -190,22 +179,23 @@ class KubeletServer:
 
     async def _exec(self, request: Request, rest: list[str]) -> Response:
         worker, _, name = self._find(rest, container=True)
-        command = [value for key, value in request.query if key == "command"]
-        if not command:
+        options = stream_options(request)
+        if not options.command:
             raise Refusal(400, "you must specify at least 1 command")
-        stdin, stdout, stderr, tty = _streams(request)
         ident = self._running(worker, name)
-        url = await self.services.cri.exec(ident, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        url = await self.services.cri.exec(
+            ident, options.command, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error
+        )
+        return self._session(request, url, options)
 
     async def _attach(self, request: Request, rest: list[str]) -> Response:
         worker, _, name = self._find(rest, container=True)
-        stdin, stdout, stderr, tty = _streams(request)
+        options = stream_options(request)
         ident = self._running(worker, name)
-        url = await self.services.cri.attach(ident, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        url = await self.services.cri.attach(ident, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error)
+        return self._session(request, url, options)
 
-    def _session(self, request: Request, url: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> Response:
+    def _session(self, request: Request, url: str, options: StreamOptions) -> Response:
         from tiphys.node.streaming import serve_exec
 
         async def serve(connection: Duplex) -> None:
@@ -213,10 +203,10 @@ class KubeletServer:
                 connection,
                 request.headers,
                 runtime_url=url,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                tty=tty,
+                stdin=options.input,
+                stdout=options.output,
+                stderr=options.error,
+                tty=options.tty,
             )
 
         return Response(upgrade=serve)
@@ -224,11 +214,11 @@ class KubeletServer:
     async def _port_forward(self, request: Request, rest: list[str]) -> Response:
         from tiphys.node.streaming import serve_port_forward
 
+        ports = forwarded_ports(request)
         worker, pod, _ = self._find(rest, container=False)
         box = worker.seen.sandbox
         if box is None or not box.ready:
             raise Refusal(500, f'sandbox of pod "{pod.metadata.name}" is not running')
-        ports = [int(port) for key, value in request.query if key in ("port", "ports") for port in value.split(",") if port.isdigit()]
         url = await self.services.cri.port_forward(box.id, ports)
 
         async def serve(connection: Duplex) -> None:
@@ -251,7 +241,7 @@ class KubeletServer:
 
     async def _stats(self, request: Request, rest: list[str]) -> Response:
         if rest != ["summary"]:
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         node, uses = await self._uses()
         return Response(headers=JSON, body=msgspec.json.encode(stats.summary(self.services.settings.name, node, uses)))
 
@@ -267,7 +257,7 @@ class KubeletServer:
             results = {name: check() for name, check in self.checks.items()}
             return Response(headers=METRICS, body=measured.page(self._slis.lines({"healthz": results})))
         if rest:
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         relister = self.services.relister
         pods = [relister.get(uid) for uid in relister.uids]
         lines = families.kubelet_lines(self.services.settings.name, pods)
@@ -280,47 +270,6 @@ class KubeletServer:
         images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
         size = Machine(self.services.machine.cores, self.services.machine.memory)
         return measured.page(cadvisor_lines(size, containers, sandboxes, images))
-
-
-def _flag(request: Request, name: str) -> bool:
-    return request.param(name).lower() in ("1", "true")
-
-
-def _streams(request: Request) -> tuple[bool, bool, bool, bool]:
-    """stdin, stdout, stderr and tty as asked for, in the kubelet's words or the API's."""
-    tty = _flag(request, "tty")
-    stdin = _flag(request, "input") or _flag(request, "stdin")
-    stdout = _flag(request, "output") or _flag(request, "stdout")
-    stderr = (_flag(request, "error") or _flag(request, "stderr")) and not tty
-    if not (stdin or stdout or stderr):
-        raise Refusal(400, "you must specify at least 1 of stdin, stdout, stderr")
-    return stdin, stdout, stderr, tty
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.param(name)
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise Refusal(400, f"{name} must be a number") from None
-
-
-def _log_options(request: Request, now: datetime) -> LogOptions:
-    since = None
-    seconds = _number(request, "sinceSeconds")
-    if seconds is not None:
-        since = now - timedelta(seconds=seconds)
-    elif request.param("sinceTime"):
-        try:
-            since = datetime.fromisoformat(request.param("sinceTime"))
-        except ValueError:
-            raise Refusal(400, "sinceTime must be a time") from None
-    tail = _number(request, "tailLines")
-    limit = _number(request, "limitBytes")
-    stream = {"stdout": "stdout", "stderr": "stderr"}.get(request.param("stream").lower(), "")
-    return LogOptions(tail, since, _flag(request, "timestamps"), limit, stream)
 
 
 def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool) -> str:
