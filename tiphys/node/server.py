@@ -1,14 +1,15 @@
 """The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
 
-    GET       /healthz                                        whether the kubelet's own checks pass
-    GET       /pods                                           the pods of this node
+    any       /healthz[/{check}], /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /configz
+    GET       /pods, /runningpods/                            the pods that the API knows, and those that the runtime runs
+    GET       /logs/{path}                                    files of the machine's log directory
+    GET       /stats/summary
     GET       /containerLogs/{namespace}/{pod}/{container}    PodLogOptions
     GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
     GET|POST  /attach/{namespace}/{pod}[/{uid}]/{container}   the same without command
     GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
-    GET       /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /stats/summary
 
-All want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
+Who may call is decided by `endpoints.callers`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,12 @@ from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
 from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.endpoints import health, system_logs
+from tiphys.node.endpoints.callers import Callers
+from tiphys.node.endpoints.configz import configuration
 from tiphys.node.endpoints.options import LogRequest, StreamOptions, forwarded_ports, log_request, stream_options
 from tiphys.node.endpoints.refusal import Refusal, not_found
+from tiphys.node.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
 from tiphys.node.metrics import families
@@ -39,7 +44,7 @@ from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
-from tiphys.obs.health import HealthMetrics
+from tiphys.obs.health import Check, HealthMetrics
 from tiphys.obs.process import process_lines
 from tiphys.wire.http import Request, Response
 
@@ -55,33 +60,42 @@ METRICS = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 JSON = {"content-type": "application/json"}
 
 
+Route = Callable[[Request, list[str]], Awaitable[Response]]
+_ANY: Collection[str] = ()
+_GET = ("GET",)
+_STREAM = ("GET", "POST")
+
+
 class KubeletServer:
     """Answers for one node."""
 
-    def __init__(self, services: NodeServices, loop: PodLoop, mirrors: MirrorPods) -> None:
+    def __init__(self, services: NodeServices, loop: PodLoop, mirrors: MirrorPods, checks: Mapping[str, Check]) -> None:
         self.services = services
         self.loop = loop
         self.mirrors = mirrors
         self.started = services.clock.now().timestamp()
-        self.checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "syncloop": lambda: "" if loop.live else "no pod was looked at"}
-        """Health checks by name: what is wrong, or ""."""
+        self.checks = checks
         self._slis = HealthMetrics()
         settings = services.settings
+        self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         ca = str(settings.client_ca) if settings.client_ca is not None else ""
         context = server_context(str(settings.tls_cert), str(settings.tls_key), ca)
         self._files = CertificateFiles(context, cert=settings.tls_cert, key=settings.tls_key, ca=settings.client_ca)
         self.http = HttpServer(self.handle, context)
-        self._routes: dict[str, Callable[[Request, list[str]], Awaitable[Response]]] = {
-            "healthz": self._healthz,
-            "pods": self._pods,
-            "containerLogs": self._logs,
-            "exec": self._exec,
-            "attach": self._attach,
-            "portForward": self._port_forward,
-            "metrics": self._metrics,
-            "stats": self._stats,
+        self._routes: dict[str, tuple[Collection[str], Route]] = {
+            "healthz": (_ANY, self._healthz),
+            "configz": (_ANY, self._configz),
+            "metrics": (_ANY, self._metrics),
+            "pods": (_GET, self._pods),
+            "runningpods": (_GET, self._running_pods),
+            "logs": (_GET, self._system_logs),
+            "stats": (_GET, self._stats),
+            "containerLogs": (_GET, self._logs),
+            "exec": (_STREAM, self._exec),
+            "attach": (_STREAM, self._attach),
+            "portForward": (_STREAM, self._port_forward),
         }
 
     async def start(self) -> None:
@@ -94,38 +108,41 @@ class KubeletServer:
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
-        parts = request.path.strip("/").split("/")
+        head, *rest = request.path.strip("/").split("/")
         try:
-            self._authorise(request)
-            route = self._routes.get(parts[0])
-            if route is None:
+            await self.callers.check(request)
+            found = self._routes.get(head)
+            if found is None:
                 raise not_found()
-            return await route(request, parts[1:])
+            methods, route = found
+            if methods and request.method not in methods:
+                raise Refusal(405, "405: Method Not Allowed")
+            return await route(request, rest)
         except Refusal as refusal:
             return Response(status=refusal.status, headers=TEXT, body=str(refusal).encode() + b"\n")
         except RuntimeError_ as error:
             return Response(status=500, headers=TEXT, body=f"{error}\n".encode())
 
-    def _authorise(self, request: Request) -> None:
-        peer = request.peer
-        if not peer.common_name:
-            raise Refusal(401, "Unauthorized")
-        if "system:masters" not in peer.organizations and peer.common_name not in self.services.settings.client_names:
-            raise Refusal(403, f"Forbidden (user={peer.common_name}, verb={request.method.lower()}, resource=nodes)")
-
     async def _healthz(self, request: Request, rest: list[str]) -> Response:
-        if rest:
-            raise not_found()
-        failed = [f"{name}: {fault}" for name, check in self.checks.items() if (fault := check())]
-        if failed:
-            raise Refusal(500, "\n".join(failed))
-        return Response(headers=TEXT, body=b"ok")
+        return health.answer(self.checks, rest, request)
+
+    async def _configz(self, request: Request, rest: list[str]) -> Response:
+        _nothing_below(rest)
+        return _json(configuration(self.services.settings))
+
+    async def _system_logs(self, request: Request, rest: list[str]) -> Response:
+        return await system_logs.answer(self.services.settings.system_logs, request, rest)
 
     # -- pods and their containers
 
     async def _pods(self, request: Request, rest: list[str]) -> Response:
-        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.loop.known_pods(), *self.mirrors.pods()]}
-        return Response(headers=JSON, body=msgspec.json.encode(body))
+        _nothing_below(rest)
+        return _json(pod_list([*self.loop.known_pods(), *self.mirrors.pods()]))
+
+    async def _running_pods(self, request: Request, rest: list[str]) -> Response:
+        _nothing_below(rest)
+        relister = self.services.relister
+        return _json(running_pods(relister.get(uid) for uid in relister.uids))
 
     def _find(self, rest: list[str], *, container: bool) -> tuple[PodWorker, core.Pod, str]:
         """The pod (and container) that a path names."""
@@ -243,7 +260,7 @@ class KubeletServer:
         if rest != ["summary"]:
             raise not_found()
         node, uses = await self._uses()
-        return Response(headers=JSON, body=msgspec.json.encode(stats.summary(self.services.settings.name, node, uses)))
+        return _json(stats.summary(self.services.settings.name, node, uses))
 
     async def _metrics(self, request: Request, rest: list[str]) -> Response:
         if rest == ["resource"]:
@@ -270,6 +287,15 @@ class KubeletServer:
         images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
         size = Machine(self.services.machine.cores, self.services.machine.memory)
         return measured.page(cadvisor_lines(size, containers, sandboxes, images))
+
+
+def _nothing_below(rest: list[str]) -> None:
+    if rest:
+        raise not_found()
+
+
+def _json(document: object) -> Response:
+    return Response(headers=JSON, body=msgspec.json.encode(document))
 
 
 def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool) -> str:
