@@ -22,6 +22,7 @@ from tiphys.node import containerd_events, machine
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.endpoints.health import HealthServer
+from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.image_pulls import ImagePuller, PullsImages
 from tiphys.node.log_rotation import rotate_logs
 from tiphys.node.loop import PodLoop
@@ -95,6 +96,7 @@ class NodeAgent:
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
         self.checks: dict[str, Check] = {"ping": lambda: "", "log": lambda: "", "syncloop": self.loop.health}
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
+        self.evictions = EvictionManager(self.services, self.loop.serving)
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
@@ -120,6 +122,7 @@ class NodeAgent:
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
+                group.create_task(self.evictions.run(), name="evictions")
                 if self.settings.healthz_port:
                     group.create_task(self.health.run(self.settings.healthz_bind, self.settings.healthz_port), name="health page")
         finally:

@@ -72,6 +72,10 @@ class PodLoop:
         """Every pod that is being worked on, with the status as this node sees it."""
         return [worker.view() for worker in self._workers.values() if worker.pod is not None]
 
+    def serving(self) -> list[PodWorker]:
+        """The workers of pods that run, or are about to."""
+        return [worker for worker in self._workers.values() if worker.is_serving]
+
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
         for worker in self._workers.values():
