@@ -21,8 +21,16 @@ RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Conditions that are there only while there is something to say."""
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
 """Conditions that the node agent writes; all others belong to somebody else and are carried over."""
+DISRUPTION = "DisruptionTarget"
+BY_KUBELET = "TerminationByKubelet"
+"""The reason of a disruption that the node agent caused; others may announce one, too ("Pod disruption conditions")."""
 
 _OVER = ("Succeeded", "Failed")
+
+
+def is_owned(condition: core.PodCondition) -> bool:
+    """Whether the node agent wrote a condition."""
+    return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -46,6 +54,8 @@ class Facts(msgspec.Struct, frozen=True):
     host_ips: Sequence[str] = ()
     failed: Waiting | None = None
     """The pod as a whole was given up: its reason and message (DeadlineExceeded, Evicted)."""
+    disruption: str = ""
+    """For whom the pod was given up, if it was for others."""
     rejected: bool = False
     """The node did not take the pod: there is nothing to say about its containers."""
     over: bool = False
@@ -351,6 +361,8 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
         "PodScheduled": ("True", "", ""),
     }
     made["Ready"] = _ready_condition(pod, made["ContainersReady"])
+    if facts.disruption and facts.over:
+        made[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
     old = {condition.type: condition for condition in pod.status.conditions}
     for type_, (value, reason, message) in made.items():
         before = old.pop(type_, None)
