@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tiphys.api.core.v1 import Container, EphemeralContainer, PodSpec
 
-_LIMIT = "is not enforced by this cluster yet"
 _FILE_KEY = "is not supported by this cluster yet, the container will not start"
 _USERS = "the container runtime has no user namespaces, the pod will not start"
 _RESTART_ALL = "RestartAllContainers is not supported by this cluster yet, the rule has no effect"
@@ -13,10 +12,6 @@ _RESTART_ALL = "RestartAllContainers is not supported by this cluster yet, the r
 def unattended(here: str, spec: PodSpec) -> list[str]:
     """Warnings about the spec of a pod, which is `here`."""
     said: list[str] = []
-    for index, volume in enumerate(spec.volumes):
-        # The size of a tmpfs is a limit that the kernel keeps.
-        if volume.emptyDir is not None and volume.emptyDir.sizeLimit is not None and volume.emptyDir.medium != "Memory":
-            said.append(f"{here}.volumes[{index}].emptyDir.sizeLimit: {_LIMIT}")
     if spec.hostUsers is False:
         said.append(f"{here}.hostUsers: {_USERS}")
     for name in ("initContainers", "containers", "ephemeralContainers"):
@@ -27,8 +22,6 @@ def unattended(here: str, spec: PodSpec) -> list[str]:
 
 
 def _container(said: list[str], here: str, container: Container | EphemeralContainer) -> None:
-    if "ephemeral-storage" in container.resources.limits:
-        said.append(f"{here}.resources.limits[ephemeral-storage]: {_LIMIT}")
     for index, variable in enumerate(container.env):
         if variable.valueFrom is not None and variable.valueFrom.fileKeyRef is not None:
             said.append(f"{here}.env[{index}].valueFrom.fileKeyRef: {_FILE_KEY}")
