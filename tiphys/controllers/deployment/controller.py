@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import msgspec
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
 from tiphys.controllers.shared import slim
-from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, controller_of, copied, index_owners, to_owner
 
 
@@ -28,7 +28,7 @@ class DeploymentController:
         self._ctx = ctx
         self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
         self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
-        self._pods: Informer[core.Pod] = index_owners(slim.pods(ctx.informers))
+        self._pods: Informer[SlimPod] = index_owners(slim.pods(ctx.informers))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
         # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
@@ -40,7 +40,7 @@ class DeploymentController:
         deployments = self._deployments.list(replica_set.metadata.namespace)
         return [Key.of(deployment) for deployment in deployments if selects(deployment.spec.selector, replica_set)]
 
-    def _recreating(self, pod: core.Pod) -> Iterable[Key]:
+    def _recreating(self, pod: SlimPod) -> Iterable[Key]:
         for key in to_owner("ReplicaSet", "apps")(pod):
             replica_set = self._sets.get(key)
             for owner in to_owner("Deployment", "apps")(replica_set) if replica_set is not None else ():
@@ -58,10 +58,8 @@ class DeploymentController:
                 deployment, "Warning", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required."
             )
             return DONE
-        meta = deployment.metadata
-        owned = self._sets.by_index(OWNER, meta.uid)
         try:
-            sets = await claim(self._ctx.client, deployment, selector, owned, self._sets.by_index(ORPHANS, meta.namespace))
+            sets = await claim(self._ctx.client, deployment, selector, self._sets)
         except NotFound:
             return DONE
         step = plan(deployment, sets, old_pods_running=self._old_pods_run(deployment, sets), now=self._ctx.clock.now())

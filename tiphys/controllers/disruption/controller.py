@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
-from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import OwnerReference
@@ -16,6 +15,7 @@ from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.pacing import Pacer
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
 
 
@@ -35,7 +35,7 @@ class DisruptionController:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
         self._budgets: Informer[policy.PodDisruptionBudget] = ctx.informers.of(policy.PodDisruptionBudget)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
+        self._pods: Informer[SlimPod] = slim.pods(ctx.informers)
         self._sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
         self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
         ctx.watch(self._budgets)
@@ -43,7 +43,7 @@ class DisruptionController:
         ctx.watch(self._deployments, self._in_namespace, when=_resized)
         ctx.watch(self._sets, self._in_namespace, when=_resized)
 
-    def _covering(self, pod: core.Pod) -> Iterable[Key]:
+    def _covering(self, pod: SlimPod) -> Iterable[Key]:
         budgets = self._budgets.list(pod.metadata.namespace)
         return [
             Key.of(budget) for budget in budgets if (selector := _selector(budget)) is not None and selector.matches(pod.metadata.labels)
@@ -76,7 +76,7 @@ class DisruptionController:
         await self._write(budget, status(budget, pods, wanted, granted, now))
         return Result(after)
 
-    async def _scale(self, pods: Sequence[core.Pod]) -> int:
+    async def _scale(self, pods: Sequence[SlimPod]) -> int:
         """How many pods the owners of these are asked for together; raises NoScale."""
         owners: dict[str, tuple[str, OwnerReference]] = {}
         for pod in pods:
@@ -134,7 +134,7 @@ def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:
         return None
 
 
-def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can change a budget's count."""
     if old is None or new is None:
         return True

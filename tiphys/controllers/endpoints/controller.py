@@ -16,6 +16,7 @@ from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 BY_SERVICE = "endpoint slices by service"
@@ -42,7 +43,7 @@ class EndpointsController:
         self._writer = SliceWriter(ctx.client)
         self._pacer = Pacer(ctx.clock)
         self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
+        self._pods: Informer[SlimPod] = slim.pods(ctx.informers)
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
         self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
         self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
@@ -53,7 +54,7 @@ class EndpointsController:
         ctx.watch(self._pods, self._selecting, when=_matters)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _zone(old) != _zone(new))
 
-    def _selecting(self, pod: core.Pod) -> Iterable[Key]:
+    def _selecting(self, pod: SlimPod) -> Iterable[Key]:
         labels = pod.metadata.labels.items()
         for service in self._services.list(pod.metadata.namespace):
             if needs_endpoints(service) and service.spec.selector.items() <= labels:
@@ -84,7 +85,7 @@ class EndpointsController:
             raise error
         return DONE
 
-    def _zones(self, pods: Iterable[core.Pod]) -> dict[str, str]:
+    def _zones(self, pods: Iterable[SlimPod]) -> dict[str, str]:
         found = {}
         for name in {pod.spec.nodeName for pod in pods}:
             zone = _zone(self._nodes.get(Key("", name)))
@@ -112,12 +113,12 @@ def _zone(node: core.Node | None) -> str:
     return node.metadata.labels.get(ZONE, "") if node is not None else ""
 
 
-def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can change endpoints: most status updates cannot."""
     return _trace(old) != _trace(new)
 
 
-def _trace(pod: core.Pod | None) -> object:
+def _trace(pod: SlimPod | None) -> object:
     """All of a pod that endpoints show, None for a pod that has none."""
     if pod is None or is_finished(pod) or not (pod.status.podIP or pod.status.podIPs):
         return None

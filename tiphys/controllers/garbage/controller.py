@@ -15,6 +15,7 @@ from tiphys.client import PartialObject, partial_kind
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Ident, is_orphaning, is_waiting
 from tiphys.controllers.garbage.plan import Owner, blocks, fate
 from tiphys.controllers.shared import custom
+from tiphys.controllers.shared.slim import pods
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 DEFINED = "-"
@@ -72,7 +73,10 @@ class GarbageCollector:
         for kind in collected_kinds(self._scheme):
             bare = partial_kind(kind.group, kind.version, kind.plural, namespaced=kind.namespaced)
             informer: Informer[Any]
-            informer = ctx.informers.of(kind) if kind.type in self._shared else ctx.informers.of(bare, transform=slim)
+            if kind.type is core.Pod:
+                informer = pods(ctx.informers)
+            else:
+                informer = ctx.informers.of(kind) if kind.type in self._shared else ctx.informers.of(bare, transform=slim)
             self._kinds[kind.resource], self._informers[kind.resource] = bare, informer
             self._follow(kind.resource, informer)
         self._definitions = custom.definitions(ctx.informers)

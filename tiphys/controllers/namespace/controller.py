@@ -12,6 +12,7 @@ from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
 from tiphys.controllers.shared import custom, slim
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
 
 FIRST_LOOK = 0.1
@@ -37,7 +38,7 @@ class NamespaceController:
         # Pods are what takes longest to go: look again as soon as one is gone.
         ctx.watch(self._pods, self._dying, when=lambda old, new: new is None)
 
-    def _dying(self, pod: core.Pod) -> Iterable[Key]:
+    def _dying(self, pod: SlimPod) -> Iterable[Key]:
         key = Key("", pod.metadata.namespace)
         namespace = self._namespaces.get(key)
         return (key,) if namespace is not None and namespace.metadata.deletionTimestamp is not None else ()

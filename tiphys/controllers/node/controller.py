@@ -10,6 +10,7 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
 
 LEASES = "kube-node-lease"
@@ -36,7 +37,7 @@ class NodeController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
+        self._pods: Informer[SlimPod] = index_nodes(slim.pods(ctx.informers))
         self._leases: Informer[coordination.Lease] = ctx.informers.of(coordination.Lease, namespace=LEASES)
         self._leases.subscribe(self._on_lease)
         self._nodes.subscribe(self._on_node)
@@ -62,7 +63,7 @@ class NodeController:
                 if readiness(node) in ("False", "Unknown"):
                     self._ctx.enqueue(Key.of(node))
 
-    def _lands_on_lost(self, old: core.Pod | None, new: core.Pod | None) -> bool:
+    def _lands_on_lost(self, old: SlimPod | None, new: SlimPod | None) -> bool:
         if new is None or not new.spec.nodeName or not is_ready(new):
             return False
         return _readiness(self._nodes.get(Key("", new.spec.nodeName))) == "Unknown"

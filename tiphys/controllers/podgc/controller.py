@@ -11,6 +11,7 @@ from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
 FINISHED = "finished pods"
@@ -20,17 +21,17 @@ SWEEP_AFTER = 20.0
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
-def _finished(pod: core.Pod) -> Iterable[str]:
+def _finished(pod: SlimPod) -> Iterable[str]:
     return ("yes",) if is_finished(pod) and pod.metadata.deletionTimestamp is None else ()
 
 
-def surplus(pods: Iterable[core.Pod], threshold: int) -> list[core.Pod]:
+def surplus(pods: Iterable[SlimPod], threshold: int) -> list[SlimPod]:
     """The finished pods to remove so that `threshold` are left: evicted ones first, then the oldest. Pure."""
     ordered = sorted(pods, key=lambda pod: (pod.status.reason != "Evicted", _born(pod), pod.metadata.name))
     return ordered[: max(len(ordered) - threshold, 0)]
 
 
-def _born(pod: core.Pod) -> datetime:
+def _born(pod: SlimPod) -> datetime:
     return pod.metadata.creationTimestamp or datetime.max.replace(tzinfo=UTC)
 
 
@@ -48,7 +49,7 @@ class PodCollector:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
+        self._pods: Informer[SlimPod] = index_nodes(slim.pods(ctx.informers))
         self._pods.add_index(FINISHED, _finished)
         self._pods.subscribe(self._on_pod)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))
@@ -61,7 +62,7 @@ class PodCollector:
         if new is not None:
             self._missing.pop(new.metadata.name, None)
 
-    def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+    def _on_pod(self, old: SlimPod | None, new: SlimPod | None) -> None:
         if new is None:
             return
         if self._threshold and is_finished(new) and not (old is not None and is_finished(old)):
@@ -89,7 +90,7 @@ class PodCollector:
             await self._remove(pod, "PodGC: node is out of service")
         return DONE
 
-    async def _without_node(self, pod: core.Pod) -> Result:
+    async def _without_node(self, pod: SlimPod) -> Result:
         name, now = pod.spec.nodeName, self._ctx.clock.monotonic()
         left = self._missing.setdefault(name, now) + self._grace - now
         if left > 0:
@@ -101,7 +102,7 @@ class PodCollector:
             await self._remove(pod, "PodGC: node no longer exists")
         return DONE
 
-    async def _remove(self, pod: core.Pod, why: str) -> None:
+    async def _remove(self, pod: SlimPod, why: str) -> None:
         if why and not is_finished(pod):
             await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
         await delete_pod(self._ctx.client, pod, grace=0)

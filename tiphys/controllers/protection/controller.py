@@ -13,6 +13,7 @@ from tiphys.api.storage.v1 import VolumeAttributesClass
 from tiphys.api.well_known import PV_PROTECTION, PVC_PROTECTION, VAC_PROTECTION
 from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
 from tiphys.controllers.shared import slim
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
 
 CLAIM = "claims of pods"
@@ -27,7 +28,7 @@ class ClaimProtectionController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._claims: Informer[core.PersistentVolumeClaim] = ctx.informers.of(core.PersistentVolumeClaim)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
+        self._pods: Informer[SlimPod] = slim.pods(ctx.informers)
         self._pods.add_index(CLAIM, lambda pod: [f"{pod.metadata.namespace}/{name}" for name in claims_of(pod)])
         ctx.watch(self._claims, when=lambda old, new: new is not None)
         ctx.watch(self._pods, _claims, when=_may_free)
@@ -43,14 +44,14 @@ class ClaimProtectionController:
         namespace, name = claim.metadata.namespace, claim.metadata.name
         if any(uses_claim(pod, claim) for pod in self._pods.by_index(CLAIM, f"{namespace}/{name}")):
             return True
-        return any(uses_claim(pod, claim) for pod in (await self._ctx.client.list(core.Pod, namespace)).items)
+        return any(uses_claim(pod, claim) for pod in (await self._ctx.client.list(slim.PODS, namespace)).items)
 
 
-def _claims(pod: core.Pod) -> Iterable[Key]:
+def _claims(pod: SlimPod) -> Iterable[Key]:
     return [Key(pod.metadata.namespace, name) for name in claims_of(pod)]
 
 
-def _may_free(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _may_free(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can be the end of its use of a claim."""
     pod = new or old
     return bool(pod is not None and pod.spec.volumes) and (new is None or is_finished(new) or new.metadata.deletionTimestamp is not None)

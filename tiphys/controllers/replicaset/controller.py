@@ -10,15 +10,16 @@ import msgspec
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
-from tiphys.api.helpers.pods import is_active
+from tiphys.api.helpers.pods import PodLike, is_active
 from tiphys.api.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
-from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import map_selector, workload_selector
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner
 
 OwnerT = TypeVar("OwnerT", bound=Replicator)
@@ -43,11 +44,11 @@ class ReplicaController(Generic[OwnerT]):
         self._sets: Informer[OwnerT] = index_orphans(index_owners(ctx.informers.of(self._type)))
         kind = ctx.client.kind_of(self._type)
         self._to_owner = to_owner(kind.kind, kind.group)
-        self._pods: Informer[core.Pod] = index_orphans(index_owners(slim.pods(ctx.informers)))
+        self._pods: Informer[SlimPod] = index_orphans(index_owners(slim.pods(ctx.informers)))
         ctx.watch(self._sets)
         ctx.watch(self._pods, self._keys)
 
-    def _keys(self, pod: core.Pod) -> Iterable[Key]:
+    def _keys(self, pod: SlimPod) -> Iterable[Key]:
         if controller_of(pod) is not None:
             return self._to_owner(pod)
         if not pod.metadata.labels:
@@ -75,7 +76,8 @@ class ReplicaController(Generic[OwnerT]):
             pods = self._without_deleted(key, pods)
             step = plan(owner, pods, lambda: self._related(owner), now)
         created, outcome, failure = await self._apply(key, owner, step)
-        wanted = status(owner, [*step.keep, *created], step.terminating, failure, now)
+        counted: list[PodLike] = [*step.keep, *created]
+        wanted = status(owner, counted, step.terminating, failure, now)
         await self._write_status(owner, wanted)
         if failure is not None and outcome.error is not None:
             raise outcome.error
@@ -83,16 +85,13 @@ class ReplicaController(Generic[OwnerT]):
             return Result(0.0)
         return Result(step.after)
 
-    async def _claim(self, owner: OwnerT) -> list[core.Pod]:
+    async def _claim(self, owner: OwnerT) -> list[SlimPod]:
         selector = self._selector(owner)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        meta = owner.metadata
-        owned = self._pods.by_index(OWNER, meta.uid)
-        orphans = filter(is_active, self._pods.by_index(ORPHANS, meta.namespace))
-        return await claim(self._ctx.client, owner, selector, owned, orphans)
+        return await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
 
-    def _without_deleted(self, key: Key, pods: list[core.Pod]) -> list[core.Pod]:
+    def _without_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
         """Leave out the pods that an earlier step deleted and that the cache still shows alive."""
         deleted = self._deleted.get(key)
         if not deleted:
@@ -103,7 +102,7 @@ class ReplicaController(Generic[OwnerT]):
             del self._deleted[key]
         return [pod for pod in pods if pod.metadata.uid not in deleted]
 
-    def _related(self, owner: OwnerT) -> list[core.Pod]:
+    def _related(self, owner: OwnerT) -> list[SlimPod]:
         above = controller_of(owner)
         siblings = [owner] if above is None else self._sets.by_index(OWNER, above.uid)
         return [pod for sibling in siblings for pod in self._pods.by_index(OWNER, sibling.metadata.uid)]
@@ -114,7 +113,7 @@ class ReplicaController(Generic[OwnerT]):
         async def create() -> None:
             created.append(await self._create(owner))
 
-        async def delete(pod: core.Pod) -> None:
+        async def delete(pod: SlimPod) -> None:
             await self._delete(key, owner, pod)
 
         if step.create:
@@ -137,7 +136,7 @@ class ReplicaController(Generic[OwnerT]):
         self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
         return made
 
-    async def _delete(self, key: Key, owner: OwnerT, pod: core.Pod) -> None:
+    async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
         meta = pod.metadata
         try:
             await self._ctx.client.delete(core.Pod, meta.name, meta.namespace, uid=meta.uid)

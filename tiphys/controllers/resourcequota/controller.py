@@ -21,6 +21,7 @@ from tiphys.client import partial_kind
 from tiphys.controllers.garbage.controller import slim as metadata_only
 from tiphys.controllers.resourcequota.plan import counted, next_release, status
 from tiphys.controllers.shared import slim
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
 
 SETTLE = 0.5
@@ -193,14 +194,14 @@ class ResourceQuotaController:
 
 def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
     """Whether a change of an object can change what it uses."""
-    if isinstance(old, core.Pod) and isinstance(new, core.Pod):
+    if isinstance(old, SlimPod) and isinstance(new, SlimPod):
         return _charged_parts(old) != _charged_parts(new)
     if isinstance(old, core.Service) and isinstance(new, core.Service):
         return old.spec != new.spec
     return evaluator_for(*resource).reads
 
 
-def _charged_parts(pod: core.Pod) -> object:
+def _charged_parts(pod: SlimPod) -> object:
     resizing = [(found.type, found.reason) for found in pod.status.conditions if found.type.startswith("PodResize")]
     meta = pod.metadata
     return meta.generation, meta.deletionTimestamp, pod.status.phase in ("Failed", "Succeeded"), resizing

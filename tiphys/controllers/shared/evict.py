@@ -9,11 +9,12 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import condition
 from tiphys.client.client import Client
+from tiphys.controllers.shared.slim import SlimPod
 
 DISRUPTED = "DisruptionTarget"
 
 
-async def mark_disrupted(client: Client, pod: core.Pod, reason: str, message: str, now: datetime, *, failed: bool = False) -> None:
+async def mark_disrupted(client: Client, pod: SlimPod, reason: str, message: str, now: datetime, *, failed: bool = False) -> None:
     """Say on the pod why it is removed; `failed` ends it as well, for pods that nobody else will end."""
     known = condition(pod, DISRUPTED)
     if known is not None and known.status == "True" and known.reason == reason and not failed:
@@ -30,7 +31,7 @@ async def mark_disrupted(client: Client, pod: core.Pod, reason: str, message: st
         return
 
 
-async def delete_pod(client: Client, pod: core.Pod, *, grace: int | None = None) -> None:
+async def delete_pod(client: Client, pod: SlimPod, *, grace: int | None = None) -> None:
     """Delete this very pod, if it is still there."""
     try:
         await client.delete(core.Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid, grace=grace)

@@ -9,6 +9,7 @@ from tiphys.api.core import v1 as core
 from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.taints.plan import evicting, leave_at
 from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
 
@@ -27,14 +28,14 @@ class TaintEvictionController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
+        self._pods: Informer[SlimPod] = index_nodes(slim.pods(ctx.informers))
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _taints(old) != _taints(new))
         ctx.watch(self._pods, when=self._concerned)
 
     def _on_node(self, node: core.Node) -> Iterable[Key]:
         return [Key.of(pod) for pod in self._pods.by_index(ON_NODE, node.metadata.name)]
 
-    def _concerned(self, old: core.Pod | None, new: core.Pod | None) -> bool:
+    def _concerned(self, old: SlimPod | None, new: SlimPod | None) -> bool:
         if new is None or not new.spec.nodeName:
             return False
         if old is not None and (old.spec.nodeName, old.spec.tolerations) == (new.spec.nodeName, new.spec.tolerations):
