@@ -2,8 +2,9 @@
 
 from tiphys.runtime.apply import copied, update_with_retry
 from tiphys.runtime.controller import DONE, Controller, ControllerContext, ControlLoop, Result, Terminal
+from tiphys.runtime.declaration import Declaration, LoopSettings, Slim, UndeclaredRead, Whole, fate_of
 from tiphys.runtime.index import ANY_OWNER, OWNER, controller_of, index_owners, to_owner
-from tiphys.runtime.informer import Informer, InformerFactory, InformerSource
+from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector, LeadershipLost
 from tiphys.runtime.manager import Manager
@@ -17,19 +18,24 @@ __all__ = [
     "ControlLoop",
     "Controller",
     "ControllerContext",
+    "Declaration",
     "EventRecorder",
     "Informer",
     "InformerFactory",
-    "InformerSource",
     "Key",
     "LeaderElector",
     "LeadershipLost",
+    "LoopSettings",
     "Manager",
     "Result",
+    "Slim",
     "Terminal",
+    "UndeclaredRead",
+    "Whole",
     "WorkQueue",
     "controller_of",
     "copied",
+    "fate_of",
     "index_owners",
     "to_owner",
     "update_with_retry",

@@ -11,24 +11,28 @@ from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, controller_of, copied, index_owners, to_owner
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, OWNER, ControllerContext, Declaration, Key, Result, Whole, controller_of, copied, index_owners, to_owner
 
 
 class DeploymentController:
     """Rolls templates out over ReplicaSets."""
 
-    name = "deployment"
+    declaration = Declaration(
+        name="deployment",
+        kind=apps.Deployment,
+        roles=("deployment-controller",),
+        reads=(Whole(apps.Deployment), Whole(apps.ReplicaSet), PODS),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
-        self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
-        self._pods: Informer[SlimPod] = index_owners(slim.pods(ctx.informers))
+        self._deployments = ctx.read(apps.Deployment)
+        self._sets = index_orphans(index_owners(ctx.read(apps.ReplicaSet)))
+        self._pods = index_owners(ctx.read(SlimPod))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
         # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.

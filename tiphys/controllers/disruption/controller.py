@@ -10,13 +10,11 @@ from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import OwnerReference
 from tiphys.api.policy import v1 as policy
-from tiphys.api.scheme import Scheme
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole, controller_of, copied
 
 
 class NoScale(Exception):
@@ -26,18 +24,20 @@ class NoScale(Exception):
 class DisruptionController:
     """Keys are budgets."""
 
-    name = "disruption"
-
-    def __init__(self, scheme: Scheme) -> None:
-        self._scheme = scheme
+    declaration = Declaration(
+        name="disruption",
+        kind=policy.PodDisruptionBudget,
+        roles=("disruption-controller",),
+        reads=(Whole(policy.PodDisruptionBudget), PODS, Whole(apps.ReplicaSet), Whole(apps.Deployment)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
-        self._budgets: Informer[policy.PodDisruptionBudget] = ctx.informers.of(policy.PodDisruptionBudget)
-        self._pods: Informer[SlimPod] = slim.pods(ctx.informers)
-        self._sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
-        self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
+        self._budgets = ctx.read(policy.PodDisruptionBudget)
+        self._pods = ctx.read(SlimPod)
+        self._sets = ctx.read(apps.ReplicaSet)
+        self._deployments = ctx.read(apps.Deployment)
         ctx.watch(self._budgets)
         ctx.watch(self._pods, self._covering, when=_matters)
         ctx.watch(self._deployments, self._in_namespace, when=_resized)
@@ -108,7 +108,7 @@ class DisruptionController:
             if found is None or found.metadata.uid != owner.uid:
                 return 0
             return 1 if found.spec.replicas is None else found.spec.replicas
-        kind = self._scheme.by_gvk(owner.apiVersion, owner.kind)
+        kind = self._ctx.client.scheme.by_gvk(owner.apiVersion, owner.kind)
         if kind is None or not any(sub.name == "scale" for sub in kind.subresources):
             raise NoScale(f"{owner.kind}.{owner.apiVersion.rpartition('/')[0]} does not implement the scale subresource")
         try:

@@ -12,12 +12,11 @@ from tiphys.api.well_known import SERVICE_NAME, ZONE
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import needs_endpoints
 from tiphys.controllers.endpoints.writing import SliceWriter
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 BY_SERVICE = "endpoint slices by service"
 
@@ -36,17 +35,22 @@ def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
 class EndpointsController:
     """Keys are Services. Readiness is news that travels at once; only very large Services are paced."""
 
-    name = "endpoints"
+    declaration = Declaration(
+        name="endpoints",
+        kind=core.Service,
+        roles=("endpoint-controller", "endpointslice-controller"),
+        reads=(Whole(core.Service), PODS, Whole(core.Node), Whole(core.Endpoints), Whole(discovery.EndpointSlice)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._writer = SliceWriter(ctx.client)
         self._pacer = Pacer(ctx.clock)
-        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._pods: Informer[SlimPod] = slim.pods(ctx.informers)
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
-        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._services = ctx.read(core.Service)
+        self._pods = ctx.read(SlimPod)
+        self._nodes = ctx.read(core.Node)
+        self._endpoints = ctx.read(core.Endpoints)
+        self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(BY_SERVICE, _by_service)
         ctx.watch(self._services)
         ctx.watch(self._endpoints)

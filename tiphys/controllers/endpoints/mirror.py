@@ -13,7 +13,7 @@ from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import Port, family_of, inherited, sorted_ports
 from tiphys.controllers.endpoints.writing import SliceWriter
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
@@ -69,13 +69,18 @@ def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
 class MirrorController:
     """Keys are Endpoints, which have the names of their Services."""
 
-    name = "endpointslicemirroring-controller"
+    declaration = Declaration(
+        name="endpointslicemirroring-controller",
+        kind=core.Endpoints,
+        roles=("endpointslicemirroring-controller",),
+        reads=(Whole(core.Service), Whole(core.Endpoints), Whole(discovery.EndpointSlice)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._writer = SliceWriter(ctx.client)
-        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
-        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._services = ctx.read(core.Service)
+        self._endpoints = ctx.read(core.Endpoints)
+        self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(MIRRORED, _by_endpoints)
         ctx.watch(self._endpoints)
         ctx.watch(self._services)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
@@ -35,21 +35,37 @@ def _born(pod: SlimPod) -> datetime:
     return pod.metadata.creationTimestamp or datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodCollectorSettings(LoopSettings):
+    """How many finished pods may stay, and how long a node may be gone."""
+
+    threshold: int = 12500
+    """Finished pods that may stay before the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
+    missing_grace: float = 40.0
+    """Seconds that a node must be gone before its pods are removed."""
+
+
 class PodCollector:
     """Keys are pods, and SWEEP."""
 
-    name = "pod-garbage-collector-controller"
+    declaration = Declaration(
+        name="pod-garbage-collector-controller",
+        kind=core.Pod,
+        roles=("pod-garbage-collector",),
+        reads=(Whole(core.Node), PODS),
+        settings=PodCollectorSettings,
+    )
 
-    def __init__(self, threshold: int = 12500, missing_grace: float = 40.0) -> None:
-        self._threshold = threshold
-        self._grace = missing_grace
+    def __init__(self, settings: PodCollectorSettings) -> None:
+        self._threshold = settings.threshold
+        self._grace = settings.missing_grace
         self._missing: dict[str, float] = {}
         """Nodes that pods are bound to and that are not there, with the moment that was noticed."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[SlimPod] = index_nodes(slim.pods(ctx.informers))
+        self._nodes = ctx.read(core.Node)
+        self._pods = index_nodes(ctx.read(SlimPod))
         self._pods.add_index(FINISHED, _finished)
         self._pods.subscribe(self._on_pod)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))

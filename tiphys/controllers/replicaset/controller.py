@@ -13,14 +13,27 @@ from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import PodLike, is_active
 from tiphys.api.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import map_selector, workload_selector
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import (
+    DONE,
+    OWNER,
+    ControllerContext,
+    Declaration,
+    Informer,
+    Key,
+    Result,
+    Terminal,
+    Whole,
+    controller_of,
+    copied,
+    index_owners,
+    to_owner,
+)
 
 OwnerT = TypeVar("OwnerT", bound=Replicator)
 
@@ -32,7 +45,7 @@ class ReplicaController(Generic[OwnerT]):
     for, so the uids that were deleted are remembered until the cache shows it.
     """
 
-    name: str
+    declaration: Declaration
     _type: type[OwnerT]
 
     def __init__(self) -> None:
@@ -41,10 +54,10 @@ class ReplicaController(Generic[OwnerT]):
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
-        self._sets: Informer[OwnerT] = index_orphans(index_owners(ctx.informers.of(self._type)))
+        self._sets: Informer[OwnerT] = index_owners(ctx.read(self._type))
         kind = ctx.client.kind_of(self._type)
         self._to_owner = to_owner(kind.kind, kind.group)
-        self._pods: Informer[SlimPod] = index_orphans(index_owners(slim.pods(ctx.informers)))
+        self._pods = index_orphans(index_owners(ctx.read(SlimPod)))
         ctx.watch(self._sets)
         ctx.watch(self._pods, self._keys)
 
@@ -160,7 +173,12 @@ class ReplicaController(Generic[OwnerT]):
 
 
 class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
-    name = "replicaset"
+    declaration = Declaration(
+        name="replicaset",
+        kind=apps.ReplicaSet,
+        roles=("replicaset-controller",),
+        reads=(Whole(apps.ReplicaSet), PODS),
+    )
     _type = apps.ReplicaSet
 
     def _selector(self, owner: apps.ReplicaSet) -> Selector:
@@ -168,7 +186,12 @@ class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
 
 
 class ReplicationController(ReplicaController[core.ReplicationController]):
-    name = "replication"
+    declaration = Declaration(
+        name="replication",
+        kind=core.ReplicationController,
+        roles=("replication-controller",),
+        reads=(Whole(core.ReplicationController), PODS),
+    )
     _type = core.ReplicationController
 
     def _selector(self, owner: core.ReplicationController) -> Selector:

@@ -16,13 +16,11 @@ from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quota.amounts import Amounts, only, plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
-from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
-from tiphys.controllers.garbage.controller import slim as metadata_only
 from tiphys.controllers.resourcequota.plan import counted, next_release, status
-from tiphys.controllers.shared import slim
-from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied
 
 SETTLE = 0.5
 """Seconds in which the object of a charge is surely stored, or never will be."""
@@ -32,7 +30,6 @@ SHARE = 5.0
 UNKNOWN_KIND = 5.0
 """Seconds until a kind that is not served is looked for again."""
 RESYNC = 300.0
-DEFINITIONS = ("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 Resource = tuple[str, str]
 """Plural and group."""
@@ -41,11 +38,15 @@ Resource = tuple[str, str]
 class ResourceQuotaController:
     """Keys are quotas. Objects are listed when they are counted; caches only tell that something has changed."""
 
-    name = "resourcequota"
+    declaration = Declaration(
+        name="resourcequota",
+        kind=core.ResourceQuota,
+        roles=("resourcequota-controller",),
+        reads=(Whole(core.ResourceQuota), PODS, Whole(core.Service), DEFINITIONS),
+        follows_any=True,
+    )
 
-    def __init__(self, scheme: Scheme, shared: Iterable[type[KubeObject]] = ()) -> None:
-        self._scheme = scheme
-        self._shared = frozenset(shared)
+    def __init__(self) -> None:
         self._followed: set[Resource] = set()
         self._discovered: dict[Resource, Kind[Any]] = {}
         self._charged: dict[Key, deque[tuple[float, Amounts]]] = {}
@@ -53,12 +54,10 @@ class ResourceQuotaController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._quotas = ctx.informers.of(core.ResourceQuota)
+        self._quotas = ctx.read(core.ResourceQuota)
         self._quotas.subscribe(self._note_charge)
         ctx.watch(self._quotas)
-        if self._scheme.by_resource(*DEFINITIONS) is not None:
-            definitions = ctx.informers.of(partial_kind(*DEFINITIONS, namespaced=False), transform=metadata_only)
-            ctx.watch(definitions, self._counting)
+        ctx.watch(ctx.read(SlimDefinition), self._counting)
 
     def _counting(self, definition: KubeObject) -> Iterable[Key]:
         """The quotas that count the objects of a definition, which may begin or cease to be served."""
@@ -149,7 +148,7 @@ class ResourceQuotaController:
     async def _kind(self, resource: Resource) -> Kind[Any] | None:
         """The kind of a resource, by the scheme or by asking the server; None when it is not served."""
         plural, group = resource
-        for kind in self._scheme:
+        for kind in self._ctx.client.scheme:
             if (kind.plural, kind.group) == resource:
                 return kind if evaluator_of(kind) is not None else None
         if resource not in self._discovered and (discovered := await self._discover(plural, group)) is not None:
@@ -173,13 +172,7 @@ class ResourceQuotaController:
         if resource in self._followed:
             return
         self._followed.add(resource)
-        informer: Informer[Any]
-        if kind.type is core.Pod:
-            informer = slim.pods(self._ctx.informers)
-        elif kind.type in self._shared:
-            informer = self._ctx.informers.of(kind)
-        else:
-            informer = self._ctx.informers.of(partial_kind(kind.group, kind.version, kind.plural), transform=metadata_only)
+        informer = self._ctx.follow(kind)
 
         def handler(old: KubeObject | None, new: KubeObject | None) -> None:
             if not informer.synced or (old is not None and new is not None and not _matters(resource, old, new)):

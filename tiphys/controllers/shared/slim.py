@@ -1,7 +1,8 @@
-"""Types of objects as controllers keep them: only the fields that some loop reads, a fraction of the whole. Pure but for `pods`.
+"""Types of objects as controllers keep them: only the fields that some loop reads, a fraction of the whole. Pure.
 
 Each is a type of its own, so reading a field that is not kept is an error of the type checker and never a silent blank. The client decodes
 straight into it, which costs less than decoding the whole object. Slim objects are never written back: loops patch, or create and delete.
+A field that a new loop needs is added here, under its name on the wire.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Mapping
 from sys import intern
 from typing import Final
 
+from tiphys.api.apiextensions import v1 as apiextensions
 from tiphys.api.base import Struct, always, constant
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.api.well_known import LAST_APPLIED
-from tiphys.runtime import Informer, InformerSource
+from tiphys.runtime import Slim, fate_of
 
 
 class SlimContainer(Struct, forbid_unknown_fields=False):
@@ -79,15 +80,6 @@ class SlimPod(KubeObject, forbid_unknown_fields=False):
     status: SlimPodStatus = always(SlimPodStatus)
 
 
-PODS: Final = Kind(type=SlimPod, plural="pods", kind="Pod")
-"""The kind to read slim pods by."""
-
-
-def pods(informers: InformerSource) -> Informer[SlimPod]:
-    """Return the informer of pods that all controllers share."""
-    return informers.of(PODS, transform=compact)
-
-
 def compact(pod: SlimPod) -> SlimPod:
     """Drop what no loop reads from a slim pod and share its repeating texts; changes and returns the pod."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
@@ -101,6 +93,50 @@ def compact(pod: SlimPod) -> SlimPod:
     spec.volumes = [volume for volume in spec.volumes if volume.persistentVolumeClaim is not None or volume.ephemeral is not None]
     status.phase = intern(status.phase)
     return pod
+
+
+PODS: Final = Slim(SlimPod, core.Pod, compact)
+
+
+class SlimVersion(Struct, forbid_unknown_fields=False):
+    """A version of a custom kind, without its schema."""
+
+    name: str = ""
+    served: bool = False
+    storage: bool = False
+
+
+class SlimDefinitionSpec(Struct, forbid_unknown_fields=False):
+    """Group, scope and versions of a custom kind."""
+
+    group: str = ""
+    scope: str = ""
+    versions: list[SlimVersion] = []
+
+
+class SlimDefinitionStatus(Struct, forbid_unknown_fields=False):
+    """Names of a custom kind, and whether it is served."""
+
+    conditions: list[apiextensions.CustomResourceDefinitionCondition] = []
+    acceptedNames: apiextensions.CustomResourceDefinitionNames = always(apiextensions.CustomResourceDefinitionNames)
+
+
+class SlimDefinition(KubeObject, forbid_unknown_fields=False):
+    """A definition without its schemas, which are most of it."""
+
+    apiVersion: str = constant("apiextensions.k8s.io/v1")
+    kind: str = constant("CustomResourceDefinition")
+    spec: SlimDefinitionSpec = always(SlimDefinitionSpec)
+    status: SlimDefinitionStatus = always(SlimDefinitionStatus)
+
+
+def without_annotations(definition: SlimDefinition) -> SlimDefinition:
+    """Drop the annotations, which may hold all of the definition once more; changes and returns the definition."""
+    definition.metadata = fate_of(definition.metadata)
+    return definition
+
+
+DEFINITIONS: Final = Slim(SlimDefinition, apiextensions.CustomResourceDefinition, without_annotations)
 
 
 def _interned(labels: Mapping[str, str]) -> dict[str, str]:

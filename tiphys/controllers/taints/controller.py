@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes
-from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.taints.plan import evicting, leave_at
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 Seen = dict[tuple[str, str, str], datetime]
 
@@ -19,7 +18,12 @@ Seen = dict[tuple[str, str, str], datetime]
 class TaintEvictionController:
     """Keys are pods."""
 
-    name = "taint-eviction-controller"
+    declaration = Declaration(
+        name="taint-eviction-controller",
+        kind=core.Pod,
+        roles=("node-controller",),
+        reads=(Whole(core.Node), PODS),
+    )
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
@@ -27,8 +31,8 @@ class TaintEvictionController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[SlimPod] = index_nodes(slim.pods(ctx.informers))
+        self._nodes = ctx.read(core.Node)
+        self._pods = index_nodes(ctx.read(SlimPod))
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _taints(old) != _taints(new))
         ctx.watch(self._pods, when=self._concerned)
 
