@@ -10,6 +10,7 @@ from tiphys.runtime.leader import LeaderElector, LeadershipLost
 from tiphys.runtime.manager import Manager
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
+from tiphys.runtime.write import delete_exact, patch_status, update_present, write_status
 
 __all__ = [
     "ANY_OWNER",
@@ -35,8 +36,12 @@ __all__ = [
     "WorkQueue",
     "controller_of",
     "copied",
+    "delete_exact",
     "fate_of",
     "index_owners",
+    "patch_status",
     "to_owner",
+    "update_present",
     "update_with_retry",
+    "write_status",
 ]

@@ -14,11 +14,23 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tiphys.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.certificates import KUBELET_CLIENT, has_condition, kubelet_client_fault
 from tiphys.api.validation.certificates import Unreadable, read_request
 from tiphys.controllers.certificates.plan import Authority, CannotSign, expires, is_self_node, issue, lifetime, signer_fault
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Terminal, Whole, copied
+from tiphys.runtime import (
+    DONE,
+    ControllerContext,
+    Declaration,
+    Key,
+    LoopSettings,
+    Result,
+    Terminal,
+    Whole,
+    copied,
+    delete_exact,
+    update_present,
+    write_status,
+)
 
 GROUP = "certificates.k8s.io"
 
@@ -82,19 +94,16 @@ class CsrSigningController(_CsrController):
         fault = signer_fault(csr, request)
         if fault is None:
             return DONE
-        changed = copied(csr)
+        changed = copied(csr.status)
         if fault:
             failed = CertificateSigningRequestCondition(type="Failed", status="True", reason="SignerValidationFailure", message=fault)
-            changed.status.conditions = [*changed.status.conditions, failed]
+            changed.conditions = [*changed.conditions, failed]
         else:
             authority = await asyncio.to_thread(self._authority)
             life = lifetime(csr.spec.expirationSeconds, self._longest)
             made = issue(request, csr.spec.usages, life, authority, self._ctx.clock.now(), x509.random_serial_number())
-            changed.status.certificate = made.public_bytes(serialization.Encoding.PEM)
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return DONE
+            changed.certificate = made.public_bytes(serialization.Encoding.PEM)
+        await write_status(self._ctx.client, csr, changed)
         return DONE
 
     def _authority(self) -> Authority:
@@ -137,10 +146,7 @@ class CsrApprovingController(_CsrController):
         changed = copied(csr)
         approved = CertificateSigningRequestCondition(type="Approved", status="True", reason="AutoApproved", message=message)
         changed.status.conditions = [*changed.status.conditions, approved]
-        try:
-            await self._ctx.client.update(changed, subresource="approval")
-        except NotFound:
-            return DONE
+        await update_present(self._ctx.client, changed, subresource="approval")
         return DONE
 
 
@@ -157,8 +163,5 @@ class CsrCleaner(_CsrController):
         left = (end - self._ctx.clock.now()).total_seconds()
         if left >= 0:
             return Result(left + 1.0)
-        try:
-            await self._ctx.client.delete(CertificateSigningRequest, key.name, uid=csr.metadata.uid)
-        except NotFound:
-            return DONE
+        await delete_exact(self._ctx.client, CertificateSigningRequest, csr.metadata)
         return DONE

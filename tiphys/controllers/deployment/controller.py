@@ -15,7 +15,21 @@ from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, OWNER, ControllerContext, Declaration, Key, Result, Whole, controller_of, copied, index_owners, to_owner
+from tiphys.runtime import (
+    DONE,
+    OWNER,
+    ControllerContext,
+    Declaration,
+    Key,
+    Result,
+    Whole,
+    controller_of,
+    copied,
+    delete_exact,
+    index_owners,
+    to_owner,
+    update_present,
+)
 
 
 class DeploymentController:
@@ -89,11 +103,7 @@ class DeploymentController:
             if change.event:
                 events.event(deployment, "Normal", "ScalingReplicaSet", change.event)
         for replica_set in step.deletes:
-            meta = replica_set.metadata
-            try:
-                await client.delete(apps.ReplicaSet, meta.name, meta.namespace, uid=meta.uid, resource_version=meta.resourceVersion)
-            except NotFound:
-                continue
+            await delete_exact(client, apps.ReplicaSet, replica_set.metadata, unchanged=True)
         await self._write_status(deployment, step.status, step.revision)
 
     async def _create(self, deployment: apps.Deployment, step: Plan) -> None:
@@ -141,7 +151,5 @@ class DeploymentController:
         if wanted == deployment.status and annotations == deployment.metadata.annotations:
             return
         meta = msgspec.structs.replace(deployment.metadata, annotations=annotations)
-        try:
-            await self._ctx.client.update_status(msgspec.structs.replace(deployment, metadata=meta, status=wanted))
-        except NotFound:
-            return
+        changed = msgspec.structs.replace(deployment, metadata=meta, status=wanted)
+        await update_present(self._ctx.client, changed, subresource="status")

@@ -14,7 +14,7 @@ from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole, controller_of, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole, controller_of, write_status
 
 
 class NoScale(Exception):
@@ -69,11 +69,11 @@ class DisruptionController:
             self._ctx.recorder.event(
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
             )
-            await self._write(budget, failed(budget, str(error), now))
+            await write_status(self._ctx.client, budget, failed(budget, str(error), now))
             return Result(after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        await self._write(budget, status(budget, pods, wanted, granted, now))
+        await write_status(self._ctx.client, budget, status(budget, pods, wanted, granted, now))
         return Result(after)
 
     async def _scale(self, pods: Sequence[SlimPod]) -> int:
@@ -115,16 +115,6 @@ class DisruptionController:
             return (await self._ctx.client.get_subresource(kind, owner.name, namespace, "scale", Scale)).spec.replicas
         except NotFound:
             return 0
-
-    async def _write(self, budget: policy.PodDisruptionBudget, wanted: policy.PodDisruptionBudgetStatus) -> None:
-        if wanted == budget.status:
-            return
-        changed = copied(budget)
-        changed.status = wanted
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return
 
 
 def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:

@@ -9,14 +9,13 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.helpers.pods import is_finished, is_ready
 from tiphys.api.well_known import SERVICE_NAME, ZONE
-from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints import legacy, slices, writing
 from tiphys.controllers.endpoints.backends import needs_endpoints
-from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 BY_SERVICE = "endpoint slices by service"
 
@@ -44,7 +43,6 @@ class EndpointsController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._writer = SliceWriter(ctx.client)
         self._pacer = Pacer(ctx.clock)
         self._services = ctx.read(core.Service)
         self._pods = ctx.read(SlimPod)
@@ -84,7 +82,9 @@ class EndpointsController:
             known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
             step = slices.plan(service, pods, known, self._zones(pods))
             endpoints = legacy.plan(service, pods, self._endpoints.get(key))
-        results = await asyncio.gather(self._writer.write(service, step), self._write_endpoints(endpoints), return_exceptions=True)
+        results = await asyncio.gather(
+            writing.write(self._ctx.client, service, step), self._write_endpoints(endpoints), return_exceptions=True
+        )
         for error in first_errors(results):
             raise error
         return DONE
@@ -110,7 +110,7 @@ class EndpointsController:
         """The Service is gone: slices go with it by ownership, but Endpoints have no owner. What others wrote stays."""
         endpoints = self._endpoints.get(key)
         if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
-            await self._writer.delete(endpoints)
+            await delete_exact(self._ctx.client, core.Endpoints, endpoints.metadata)
 
 
 def _zone(node: core.Node | None) -> str:

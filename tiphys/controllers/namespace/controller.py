@@ -13,7 +13,7 @@ from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
 from tiphys.controllers.shared import custom
 from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, update_present, write_status
 
 FIRST_LOOK = 0.1
 LAST_LOOK = 10.0
@@ -54,7 +54,7 @@ class NamespaceController:
             self._looks.pop(key.name, None)
             return DONE
         content = await self._empty(key.name)
-        namespace = await self._write_status(namespace, content)
+        namespace = await write_status(self._ctx.client, namespace, status(namespace, content, self._ctx.clock.now()))
         if namespace is not None and content.is_empty:
             await self._finalize(namespace)
             return DONE
@@ -100,21 +100,7 @@ class NamespaceController:
         except NotFound:
             return
 
-    async def _write_status(self, namespace: core.Namespace, content: Content) -> core.Namespace | None:
-        wanted = status(namespace, content, self._ctx.clock.now())
-        if wanted == namespace.status:
-            return namespace
-        changed = copied(namespace)
-        changed.status = wanted
-        try:
-            return await self._ctx.client.update_status(changed)
-        except NotFound:
-            return None
-
     async def _finalize(self, namespace: core.Namespace) -> None:
         changed = copied(namespace)
         changed.spec.finalizers = [name for name in changed.spec.finalizers if name != FINALIZER]
-        try:
-            await self._ctx.client.update(changed, subresource="finalize")
-        except NotFound:
-            return
+        await update_present(self._ctx.client, changed, subresource="finalize")

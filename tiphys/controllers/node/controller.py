@@ -12,7 +12,7 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, patch_status
 
 LEASES = "kube-node-lease"
 STARTUP_GRACE = 60.0
@@ -128,13 +128,8 @@ class NodeController:
             if not is_ready(pod):
                 continue
             condition = {"type": "Ready", "status": "False", "lastTransitionTime": time(self._ctx.clock.now())}
-            body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}}
-            meta = pod.metadata
-            try:
-                await self._ctx.client.patch(core.Pod, meta.name, meta.namespace, body=body, kind="strategic", subresource="status")
-            except NotFound:
-                continue
-            self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+            if await patch_status(self._ctx.client, core.Pod, pod.metadata, {"conditions": [condition]}):
+                self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
     async def _taint(self, node: core.Node) -> float | None:
         """Write the taints; returns how long an eviction must still wait for its turn."""

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
-from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
+from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, delete_exact
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
@@ -121,11 +121,11 @@ class PodCollector:
     async def _remove(self, pod: SlimPod, why: str) -> None:
         if why and not is_finished(pod):
             await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
-        await delete_pod(self._ctx.client, pod, grace=0)
+        await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
 
     async def _sweep(self) -> None:
         for pod in surplus(self._pods.by_index(FINISHED, "yes"), self._threshold):
-            await delete_pod(self._ctx.client, pod, grace=0)
+            await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
 
 
 def _is_out_of_service(node: core.Node) -> bool:

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.storage.v1 import VolumeAttributesClass
 from tiphys.api.well_known import PV_PROTECTION, PVC_PROTECTION, VAC_PROTECTION
 from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, update_present
 
 CLAIM = "claims of pods"
 CLASS = "classes of attributes"
@@ -136,7 +135,4 @@ async def _settle(ctx: ControllerContext, obj: KubeObject, finalizer: str, *, us
         return
     changed = copied(obj)
     changed.metadata.finalizers = wanted
-    try:
-        await ctx.client.update(changed)
-    except NotFound:
-        return
+    await update_present(ctx.client, changed)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-import msgspec
-
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
@@ -30,9 +28,10 @@ from tiphys.runtime import (
     Terminal,
     Whole,
     controller_of,
-    copied,
+    delete_exact,
     index_owners,
     to_owner,
+    write_status,
 )
 
 OwnerT = TypeVar("OwnerT", bound=Replicator)
@@ -91,7 +90,7 @@ class ReplicaController(Generic[OwnerT]):
         created, outcome, failure = await self._apply(key, owner, step)
         counted: list[PodLike] = [*step.keep, *created]
         wanted = status(owner, counted, step.terminating, failure, now)
-        await self._write_status(owner, wanted)
+        await write_status(self._ctx.client, owner, wanted)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:
@@ -152,24 +151,13 @@ class ReplicaController(Generic[OwnerT]):
     async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
         meta = pod.metadata
         try:
-            await self._ctx.client.delete(core.Pod, meta.name, meta.namespace, uid=meta.uid)
-        except NotFound:
-            pass
+            deleted = await delete_exact(self._ctx.client, core.Pod, meta)
         except Exception as error:
             self._ctx.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
             raise
-        else:
+        if deleted:
             self._ctx.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._deleted.setdefault(key, set()).add(meta.uid)
-
-    async def _write_status(self, owner: OwnerT, wanted: apps.ReplicaSetStatus | core.ReplicationControllerStatus) -> None:
-        if wanted == owner.status:
-            return
-        changed = msgspec.structs.replace(copied(owner), status=wanted)
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return
 
 
 class ReplicaSetController(ReplicaController[apps.ReplicaSet]):

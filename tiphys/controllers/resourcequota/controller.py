@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -19,14 +20,14 @@ from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
 from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
 from tiphys.controllers.resourcequota.plan import counted, next_release, status
+from tiphys.controllers.shared.pacing import Pace, Pacer
 from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
 
 SETTLE = 0.5
 """Seconds in which the object of a charge is surely stored, or never will be."""
-PAUSE = 0.2
-SHARE = 5.0
-"""A recount is followed by a pause of at least `PAUSE` seconds, and of `SHARE` times what it took."""
+PACE = Pace(noticeable=0.0, share=5.0, shortest=0.2, longest=inf)
+"""Every recount is followed by a pause: it lists objects, whether or not it takes long here."""
 UNKNOWN_KIND = 5.0
 """Seconds until a kind that is not served is looked for again."""
 RESYNC = 300.0
@@ -50,10 +51,10 @@ class ResourceQuotaController:
         self._followed: set[Resource] = set()
         self._discovered: dict[Resource, Kind[Any]] = {}
         self._charged: dict[Key, deque[tuple[float, Amounts]]] = {}
-        self._free: dict[Key, float] = {}
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
+        self._pacer = Pacer(ctx.clock, PACE)
         self._quotas = ctx.read(core.ResourceQuota)
         self._quotas.subscribe(self._note_charge)
         ctx.watch(self._quotas)
@@ -68,7 +69,7 @@ class ResourceQuotaController:
         if new is None:
             if old is not None:
                 self._charged.pop(Key.of(old), None)
-                self._free.pop(Key.of(old), None)
+                self._pacer.forget(Key.of(old))
             return
         # The first count of a resource is no charge.
         more = only(rise(new.status.used, old.status.used), old.status.used) if old is not None else {}
@@ -91,23 +92,15 @@ class ResourceQuotaController:
         quota = self._quotas.get(key)
         if quota is None or quota.metadata.deletionTimestamp is not None:
             return DONE
-        clock = self._ctx.clock
-        pause = self._free.get(key, 0.0) - clock.monotonic()
-        if pause > 0:
+        if pause := self._pacer.wait(key):
             return Result(pause)
-        started = clock.monotonic()
-        recent = self._recent(key)
-        found, after = await self._count(quota)
-        wanted = status(quota, found, recent)
-        took = clock.monotonic() - started
-        self._free[key] = clock.monotonic() + max(PAUSE, took * SHARE)
-        if not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard):
-            changed = copied(quota)
-            changed.status = wanted
-            try:
-                await self._ctx.client.update_status(changed)
-            except NotFound:
-                return DONE
+        with self._pacer.measure(key):
+            recent = self._recent(key)
+            found, after = await self._count(quota)
+            wanted = status(quota, found, recent)
+        changed = not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard)
+        if changed and await write_status(self._ctx.client, quota, wanted) is None:
+            return DONE
         return Result(min(after, SETTLE) if recent else after)
 
     async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:

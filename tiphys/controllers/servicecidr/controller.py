@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from tiphys.api.base import time
 from tiphys.api.errors import NotFound
 from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
 from tiphys.controllers.servicecidr.plan import FINALIZER, condition, is_held, is_in, is_ours, is_within, networks, with_condition
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, write_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,4 @@ class ServiceCIDRController:
     async def _say(self, cidr: ServiceCIDR, *, held: bool) -> None:
         wanted = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
         if wanted is not None:
-            changed = copied(cidr)
-            changed.status.conditions = wanted
-            await self._ctx.client.update_status(changed)
+            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=wanted))

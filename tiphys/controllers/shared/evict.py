@@ -6,10 +6,10 @@ from datetime import datetime
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import condition
 from tiphys.client.client import Client
 from tiphys.controllers.shared.slim import SlimPod
+from tiphys.runtime import patch_status
 
 DISRUPTED = "DisruptionTarget"
 
@@ -24,16 +24,4 @@ async def mark_disrupted(client: Client, pod: SlimPod, reason: str, message: str
     }
     if failed:
         status["phase"] = "Failed"
-    body = {"metadata": {"uid": pod.metadata.uid}, "status": status}
-    try:
-        await client.patch(core.Pod, pod.metadata.name, pod.metadata.namespace, body=body, kind="strategic", subresource="status")
-    except NotFound:
-        return
-
-
-async def delete_pod(client: Client, pod: SlimPod, *, grace: int | None = None) -> None:
-    """Delete this very pod, if it is still there."""
-    try:
-        await client.delete(core.Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid, grace=grace)
-    except NotFound:
-        return
+    await patch_status(client, core.Pod, pod.metadata, status)

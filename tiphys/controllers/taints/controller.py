@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
+from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.taints.plan import evicting, leave_at
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 Seen = dict[tuple[str, str, str], datetime]
 
@@ -64,7 +64,7 @@ class TaintEvictionController:
         self._ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {meta.namespace}/{meta.name}")
         message = "Taint manager: deleting due to NoExecute taint"
         await mark_disrupted(self._ctx.client, pod, "DeletionByTaintManager", message, now)
-        await delete_pod(self._ctx.client, pod)
+        await delete_exact(self._ctx.client, core.Pod, meta)
         return DONE
 
     def _since(self, node: str, taints: Iterable[core.Taint], now: datetime) -> list[datetime]:
