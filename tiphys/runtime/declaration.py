@@ -99,6 +99,11 @@ class Declaration:
     settings: type[LoopSettings] | None = None
     """Type of the one argument of its constructor; None when there is none."""
 
+    def __post_init__(self) -> None:
+        types = [read.type_ for read in self.reads]
+        if len(set(types)) != len(types):
+            raise ValueError(f"{self.name} reads a type twice: a cache is taken by its type")
+
 
 def metadata_of(kind: Kind[Any]) -> Kind[PartialObject]:
     """Return the kind by which only the metadata of a kind's objects is read."""

@@ -209,8 +209,12 @@ async def test_undeclared_reads_are_refused_at_start(api: FakeApi) -> None:
     manager = Manager(api.client(), clock=api.clock)
     with pytest.raises(UndeclaredRead, match="curious does not declare that it reads ConfigMap"):
         manager.add(Curious())
+    with pytest.raises(UndeclaredRead, match="scripted does not declare that it follows kinds such as configmaps"):
+        manager.add(Scripted()).ctx.follow(api.client().kind_of(core.ConfigMap))
+    with pytest.raises(ValueError, match="reads a type twice"):
+        Declaration(name="double", reads=(Whole(core.Pod), Whole(core.Pod, namespace="default")))
     with pytest.raises(ValueError, match="elsewhere keeps configmaps in another form"):
-        manager.add_all([Scripted(), Elsewhere()])
+        manager.add(Elsewhere())
 
 
 async def test_a_follower_uses_the_cache_of_another_loop(api: FakeApi) -> None:
