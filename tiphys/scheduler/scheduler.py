@@ -66,7 +66,7 @@ class Scheduler:
         self.queue = SchedulingQueue()
         self._clock = clock
         self._elector = elector
-        self._served = {kind.type for kind in client.scheme}
+        self._scheme = client.scheme
         self._reader = Reader()
         self._cycle = Cycle(self.cluster, rng=rng)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
@@ -92,9 +92,9 @@ class Scheduler:
             await self._recorder.close()
 
     async def _lead(self) -> None:
-        feed_relations(self._informers, self.cluster.relations, self._served)
+        feed_relations(self._informers, self.cluster.relations, self._scheme)
         self._nodes.subscribe(self._node_changed)
-        if policy.PodDisruptionBudget in self._served:
+        if any(kind.type is policy.PodDisruptionBudget for kind in self._scheme):
             self._informers.of(policy.PodDisruptionBudget).subscribe(self._budget_changed)
         self._pods.subscribe(self._pod_changed)
         self._informers.start()

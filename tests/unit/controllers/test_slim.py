@@ -1,56 +1,15 @@
-"""What controllers keep of an object: every field is one of the whole object's, and their judgement is the same."""
+"""What controllers keep of a pod is all that they look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-import pytest
-
 from tiphys.api.core import v1 as core
-from tiphys.api.meta.v1 import KubeObject
 from tiphys.controllers.endpoints.backends import backends
 from tiphys.controllers.replicaset.plan import rank
-from tiphys.controllers.shared.slim import SlimPod
 
 from .make import NOW, pod, slim_pod, whole_pod
 from .test_endpoints_plan import service
-
-
-def _bare(info: Any) -> Any:
-    """The type inside lists, options and annotations."""
-    while True:
-        if isinstance(info, msgspec.inspect.Metadata):
-            info = info.type
-        elif isinstance(info, msgspec.inspect.ListType):
-            info = info.item_type
-        elif isinstance(info, msgspec.inspect.UnionType) and len(some := [t for t in info.types if t != msgspec.inspect.NoneType()]) == 1:
-            info = some[0]
-        else:
-            return info
-
-
-def _strays(slim: Any, whole: Any, path: str) -> Iterator[str]:
-    """Fields of a slim type that the whole one does not have, or has as something else."""
-    if slim == whole:
-        return
-    if not (isinstance(slim, msgspec.inspect.StructType) and isinstance(whole, msgspec.inspect.StructType)):
-        yield path
-        return
-    known = {field.encode_name: field.type for field in whole.fields}
-    for field in slim.fields:
-        here = f"{path}.{field.encode_name}"
-        if field.encode_name not in known:
-            yield here
-        else:
-            yield from _strays(_bare(field.type), _bare(known[field.encode_name]), here)
-
-
-@pytest.mark.parametrize(("slim", "whole"), [(SlimPod, core.Pod)])
-def test_slim_types_have_the_fields_of_the_whole_ones(slim: type[KubeObject], whole: type[KubeObject]) -> None:
-    assert list(_strays(msgspec.inspect.type_info(slim), msgspec.inspect.type_info(whole), whole.__name__)) == []
-    assert (slim().apiVersion, slim().kind) == (whole().apiVersion, whole().kind)
 
 
 def test_a_slim_pod_is_judged_as_the_whole_one() -> None:
