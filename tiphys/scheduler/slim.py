@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import Struct, always
+from tiphys.api.base import Quantity, Struct, always, constant
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
 from tiphys.runtime.declaration import Slim
@@ -62,13 +62,33 @@ def _forget_infeasible(pod: core.Pod) -> None:
             container.resources.requests = allocated[container.name]
 
 
-def slim_node(node: core.Node) -> core.Node:
+class SlimNodeSpec(Struct, forbid_unknown_fields=False):
+    """Which pods a node takes."""
+
+    unschedulable: bool = False
+    taints: list[core.Taint] = []
+
+
+class SlimNodeStatus(Struct, forbid_unknown_fields=False):
+    """What a node has to give."""
+
+    allocatable: dict[str, Quantity] = {}
+    images: list[core.ContainerImage] = []
+
+
+class SlimNode(KubeObject, forbid_unknown_fields=False):
     """A node without what changes with every heartbeat."""
-    without_managed_fields(node)
+
+    apiVersion: str = constant("v1")
+    kind: str = constant("Node")
+    spec: SlimNodeSpec = always(SlimNodeSpec)
+    status: SlimNodeStatus = always(SlimNodeStatus)
+
+
+def without_annotations(node: SlimNode) -> SlimNode:
+    """Drop the annotations and the ownership of fields; changes and returns the node."""
     node.metadata.annotations = {}
-    status = node.status
-    node.status = core.NodeStatus(allocatable=status.allocatable, images=status.images)
-    return node
+    return without_managed_fields(node)
 
 
 class SlimWorkloadSpec(Struct, forbid_unknown_fields=False):
@@ -95,6 +115,7 @@ class SlimReplicationController(KubeObject, forbid_unknown_fields=False):
     spec: SlimReplicationControllerSpec = always(SlimReplicationControllerSpec)
 
 
+NODES: Final = Slim(SlimNode, core.Node, without_annotations)
 REPLICA_SETS: Final = Slim(SlimWorkload, apps.ReplicaSet)
 STATEFUL_SETS: Final = Slim(SlimWorkload, apps.StatefulSet)
 REPLICATION_CONTROLLERS: Final = Slim(SlimReplicationController, core.ReplicationController)

@@ -14,10 +14,10 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.controllers.registry import LOOPS
 from tiphys.runtime import Slim
-from tiphys.scheduler.slim import REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
+from tiphys.scheduler.slim import NODES, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 
 READS: list[Any] = [read for loop in LOOPS for read in loop.declaration.reads]
-READS += [REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS]
+READS += [NODES, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS]
 SLIM: dict[str, Slim[Any]] = {read.of.__name__: read for read in READS if isinstance(read, Slim)}
 
 
