@@ -1,7 +1,8 @@
 """From a request to a `User`: the chain of authenticators.
 
-Order: client certificate, bearer token (token file, service accounts, bootstrap tokens), anonymous. A request that carries a bad bearer
-token is refused, even where an anonymous one would be served. A client certificate wins over a token. ("Authenticating")
+Order: headers of a front proxy, client certificate, bearer token (token file, service accounts, bootstrap tokens), anonymous. A request
+that carries a bad bearer token is refused, even where an anonymous one would be served. A client certificate wins over a token.
+("Authenticating")
 """
 
 from __future__ import annotations
@@ -143,17 +144,26 @@ class BearerAuthenticator:
 class AuthenticatorChain:
     """Asks each authenticator in turn; whoever none of them knows is anonymous, or refused when that is switched off."""
 
-    def __init__(self, authenticators: Sequence[Authenticator], *, anonymous: bool = True) -> None:
+    def __init__(
+        self, authenticators: Sequence[Authenticator], *, anonymous: bool = True, for_proxies: Authenticator | None = None
+    ) -> None:
         self._authenticators = tuple(authenticators)
+        self._for_proxies = for_proxies
+        """Asked first about requests that come from a front proxy."""
         self._anonymous = anonymous
 
     async def authenticate(self, request: Request) -> User:
         """The caller. Raises Unauthorized."""
+        proxied = request.peer.proxy_name
+        if proxied and self._for_proxies is not None:
+            user = await self._for_proxies.authenticate(request)
+            if user is not None:
+                return user
         for authenticator in self._authenticators:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return user
-        if not self._anonymous:
+        if not self._anonymous or proxied:  # A certificate that stands for nobody is a bad credential.
             raise Unauthorized
         return ANONYMOUS_USER
 
