@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -38,6 +39,7 @@ def peer_identity(transport: asyncio.BaseTransport) -> PeerIdentity:
         common_name=names[0] if names else "",
         organizations=tuple(value for key, value in pairs if key == "organizationName"),
         address=host,
+        expires=float(ssl.cert_time_to_seconds(certificate["notAfter"])),
     )
 
 
@@ -66,7 +68,7 @@ class PeerReader:
                 self._remember(digest, sort)
         name = peer.common_name if sort.proxy else ""
         if sort.client:
-            return PeerIdentity(peer.common_name, peer.organizations, peer.address, proxy_name=name)
+            return msgspec.structs.replace(peer, proxy_name=name) if name else peer
         return PeerIdentity(address=peer.address, proxy_name=name)
 
     def _sort(self, chain: list[bytes]) -> _Sort:

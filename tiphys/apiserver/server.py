@@ -24,7 +24,7 @@ from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
-from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
+from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from tiphys.apiserver.auth.escalation import EscalationGuard
@@ -286,9 +286,12 @@ class ApiServer:
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
         server_metrics.declare(metrics.registry, self.storage, fairness)
-        paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents)
+        paths = Paths(
+            self.scheme, metrics, fairness, health=self.health, documents=documents, pods=lambda: self.source.one_by_one(core.Pod)
+        )
+        lifetimes = server_metrics.CertificateLifetimes(metrics.registry, self.clock.now)
         for_proxies = RequestHeaderAuthenticator(settings.request_headers)
-        authenticators = AuthenticatorChain((CertificateAuthenticator(), bearer_chain), for_proxies=for_proxies)
+        authenticators = AuthenticatorChain((lifetimes.authenticator, bearer_chain), for_proxies=for_proxies)
         return App(services, authenticators, paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:

@@ -21,6 +21,8 @@ class PeerIdentity(msgspec.Struct, frozen=True):
     organizations: tuple[str, ...] = ()
     address: str = ""
     certificate_sha256: str = ""
+    expires: float = 0.0
+    """When the client's certificate ends, in seconds since the epoch; 0 without one."""
     proxy_name: str = ""
     """The common name of a certificate of the front proxies' authority."""
 
