@@ -19,6 +19,9 @@ from tiphys.aio.tasks import TaskSet
 from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.node import stats
+from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
+from tiphys.node.metrics.families import kubelet_lines
+from tiphys.node.metrics.groups import GroupUse, Interface, Transfers
 from tiphys.node.metrics.probes import ProbeMetrics
 from tiphys.obs import metrics
 from tiphys.scheduler.scheduler import Scheduler
@@ -49,12 +52,31 @@ def excused() -> dict[str, str]:
     return dict(row.split("\t") for row in (DATA / "metrics-not-served-1.36.tsv").read_text().splitlines())
 
 
+def matched() -> dict[str, set[str]]:
+    """The labels by which the published rules of kubernetes-mixin choose series, by family."""
+    rows = (row.split("\t") for row in (DATA / "mixin-labels.tsv").read_text().splitlines())
+    return {name: set(labels.split(",")) for name, labels in rows}
+
+
+def lacking(labels: set[str], family: Metric) -> Iterable[str]:
+    """The samples of a family that lack a label."""
+    return (f"{sample.name}{sample.labels}" for sample in family.samples if not labels <= sample.labels.keys())
+
+
 def node_page() -> str:
     """The pages of a node's own use and probes."""
     probes = ProbeMetrics()
     probes.observe(pod_on_node(), "app", "liveness", ok=True, seconds=0.1)
     use = stats.ContainerUse("ns", "web", "u1", "app", stats.Usage(cpu=1, memory=1, started=1.0))
-    return stats.resource_metrics(stats.Usage(cpu=1), [use]) + metrics.page(probes.lines()).decode()
+    return stats.resource_metrics(stats.Usage(cpu=1), [use]) + metrics.page(probes.lines(), kubelet_lines("n1", [])).decode()
+
+
+def cadvisor_page() -> str:
+    """The page of a container's use."""
+    values = dict.fromkeys(("cpu", "rss", "cache", "swap", "working_set", "periods", "throttled"), 1.0)
+    use = GroupUse(values, {"8:0": Transfers()}, [1])
+    one = Subject("/kubepods/podu1/c1", use, "ns", "web", "app", "c1", "web:1", 1.0, [Interface("eth0", (1, 1, 1, 1), (1, 1, 1, 1))])
+    return metrics.page(cadvisor_lines(Machine(1, 1), [one], {})).decode()
 
 
 async def served(cluster: Cluster) -> list[Metric]:
@@ -110,3 +132,5 @@ async def test_every_family_is_served_or_there_is_a_reason(cluster: Cluster) -> 
     assert excused().keys() <= known
     assert all(excused().values())
     assert [fault for fact in facts() if fact.name in families for fault in wrong(fact, families[fact.name])] == []
+    families |= {f"{one.name}_total" if one.type == "counter" else one.name: one for one in parsed(cadvisor_page())}
+    assert [fault for name, labels in matched().items() if name in families for fault in lacking(labels, families[name])] == []
