@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaders
 from tiphys.apiserver.auth.source import ObjectSource
 
 NAMESPACE: Final = "kube-system"
@@ -24,13 +25,6 @@ NAME: Final = "extension-apiserver-authentication"
 REFRESH_SECONDS = 60.0
 CLIENT_CA: Final = "client-ca-file"
 FRONT_PROXY_CA: Final = "requestheader-client-ca-file"
-_HEADERS: Final = {
-    "requestheader-allowed-names": ("front-proxy-client",),
-    "requestheader-extra-headers-prefix": ("X-Remote-Extra-",),
-    "requestheader-group-headers": ("X-Remote-Group",),
-    "requestheader-username-headers": ("X-Remote-User",),
-}
-"""Names that a front proxy's certificate may have, and headers in which it says for whom it asks."""
 
 
 class Write(Protocol):
@@ -51,12 +45,14 @@ def combined(present: str, own: str, now: datetime) -> str:
     return "".join(found)
 
 
-def authentication_data(present: Mapping[str, str], *, client_ca: str, front_proxy_ca: str, now: datetime) -> dict[str, str]:
+def authentication_data(
+    present: Mapping[str, str], *, client_ca: str, front_proxy_ca: str, now: datetime, headers: RequestHeaders = STANDARD
+) -> dict[str, str]:
     """The data of the ConfigMap, from that which it has."""
     data = {**present, CLIENT_CA: combined(present.get(CLIENT_CA, ""), client_ca, now)}
     if front_proxy_ca:
         data[FRONT_PROXY_CA] = combined(present.get(FRONT_PROXY_CA, ""), front_proxy_ca, now)
-        data |= {name: json.dumps(_union(present.get(name, ""), values), separators=(",", ":")) for name, values in _HEADERS.items()}
+        data |= {name: json.dumps(_union(present.get(name, ""), values), separators=(",", ":")) for name, values in headers.data().items()}
     return data
 
 
@@ -72,19 +68,21 @@ def _union(present: str, own: tuple[str, ...]) -> list[str]:
 class AuthenticationTrust:
     """Keeps the ConfigMap like the authorities on disk, which may be renewed at any time."""
 
-    def __init__(self, source: ObjectSource, write: Write, *, client_ca: Path, front_proxy_ca: Path | None) -> None:
+    def __init__(
+        self, source: ObjectSource, write: Write, *, client_ca: Path, front_proxy_ca: Path | None, headers: RequestHeaders = STANDARD
+    ) -> None:
         self._source = source
         self._write = write
         self._client_ca = client_ca
         self._front_proxy_ca = front_proxy_ca
+        self._headers = headers
 
     async def refresh(self, now: datetime) -> None:
         """Write what is missing or out of date; raises OSError, BootstrapError."""
         present = self._source.get(core.ConfigMap, NAMESPACE, NAME)
         front = self._front_proxy_ca.read_text() if self._front_proxy_ca is not None else ""
-        data = authentication_data(
-            {} if present is None else present.data, client_ca=self._client_ca.read_text(), front_proxy_ca=front, now=now
-        )
+        known = {} if present is None else present.data
+        data = authentication_data(known, client_ca=self._client_ca.read_text(), front_proxy_ca=front, now=now, headers=self._headers)
         if present is None:
             await self._write("POST", core.ConfigMap(metadata=ObjectMeta(name=NAME, namespace=NAMESPACE), data=data))
         elif present.data != data:

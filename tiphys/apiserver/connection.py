@@ -24,8 +24,7 @@ from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
 from tiphys.apiserver.backlog import Unread
 from tiphys.apiserver.http_head import header_name, parse_query, response_head
-from tiphys.apiserver.peer import peer_identity
-from tiphys.wire.http import Request, Response
+from tiphys.wire.http import REPEATED, Request, Response
 
 if TYPE_CHECKING:
     from tiphys.apiserver.http import Server
@@ -122,7 +121,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self._peer = peer_identity(transport)
+        self._peer = self._server.identify(transport)
+        self._joint = REPEATED if self._peer.proxy_name else ","
         if len(self._server.connections) >= self._server.max_connections:
             self._server.refused += 1
             self._refused = True
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
         key = header_name(name)
         text = value.decode("latin-1")
         known = self._headers.get(key)
-        self._headers[key] = text if known is None else f"{known},{text}"
+        self._headers[key] = text if known is None else f"{known}{self._joint}{text}"
 
     def on_headers_complete(self) -> None:
         self._reading_body = True

@@ -46,6 +46,8 @@ class Services(msgspec.Struct):
     now: Callable[[], datetime]
     tokens: TokenIssuer
     reviewer: Reviewer
+    identity_headers: tuple[frozenset[str], tuple[str, ...]]
+    """Names and beginnings of names of the headers in which front proxies name callers."""
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
     """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
     watch_seconds: float = 1800.0

@@ -10,8 +10,9 @@ from typing import Any
 
 from tiphys.apiserver.backlog import CHECK_SECONDS, Backlog
 from tiphys.apiserver.connection import Connection
+from tiphys.apiserver.peer import peer_identity
 from tiphys.apiserver.turns import Turns
-from tiphys.wire.http import Request, Response
+from tiphys.wire.http import PeerIdentity, Request, Response
 
 SWEEP_SECONDS = 5.0
 HANDSHAKE_SECONDS = 15.0
@@ -37,12 +38,14 @@ class Server:
         response_seconds: float = RESPONSE_SECONDS,
         is_long: Callable[[Request], bool] = lambda _: False,
         max_connections: int = MAX_CONNECTIONS,
+        identify: Callable[[asyncio.BaseTransport], PeerIdentity] = peer_identity,
     ) -> None:
         self.handler = handler
         self.response_seconds = response_seconds
         self.is_long = is_long
         """Whether a request may take as long as it likes to be answered."""
         self.max_connections = max_connections
+        self.identify = identify
         self.refused = 0
         """How many connections were cut because there were too many."""
         self.connections: set[Connection] = set()
@@ -136,12 +139,13 @@ class Server:
             self._empty.set_result(None)
 
 
-def server_context(certificate: str, key: str, client_ca: str) -> Any:
-    """TLS for serving: our certificate, and clients' certificates checked against `client_ca` where they send one."""
+def server_context(certificate: str, key: str, *authorities: str) -> Any:
+    """TLS for serving: our certificate, and clients' certificates checked against the authorities where they send one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
-    context.load_verify_locations(client_ca)
+    for authority in authorities:
+        context.load_verify_locations(authority)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])
     return context

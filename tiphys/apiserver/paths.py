@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
 
+from tiphys.api.core import v1 as core
 from tiphys.api.errors import MethodNotSupported, NotFound
 from tiphys.api.scheme import Scheme
-from tiphys.apiserver import discovery, openapi
+from tiphys.apiserver import discovery, openapi, pod_resources
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import pages
 from tiphys.apiserver.flowcontrol.fairness import Fairness
@@ -29,19 +30,30 @@ _MEDIA = {"/openid/v1/jwks": "application/jwk-set+json"}
 class Paths:
     """Answers by exact path first, then by prefix."""
 
-    def __init__(self, scheme: Scheme, metrics: RequestMetrics, fairness: Fairness, *, health: Health, documents: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        scheme: Scheme,
+        metrics: RequestMetrics,
+        fairness: Fairness,
+        *,
+        health: Health,
+        documents: dict[str, Any],
+        pods: Callable[[], Iterable[core.Pod]] = tuple,
+    ) -> None:
         self._scheme = scheme
         self._fairness = fairness
         self._metrics = metrics
         self._health = health
         self._slis = HealthMetrics()
         self._documents = documents
+        self._pods = pods
         self._openapi = openapi.Documents(scheme)
         self._discovery = discovery.Documents(scheme)
         self._exact: dict[str, Handler] = {
             "/": self._root,
             "/version": self._version,
             "/metrics": self._metrics_page,
+            "/metrics/resources": self._resources_page,
             "/metrics/slis": self._slis_page,
             "/api": self._discover,
             "/apis": self._discover,
@@ -81,6 +93,10 @@ class Paths:
     async def _metrics_page(self, _: Request) -> Response:
         parts = self._metrics.lines(), list(pages.metrics(self._fairness)), measured.REGISTRY.lines(), process_lines()
         page = await measured.page_in_turns(*parts)
+        return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
+
+    async def _resources_page(self, _: Request) -> Response:
+        page = await measured.page_in_turns(pod_resources.lines(self._pods))
         return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
 
     async def _slis_page(self, _: Request) -> Response:

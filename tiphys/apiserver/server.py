@@ -24,12 +24,13 @@ from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
-from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
+from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.node import NodeAuthorizer
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
+from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaderAuthenticator, RequestHeaders, identity_headers
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
@@ -45,10 +46,12 @@ from tiphys.apiserver.http import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.paths import Paths
+from tiphys.apiserver.peer import PeerReader, peer_identity
 from tiphys.apiserver.render import JSON_HEADERS
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.warm import warm_up
 from tiphys.store.contract import Store, StoreFailed
+from tiphys.wire.http import PeerIdentity
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +76,8 @@ class ApiServerSettings:
     key: Path
     client_ca: Path
     front_proxy_ca: Path | None = None
-    """The authority of front proxies, for servers that delegate authentication to this one."""
+    """The authority of front proxies, which may name callers in headers."""
+    request_headers: RequestHeaders = STANDARD
     service_account_key: Path
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
@@ -131,7 +135,11 @@ class ApiServer:
         self.health.finish(DEFINITIONS)
         if listen:
             self._server = Server(
-                self.app.handle, context=self._tls(), response_seconds=self.settings.request_timeout, is_long=is_long_running
+                self.app.handle,
+                context=self._tls(),
+                response_seconds=self.settings.request_timeout,
+                is_long=is_long_running,
+                identify=self._identify(),
             )
             self.port = await self._server.start(self.settings.bind, self.settings.port)
         bootstrap = Bootstrap(self.app, self.scheme, self.source, self.clock.now)
@@ -149,7 +157,11 @@ class ApiServer:
         upkeep = Upkeep(self.app.fairness, self.source, bootstrap.write, self.clock.now)
         services = ApiServiceKeeper(self.storage.scheme, self.source, bootstrap.write, self.clock.now)
         trust = AuthenticationTrust(
-            self.source, bootstrap.write, client_ca=self.settings.client_ca, front_proxy_ca=self.settings.front_proxy_ca
+            self.source,
+            bootstrap.write,
+            client_ca=self.settings.client_ca,
+            front_proxy_ca=self.settings.front_proxy_ca,
+            headers=self.settings.request_headers,
         )
         await asyncio.gather(upkeep.ensure(suggested=True), services.ensure(), trust.refresh(self.clock.now()))
         await upkeep.follow()
@@ -213,9 +225,17 @@ class ApiServer:
 
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
-        context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), str(settings.client_ca))
+        proxies = settings.front_proxy_ca
+        authorities = [str(path) for path in (settings.client_ca, proxies) if path is not None]
+        context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), *authorities)
         self._certificates.append(CertificateFiles(context, cert=settings.certificate, key=settings.key, ca=settings.client_ca))
+        if proxies is not None:
+            self._certificates.append(CertificateFiles(context, ca=proxies))
         return context
+
+    def _identify(self) -> Callable[[asyncio.BaseTransport], PeerIdentity]:
+        proxies = self.settings.front_proxy_ca
+        return peer_identity if proxies is None else PeerReader(self.settings.client_ca, proxies)
 
     def _build(self) -> App:
         settings, source = self.settings, self.source
@@ -258,6 +278,7 @@ class ApiServer:
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
             components=self.components,
+            identity_headers=identity_headers(settings.request_headers),
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics()
@@ -267,8 +288,13 @@ class ApiServer:
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
         server_metrics.declare(metrics.registry, self.storage, fairness)
-        paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents)
-        return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
+        paths = Paths(
+            self.scheme, metrics, fairness, health=self.health, documents=documents, pods=lambda: self.source.one_by_one(core.Pod)
+        )
+        lifetimes = server_metrics.CertificateLifetimes(metrics.registry, self.clock.now)
+        for_proxies = RequestHeaderAuthenticator(settings.request_headers)
+        authenticators = AuthenticatorChain((lifetimes.authenticator, bearer_chain), for_proxies=for_proxies)
+        return App(services, authenticators, paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
         """Tell of pods that come, go, or get a node, without decoding every other change."""

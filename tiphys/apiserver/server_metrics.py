@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
 from tiphys.apiserver import discovery
+from tiphys.apiserver.auth.authenticate import CertificateAuthenticator
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.storage import Storage
 from tiphys.obs import metrics
 from tiphys.obs.metrics import Registry, Samples
 
 KNOWN_USERS = ("admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default")
+LIFETIMES = (0, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 345600, 604800, 2592000, 7776000, 15552000, 31104000)
 POWERS_OF_TWO = metrics.exponential(0.001, 2, 15)
 
 
@@ -51,6 +56,27 @@ class AccessMetrics:
     def refused(self, seconds: float) -> None:
         """Count a request whose credentials are bad."""
         self._failure.observe(seconds)
+
+
+class CertificateLifetimes:
+    """How long the client certificates of requests are good for, which tells in time of those that nobody renews."""
+
+    def __init__(self, registry: Registry, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._seconds = metrics.Histogram(LIFETIMES)
+        self.authenticator = CertificateAuthenticator(self._observe)
+        registry.computed(self._lines)
+
+    def _observe(self, expires: float, requests: int) -> None:
+        left = expires - self._now().timestamp()
+        self._seconds.counts[bisect_left(LIFETIMES, left)] += requests
+        self._seconds.sum += left * requests
+
+    def _lines(self) -> Iterator[str]:
+        self.authenticator.flush()
+        name, seconds = "apiserver_client_certificate_expiration_seconds", self._seconds
+        yield metrics.head(name, "histogram", "Seconds for which the certificate of a request is good.", "ALPHA")
+        yield from metrics.histogram_lines(name, "", seconds.bounds, seconds.counts, seconds.sum)
 
 
 def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:

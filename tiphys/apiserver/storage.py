@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from time import monotonic
 from typing import Any, TypeVar
@@ -444,6 +444,13 @@ class TypedSource:
         if cache is None:
             return []
         return [self._typed(cache, entry) for entry in cache.entries(namespace)]
+
+    def one_by_one(self, type_: type[T]) -> Iterator[T]:
+        """All objects of a type, each decoded when it is taken: for a look that gives others their turns in between."""
+        cache = self._cache(type_)
+        if cache is not None:
+            for entry in tuple(cache.entries("")):
+                yield cache.codec.decode(entry.data)
 
     def passing(self, type_: type[T], namespace: str = "") -> Iterable[T]:
         """All objects of a type (in a namespace), decoded for this one look."""

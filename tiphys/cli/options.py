@@ -52,6 +52,20 @@ _OPTIONS = (
     click.option("--service-node-port-range", "node_ports", help="Ports of NodePort Services (30000-32767).", metavar="LOW-HIGH"),
     click.option("--cluster-domain", "domain", help="Domain of cluster DNS (cluster.local)."),
     click.option("--token-auth-file", type=click.Path(exists=True, dir_okay=False), help="Static tokens: token,user,uid,groups a line."),
+    click.option(
+        "--requestheader-client-ca-file",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Authority of front proxies (one of the cluster's own).",
+    ),
+    click.option(
+        "--requestheader-allowed-names", help="Common names of front proxies (front-proxy-client); empty for any.", metavar="NAME,..."
+    ),
+    click.option("--requestheader-username-headers", help="Headers with the user (X-Remote-User).", metavar="HEADER,..."),
+    click.option("--requestheader-uid-headers", help="Headers with the user's UID (X-Remote-Uid).", metavar="HEADER,..."),
+    click.option("--requestheader-group-headers", help="Headers with the user's groups (X-Remote-Group).", metavar="HEADER,..."),
+    click.option(
+        "--requestheader-extra-headers-prefix", help="Prefixes of headers with more about the user (X-Remote-Extra-).", metavar="PREFIX,..."
+    ),
     click.option("--enable-admission-plugins", help="Plugins to run beside those that are on by default.", metavar="NAME,..."),
     click.option("--disable-admission-plugins", help="Plugins not to run, of those that are on by default.", metavar="NAME,..."),
     click.option(
@@ -102,8 +116,9 @@ def settings_of(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
 
 def _merged(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
     given = {name: value for name, value in given.items() if value is not None}
-    if "token_auth_file" in given:
-        given["token_auth_file"] = str(Path(given["token_auth_file"]).absolute())
+    for name in ("token_auth_file", "requestheader_client_ca_file"):
+        if name in given:
+            given[name] = str(Path(given[name]).absolute())
     data_dir = data_dir.absolute()
     known = load(data_dir)
     if known is None:

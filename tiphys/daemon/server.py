@@ -14,12 +14,14 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
+from tiphys.apiserver.auth.request_header import RequestHeaders
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
@@ -87,7 +89,8 @@ class Daemon:
                 certificate=serving.cert,
                 key=serving.key,
                 client_ca=made.ca,
-                front_proxy_ca=made.directory / "front-proxy-ca.crt",
+                front_proxy_ca=Path(settings.requestheader_client_ca_file or made.directory / "front-proxy-ca.crt"),
+                request_headers=_request_headers(settings),
                 service_account_key=made.service_account.key,
                 kubelet_certificate=kubelet.cert,
                 kubelet_key=kubelet.key,
@@ -213,3 +216,17 @@ class Daemon:
         if not self.settings.store_url.startswith("etcd"):
             return None
         return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock)
+
+
+def _request_headers(settings: ClusterSettings) -> RequestHeaders:
+    """Which front proxies are believed, and how they name callers; raises SettingsError."""
+    headers = RequestHeaders(
+        allowed_names=names_in(settings.requestheader_allowed_names),
+        username=names_in(settings.requestheader_username_headers),
+        uid=names_in(settings.requestheader_uid_headers),
+        group=names_in(settings.requestheader_group_headers),
+        extra_prefix=names_in(settings.requestheader_extra_headers_prefix),
+    )
+    if faults := headers.faults():
+        raise SettingsError("; ".join(faults))
+    return headers

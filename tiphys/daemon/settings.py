@@ -58,6 +58,13 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     enable_admission_plugins: str = ""
     disable_admission_plugins: str = ""
     """Names with commas between them."""
+    requestheader_client_ca_file: str = ""
+    """The authority of front proxies; by default one of the cluster's own."""
+    requestheader_allowed_names: str = "front-proxy-client"
+    requestheader_username_headers: str = "X-Remote-User"
+    requestheader_uid_headers: str = "X-Remote-Uid"
+    requestheader_group_headers: str = "X-Remote-Group"
+    requestheader_extra_headers_prefix: str = "X-Remote-Extra-"
     log_level: str = "INFO"
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200

@@ -84,6 +84,8 @@ class ImagePuller:
         self._puller: PullsImages = puller or cri
         self.clock = clock
         self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._pulled: dict[str, tuple[float, float]] = {}
+        """By pod, when its first pull began and its last one ended."""
         self._pulls: dict[tuple[str, bytes], asyncio.Task[str]] = {}
         self._tasks = TaskSet(on_error=lambda *_: None)
 
@@ -130,6 +132,12 @@ class ImagePuller:
         """The pod is gone."""
         for key in [key for key in self._waiting if key[0] == uid]:
             del self._waiting[key]
+        self._pulled.pop(uid, None)
+
+    def pulling(self, uid: str) -> float:
+        """Seconds from the beginning of a pod's first pull to the end of its last."""
+        began, ended = self._pulled.get(uid, (0.0, 0.0))
+        return ended - began
 
     async def close(self) -> None:
         """Stop pulls under way."""
@@ -156,7 +164,9 @@ class ImagePuller:
             # Shown as it is for a moment, then as a back-off: that is why the retry comes sooner than the next pull.
             raise ImageError(reason, message, retry=min(delay, 2.0)) from error
         self._waiting.pop(key, None)
-        took = self.clock.monotonic() - now
+        ended = self.clock.monotonic()
+        self._pulled[pod.metadata.uid] = (self._pulled.get(pod.metadata.uid, (now, now))[0], ended)
+        took = ended - now
         size = present.size if present is not None else 0
         tell("Normal", "Pulled", f'Successfully pulled image "{image}" in {took:.3g}s. Image size: {size} bytes.')
         return _info(present) if present is not None else ImageInfo(ref)

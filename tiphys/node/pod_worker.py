@@ -21,6 +21,7 @@ from tiphys.node.backoff import Backoff
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.env import referenced
 from tiphys.node.metrics import families
+from tiphys.node.metrics.starts import PodStart
 from tiphys.node.observed import Observed
 from tiphys.node.pod_actions import NotYet, PodActions
 from tiphys.node.pod_killer import PodKiller
@@ -72,6 +73,7 @@ class PodWorker:
         self._grace_cap: int | None = None
         self._admitted = pod is None or pod.status.startTime is not None or not seen.empty
         """What ran or was shown to run before this agent started stays, whatever the node looks like now."""
+        self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
         if pod is not None:
             self._receive(pod)
             self._enter()
@@ -193,6 +195,8 @@ class PodWorker:
             resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())
+        clock, pulling = self.services.clock, self.services.images.pulling(self.uid)
+        self._start.observe(self.pod, self.status, now=clock.now(), elapsed=clock.monotonic(), pulling=pulling)
         if self.status.phase in _OVER:
             # From here on the scheduler gives what the pod had to others.
             self.services.allocations.leave(self.uid)

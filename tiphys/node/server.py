@@ -39,7 +39,8 @@ from tiphys.node.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
 from tiphys.node.metrics import families
-from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
+from tiphys.node.metrics.cadvisor import Machine
+from tiphys.node.metrics.use import NodeUse
 from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
@@ -78,6 +79,8 @@ class KubeletServer:
         self._slis = HealthMetrics()
         settings = services.settings
         self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
+        size = Machine(services.machine.cores, services.machine.memory)
+        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         ca = str(settings.client_ca) if settings.client_ca is not None else ""
@@ -246,15 +249,8 @@ class KubeletServer:
     # -- what is used
 
     async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
-        listed = await self.services.cri.list_container_stats()
-        started = {
-            container.id: container.started
-            for uid in self.services.relister.uids
-            for container in self.services.relister.get(uid).containers
-            if container.state == "running"
-        }
-        running = [one for one in listed if one.attributes.id in started]
-        return await asyncio.to_thread(_node_usage, self.started), stats.container_uses(running, started)
+        node, uses = await asyncio.gather(asyncio.to_thread(_node_usage, self.started), self._use.containers())
+        return node, uses
 
     async def _stats(self, request: Request, rest: list[str]) -> Response:
         if rest != ["summary"]:
@@ -281,12 +277,9 @@ class KubeletServer:
         return Response(headers=METRICS, body=measured.page(lines, measured.REGISTRY.lines(), process_lines()))
 
     async def _cadvisor(self) -> bytes:
-        cri, relister = self.services.cri, self.services.relister
-        containers, sandboxes = await asyncio.gather(cri.list_container_stats(), cri.list_pod_sandbox_stats())
-        seen = [one for uid in relister.uids for one in relister.get(uid).containers]
-        images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
-        size = Machine(self.services.machine.cores, self.services.machine.memory)
-        return measured.page(cadvisor_lines(size, containers, sandboxes, images))
+        if self._use.stale:
+            self.http.tasks.spawn(self._use.refresh(), name="kubelet-written")
+        return await self._use.cadvisor()
 
 
 def _nothing_below(rest: list[str]) -> None:

@@ -5,14 +5,11 @@ Metric names and fields are upstream's ("Node metrics data", KEP-727).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-
-from tiphys.node import names
-from tiphys.node.cri.pb import api_pb2 as pb
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -23,7 +20,6 @@ class Usage(msgspec.Struct, frozen=True):
     memory: int = 0
     memory_usage: int = 0
     rss: int = 0
-    disk: int = 0
     at: float = 0.0
     started: float = 0.0
 
@@ -36,28 +32,6 @@ class ContainerUse(msgspec.Struct, frozen=True):
     uid: str
     name: str
     usage: Usage
-
-
-def container_uses(stats: Iterable[pb.ContainerStats], started: Mapping[str, float]) -> list[ContainerUse]:
-    """CRI's statistics of pods' containers; `started` gives the starting time by id."""
-    result = []
-    for one in stats:
-        labels = one.attributes.labels
-        usage = Usage(
-            cpu=one.cpu.usage_core_nano_seconds.value,
-            cpu_rate=one.cpu.usage_nano_cores.value,
-            memory=one.memory.working_set_bytes.value,
-            memory_usage=one.memory.usage_bytes.value,
-            rss=one.memory.rss_bytes.value,
-            disk=one.writable_layer.used_bytes.value,
-            at=one.cpu.timestamp / 1e9,
-            started=started.get(one.attributes.id, 0.0),
-        )
-        pod = labels.get(names.POD_NAME)
-        if pod:
-            name = labels.get(names.CONTAINER_NAME, one.attributes.metadata.name)
-            result.append(ContainerUse(labels.get(names.POD_NAMESPACE, ""), pod, labels.get(names.POD_UID, ""), name, usage))
-    return result
 
 
 def resource_metrics(node: Usage, uses: Sequence[ContainerUse]) -> str:

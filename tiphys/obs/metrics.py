@@ -135,6 +135,7 @@ class Registry:
     """Families in the order of their declaration."""
 
     def __init__(self) -> None:
+        self._computed: list[Callable[[], Iterator[str]]] = []
         self.families: dict[str, Family[Counter] | Family[Gauge] | Family[Histogram] | Collected] = {}
 
     def counter(self, name: str, doc: str, *labels: str, stability: Stability = "ALPHA") -> Family[Counter]:
@@ -161,10 +162,16 @@ class Registry:
         """Declare a family that is read when it is scraped; declared again, the newest reader counts."""
         self.families[name] = Collected(name, type_, doc, labels, stability, read)
 
+    def computed(self, lines: Callable[[], Iterator[str]]) -> None:
+        """Add families whose whole text somebody else makes when it is scraped."""
+        self._computed.append(lines)
+
     def lines(self) -> Iterator[str]:
         """The text of all families."""
         for family in tuple(self.families.values()):
             yield from family.lines()
+        for lines in self._computed:
+            yield from lines()
 
 
 REGISTRY = Registry()

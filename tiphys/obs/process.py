@@ -73,6 +73,11 @@ def _registered() -> metrics.Samples:
     return [((level, ""), levels.count(level)) for level in ("ALPHA", "BETA", "STABLE")]
 
 
+for _name, _doc in (
+    ("disabled_metrics_total", "Number of disabled metrics."),
+    ("hidden_metrics_total", "Number of hidden metrics."),
+):
+    metrics.collected(_name, "counter", _doc, read=lambda: [((), 0)], stability="BETA")  # None can be hidden or disabled.
 metrics.collected(
     "registered_metrics_total", "counter", "Number of registered metrics by stability level and deprecation version.",
     "stability_level", "deprecated_version", read=_registered, stability="BETA",

@@ -11,6 +11,7 @@ from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import supervise
 from tiphys.client.client import Client
+from tiphys.obs import metrics
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.controller import Controller, ControllerContext, ControlLoop, note_write
 from tiphys.runtime.declaration import SharedCaches
@@ -22,6 +23,7 @@ from tiphys.runtime.workqueue import WorkQueue
 
 log = get_logger(__name__)
 
+RUNNING = metrics.gauge("running_managed_controllers", "Controllers that run here.", "name", "manager", stability="BETA")
 RESTART = BackoffPolicy(first=1.0, cap=60.0)
 
 
@@ -120,10 +122,13 @@ class Manager:
             async with asyncio.TaskGroup() as group:
                 for loop in self.loops:
                     group.create_task(loop.run(), name=f"controller {loop.ctx.name}")
+                    RUNNING.labels(loop.ctx.name, self.name).set(1)
                 for service in self._services:
                     restart = Backoff(RESTART, self.rng)
                     group.create_task(supervise(service.name, service.run, clock=self.clock, backoff=restart), name=service.name)
                 if not self.loops and not self._services:
                     await asyncio.get_running_loop().create_future()
         finally:
+            for loop in self.loops:
+                RUNNING.labels(loop.ctx.name, self.name).set(0)
             await self.informers.stop()

@@ -72,6 +72,8 @@ class WorkQueue(Generic[K]):
         self._timer_due = 0.0
         self._closed = False
         _QUEUES.add(self)
+        for family in (ADDS, RETRIES):
+            family.labels(name)  # They begin at 0, so that rates know of the first.
 
     @property
     def running(self) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +32,10 @@ class Opinion(NamedTuple):
 class Cycle:
     """Decides on a snapshot, and remembers per template what can be used again."""
 
-    def __init__(self, cluster: Snapshot, *, rng: random.Random) -> None:
+    def __init__(self, cluster: Snapshot, *, rng: random.Random, lap: Callable[[str, str], None] = lambda point, status: None) -> None:
         self.cluster = cluster
+        self._lap = lap
+        """Told when a part of a decision ends, and how, in upstream's names."""
         self.nominations = Nominations()
         self._rng = rng
         self._vectors = VectorCache()
@@ -60,11 +62,14 @@ class Cycle:
         causes = vectors.causes if verdicts is None else with_objections(vectors.causes, verdicts)
         causes = self._leave_to_nominated(info, causes)
         candidates: Bools = causes == ALLOWED
+        fits = bool(candidates.any())
+        self._lap("Filter", "Success" if fits else "Unschedulable")
         scores = vectors.scores(candidates)
-        if candidates.any():
+        if fits:
             more = neighbours.scores(self.cluster, candidates)
             if more is not None:
                 scores = scores + more
+            self._lap("Score", "Success")
         return Opinion(causes, candidates, scores)
 
     def explain(self, info: PodInfo) -> Diagnosis:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -24,6 +24,10 @@ BACKOFF = BackoffPolicy(first=1.0, cap=10.0)
 PARKED_AT_MOST = 300.0
 
 Place = Literal["active", "backoff", "parked", "gated", "taken"]
+Came = Callable[[Place, str], None]
+"""Told of each pod that comes into a place, and of the event that brought it there, by upstream's name."""
+ADDED, UPDATED, FAILED = "UnscheduledPodAdd", "UnscheduledPodUpdate", "ScheduleAttemptFailure"
+BACKED_OFF, TIMED_OUT = "BackoffComplete", "UnschedulableTimeout"
 
 
 class Kind(NamedTuple):
@@ -42,6 +46,8 @@ class Waiting(msgspec.Struct, eq=False):
     order: int
     place: Place = "active"
     tries: int = 0
+    first: float | None = None
+    """When it was tried first."""
     due: float = 0.0
     not_before: float = 0.0
     rules: frozenset[str] = frozenset()
@@ -56,8 +62,9 @@ class Waiting(msgspec.Struct, eq=False):
 class SchedulingQueue:
     """See the module. A pod taken by `pop` stays known until it is parked, retried or removed."""
 
-    def __init__(self, backoff: BackoffPolicy = BACKOFF) -> None:
+    def __init__(self, backoff: BackoffPolicy = BACKOFF, *, came: Came = lambda place, event: None) -> None:
         self._backoff = backoff
+        self._came = came
         self._waiting: dict[str, Waiting] = {}
         self._places: Counter[Place] = Counter()
         self._parked: dict[Kind, dict[str, Waiting]] = {}
@@ -86,8 +93,9 @@ class SchedulingQueue:
         self._places[one.place] += 1
         if info.pod.spec.schedulingGates:
             self._stamp(one, "gated")
+            self._came("gated", ADDED)
         else:
-            self._activate(one)
+            self._activate(one, ADDED)
 
     def update(self, info: PodInfo, now: float, *, helps: bool) -> None:
         """A waiting pod changed; `helps` says whether that could let it in where it was turned down."""
@@ -103,9 +111,9 @@ class SchedulingQueue:
             if one.place != "taken":
                 self._stamp(one, "gated")
         elif one.place == "gated" or (one.place == "active" and moved):
-            self._activate(one)
+            self._activate(one, UPDATED)
         elif one.place == "parked" and helps:
-            self._wake(one, now)
+            self._wake(one, now, UPDATED)
 
     def remove(self, uid: str) -> None:
         """A pod wants no node any more."""
@@ -132,7 +140,7 @@ class SchedulingQueue:
         one.tries += 1
         one.rules = rules
         one.not_before = now + self._backoff.delay(one.tries - 1)
-        self._time(one, "parked", now + PARKED_AT_MOST)
+        self._time(one, "parked", now + PARKED_AT_MOST, FAILED)
 
     def retry(self, one: Waiting, now: float) -> None:
         """Something went wrong that has nothing to do with the pod: again after the backoff."""
@@ -140,14 +148,14 @@ class SchedulingQueue:
             return
         one.tries += 1
         one.not_before = now + self._backoff.delay(one.tries - 1)
-        self._time(one, "backoff", one.not_before)
+        self._time(one, "backoff", one.not_before, FAILED)
 
-    def wake(self, now: float, helps: Callable[[Waiting], bool]) -> None:
+    def wake(self, now: float, helps: Callable[[Waiting], bool], event: str = "") -> None:
         """The cluster changed: let those parked pods try again that it may help."""
         for kind, pods in list(self._parked.items()):
             if helps(next(iter(pods.values()))):
                 for one in list(pods.values()):
-                    self._wake(one, now)
+                    self._wake(one, now, event)
                 assert kind not in self._parked
 
     def release(self, now: float) -> None:
@@ -156,7 +164,7 @@ class SchedulingQueue:
             _, ticket, uid = heapq.heappop(self._timed)
             one = self._waiting.get(uid)
             if one is not None and one.ticket == ticket and one.place in ("backoff", "parked"):
-                self._activate(one)
+                self._activate(one, BACKED_OFF if one.place == "backoff" else TIMED_OUT)
 
     @property
     def next_due(self) -> float | None:
@@ -174,18 +182,25 @@ class SchedulingQueue:
         """How many pods are where."""
         return +self._places
 
-    def _activate(self, one: Waiting) -> None:
+    @property
+    def parked(self) -> Iterator[Waiting]:
+        """Pods that no node was right for."""
+        return (one for pods in tuple(self._parked.values()) for one in tuple(pods.values()))
+
+    def _activate(self, one: Waiting, event: str) -> None:
         self._stamp(one, "active")
+        self._came("active", event)
         heapq.heappush(self._active, (-one.info.priority, one.since, one.order, one.ticket, one.info.uid))
 
-    def _wake(self, one: Waiting, now: float) -> None:
+    def _wake(self, one: Waiting, now: float, event: str) -> None:
         if one.not_before <= now:
-            self._activate(one)
+            self._activate(one, event)
         else:
-            self._time(one, "backoff", one.not_before)
+            self._time(one, "backoff", one.not_before, event)
 
-    def _time(self, one: Waiting, place: Place, due: float) -> None:
+    def _time(self, one: Waiting, place: Place, due: float, event: str) -> None:
         self._stamp(one, place)
+        self._came(place, event)
         one.due = due
         heapq.heappush(self._timed, (due, one.ticket, one.info.uid))
 

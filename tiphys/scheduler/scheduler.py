@@ -16,17 +16,17 @@ from tiphys.api.core import v1 as core
 from tiphys.api.policy import v1 as policy
 from tiphys.api.selectors import SelectorError, from_label_selector
 from tiphys.client.client import Client
-from tiphys.obs import logging, metrics
+from tiphys.obs import logging
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector
 from tiphys.runtime.recorder import EventRecorder
-from tiphys.scheduler import hints
+from tiphys.scheduler import hints, metrics
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
-from tiphys.scheduler.queue import Place, SchedulingQueue, Waiting
+from tiphys.scheduler.queue import SchedulingQueue, Waiting
 from tiphys.scheduler.slim import NODES, SlimNode, slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
@@ -34,15 +34,6 @@ from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 
 log = logging.get_logger(__name__)
 
-ATTEMPTS = metrics.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", "result", "profile")
-ALGORITHM = metrics.histogram("scheduler_scheduling_algorithm_duration_seconds", "Scheduling algorithm latency in seconds.")
-ATTEMPT_SECONDS = metrics.histogram(
-    "scheduler_scheduling_attempt_duration_seconds", "Time to decide on a pod, in seconds, by result.", "result", "profile",
-    buckets=metrics.exponential(0.001, 2, 15), stability="STABLE",
-)  # fmt: skip
-PENDING = metrics.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", "queue", stability="STABLE")
-QUEUES: tuple[tuple[Place, str], ...] = (("active", "active"), ("backoff", "backoff"), ("parked", "unschedulable"), ("gated", "gated"))
-"""Places of the queue, with the names that upstream's metric has for them."""
 SLICE = 0.005
 """Seconds of decisions in a row, after which others on the event loop get their turn."""
 
@@ -63,12 +54,13 @@ class Scheduler:
     ) -> None:
         self.name = name
         self.cluster = Snapshot()
-        self.queue = SchedulingQueue()
+        self.queue = SchedulingQueue(came=metrics.came)
         self._clock = clock
         self._elector = elector
         self._scheme = client.scheme
         self._reader = Reader()
-        self._cycle = Cycle(self.cluster, rng=rng)
+        self._cycle = Cycle(self.cluster, rng=rng, lap=self._lap)
+        self._lapped = 0.0
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._nodes = NODES.informer(self._informers, self._scheme)
         self._pods = self._informers.of(core.Pod, fields=POD_FIELDS, transform=slim_pod)
@@ -93,6 +85,7 @@ class Scheduler:
 
     async def _lead(self) -> None:
         feed_relations(self._informers, self.cluster.relations, self._scheme)
+        metrics.declare(self.queue, self.name)
         self._nodes.subscribe(self._node_changed)
         if any(kind.type is policy.PodDisruptionBudget for kind in self._scheme):
             self._informers.of(policy.PodDisruptionBudget).subscribe(self._budget_changed)
@@ -112,13 +105,13 @@ class Scheduler:
         if new is None:
             assert old is not None
             self.cluster.drop_node(old.metadata.name)
-            self._wake(hints.node_removed)
+            self._wake(hints.node_removed, "NodeDelete")
             return
         before = self.cluster.put_node(new)
         after = self.cluster.facts(new.metadata.name)
         assert after is not None
         if before is not after:
-            self._wake(hints.node_changed(before, after, self.cluster))
+            self._wake(hints.node_changed(before, after, self.cluster), "NodeAdd" if old is None else "NodeUpdate")
 
     def _pod_changed(self, old: core.Pod | None, new: core.Pod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid or is_over(new)):
@@ -141,7 +134,7 @@ class Scheduler:
         self._binding.discard(uid)
         info = self.cluster.drop_pod(uid)
         if info is not None:
-            self._wake(hints.pod_removed(info))
+            self._wake(hints.pod_removed(info), "AssignedPodDelete")
 
     def _wants_no_more(self, uid: str) -> None:
         self.queue.remove(uid)
@@ -149,7 +142,7 @@ class Scheduler:
         if self._cycle.nominations.node_of(uid) is not None:
             self._cycle.nominations.drop(uid)
             # The room that was kept for it is for others now.
-            self._wake(lambda waiting: True)
+            self._wake(lambda waiting: True, "AssignedPodDelete")
 
     def _budget_changed(self, old: policy.PodDisruptionBudget | None, new: policy.PodDisruptionBudget | None) -> None:
         if new is None:
@@ -171,7 +164,7 @@ class Scheduler:
         before = self.cluster.drop_pod(uid) if self.cluster.node_of(uid) != pod.spec.nodeName else None
         known = self.cluster.info_of(uid) or before
         self.cluster.put_pod(info, pod.spec.nodeName)
-        self._wake(hints.pod_changed(known, info))
+        self._wake(hints.pod_changed(known, info), "AssignedPodAdd" if known is None else "AssignedPodUpdate")
 
     def _pod_wants(self, old: core.Pod | None, new: core.Pod) -> None:
         now = self._clock.monotonic()
@@ -189,9 +182,9 @@ class Scheduler:
             self.queue.add(info, now)
         self._changed.set()
 
-    def _wake(self, hint: hints.Hint | None) -> None:
+    def _wake(self, hint: hints.Hint | None, event: str) -> None:
         if hint is not None:
-            self.queue.wake(self._clock.monotonic(), hint)
+            self.queue.wake(self._clock.monotonic(), hint, event)
             self._changed.set()
 
     # ---- deciding ---------------------------------------------------------------------------------------------------------------------
@@ -216,9 +209,6 @@ class Scheduler:
 
     async def _rest(self) -> None:
         """Until something changes or is due."""
-        places = self.queue.places
-        for place, queue in QUEUES:
-            PENDING.labels(queue).set(places[place])
         self._changed.clear()
         due = self.queue.next_due
         if due is None:
@@ -234,28 +224,35 @@ class Scheduler:
 
     def _decide(self, one: Waiting, tasks: TaskSet, slots: asyncio.Semaphore) -> None:
         info = one.info
-        began = self._clock.monotonic()
+        began = self._lapped = self._clock.monotonic()
+        if one.first is None:
+            one.first = began
         try:
             decision = self._cycle.place(info)
         except Exception:
             log.exception("pod could not be considered", extra={"pod": str(info.key)})
-            ATTEMPTS.labels("error", self.name).inc()
+            metrics.ATTEMPTS.labels("error", self.name).inc()
             self.queue.retry(one, self._clock.monotonic())
             return
         seconds = self._clock.monotonic() - began
-        ALGORITHM.labels().observe(seconds)
+        metrics.ALGORITHM.labels().observe(seconds)
         result = "unschedulable" if isinstance(decision, Diagnosis) else "scheduled"
-        ATTEMPT_SECONDS.labels(result, self.name).observe(seconds)
+        metrics.ATTEMPT_SECONDS.labels(result, self.name).observe(seconds)
+        metrics.ATTEMPTS.labels(result, self.name).inc()
         if isinstance(decision, Diagnosis):
-            ATTEMPTS.labels("unschedulable", self.name).inc()
             self._turn_down(one, decision, tasks)
             return
-        ATTEMPTS.labels("scheduled", self.name).inc()
         self._cycle.nominations.drop(info.uid)
         self._victims.pop(info.uid, None)
         self.cluster.put_pod(info, decision)
         self._binding.add(info.uid)
         tasks.spawn(self._bind(one, decision, slots), name=f"bind {info.key}")
+
+    def _lap(self, point: str, status: str) -> None:
+        """A part of the decision ends."""
+        now = self._clock.monotonic()
+        metrics.spent(point, status, self.name, now - self._lapped)
+        self._lapped = now
 
     def _turn_down(self, one: Waiting, diagnosis: Diagnosis, tasks: TaskSet) -> None:
         """No node was right: make room if that can be done, park the pod, and say why."""
@@ -265,7 +262,11 @@ class Scheduler:
             after = UNDER_WAY
         elif diagnosis.nodes:
             nominations.drop(info.uid)
+            began = self._clock.monotonic()
             room = self._cycle.preempt(info, self._budgets.values())
+            status = "Unschedulable" if isinstance(room, NoRoom) else "Success"
+            metrics.spent("PostFilter", status, self.name, self._clock.monotonic() - began)
+            metrics.PREEMPTIONS.labels().inc()
             if isinstance(room, NoRoom):
                 after = room.message
             else:
@@ -273,6 +274,7 @@ class Scheduler:
                     nominations.drop(lower.uid)
                     tasks.spawn(self._writer.unnominate(lower), name=f"unnominate {lower.key}")
                 nominations.put(info, room.node)
+                metrics.VICTIMS.labels().observe(len(room.victims))
                 self._victims[info.uid] = {victim.uid for victim in room.victims}
                 tasks.spawn(self._preempt(info, room), name=f"preempt {info.key}")
         self.queue.park(one, self._clock.monotonic(), diagnosis.rules)
@@ -295,17 +297,21 @@ class Scheduler:
         if not await self._writer.preempt(info, room):
             # What is left of the victims may be tried again.
             self._victims.pop(info.uid, None)
-            self._wake(lambda waiting: waiting.info.template is info.template)
+            self._wake(lambda waiting: waiting.info.template is info.template, "AssignedPodDelete")
 
     async def _bind(self, one: Waiting, node: str, slots: asyncio.Semaphore) -> None:
         info = one.info
         done = False
         async with slots:
+            began = self._clock.monotonic()
             try:
                 done = await self._writer.bind(info, node)
             except Exception:
                 log.exception("binding failed", extra={"pod": str(info.key), "node": node})
+        now = self._clock.monotonic()
+        metrics.spent("Bind", "Success" if done else "Error", self.name, now - began)
         if done:
+            metrics.placed(one.tries + 1, now - (one.first or began))
             self.queue.remove(info.uid)
         else:
             self._forget(one)
@@ -319,7 +325,7 @@ class Scheduler:
         self._binding.discard(uid)
         info = self.cluster.drop_pod(uid)
         if info is not None:
-            self._wake(hints.pod_removed(info))
+            self._wake(hints.pod_removed(info), "AssignedPodDelete")
         now = self._clock.monotonic()
         pod = self._pods.get(key)
         if pod is None or pod.metadata.uid != uid or not is_mine(pod, self.name):

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+REPEATED = "\n"
+"""Stands between the values of a header that a front proxy repeated; those that others repeat are joined with commas."""
+
 
 class PeerIdentity(msgspec.Struct, frozen=True):
     """Who the transport says is calling, before authentication: the verified client certificate's subject, and the address."""
@@ -18,6 +21,10 @@ class PeerIdentity(msgspec.Struct, frozen=True):
     organizations: tuple[str, ...] = ()
     address: str = ""
     certificate_sha256: str = ""
+    expires: float = 0.0
+    """When the client's certificate ends, in seconds since the epoch; 0 without one."""
+    proxy_name: str = ""
+    """The common name of a certificate of the front proxies' authority."""
 
 
 class Request(msgspec.Struct):

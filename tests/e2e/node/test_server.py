@@ -165,3 +165,33 @@ async def test_what_is_used(served: tuple[Node, Caller]) -> None:
         pods = json.loads((await caller.get(path))[1])
         assert [pod["metadata"]["name"] for pod in pods["items"]] == ["web"]
         assert [one["name"] for one in pods["items"][0]["spec"]["containers"]] == ["main"]
+
+
+async def test_containers_are_measured_while_others_come_and_go(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run("web")
+    await node.ready()
+
+    async def scrape() -> str:
+        status, text = await caller.get("/metrics/cadvisor")
+        assert status == 200
+        return text
+
+    await node.run("once", {"command": ["true"]}, restartPolicy="Never")
+
+    async def once_has_ended() -> bool:
+        await scrape()  # Also while its sandbox is made and removed.
+        return node.pod("once").status.phase == "Succeeded"
+
+    await eventually(once_has_ended)
+
+    async def complete() -> bool:
+        text = await scrape()  # The runtime's part, the writable layer, is there from the second scrape on.
+        received = 'container_network_receive_bytes_total{container="",'
+        return 'container_fs_usage_bytes{container="main"' in text and received in text
+
+    await eventually(complete)
+    series = [line for line in (await scrape()).splitlines() if line.startswith('container_memory_rss{container="main"')]
+    assert len(series) == 1
+    assert 'pod="web"' in series[0]
+    assert float(series[0].rpartition(" ")[2]) > 0

@@ -21,6 +21,7 @@ async def test_it_holds_the_authorities_and_the_headers_of_front_proxies(api: Ap
     assert data["requestheader-client-ca-file"] == (keys / "pki" / "front-proxy-ca.crt").read_text()
     assert json.loads(data["requestheader-allowed-names"]) == ["front-proxy-client"]
     assert data["requestheader-username-headers"] == '["X-Remote-User"]'
+    assert data["requestheader-uid-headers"] == '["X-Remote-Uid"]'
     assert data["requestheader-group-headers"] == '["X-Remote-Group"]'
     assert data["requestheader-extra-headers-prefix"] == '["X-Remote-Extra-"]'
 

@@ -128,3 +128,15 @@ def test_removed_pods_are_gone_from_everywhere() -> None:
     queue.release(1000.0)
     queue.wake(1000.0, lambda waiting: True)
     assert (len(queue), queue.pop(), queue.next_due) == (0, None, None)
+
+
+def test_pods_that_come_into_a_place_are_told_with_the_event() -> None:
+    told: list[tuple[str, str]] = []
+    queue = SchedulingQueue(came=lambda place, event: told.append((place, event)))
+    queue.add(info(pod("a")), 0.0)
+    queue.park(taken(queue), 0.0, FIT)
+    queue.wake(0.5, lambda waiting: True, "NodeAdd")
+    queue.release(2.0)
+    assert told == [
+        ("active", "UnscheduledPodAdd"), ("parked", "ScheduleAttemptFailure"), ("backoff", "NodeAdd"), ("active", "BackoffComplete"),
+    ]  # fmt: skip

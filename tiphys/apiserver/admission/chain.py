@@ -16,7 +16,8 @@ it again a little later. Only `settle` may wait for something else, and only whe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from time import monotonic
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,8 +25,10 @@ from tiphys.aio.clock import Clock
 from tiphys.api.errors import Forbidden, StatusError
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind
+from tiphys.apiserver.admission.metrics import FIRST_BUCKET, Timed
 from tiphys.apiserver.auth.source import ObjectSource
 from tiphys.apiserver.auth.user import User
+from tiphys.obs.metrics import Histogram
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
@@ -101,16 +104,26 @@ _Settle = Callable[[AdmissionRequest], Awaitable[None] | None]
 
 
 class _Steps(NamedTuple):
-    """What a sort of request goes through."""
+    """What a sort of request goes through, with where each step is timed, and all of them."""
 
-    admit: tuple[_Step, ...]
-    validate: tuple[_Step, ...]
-    settle: tuple[_Settle, ...]
+    admit: tuple[tuple[_Step, Histogram, Timed], ...]
+    validate: tuple[tuple[_Step, Histogram, Timed], ...]
+    settle: tuple[tuple[_Settle, Histogram, Timed], ...]
+    admission: Timed
+    validation: Timed
 
 
 def _who(kind: Kind[Any]) -> object:
     """What tells kinds apart. A custom kind goes by its name: its type must not be held when it is gone."""
     return kind.type if kind.type.__model__ is None else (kind.resource, kind.namespaced)
+
+
+_Any = TypeVar("_Any", _Step, _Settle)
+
+
+def _timed(step: _Any, type_: str, operation: Operation, plugin: AdmissionPlugin) -> tuple[_Any, Histogram, Timed]:
+    timed = Timed(type_, operation, plugin.name)
+    return step, timed.accepted, timed
 
 
 class AdmissionChain:
@@ -123,28 +136,64 @@ class AdmissionChain:
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Let the plugins change the object. Raises StatusError."""
-        for step in self._of(request).admit:
-            try:
-                step(request)
-            except NotYet as missing:
-                await self._again(step, request, missing)
+        steps = self._of(request)
+        began = ended = monotonic()
+        try:
+            for step, seconds, timed in steps.admit:  # noqa: B007
+                started = ended
+                try:
+                    step(request)
+                except NotYet as missing:
+                    await self._again(step, request, missing)
+                ended = monotonic()
+                spent = ended - started
+                if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
+                    seconds.counts[0] += 1
+                    seconds.sum += spent
+                else:
+                    seconds.observe(spent)
+        except StatusError:
+            now = monotonic()
+            timed.rejected(now - started)
+            steps.admission.rejected(now - began)
+            raise
+        steps.admission.accepted.observe(ended - began)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Let the plugins judge the object as it will be stored, and charge for it. Raises StatusError."""
         steps = self._of(request)
-        for step in steps.validate:
-            try:
-                step(request)
-            except NotYet as missing:
-                await self._again(step, request, missing)
-        for settle in steps.settle:
-            written = settle(request)
-            if written is not None:
-                await written
+        began = ended = monotonic()
+        try:
+            for step, seconds, timed in steps.validate:  # noqa: B007
+                started = ended
+                try:
+                    step(request)
+                except NotYet as missing:
+                    await self._again(step, request, missing)
+                ended = monotonic()
+                spent = ended - started
+                if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
+                    seconds.counts[0] += 1
+                    seconds.sum += spent
+                else:
+                    seconds.observe(spent)
+            for settle, seconds, timed in steps.settle:  # noqa: B007
+                started = ended
+                written = settle(request)
+                if written is not None:
+                    await written
+                ended = monotonic()
+                seconds.observe(ended - started)
+        except StatusError:
+            now = monotonic()
+            timed.rejected(now - started)
+            steps.validation.rejected(now - began)
+            raise
+        steps.validation.accepted.observe(ended - began)
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
         """Whether any plugin wants to see such requests; if not, the caller need not build one."""
-        return any(self._compute(kind, operation, subresource))
+        return any(self._compute(kind, operation, subresource)[:3])
 
     def _of(self, request: AdmissionRequest) -> _Steps:
         kind = request.kind
@@ -157,10 +206,13 @@ class AdmissionChain:
         if known is not None:
             return known
         concerned = [plugin for plugin in self.plugins if plugin.handles(kind, operation, subresource)]
+        base = AdmissionPlugin
         steps = _Steps(
-            tuple(plugin.admit for plugin in concerned if type(plugin).admit is not AdmissionPlugin.admit),
-            tuple(plugin.validate for plugin in concerned if type(plugin).validate is not AdmissionPlugin.validate),
-            tuple(plugin.settle for plugin in concerned if type(plugin).settle is not AdmissionPlugin.settle),
+            tuple(_timed(one.admit, "admit", operation, one) for one in concerned if type(one).admit is not base.admit),
+            tuple(_timed(one.validate, "validate", operation, one) for one in concerned if type(one).validate is not base.validate),
+            tuple(_timed(one.settle, "validate", operation, one) for one in concerned if type(one).settle is not base.settle),
+            Timed("admit", operation),
+            Timed("validate", operation),
         )
         if len(self._steps) > MOST_STEPS:  # Custom kinds come and go.
             self._steps.clear()

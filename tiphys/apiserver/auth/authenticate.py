@@ -1,7 +1,8 @@
 """From a request to a `User`: the chain of authenticators.
 
-Order: client certificate, bearer token (token file, service accounts, bootstrap tokens), anonymous. A request that carries a bad bearer
-token is refused, even where an anonymous one would be served. A client certificate wins over a token. ("Authenticating")
+Order: headers of a front proxy, client certificate, bearer token (token file, service accounts, bootstrap tokens), anonymous. A request
+that carries a bad bearer token is refused, even where an anonymous one would be served. A client certificate wins over a token.
+("Authenticating")
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -51,27 +52,50 @@ class TokenAuthenticator(Protocol):
         ...
 
 
+class _Known:
+    """A certificate's user, and how many requests came with it since they were told of."""
+
+    __slots__ = ("requests", "user")
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.requests = 0
+
+
 class CertificateAuthenticator:
     """The verified client certificate that TLS (or the in-process transport) vouches for: common name = user, organizations = groups."""
 
-    def __init__(self) -> None:
-        self._users: dict[tuple[str, tuple[str, ...]], User] = {}
+    def __init__(self, lifetimes: Callable[[float, int], None] = lambda expires, requests: None) -> None:
+        self._lifetimes = lifetimes
+        """Told how many requests came with certificates that end at a moment, now and then: `flush` tells the rest."""
+        self._users: dict[tuple[str, tuple[str, ...], float], _Known] = {}
 
     async def authenticate(self, request: Request) -> User | None:
         peer = request.peer
         if not peer.common_name:
             return None
-        user = self._users.get((peer.common_name, peer.organizations))
-        return user if user is not None else self._make(peer)
+        known = self._users.get((peer.common_name, peer.organizations, peer.expires))
+        if known is None:
+            known = self._make(peer)
+        known.requests += 1
+        return known.user
 
-    def _make(self, peer: PeerIdentity) -> User:
+    def flush(self) -> None:
+        """Tell of the requests since the last time."""
+        for (_, _, expires), known in self._users.items():
+            if expires and known.requests:
+                self._lifetimes(expires, known.requests)
+                known.requests = 0
+
+    def _make(self, peer: PeerIdentity) -> _Known:
         groups = peer.organizations
         # A certificate may say who it is, but not that it was not authenticated.
         user = with_authenticated(User(peer.common_name, groups=tuple(g for g in groups if g != UNAUTHENTICATED)))
         if len(self._users) >= MAX_CACHED_PEERS:
+            self.flush()
             self._users.clear()
-        self._users[(peer.common_name, groups)] = user
-        return user
+        known = self._users[(peer.common_name, groups, peer.expires)] = _Known(user)
+        return known
 
 
 class TokenFile:
@@ -143,17 +167,26 @@ class BearerAuthenticator:
 class AuthenticatorChain:
     """Asks each authenticator in turn; whoever none of them knows is anonymous, or refused when that is switched off."""
 
-    def __init__(self, authenticators: Sequence[Authenticator], *, anonymous: bool = True) -> None:
+    def __init__(
+        self, authenticators: Sequence[Authenticator], *, anonymous: bool = True, for_proxies: Authenticator | None = None
+    ) -> None:
         self._authenticators = tuple(authenticators)
+        self._for_proxies = for_proxies
+        """Asked first about requests that come from a front proxy."""
         self._anonymous = anonymous
 
     async def authenticate(self, request: Request) -> User:
         """The caller. Raises Unauthorized."""
+        proxied = request.peer.proxy_name
+        if proxied and self._for_proxies is not None:
+            user = await self._for_proxies.authenticate(request)
+            if user is not None:
+                return user
         for authenticator in self._authenticators:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return user
-        if not self._anonymous:
+        if not self._anonymous or proxied:  # A certificate that stands for nobody is a bad credential.
             raise Unauthorized
         return ANONYMOUS_USER
 

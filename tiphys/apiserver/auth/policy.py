@@ -106,6 +106,8 @@ create | authentication.k8s.io | tokenreviews
 create | authorization.k8s.io | subjectaccessreviews
 read | resource.k8s.io | deviceclasses resourceslices
 get list watch update patch | resource.k8s.io | resourceclaims resourceclaims/status
+create delete | resource.k8s.io | resourceclaims
+patch update | resource.k8s.io | resourceclaims/binding
 update | core | pods/finalizers
 """
 
@@ -166,6 +168,7 @@ CLUSTER_ROLES: Final[Mapping[str, str]] = {
         watch | core | events
         {EVENTS}
     """,
+    "system:heapster": "read | core | events pods nodes namespaces",
     "system:kubelet-api-admin": """
         read | core | nodes
         proxy | core | nodes
@@ -203,6 +206,13 @@ AGGREGATE_TO: Final[Mapping[str, str]] = {
 """The label each role carries."""
 
 CONTROLLERS: Final[Mapping[str, str]] = {
+    "attachdetach-controller": """
+        list watch | core | persistentvolumes persistentvolumeclaims pods
+        read | core | nodes
+        patch update | core | nodes/status
+        get list watch create delete | storage.k8s.io | volumeattachments
+        read | storage.k8s.io | csidrivers csinodes
+    """,
     "certificate-controller": """
         get list watch delete | certificates.k8s.io | certificatesigningrequests
         update | certificates.k8s.io | certificatesigningrequests/status certificatesigningrequests/approval
@@ -232,6 +242,11 @@ CONTROLLERS: Final[Mapping[str, str]] = {
         get list watch create update patch delete | apps | replicasets
         get list watch update | core | pods
     """,
+    "device-taint-eviction-controller": """
+        get list watch delete | core | pods
+        patch update | core | pods/status
+        read | resource.k8s.io | resourceclaims resourceslices deviceclasses
+    """,
     "disruption-controller": """
         read | apps | deployments replicasets statefulsets
         read | core | replicationcontrollers
@@ -258,6 +273,16 @@ CONTROLLERS: Final[Mapping[str, str]] = {
         get list watch create update delete | discovery.k8s.io | endpointslices
         create | discovery.k8s.io | endpointslices/restricted
     """,
+    "ephemeral-volume-controller": """
+        read | core | pods
+        update | core | pods/finalizers
+        get list watch create | core | persistentvolumeclaims
+    """,
+    "expand-controller": """
+        get list watch update patch | core | persistentvolumes
+        update patch | core | persistentvolumeclaims/status
+        read | core | persistentvolumeclaims
+    """,
     "generic-garbage-collector": "get list watch patch update delete | * | *",
     "horizontal-pod-autoscaler": """
         read | autoscaling | horizontalpodautoscalers
@@ -271,6 +296,10 @@ CONTROLLERS: Final[Mapping[str, str]] = {
         get list watch update patch | batch | jobs
         update | batch | jobs/status jobs/finalizers
         list watch create delete patch | core | pods
+    """,
+    "legacy-service-account-token-cleaner": """
+        get | core | configmaps | kube-apiserver-legacy-service-account-token-tracking
+        delete patch | core | secrets
     """,
     "namespace-controller": """
         get list watch delete | core | namespaces
@@ -291,6 +320,7 @@ CONTROLLERS: Final[Mapping[str, str]] = {
         list watch get create delete | core | pods
         read | storage.k8s.io | storageclasses
         list watch | core | nodes
+        watch | core | events
     """,
     "pod-garbage-collector": "list watch delete | core | pods\nread | core | nodes\npatch | core | pods/status",
     "pv-protection-controller": "get list watch update | core | persistentvolumes",
@@ -309,8 +339,20 @@ CONTROLLERS: Final[Mapping[str, str]] = {
         update | core | replicationcontrollers/status replicationcontrollers/finalizers
         list watch patch create delete | core | pods
     """,
+    "resource-claim-controller": """
+        read | core | pods
+        update | core | pods/finalizers
+        patch update | core | pods/status
+        get list watch create delete | resource.k8s.io | resourceclaims
+        patch update | resource.k8s.io | resourceclaims resourceclaims/status resourceclaims/binding
+    """,
     "resourcequota-controller": "list watch | * | *\nupdate | core | resourcequotas/status",
     "root-ca-cert-publisher": "create update | core | configmaps\nlist watch | core | configmaps namespaces",
+    "route-controller": "list watch | core | nodes\npatch | core | nodes/status",
+    "selinux-warning-controller": """
+        read | core | persistentvolumes persistentvolumeclaims pods
+        read | storage.k8s.io | csidrivers
+    """,
     "service-account-controller": "create | core | serviceaccounts\nlist watch | core | serviceaccounts namespaces",
     "service-cidrs-controller": """
         get list watch patch update | networking.k8s.io | servicecidrs
@@ -328,6 +370,10 @@ CONTROLLERS: Final[Mapping[str, str]] = {
     """,
     "ttl-after-finished-controller": "get list watch delete | batch | jobs",
     "ttl-controller": "update patch list watch | core | nodes",
+    "validatingadmissionpolicy-status-controller": """
+        read | admissionregistration.k8s.io | validatingadmissionpolicies
+        get patch update | admissionregistration.k8s.io | validatingadmissionpolicies/status
+    """,
     "volumeattributesclass-protection-controller": """
         read | core | persistentvolumeclaims persistentvolumes
         get list watch update | storage.k8s.io | volumeattributesclasses
@@ -387,6 +433,7 @@ ROLES: Final[Mapping[tuple[str, str], str]] = {
     ("kube-system", "system::leader-locking-kube-controller-manager"): _LEADER,
     ("kube-system", "system::leader-locking-kube-scheduler"): _LEADER,
     ("kube-system", "system:controller:bootstrap-signer"): "read | core | secrets",
+    ("kube-system", "system:controller:cloud-provider"): "create get list watch | core | configmaps",
     ("kube-system", "system:controller:token-cleaner"): f"get list watch delete | core | secrets\n{EVENTS}",
     ("kube-public", "system:controller:bootstrap-signer"): (
         f"read | core | configmaps\nupdate | core | configmaps | cluster-info\n{EVENTS}"
@@ -406,6 +453,9 @@ ROLE_BINDINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     ("kube-system", "system:controller:bootstrap-signer"): (
         "system:controller:bootstrap-signer", "ServiceAccount kube-system/bootstrap-signer",
+    ),
+    ("kube-system", "system:controller:cloud-provider"): (
+        "system:controller:cloud-provider", "ServiceAccount kube-system/cloud-provider",
     ),
     ("kube-system", "system:controller:token-cleaner"): (
         "system:controller:token-cleaner", "ServiceAccount kube-system/token-cleaner",

@@ -15,6 +15,7 @@ from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import BadRequest, NotFound, ServiceUnavailable
 from tiphys.api.well_known import SERVICE_NAME
 from tiphys.apiserver import targets
+from tiphys.apiserver.auth.request_header import without_identity
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.kubelet import forward
 from tiphys.apiserver.subresources.connect import refuse_dry_run
@@ -144,7 +145,8 @@ def _path(ctx: Context) -> str:
 
 def _plain_headers(ctx: Context) -> list[tuple[str, str]]:
     upgrade = "upgrade" in ctx.request.headers
-    kept = [(k, v) for k, v in ctx.request.headers.items() if k not in _NOT_FORWARDED]
+    headers = without_identity(ctx.request.headers, *ctx.services.identity_headers)
+    kept = [(k, v) for k, v in headers.items() if k not in _NOT_FORWARDED]
     return [*kept, ("connection", "Upgrade")] if upgrade else kept
 
 

@@ -12,9 +12,11 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.obs import metrics
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, patch_status
 
 LEASES = "kube-node-lease"
+EVICTIONS = metrics.counter("node_collector_evictions_total", "Nodes that were given up, by zone.", "zone", stability="STABLE")
 STARTUP_GRACE = 60.0
 """Seconds that a new node has for its first report."""
 
@@ -87,6 +89,7 @@ class NodeController:
         node = self._nodes.get(key)
         if node is None or node.metadata.deletionTimestamp is not None:
             return DONE
+        EVICTIONS.labels(_zone(node))
         left = self._time_left(node)
         if left <= 0 and readiness(node) != "Unknown":
             if await self._is_silent(node):
@@ -143,6 +146,8 @@ class NodeController:
         if wanted != node.spec.taints:
             body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": wanted}}
             await self._ctx.client.patch(core.Node, node.metadata.name, body=body)
+            if evict and not is_evicting(node):
+                EVICTIONS.labels(_zone(node)).inc()
         return wait
 
     def _turn(self, node: core.Node, seconds: float) -> float | None:
@@ -153,6 +158,11 @@ class NodeController:
             return last + seconds - now
         self._evicted[zone] = now
         return None
+
+
+def _zone(node: core.Node) -> str:
+    """The zone as a label; "" for nodes without one."""
+    return zone_of(node).strip(":")
 
 
 def _readiness(node: core.Node | None) -> str:

@@ -1,1 +1,1 @@
-"""Metrics of a node: the kubelet's own (`families`), those of probes (`probes`), and the pages of containers' use (`cadvisor`)."""
+"""the kubelet's own (`families`), those of probes (`probes`), and use: read (`groups`), gathered (`use`), written (`cadvisor`)."""

@@ -1,15 +1,15 @@
-"""Containers' and the machine's use under cAdvisor's names, at `/metrics/cadvisor`, from what the runtime measures. Pure."""
+"""Use of pods, containers and the machine under cAdvisor's names, at `/metrics/cadvisor`. Pure; `groups` reads, `use` puts together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tiphys.node import names
-from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.metrics.groups import GroupUse, Interface, Transfers
 from tiphys.obs import metrics
 
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
+_WAYS = ("receive", "transmit")
 
 
 class Machine(NamedTuple):
@@ -19,75 +19,129 @@ class Machine(NamedTuple):
     memory: int
 
 
-class _Family(NamedTuple):
-    name: str
+class Subject(NamedTuple):
+    """A control group with its names and use. Groups that are no container's have no name, those that are no pod's no pod."""
+
+    path: str
+    use: GroupUse
+    namespace: str = ""
+    pod: str = ""
+    container: str = ""
+    name: str = ""
+    image: str = ""
+    started: float = 0.0
+    interfaces: Sequence[Interface] = ()
+    written: int | None = None
+    """Bytes of the container's writable layer."""
+
+    @property
+    def labels(self) -> str:
+        """The labels that every sample of the group has."""
+        return metrics.pairs(_LABELS, (self.container, self.path, self.image, self.name, self.namespace, self.pod))
+
+
+class _Value(NamedTuple):
+    """A family of one value per group, by the name that `groups` gives it."""
+
+    family: str
     type: str
+    value: str
     doc: str
-    samples: list[str]
+    labels: str = ""
 
 
-def cadvisor_lines(
-    machine: Machine, containers: Iterable[pb.ContainerStats], sandboxes: Iterable[pb.PodSandboxStats], images: Mapping[str, str]
-) -> Iterator[str]:
-    """The text of the page; `images` has the image of each running container by id: others are left out."""
-    running = [(_labels(one, images[one.attributes.id]), one) for one in containers if one.attributes.id in images]
-    families = [*_container_families(running), *_network_families(list(sandboxes))]
-    families.append(_Family("machine_cpu_cores", "gauge", "Logical cores.", [metrics.sample("machine_cpu_cores", "", machine.cores)]))
-    memory = metrics.sample("machine_memory_bytes", "", machine.memory)
-    families.append(_Family("machine_memory_bytes", "gauge", "Bytes of memory.", [memory]))
-    for family in families:
-        if family.samples:
-            yield metrics.head(family.name, family.type, family.doc)
-            yield from family.samples
+_VALUES = (
+    _Value("container_cpu_usage_seconds_total", "counter", "cpu", "CPU time used, in seconds.", 'cpu="total"'),
+    _Value("container_cpu_user_seconds_total", "counter", "cpu_user", "CPU time used in user mode, in seconds."),
+    _Value("container_cpu_system_seconds_total", "counter", "cpu_system", "CPU time used in the kernel, in seconds."),
+    _Value("container_cpu_cfs_periods_total", "counter", "periods", "Periods in which the CPU quota was in force."),
+    _Value("container_cpu_cfs_throttled_periods_total", "counter", "throttled", "Periods in which the CPU quota ran out."),
+    _Value("container_cpu_cfs_throttled_seconds_total", "counter", "throttled_seconds", "Time spent waiting for CPU quota, in seconds."),
+    _Value("container_memory_usage_bytes", "gauge", "memory", "Memory used, caches included, in bytes."),
+    _Value("container_memory_working_set_bytes", "gauge", "working_set", "Memory that cannot be given back easily, in bytes."),
+    _Value("container_memory_rss", "gauge", "rss", "Anonymous memory, in bytes."),
+    _Value("container_memory_cache", "gauge", "cache", "Page cache, in bytes."),
+    _Value("container_memory_swap", "gauge", "swap", "Swap used, in bytes."),
+    _Value("container_memory_mapped_file", "gauge", "mapped", "Mapped files, in bytes."),
+    _Value("container_memory_kernel_usage", "gauge", "kernel", "Memory of the kernel, in bytes."),
+    _Value("container_memory_max_usage_bytes", "gauge", "memory_max", "Largest use of memory so far, in bytes."),
+    _Value("container_memory_failcnt", "counter", "memory_failures", "How often use met the limit of memory."),
+    _Value("container_memory_total_active_file_bytes", "gauge", "active_file", "Page cache in use lately, in bytes."),
+    _Value("container_memory_total_inactive_file_bytes", "gauge", "inactive_file", "Page cache not in use lately, in bytes."),
+    _Value("container_oom_events_total", "counter", "ooms", "Processes killed for want of memory."),
+    _Value("container_threads", "gauge", "threads", "Threads and processes."),
+    _Value("container_threads_max", "gauge", "threads_max", "Limit of threads and processes, 0 for none."),
+    _Value("container_spec_cpu_period", "gauge", "cpu_period", "Period of the CPU quota, in microseconds."),
+    _Value("container_spec_cpu_quota", "gauge", "cpu_quota", "CPU quota in each period, in microseconds."),
+    _Value("container_spec_cpu_shares", "gauge", "cpu_shares", "CPU shares."),
+    _Value("container_spec_memory_limit_bytes", "gauge", "memory_limit", "Limit of memory in bytes, 0 for none."),
+    _Value("container_spec_memory_reservation_limit_bytes", "gauge", "memory_reservation", "Reserved memory in bytes, 0 for none."),
+    _Value("container_spec_memory_swap_limit_bytes", "gauge", "swap_limit", "Limit of swap in bytes, 0 for none."),
+    *(
+        _Value(f"container_pressure_{kind}_{name}_seconds_total", "counter", f"{kind}_{of}_stalled", f"Time {which} waited, in seconds.")
+        for kind in ("cpu", "memory", "io")
+        for name, of, which in (("waiting", "some", "any task"), ("stalled", "full", "all tasks"))
+    ),
+)
+_FAILURES = (
+    ('failure_type="pgfault",scope="container"', "faults"),
+    ('failure_type="pgfault",scope="hierarchy"', "faults_below"),
+    ('failure_type="pgmajfault",scope="container"', "major_faults"),
+    ('failure_type="pgmajfault",scope="hierarchy"', "major_faults_below"),
+)
+_TRANSFERS: tuple[tuple[str, str, Callable[[Transfers], int]], ...] = (
+    ("container_fs_reads_bytes_total", "Bytes read from devices.", lambda one: one.read_bytes),
+    ("container_fs_reads_total", "Reads from devices.", lambda one: one.reads),
+    ("container_fs_writes_bytes_total", "Bytes written to devices.", lambda one: one.written_bytes),
+    ("container_fs_writes_total", "Writes to devices.", lambda one: one.writes),
+)
+_COUNTS = ("bytes", "packets", "errors", "packets_dropped")
+
+Labelled = list[tuple[str, Subject]]
 
 
-def _container_families(labelled: list[tuple[str, pb.ContainerStats]]) -> Iterator[_Family]:
-
-    def family(name: str, type_: str, doc: str, values: Iterable[tuple[str, float]]) -> _Family:
-        return _Family(name, type_, doc, [metrics.sample(name, labels, value) for labels, value in values])
-
-    yield family("container_cpu_usage_seconds_total", "counter", "CPU time used, in seconds.",
-                 ((f'{labels},cpu="total"', one.cpu.usage_core_nano_seconds.value / 1e9) for labels, one in labelled))  # fmt: skip
-    yield family("container_memory_working_set_bytes", "gauge", "Memory that cannot be given back easily, in bytes.",
-                 ((labels, one.memory.working_set_bytes.value) for labels, one in labelled))  # fmt: skip
-    yield family("container_memory_usage_bytes", "gauge", "Memory used, caches included, in bytes.",
-                 ((labels, one.memory.usage_bytes.value) for labels, one in labelled if one.memory.HasField("usage_bytes")))  # fmt: skip
-    yield family("container_memory_rss", "gauge", "Anonymous memory, in bytes.",
-                 ((labels, one.memory.rss_bytes.value) for labels, one in labelled if one.memory.HasField("rss_bytes")))  # fmt: skip
-    yield family("container_memory_failures_total", "counter", "Page faults.",
-                 ((f'{labels},failure_type="{type_}",scope="container"', value) for labels, one in labelled for type_, value in (
-                     ("pgfault", one.memory.page_faults.value), ("pgmajfault", one.memory.major_page_faults.value))
-                  if one.memory.HasField("page_faults")))  # fmt: skip
-    yield family("container_fs_usage_bytes", "gauge", "Size of the writable layer, in bytes.",
-                 ((f'{labels},device=""', one.writable_layer.used_bytes.value) for labels, one in labelled))  # fmt: skip
-
-
-def _network_families(stats: list[pb.PodSandboxStats]) -> Iterator[_Family]:
-    for way in ("rx", "tx"):
-        for what in ("bytes", "errors"):
-            direction = "receive" if way == "rx" else "transmit"
-            name = f"container_network_{direction}_{what}_total"
-            samples = []
-            for one in stats:
-                network = one.linux.network
-                for interface in [network.default_interface, *network.interfaces]:
-                    if interface.name:
-                        labels = f"{_sandbox_labels(one)},{metrics.pairs(('interface',), (interface.name,))}"
-                        samples.append(metrics.sample(name, labels, getattr(interface, f"{way}_{what}").value))
-            yield _Family(name, "counter", f"{what.capitalize()} of the pod's network, {direction} side.", list(dict.fromkeys(samples)))
-    name = "container_processes"
-    counts = [metrics.sample(name, _sandbox_labels(one), one.linux.process.process_count.value) for one in stats]
-    yield _Family(name, "gauge", "Processes.", counts)
+def cadvisor_lines(machine: Machine, subjects: Iterable[Subject], devices: Mapping[str, str]) -> Iterator[str]:
+    """The text of the page; `devices` has the name of each block device by its numbers."""
+    labelled = [(one.labels, one) for one in subjects]
+    for value in _VALUES:
+        more = f",{value.labels}" if value.labels else ""
+        yield from _family(value.family, value.type, value.doc, (
+            (f"{labels}{more}", one.use.values[value.value]) for labels, one in labelled if value.value in one.use.values
+        ))  # fmt: skip
+    yield from _family("container_memory_failures_total", "counter", "Page faults.", (
+        (f"{labels},{more}", one.use.values[key]) for labels, one in labelled for more, key in _FAILURES if key in one.use.values
+    ))  # fmt: skip
+    yield from _of_containers(labelled)
+    for name, doc, take in _TRANSFERS:
+        yield from _family(name, "counter", doc, (
+            (f'{labels},device="{devices.get(device, "")}"', take(moved))
+            for labels, one in labelled for device, moved in one.use.devices.items()
+        ))  # fmt: skip
+    yield from _network(labelled)
+    yield from _family("machine_cpu_cores", "gauge", "Logical cores.", [("", machine.cores)])
+    yield from _family("machine_memory_bytes", "gauge", "Bytes of memory.", [("", machine.memory)])
 
 
-def _labels(one: pb.ContainerStats, image: str) -> str:
-    labels = one.attributes.labels
-    container = labels.get(names.CONTAINER_NAME, one.attributes.metadata.name)
-    uid, ident = labels.get(names.POD_UID, ""), one.attributes.id
-    values = (container, f"/kubepods/pod{uid}/{ident}", image, ident, labels.get(names.POD_NAMESPACE, ""), labels.get(names.POD_NAME, ""))
-    return metrics.pairs(_LABELS, values)
+def _of_containers(labelled: Labelled) -> Iterator[str]:
+    yield from _family("container_start_time_seconds", "gauge", "When the group was started, in seconds since the epoch.",
+                       ((labels, one.started) for labels, one in labelled if one.started))  # fmt: skip
+    yield from _family("container_processes", "gauge", "Processes.",
+                       ((labels, len(one.use.pids)) for labels, one in labelled if one.name))  # fmt: skip
+    yield from _family("container_fs_usage_bytes", "gauge", "Size of the writable layer, in bytes.",
+                       ((f'{labels},device=""', one.written) for labels, one in labelled if one.written is not None))  # fmt: skip
 
 
-def _sandbox_labels(one: pb.PodSandboxStats) -> str:
-    meta, ident = one.attributes.metadata, one.attributes.id
-    return metrics.pairs(_LABELS, ("", f"/kubepods/pod{meta.uid}/{ident}", "", ident, meta.namespace, meta.name))
+def _network(labelled: Labelled) -> Iterator[str]:
+    for way, direction in enumerate(_WAYS):
+        for place, what in enumerate(_COUNTS):
+            yield from _family(f"container_network_{direction}_{what}_total", "counter", f"{what} of the pod's network: {direction}.", (
+                (f'{labels},interface="{metrics.escaped(seen.name)}"', (seen.receive, seen.transmit)[way][place])
+                for labels, one in labelled for seen in one.interfaces
+            ))  # fmt: skip
+
+
+def _family(name: str, type_: str, doc: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:
+    lines = [metrics.sample(name, labels, value) for labels, value in samples]
+    if lines:
+        yield metrics.head(name, type_, doc)
+        yield from lines
