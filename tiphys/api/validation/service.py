@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tiphys.api.core.v1 import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service, ServicePort, ServiceSpec
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.helpers.services import is_exposed, needs_health_check
 from tiphys.api.validation.addresses import canonical_ip_messages
 from tiphys.api.validation.basics import (
     PROTOCOLS,
@@ -45,15 +46,6 @@ _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 def is_headless(spec: ServiceSpec) -> bool:
     """Whether the Service has names but no address of its own."""
     return spec.clusterIP == "None" or spec.clusterIPs == ["None"]
-
-
-def is_external(spec: ServiceSpec) -> bool:
-    """Whether the Service can be reached from outside the cluster."""
-    return spec.type in ("NodePort", "LoadBalancer") or (spec.type == "ClusterIP" and bool(spec.externalIPs))
-
-
-def needs_health_check(spec: ServiceSpec) -> bool:
-    return spec.type == "LoadBalancer" and spec.externalTrafficPolicy == "Local"
 
 
 def validate(service: Service) -> Errors:
@@ -208,7 +200,7 @@ def _load_balancer(errors: Errors, spec: ServiceSpec) -> None:
 
 def _traffic(errors: Errors, spec: ServiceSpec) -> None:
     policy = spec.externalTrafficPolicy
-    if not is_external(spec):
+    if not is_exposed(spec):
         if policy:
             errors.append(invalid("spec.externalTrafficPolicy", policy, "may only be set for externally-accessible services"))
     else:
