@@ -48,10 +48,13 @@ class KubeletConnector:
         find_node: Callable[[str], core.Node | None],
         context: ssl.SSLContext | None,
         *,
+        unverified: ssl.SSLContext | None = None,
         local: Mapping[str, tuple[str, int]] | None = None,
     ) -> None:
         self._find_node = find_node
         self._context = context
+        self._unverified = unverified
+        """The same identity, but any certificate of the kubelet will do."""
         self._local = local or {}
         """Where kubelets of this machine listen, by node, for nodes whose status has no address beyond loopback."""
 
@@ -67,9 +70,17 @@ class KubeletConnector:
         return await targets.proxyable(host), port
 
     async def request(
-        self, node_name: str, method: str, target: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"", upgrade: bool = False
+        self,
+        node_name: str,
+        method: str,
+        target: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        upgrade: bool = False,
+        verify: bool = True,
     ) -> Response:
-        """Send to the kubelet of a node. `target` is path and query.
+        """Send to the kubelet of a node. `target` is path and query; without `verify` the kubelet may show any certificate.
 
         The response streams, or (with `upgrade`) takes the connection over.
         """
@@ -79,7 +90,7 @@ class KubeletConnector:
             port,
             method,
             target,
-            context=self._context,
+            context=self._context if verify or self._unverified is None else self._unverified,
             headers=headers,
             body=body,
             upgrade=upgrade,

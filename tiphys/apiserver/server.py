@@ -251,7 +251,9 @@ class ApiServer:
                 node_ports=settings.node_ports,
                 rng=self._rng,
             ),
-            kubelet=KubeletConnector(self._find_node, self._kubelet_tls(), local=settings.local_kubelets),
+            kubelet=KubeletConnector(
+                self._find_node, self._kubelet_tls(), unverified=self._kubelet_tls(verify=False), local=settings.local_kubelets
+            ),
             now=self.clock.now,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
@@ -275,11 +277,14 @@ class ApiServer:
     def _find_node(self, name: str) -> core.Node | None:
         return self.source.get(core.Node, "", name)
 
-    def _kubelet_tls(self) -> ssl.SSLContext | None:
+    def _kubelet_tls(self, *, verify: bool = True) -> ssl.SSLContext | None:
         settings = self.settings
         if settings.kubelet_certificate is None or settings.kubelet_key is None:
             return None
         context = ssl.create_default_context(cafile=str(settings.client_ca))
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
         files = CertificateFiles(context, cert=settings.kubelet_certificate, key=settings.kubelet_key, ca=settings.client_ca)
         self._certificates.append(files)
