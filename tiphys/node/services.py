@@ -14,6 +14,7 @@ from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
 from tiphys.node import container_config
 from tiphys.node.admit import NODE_AFFINITY, Rejection, reject
+from tiphys.node.admitted import Admitted
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.dns_config import Resolver, parse_resolv_conf
@@ -60,6 +61,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cluster_services: Informer[core.Service]
     machine: Machine
     allocations: Allocations
+    admitted: Admitted
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -174,6 +175,19 @@ async def test_an_admitted_pod_is_not_judged_again_by_the_next_agent(node: Node)
     await eventually(lambda: node.pod("late").status.reason == "OutOfpods")
     after = node.pod("web").status
     assert (after.phase, after.containerStatuses[0].containerID) == ("Running", before.status.containerStatuses[0].containerID)
+
+
+async def test_a_status_that_somebody_wrote_admits_no_pod(node: Node) -> None:
+    await node.kill()
+    node.options = {"max_pods": 0}
+    running = core.ContainerState(running=core.ContainerStateRunning())
+    status = core.ContainerStatus(name="main", state=running, containerID="containerd://none")
+    pod = await node.run("web", {"command": ["sleep", "1000"]})
+    node.api.add(
+        msgspec.structs.replace(pod, status=core.PodStatus(phase="Running", startTime=datetime.now(UTC), containerStatuses=[status]))
+    )
+    await node.start()
+    await eventually(lambda: node.pod("web").status.reason == "OutOfpods")
 
 
 async def test_a_pod_that_is_to_have_user_ids_of_its_own_does_not_start(node: Node) -> None:

@@ -45,16 +45,25 @@ async def test_empty_dirs_and_sub_paths(node: Node) -> None:
     volumes = [
         {"name": "d", "emptyDir": {}},
         {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "n", "emptyDir": {"medium": "Memory"}},
         {"name": "c", "configMap": {"name": "c"}},
     ]
     node.config_map("c", file="x")
-    mounts = [mount("d", "/d", subPath="a/b"), mount("m", "/m"), mount("c", "/etc/one", subPath="file"), mount("d", "/all", readOnly=True)]
-    await node.run("web", {"command": SLEEP, "volumeMounts": mounts}, volumes=volumes)
+    mounts = [
+        mount("d", "/d", subPath="a/b"),
+        mount("m", "/m"),
+        mount("n", "/n"),
+        mount("c", "/etc/one", subPath="file"),
+        mount("d", "/all", readOnly=True),
+    ]
+    limits = {"limits": {"memory": "24Mi"}}
+    await node.run("web", {"command": SLEEP, "volumeMounts": mounts, "resources": limits}, volumes=volumes)
     await node.ready()
     await node.exec("sh", "-c", "echo y > /d/f")
     assert await node.exec("cat", "/all/a/b/f") == "y\n"
     assert await node.exec("cat", "/etc/one") == "x"
     assert "size=1024k" in await node.exec("grep", " /m ", "/proc/mounts")
+    assert "size=24576k" in await node.exec("grep", " /n ", "/proc/mounts"), "no more than the pod may use"
     assert (await node.exec("stat", "-c", "%a", "/d", "/m")).split() == ["777", "1777"]
     assert await node.exec("sh", "-c", "touch /all/x 2>&1 || echo refused") != ""
 

@@ -17,6 +17,7 @@ from tiphys.aio.clock import Clock
 from tiphys.api import quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import StatusError
+from tiphys.node.cgroups import pod_limits
 from tiphys.node.fields import Identity
 from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
 from tiphys.node.pod_plan import AnyContainer
@@ -141,7 +142,8 @@ class VolumeManager:
             return host_path(volume.hostPath.path, volume.hostPath.type or "")
         target = paths.volume(volume)
         if volume.emptyDir is not None or _is_empty_dir(volume):
-            return _empty_dir(target, volume.emptyDir or core.EmptyDirVolumeSource(), group)
+            source = volume.emptyDir or core.EmptyDirVolumeSource()
+            return _empty_dir(target, source, group, memory_size(pod, source, contents.identity))
         if is_written(volume):
             files = payload(pod, volume, contents)
             self._write(target, volume, files, group)
@@ -213,12 +215,25 @@ def _is_empty_dir(volume: core.Volume) -> bool:
     return all(getattr(volume, field) is None for field in volume.__struct_fields__ if field != "name")
 
 
-def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None) -> Path:
+def memory_size(pod: core.Pod, source: core.EmptyDirVolumeSource, identity: Identity) -> int | None:
+    """Bytes that an emptyDir in memory may hold: the least of its size limit, the pod's memory limit and the node's allocatable memory.
+
+    See "Volumes" (emptyDir) and KEP-1967 "Size memory backed volumes".
+    """
+    limits = (
+        quantity.whole(source.sizeLimit) if source.sizeLimit else None,
+        pod_limits(pod).memory,
+        quantity.whole(identity.allocatable.get("memory", "0")),
+    )
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None, size: int | None) -> Path:
     fresh = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     if source.medium == "Memory":
         if not mounts.is_mount(target):
-            mounts.tmpfs(target, size=quantity.whole(source.sizeLimit) if source.sizeLimit else None)
+            mounts.tmpfs(target, size=size)
             fresh = True
     elif source.medium.startswith("HugePages"):
         raise VolumeError("huge pages are not supported by this node")

@@ -42,8 +42,15 @@ def unmount(target: str | Path) -> None:
 
 
 def tmpfs(target: Path, *, size: int | None = None) -> None:
-    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit."""
-    mount("tmpfs", target, "tmpfs", 0, f"size={size}" if size else "")
+    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit.
+
+    What is in it is never swapped out to a disk where the kernel can see to that (Linux 6.4; KEP-2400 "Node memory swap support").
+    """
+    options = [f"size={size}"] if size else []
+    try:
+        mount("tmpfs", target, "tmpfs", 0, ",".join((*options, "noswap")))
+    except OSError:
+        mount("tmpfs", target, "tmpfs", 0, ",".join(options))
 
 
 def bind(source: str, target: Path) -> None:
