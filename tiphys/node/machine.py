@@ -45,6 +45,11 @@ def cores() -> int:
     return count
 
 
+def apparmor() -> bool:
+    """Whether the kernel confines processes with AppArmor."""
+    return _read("/sys/module/apparmor/parameters/enabled").strip() == "Y"
+
+
 def memory() -> int:
     """Bytes of memory, limits of the machine's own control group included."""
     total = meminfo(_read("/proc/meminfo")).get("MemTotal", 0)
@@ -78,7 +83,7 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
         "memory": f"{max(total - settings.reserved_memory, 0) // 1024}Ki",
         "ephemeral-storage": str(int(disk * (1 - EVICTION_DISK_SHARE))),
     }
-    return Machine(count, total, allocatable), capacity
+    return Machine(count, total, allocatable, apparmor()), capacity
 
 
 def _existing(path: Path) -> Path:

@@ -8,6 +8,7 @@ from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate, PodTemplateSpec
 from tiphys.api.defaults.pod import default_pod
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
+from tiphys.api.helpers import apparmor
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Part, Rules
@@ -40,6 +41,8 @@ class PodRules(Rules[Pod]):
     def prepare_create(self, obj: Pod) -> None:
         obj.status.phase = "Pending"
         obj.status.qosClass = qos_class(obj)
+        if obj.metadata.annotations:
+            apparmor.fields_from_annotations(obj)
         if obj.spec.schedulingGates:
             gated = PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
             gated.message = "Scheduling is blocked due to non-empty scheduling gates"
@@ -70,7 +73,7 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        said = annotation_warnings("metadata", obj.metadata, obj.spec)
+        said = annotation_warnings("metadata", obj.metadata, obj.spec) + apparmor.annotation_warnings(obj)
         return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
 
     def spec_warnings(self, obj: Pod) -> list[str]:

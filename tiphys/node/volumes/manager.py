@@ -57,8 +57,7 @@ class VolumeManager:
 
     async def set_up(self, pod: core.Pod, identity: Identity) -> dict[str, Path]:
         """Make every volume of a pod, or find it made; returns the path of each by name. Raises VolumeError."""
-        used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
-        volumes = [volume for volume in pod.spec.volumes if volume.name in used]
+        volumes = used_volumes(pod)
         contents = await self._contents(pod, volumes, identity)
         return await self._in_thread(pod.metadata.uid, self._set_up, pod, volumes, contents)
 
@@ -204,6 +203,13 @@ class VolumeManager:
         if left := mounts.mounts_below(base):
             raise OSError(16, f"still mounted: {', '.join(left)}")
         shutil.rmtree(base)
+
+
+def used_volumes(pod: core.Pod) -> list[core.Volume]:
+    """The volumes that a container has use for. The others need not be there ("Volumes")."""
+    used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
+    used |= {device.name for container in _containers(pod) for device in container.volumeDevices}
+    return [volume for volume in pod.spec.volumes if volume.name in used]
 
 
 def _containers(pod: core.Pod) -> tuple[AnyContainer, ...]:
