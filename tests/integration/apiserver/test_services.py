@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.apiserver.api import SERVICES, Answer, Api, service
+from tests.integration.apiserver.api import MERGE, SERVICES, Answer, Api, Doc, service
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
@@ -222,3 +222,38 @@ async def test_a_restart_remembers_what_is_taken(keys: Path, tmp_path: Path) -> 
         assert (await api.post(SERVICES, service("b", type="NodePort", ports=ports))).reason == "Invalid"
         checked = await api.post(SERVICES, service("m", healthCheckNodePort=balanced.doc["spec"]["healthCheckNodePort"], **BALANCED))
         assert "provided port is already allocated" in checked.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'),
+        (
+            {"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack"},
+            'spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster',
+        ),
+        (
+            {"ipFamilies": ["IPv4", "IPv6"]},
+            "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple",
+        ),
+        (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+        ),
+        ({"clusterIP": "fd00::1"}, 'spec.clusterIPs[0]: Invalid value: ["fd00::1"]: IPv6 is not configured on this cluster'),
+        ({"clusterIP": "None", "selector": {"a": "b"}, "ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6"'),
+    ],
+)
+async def test_families_that_the_cluster_does_not_have_are_refused(api: Api, spec: Doc, said: str) -> None:
+    refused = await api.post(SERVICES, {"metadata": {"name": "six"}, "spec": {"ports": [{"port": 80}], **spec}})
+    assert refused.status == 422, refused.body
+    assert said in refused.message
+    made = await api.post(SERVICES, service("web"))
+    changed = await api.patch(f"{SERVICES}/web", {"spec": {"ipFamilyPolicy": "RequireDualStack"}}, MERGE)
+    assert (made.status, changed.status) == (201, 422)
+    assert (await api.patch(f"{SERVICES}/web", {"spec": {"ipFamilyPolicy": "PreferDualStack"}}, MERGE)).status == 200
+
+
+async def test_a_headless_service_without_selector_has_endpoints_of_any_family(api: Api) -> None:
+    made = await api.post(SERVICES, {"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}})
+    assert made.doc["spec"]["ipFamilies"] == ["IPv4", "IPv6"]

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from tiphys.api.core.v1 import ConfigMap, Endpoints, Event, Namespace, Node, Secret, Service, ServiceAccount
 from tiphys.api.defaults.other import NAMESPACE_NAME_LABEL, default_namespace, default_node, default_secret
 from tiphys.api.defaults.service import default_endpoints, default_service
+from tiphys.api.enforcement import warn
 from tiphys.api.errors import FieldError
 from tiphys.api.helpers.services import carry_over
 from tiphys.api.meta.v1 import KubeObject
@@ -47,6 +48,9 @@ class ServiceRules(Uncounted[Service]):
 
     def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
         return service.validate_status(new)
+
+    def warnings(self, obj: Service, old: Service | None) -> list[str]:
+        return warn.warnings("", obj) if old is None else []
 
     def validate_name(self, name: str) -> str:
         return dns_label(name)

@@ -15,12 +15,12 @@ from tiphys.api.core.v1 import (
     PodTemplateSpec,
     Volume,
 )
+from tiphys.api.enforcement import warn
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.quantity import is_whole
 from tiphys.api.validation.addresses import ip_warnings
 from tiphys.api.validation.names import label_value_messages
-from tiphys.api.validation.unattended_fields import unattended
 
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
@@ -79,7 +79,7 @@ def spec_warnings(here: str, spec: PodSpec) -> list[str]:
             said += ip_warnings(f"{here}.dnsConfig.nameservers[{index}]", nameserver)
     for index, alias in enumerate(spec.hostAliases):
         said += ip_warnings(f"{here}.hostAliases[{index}].ip", alias.ip)
-    return said + unattended(here, spec)
+    return said + warn.warnings(here, spec)
 
 
 def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]:
