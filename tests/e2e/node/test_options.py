@@ -205,3 +205,24 @@ async def test_a_pod_has_a_limit_of_processes(node: Node) -> None:
     await node.ready()
     crowd = "i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; wait"
     assert "fork" in await node.exec("sh", "-c", f"({crowd}) 2>&1 | head -1")
+
+
+async def test_a_group_without_a_user(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"], "securityContext": {"runAsGroup": 2345}})
+    await node.ready()
+    assert (await node.exec("sh", "-c", "id -u; id -g")).split() == ["0", "2345"]
+
+
+async def test_what_nobody_can_give_keeps_a_container_from_starting(node: Node) -> None:
+    """Each pod stays pending with a reason; none runs without what it asked for."""
+    mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
+    empty = [{"name": "d", "emptyDir": {}}]
+    disk = [{"name": "disk", "persistentVolumeClaim": {"claimName": "c"}}]
+    await node.run("mounts", {"command": ["sleep", "1000"], "volumeMounts": [mount]}, volumes=empty)
+    await node.run("claims", {"command": ["sleep", "1000"]}, resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
+    devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
+    await node.run("disks", {"command": ["sleep", "1000"], "volumeDevices": devices}, volumes=disk)
+    await eventually(lambda: any("requested recursive read-only mode" in one for one in node.events("Failed")))
+    await eventually(lambda: any("resource claims of pods" in one for one in node.events("FailedCreatePodSandBox")))
+    await eventually(lambda: any("not supported by this node" in one for one in node.events("FailedMount")))
+    assert [node.pod(name).status.phase for name in ("mounts", "claims", "disks")] == ["Pending"] * 3

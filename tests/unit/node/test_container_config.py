@@ -130,6 +130,13 @@ def test_security_context_of_the_container_wins() -> None:
     assert "/proc/kcore" in made.masked_paths
 
 
+@pytest.mark.parametrize(("inputs", "uid", "name"), [({}, 0, ""), ({"image_uid": 7}, 7, ""), ({"image_user": "me"}, None, "me")])
+def test_a_group_alone_goes_with_the_user_of_the_image(inputs: dict[str, Any], uid: int | None, name: str) -> None:
+    security = config(pod({"name": "a", "securityContext": {"runAsGroup": 5}}), **inputs).linux.security_context
+    assert security.run_as_group.value == 5
+    assert (security.run_as_user.value if security.HasField("run_as_user") else None, security.run_as_username) == (uid, name)
+
+
 def test_run_as_non_root_is_kept() -> None:
     it = pod({"name": "a", "securityContext": {"runAsNonRoot": True}})
     with pytest.raises(ConfigError, match="image will run as root"):
