@@ -36,6 +36,7 @@ from tiphys.node.register import NodeRegistration
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.status_writer import StatusWriter
+from tiphys.node.storage_limits import watch_storage
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.runtime.informer import InformerFactory
@@ -117,6 +118,7 @@ class NodeAgent:
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
+                group.create_task(watch_storage(self.services, self.loop), name="limits of the disk")
         finally:
             if server is not None:
                 await server.close()

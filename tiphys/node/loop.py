@@ -61,6 +61,10 @@ class PodLoop:
         """Every pod that is being worked on, with the status as this node sees it."""
         return [worker.view() for worker in self._workers.values() if worker.pod is not None]
 
+    def running_pods(self) -> list[core.Pod]:
+        """The pods that are to run."""
+        return [pod for uid in self._workers if (pod := self._running_pod(uid)) is not None]
+
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
         for worker in self._workers.values():

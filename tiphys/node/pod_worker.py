@@ -104,11 +104,17 @@ class PodWorker:
         self.publish()
         self._wake.set()
 
-    def give_up(self, reason: str, message: str) -> None:
-        """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted."""
-        if self.life.state == "syncing":
-            self.failed = Waiting(reason, message)
-            self.fire("given_up")
+    def give_up(self, reason: str, message: str, *, grace: int | None = None) -> bool:
+        """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted.
+
+        `grace` caps the seconds that it gets. Returns False for a pod that is ending already.
+        """
+        if self.life.state != "syncing":
+            return False
+        self.failed = Waiting(reason, message)
+        self._grace_cap = grace
+        self.fire("given_up")
+        return True
 
     def fire(self, event: Event) -> None:
         """Follow the table of states, and interrupt what is under way if it belongs to the state before."""

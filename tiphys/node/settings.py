@@ -51,6 +51,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     status_period: float = 10.0
     status_report: float = 300.0
     """Seconds after which an unchanged status is written all the same."""
+    storage_period: float = 10.0
+    """Seconds between looks at the disk that pods with a limit of it use."""
     relist_period: float = 1.0
     quiet_relist_period: float = 10.0
     """Seconds between looks at the runtime while it tells of its own accord what happens."""

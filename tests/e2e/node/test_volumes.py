@@ -171,3 +171,24 @@ async def test_a_missing_secret_is_told_and_waited_for(node: Node) -> None:
     node.secret("late", k=b"v")
     await node.ready()
     assert await node.exec("cat", "/s/k") == "v"
+
+
+async def test_a_pod_that_fills_the_disk_is_evicted(node: Node) -> None:
+    await node.kill()
+    node.options = {"storage_period": 0.2}
+    await node.start()
+    volumes = [{"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}]
+    fill = ["sh", "-c", "trap '' TERM; head -c 3000000 /dev/zero > /d/file; sleep 1000"]
+    await node.run("volume", {"command": fill, "volumeMounts": [mount("d", "/d")]}, volumes=volumes, terminationGracePeriodSeconds=600)
+    limits = {"limits": {"ephemeral-storage": "1Mi"}}
+    await node.run("talker", {"command": ["sh", "-c", "yes | head -c 3000000; sleep 1000"], "resources": limits})
+    await node.run("modest", {"command": SLEEP, "volumeMounts": [mount("d", "/d")], "resources": limits}, volumes=volumes)
+    said = {
+        "volume": 'Usage of EmptyDir volume "d" exceeds the limit "1Mi". ',
+        "talker": "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+    }
+    for name, message in said.items():
+        await node.phase("Failed", name)
+        assert (node.pod(name).status.reason, node.pod(name).status.message) == ("Evicted", message)
+    assert set(node.events("Evicted")) == set(said.values())
+    await node.ready("modest")

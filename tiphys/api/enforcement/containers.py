@@ -7,7 +7,6 @@ from typing import Any
 from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Entry, Section, enforced, informational, refused, warned
 
-_LIMIT = "is not enforced by this cluster yet"
 _NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
 _HTTP = {"httpGet": {"port": 80}}
 
@@ -107,10 +106,7 @@ RESOURCES = Section(
             core.ResourceRequirements, "limits", "api.helpers.resources",
             text="Extended resources are counted by their requests, which are the same.", case="extended resources",
         ),
-        *warned(
-            core.ResourceRequirements, "limits", _LIMIT, _container(resources={"limits": {"ephemeral-storage": "1Mi"}}),
-            keys="ephemeral-storage",
-        ),
+        *enforced(core.ResourceRequirements, "limits", "node.storage_limits", keys="ephemeral-storage", text="The pod is evicted."),
         *warned(
             core.ResourceRequirements, "limits", "no node of this cluster offers huge pages, the pod will stay pending",
             _container(resources={"limits": {"cpu": "1", "hugepages-2Mi": "2Mi"}}), keys="hugepages-*",

@@ -39,10 +39,7 @@ VOLUMES = Section(
             _volume("emptyDir", {"medium": "HugePages"}), case="HugePages*", when=lambda source: source.medium.startswith("HugePages"),
         ),
         *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.volumes.manager", case="medium Memory"),
-        *warned(
-            core.EmptyDirVolumeSource, "sizeLimit", "is not enforced by this cluster yet", _volume("emptyDir", {"sizeLimit": "1Mi"}),
-            case="on disk", when=lambda source: source.sizeLimit is not None and source.medium != "Memory",
-        ),
+        *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.storage_limits", case="on disk", text="The pod is evicted."),
         *enforced(core.HostPathVolumeSource, "path type", "node.volumes.manager", "node.volumes.host_path"),
         *enforced(core.ConfigMapVolumeSource, "name items defaultMode optional", _OBJECTS),
         *enforced(core.SecretVolumeSource, "secretName items defaultMode optional", _OBJECTS),
