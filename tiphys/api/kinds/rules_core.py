@@ -15,6 +15,7 @@ from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import events, other, service
 from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.service_warnings import service_warnings
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
@@ -50,7 +51,8 @@ class ServiceRules(Uncounted[Service]):
         return service.validate_status(new)
 
     def warnings(self, obj: Service, old: Service | None) -> list[str]:
-        return warn.warnings("", obj) if old is None else []
+        said = service_warnings(obj)
+        return said + warn.warnings("", obj) if old is None else said
 
     def validate_name(self, name: str) -> str:
         return dns_label(name)

@@ -41,6 +41,8 @@ _VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_NAMES = {"storageos": "storageOS"}
+"""How upstream spells a field in its warning, where that is not the field's name."""
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
 _WHOLE = ("memory", "ephemeral-storage")
 _AnyContainer = Container | EphemeralContainer
@@ -187,7 +189,7 @@ def _volume(said: list[str], path: str, volume: Volume) -> None:
         _overlaps(said, volume.name, "DownwardAPI", [(item.path, "") for item in volume.downwardAPI.items])
         return
     if volume.emptyDir is None and volume.persistentVolumeClaim is None and volume.hostPath is None:
-        said += [f"{path}.{name}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
+        said += [f"{path}.{_NAMES.get(name, name)}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
 
 
 def _overlaps(said: list[str], name: str, kind: str, paths: Sequence[_Path]) -> None:
