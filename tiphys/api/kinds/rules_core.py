@@ -44,6 +44,9 @@ class ServiceRules(Uncounted[Service]):
     def validate(self, obj: Service) -> list[FieldError]:
         return service.validate(obj)
 
+    def validate_create(self, obj: Service) -> list[FieldError]:
+        return service.validate_create(obj)
+
     def validate_update(self, new: Service, old: Service) -> list[FieldError]:
         return service.validate_update(new, old)
 
