@@ -46,8 +46,12 @@ def cores() -> int:
 
 
 def apparmor() -> bool:
-    """Whether the kernel confines processes with AppArmor."""
-    return _read("/sys/module/apparmor/parameters/enabled").strip() == "Y"
+    """Whether containers can be confined with AppArmor.
+
+    What containerd looks at, too: where it finds one of these missing it takes the default profile for none.
+    """
+    there = all(Path(path).exists() for path in ("/sys/kernel/security/apparmor", "/sbin/apparmor_parser"))
+    return there and _read("/sys/module/apparmor/parameters/enabled") == "Y"
 
 
 def memory() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from functools import cache, reduce
+from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,13 +14,16 @@ from tiphys.api.enforcement.entry import Entry
 from tiphys.api.enforcement.table import ENTRIES
 from tiphys.api.introspect import describe
 
+_UNSET: tuple[Any, ...] = (None, "", [], {})
+
 
 class _Plan(NamedTuple):
     """What to look at in a value of one type."""
 
-    own: tuple[Entry, ...]
-    below: tuple[tuple[str, str, type[msgspec.Struct]], ...]
-    """Attribute, name on the wire and type of the fields with something to look at."""
+    own: tuple[tuple[Callable[[Any], Any], Entry], ...]
+    """How to read the field, and its entry."""
+    below: tuple[tuple[str, str], ...]
+    """Attribute and name on the wire of the fields with something to look at."""
 
 
 def warnings(path: str, obj: msgspec.Struct) -> list[str]:
@@ -31,9 +35,13 @@ def warnings(path: str, obj: msgspec.Struct) -> list[str]:
 
 def _look(said: list[str], prefix: str, obj: msgspec.Struct) -> None:
     own, below = _plan(type(obj))
-    for entry in own:
-        said.extend(f"{prefix}{where}: {entry.text}" for where in _found(entry, obj))
-    for attr, name, _ in below:
+    for read, entry in own:
+        value = read(obj)
+        if entry.keys:
+            said += [f"{prefix}{entry.field}[{key}]: {entry.text}" for key in value if fnmatchcase(key, entry.keys)]
+        elif entry.when(obj) if entry.when is not None else value not in _UNSET:
+            said.append(f"{prefix}{entry.field}: {entry.text}")
+    for attr, name in below:
         value = getattr(obj, attr)
         if not value:
             continue
@@ -44,29 +52,24 @@ def _look(said: list[str], prefix: str, obj: msgspec.Struct) -> None:
             _look(said, f"{prefix}{name}.", value)
 
 
-def _found(entry: Entry, obj: Any) -> Iterator[str]:
-    """Where in the object there is what the entry warns of."""
-    value = reduce(getattr, entry.field.split("."), obj)
-    if entry.keys:
-        yield from (f"{entry.field}[{key}]" for key in value if fnmatchcase(key, entry.keys))
-    elif entry.when(obj) if entry.when is not None else value not in (None, "", [], {}):
-        yield entry.field
-
-
 @cache
 def _plan(type_: type[msgspec.Struct]) -> _Plan:
-    own = tuple(entry for entry in ENTRIES if entry.owner is type_ and entry.effect == "warned" and not entry.elsewhere)
+    own = tuple((attrgetter(entry.field), entry) for entry in ENTRIES if _is_ours(entry, type_))
     below = []
     for field in describe(type_).fields.values():
         shape = field.shape.item if field.shape.form == "list" else field.shape
         if shape is not None and shape.struct is not None and _matters(shape.struct, frozenset((type_,))):
-            below.append((field.attr, field.name, shape.struct))
+            below.append((field.attr, field.name))
     return _Plan(own, tuple(below))
+
+
+def _is_ours(entry: Entry, type_: type[msgspec.Struct]) -> bool:
+    return entry.owner is type_ and entry.effect == "warned" and not entry.elsewhere
 
 
 def _matters(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]]) -> bool:
     """Whether anything in a value of this type is declared as warned."""
-    if any(entry.owner is type_ and entry.effect == "warned" and not entry.elsewhere for entry in ENTRIES):
+    if any(_is_ours(entry, type_) for entry in ENTRIES):
         return True
     shapes = (field.shape.item if field.shape.form == "list" else field.shape for field in describe(type_).fields.values())
     return any(
