@@ -192,3 +192,22 @@ async def test_a_pod_that_fills_the_disk_is_evicted(node: Node) -> None:
         assert (node.pod(name).status.reason, node.pod(name).status.message) == ("Evicted", message)
     assert set(node.events("Evicted")) == set(said.values())
     await node.ready("modest")
+
+
+async def test_a_container_writes_the_environment_of_another(node: Node) -> None:
+    volumes = [{"name": "d", "emptyDir": {}}]
+    script = "printf \"# made here\\nNAME='me and\\nyou' # two lines\\n\" > /d/env; ln -s /etc/hostname /d/out"
+    inits = [{"name": "init", "command": ["sh", "-c", script], "volumeMounts": [mount("d", "/d")]}]
+
+    def variable(name: str, path: str, key: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"fileKeyRef": {"volumeName": "d", "path": path, "key": key, **more}}}
+
+    env = [variable("GREETING", "env", "NAME"), variable("NONE", "env", "MISSING", optional=True)]
+    await node.run("web", {"command": SLEEP, "env": env}, initContainers=inits, volumes=volumes)
+    await node.ready()
+    assert await node.exec("sh", "-c", 'echo "$GREETING"; echo "${NONE-unset}"') == "me and\nyou\nunset\n"
+    await node.run("stray", {"command": SLEEP, "env": [variable("HOST", "out", "x")]}, initContainers=inits, volumes=volumes)
+    await eventually(lambda: any("couldn't parse env file" in one for one in node.events("Failed")))
+    state = node.status("main", "stray").state.waiting
+    assert state is not None
+    assert state.reason == "CreateContainerConfigError"

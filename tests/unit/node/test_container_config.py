@@ -287,11 +287,21 @@ def test_hosts_file() -> None:
     assert "127.0.0.1\tlocalhost\n" in text
 
 
-def test_a_variable_from_a_file_is_refused_rather_than_empty() -> None:
-    ref = {"volumeName": "config", "path": "env", "key": "NAME"}
-    it = pod({"name": "main", "env": [{"name": "NAME", "valueFrom": {"fileKeyRef": ref}}]})
-    with pytest.raises(ConfigError, match="fileKeyRef"):
-        environment(it, it.spec.containers[0], Sources(identity=IDENTITY))
+def test_a_variable_comes_from_a_file_or_keeps_the_container_from_starting() -> None:
+    def found(text: str | None, *, optional: bool = False, known: bool = True) -> dict[str, str]:
+        ref = {"volumeName": "config", "path": "env", "key": "NAME", "optional": optional}
+        it = pod({"name": "main", "env": [{"name": "A", "valueFrom": {"fileKeyRef": ref}}, {"name": "B", "value": "$(A)!"}]})
+        return environment(it, it.spec.containers[0], Sources(identity=IDENTITY, files={("config", "env"): text} if known else {}))
+
+    assert found("NAME='me'\n") == {"A": "me", "B": "me!"}
+    for text in (None, "", "OTHER='x'", "NAME=''"):
+        assert found(text, optional=True) == {"B": "$(A)!"}
+        with pytest.raises(ConfigError, match='environment variable key "NAME" not found in file "env"'):
+            found(text)
+    with pytest.raises(ConfigError, match="couldn't parse env file: invalid environment variable format at line 1: missing '='"):
+        found("NAME", optional=True)
+    with pytest.raises(ConfigError, match='cannot find the volume "config" referenced by FileKeyRef'):
+        found("", optional=True, known=False)
 
 
 def test_a_read_only_mount_that_cannot_be_recursive_is_refused() -> None:

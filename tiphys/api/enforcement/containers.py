@@ -42,14 +42,7 @@ CONTAINERS = Section(
         ),
         *enforced(core.EnvFromSource, "prefix configMapRef secretRef", "node.env"),
         *enforced(core.EnvVar, "name value", "node.env"),
-        *enforced(core.EnvVarSource, "fieldRef resourceFieldRef configMapKeyRef secretKeyRef", "node.env"),
-        *warned(
-            core.EnvVarSource, "fileKeyRef", "is not supported by this cluster yet, the container will not start",
-            {
-                **_container(env=[{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "A"}}}]),
-                "volumes": [{"name": "v", "emptyDir": {}}],
-            },
-        ),
+        *enforced(core.EnvVarSource, "fieldRef resourceFieldRef configMapKeyRef secretKeyRef fileKeyRef", "node.env"),
         *enforced(core.ContainerResizePolicy, "resourceName restartPolicy", "node.resize"),
         *enforced(core.ContainerRestartRule, "exitCodes", "node.pod_plan"),
         *enforced(core.ContainerRestartRule, "action", "node.pod_plan", case="Restart"),

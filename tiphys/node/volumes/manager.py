@@ -18,6 +18,8 @@ from tiphys.api import quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import StatusError
 from tiphys.node.cgroups import pod_limits
+from tiphys.node.env import expand, files_of
+from tiphys.node.env_file import EnvFileError, read_inside
 from tiphys.node.fields import Identity
 from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
 from tiphys.node.pod_plan import AnyContainer
@@ -74,6 +76,11 @@ class VolumeManager:
     ) -> list[str | None]:
         """The host's path for each of a container's mounts, sub-paths included. Raises VolumeError."""
         return await self._in_thread(pod.metadata.uid, self._mount_paths, pod, container, volumes, env)
+
+    async def env_files(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
+        """The files that a container's environment is made from, by volume and path. Raises VolumeError."""
+        wanted = files_of(container)
+        return await self._in_thread(pod.metadata.uid, _read_files, wanted, volumes) if wanted else {}
 
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
@@ -179,8 +186,6 @@ class VolumeManager:
         return atomic.write(target, files, self.clock.now(), group=group)
 
     def _mount_paths(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]) -> list[str | None]:
-        from tiphys.node.env import expand
-
         paths = self.paths(pod.metadata.uid)
         result: list[str | None] = []
         for place, mount in enumerate(container.volumeMounts):
@@ -203,6 +208,13 @@ class VolumeManager:
         if left := mounts.mounts_below(base):
             raise OSError(16, f"still mounted: {', '.join(left)}")
         shutil.rmtree(base)
+
+
+def _read_files(wanted: set[tuple[str, str]], volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
+    try:
+        return {(name, path): read_inside(volumes[name], path) for name, path in wanted if name in volumes}
+    except (EnvFileError, OSError) as error:
+        raise VolumeError(f"couldn't parse env file: {error}") from error
 
 
 def used_volumes(pod: core.Pod) -> list[core.Volume]:

@@ -31,7 +31,8 @@ _RACES = 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _open_inside(root: int, path: str) -> int:
+def open_inside(root: int, path: str) -> int:
+    """Open (O_PATH) what is at `path` beneath the directory `root`; raises OSError for what leads out of it."""
     how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
     for _ in range(_RACES):
         fd = int(_libc.syscall(_SYS_OPENAT2, root, path.encode(), ctypes.byref(how), ctypes.sizeof(how)))
@@ -72,14 +73,14 @@ def _open_or_make(root: int, parts: tuple[str, ...]) -> int:
     for part in parts:
         parent, here = here, f"{here}/{part}"
         try:
-            os.close(_open_inside(root, here))
+            os.close(open_inside(root, here))
         except FileNotFoundError:
-            fd = _open_inside(root, parent)
+            fd = open_inside(root, parent)
             try:
                 _make(fd, part, stat.S_IMODE(os.fstat(root).st_mode))
             finally:
                 os.close(fd)
-    return _open_inside(root, here)
+    return open_inside(root, here)
 
 
 def _make(parent: int, name: str, mode: int) -> None:

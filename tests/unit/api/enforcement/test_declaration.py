@@ -92,8 +92,7 @@ def words(module: str) -> frozenset[str]:
 @pytest.mark.parametrize("entry", [one for one in ENTRIES if one.effect == "enforced"], ids=lambda one: f"{one.owner.__name__}.{one.field}")
 def test_what_enforces_a_field_is_there_and_names_it(entry: Entry) -> None:
     assert entry.by
-    name = re.findall(r"\w+", entry.keys)[-1] if entry.keys and "*" not in entry.keys else entry.field.rpartition(".")[2]
-    name = name if name not in ("version",) else "labels"
+    name = entry.keys if entry.keys.isalnum() else entry.field.rpartition(".")[2]
     assert [module for module in entry.by if name in words(module)], f"{name} is in none of {entry.by}"
 
 
