@@ -17,10 +17,13 @@ from tiphys.api.core.v1 import (
     ResourceRequirements,
 )
 from tiphys.api.defaults.image import pull_policy
-from tiphys.api.defaults.volume import default_volume
-from tiphys.api.quantity import format_value, milli, parse, total
+from tiphys.api.defaults.volume import default_divisor, default_volume
+from tiphys.api.helpers.resources import aggregate
+from tiphys.api.quantity import format_value, milli, parse
 
 TERMINATION_GRACE_SECONDS = 30
+_POD_LEVEL = ("cpu", "memory")
+_HUGE_PAGES = "hugepages-"
 
 
 def default_pod(pod: Pod) -> None:
@@ -70,6 +73,9 @@ def default_pod_spec(spec: PodSpec) -> None:
         default_container(ephemeral)
     if spec.overhead:
         _round_to_milli(spec.overhead)
+    if spec.resources is not None:
+        _round_to_milli(spec.resources.limits)
+        _round_to_milli(spec.resources.requests)
 
 
 def default_container(container: Container | EphemeralContainer) -> None:
@@ -89,6 +95,8 @@ def default_container(container: Container | EphemeralContainer) -> None:
                 source.fieldRef.apiVersion = "v1"
             if source.fileKeyRef is not None and source.fileKeyRef.optional is None:
                 source.fileKeyRef.optional = False
+            if source.resourceFieldRef is not None:
+                default_divisor(source.resourceFieldRef)
     resources = container.resources
     if resources.limits:
         _round_to_milli(resources.limits)
@@ -139,15 +147,24 @@ def _request_limits(resources: ResourceRequirements) -> None:
 
 
 def _pod_requests(spec: PodSpec) -> None:
-    """Requests of the whole pod: what its containers request together, or the pod's limit ("Pod-level resources")."""
+    """Requests of a pod with limits: what its containers request together, or the limit ("Pod-level resources").
+
+    Huge pages are limited first: to those of the containers, unless the pod requests some itself.
+    """
     assert spec.resources is not None
-    for name, limit in spec.resources.limits.items():
-        if name in spec.resources.requests:
-            continue
-        asked = [c.resources.requests[name] for c in spec.containers if name in c.resources.requests]
-        sidecars = [c for c in spec.initContainers if c.restartPolicy == "Always"]
-        asked += [c.resources.requests[name] for c in sidecars if name in c.resources.requests]
-        spec.resources.requests[name] = total(asked) if asked else limit
+    limits, requests = spec.resources.limits, spec.resources.requests
+    if limits or requests:
+        for name, quantity in aggregate(spec, "limits").items():
+            if name.startswith(_HUGE_PAGES) and name not in requests:
+                limits.setdefault(name, quantity)
+    if not limits:
+        return
+    for name, quantity in aggregate(spec, "requests").items():
+        if name in _POD_LEVEL:
+            requests.setdefault(name, quantity)
+    for name, quantity in limits.items():
+        if name in _POD_LEVEL or name.startswith(_HUGE_PAGES):
+            requests.setdefault(name, quantity)
 
 
 def _round_to_milli(resources: dict[str, Quantity]) -> None:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api.core.v1 import DownwardAPIVolumeFile, EmptyDirVolumeSource, PersistentVolumeSpec, ProjectedVolumeSource, Volume
+from tiphys.api.core.v1 import (
+    DownwardAPIVolumeFile,
+    EmptyDirVolumeSource,
+    PersistentVolumeSpec,
+    ProjectedVolumeSource,
+    ResourceFieldSelector,
+    Volume,
+)
 from tiphys.api.defaults.image import pull_policy
+from tiphys.api.quantity import ZERO
 
 DEFAULT_MODE = 0o644
 
@@ -49,6 +57,14 @@ def _default_files(items: list[DownwardAPIVolumeFile]) -> None:
     for item in items:
         if item.fieldRef is not None and not item.fieldRef.apiVersion:
             item.fieldRef.apiVersion = "v1"
+        if item.resourceFieldRef is not None:
+            default_divisor(item.resourceFieldRef)
+
+
+def default_divisor(ref: ResourceFieldSelector) -> None:
+    """An amount is always written, without one as zero."""
+    if ref.divisor is None:
+        ref.divisor = ZERO
 
 
 def _default_rare(volume: Volume) -> None:

@@ -19,7 +19,7 @@ from tiphys.api.core.v1 import (
     TopologySpreadConstraint,
 )
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.validation.basics import Errors, dns_label, label_name, label_selector, positive, text
+from tiphys.api.validation.basics import Errors, dns_label, label_name, label_selector, text
 from tiphys.api.validation.names import dns_subdomain_messages, label_value, label_value_messages
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -141,7 +141,8 @@ def _toleration(errors: Errors, path: str, toleration: Toleration) -> None:
         if toleration.value:
             errors.append(invalid(f"{path}.operator", toleration.value, "value must be empty when `operator` is 'Exists'"))
     else:
-        errors.append(not_supported(f"{path}.operator", toleration.operator, ("Equal", "Exists")))
+        choices = ("Equal", "Exists", *(("Lt", "Gt") if toleration.operator in ("Lt", "Gt") else ()))
+        errors.append(not_supported(f"{path}.operator", toleration.operator, choices))
     if toleration.effect and toleration.effect not in TAINT_EFFECTS:
         errors.append(not_supported(f"{path}.effect", toleration.effect, TAINT_EFFECTS))
 
@@ -165,10 +166,10 @@ def taints(errors: Errors, path: str, values: Sequence[Taint]) -> None:
 
 def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstraint]) -> None:
     """Topology spread constraints."""
-    seen: set[tuple[str, str]] = set()
+    keys = [(constraint.topologyKey, constraint.whenUnsatisfiable) for constraint in constraints]
     for index, constraint in enumerate(constraints):
         here = f"{path}[{index}]"
-        positive(errors, f"{here}.maxSkew", constraint.maxSkew)
+        _positive(errors, f"{here}.maxSkew", constraint.maxSkew)
         if not constraint.topologyKey:
             errors.append(required(f"{here}.topologyKey", "can not be empty"))
         else:
@@ -176,16 +177,19 @@ def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstr
         if constraint.whenUnsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             choices = ("DoNotSchedule", "ScheduleAnyway")
             errors.append(not_supported(f"{here}.whenUnsatisfiable", constraint.whenUnsatisfiable, choices))
-        key = (constraint.topologyKey, constraint.whenUnsatisfiable)
-        if key in seen:
-            errors.append(duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{key[0]}, {key[1]}}}"))
-        seen.add(key)
+        if keys[index] in keys[index + 1 :]:
+            errors.append(duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{', '.join(keys[index])}}}"))
         _spread_details(errors, here, constraint)
+
+
+def _positive(errors: Errors, path: str, value: int) -> None:
+    if value <= 0:
+        errors.append(invalid(path, value, "must be greater than zero"))
 
 
 def _spread_details(errors: Errors, path: str, constraint: TopologySpreadConstraint) -> None:
     if constraint.minDomains is not None:
-        positive(errors, f"{path}.minDomains", constraint.minDomains)
+        _positive(errors, f"{path}.minDomains", constraint.minDomains)
         if constraint.whenUnsatisfiable != "DoNotSchedule":
             said = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint.whenUnsatisfiable}"
             errors.append(invalid(f"{path}.minDomains", constraint.minDomains, said))
