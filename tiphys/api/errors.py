@@ -252,26 +252,24 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        The message tells a sentence once, however many causes have it. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
+        What several mistakes say in the same words is told once. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
-        sentences: dict[str, None] = {}
-        causes: list[StatusCause] = []
+        said: list[str] = []
         size = 0
         for error in errors[:MOST_ERRORS]:
-            body = error.body()
-            causes.append(StatusCause(reason=error.type, message=body, field=error.field))
-            sentences[f"{error.field}: {body}"] = None
-            size += len(error.field) + len(body) + 2
+            said.append(str(error))
+            size += len(said[-1])
             if size > MOST_ERROR_TEXT:
                 break
-        said = list(sentences)
-        more = len(errors) - len(causes)
-        errors = errors[: len(causes)]
+        more = len(errors) - len(said)
+        errors = errors[: len(said)]
         if more > 0:
             said.append(f"and {more} more")
+        said = list(dict.fromkeys(said))
         listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+        causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)
         return cls(f'{qualified} "{name}" is invalid: {listed}', details=details, errors=errors)
 

@@ -25,11 +25,13 @@ from tiphys.api.validation.basics import PROTOCOLS, Errors, dns_label, no_backst
 from tiphys.api.validation.names import (
     config_key,
     dns_label_messages,
+    dns_subdomain,
     dns_subdomain_messages,
     env_var_name,
     http_header_name,
     port_name_messages,
     port_number,
+    prefixed,
 )
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -257,8 +259,8 @@ def _env_from(errors: Errors, path: str, values: Sequence[EnvFromSource]) -> Non
             if ref is not None:
                 if not ref.name:
                     errors.append(required(f"{here}.{name}.name"))
-                elif wrong := dns_subdomain_messages(ref.name):
-                    text(errors, f"{here}.{name}.name", ref.name, wrong)
+                elif said := prefixed(dns_subdomain, ref.name):
+                    errors += [invalid(f"{here}.{name}.name", ref.name, one) for one in dns_subdomain_messages(ref.name)]
         if item.configMapRef is None and item.secretRef is None:
             errors.append(invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif item.configMapRef is not None and item.secretRef is not None:

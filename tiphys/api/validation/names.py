@@ -327,5 +327,8 @@ def port_number(value: int) -> str:
 
 
 def prefixed(rule: Callable[[str], str], value: str) -> str:
-    """The rule applied to a `generateName`: a prefix may end with a hyphen, since letters and digits follow."""
-    return rule(value[:-1] + "a" if len(value) > 1 and value.endswith("-") else value)
+    """The rule applied to a `generateName`: a prefix may end with a hyphen, since letters and digits follow.
+
+    The character before the hyphen is not looked at, as upstream's rule has it.
+    """
+    return rule(value[:-2] + "a" if len(value) > 1 and value.endswith("-") else value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core.v1 import Binding, Pod, PodDNSConfig, PodSpec, PodTemplateSpec
 from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
-from tiphys.api.validation import container, resources, scheduling, security, volume, windows
+from tiphys.api.validation import container, pod_annotations, resources, scheduling, security, volume, windows
 from tiphys.api.validation.addresses import legacy_ip
 from tiphys.api.validation.basics import (
     MAX_ID,
@@ -55,9 +55,16 @@ def validate_create(pod: Pod) -> Errors:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if pod.spec.nodeName and pod.spec.schedulingGates:
         errors.append(forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared"))
+    context = pod.spec.securityContext
+    if context is not None and context.seLinuxChangePolicy == "MountOption":
+        # Stored ones stay valid; the feature SELinuxMount is off by default.
+        errors.append(not_supported("spec.securityContext.seLinuxChangePolicy", "MountOption", ("Recursive",)))
     mirror = pod.metadata.annotations.get(CONFIG_MIRROR)
     if mirror is not None and not pod.spec.nodeName:
         errors.append(invalid(f"metadata.annotations[{CONFIG_MIRROR}]", mirror, "must set spec.nodeName if mirror pod annotation is set"))
+    if pod.metadata.annotations:
+        pod_annotations.validate(errors, "metadata.annotations", pod)
+        pod_annotations.validate_create(errors, "spec", pod)
     return errors
 
 

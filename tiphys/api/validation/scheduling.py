@@ -107,18 +107,33 @@ def _affinity_term(errors: Errors, path: str, term: PodAffinityTerm) -> None:
     label_selector(errors, f"{path}.namespaceSelector", term.namespaceSelector)
     for namespace in term.namespaces:
         dns_label(errors, f"{path}.namespace", namespace)
-    for name in ("matchLabelKeys", "mismatchLabelKeys"):
-        keys: list[str] = getattr(term, name)
-        if keys and term.labelSelector is None:
-            errors.append(forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set"))
-        for index, key in enumerate(keys):
-            label_name(errors, f"{path}.{name}[{index}]", key)
-    for index, key in enumerate(term.matchLabelKeys):
-        if key in term.mismatchLabelKeys:
-            errors.append(invalid(f"{path}.matchLabelKeys[{index}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"))
+    _label_keys(errors, path, term)
     if not term.topologyKey:
         errors.append(required(f"{path}.topologyKey", "can not be empty"))
     label_name(errors, f"{path}.topologyKey", term.topologyKey)
+
+
+def _label_keys(errors: Errors, path: str, rule: PodAffinityTerm | TopologySpreadConstraint) -> None:
+    """Keys of labels whose values pods have in common, or not: they are merged into the selector, which must not name them already."""
+    selector = rule.labelSelector
+    apart = rule.mismatchLabelKeys if isinstance(rule, PodAffinityTerm) else []
+    for name, keys in (("matchLabelKeys", rule.matchLabelKeys), ("mismatchLabelKeys", apart)):
+        if keys and selector is None:
+            errors.append(forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set"))
+            continue
+        for index, key in enumerate(keys):
+            label_name(errors, f"{path}.{name}[{index}]", key)
+    if selector is not None and rule.matchLabelKeys:
+        places = {key: index for index, key in enumerate(rule.matchLabelKeys)}
+        seen = set(selector.matchLabels)
+        for expression in selector.matchExpressions:
+            if expression.key in places and expression.key in seen:
+                said = "exists in both matchLabelKeys and labelSelector"
+                errors.append(invalid(f"{path}[{places[expression.key]}]", expression.key, said))
+            seen.add(expression.key)
+    for index, key in enumerate(rule.matchLabelKeys):
+        if key in apart:
+            errors.append(invalid(f"{path}.matchLabelKeys[{index}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"))
 
 
 def tolerations(errors: Errors, path: str, values: Sequence[Toleration]) -> None:
@@ -172,8 +187,6 @@ def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstr
         _positive(errors, f"{here}.maxSkew", constraint.maxSkew)
         if not constraint.topologyKey:
             errors.append(required(f"{here}.topologyKey", "can not be empty"))
-        else:
-            label_name(errors, f"{here}.topologyKey", constraint.topologyKey)
         if constraint.whenUnsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             choices = ("DoNotSchedule", "ScheduleAnyway")
             errors.append(not_supported(f"{here}.whenUnsatisfiable", constraint.whenUnsatisfiable, choices))
@@ -197,10 +210,7 @@ def _spread_details(errors: Errors, path: str, constraint: TopologySpreadConstra
         policy = getattr(constraint, name)
         if policy is not None and policy not in ("Ignore", "Honor"):
             errors.append(not_supported(f"{path}.{name}", policy, ("Honor", "Ignore")))
-    if constraint.matchLabelKeys and constraint.labelSelector is None:
-        errors.append(forbidden(f"{path}.matchLabelKeys", "must not be specified when labelSelector is not set"))
-    for index, key in enumerate(constraint.matchLabelKeys):
-        label_name(errors, f"{path}.matchLabelKeys[{index}]", key)
+    _label_keys(errors, path, constraint)
     label_selector(errors, f"{path}.labelSelector", constraint.labelSelector)
 
 

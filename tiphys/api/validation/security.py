@@ -60,7 +60,7 @@ def pod(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -
     if context.supplementalGroupsPolicy is not None and context.supplementalGroupsPolicy not in ("Merge", "Strict"):
         errors.append(not_supported(f"{path}.supplementalGroupsPolicy", context.supplementalGroupsPolicy, ("Merge", "Strict")))
     if context.seLinuxChangePolicy is not None and context.seLinuxChangePolicy not in ("MountOption", "Recursive"):
-        errors.append(not_supported(f"{path}.seLinuxChangePolicy", context.seLinuxChangePolicy, ("MountOption", "Recursive")))
+        errors.append(not_supported(f"{path}.seLinuxChangePolicy", context.seLinuxChangePolicy, ("Recursive",)))
 
 
 def _sysctls(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -> None:

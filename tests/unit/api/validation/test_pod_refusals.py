@@ -380,6 +380,41 @@ _REFUSED = [
             'spec.nodeSelector: Invalid value: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": must be no more than 63 bytes',
         ],
     ),
+    (
+        "securityContext: {seLinuxChangePolicy: MountOption}",
+        ['spec.securityContext.seLinuxChangePolicy: Unsupported value: "MountOption": supported values: "Recursive"'],
+    ),
+    (
+        "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: k, labelSelector: {matchExpressions: [{key: a, operator: Exists}, {key: a, operator: Exists}]}, matchLabelKeys: [a, b], mismatchLabelKeys: [b]}]}}",
+        [
+            'spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0][0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector',
+            'spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys[1]: Invalid value: "b": exists in both matchLabelKeys and mismatchLabelKeys',
+        ],
+    ),
+    (
+        "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: k, matchLabelKeys: ['a b'], mismatchLabelKeys: ['c d']}]}}",
+        [
+            "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+            "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].mismatchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+        ],
+    ),
+    (
+        "topologySpreadConstraints: [{maxSkew: 1, topologyKey: k, whenUnsatisfiable: DoNotSchedule, matchLabelKeys: ['a b']}]",
+        ["spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set"],
+    ),
+    (
+        "containers: [{name: app, image: x, envFrom: [{configMapRef: {name: -a}}, {secretRef: {name: A-}}]}]",
+        [
+            "spec.containers[0].envFrom[0].configMapRef.name: Invalid value: \"-a\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        ],
+    ),
+    (
+        "volumes: [{name: v, azureDisk: {diskName: d, diskURI: 'https://x', kind: '', cachingMode: ''}}]",
+        [
+            'spec.volumes[0].azureDisk.cachingMode: Unsupported value: "": supported values: "None", "ReadOnly", "ReadWrite"',
+            'spec.volumes[0].azureDisk.kind: Unsupported value: "": supported values: "Dedicated", "Managed", "Shared"',
+        ],
+    ),
 ]
 """What a pod's spec says besides an ordinary container, and the causes of its refusal."""
 
@@ -388,6 +423,55 @@ _REFUSED = [
 def test_refusals(server: Any, spec: str, causes: list[str]) -> None:
     containers = "" if "containers: " in spec.partition("initContainers")[0] else f"{_APP}, "
     assert server.errors(f"{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {{{containers}{spec}}}}}") == causes
+
+
+@pytest.mark.parametrize(
+    ("annotation", "causes"),
+    [
+        (
+            "seccomp.security.alpha.kubernetes.io/pod: x",
+            [
+                'metadata.annotations.seccomp.security.alpha.kubernetes.io/pod: Invalid value: "x": must be a valid seccomp profile',
+                "spec.securityContext.seccompProfile.type: Forbidden: seccomp type in annotation and field must match",
+            ],
+        ),
+        (
+            "container.seccomp.security.alpha.kubernetes.io/app: localhost/../a",
+            ["metadata.annotations.container.seccomp.security.alpha.kubernetes.io/app: Invalid value: \"../a\": must not contain '..'"],
+        ),
+        (
+            "container.apparmor.security.beta.kubernetes.io/b: x",
+            [
+                'metadata.annotations[container.apparmor.security.beta.kubernetes.io/b]: Invalid value: "b": container not found',
+                'metadata.annotations[container.apparmor.security.beta.kubernetes.io/b]: Invalid value: "x": invalid AppArmor profile name: "x"',
+            ],
+        ),
+        (
+            "controller.kubernetes.io/pod-deletion-cost: '01'",
+            ['metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: "01": must be a 32bit integer'],
+        ),
+        (
+            "controller.kubernetes.io/pod-deletion-cost: '2147483648'",
+            ['metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: "2147483648": must be a 32bit integer'],
+        ),
+        ("controller.kubernetes.io/pod-deletion-cost: '-5'", []),
+        (
+            "container.apparmor.security.beta.kubernetes.io/app: unconfined",
+            ["spec.containers[0].securityContext.appArmorProfile.type: Forbidden: apparmor type in annotation and field must match"],
+        ),
+        (
+            "seccomp.security.alpha.kubernetes.io/pod: localhost/a",
+            ["spec.securityContext.seccompProfile.localhostProfile: Forbidden: seccomp profile in annotation and field must match"],
+        ),
+    ],
+)
+def test_annotations_that_were_fields_before(server: Any, annotation: str, causes: list[str]) -> None:
+    profiles = "securityContext: {appArmorProfile: {type: RuntimeDefault}}"
+    seccomp = "securityContext: {seccompProfile: {type: Localhost, localhostProfile: b}}"
+    spec = f"{seccomp}, containers: [{{name: app, image: x, {profiles}}}]"
+    assert (
+        server.errors(f"{{apiVersion: v1, kind: Pod, metadata: {{name: web, annotations: {{{annotation}}}}}, spec: {{{spec}}}}}") == causes
+    )
 
 
 def test_message_tells_a_sentence_once() -> None:
