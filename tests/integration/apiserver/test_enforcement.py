@@ -1,4 +1,4 @@
-"""What the declaration says about refusals and warnings, tried with each of its samples on a running API server."""
+"""What the declaration says about refusals, warnings and what is dropped, tried with each of its samples on a running API server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiphys.api.enforcement.table import SECTIONS
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 CONTAINER = {"name": "a", "image": "i"}
-TOLD = [(section.kind, entry) for section in SECTIONS for entry in section.entries if entry.effect in ("warned", "refused")]
+TOLD = [(section.kind, entry) for section in SECTIONS for entry in section.entries if entry.effect in ("warned", "refused", "dropped")]
 
 
 def merged(base: Doc, sample: Doc) -> Doc:
@@ -58,6 +58,9 @@ async def test_who_sets_a_field_is_told(api: Api, kind: str, entry: Entry) -> No
         assert entry.field in answer.message
         return
     assert answer.status == 201, answer.body
+    if entry.effect == "dropped":
+        assert entry.field not in str(answer.doc["spec"])
+        return
     told = [warning for warning in answer.warnings if entry.text in warning]
     assert told, answer.warnings
     assert entry.elsewhere or any(entry.field in warning for warning in told)

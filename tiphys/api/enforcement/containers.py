@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.api.enforcement.entry import Entry, Section, enforced, informational, refused, warned
+from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, informational, refused, warned
 
 _NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
 _HTTP = {"httpGet": {"port": 80}}
@@ -73,10 +73,7 @@ CONTAINERS = Section(
         *enforced(core.Probe, "exec grpc httpGet tcpSocket", "node.probes"),
         *enforced(core.Lifecycle, "postStart", "node.pod_actions"),
         *enforced(core.Lifecycle, "preStop", "node.pod_killer"),
-        *warned(
-            core.Lifecycle, "stopSignal", "is not supported by the container runtime, containers get the signal of their image",
-            {**_container(lifecycle={"stopSignal": "SIGUSR1"}), "os": {"name": "linux"}},
-        ),
+        *dropped(core.Lifecycle, "stopSignal", {**_container(lifecycle={"stopSignal": "SIGUSR1"}), "os": {"name": "linux"}}),
         *enforced(core.LifecycleHandler, "exec httpGet sleep", "node.hooks"),
         *warned(
             core.LifecycleHandler, "tcpSocket", "is not supported as a hook, which will fail",

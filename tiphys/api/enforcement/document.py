@@ -16,6 +16,7 @@ the modules and a running API server: every field of a pod, a Service or a polic
 |---|---|
 | enforced | the modules named act on it |
 | refused | an object with it is not created; the message says why |
+| dropped | it is taken off new objects without a word, as upstream does with features that are off by default |
 | warned | it is accepted, and whoever creates the object is told what does not happen, in these words after the field's path |
 | informational | for people and programs to read; nothing in Kubernetes acts on it either |
 
@@ -24,7 +25,9 @@ the modules and a running API server: every field of a pod, a Service or a polic
 
 def page() -> str:
     """The text of the page."""
-    counts = {effect: sum(entry.effect == effect for entry in ENTRIES) for effect in ("enforced", "refused", "warned", "informational")}
+    counts = {
+        effect: sum(entry.effect == effect for entry in ENTRIES) for effect in ("enforced", "refused", "dropped", "warned", "informational")
+    }
     total = ", ".join(f"{number} {effect}" for effect, number in counts.items())
     return f"{_HEAD}Of {len(ENTRIES)} entries: {total}.\n" + "".join(_section(section) for section in SECTIONS)
 

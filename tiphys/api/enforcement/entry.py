@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Effect = Literal["enforced", "refused", "warned", "informational"]
+Effect = Literal["enforced", "refused", "dropped", "warned", "informational"]
 
 Sample = dict[str, Any]
 """What to merge into a minimal object so that it has the field."""
@@ -73,6 +73,12 @@ def warned(
             owner=owner, field=field, effect="warned", text=text, sample=sample, when=when, case=case, keys=keys, elsewhere=elsewhere,
         ),
     )  # fmt: skip
+
+
+def dropped(owner: type[msgspec.Struct], field: str, sample: Sample) -> tuple[Entry, ...]:
+    """A field of a feature that is off by default in Kubernetes: it is taken off new objects without a word, as upstream does."""
+    text = "The feature is off by default in Kubernetes."
+    return (Entry(owner=owner, field=field, effect="dropped", text=text, sample=sample),)
 
 
 def refused(owner: type[msgspec.Struct], field: str, text: str, sample: Sample, *, case: str = "") -> tuple[Entry, ...]:

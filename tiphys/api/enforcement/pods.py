@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.enforcement.entry import Section, enforced, informational, warned
+from tiphys.api.enforcement.entry import Section, dropped, enforced, informational, warned
 from tiphys.api.meta import v1 as meta
 
 _NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
@@ -39,10 +39,7 @@ SPEC = Section(
         *enforced(core.PodSpec, "overhead", "api.helpers.resources", "scheduler.resources", "node.container_config"),
         *enforced(core.PodSpec, "schedulingGates", "scheduler.queue"),
         *warned(core.PodSpec, "resourceClaims", _NO_CLAIMS, {"resourceClaims": [_TOKEN]}),
-        *warned(
-            core.PodSpec, "schedulingGroup", "pods are not scheduled in groups by this cluster, it has no effect",
-            {"schedulingGroup": {"podGroupName": "g"}},
-        ),
+        *dropped(core.PodSpec, "schedulingGroup", {"schedulingGroup": {"podGroupName": "g"}}),
         *enforced(core.PodDNSConfig, "nameservers searches options", "node.dns_config"),
         *enforced(core.PodReadinessGate, "conditionType", "node.pod_status"),
         *enforced(core.PodOS, "name", "node.admit"),
@@ -90,7 +87,7 @@ SECURITY = Section(
             text="The node rejects pods with a profile where the kernel has no AppArmor.",
         ),
         *enforced(
-            core.Pod, "metadata.annotations", "api.helpers.apparmor", keys="container.apparmor.security.beta.kubernetes.io/*",
+            core.Pod, "metadata.annotations", "api.validation.pod_annotations", keys="container.apparmor.security.beta.kubernetes.io/*",
             text="Sets appArmorProfile of the container where that is not set.",
         ),
         *warned(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.api.enforcement.entry import Entry, Section, enforced, informational, warned
+from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, informational, warned
 
 _WILL_NOT_START = "is not supported by this cluster yet, the pod will not start"
 _OBJECTS = "node.volumes.payload"
@@ -25,7 +25,7 @@ def _deprecated(field: str, text: str, **value: Any) -> tuple[Entry, ...]:
 
 
 def _projected(field: str, **value: Any) -> tuple[Entry, ...]:
-    return warned(core.VolumeProjection, field, _WILL_NOT_START, _volume("projected", {"sources": [{field: value}]}))
+    return dropped(core.VolumeProjection, field, _volume("projected", {"sources": [{field: value}]}))
 
 
 VOLUMES = Section(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate, PodTemplateSpec
-from tiphys.api.defaults.pod import default_pod
+from tiphys.api.defaults.pod import default_pod, merge_label_keys
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
-from tiphys.api.helpers import apparmor
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Part, Rules
 from tiphys.api.validation import pod as validation
 from tiphys.api.validation import pod_parts, pod_update, workload
 from tiphys.api.validation.names import dns_label_messages
+from tiphys.api.validation.pod_annotations import adopt_app_armor
 from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warnings, template_warnings
 
 
@@ -41,12 +41,14 @@ class PodRules(Rules[Pod]):
     def prepare_create(self, obj: Pod) -> None:
         obj.status.phase = "Pending"
         obj.status.qosClass = qos_class(obj)
-        if obj.metadata.annotations:
-            apparmor.fields_from_annotations(obj)
         if obj.spec.schedulingGates:
             gated = PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
             gated.message = "Scheduling is blocked due to non-empty scheduling gates"
+            gated.lastTransitionTime = obj.metadata.creationTimestamp
             obj.status.conditions = [gated]
+        merge_label_keys(obj)
+        if obj.metadata.annotations:
+            adopt_app_armor(obj)
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
         canonicalize(new)
@@ -73,7 +75,7 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        said = annotation_warnings("metadata", obj.metadata, obj.spec) + apparmor.annotation_warnings(obj)
+        said = annotation_warnings("metadata", obj.metadata, obj.spec)
         return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
 
     def spec_warnings(self, obj: Pod) -> list[str]:

@@ -10,7 +10,7 @@ from tiphys.api.errors import FieldError
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.node.v1 import RuntimeClass
-from tiphys.api.quantity import canonicalize, is_whole
+from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.storage.v1 import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass
 from tiphys.api.validation import persistent_volume, runtime_class, storage, volume_claim
@@ -105,12 +105,7 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         found = []
         if STORAGE_CLASS_BETA in obj.metadata.annotations:
             found.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {_OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
-        for name in ("requests", "limits"):
-            size = getattr(obj.spec.resources, name).get("storage")
-            if size is not None and not is_whole(size):
-                said = f'fractional byte value "{size}" is invalid, must be an integer'
-                found.append(f"spec.resources.{name}[storage]: {said}")
-        return found
+        return found + volume_claim.size_warnings("spec", obj.spec)
 
 
 class StorageClassRules(Rules[StorageClass]):

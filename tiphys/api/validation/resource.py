@@ -35,9 +35,9 @@ from tiphys.api.validation.addresses import parse_cidr
 from tiphys.api.validation.basics import Errors, annotation_map, dns_label, dns_subdomain, immutable, label_name, labels, text
 from tiphys.api.validation.conditions import conditions
 from tiphys.api.validation.names import c_identifier, label_value_messages
-from tiphys.api.validation.persistent_volume import driver_name
 from tiphys.api.validation.resources import is_extended
 from tiphys.api.validation.scheduling import node_selector
+from tiphys.api.validation.volume_sources import driver_name
 
 MAX_REQUESTS = MAX_CONSTRAINTS = MAX_CONFIGS = MAX_SELECTORS = MAX_RESULTS = 32
 MAX_ALTERNATIVES = 8

@@ -22,7 +22,8 @@ from tiphys.api.storage.v1 import (
 )
 from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative, text
 from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
-from tiphys.api.validation.persistent_volume import driver_name, volume_spec
+from tiphys.api.validation.persistent_volume import volume_spec
+from tiphys.api.validation.volume_sources import driver_name
 
 _MAX_PARAMETERS, _MAX_SIZE = 512, 256 * 1024
 _MAX_MESSAGE, _MAX_NODE_ID = 1024, 256

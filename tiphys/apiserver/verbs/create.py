@@ -65,7 +65,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         await ctx.services.admission.validate(asked)
         if asked.warnings:
             ctx.warnings = [*ctx.warnings, *asked.warnings]
-    warnings = [*said, *rules.warnings(obj, None)] if said else rules.warnings(obj, None)
+    warnings = [*rules.warnings(obj, None), *said] if said else rules.warnings(obj, None)
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:
