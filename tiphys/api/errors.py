@@ -243,8 +243,8 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer when their texts exceed `MOST_ERROR_TEXT`, so that an answer is
-        never much larger than the request was.
+        What several mistakes say in the same words is told once. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
+        when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
         said: list[str] = []
@@ -258,6 +258,7 @@ class Invalid(StatusError):
         errors = errors[: len(said)]
         if more > 0:
             said.append(f"and {more} more")
+        said = list(dict.fromkeys(said))
         listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
         causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)

@@ -101,6 +101,12 @@ class Rules(Generic[ObjectT]):
     needs_version = False
     """Whether an update must name the resourceVersion that it replaces."""
 
+    counted = True
+    """Whether metadata.generation of a kind with a spec begins at 1. Where it does not, what the maker sent is kept."""
+
+    names_finalizers = True
+    """Whether finalizers must be standard ones or have a domain."""
+
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
 

@@ -223,3 +223,61 @@ async def test_a_negative_grace_period_becomes_a_second_in_pods_and_stays_in_tem
     owner["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = -5
     made = await api.post("/apis/apps/v1/namespaces/default/deployments", owner)
     assert made.doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == -5
+
+
+async def test_a_dry_run_of_a_create_has_no_version(api: Api) -> None:
+    """Nothing was stored, so there is none; one that was sent is shown as it was sent."""
+    new = {"metadata": {"name": "dry"}}
+    assert "resourceVersion" not in (await api.post(f"{CONFIGS}?dryRun=All", new)).doc["metadata"]
+    new["metadata"]["resourceVersion"] = "5"
+    assert (await api.post(f"{CONFIGS}?dryRun=All", new)).version == "5"
+    assert (await api.post(CONFIGS, new)).reason == "BadRequest"
+
+
+async def test_a_generation_that_was_sent(api: Api) -> None:
+    """It is kept where the kind does not count its own, and must not be negative."""
+    made = await api.post(CONFIGS, {"metadata": {"name": "sent", "generation": 7}})
+    assert made.doc["metadata"]["generation"] == 7
+    refused = await api.post(CONFIGS, {"metadata": {"name": "sent-2", "generation": -1}})
+    assert refused.status == 422
+    assert refused.message.endswith("metadata.generation: Invalid value: -1: must be greater than or equal to 0")
+    template = {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}, "metadata": {"name": "t", "generation": 7}}
+    assert (await api.post(f"{NS}/podtemplates", template)).doc["metadata"]["generation"] == 1
+
+
+async def test_owners_that_are_named_twice(api: Api) -> None:
+    """One of them is kept. A patch owns what it sent before that (`handlers/rest.go`: after mutating admission)."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}
+    made = await api.post(CONFIGS, {"metadata": {"name": "owned", "ownerReferences": [owner, owner]}})
+    assert made.doc["metadata"]["ownerReferences"] == [owner]
+    assert made.doc["metadata"]["managedFields"][0]["fieldsV1"] == {"f:metadata": {"f:ownerReferences": {".": {}, 'k:{"uid":"u"}': {}}}}
+    said = ".metadata.ownerReferences contains duplicate entries; API server dedups"
+    assert [said in warning for warning in made.warnings] == [True]
+    patched = await api.patch(f"{CONFIGS}/owned?fieldManager=other", {"metadata": {"ownerReferences": [owner, owner]}}, MERGE)
+    assert patched.doc["metadata"]["ownerReferences"] == [owner]
+    assert ["duplicate entries after mutating admission happens; API" in warning for warning in patched.warnings] == [True]
+    assert [entry["fieldsV1"] for entry in patched.doc["metadata"]["managedFields"]] == [
+        {"f:metadata": {"f:ownerReferences": {'k:{"uid":"u"}': {}}}},  # Of `other`.
+        {"f:metadata": {"f:ownerReferences": {}}},
+    ]
+
+
+async def test_a_status_write_may_change_owners_and_finalizers(api: Api) -> None:
+    """As everywhere but for kinds whose strategy puts metadata back."""
+    await api.post(DEPLOYMENTS, deployment("web"))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}
+    change = {"metadata": {"finalizers": ["example.com/a"], "ownerReferences": [owner]}}
+    meta = (await api.patch(f"{DEPLOYMENTS}/web/status", change)).doc["metadata"]
+    assert (meta["finalizers"], meta["ownerReferences"]) == (["example.com/a"], [owner])
+    await api.post(PODS, pod("web"))
+    meta = (await api.patch(f"{PODS}/web/status", change)).doc["metadata"]
+    assert (meta["finalizers"], "ownerReferences" in meta) == (["example.com/a"], False)
+
+
+async def test_the_write_that_lets_an_object_go_answers_with_it(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    await api.patch(f"{CONFIGS}/a", {"metadata": {"finalizers": ["example.com/a"]}})
+    await api.delete(f"{CONFIGS}/a")
+    last = await api.patch(f"{CONFIGS}/a", {"metadata": {"finalizers": None}, "data": {"last": "words"}})
+    assert (last.status, last.doc["data"], "finalizers" in last.doc["metadata"]) == (200, {"last": "words"}, False)
+    assert (await api.get(f"{CONFIGS}/a")).status == 404

@@ -107,8 +107,11 @@ def _merged(
     made = _made(schema, live, merged)
     _settle_conflicts(owners, self, {how.version: made, **_made_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
-    if last is None or made.changed or made.removed or mine != last.fields or last.version != how.version:
+    if made.changed or made.removed:
         owners[self] = Owned(mine, how.version, time(how.now), None)
+    elif last is None or mine != last.fields or last.version != how.version:
+        # The object stays as it is: as upstream, whose updater looks at nothing else, the time of the last change stays too.
+        owners[self] = Owned(mine, how.version, None if last is None else last.time, None)
     else:
         owners[self] = last
     return Applied(merged, closed(owners))

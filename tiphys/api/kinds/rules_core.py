@@ -23,8 +23,7 @@ NAMESPACE_FINALIZER = "kubernetes"
 class Uncounted(Rules[ObjectT], Generic[ObjectT]):
     """Rules of kinds that have a spec but no generation."""
 
-    def prepare_create(self, obj: ObjectT) -> None:
-        obj.metadata.generation = 0
+    counted = False
 
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         return False
@@ -71,7 +70,6 @@ class NodeRules(Uncounted[Node]):
         default_node(obj)
 
     def prepare_create(self, obj: Node) -> None:
-        super().prepare_create(obj)
         obj.spec.configSource = None
         obj.status.config = None
 
@@ -96,7 +94,6 @@ class NamespaceRules(Uncounted[Namespace]):
         default_namespace(obj)
 
     def prepare_create(self, obj: Namespace) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Active"
         if obj.metadata.name:
             obj.metadata.labels[NAMESPACE_NAME_LABEL] = obj.metadata.name
@@ -151,6 +148,7 @@ class ServiceAccountRules(Rules[ServiceAccount]):
 
 
 class EventRules(Rules[Event]):
+    names_finalizers = False
     create_on_update = True
 
     def validate(self, obj: Event) -> list[FieldError]:

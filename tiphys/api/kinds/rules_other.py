@@ -168,6 +168,7 @@ class ClusterRoleBindingRules(_Named, Rules[ClusterRoleBinding]):
 
 
 class LeaseRules(Uncounted[Lease]):
+    names_finalizers = False
     create_on_update = True
     needs_version = True
 
@@ -176,6 +177,7 @@ class LeaseRules(Uncounted[Lease]):
 
 
 class PodDisruptionBudgetRules(Rules[PodDisruptionBudget]):
+    names_finalizers = False
     needs_version = True
 
     def validate(self, obj: PodDisruptionBudget) -> list[FieldError]:

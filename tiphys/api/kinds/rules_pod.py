@@ -46,6 +46,7 @@ class PodRules(Rules[Pod]):
             obj.status.conditions = [gated]
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
+        new.metadata.ownerReferences = old.metadata.ownerReferences
         canonicalize(new)
         status, before = new.status, old.status
         status.qosClass = status.qosClass or before.qosClass

@@ -136,9 +136,7 @@ def _check_metadata(ctx: Context, config: Document) -> None:
     if name != info.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
     if namespace != info.namespace:
-        raise BadRequest(
-            f"the namespace of the provided object does not match the namespace sent on the request ({namespace} and {info.namespace})"
-        )
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     meta["name"] = name
     if ctx.kind.namespaced:
         meta["namespace"] = namespace
@@ -146,7 +144,7 @@ def _check_metadata(ctx: Context, config: Document) -> None:
 
 def _failed(ctx: Context) -> str:
     info, kind = ctx.info, ctx.kind
-    return f"failed to create typed patch object ({info.namespace}/{info.name}; {kind.api_version}, Kind={kind.kind})"
+    return f"failed to create typed patch object ({info.namespace}/{info.name}; {kind.group}/{kind.version}, Kind={kind.kind})"
 
 
 def _how(ctx: Context) -> rules.Application:

@@ -99,14 +99,17 @@ def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOp
     if wanted is None:
         return
     if wanted.uid is not None and wanted.uid != obj.metadata.uid:
-        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {obj.metadata.uid}"
-        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+        why = (
+            f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({obj.metadata.uid})."
+            " The object might have been deleted and then recreated"
+        )
+        raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
     if wanted.resourceVersion is not None and wanted.resourceVersion != str(entry.revision):
         why = (
-            f"Precondition failed: ResourceVersion in precondition: {wanted.resourceVersion},"
-            f" ResourceVersion in object meta: {entry.revision}"
+            f"the ResourceVersion in the precondition ({wanted.resourceVersion}) does not match the ResourceVersion in record"
+            f" ({entry.revision}). The object might have been modified"
         )
-        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+        raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
 
 
 def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
