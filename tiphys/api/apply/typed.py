@@ -312,6 +312,8 @@ def _differing(index: int, member: Member, names: dict[str, Any], place: str) ->
         names[f"d{index}"] = diff
         both = [f"p, q = d{index}(x, y)", f"if p is not None: {put('c', 'p')}", f"if q is not None: {put('r', 'q')}"]
     if about.always:
+        if diff is not None and about.default is None:
+            both[0] = f"p, q = d{index}(x or (), y or ())"  # Null is as good as empty where the parts are owned.
         return lines + [f"        {line}" for line in both]
     absent = "{0} is None" if _may_be_none(about) else "not {0}" if not about.default else f"{{0}} == {about.default!r}"
     return [

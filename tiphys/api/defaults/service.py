@@ -67,7 +67,7 @@ def default_endpoints(endpoints: Endpoints) -> None:
 
 
 def default_endpoint_slice(endpoint_slice: EndpointSlice) -> None:
-    for port in endpoint_slice.ports:
+    for port in endpoint_slice.ports or []:
         if port.name is None:
             port.name = ""
         if port.protocol is None:

@@ -93,14 +93,14 @@ class EndpointSliceRules(Rules[EndpointSlice]):
     @staticmethod
     def _forget_topology(obj: EndpointSlice) -> None:
         """A field of former versions, which v1 shows but does not take."""
-        for endpoint in obj.endpoints:
+        for endpoint in obj.endpoints or []:
             endpoint.deprecatedTopology = {}
 
     def warnings(self, obj: EndpointSlice, old: EndpointSlice | None) -> list[str]:
         found = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
         if obj.metadata.labels.get(MANAGED_BY) in _OWN_SLICES or obj.addressType == "FQDN":
             return found
-        for index, endpoint in enumerate(obj.endpoints):
+        for index, endpoint in enumerate(obj.endpoints or []):
             for number, address in enumerate(endpoint.addresses):
                 found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
         return found

@@ -187,7 +187,7 @@ def _choice(errors: Errors, path: str, value: str, supported: tuple[str, ...]) -
 
 def _failure_policy(errors: Errors, path: str, spec: JobSpec) -> None:
     assert spec.podFailurePolicy is not None
-    rules = spec.podFailurePolicy.rules
+    rules = spec.podFailurePolicy.rules or []
     if len(rules) > _MAX_RULES:
         errors.append(too_many(path, len(rules), _MAX_RULES))
     names = {item.name for item in (*spec.template.spec.containers, *spec.template.spec.initContainers)}
