@@ -120,6 +120,9 @@ class Rules(Generic[ObjectT]):
     orphans_dependents = False
     """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
 
+    orphaning_warning = ""
+    """What a delete that says nothing about dependents is warned of."""
+
     def default(self, obj: ObjectT) -> None:
         """Fill in what the user left out."""
 

@@ -281,3 +281,37 @@ async def test_the_write_that_lets_an_object_go_answers_with_it(api: Api) -> Non
     last = await api.patch(f"{CONFIGS}/a", {"metadata": {"finalizers": None}, "data": {"last": "words"}})
     assert (last.status, last.doc["data"], "finalizers" in last.doc["metadata"]) == (200, {"last": "words"}, False)
     assert (await api.get(f"{CONFIGS}/a")).status == 404
+
+
+async def test_an_update_without_a_version(api: Api) -> None:
+    """Refused for kinds whose strategy allows no unconditional update; the error names the resource."""
+    webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    await api.post(webhooks, {"metadata": {"name": "a"}})
+    refused = await api.put(f"{webhooks}/a", {"metadata": {"name": "a"}})
+    assert (refused.status, refused.message) == (
+        422,
+        'validatingwebhookconfigurations.admissionregistration.k8s.io "a" is invalid:'
+        " metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+    )
+
+
+async def test_the_namespace_of_what_has_none_is_dropped(api: Api) -> None:
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    made = await api.post(path, {"metadata": {"name": "a", "namespace": "default"}, "value": 1})
+    assert (made.status, "namespace" in made.doc["metadata"]) == (201, False)
+    patched = await api.patch(f"{path}/a", {"metadata": {"namespace": "default"}})
+    assert (patched.status, "namespace" in patched.doc["metadata"]) == (200, False)
+
+
+async def test_a_failed_request_is_warned_too(api: Api) -> None:
+    refused = await api.post(f"{NS}/endpoints", {"metadata": {"name": "A"}, "spare": 1})
+    assert refused.status == 422
+    assert ["deprecated" in warning for warning in refused.warnings] == [True, False]
+    assert 'unknown field \\"spare\\"' in refused.warnings[1]
+
+
+async def test_a_job_that_goes_without_its_pods(api: Api) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    await api.post(jobs, {"metadata": {"name": "a"}, "spec": {"template": {"spec": {**pod("a")["spec"], "restartPolicy": "Never"}}}})
+    assert "child pods are preserved by default when jobs are deleted" in (await api.delete(f"{jobs}/a?dryRun=All")).warnings[0]
+    assert not (await api.delete(f"{jobs}/a?propagationPolicy=Orphan")).warnings

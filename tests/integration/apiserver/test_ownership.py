@@ -73,3 +73,24 @@ async def test_an_apply_of_a_status_owns_no_metadata_that_it_cannot_set(api: Api
     )
     assert "labels" not in applied.doc["metadata"]
     assert ("status", {"f:status"}) in owned(applied.doc)
+
+
+async def test_what_the_server_fills_in_is_owned_as_upstream_owns_it(api: Api) -> None:
+    """Families come with the address and are nobody's; the template's generation was a field once, which its author owns."""
+    made = (await api.post(f"{DEFAULT}/services", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})).doc
+    spec = set(made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"])
+    assert spec == {"f:internalTrafficPolicy", "f:ports", "f:sessionAffinity", "f:type"}
+    assert (made["spec"]["ipFamilies"], made["spec"]["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    body = {"metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+    path = "/apis/apps/v1/namespaces/default/daemonsets"
+    made = (await api.post(f"{path}?fieldManager=m", body)).doc
+    count = "deprecated.daemonset.template.generation"
+    assert made["metadata"]["annotations"] == {count: "1"}
+    assert made["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] == {"f:annotations": {".": {}, f"f:{count}": {}}}
+    made = (await api.put(f"{path}/a?fieldManager=other", body)).doc
+    assert made["metadata"]["annotations"] == {count: "1"}
+    assert [entry["fieldsV1"]["f:metadata"] for entry in made["metadata"]["managedFields"]] == [
+        {"f:annotations": {}},
+        {"f:annotations": {f"f:{count}": {}}},
+    ]

@@ -19,6 +19,7 @@ HTTPS_PORT = 443
 
 class APIServiceRules(Uncounted[APIService]):
     names_finalizers = False
+    needs_version = True
     resets = METADATA_STAYS
 
     def default(self, obj: APIService) -> None:

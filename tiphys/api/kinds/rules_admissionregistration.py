@@ -24,6 +24,7 @@ BindingT = TypeVar("BindingT", MutatingAdmissionPolicyBinding, ValidatingAdmissi
 
 class ConfigurationRules(Rules[ConfigurationT], Generic[ConfigurationT]):
     names_finalizers = False
+    needs_version = True
 
     def default(self, obj: ConfigurationT) -> None:
         defaults.default_configuration(obj)
@@ -40,6 +41,7 @@ class ConfigurationRules(Rules[ConfigurationT], Generic[ConfigurationT]):
 
 class PolicyRules(Rules[PolicyT], Generic[PolicyT]):
     names_finalizers = False
+    needs_version = True
 
     def default(self, obj: PolicyT) -> None:
         defaults.default_policy(obj)
@@ -57,6 +59,7 @@ class ValidatingPolicyRules(PolicyRules[ValidatingAdmissionPolicy]):
 
 class BindingRules(Rules[BindingT], Generic[BindingT]):
     names_finalizers = False
+    needs_version = True
 
     def default(self, obj: BindingT) -> None:
         defaults.default_policy_binding(obj)

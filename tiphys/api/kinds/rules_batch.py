@@ -19,6 +19,10 @@ class JobRules(Rules[Job]):
     """A job selects its pods by its own uid unless it brings a selector and says so."""
 
     orphans_dependents = True
+    orphaning_warning = (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them"
+        " or set propagationPolicy=Orphan to suppress this warning"
+    )
 
     def default(self, obj: Job) -> None:
         default_job(obj)

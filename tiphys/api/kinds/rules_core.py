@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from tiphys.api.core.v1 import ConfigMap, Endpoints, Event, Namespace, Node, Secret, Service, ServiceAccount
 from tiphys.api.defaults.other import NAMESPACE_NAME_LABEL, default_namespace, default_node, default_secret
-from tiphys.api.defaults.service import default_endpoints, default_service
+from tiphys.api.defaults.service import default_endpoints, default_families, default_service
 from tiphys.api.errors import FieldError
 from tiphys.api.helpers.services import carry_over
 from tiphys.api.meta.v1 import KubeObject
@@ -14,6 +14,7 @@ from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import events, other, service
 from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.service_warnings import service_warnings
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
@@ -35,8 +36,15 @@ class ServiceRules(Uncounted[Service]):
     def default(self, obj: Service) -> None:
         default_service(obj)
 
+    def prepare_create(self, obj: Service) -> None:
+        default_families(obj.spec)
+
     def prepare_update(self, new: Service, old: Service) -> None:
         carry_over(new, old)
+        default_families(new.spec)
+
+    def warnings(self, obj: Service, old: Service | None) -> list[str]:
+        return service_warnings(obj)
 
     def validate(self, obj: Service) -> list[FieldError]:
         return service.validate(obj)

@@ -63,6 +63,9 @@ async def delete_collection(ctx: Context) -> Response:
 def _options(ctx: Context) -> DeleteOptions:
     options = delete_options(ctx.request, ctx.parsed)
     ctx.deletes_dry = bool(options.dryRun)
+    warning = ctx.kind.rules.orphaning_warning
+    if warning and options.propagationPolicy is None and options.orphanDependents is None:
+        ctx.warnings = [*ctx.warnings, warning]
     return options
 
 

@@ -1,6 +1,7 @@
 """managedFields of ordinary writers: who wrote, and which fields the write changed (KEP-555 "Server-side Apply").
 
-Fields are compared after defaults and the kind's rules and before admission: what admission sets is not the writer's.
+Fields are compared after defaults and before the rules of the kind and admission: what those set is not the writer's, and what they put
+back is, as upstream, whose handlers take note before the strategies act.
 """
 
 from __future__ import annotations

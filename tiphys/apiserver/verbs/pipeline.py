@@ -62,8 +62,8 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
                 said = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
                 raise BadRequest(said)
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-    elif meta.namespace:
-        raise BadRequest(f"namespace may not be set on {ctx.kind.kind}, which is not namespaced")
+    else:
+        meta.namespace = ""
     if named:
         if not meta.name:
             meta.name = info.name
@@ -175,6 +175,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
+        ownership.of_update(ctx, new, old)
     elif subresource not in SYSTEM_SUBRESOURCES:
         if subresource and (part := rules.parts.get(subresource)) is not None:
             _keep_what_counts(new, old)
@@ -182,10 +183,10 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         default(kind, new)
         if kind.has_status:
             rules.keep_status(new, old)
+        ownership.of_update(ctx, new, old)  # What the rules put back or set next was the writer's all the same.
         rules.prepare_update(new, old)
         if rules.spec_changed(new, old):
             new.metadata.generation = old.metadata.generation + 1
-    ownership.of_update(ctx, new, old)
     asked = admission_request(ctx, "UPDATE", new, old)
     if asked is not None:
         await ctx.services.admission.admit(asked)
