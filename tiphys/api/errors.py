@@ -99,7 +99,8 @@ def required(field: str, detail: str = "") -> FieldError:
 
 
 def invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", field, detail, value)
+    """A wrong value. An empty list, map or text of bytes is most often one that was left out, which is null."""
+    return FieldError("FieldValueInvalid", field, detail, None if isinstance(value, list | dict | bytes) and not value else value)
 
 
 def forbidden(field: str, detail: str) -> FieldError:

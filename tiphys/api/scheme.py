@@ -107,6 +107,12 @@ class Rules(Generic[ObjectT]):
     names_finalizers = True
     """Whether finalizers must be standard ones or have a domain."""
 
+    judges_prefix = True
+    """Whether metadata.generateName is judged, and not only the name that is made from it."""
+
+    collected = True
+    """Whether objects may have dependents, which a delete orphans or waits for."""
+
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
 

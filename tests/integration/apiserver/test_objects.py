@@ -315,3 +315,35 @@ async def test_a_job_that_goes_without_its_pods(api: Api) -> None:
     await api.post(jobs, {"metadata": {"name": "a"}, "spec": {"template": {"spec": {**pod("a")["spec"], "restartPolicy": "Never"}}}})
     assert "child pods are preserved by default when jobs are deleted" in (await api.delete(f"{jobs}/a?dryRun=All")).warnings[0]
     assert not (await api.delete(f"{jobs}/a?propagationPolicy=Orphan")).warnings
+
+
+async def test_what_refusals_say_of_what_was_left_out(api: Api) -> None:
+    """Null, as of a list or a map that nobody made, in the order of the API; of a group that is served over another, its kind there."""
+    refused = await api.post("/apis/batch/v1/namespaces/default/cronjobs", {"metadata": {"name": "a"}})
+    assert [cause["field"] for cause in refused.doc["details"]["causes"]][:2] == [
+        "spec.schedule",
+        "spec.jobTemplate.spec.template.spec.containers",
+    ]
+    refused = await api.post(DEPLOYMENTS, {"metadata": {"name": "a"}})
+    assert "spec.template.metadata.labels: Invalid value: null: `selector` does not match" in refused.message
+    refused = await api.post("/apis/events.k8s.io/v1/namespaces/default/events", {"metadata": {"name": "a/b"}})
+    assert refused.message.startswith('Event "a/b" is invalid: ')
+
+
+async def test_unknown_fields_of_a_patch_are_told_in_order(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    patched = await api.patch(f"{CONFIGS}/a", {"spare": 1, "metadata": {"other": 1}, "extra": 1})
+    assert [warning.split('\\"')[1] for warning in patched.warnings] == ["extra", "metadata.other", "spare"]
+
+
+async def test_deletions_that_have_no_dependents_to_wait_for(api: Api) -> None:
+    """Events are never owners, and a namespace has no time of grace."""
+    event = {"metadata": {"name": "a", "finalizers": ["example.com/a"]}, "involvedObject": {"namespace": "default"}}
+    await api.post(f"{NS}/events", event)
+    kept = (await api.delete(f"{NS}/events/a?propagationPolicy=Foreground")).doc["metadata"]
+    assert (kept["finalizers"], "deletionTimestamp" in kept) == (["example.com/a"], True)
+    await api.post("/api/v1/namespaces", {"metadata": {"name": "going"}})
+    going = (await api.delete("/api/v1/namespaces/going")).doc["metadata"]
+    assert ("deletionTimestamp" in going, "deletionGracePeriodSeconds" in going) == (True, False)
+    phase = await api.patch("/api/v1/namespaces/default/status", {"status": None})
+    assert phase.doc["status"] == {"phase": "Active"}

@@ -57,17 +57,16 @@ class JobRules(Rules[Job]):
 
 
 class CronJobRules(Rules[CronJob]):
+    ratchets = True
+
     def default(self, obj: CronJob) -> None:
         default_cron_job(obj)
 
     def validate(self, obj: CronJob) -> list[FieldError]:
         return job.validate_cron(obj)
 
-    def validate_create(self, obj: CronJob) -> list[FieldError]:
-        return job.validate_cron_create(obj)
-
     def validate_update(self, new: CronJob, old: CronJob) -> list[FieldError]:
-        return job.validate_cron_update(new, old)
+        return job.validate_cron(new, old)
 
     def warnings(self, obj: CronJob, old: CronJob | None) -> list[str]:
         said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []

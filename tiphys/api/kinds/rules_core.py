@@ -13,7 +13,7 @@ from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import events, other, service
-from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.names import dns_label, path_segment
 from tiphys.api.validation.service_warnings import service_warnings
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
@@ -111,6 +111,9 @@ class NamespaceRules(Uncounted[Namespace]):
     def prepare_update(self, new: Namespace, old: Namespace) -> None:
         new.spec.finalizers = old.spec.finalizers
 
+    def prepare_status_update(self, new: Namespace, old: Namespace) -> None:
+        new.status.phase = new.status.phase or "Active"
+
     def validate(self, obj: Namespace) -> list[FieldError]:
         return other.validate_namespace(obj)
 
@@ -124,6 +127,7 @@ class NamespaceRules(Uncounted[Namespace]):
         return bool(obj.metadata.finalizers or obj.spec.finalizers)
 
     def begin_deletion(self, obj: Namespace) -> None:
+        obj.metadata.deletionGracePeriodSeconds = None
         obj.status.phase = "Terminating"
 
 
@@ -157,7 +161,11 @@ class ServiceAccountRules(Rules[ServiceAccount]):
 
 class EventRules(Rules[Event]):
     names_finalizers = False
+    collected = False
     create_on_update = True
+
+    def validate_name(self, name: str) -> str:
+        return path_segment(name)
 
     def validate(self, obj: Event) -> list[FieldError]:
         return events.validate_event(obj)

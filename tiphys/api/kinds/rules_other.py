@@ -180,6 +180,9 @@ class PodDisruptionBudgetRules(Rules[PodDisruptionBudget]):
     names_finalizers = False
     needs_version = True
 
+    def validate_name(self, name: str) -> str:
+        return path_segment(name)
+
     def validate(self, obj: PodDisruptionBudget) -> list[FieldError]:
         return other.validate_budget(obj)
 

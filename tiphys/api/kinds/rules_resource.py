@@ -20,6 +20,8 @@ def _default_claim(spec: ResourceClaimSpec) -> None:
 
 
 class DeviceClassRules(Rules[DeviceClass]):
+    judges_prefix = False
+
     def validate(self, obj: DeviceClass) -> list[FieldError]:
         return resource.validate_class(obj)
 

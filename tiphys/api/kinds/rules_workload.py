@@ -87,6 +87,7 @@ class DaemonSetRules(Rules[DaemonSet]):
 
 class ReplicationControllerRules(Rules[ReplicationController]):
     orphans_dependents = True
+    judges_prefix = False
 
     def default(self, obj: ReplicationController) -> None:
         default_replication_controller(obj)

@@ -18,13 +18,14 @@ STANDARD_FINALIZERS = frozenset(("kubernetes", FINALIZER_ORPHAN, FINALIZER_FOREG
 _PATH = "metadata"
 
 
-def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str], standard: bool = False) -> Errors:
+def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str], standard: bool = False, prefix: bool = True) -> Errors:
     """Everything wrong with the metadata of an object that is created.
 
-    `name_rule` says what is wrong with a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only.
+    `name_rule` says what is wrong with a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only;
+    without `prefix` a generateName is judged by the name made from it.
     """
     errors: Errors = []
-    if meta.generateName and (said := prefixed(name_rule, meta.generateName)):
+    if prefix and meta.generateName and (said := prefixed(name_rule, meta.generateName)):
         errors.append(invalid("metadata.generateName", meta.generateName, said))
     if not meta.name:
         errors.append(required("metadata.name", "name or generateName is required"))

@@ -22,6 +22,7 @@ from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change
 from tiphys.apiserver.verbs.pipeline import update as apply_change
@@ -155,6 +156,7 @@ def _how(ctx: Context) -> rules.Application:
         now=ctx.services.now(),
         subresource=ctx.info.subresource,
         force=isinstance(options, PatchOptions) and bool(options.force),
+        resets=ownership.resets(ctx.kind, ctx.info.subresource),
         versions=_Versions(ctx),
     )
 

@@ -118,7 +118,8 @@ def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOp
 def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     """Set the deletion's marks on the object; returns whether it stays for now."""
     meta, rules = obj.metadata, ctx.kind.rules
-    _set_propagation(meta, options, orphan=rules.orphans_dependents)
+    if rules.collected:
+        _set_propagation(meta, options, orphan=rules.orphans_dependents)
     now = time(ctx.services.now())
     if meta.deletionTimestamp is not None:
         before, asked = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds

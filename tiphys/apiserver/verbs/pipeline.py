@@ -72,10 +72,10 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
 
 
 def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) -> None:
-    """Raise Invalid when there are errors."""
+    """Raise Invalid when there are errors. They name the kind that is stored, as upstream's name its internal one."""
     if errors:
         name = obj.metadata.name or obj.metadata.generateName
-        raise Invalid.object(kind.kind, name, errors, group=kind.group)
+        raise Invalid.object(kind.kind, name, errors, group=kind.hub.group)
 
 
 def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
@@ -281,7 +281,13 @@ def _keep_what_counts(new: Any, old: Any) -> None:
 def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
     """All mistakes of an object to create, and warnings about its spec."""
     rules = kind.rules
-    errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=rules.validate_name, standard=rules.names_finalizers)
+    errors = meta_rules.validate(
+        obj.metadata,
+        namespaced=kind.namespaced,
+        name_rule=rules.validate_name,
+        standard=rules.names_finalizers,
+        prefix=rules.judges_prefix,
+    )
     found, said = _judge_pod(obj) if kind.type is core.Pod else (kind.rules.validate(obj), kind.rules.spec_warnings(obj))
     return [*errors, *found, *kind.rules.validate_create(obj)], said
 

@@ -73,6 +73,16 @@ def test_kinds_that_take_any_finalizer() -> None:
     }
 
 
+def test_names_that_are_judged_by_themselves() -> None:
+    """Some kinds are judged by the name that is made from the prefix only, and some take any segment of a path."""
+    new = ObjectMeta(name="web", namespace="default", generateName="Bad_")
+    assert meta.validate(new, namespaced=True, name_rule=dns_subdomain, prefix=False) == []
+    assert {kind.resource for kind in SCHEME if not kind.rules.judges_prefix} == {"deviceclasses.resource.k8s.io", "replicationcontrollers"}
+    for resource in ("poddisruptionbudgets.policy", "events"):
+        (kind,) = (kind for kind in SCHEME if kind.resource == resource)
+        assert (kind.rules.validate_name("Bad_"), kind.rules.validate_name("a/b")) == ("", "may not contain '/'")
+
+
 def test_updates() -> None:
     old = ObjectMeta(name="web", namespace="default", uid="1", finalizers=["a.b/c"])
     assert meta.validate_update(ObjectMeta(name="web", namespace="default", uid="1", labels={"a": "b"}), old) == []
