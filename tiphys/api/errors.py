@@ -108,7 +108,8 @@ def required(field: str, detail: str = "") -> FieldError:
 
 
 def invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", field, detail, value)
+    """A wrong value. An empty list, map or text of bytes is most often one that was left out, which is null."""
+    return FieldError("FieldValueInvalid", field, detail, None if isinstance(value, list | dict | bytes) and not value else value)
 
 
 def forbidden(field: str, detail: str) -> FieldError:
@@ -141,6 +142,8 @@ class StatusError(Exception):
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
+    warnings: Sequence[str] = ()
+    """What the request was warned of before it failed."""
 
     def __init__(self, message: str, *, details: StatusDetails | None = None) -> None:
         super().__init__(message)

@@ -51,6 +51,7 @@ class PodRules(Rules[Pod]):
             adopt_app_armor(obj)
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
+        new.metadata.ownerReferences = old.metadata.ownerReferences
         canonicalize(new)
         status, before = new.status, old.status
         status.qosClass = status.qosClass or before.qosClass

@@ -50,7 +50,6 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
         defaults.default_volume(obj)
 
     def prepare_create(self, obj: PersistentVolume) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Pending"
         obj.status.lastPhaseTransitionTime = obj.metadata.creationTimestamp
 
@@ -81,7 +80,6 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         defaults.default_claim(obj)
 
     def prepare_create(self, obj: PersistentVolumeClaim) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Pending"
         defaults.align_data_sources(obj.spec, None)
 
@@ -153,15 +151,13 @@ class VolumeAttachmentRules(Uncounted[VolumeAttachment]):
 
 
 class CSIDriverRules(Rules[CSIDriver]):
-    """Its generation begins at zero."""
-
+    counted = False
     needs_version = True
 
     def default(self, obj: CSIDriver) -> None:
         defaults.default_driver(obj)
 
     def prepare_create(self, obj: CSIDriver) -> None:
-        obj.metadata.generation = 0
         obj.spec.preventPodSchedulingIfMissing = None
 
     def prepare_update(self, new: CSIDriver, old: CSIDriver) -> None:
@@ -207,6 +203,7 @@ class CSIStorageCapacityRules(Rules[CSIStorageCapacity]):
 
 
 class RuntimeClassRules(Rules[RuntimeClass]):
+    names_finalizers = False
     create_on_update = True
     needs_version = True
 

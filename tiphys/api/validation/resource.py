@@ -164,7 +164,7 @@ def validate_template_update(new: ResourceClaimTemplate, old: ResourceClaimTempl
 
 
 def _names(claim: DeviceClaim) -> _Names:
-    return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests}
+    return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests or []}
 
 
 def _devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
@@ -184,7 +184,7 @@ def _devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
         _configuration(errors, path, item)
 
-    different(errors, f"{path}.requests", claim.requests, MAX_REQUESTS, _request, lambda request: request.name)
+    different(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
     every(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
     every(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
 
@@ -371,9 +371,10 @@ def _device_status(errors: Errors, path: str, device: AllocatedDeviceStatus, *, 
         _uid(errors, f"{path}.shareID", device.shareID)
     if not is_allocated:
         errors.append(invalid(path, _device_id(device), "must be an allocated device in the claim"))
-    if len(device.conditions) > MAX_STATUS_CONDITIONS:
-        errors.append(too_many(f"{path}.conditions", len(device.conditions), MAX_STATUS_CONDITIONS))
-    conditions(errors, f"{path}.conditions", device.conditions)
+    found = device.conditions or []
+    if len(found) > MAX_STATUS_CONDITIONS:
+        errors.append(too_many(f"{path}.conditions", len(found), MAX_STATUS_CONDITIONS))
+    conditions(errors, f"{path}.conditions", found)
     if device.data is not None:
         _opaque(errors, f"{path}.data", device.data, MAX_PARAMETERS)
     if device.networkData is not None:

@@ -320,13 +320,14 @@ def _endpoint_port(errors: Errors, path: str, item: EndpointPort, *, named: bool
 def validate_endpoint_slice(value: discovery.EndpointSlice) -> Errors:
     errors: Errors = []
     one_of(errors, "addressType", value.addressType, ("FQDN", "IPv4", "IPv6"))
-    if len(value.endpoints) > _MAX_ENDPOINTS:
-        errors.append(_too_many("endpoints", len(value.endpoints), _MAX_ENDPOINTS))
-    for index, endpoint in enumerate(value.endpoints):
+    endpoints, ports = value.endpoints or [], value.ports or []
+    if len(endpoints) > _MAX_ENDPOINTS:
+        errors.append(_too_many("endpoints", len(endpoints), _MAX_ENDPOINTS))
+    for index, endpoint in enumerate(endpoints):
         _slice_endpoint(errors, f"endpoints[{index}]", endpoint, value.addressType)
-    if len(value.ports) > _MAX_PORTS:
-        errors.append(_too_many("ports", len(value.ports), _MAX_PORTS))
-    _slice_ports(errors, value.ports)
+    if len(ports) > _MAX_PORTS:
+        errors.append(_too_many("ports", len(ports), _MAX_PORTS))
+    _slice_ports(errors, ports)
     return errors
 
 

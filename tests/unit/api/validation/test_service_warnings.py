@@ -1,53 +1,55 @@
-"""Services that are accepted with a remark."""
+"""Warnings about Services."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from tiphys.api.core.v1 import Service
+from tiphys.api.core.v1 import Service, ServiceSpec
+from tiphys.api.kinds import SCHEME
 from tiphys.api.validation.service_warnings import service_warnings
 
+HINTS = "service.kubernetes.io/topology-aware-hints"
 
-def said(annotations: dict[str, str] | None = None, **spec: Any) -> list[str]:
-    body = {"metadata": {"name": "s", "annotations": annotations or {}}, "spec": {"type": "ClusterIP", "sessionAffinity": "None", **spec}}
-    return service_warnings(msgspec.convert(body, Service))
+
+def warned(annotations: dict[str, str] | None = None, **spec: Any) -> list[str]:
+    service = Service(spec=ServiceSpec(**spec))
+    service.metadata.annotations = annotations or {}
+    rules = SCHEME.of(Service).rules
+    rules.default(service)
+    return service_warnings(service)
 
 
 @pytest.mark.parametrize(
-    ("spec", "warnings"),
+    ("spec", "said"),
     [
-        ({"clusterIP": "10.43.0.9", "clusterIPs": ["10.43.0.9"]}, []),
+        ({"externalName": "a.b"}, ['spec.externalName is ignored when spec.type is not "ExternalName"']),
         (
-            {"clusterIP": "10.043.0.9", "clusterIPs": ["10.043.0.9"]},
-            ['spec.clusterIPs[0]: non-standard IP address "10.043.0.9" is invalid: use "10.43.0.9"'],
+            {"type": "ExternalName", "externalName": "a.b", "externalIPs": ["1.2.3.4"]},
+            ['spec.externalIPs is ignored when spec.type is "ExternalName"'],
+        ),
+        ({"type": "ExternalName", "externalName": "a.b"}, []),
+        ({"externalIPs": ["1.2.3.4"]}, ["spec.externalIPs is deprecated and may no longer be implemented in some clusters"]),
+        (
+            {"clusterIP": "None", "externalIPs": ["1.2.3.4"], "loadBalancerIP": "1.2.3.4", "sessionAffinity": "ClientIP"},
+            [f"spec.{name} is ignored for headless services" for name in ("loadBalancerIP", "externalIPs", "SessionAffinity")],
         ),
         (
-            {"clusterIP": "None", "loadBalancerIP": "192.0.2.1", "externalIPs": ["192.0.2.1"], "sessionAffinity": "ClientIP"},
+            {"clusterIPs": ["010.43.0.9"], "loadBalancerIP": "2001:DB8::1", "loadBalancerSourceRanges": ["10.0.0.1/8"]},
             [
-                "spec.loadBalancerIP is ignored for headless services",
-                "spec.externalIPs is ignored for headless services",
-                "spec.SessionAffinity is ignored for headless services",
+                'spec.clusterIPs[0]: non-standard IP address "010.43.0.9" is invalid: use "10.43.0.9"',
+                'spec.loadBalancerIP: IPv6 address "2001:DB8::1" should be in RFC 5952 canonical format ("2001:db8::1")',
+                'spec.loadBalancerSourceRanges[0]: CIDR value "10.0.0.1/8" is ambiguous in this context'
+                ' (should be "10.0.0.0/8" or "10.0.0.1/32"?)',
             ],
         ),
-        ({"externalIPs": ["192.0.2.1"]}, ["spec.externalIPs is deprecated and may no longer be implemented in some clusters"]),
-        (
-            {"loadBalancerSourceRanges": ["192.0.2.1/24"]},
-            [
-                'spec.loadBalancerSourceRanges[0]: CIDR value "192.0.2.1/24" is ambiguous in this context'
-                ' (should be "192.0.2.0/24" or "192.0.2.1/32"?)'
-            ],
-        ),
-        ({"type": "ExternalName", "externalIPs": ["192.0.2.1"]}, ['spec.externalIPs is ignored when spec.type is "ExternalName"']),
-        ({"externalName": "x"}, ['spec.externalName is ignored when spec.type is not "ExternalName"']),
         ({"trafficDistribution": "PreferClose"}, ['spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"']),
         (
-            {"annotations": {"service.kubernetes.io/topology-aware-hints": "Auto"}},
-            ["annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"],
+            {"annotations": {HINTS: "auto"}},
+            [f"annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"],
         ),
     ],
 )
-def test_what_is_odd_about_a_service(spec: dict[str, Any], warnings: list[str]) -> None:
-    assert said(**spec) == warnings
+def test_warnings(spec: dict[str, Any], said: list[str]) -> None:
+    assert warned(**spec) == said
