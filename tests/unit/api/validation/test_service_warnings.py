@@ -45,10 +45,7 @@ def said(annotations: dict[str, str] | None = None, **spec: Any) -> list[str]:
         ({"trafficDistribution": "PreferClose"}, ['spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"']),
         (
             {"annotations": {"service.kubernetes.io/topology-aware-hints": "Auto"}},
-            [
-                "annotation service.kubernetes.io/topology-aware-hints is deprecated,"
-                " please use service.kubernetes.io/topology-mode instead"
-            ],
+            ["annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"],
         ),
     ],
 )
