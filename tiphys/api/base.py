@@ -103,7 +103,7 @@ def constant(value: str) -> str:
 
 def time(now: datetime) -> datetime:
     """`now` as it is written on the wire: UTC, whole seconds."""
-    return now.astimezone(UTC).replace(microsecond=0)
+    return (now if now.tzinfo is UTC else now.astimezone(UTC)).replace(microsecond=0)
 
 
 def micro_time(now: datetime) -> MicroTime:

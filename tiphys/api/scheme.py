@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tiphys.api.errors import FieldError
 from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.validation.names import dns_subdomain
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
@@ -158,8 +159,6 @@ class Rules(Generic[ObjectT]):
 
     def validate_name(self, name: str) -> str:
         """What is wrong with the name, or "" (default: a DNS subdomain)."""
-        from tiphys.api.validation.names import dns_subdomain
-
         return dns_subdomain(name)
 
     def warnings(self, obj: ObjectT, old: ObjectT | None) -> list[str]:

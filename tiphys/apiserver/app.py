@@ -195,7 +195,7 @@ class App:
         if kind.deprecated:
             ctx.warnings = [kind.deprecated]
         verb = _verb(ctx)
-        if info.subresource != "proxy":
+        if request.body and info.subresource != "proxy":
             ctx.parsed = await self._bodies.parse(request)
         return await verb(ctx)
 
@@ -217,18 +217,15 @@ class App:
             is_resource=info.is_resource,
             field_selector=selector,
         )
-        self._require(attributes)
-        if info.subresource in _INTO_PODS and info.verb == "get":
-            # WebSocket clients must use GET for a connection that can change as much as any POST.
-            self._require(msgspec.structs.replace(attributes, verb="create"))
-
-    def _require(self, attributes: Attributes) -> None:
         decision = self.services.authorizer.authorize(attributes)
-        if decision.allowed:
-            self._access.allowed.value += 1.0
-            return
-        self._access.denied.inc()
-        raise refusal(attributes, decision.reason)
+        if info.subresource in _INTO_PODS and info.verb == "get" and decision.allowed:
+            # WebSocket clients must use GET for a connection that can change as much as any POST.
+            attributes = msgspec.structs.replace(attributes, verb="create")
+            decision = self.services.authorizer.authorize(attributes)
+        if not decision.allowed:
+            self._access.denied.inc()
+            raise refusal(attributes, decision.reason)
+        self._access.allowed.value += 1.0
 
 
 def _verb(ctx: Context) -> Verb:

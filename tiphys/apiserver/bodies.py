@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 
-from tiphys.api.codec import YAML
+from tiphys.api.codec import JSON, YAML
 from tiphys.api.patch import APPLY_PATCH
 from tiphys.api.yamldoc import Parsed, YAMLError, parse
 from tiphys.wire.http import Request
@@ -23,7 +23,8 @@ class Bodies:
 
     async def parse(self, request: Request) -> Parsed | YAMLError | None:
         """The document in the body of a request, or the reason why there is none; None for a body that is not YAML."""
-        if not request.body or request.headers.get("content-type", "").partition(";")[0].strip().lower() not in (YAML, APPLY_PATCH):
+        media = request.headers.get("content-type", JSON)
+        if media == JSON or not request.body or media.partition(";")[0].strip().lower() not in (YAML, APPLY_PATCH):
             return None
         steps = parse(request.body)
         parsed = _advance(steps)

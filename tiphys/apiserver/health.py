@@ -1,21 +1,17 @@
-"""/healthz, /livez and /readyz: named checks and their pages ("Kubernetes API health endpoints").
-
-Anybody may read the pages of all checks, so these name what fails and withhold why; the page of a single check says it.
-"""
+"""/healthz, /livez and /readyz: the named checks of the server ("Kubernetes API health endpoints")."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tiphys.api.errors import NotFound
 from tiphys.apiserver.render import plain
+from tiphys.obs.health import Check, page, page_of_one
 from tiphys.wire.http import Request, Response
 
 log = logging.getLogger(__name__)
 
-Check = Callable[[], str]
-"""A health check: the reason for which it fails, or ""."""
 READY = "readyz"
 ENDPOINTS = ("healthz", "livez", READY)
 STEP = "poststarthook/"
@@ -67,27 +63,11 @@ class Health:
         check = self._checks.get(endpoint, {}).get(name)
         if check is None:
             raise NotFound.path()
-        reason = check()
-        return plain(f"internal server error: {reason}\n", 500) if reason else plain("ok")
+        shown = page_of_one(name, check)
+        return plain(shown.text, shown.status)
 
     def _page(self, request: Request, endpoint: str) -> Response:
-        excluded = {value for key, value in request.query if key == "exclude"}
-        lines, failed = [], {}
-        for name, check in self._checks[endpoint].items():
-            if name in excluded:
-                excluded.discard(name)
-                lines.append(f"[+]{name} excluded: ok")
-            elif reason := check():
-                failed[name] = reason
-                lines.append(f"[-]{name} failed: reason withheld")
-            else:
-                lines.append(f"[+]{name} ok")
-        if excluded:
-            names = ",".join(f'"{name}"' for name in sorted(excluded))
-            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
-        if failed:
-            log.info("health check failed", extra={"endpoint": endpoint, "failed": failed})
-            return plain("\n".join((*lines, f"{endpoint} check failed")) + "\n", 500)
-        if not any(key == "verbose" for key, _ in request.query):
-            return plain("ok")
-        return plain("\n".join((*lines, f"{endpoint} check passed")) + "\n")
+        shown = page(endpoint, self._checks[endpoint], request.query)
+        if shown.failed:
+            log.info("health check failed", extra={"endpoint": endpoint, "failed": shown.failed})
+        return plain(shown.text, shown.status)

@@ -40,7 +40,12 @@ class AccessMetrics:
 
     def authenticated(self, user: str, seconds: float) -> None:
         """Count a request whose sender is known."""
-        self._success.observe(seconds)
+        success = self._success
+        if seconds > POWERS_OF_TWO[0]:
+            success.observe(seconds)
+        else:
+            success.counts[0] += 1
+            success.sum += seconds
         self._users.get(user, self._other).value += 1.0
 
     def refused(self, seconds: float) -> None:

@@ -41,6 +41,8 @@ _OPTIONS = (
     ),
     click.option("--node-name", help="Name of this machine's node (the host name)."),
     click.option("--kubelet-port", type=click.IntRange(1, 65535), help="Port of the node agent (10250)."),
+    click.option("--healthz-port", type=click.IntRange(0, 65535), help="Port of the node agent's plain health page (10248), 0 for none."),
+    click.option("--healthz-bind-address", help="Address of the health page (127.0.0.1).", metavar="ADDRESS"),
     click.option(
         "--allowed-unsafe-sysctls", callback=_sysctls, help="Sysctls that pods may set besides the safe ones.", metavar="NAME,PREFIX*,..."
     ),

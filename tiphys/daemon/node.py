@@ -111,6 +111,8 @@ class NodeDaemon:
             name=settings.node_name,
             root=settings.node_dir,
             port=settings.kubelet_port,
+            healthz_port=settings.node_healthz_port,
+            healthz_bind=settings.healthz_bind_address,
             allowed_unsafe_sysctls=tuple(name.strip() for name in settings.allowed_unsafe_sysctls.split(",") if name.strip()),
             pod_max_pids=settings.pod_max_pids,
             tls_cert=certificates / "kubelet-server.crt",

@@ -43,6 +43,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Store URL; by default SQLite in the data directory."""
     node_name: str = msgspec.field(default_factory=lambda: socket.gethostname().lower())
     kubelet_port: int = 10250
+    healthz_port: int = -1
+    """Port of the node agent's health page, 0 for none; by default two below the kubelet's port, as 10248 is below 10250."""
+    healthz_bind_address: str = "127.0.0.1"
     allowed_unsafe_sysctls: str = ""
     """Names and patterns with commas between them."""
     pod_max_pids: int = 4096
@@ -70,6 +73,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     @property
     def store_url(self) -> str:
         return self.store or f"sqlite://{self.dir.absolute() / 'server.db'}"
+
+    @property
+    def node_healthz_port(self) -> int:
+        """Where the node agent's health page is, 0 for nowhere. Clusters side by side differ in it as they do in the kubelet's port."""
+        return max(self.kubelet_port - 2, 0) if self.healthz_port < 0 else self.healthz_port
 
     @property
     def is_default(self) -> bool:

@@ -22,6 +22,8 @@ from tiphys.node import containerd_events, machine
 from tiphys.node.admitted import Admitted
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
+from tiphys.node.endpoints.health import HealthServer
+from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.image_pulls import ImagePuller, PullsImages
 from tiphys.node.log_rotation import rotate_logs
 from tiphys.node.loop import PodLoop
@@ -36,9 +38,9 @@ from tiphys.node.register import NodeRegistration
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.status_writer import StatusWriter
-from tiphys.node.storage_limits import watch_storage
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
+from tiphys.obs.health import Check
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.recorder import EventRecorder
 
@@ -94,7 +96,11 @@ class NodeAgent:
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
+        self.checks: dict[str, Check] = {"ping": lambda: "", "log": lambda: "", "syncloop": self.loop.health}
+        """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
+        self.evictions = EvictionManager(self.services, self.loop.serving)
         self.server: KubeletServer | None = None
+        self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
         self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
         objects.subscribe(self.loop.on_objects)
@@ -118,7 +124,9 @@ class NodeAgent:
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
-                group.create_task(watch_storage(self.services, self.loop), name="limits of the disk")
+                group.create_task(self.evictions.run(), name="evictions")
+                if self.settings.healthz_port:
+                    group.create_task(self.health.run(self.settings.healthz_bind, self.settings.healthz_port), name="health page")
         finally:
             if server is not None:
                 await server.close()
@@ -134,7 +142,7 @@ class NodeAgent:
             return None
         from tiphys.node.server import KubeletServer
 
-        return KubeletServer(self.services, self.loop, self.mirrors)
+        return KubeletServer(self.services, self.loop, self.mirrors, self.checks)
 
     async def _close(self) -> None:
         services = self.services

@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from tiphys.node.volumes.subpath import open_inside
+from tiphys.node.beneath import open_beneath
 
 MAX_BYTES = 1 << 20
 _BLANK = " \t"
@@ -25,7 +25,7 @@ def read_inside(volume: Path, path: str) -> str | None:
     """The text of a file of a volume; None when there is none. Raises EnvFileError. Blocks."""
     root = os.open(volume, os.O_PATH | os.O_CLOEXEC)
     try:
-        fd = open_inside(root, path)
+        fd = open_beneath(root, path, what="volume")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A small HTTPS server on llhttp: requests in, responses or a taken-over connection out. The kubelet's server needs no more.
+"""A small HTTP server on llhttp, with or without TLS: requests in, responses or a taken-over connection out, as the kubelet needs it.
 
 Callers may show a client certificate; who must is for the handler to say, from `request.peer`.
 """
@@ -33,16 +33,18 @@ _PHRASES = {
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
+    301: "Moved Permanently",
     404: "Not Found",
     405: "Method Not Allowed",
+    422: "Unprocessable Entity",
     500: "Internal Server Error",
 }
 
 
 class HttpServer:
-    """Listens with TLS and gives each request to `handler`."""
+    """Listens, with TLS where there is a context, and gives each request to `handler`."""
 
-    def __init__(self, handler: Handler, context: ssl.SSLContext) -> None:
+    def __init__(self, handler: Handler, context: ssl.SSLContext | None) -> None:
         self.handler = handler
         self._context = context
         self._server: asyncio.Server | None = None

@@ -31,6 +31,9 @@ CHASE = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
 SETTLE = 3.0
 """Seconds after the event stream was opened during which it is not yet relied upon."""
 
+STALLED = 120.0
+"""Seconds without a look at the runtime after which the loop counts as stuck."""
+
 Ends = Callable[[], AsyncIterator[str]]
 
 
@@ -45,6 +48,7 @@ class PodLoop:
         """Why the runtime does not answer, or ""."""
         self.live = False
         """Whether pods are being served: the API server and the runtime have both answered once."""
+        self._looked = services.clock.monotonic()
         self._ends = ends
         self._workers: dict[str, PodWorker] = {}
         self._tasks = TaskSet()
@@ -54,6 +58,13 @@ class PodLoop:
 
     # -- what others ask
 
+    def health(self) -> str:
+        """Why pods are not being served, or ""."""
+        if not self.live:
+            return "no pod was looked at"
+        late = self.services.clock.monotonic() - self._looked > STALLED
+        return "sync Loop took longer than expected" if late else ""
+
     def worker(self, uid: str) -> PodWorker | None:
         return self._workers.get(uid)
 
@@ -61,9 +72,9 @@ class PodLoop:
         """Every pod that is being worked on, with the status as this node sees it."""
         return [worker.view() for worker in self._workers.values() if worker.pod is not None]
 
-    def running_pods(self) -> list[core.Pod]:
-        """The pods that are to run."""
-        return [pod for uid in self._workers if (pod := self._running_pod(uid)) is not None]
+    def serving(self) -> list[PodWorker]:
+        """The workers of pods that run, or are about to."""
+        return [worker for worker in self._workers.values() if worker.is_serving]
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
@@ -188,6 +199,7 @@ class PodLoop:
         settings = self.services.settings
         while True:
             self._relist_now.clear()
+            self._looked = self.services.clock.monotonic()
             try:
                 await self.services.relister.relist()
                 self.runtime_error = ""

@@ -75,6 +75,11 @@ class PodWorker:
         else:
             self.fire("missing")
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the node has taken the pod and keeps it running."""
+        return self.pod is not None and self._admitted and self.life.state == "syncing"
+
     # -- what happens to it; nothing here waits
 
     def update(self, pod: core.Pod) -> None:
@@ -104,17 +109,14 @@ class PodWorker:
         self.publish()
         self._wake.set()
 
-    def give_up(self, reason: str, message: str, *, grace: int | None = None) -> bool:
-        """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted.
-
-        `grace` caps the seconds that it gets. Returns False for a pod that is ending already.
-        """
-        if self.life.state != "syncing":
-            return False
-        self.failed = Waiting(reason, message)
-        self._grace_cap = grace
-        self.fire("given_up")
-        return True
+    def give_up(self, reason: str, message: str, *, grace: int | None = None) -> None:
+        """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted. `grace` is the most
+        seconds that it has for its end, if that is less than it has by itself."""
+        if self.life.state == "syncing":
+            self.failed = Waiting(reason, message)
+            if grace is not None and (self._grace_cap is None or grace < self._grace_cap):
+                self._grace_cap = grace
+            self.fire("given_up")
 
     def fire(self, event: Event) -> None:
         """Follow the table of states, and interrupt what is under way if it belongs to the state before."""

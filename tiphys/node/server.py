@@ -1,14 +1,15 @@
 """The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
 
-    GET       /healthz                                        whether the kubelet's own checks pass
-    GET       /pods                                           the pods of this node
-    GET       /containerLogs/{namespace}/{pod}/{container}    follow, previous, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes
+    any       /healthz[/{check}], /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /configz
+    GET       /pods, /runningpods/                            the pods that the API knows, and those that the runtime runs
+    GET       /logs/{path}                                    files of the machine's log directory
+    GET       /stats/summary
+    GET       /containerLogs/{namespace}/{pod}/{container}    PodLogOptions
     GET|POST  /exec/{namespace}/{pod}[/{uid}]/{container}     command (repeated), input, output, error, tty; upgraded
     GET|POST  /attach/{namespace}/{pod}[/{uid}]/{container}   the same without command
     GET|POST  /portForward/{namespace}/{pod}[/{uid}]          upgraded
-    GET       /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /stats/summary
 
-All want a client certificate of the cluster's authority: organisation system:masters, or the API server's own.
+Who may call is decided by `endpoints.callers`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,16 +30,21 @@ from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
 from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.endpoints import health, system_logs
+from tiphys.node.endpoints.callers import Callers
+from tiphys.node.endpoints.configz import configuration
+from tiphys.node.endpoints.options import LogRequest, StreamOptions, forwarded_ports, log_request, stream_options
+from tiphys.node.endpoints.refusal import Refusal, not_found
+from tiphys.node.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogOptions
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
 from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
-from tiphys.obs.health import HealthMetrics
+from tiphys.obs.health import Check, HealthMetrics
 from tiphys.obs.process import process_lines
 from tiphys.wire.http import Request, Response
 
@@ -55,41 +60,42 @@ METRICS = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 JSON = {"content-type": "application/json"}
 
 
-class Refusal(Exception):
-    """A request that cannot be served: the status and the sentence of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+Route = Callable[[Request, list[str]], Awaitable[Response]]
+_ANY: Collection[str] = ()
+_GET = ("GET",)
+_STREAM = ("GET", "POST")
 
 
 class KubeletServer:
     """Answers for one node."""
 
-    def __init__(self, services: NodeServices, loop: PodLoop, mirrors: MirrorPods) -> None:
+    def __init__(self, services: NodeServices, loop: PodLoop, mirrors: MirrorPods, checks: Mapping[str, Check]) -> None:
         self.services = services
         self.loop = loop
         self.mirrors = mirrors
         self.started = services.clock.now().timestamp()
-        self.checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "syncloop": lambda: "" if loop.live else "no pod was looked at"}
-        """Health checks by name: what is wrong, or ""."""
+        self.checks = checks
         self._slis = HealthMetrics()
         settings = services.settings
+        self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         ca = str(settings.client_ca) if settings.client_ca is not None else ""
         context = server_context(str(settings.tls_cert), str(settings.tls_key), ca)
         self._files = CertificateFiles(context, cert=settings.tls_cert, key=settings.tls_key, ca=settings.client_ca)
         self.http = HttpServer(self.handle, context)
-        self._routes: dict[str, Callable[[Request, list[str]], Awaitable[Response]]] = {
-            "healthz": self._healthz,
-            "pods": self._pods,
-            "containerLogs": self._logs,
-            "exec": self._exec,
-            "attach": self._attach,
-            "portForward": self._port_forward,
-            "metrics": self._metrics,
-            "stats": self._stats,
+        self._routes: dict[str, tuple[Collection[str], Route]] = {
+            "healthz": (_ANY, self._healthz),
+            "configz": (_ANY, self._configz),
+            "metrics": (_ANY, self._metrics),
+            "pods": (_GET, self._pods),
+            "runningpods": (_GET, self._running_pods),
+            "logs": (_GET, self._system_logs),
+            "stats": (_GET, self._stats),
+            "containerLogs": (_GET, self._logs),
+            "exec": (_STREAM, self._exec),
+            "attach": (_STREAM, self._attach),
+            "portForward": (_STREAM, self._port_forward),
         }
 
     async def start(self) -> None:
@@ -102,43 +108,46 @@ class KubeletServer:
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
-        parts = request.path.strip("/").split("/")
+        head, *rest = request.path.strip("/").split("/")
         try:
-            self._authorise(request)
-            route = self._routes.get(parts[0])
-            if route is None:
-                raise Refusal(404, "404 page not found")
-            return await route(request, parts[1:])
+            await self.callers.check(request)
+            found = self._routes.get(head)
+            if found is None:
+                raise not_found()
+            methods, route = found
+            if methods and request.method not in methods:
+                raise Refusal(405, "405: Method Not Allowed")
+            return await route(request, rest)
         except Refusal as refusal:
             return Response(status=refusal.status, headers=TEXT, body=str(refusal).encode() + b"\n")
         except RuntimeError_ as error:
             return Response(status=500, headers=TEXT, body=f"{error}\n".encode())
 
-    def _authorise(self, request: Request) -> None:
-        peer = request.peer
-        if not peer.common_name:
-            raise Refusal(401, "Unauthorized")
-        if "system:masters" not in peer.organizations and peer.common_name not in self.services.settings.client_names:
-            raise Refusal(403, f"Forbidden (user={peer.common_name}, verb={request.method.lower()}, resource=nodes)")
-
     async def _healthz(self, request: Request, rest: list[str]) -> Response:
-        if rest:
-            raise Refusal(404, "404 page not found")
-        failed = [f"{name}: {fault}" for name, check in self.checks.items() if (fault := check())]
-        if failed:
-            raise Refusal(500, "\n".join(failed))
-        return Response(headers=TEXT, body=b"ok")
+        return health.answer(self.checks, rest, request)
+
+    async def _configz(self, request: Request, rest: list[str]) -> Response:
+        _nothing_below(rest)
+        return _json(configuration(self.services.settings))
+
+    async def _system_logs(self, request: Request, rest: list[str]) -> Response:
+        return await system_logs.answer(self.services.settings.system_logs, request, rest)
 
     # -- pods and their containers
 
     async def _pods(self, request: Request, rest: list[str]) -> Response:
-        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.loop.known_pods(), *self.mirrors.pods()]}
-        return Response(headers=JSON, body=msgspec.json.encode(body))
+        _nothing_below(rest)
+        return _json(pod_list([*self.loop.known_pods(), *self.mirrors.pods()]))
+
+    async def _running_pods(self, request: Request, rest: list[str]) -> Response:
+        _nothing_below(rest)
+        relister = self.services.relister
+        return _json(running_pods(relister.get(uid) for uid in relister.uids))
 
     def _find(self, rest: list[str], *, container: bool) -> tuple[PodWorker, core.Pod, str]:
         """The pod (and container) that a path names."""
         if len(rest) not in ((3, 4) if container else (2, 3)):
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         namespace, name = rest[0], rest[1]
         if self.mirrors.find(namespace, name) is not None:
             raise Refusal(400, f'pod "{name}" is the mirror pod of a process on the node: exec, attach and port-forward are unavailable')
@@ -153,11 +162,11 @@ class KubeletServer:
         return worker, worker.pod, wanted
 
     async def _logs(self, request: Request, rest: list[str]) -> Response:
+        wanted = log_request(request, self.services.clock.now())
         if len(rest) == 3 and (part := self.mirrors.find(rest[0], rest[1])) is not None:
-            return await self._part_logs(request, part)
+            return await self._part_logs(wanted, part)
         worker, pod, name = self._find(rest, container=True)
-        options = _log_options(request, self.services.clock.now())
-        ident = _logged(worker.status, pod, name, previous=_flag(request, "previous"))
+        ident = _logged(worker.status, pod, name, previous=wanted.previous)
         seen = next((one for one in worker.seen.all_of(name) if one.id == ident), None)
         if seen is None or not seen.log_path:
             raise Refusal(400, f'container "{name}" in pod "{pod.metadata.name}" is not available')
@@ -166,20 +175,17 @@ class KubeletServer:
             now = self.services.relister.get(worker.uid)
             return any(one.id == ident and one.state == "running" for one in now.containers)
 
-        follow = _flag(request, "follow")
-        stream = stream_log(Path(seen.log_path), options, clock=self.services.clock, follow=follow, running=running)
+        stream = stream_log(Path(seen.log_path), wanted.lines, clock=self.services.clock, follow=wanted.follow, running=running)
         return Response(headers=TEXT, stream=stream)
 
-    async def _part_logs(self, request: Request, part: Part) -> Response:
+    async def _part_logs(self, wanted: LogRequest, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
         if run is None or run.log is None:
             raise Refusal(400, f"{part.name} writes its log to where it was started, not to a file")
-        if _flag(request, "previous"):
+        if wanted.previous:
             raise Refusal(400, f"the log of {part.name} is one file for all its runs: read it without previous")
-        options = _log_options(request, self.services.clock.now())
-        follow = _flag(request, "follow")
-        log_format = daemon_log(run.started)
-        stream = stream_log(run.log, options, clock=self.services.clock, follow=follow, running=lambda: True, format=log_format)
+        log_format, clock = daemon_log(run.started), self.services.clock
+        stream = stream_log(run.log, wanted.lines, clock=clock, follow=wanted.follow, running=lambda: True, format=log_format)
         return Response(headers=TEXT, stream=stream)
 
     def _running(self, worker: PodWorker, name: str) -> str:
@@ -190,22 +196,23 @@ class KubeletServer:
 
     async def _exec(self, request: Request, rest: list[str]) -> Response:
         worker, _, name = self._find(rest, container=True)
-        command = [value for key, value in request.query if key == "command"]
-        if not command:
+        options = stream_options(request)
+        if not options.command:
             raise Refusal(400, "you must specify at least 1 command")
-        stdin, stdout, stderr, tty = _streams(request)
         ident = self._running(worker, name)
-        url = await self.services.cri.exec(ident, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        url = await self.services.cri.exec(
+            ident, options.command, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error
+        )
+        return self._session(request, url, options)
 
     async def _attach(self, request: Request, rest: list[str]) -> Response:
         worker, _, name = self._find(rest, container=True)
-        stdin, stdout, stderr, tty = _streams(request)
+        options = stream_options(request)
         ident = self._running(worker, name)
-        url = await self.services.cri.attach(ident, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        url = await self.services.cri.attach(ident, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error)
+        return self._session(request, url, options)
 
-    def _session(self, request: Request, url: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> Response:
+    def _session(self, request: Request, url: str, options: StreamOptions) -> Response:
         from tiphys.node.streaming import serve_exec
 
         async def serve(connection: Duplex) -> None:
@@ -213,10 +220,10 @@ class KubeletServer:
                 connection,
                 request.headers,
                 runtime_url=url,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                tty=tty,
+                stdin=options.input,
+                stdout=options.output,
+                stderr=options.error,
+                tty=options.tty,
             )
 
         return Response(upgrade=serve)
@@ -224,11 +231,11 @@ class KubeletServer:
     async def _port_forward(self, request: Request, rest: list[str]) -> Response:
         from tiphys.node.streaming import serve_port_forward
 
+        ports = forwarded_ports(request)
         worker, pod, _ = self._find(rest, container=False)
         box = worker.seen.sandbox
         if box is None or not box.ready:
             raise Refusal(500, f'sandbox of pod "{pod.metadata.name}" is not running')
-        ports = [int(port) for key, value in request.query if key in ("port", "ports") for port in value.split(",") if port.isdigit()]
         url = await self.services.cri.port_forward(box.id, ports)
 
         async def serve(connection: Duplex) -> None:
@@ -251,9 +258,9 @@ class KubeletServer:
 
     async def _stats(self, request: Request, rest: list[str]) -> Response:
         if rest != ["summary"]:
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         node, uses = await self._uses()
-        return Response(headers=JSON, body=msgspec.json.encode(stats.summary(self.services.settings.name, node, uses)))
+        return _json(stats.summary(self.services.settings.name, node, uses))
 
     async def _metrics(self, request: Request, rest: list[str]) -> Response:
         if rest == ["resource"]:
@@ -267,7 +274,7 @@ class KubeletServer:
             results = {name: check() for name, check in self.checks.items()}
             return Response(headers=METRICS, body=measured.page(self._slis.lines({"healthz": results})))
         if rest:
-            raise Refusal(404, "404 page not found")
+            raise not_found()
         relister = self.services.relister
         pods = [relister.get(uid) for uid in relister.uids]
         lines = families.kubelet_lines(self.services.settings.name, pods)
@@ -282,45 +289,13 @@ class KubeletServer:
         return measured.page(cadvisor_lines(size, containers, sandboxes, images))
 
 
-def _flag(request: Request, name: str) -> bool:
-    return request.param(name).lower() in ("1", "true")
+def _nothing_below(rest: list[str]) -> None:
+    if rest:
+        raise not_found()
 
 
-def _streams(request: Request) -> tuple[bool, bool, bool, bool]:
-    """stdin, stdout, stderr and tty as asked for, in the kubelet's words or the API's."""
-    tty = _flag(request, "tty")
-    stdin = _flag(request, "input") or _flag(request, "stdin")
-    stdout = _flag(request, "output") or _flag(request, "stdout")
-    stderr = (_flag(request, "error") or _flag(request, "stderr")) and not tty
-    if not (stdin or stdout or stderr):
-        raise Refusal(400, "you must specify at least 1 of stdin, stdout, stderr")
-    return stdin, stdout, stderr, tty
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.param(name)
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise Refusal(400, f"{name} must be a number") from None
-
-
-def _log_options(request: Request, now: datetime) -> LogOptions:
-    since = None
-    seconds = _number(request, "sinceSeconds")
-    if seconds is not None:
-        since = now - timedelta(seconds=seconds)
-    elif request.param("sinceTime"):
-        try:
-            since = datetime.fromisoformat(request.param("sinceTime"))
-        except ValueError:
-            raise Refusal(400, "sinceTime must be a time") from None
-    tail = _number(request, "tailLines")
-    limit = _number(request, "limitBytes")
-    stream = {"stdout": "stdout", "stderr": "stderr"}.get(request.param("stream").lower(), "")
-    return LogOptions(tail, since, _flag(request, "timestamps"), limit, stream)
+def _json(document: object) -> Response:
+    return Response(headers=JSON, body=msgspec.json.encode(document))
 
 
 def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool) -> str:

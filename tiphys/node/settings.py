@@ -21,12 +21,17 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses of the node, the first one is its own; by default the one that the default route uses."""
     port: int = 10250
     bind: str = "0.0.0.0"
+    healthz_port: int = 0
+    """Where the health page is served without TLS; 0 for nowhere."""
+    healthz_bind: str = "127.0.0.1"
+    system_logs: Path = Path("/var/log")
+    """The folder that `/logs/` shows."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
     """The authority of the certificates that callers of the agent's server must show."""
     client_names: tuple[str, ...] = ("kube-apiserver-kubelet-client",)
-    """Common names that may call, besides the organisation system:masters."""
+    """Common names that may make any call, as the organisation system:masters may, without the API server being asked."""
     cluster_dns: tuple[str, ...] = ("10.43.0.10",)
     domain: str = "cluster.local"
     resolv_conf: Path = Path("/etc/resolv.conf")
@@ -51,8 +56,6 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     status_period: float = 10.0
     status_report: float = 300.0
     """Seconds after which an unchanged status is written all the same."""
-    storage_period: float = 10.0
-    """Seconds between looks at the disk that pods with a limit of it use."""
     relist_period: float = 1.0
     quiet_relist_period: float = 10.0
     """Seconds between looks at the runtime while it tells of its own accord what happens."""

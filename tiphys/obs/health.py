@@ -1,10 +1,55 @@
-"""Results of health checks as metrics, at `/metrics/slis`."""
+"""Health checks as pages ("Kubernetes API health endpoints") and as metrics, at `/metrics/slis`.
+
+Anybody may read the page of all checks, so it names what fails and withholds why; the page of a single check says it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tiphys.obs.metrics import Registry
+
+Check = Callable[[], str]
+"""A health check: the reason for which it fails, or ""."""
+
+
+class Page(NamedTuple):
+    """The answer of a health endpoint."""
+
+    status: int
+    text: str
+    failed: Mapping[str, str]
+    """Why checks failed, by name."""
+
+
+def page(endpoint: str, checks: Mapping[str, Check], query: Sequence[tuple[str, str]]) -> Page:
+    """The page of all checks. The query may ask for every line (`verbose`) and leave out checks (`exclude=etcd`)."""
+    excluded = {value for key, value in query if key == "exclude"}
+    lines, failed = [], {}
+    for name, check in checks.items():
+        if name in excluded:
+            excluded.discard(name)
+            lines.append(f"[+]{name} excluded: ok")
+        elif reason := check():
+            failed[name] = reason
+            lines.append(f"[-]{name} failed: reason withheld")
+        else:
+            lines.append(f"[+]{name} ok")
+    if excluded:
+        names = ",".join(f'"{name}"' for name in sorted(excluded))
+        lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
+    if failed:
+        return Page(500, "\n".join((*lines, f"{endpoint} check failed")) + "\n", failed)
+    if not any(key == "verbose" for key, _ in query):
+        return Page(200, "ok", failed)
+    return Page(200, "\n".join((*lines, f"{endpoint} check passed")) + "\n", failed)
+
+
+def page_of_one(name: str, check: Check) -> Page:
+    """The page of one check."""
+    reason = check()
+    return Page(500, f"internal server error: {reason}\n", {name: reason}) if reason else Page(200, "ok", {})
 
 
 class HealthMetrics:

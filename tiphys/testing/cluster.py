@@ -92,6 +92,7 @@ class Cluster:
         self.data_dir = ROOT / f"slot-{slot}"
         self.port = 17000 + slot
         self.kubelet_port = 17100 + slot
+        self.healthz_port = 17200 + slot
         self.node = f"node-{slot}"
         self.pod_range = f"10.{180 + slot}.0.0/17"
         self.service_range = f"10.{180 + slot}.128.0/17"
@@ -115,6 +116,7 @@ class Cluster:
         """Start the cluster, or start it again."""
         return self.tiphys(
             "up", "--secure-port", str(self.port), "--kubelet-port", str(self.kubelet_port), "--node-name", self.node,
+            "--healthz-port", str(self.healthz_port),
             "--cluster-cidr", self.pod_range, "--service-cluster-ip-range", self.service_range,
             "--service-node-port-range", self.node_ports, *options,
         )  # fmt: skip
@@ -179,7 +181,7 @@ def taken_slot() -> Iterator[Cluster]:
             cluster = Cluster(slot)
             if cluster.data_dir.exists():
                 cluster.down(purge=True)
-            if _is_taken(cluster.port) or _is_taken(cluster.kubelet_port):
+            if any(_is_taken(port) for port in (cluster.port, cluster.kubelet_port, cluster.healthz_port)):
                 continue
             _share_image_cache(cluster)
             yield cluster

@@ -29,6 +29,8 @@ import msgspec
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api import base, errors
 from tiphys.api.meta.v1 import DeleteOptions, KubeObject, ListMeta, ObjectMeta, Status, StatusDetails
+from tiphys.api.meta.v1.options import CreateOptions, ListOptions
+from tiphys.api.query import decode_query
 from tiphys.api.scheme import Kind, Scheme
 from tiphys.api.validation import meta as meta_rules
 from tiphys.client.client import Client
@@ -171,16 +173,18 @@ class FakeApi:
         return self.answer(kind, self.require(kind, call), request)
 
     def _list(self, kind: Kind[Any], call: Call, request: Request) -> Response:
-        selected = [obj for obj in self.store.all(kind) if self._filter(kind, call, request).accepts(obj)]
+        options = decode_query(ListOptions, request.query)
+        matching = self._filter(kind, call, options)
+        selected = [obj for obj in self.store.all(kind) if matching.accepts(obj)]
         meta = ListMeta(resourceVersion=str(self.store.revision))
-        token, limit = request.param("continue"), int(request.param("limit") or 0)
+        token, limit = options.continue_, options.limit
         if token:
             revision, namespace, name = json.loads(token)
             if revision < self.store.oldest:
                 raise errors.Gone("The provided continue parameter is too old to display a consistent list result.")
             meta.resourceVersion = str(revision)
             selected = [obj for obj in selected if (obj.metadata.namespace, obj.metadata.name) > (namespace, name)]
-        if limit and len(selected) > limit:
+        if 0 < limit < len(selected):
             last = selected[limit - 1].metadata
             meta.continue_ = json.dumps([int(meta.resourceVersion), last.namespace, last.name])
             meta.remainingItemCount = len(selected) - limit
@@ -191,21 +195,22 @@ class FakeApi:
         return _json(msgspec.json.encode(body))
 
     def _watch(self, kind: Kind[Any], call: Call, request: Request) -> Response:
-        bookmarks = request.param("allowWatchBookmarks") in ("true", "1")
-        watcher = Watcher(resource_of(kind), self._filter(kind, call, request), bookmarks, _encoder(kind, request))
-        asked = request.param("resourceVersion")
-        if request.param("sendInitialEvents") == "true":
+        options = decode_query(ListOptions, request.query)
+        watcher = Watcher(resource_of(kind), self._filter(kind, call, options), options.allowWatchBookmarks, _encoder(kind, request))
+        asked = options.resourceVersion
+        if options.sendInitialEvents:
             self.store.open(kind, watcher, None, initial="bookmarked")
         elif asked in ("", "0"):
             self.store.open(kind, watcher, None, initial="plain")
         else:
             self.store.open(kind, watcher, int(asked), initial="")
-        seconds = request.param("timeoutSeconds")
-        stream: AsyncIterator[bytes] = self.store.follow(watcher, float(seconds) if seconds else None)
+        stream: AsyncIterator[bytes] = self.store.follow(watcher, options.timeoutSeconds)
         return Response(headers={"content-type": "application/json"}, stream=stream)
 
     def _create(self, kind: Kind[Any], call: Call, request: Request) -> Response:
         new = self.decode(kind, request.body)
+        if "get" not in kind.verbs:
+            return self.answer(kind, new, request, 201)  # a review: nothing is kept, and nothing allowed
         return self.answer(kind, self.create(kind, new, call.namespace, dry_run=_is_dry(request)), request, 201)
 
     def create(self, kind: Kind[T], new: T, namespace: str, *, dry_run: bool = False) -> T:
@@ -300,11 +305,7 @@ class FakeApi:
 
     def _delete(self, kind: Kind[Any], call: Call, request: Request) -> Response:
         obj = self.require(kind, call)
-        options = msgspec.json.decode(request.body, type=DeleteOptions) if request.body else DeleteOptions()
-        if request.param("gracePeriodSeconds"):
-            options.gracePeriodSeconds = int(request.param("gracePeriodSeconds"))
-        options.propagationPolicy = options.propagationPolicy or request.param("propagationPolicy") or None
-        left = self.delete(kind, obj, options)
+        left = self.delete(kind, obj, _delete_options(request))
         if left is not None:
             return self.answer(kind, left, request)
         details = StatusDetails(name=call.name, group=kind.group, kind=kind.plural, uid=obj.metadata.uid)
@@ -334,8 +335,7 @@ class FakeApi:
         return self.store.get(kind, meta.namespace, meta.name)
 
     def _deletecollection(self, kind: Kind[Any], call: Call, request: Request) -> Response:
-        options = msgspec.json.decode(request.body, type=DeleteOptions) if request.body else DeleteOptions()
-        selected = self._filter(kind, call, request)
+        options, selected = _delete_options(request), self._filter(kind, call, decode_query(ListOptions, request.query))
         for obj in [obj for obj in self.store.all(kind) if selected.accepts(obj)]:
             self.delete(kind, obj, options)
         return _json(msgspec.json.encode(Status(status="Success")))
@@ -397,11 +397,11 @@ class FakeApi:
         if wanted.resourceVersion is not None and wanted.resourceVersion != obj.metadata.resourceVersion:
             raise errors.Conflict.modified(kind.plural, obj.metadata.name, group=kind.group)
 
-    def _filter(self, kind: Kind[Any], call: Call, request: Request) -> Filter:
+    def _filter(self, kind: Kind[Any], call: Call, options: ListOptions) -> Filter:
         from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
 
         try:
-            labels, fields = parse_labels(request.param("labelSelector")), parse_fields(request.param("fieldSelector"))
+            labels, fields = parse_labels(options.labelSelector), parse_fields(options.fieldSelector)
             fields.require(["metadata.name", "metadata.namespace", *kind.selectable])
         except SelectorError as error:
             raise errors.BadRequest(str(error)) from error
@@ -422,7 +422,7 @@ class FakeApi:
 
 def _verb(request: Request, name: str) -> str:
     if request.method == "GET":
-        if request.param("watch") in ("true", "1"):
+        if decode_query(ListOptions, request.query).watch:
             return "watch"
         return "get" if name else "list"
     if request.method == "DELETE":
@@ -433,8 +433,12 @@ def _verb(request: Request, name: str) -> str:
     return verbs[request.method]
 
 
+def _delete_options(request: Request) -> DeleteOptions:
+    return msgspec.json.decode(request.body, type=DeleteOptions) if request.body else decode_query(DeleteOptions, request.query)
+
+
 def _is_dry(request: Request) -> bool:
-    return request.param("dryRun") == "All"
+    return "All" in decode_query(CreateOptions, request.query).dryRun
 
 
 def _json(body: bytes, code: int = 200) -> Response:

@@ -38,13 +38,24 @@ def test_doctor_shows_every_check_and_leaves_nothing(slot: Cluster) -> None:
         )
 
     before = machine()
-    ports = ["--secure-port", str(slot.port), "--kubelet-port", str(slot.kubelet_port)]
+    ports = ["--secure-port", str(slot.port), "--kubelet-port", str(slot.kubelet_port), "--healthz-port", str(slot.healthz_port)]
     ranges = ["--cluster-cidr", slot.pod_range, "--service-cluster-ip-range", slot.service_range]
     done = slot.tiphys("doctor", *ports, *ranges)
     assert "This machine is ready for a cluster." in done.out
     for check in ("root", "containerd", "runc", "CNI plugins", "nft", "cgroups", "namespaces", "overlayfs", "bridge", "veth", "nftables"):
         assert re.search(rf"^ok    {check} ", done.out, re.MULTILINE), check
-    for check in ("disk", "memory", "clock", "inotify", "API port", "kubelet port", "DNS port", "pod range", "service range"):
+    for check in (
+        "disk",
+        "memory",
+        "clock",
+        "inotify",
+        "API port",
+        "kubelet port",
+        "health port",
+        "DNS port",
+        "pod range",
+        "service range",
+    ):
         assert re.search(rf"^(ok  |warn)  {check} ", done.out, re.MULTILINE), check
     after = machine()
     assert after[:2] == before[:2]

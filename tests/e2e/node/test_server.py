@@ -65,7 +65,15 @@ async def test_who_may_call(served: tuple[Node, Caller], tmp_path: Path) -> None
         assert (await other.get("/pods"))[0] == status
         assert (await other.get("/healthz"))[0] == status
         await other.session.close()
-    assert (await caller.get("/nothing"))[0] == 404
+    for path in ("/nothing", "/checkpoint/a/b/c", "/stats", "/configz/x"):
+        assert (await caller.get(path))[0] == 404
+    async with caller.session.post(caller.base + "/pods", ssl=caller.context) as response:
+        assert response.status == 405
+    status, text = await caller.get("/configz")
+    assert (status, json.loads(text)["kubeletconfig"]["kind"]) == (200, "KubeletConfiguration")
+    status, text = await caller.get("/logs/")
+    assert (status, "<pre>" in text) == (200, True)
+    assert await caller.get("/healthz/syncloop") == (200, "ok")
 
 
 async def test_logs(served: tuple[Node, Caller]) -> None:
@@ -80,6 +88,8 @@ async def test_logs(served: tuple[Node, Caller]) -> None:
     status, text = await caller.get(f"{path}?timestamps=true&tailLines=1")
     assert text.split(" ")[1] == "three\n"
     assert (await caller.get(f"{path}?previous=true")) == (400, 'previous terminated container "main" in pod "web" not found\n')
+    assert (await caller.get(f"{path}?sinceTime=today")) == (400, '{"message": "Unable to decode query."}\n')
+    assert (await caller.get(f"{path}?stream=stdout")) == (422, '{"message": "Invalid request."}\n')
     assert (await caller.get("/containerLogs/default/web/none"))[0] == 404
     assert (await caller.get("/containerLogs/default/none/main"))[0] == 404
     assert status == 200
@@ -151,5 +161,7 @@ async def test_what_is_used(served: tuple[Node, Caller]) -> None:
     assert status == 200
     assert [pod["podRef"]["name"] for pod in json.loads(text)["pods"]] == ["web"]
     assert "kubelet_running_pods 1" in (await caller.get("/metrics"))[1]
-    pods = json.loads((await caller.get("/pods"))[1])
-    assert [pod["metadata"]["name"] for pod in pods["items"]] == ["web"]
+    for path in ("/pods", "/runningpods/"):
+        pods = json.loads((await caller.get(path))[1])
+        assert [pod["metadata"]["name"] for pod in pods["items"]] == ["web"]
+        assert [one["name"] for one in pods["items"][0]["spec"]["containers"]] == ["main"]

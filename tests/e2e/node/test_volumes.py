@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -173,27 +174,6 @@ async def test_a_missing_secret_is_told_and_waited_for(node: Node) -> None:
     assert await node.exec("cat", "/s/k") == "v"
 
 
-async def test_a_pod_that_fills_the_disk_is_evicted(node: Node) -> None:
-    await node.kill()
-    node.options = {"storage_period": 0.2}
-    await node.start()
-    volumes = [{"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}]
-    fill = ["sh", "-c", "trap '' TERM; head -c 3000000 /dev/zero > /d/file; sleep 1000"]
-    await node.run("volume", {"command": fill, "volumeMounts": [mount("d", "/d")]}, volumes=volumes, terminationGracePeriodSeconds=600)
-    limits = {"limits": {"ephemeral-storage": "1Mi"}}
-    await node.run("talker", {"command": ["sh", "-c", "yes | head -c 3000000; sleep 1000"], "resources": limits})
-    await node.run("modest", {"command": SLEEP, "volumeMounts": [mount("d", "/d")], "resources": limits}, volumes=volumes)
-    said = {
-        "volume": 'Usage of EmptyDir volume "d" exceeds the limit "1Mi". ',
-        "talker": "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
-    }
-    for name, message in said.items():
-        await node.phase("Failed", name)
-        assert (node.pod(name).status.reason, node.pod(name).status.message) == ("Evicted", message)
-    assert set(node.events("Evicted")) == set(said.values())
-    await node.ready("modest")
-
-
 async def test_a_container_writes_the_environment_of_another(node: Node) -> None:
     volumes = [{"name": "d", "emptyDir": {}}]
     script = "printf \"# made here\\nNAME='me and\\nyou' # two lines\\n\" > /d/env; ln -s /etc/hostname /d/out"
@@ -211,3 +191,32 @@ async def test_a_container_writes_the_environment_of_another(node: Node) -> None
     state = node.status("main", "stray").state.waiting
     assert state is not None
     assert state.reason == "CreateContainerConfigError"
+
+
+async def test_a_pod_that_outgrows_its_local_storage_is_evicted(node: Node) -> None:
+    script = "trap '' TERM; head -c 9000000 /dev/zero > /e/f; sleep 1000"
+    fill: dict[str, Any] = {"command": ["sh", "-c", script], "volumeMounts": [mount("e", "/e")]}
+    bounded: dict[str, Any] = {"volumes": [{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}], "terminationGracePeriodSeconds": 600}
+    await node.run("web", fill, **bounded)
+    await node.run("critical", fill, **bounded, priority=2_000_000_000)
+    limits = {"limits": {"ephemeral-storage": "1Mi"}}
+    await node.run("layer", {"command": ["sh", "-c", "head -c 9000000 /dev/zero > /f; sleep 1000"], "resources": limits})
+    await node.run("talk", {"command": ["sh", "-c", "yes | head -c 3000000; sleep 1000"], "resources": limits})
+    await node.run("small", {"command": ["sh", "-c", "head -c 100000 /dev/zero > /f; sleep 1000"], "resources": limits})
+    for name in ("web", "layer", "talk"):
+        pod = await eventually(functools.partial(_evicted, node, name), timeout=60)
+        condition = next(one for one in pod.status.conditions if one.type == "Ready")
+        assert (condition.status, condition.reason) == ("False", "PodFailed")
+        assert all(one.type != "DisruptionTarget" for one in pod.status.conditions)
+        assert node.status(pod=name).state.terminated
+    assert node.pod("web").status.message == 'Usage of EmptyDir volume "e" exceeds the limit "1Mi". '
+    assert node.pod("layer").status.message == "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
+    assert sorted(node.events("Evicted")) == sorted(node.pod(name).status.message for name in ("web", "layer", "talk"))
+    for name in ("small", "critical"):
+        assert node.pod(name).status.phase == "Running"
+
+
+def _evicted(node: Node, name: str) -> core.Pod:
+    pod = node.pod(name)
+    assert (pod.status.phase, pod.status.reason) == ("Failed", "Evicted"), pod.status
+    return pod

@@ -113,6 +113,19 @@ def test_a_port_in_use_names_who_holds_it(tmp_path: Path) -> None:
     assert f"kill {os.getpid()}" in found.fix
 
 
+def test_a_health_port_in_use_is_only_a_warning(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        found = named(list(ports.check(settings(tmp_path, healthz_port=port))), "health port")
+    assert found.status == "warn"
+    assert "--healthz-port" in found.fix
+    away = named(list(ports.check(settings(tmp_path, healthz_bind_address="203.0.113.7"))), "health port")
+    assert (away.status, "--healthz-bind-address" in away.fix) == ("warn", True)
+    assert [one for one in ports.check(settings(tmp_path, healthz_port=0)) if one.name == "health port"] == []
+
+
 def test_a_port_that_was_just_closed_is_free(tmp_path: Path) -> None:
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -24,6 +24,14 @@ def test_bad_durations_are_refused(text: str) -> None:
         seconds(text)
 
 
+@pytest.mark.parametrize(
+    ("options", "port"),
+    [({}, 10248), ({"kubelet_port": 11250}, 11248), ({"kubelet_port": 1}, 0), ({"healthz_port": 0}, 0), ({"healthz_port": 9000}, 9000)],
+)
+def test_the_health_port_follows_the_kubelets_unless_it_is_given(tmp_path: Path, options: dict[str, int], port: int) -> None:
+    assert settings_of(tmp_path, options).node_healthz_port == port
+
+
 def test_settings_are_remembered_and_changed_by_what_is_given(tmp_path: Path) -> None:
     settings_of(tmp_path, {"secure_port": 7000, "domain": None}).save()
     again = settings_of(tmp_path, {"kubelet_port": 7001})

@@ -99,7 +99,7 @@ RESOURCES = Section(
             core.ResourceRequirements, "limits", "api.helpers.resources",
             text="Extended resources are counted by their requests, which are the same.", case="extended resources",
         ),
-        *enforced(core.ResourceRequirements, "limits", "node.storage_limits", keys="ephemeral-storage", text="The pod is evicted."),
+        *enforced(core.ResourceRequirements, "limits", "node.eviction.local_storage", keys="ephemeral-storage", text="The pod is evicted."),
         *warned(
             core.ResourceRequirements, "limits", "no node of this cluster offers huge pages, the pod will stay pending",
             _container(resources={"limits": {"cpu": "1", "hugepages-2Mi": "2Mi"}}), keys="hugepages-*",

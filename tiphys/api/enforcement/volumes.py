@@ -39,7 +39,7 @@ VOLUMES = Section(
             _volume("emptyDir", {"medium": "HugePages"}), case="HugePages*", when=lambda source: source.medium.startswith("HugePages"),
         ),
         *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.volumes.manager", case="medium Memory"),
-        *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.storage_limits", case="on disk", text="The pod is evicted."),
+        *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.eviction.local_storage", case="on disk", text="The pod is evicted."),
         *enforced(core.HostPathVolumeSource, "path type", "node.volumes.manager", "node.volumes.host_path"),
         *enforced(core.ConfigMapVolumeSource, "name items defaultMode optional", _OBJECTS),
         *enforced(core.SecretVolumeSource, "secretName items defaultMode optional", _OBJECTS),

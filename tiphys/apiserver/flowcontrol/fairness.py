@@ -175,7 +175,7 @@ class Fairness:
             return False
         in_use = level.in_use + seats
         crowded = in_use + level.reserved > level.nominal or (seats > 1 and self.unsent > MOST_UNSENT)
-        if crowded and not self._has_room(level, seats, level.reserved):
+        if crowded and not level.is_exempt and not self._has_room(level, seats, level.reserved):
             return False
         if writes:
             if flow_.writing >= MOST_WRITES:

@@ -5,12 +5,14 @@ Apply patches go on to `verbs.apply`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from tiphys.api import codec
 from tiphys.api.errors import BadRequest
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
@@ -20,13 +22,16 @@ from tiphys.apiserver.verbs.apply import apply
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
+_Metadata = msgspec.defstruct("_Metadata", [(name, Any, msgspec.UNSET) for name in ObjectMeta.__struct_fields__ if name != "managedFields"])
+"""Metadata as generic values, but for managedFields."""
+
 
 class _Half(msgspec.Struct):
     """What a patch of the status can change, and what it needs to see."""
 
     apiVersion: str = ""
     kind: str = ""
-    metadata: dict[str, Any] = {}
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)  # type: ignore[valid-type]
     status: Any = msgspec.UNSET
 
 
@@ -34,17 +39,27 @@ _decode_half = msgspec.json.Decoder(_Half).decode
 
 
 def _read_half(data: bytes) -> dict[str, Any]:
-    """The document of an object without its spec: reading past it costs a third of reading it."""
-    half: dict[str, Any] = msgspec.to_builtins(_decode_half(data))
-    return half
+    """The document of an object without its spec and managedFields: reading past them costs a third of reading them."""
+    half = _decode_half(data)
+    document = {"apiVersion": half.apiVersion, "kind": half.kind, "metadata": msgspec.to_builtins(half.metadata)}
+    if half.status is not msgspec.UNSET:
+        document["status"] = half.status
+    return document
+
+
+@cache
+def _beside_status(type_: type[KubeObject]) -> tuple[bytes, ...]:
+    """The fields of a type that are not read in halves, as they stand in JSON."""
+    return tuple(b'"%b"' % name.encode() for name in type_.__struct_fields__ if name not in _Half.__struct_fields__)
 
 
 def _touches_status_alone(ctx: Context) -> bool:
     """Whether this is a patch of the status that names no field beside it. An update of a status puts those back in any case."""
-    type_, body = ctx.kind.type, ctx.request.body
+    type_: type[KubeObject] = ctx.kind.type
+    body = ctx.request.body
     if ctx.info.subresource != "status" or type_.__model__ is not None:
         return False
-    return not any(name not in _Half.__struct_fields__ and b'"%b"' % name.encode() in body for name in type_.__struct_fields__)
+    return not any(name in body for name in _beside_status(type_))
 
 
 def keep_type(document: dict[str, Any], api_version: str, kind: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tiphys.cli.checks.result import CheckResult
 from tiphys.daemon.settings import ClusterSettings, parse_ports
@@ -29,6 +29,8 @@ class Wanted(NamedTuple):
     option: str
     owner: str
     """Which of our processes: `server` or `node`."""
+    needed: bool = True
+    """Whether the cluster does not run without it."""
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
@@ -36,6 +38,7 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
     for wanted in (
         Wanted("API port", settings.bind, settings.secure_port, socket.SOCK_STREAM, "--secure-port", "server"),
         Wanted("kubelet port", "0.0.0.0", settings.kubelet_port, socket.SOCK_STREAM, "--kubelet-port", "node"),
+        *_health_page(settings),
         Wanted("DNS port", dns, DNS_PORT, socket.SOCK_DGRAM, "--service-cluster-ip-range", "node"),
         Wanted("DNS port", dns, DNS_PORT, socket.SOCK_STREAM, "--service-cluster-ip-range", "node"),
     ):
@@ -43,6 +46,11 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
         if result.status != "ok" or wanted.kind is socket.SOCK_STREAM:
             yield result
     yield from _node_ports(settings)
+
+
+def _health_page(settings: ClusterSettings) -> Iterator[Wanted]:
+    if port := settings.node_healthz_port:
+        yield Wanted("health port", settings.healthz_bind_address, port, socket.SOCK_STREAM, "--healthz-port", "node", needed=False)
 
 
 def _try(wanted: Wanted, settings: ClusterSettings) -> CheckResult:
@@ -62,20 +70,22 @@ def _try(wanted: Wanted, settings: ClusterSettings) -> CheckResult:
 
 
 def _refused(wanted: Wanted, place: str, error: OSError, settings: ClusterSettings) -> CheckResult:
+    bad: Literal["fail", "warn"] = "fail" if wanted.needed else "warn"
     if error.errno == errno.EADDRINUSE:
         pid = holder(wanted.port, wanted.address, udp=wanted.kind is socket.SOCK_DGRAM)
         if pid is not None and _is_ours(pid, wanted.owner, settings):
             return CheckResult(wanted.name, "ok", f"{place} is held by this cluster")
         who = f"process {pid} ({_program(pid)})" if pid is not None else "a process that cannot be seen from here"
         stop = f"stop it (kill {pid})" if pid is not None else "stop it"
-        return CheckResult(wanted.name, "fail", f"{place} is in use by {who}", f"{stop}, or choose another with {wanted.option}")
+        return CheckResult(wanted.name, bad, f"{place} is in use by {who}", f"{stop}, or choose another with {wanted.option}")
     if error.errno == errno.EADDRNOTAVAIL:
+        option = "--bind" if wanted.needed else "--healthz-bind-address"
         return CheckResult(
-            wanted.name, "fail", f"{wanted.address} is not an address of this machine", "choose another with --bind (ip address)"
+            wanted.name, bad, f"{wanted.address} is not an address of this machine", f"choose another with {option} (ip address)"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return CheckResult(wanted.name, "warn", f"{place} was not tried: {error.strerror}", "run as root to know")
-    return CheckResult(wanted.name, "fail", f"{place} cannot be used: {error.strerror}", f"choose another with {wanted.option}")
+    return CheckResult(wanted.name, bad, f"{place} cannot be used: {error.strerror}", f"choose another with {wanted.option}")
 
 
 def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:

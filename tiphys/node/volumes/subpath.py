@@ -1,48 +1,24 @@
 """Sub-paths of volumes, opened so that a link planted by a container cannot lead out of its volume.
 
-The path is opened with openat2's rule "stay beneath this directory", which refuses links that are absolute or climb above the volume, and
-what was found is bind mounted by file descriptor: nothing that happens to the names afterwards matters. Directories that are missing are
-made one by one, each opened without following links before its mode is set.
+The path is opened beneath the volume (`tiphys.node.beneath`), and what was found is bind mounted by file descriptor: nothing that happens
+to the names afterwards matters. Directories that are missing are made one by one, each opened without following links before its mode is
+set.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import os
 import stat
 from pathlib import Path
 
+from tiphys.node.beneath import open_beneath
 from tiphys.node.volumes import mounts
 from tiphys.node.volumes.payload import VolumeError
 
-_SYS_OPENAT2 = 437
-_RESOLVE_BENEATH = 0x08
-_RESOLVE_NO_MAGICLINKS = 0x02
 
-
-class _How(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_RACES = 16
-"""Attempts while renames in the volume keep the kernel from telling whether a path stays inside."""
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def open_inside(root: int, path: str) -> int:
-    """Open (O_PATH) what is at `path` beneath the directory `root`; raises OSError for what leads out of it."""
-    how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
-    for _ in range(_RACES):
-        fd = int(_libc.syscall(_SYS_OPENAT2, root, path.encode(), ctypes.byref(how), ctypes.sizeof(how)))
-        if fd >= 0:
-            return fd
-        if (number := ctypes.get_errno()) != errno.EAGAIN:
-            break
-    if number == errno.EXDEV:
-        raise OSError(number, "the path leads out of the volume", path)
-    raise OSError(number, os.strerror(number), path)
+def _open_inside(root: int, path: str) -> int:
+    return open_beneath(root, path, what="volume")
 
 
 def expose(volume: Path, sub_path: str, target: Path) -> Path:
@@ -73,14 +49,14 @@ def _open_or_make(root: int, parts: tuple[str, ...]) -> int:
     for part in parts:
         parent, here = here, f"{here}/{part}"
         try:
-            os.close(open_inside(root, here))
+            os.close(_open_inside(root, here))
         except FileNotFoundError:
-            fd = open_inside(root, parent)
+            fd = _open_inside(root, parent)
             try:
                 _make(fd, part, stat.S_IMODE(os.fstat(root).st_mode))
             finally:
                 os.close(fd)
-    return open_inside(root, here)
+    return _open_inside(root, here)
 
 
 def _make(parent: int, name: str, mode: int) -> None:

@@ -1,0 +1,97 @@
+"""The loop that evicts pods from this node. At present for one reason: they use more local storage than their limits allow.
+
+Only pods with such limits are measured, in a thread and one after the other, and the pauses grow with the time that measuring takes. So a
+node without them does nothing, and millions of files in a volume cost a small share of one core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from tiphys.api.core import v1 as core
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.eviction.local_storage import Excess, StorageUse, excess, is_limited, limits_containers
+from tiphys.node.eviction.measure import storage_use
+from tiphys.node.metrics import families
+from tiphys.node.pod_worker import PodWorker
+from tiphys.node.services import NodeServices
+
+log = logging.getLogger(__name__)
+
+REASON = "Evicted"
+PERIOD = 10.0
+"""Seconds between looks at the pods: upstream's."""
+SHARE = 20.0
+"""A look that took one second is followed by a pause of at least so many."""
+GRACE = 1
+"""Seconds that an evicted pod has to end."""
+CRITICAL = 2_000_000_000
+"""Priority from which pods are critical to the cluster: they are not evicted ("Guaranteed Scheduling For Critical Add-On Pods")."""
+
+Layers = dict[str, dict[str, int]]
+"""Bytes of containers' writable layers, by the pod's uid and the container's name."""
+
+
+class EvictionManager:
+    """Looks at the pods that `serving` names and gives up those that exceed a limit."""
+
+    def __init__(self, services: NodeServices, serving: Callable[[], Iterable[PodWorker]]) -> None:
+        self.services = services
+        self._serving = serving
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        clock = self.services.clock
+        while True:
+            began = clock.monotonic()
+            await self.look()
+            await clock.sleep(max(PERIOD, (clock.monotonic() - began) * SHARE))
+
+    async def look(self) -> None:
+        """Measure the pods that have limits, and evict."""
+        workers = [worker for worker in self._serving() if worker.pod is not None and is_limited(worker.pod)]
+        if not workers:
+            return
+        layers: Layers = {}
+        if any(worker.pod is not None and limits_containers(worker.pod) for worker in workers):
+            layers = await self._layers()
+        for worker in workers:
+            pod = worker.pod
+            if pod is None:
+                continue
+            use = await asyncio.to_thread(self._measure, pod, layers.get(worker.uid, {}))
+            found = excess(pod, use)
+            # Measuring takes a while, in which the pod may have ended.
+            if found is not None and worker in self._serving():
+                self._evict(worker, pod, found)
+
+    async def _layers(self) -> Layers:
+        try:
+            listed = await self.services.cri.list_container_stats()
+        except RuntimeError_ as error:
+            log.warning("writable layers were not measured", extra={"error": str(error)})
+            return {}
+        relister = self.services.relister
+        used = {one.attributes.id: one.writable_layer.used_bytes.value for one in listed}
+        result: Layers = {}
+        for uid in relister.uids:
+            seen = relister.get(uid)
+            newest = {one.name: one.id for one in reversed(seen.containers)}
+            result[uid] = {name: used.get(ident, 0) for name, ident in newest.items()}
+        return result
+
+    def _measure(self, pod: core.Pod, layers: dict[str, int]) -> StorageUse:
+        meta = pod.metadata
+        logs = self.services.settings.logs / f"{meta.namespace}_{meta.name}_{meta.uid}"
+        return storage_use(pod, paths=self.services.volumes.paths(meta.uid), logs=logs, layers=layers)
+
+    def _evict(self, worker: PodWorker, pod: core.Pod, found: Excess) -> None:
+        if (pod.spec.priority or 0) >= CRITICAL:
+            log.error("a critical pod exceeds its limit and is not evicted", extra={"pod": worker.who, "limit": found.message})
+            return
+        log.info("pod is evicted", extra={"pod": worker.who, "limit": found.message})
+        self.services.tell(pod, "", "Warning", REASON, found.message)
+        worker.give_up(REASON, found.message, grace=GRACE)
+        families.EVICTIONS.labels(found.signal).inc()
