@@ -53,8 +53,8 @@ class KubeletConnector:
     ) -> None:
         self._find_node = find_node
         self._context = context
-        self._unverified = unverified
-        """The same identity, but any certificate of the kubelet will do."""
+        self._unverified = unverified or context
+        """For callers that do not care whether it is the kubelet that answers."""
         self._local = local or {}
         """Where kubelets of this machine listen, by node, for nodes whose status has no address beyond loopback."""
 
@@ -80,7 +80,7 @@ class KubeletConnector:
         upgrade: bool = False,
         verify: bool = True,
     ) -> Response:
-        """Send to the kubelet of a node. `target` is path and query; without `verify` the kubelet may show any certificate.
+        """Send to the kubelet of a node. `target` is path and query; `verify` says whether the kubelet's certificate must be the cluster's.
 
         The response streams, or (with `upgrade`) takes the connection over.
         """
@@ -90,7 +90,7 @@ class KubeletConnector:
             port,
             method,
             target,
-            context=self._context if verify or self._unverified is None else self._unverified,
+            context=self._context if verify else self._unverified,
             headers=headers,
             body=body,
             upgrade=upgrade,

@@ -283,8 +283,7 @@ class ApiServer:
             return None
         context = ssl.create_default_context(cafile=str(settings.client_ca))
         if not verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.load_cert_chain(str(settings.kubelet_certificate), str(settings.kubelet_key))
         files = CertificateFiles(context, cert=settings.kubelet_certificate, key=settings.kubelet_key, ca=settings.client_ca)
         self._certificates.append(files)

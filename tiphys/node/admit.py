@@ -19,6 +19,7 @@ from tiphys.api.helpers.resources import Amounts, amounts, pod_requests
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.helpers.taints import tolerates
 from tiphys.node.pod_plan import AnyContainer
+from tiphys.node.preemption import is_critical
 
 NODE_AFFINITY = "NodeAffinity"
 _ANY_ADDRESS = ("", "0.0.0.0")
@@ -29,6 +30,8 @@ class Rejection(msgspec.Struct, frozen=True):
 
     reason: str
     message: str
+    missing: Amounts = {}
+    """Resources that the node lacks for the pod, when that is all there is against it."""
 
 
 def reject(
@@ -37,17 +40,15 @@ def reject(
     """The first reason against a pod beside the `others` that the node has taken, or None.
 
     `capacity` is what pods may use of the node: CPU in thousandths of a core, everything else in whole units. `apparmor` says whether the
-    kernel can confine containers with AppArmor.
+    kernel can confine containers with AppArmor. Room can be made for critical pods, so a lack of it is the last reason against them.
     """
-    return (
-        _sysctls(pod, sysctls)
-        or _apparmor(pod, apparmor)
-        or _system(pod)
-        or _groups(pod, node)
-        or _resources(pod, others, {**amounts(node.status.allocatable), **capacity})
-        or _place(pod, node, others)
-        or _taints(pod, node)
-    )
+    before = _sysctls(pod, sysctls) or _apparmor(pod, apparmor) or _system(pod) or _groups(pod, node)
+    if before is not None:
+        return before
+    room = _resources(pod, others, {**amounts(node.status.allocatable), **capacity})
+    if room is not None and not is_critical(pod):
+        return room
+    return _place(pod, node, others) or _taints(pod, node) or room
 
 
 def _sysctls(pod: core.Pod, allowed: AllowedSysctls) -> Rejection | None:
@@ -96,11 +97,11 @@ def _resources(pod: core.Pod, others: Sequence[core.Pod], capacity: Amounts) -> 
         for name, number in pod_requests(other).items():
             used[name] = used.get(name, 0) + number
     wanted, used = {"pods": 1, **wanted}, {**used, "pods": len(others)}
-    for name, number in wanted.items():
-        has = capacity.get(name, 0)
-        if number + used.get(name, 0) > has:
-            numbers = f"requested: {number}, used: {used.get(name, 0)}, capacity: {has}"
-            return Rejection(f"OutOf{name}", f"Node didn't have enough resource: {name}, {numbers}")
+    lacks = {name: number + used.get(name, 0) - capacity.get(name, 0) for name, number in wanted.items()}
+    missing = {name: number for name, number in lacks.items() if number > 0}
+    for name in missing:
+        numbers = f"requested: {wanted[name]}, used: {used.get(name, 0)}, capacity: {capacity.get(name, 0)}"
+        return Rejection(f"OutOf{name}", f"Node didn't have enough resource: {name}, {numbers}", missing)
     return None
 
 

@@ -21,8 +21,16 @@ RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Conditions that are there only while there is something to say."""
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
 """Conditions that the node agent writes; all others belong to somebody else and are carried over."""
+DISRUPTION = "DisruptionTarget"
+BY_KUBELET = "TerminationByKubelet"
+"""The reason of a disruption that the node agent caused; others may announce one, too ("Pod disruption conditions")."""
 
 _OVER = ("Succeeded", "Failed")
+
+
+def is_owned(condition: core.PodCondition) -> bool:
+    """Whether the node agent wrote a condition."""
+    return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -46,6 +54,8 @@ class Facts(msgspec.Struct, frozen=True):
     host_ips: Sequence[str] = ()
     failed: Waiting | None = None
     """The pod as a whole was given up: its reason and message (DeadlineExceeded, Evicted)."""
+    disruption: str = ""
+    """For whom the pod was given up, if it was for others."""
     rejected: bool = False
     """The node did not take the pod: there is nothing to say about its containers."""
     over: bool = False
@@ -85,6 +95,8 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
         status.resources, status.allocatedResources = pod.spec.resources, pod.spec.resources.requests
     _addresses(pod, facts, status)
     _conditions(pod, facts, status, now)
+    if facts.over and not facts.rejected:
+        _settle(pod, status)
     if facts.rejected or (old.phase in _OVER and not old.containerStatuses and facts.seen.empty):
         # The second is how an agent that started later finds a rejected pod.
         status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses = [], [], []
@@ -153,12 +165,7 @@ def _never_seen(pod: core.Pod, container: AnyContainer, facts: Facts, old: core.
     if old is not None and (old.state.terminated is not None or (facts.over and old.state.running is not None)):
         kept = msgspec.structs.replace(old, ready=old.ready and _is_init(pod, container), started=False)
         if old.state.terminated is None:
-            lost = core.ContainerStateTerminated(
-                exitCode=137,
-                reason="ContainerStatusUnknown",
-                message="The container could not be located when the pod was terminated",
-            )
-            kept.state = core.ContainerState(terminated=lost)
+            kept.state = _lost()
         return kept
     reason = names.POD_INITIALIZING if pod.spec.initContainers else names.CONTAINER_CREATING
     waiting = facts.waiting.get(container.name) or Waiting(reason)
@@ -173,6 +180,40 @@ def _never_seen(pod: core.Pod, container: AnyContainer, facts: Facts, old: core.
         status.restartCount = old.restartCount
         status.lastState = old.lastState
     return status
+
+
+def _lost() -> core.ContainerState:
+    """The state of a container that ended, or never was, without anybody seeing it: an error, since it may have done anything."""
+    message = "The container could not be located when the pod was terminated"
+    return core.ContainerState(terminated=core.ContainerStateTerminated(exitCode=137, reason="ContainerStatusUnknown", message=message))
+
+
+def _settle(pod: core.Pod, status: core.PodStatus) -> None:
+    """Give containers of a pod that is over a final state: those that may have been started, had the pod gone on, ended in error.
+
+    Containers that wait for an init container which has not succeeded stay waiting, as evidence that they never ran.
+    """
+    inits = status.initContainerStatuses
+    begun = max((index + 1 for index, one in enumerate(inits) if _has_run(one)), default=1)
+    ended = status.containerStatuses if _has_initialized(pod, status) else []
+    for one in (*inits[:begun], *ended):
+        if one.state.terminated is None:
+            one.state = _lost()
+
+
+def _has_run(status: core.ContainerStatus) -> bool:
+    return status.state.waiting is None or status.lastState.terminated is not None
+
+
+def _has_initialized(pod: core.Pod, status: core.PodStatus) -> bool:
+    """Whether all init containers had done their part, so that the others may have been started."""
+    if not pod.spec.initContainers or any(_has_run(one) for one in status.containerStatuses):
+        return True
+    last = status.initContainerStatuses[-1]
+    if is_sidecar(pod.spec.initContainers[-1]):
+        before = pod.status.initContainerStatuses[-1:]
+        return any(one.state.running is not None and bool(one.started) for one in before)
+    return any(end is not None and end.exitCode == 0 for end in (last.state.terminated, last.lastState.terminated))
 
 
 def _mounts(container: AnyContainer) -> list[core.VolumeMountStatus]:
@@ -320,6 +361,8 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
         "PodScheduled": ("True", "", ""),
     }
     made["Ready"] = _ready_condition(pod, made["ContainersReady"])
+    if facts.disruption and facts.over:
+        made[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
     old = {condition.type: condition for condition in pod.status.conditions}
     for type_, (value, reason, message) in made.items():
         before = old.pop(type_, None)

@@ -15,7 +15,8 @@ import msgspec
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, NotFound, StatusError
-from tiphys.node import resize
+from tiphys.node import preemption, resize
+from tiphys.node.admit import Rejection
 from tiphys.node.backoff import Backoff
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.env import referenced
@@ -25,7 +26,7 @@ from tiphys.node.pod_actions import NotYet, PodActions
 from tiphys.node.pod_killer import PodKiller
 from tiphys.node.pod_plan import Plan, deadline_left, plan_pod
 from tiphys.node.pod_states import Event, Life
-from tiphys.node.pod_status import OWNED_CONDITIONS, Facts, Waiting, pod_status
+from tiphys.node.pod_status import Facts, Waiting, is_owned, pod_status
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.manager import followed
 from tiphys.node.volumes.payload import VolumeError
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 FIRST_RETRY = 0.5
 MAX_RETRY = 60.0
 _OVER = ("Succeeded", "Failed")
+_NO_VICTIMS = (
+    "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: "
+    "no set of running pods found to reclaim resources"
+)
 
 
 class PodWorker:
@@ -50,6 +55,7 @@ class PodWorker:
         self.waiting: dict[str, Waiting] = {}
         self.backoffs: dict[str, Backoff] = {}
         self.failed: Waiting | None = None
+        self.disruption = ""
         self.rejected = False
         self.over = False
         self.in_api = pod is not None
@@ -109,14 +115,20 @@ class PodWorker:
         self.publish()
         self._wake.set()
 
-    def give_up(self, reason: str, message: str, *, grace: int | None = None) -> None:
+    def give_up(self, reason: str, message: str, *, grace: int | None = None, disruption: str = "") -> None:
         """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted. `grace` is the most
-        seconds that it has for its end, if that is less than it has by itself."""
+        seconds that it has for its end, if that is less than it has by itself; `disruption` says for whom it has to go."""
         if self.life.state == "syncing":
-            self.failed = Waiting(reason, message)
+            self.failed, self.disruption = Waiting(reason, message), disruption
             if grace is not None and (self._grace_cap is None or grace < self._grace_cap):
                 self._grace_cap = grace
             self.fire("given_up")
+
+    def make_room(self) -> None:
+        """Give the pod up for a critical one."""
+        if self.pod is not None and self.life.state == "syncing":
+            self.services.tell(self.pod, "", "Warning", preemption.REASON, preemption.MESSAGE)
+            self.give_up(preemption.REASON, preemption.MESSAGE, disruption=preemption.DISRUPTION)
 
     def fire(self, event: Event) -> None:
         """Follow the table of states, and interrupt what is under way if it belongs to the state before."""
@@ -158,8 +170,9 @@ class PodWorker:
     def view(self) -> core.Pod:
         """The pod with our own idea of its status, other people's conditions as the API shows them, and the resources it was given."""
         assert self.pod is not None
-        mine = [condition for condition in self.status.conditions if condition.type in OWNED_CONDITIONS]
-        others = [condition for condition in self.pod.status.conditions if condition.type not in OWNED_CONDITIONS]
+        mine = [condition for condition in self.status.conditions if is_owned(condition)]
+        types = {condition.type for condition in mine}
+        others = [one for one in self.pod.status.conditions if not is_owned(one) and one.type not in types]
         status = msgspec.structs.replace(self.status, conditions=mine + others)
         return msgspec.structs.replace(resize.with_sizes(self.pod, self.allocated), status=status)
 
@@ -174,6 +187,7 @@ class PodWorker:
             starting=self.actions.starting,
             host_ips=self.services.settings.addresses,
             failed=self.failed,
+            disruption=self.disruption,
             rejected=self.rejected,
             over=self.over,
             adopted=self.adopted,
@@ -191,7 +205,7 @@ class PodWorker:
 
     def _enter(self) -> None:
         if self.pod is not None and self.life.state == "syncing" and self._admitted:
-            self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated))
+            self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated), self.make_room)
 
     def _admit(self) -> None:
         """Agree to the resources that the pod wants, or say why not."""
@@ -311,6 +325,15 @@ class PodWorker:
             log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
             return False
+        if rejected is not None and rejected.missing and preemption.is_critical(pod):
+            try:
+                chosen = preemption.victims(pod, self.services.allocations.others(self.uid), rejected.missing)
+            except preemption.NoRoom as error:
+                rejected = Rejection("UnexpectedAdmissionError", f"{_NO_VICTIMS}: {error}")
+            else:
+                families.PREEMPTIONS.labels(next(iter(rejected.missing))).inc(len(chosen))
+                await self.services.allocations.preempt([one.metadata.uid for one in chosen])
+                return False  # to be judged again: others may have come meanwhile
         self._admitted = True
         if rejected is None:
             self._enter()

@@ -128,7 +128,7 @@ class ProbeManager:
             verdict = await self._once(prober, probe)
             if verdict.errored:
                 self._say(prober, kind, verdict)
-                await self.clock.sleep(probe.periodSeconds or 10)
+                await self._rest(probe, started)
                 continue
             self.metrics.observe(prober.pod, prober.container.name, kind, verdict.ok, self.clock.monotonic() - started)
             streak = streak + 1 if verdict.ok == last else 1
@@ -140,7 +140,11 @@ class ProbeManager:
                 self._record(prober, kind, verdict.ok)
                 if (kind == "startup") or (kind == "liveness" and not verdict.ok):
                     return
-            await self.clock.sleep(probe.periodSeconds or 10)
+            await self._rest(probe, started)
+
+    async def _rest(self, probe: core.Probe, started: float) -> None:
+        """Until the next probe is due: the period counts from the start of the one before, however long that took."""
+        await self.clock.sleep(max(started + (probe.periodSeconds or 10) - self.clock.monotonic(), 0.0))
 
     def _record(self, prober: _Prober, kind: Kind, ok: bool) -> None:
         if prober.results.get(kind) == ok:

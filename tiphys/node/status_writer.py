@@ -18,7 +18,7 @@ from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Conflict, NotFound, StatusError
 from tiphys.client.client import Client
-from tiphys.node.pod_status import OWNED_CONDITIONS
+from tiphys.node.pod_status import is_owned
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,14 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
     for foreign in ("nominatedNodeName", "resourceClaimStatuses"):
         body.pop(foreign, None)
     body["conditions"] = [
-        {"reason": None, "message": None, **condition} for condition in body.get("conditions", ()) if condition["type"] in OWNED_CONDITIONS
+        {"reason": None, "message": None, **condition}
+        for condition in msgspec.to_builtins([one for one in status.conditions if is_owned(one)])
     ]
     said = {condition.type for condition in status.conditions}
     body["conditions"] += [
         {"$patch": "delete", "type": condition.type}
         for condition in written.conditions
-        if condition.type in OWNED_CONDITIONS and condition.type not in said
+        if is_owned(condition) and condition.type not in said
     ]
     for name in ("podIPs", "hostIPs"):
         # Addresses merge by value, so one that is gone has to be said to be gone.
@@ -54,7 +55,7 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
 
 def owned(status: core.PodStatus) -> bytes:
     """The part of a status that the node agent writes, in a form to compare."""
-    mine = [condition for condition in status.conditions if condition.type in OWNED_CONDITIONS]
+    mine = [condition for condition in status.conditions if is_owned(condition)]
     kept = msgspec.structs.replace(
         status, conditions=sorted(mine, key=lambda one: one.type), nominatedNodeName="", resourceClaimStatuses=[]
     )

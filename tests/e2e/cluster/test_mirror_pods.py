@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import urllib.request
 from typing import Any
 
 from tests.e2e.cluster.test_kubectl import following
-from tiphys.testing.cluster import Cluster, wait_for
+from tiphys.testing.cluster import Cluster, Done, wait_for
 
 IMAGES = ()
 SYSTEM = "-n kube-system"
@@ -46,6 +47,19 @@ def test_every_part_is_shown_with_its_process(cluster: Cluster) -> None:
     assert "pods     3 Running" in cluster.tiphys("status").out
     assert "(3 in total)" in cluster.kubectl(f"describe node {cluster.node}").out
     assert f"Controlled By:  Node/{cluster.node}" in cluster.kubectl(f"describe pod {SYSTEM} tiphys-node-{cluster.node}").out
+
+
+def test_what_the_kubelet_answers_through_the_api_server_and_on_loopback(cluster: Cluster) -> None:
+    def read(path: str) -> Done:
+        return cluster.kubectl(f"get --raw /api/v1/nodes/{cluster.node}/proxy/{path}")
+
+    shown = read("configz").json["kubeletconfig"]
+    assert (shown["port"], shown["healthzPort"]) == (cluster.kubelet_port, cluster.healthz_port)
+    assert shown["clusterDNS"] == [f"{cluster.service_range.rpartition('.')[0]}.10"]
+    assert read("runningpods/").json["kind"] == "PodList"
+    assert "<pre>" in read("logs/").out
+    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.healthz_port}/healthz") as page:
+        assert page.read() == b"ok"
 
 
 def test_logs_are_those_of_the_daemons(cluster: Cluster) -> None:

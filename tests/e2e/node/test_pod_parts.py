@@ -165,6 +165,29 @@ async def test_a_resize_waits_for_room(node: Node) -> None:
     assert node.status().restartCount == 0
 
 
+async def test_a_critical_pod_makes_others_give_way(node: Node) -> None:
+    assert node.agent is not None
+    cores = node.agent.services.allocations.capacity["cpu"]
+    most, small = ({"requests": {"cpu": f"{cores * share // 10}m"}} for share in (7, 1))
+    await node.run("web", {"command": SLEEP, "resources": most})
+    await node.run("small", {"command": SLEEP, "resources": small})
+    await node.ready()
+    await node.ready("small")
+    await node.run("critical", {"command": SLEEP, "resources": most}, priority=2_000_000_000)
+    await node.ready("critical")
+    gone = await node.phase("Failed")
+    assert (gone.status.reason, gone.status.message) == ("Preempting", "Preempted in order to admit critical pod")
+    disruption = condition(node, "DisruptionTarget")
+    assert disruption is not None
+    assert (disruption.status, disruption.reason) == ("True", "TerminationByKubelet")
+    assert node.events("Preempting") == ["Preempted in order to admit critical pod"]
+    assert node.pod("small").status.phase == "Running"
+    await node.run("second", {"command": SLEEP, "resources": most}, priority=2_000_000_000)
+    rejected = await node.phase("Failed", "second")
+    assert rejected.status.reason == "UnexpectedAdmissionError"
+    assert "no set of running pods found to reclaim resources: [(res: cpu, q: " in rejected.status.message
+
+
 async def test_a_resize_that_the_kernel_refuses_is_tried_again(node: Node) -> None:
     """Memory that is in use cannot be taken away; when it is given back the resize goes through."""
     fill = "dd if=/dev/zero of=/dev/shm/x bs=1048576 count=40 2>/dev/null; touch /tmp/full; while true; do sleep 1; done"

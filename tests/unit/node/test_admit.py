@@ -42,12 +42,25 @@ def test_a_pod_that_fits_is_taken() -> None:
 
 def test_a_pod_that_wants_more_than_is_left_is_rejected_with_the_numbers() -> None:
     assert judged(wanting(cpu="1000"), wanting(cpu="100m")) == Rejection(
-        "OutOfcpu", "Node didn't have enough resource: cpu, requested: 1000000, used: 100, capacity: 2000"
+        "OutOfcpu", "Node didn't have enough resource: cpu, requested: 1000000, used: 100, capacity: 2000", {"cpu": 998_100}
     )
     assert reason(judged(wanting(memory="600Mi"), wanting(memory="600Mi"))) == "OutOfmemory"
     assert judged(pod(), pod(), pod(), pod()) == Rejection(
-        "OutOfpods", "Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3"
+        "OutOfpods", "Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3", {"pods": 1}
     )
+
+
+def test_a_lack_of_room_is_the_last_reason_against_a_critical_pod() -> None:
+    requests = {"resources": {"requests": {"cpu": "3", "memory": "2Gi"}}}
+    crowded = pod({"name": "a", **requests}, priority=2_000_000_000)
+    found = judged(crowded)
+    assert found is not None
+    assert (found.reason, found.missing) == ("OutOfcpu", {"cpu": 1000, "memory": 1 << 30})
+    misplaced = pod({"name": "a", **requests}, priority=2_000_000_000, nodeSelector={"disk": "hdd"})
+    found = judged(misplaced)
+    assert found is not None
+    assert (found.reason, found.missing) == ("NodeAffinity", {})
+    assert reason(judged(pod({"name": "a", **requests}, nodeSelector={"disk": "hdd"}))) == "OutOfcpu"
 
 
 def test_an_extended_resource_counts_where_the_node_has_it() -> None:

@@ -125,6 +125,7 @@ def root(tmp_path: Path) -> Path:
     (made / "wtmp").write_bytes(b"\0\1")
     (made / "old.log.gz").write_bytes(b"\x1f\x8b")
     (made / "<b>").write_text("")
+    (made / os.fsdecode(b"latin\xff")).write_text("")
     os.mkfifo(made / "pipe")
     (tmp_path / "secret").write_text("secret")
     (made / "inside").symlink_to("apt/history.log")
@@ -156,6 +157,8 @@ async def test_files_and_folders_of_the_log_directory(root: Path) -> None:
     assert status == 200
     assert b'<a href="./apt/">apt/</a>\n' in listing
     assert b'<a href="./%3Cb%3E">&lt;b&gt;</a>\n' in listing
+    assert b'<a href="./latin%FF">latin\xff</a>\n' in listing
+    assert b'<a href="./folder">folder</a>\n' in listing
     assert (await get(root, "/logs"))[:2] == (301, {"location": "./logs/"})
     assert (await get(root, "/logs/apt"))[:2] == (301, {"location": "./apt/"})
     assert (await get(root, "/logs/syslog/"))[:2] == (301, {"location": "../syslog"})

@@ -239,3 +239,50 @@ def test_oom_kill_is_told() -> None:
 )
 def test_qos(resources: dict[str, Any], expected: str) -> None:
     assert qos_class(pod({"name": "a", "resources": resources})) == expected
+
+
+LOST = "ContainerStatusUnknown"
+
+
+def ends(statuses: list[core.ContainerStatus]) -> list[str]:
+    """The reason of each container's end, or of its waiting."""
+    return [
+        one.state.terminated.reason if one.state.terminated else f"waits: {one.state.waiting and one.state.waiting.reason}"
+        for one in statuses
+    ]
+
+
+def test_containers_that_never_ran_have_failed_when_the_pod_is_over() -> None:
+    it = pod({"name": "a"}, {"name": "b"}, restartPolicy="Never")
+    result = status(it, observed(seen(it, "a", "exited")), over=True)
+    assert (result.phase, ends(result.containerStatuses)) == ("Failed", ["Completed", LOST])
+    lost = result.containerStatuses[1].state.terminated
+    assert lost is not None
+    assert (lost.exitCode, lost.message) == (137, "The container could not be located when the pod was terminated")
+    assert not result.containerStatuses[1].ready
+    it.status = result
+    again = status(it, observed(boxes=()), over=True)
+    assert (again.phase, again.containerStatuses) == (result.phase, result.containerStatuses)
+    assert condition(again, "Initialized") == condition(result, "Initialized")
+
+
+def test_containers_behind_a_failed_init_container_never_ran() -> None:
+    it = pod({"name": "a"}, initContainers=[{"name": "i"}, {"name": "j"}, {"name": "k"}], restartPolicy="Never")
+    result = status(it, observed(seen(it, "i", "exited"), seen(it, "j", "exited", code=1)), over=True)
+    assert ends(result.initContainerStatuses) == ["Completed", "Error", "waits: PodInitializing"]
+    assert ends(result.containerStatuses) == ["waits: PodInitializing"]
+    nothing = status(it, observed(boxes=()), over=True)
+    assert ends(nothing.initContainerStatuses) == [LOST, "waits: PodInitializing", "waits: PodInitializing"]
+    done = observed(*(seen(it, name, "exited") for name in ("i", "j", "k")))
+    assert ends(status(it, done, over=True).containerStatuses) == [LOST]
+    it.status = result
+    again = status(it, observed(boxes=()), over=True)
+    assert (ends(again.containerStatuses), condition(again, "Initialized")) == (
+        ends(result.containerStatuses),
+        condition(result, "Initialized"),
+    )
+
+
+def test_the_containers_of_a_living_pod_wait() -> None:
+    it = pod({"name": "a"})
+    assert ends(status(it, observed()).containerStatuses) == ["waits: ContainerCreating"]

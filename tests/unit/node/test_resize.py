@@ -81,8 +81,8 @@ def test_a_node_admits_what_it_has_room_for() -> None:
         return pod({"name": "a", "resources": {"requests": {"cpu": f"{cpu}m"}}}, metadata={"uid": name}, **spec)
 
     book = Allocations({"cpu": 1000, "memory": 1 << 30})
-    book.enter(wanting(300))
-    book.enter(wanting(500, "other"))
+    book.enter(wanting(300), lambda: None)
+    book.enter(wanting(500, "other"), lambda: None)
     assert book.judge(wanting(500)) is None
     assert book.judge(wanting(501)) == resize.Pending(
         "Deferred", "Node didn't have enough resource: cpu, requested: 501, used: 500, capacity: 1000"
@@ -94,10 +94,10 @@ def test_a_node_admits_what_it_has_room_for() -> None:
     book.wait(wanting(600, "low"), 1.0, lambda: asked.append("low"))
     book.wait(wanting(600, "late", priority=5), 3.0, lambda: asked.append("late"))
     book.wait(wanting(600, "early", priority=5), 2.0, lambda: asked.append("early"))
-    book.enter(wanting(400, "other"))
+    book.enter(wanting(400, "other"), lambda: None)
     assert asked == ["early", "late", "low"], "priority first, then who waits longest"
     asked.clear()
-    book.enter(wanting(450, "other"))
+    book.enter(wanting(450, "other"), lambda: None)
     assert asked == [], "nothing was given back"
     book.leave("low")
     book.leave("other")

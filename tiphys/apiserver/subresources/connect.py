@@ -63,8 +63,9 @@ async def log(ctx: Context) -> Response:
     if not pod.spec.nodeName:
         return _log_answer(Response(200, {"Content-Type": "text/plain"}), asked)
     where = f"/containerLogs/{pod.metadata.namespace}/{pod.metadata.name}/{container}"
-    target, verify = f"{where}?{urlencode(_log_query(options))}", not options.insecureSkipTLSVerifyBackend
-    response = await ctx.services.kubelet.request(pod.spec.nodeName, "GET", target, verify=verify)
+    response = await ctx.services.kubelet.request(
+        pod.spec.nodeName, "GET", f"{where}?{urlencode(_log_query(options))}", verify=not options.insecureSkipTLSVerifyBackend
+    )
     if response.status != 200 and response.stream is not None:
         text = b"".join([part async for part in response.stream]).decode("utf-8", "replace").strip()
         raise BadRequest(text or f"the node answered {response.status}")

@@ -29,48 +29,57 @@ async def answer(root: Path, request: Request, rest: list[str]) -> Response:
     parts = [part for part in rest if part not in ("", ".")]
     if ".." in parts:
         raise Refusal(400, "invalid URL path")
-    fd = await asyncio.to_thread(_open, root, "/".join(parts))
-    if stat.S_ISDIR(os.fstat(fd).st_mode):
+    handle = await asyncio.to_thread(_open, root, "/".join(parts))
+    if stat.S_ISDIR(handle.info.st_mode):
         if request.path.endswith("/"):
-            return Response(headers=dict(_HTML), body=await asyncio.to_thread(_listing, fd))
-        os.close(fd)
+            return Response(headers=dict(_HTML), body=await asyncio.to_thread(_listing, handle))
         # Relative, so that it holds behind a proxy: the list's links need the slash.
         return Response(301, {"location": f"./{quote(request.path.rpartition('/')[2])}/"})
     if request.path.endswith("/"):
-        os.close(fd)
         return Response(301, {"location": f"../{quote(parts[-1])}"})
-    head = await asyncio.to_thread(os.pread, fd, SNIFFED, 0)
-    return Response(headers={"content-type": _media_type(parts[-1], head)}, stream=_File(fd))
+    head = await asyncio.to_thread(handle.read, SNIFFED, 0)
+    return Response(headers={"content-type": _media_type(parts[-1], head)}, stream=_File(handle))
 
 
-def _open(root: Path, path: str) -> int:
+class _Handle:
+    """A descriptor that is closed with the last reference: a request may be cancelled while a thread opens the file."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.info = os.fstat(fd)
+
+    def read(self, size: int, at: int) -> bytes:
+        return os.pread(self.fd, size, at)
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+def _open(root: Path, path: str) -> _Handle:
     try:
         base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            handle = open_beneath(base, path or ".", what="log directory")
+            found = open_beneath(base, path or ".", what="log directory")
         finally:
             os.close(base)
         try:
-            mode = os.fstat(handle).st_mode
+            mode = os.fstat(found).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise Refusal(403, "403 Forbidden")
-            return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+            return _Handle(os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
         finally:
-            os.close(handle)
+            os.close(found)
     except PermissionError:
         raise Refusal(403, "403 Forbidden") from None
     except OSError:
         raise not_found() from None
 
 
-def _listing(fd: int) -> bytes:
-    """A folder as a page of links; closes the descriptor."""
-    try:
-        with os.scandir(fd) as entries:
-            names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in entries)
-    finally:
-        os.close(fd)
-    links = [f'<a href="./{quote(name)}">{html.escape(name)}</a>' for name in names]
+def _listing(handle: _Handle) -> bytes:
+    """A folder as a page of links."""
+    with os.scandir(handle.fd) as entries:
+        names = sorted(entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries)
+    links = [f'<a href="./{quote(os.fsencode(name))}">{html.escape(name)}</a>' for name in names]
     return "\n".join(("<!doctype html>", "<pre>", *links, "</pre>", "")).encode("utf-8", "surrogateescape")
 
 
@@ -84,22 +93,20 @@ def _media_type(name: str, head: bytes) -> str:
 
 
 class _File(AsyncIterator[bytes]):
-    """The content of a file; closes it in the end, also when nothing was read."""
+    """The content of a file as long as it was; lets go of it in the end, also when nothing was read."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, handle: _Handle) -> None:
+        self._handle: _Handle | None = handle
         self._at = 0
-        self._size = os.fstat(fd).st_size
 
     async def __anext__(self) -> bytes:
-        left = self._size - self._at
-        data = await asyncio.to_thread(os.pread, self._fd, min(BLOCK, left), self._at) if left > 0 and self._fd >= 0 else b""
+        handle = self._handle
+        left = handle.info.st_size - self._at if handle is not None else 0
+        data = await asyncio.to_thread(handle.read, min(BLOCK, left), self._at) if handle is not None and left > 0 else b""
         if not data:
             raise StopAsyncIteration
         self._at += len(data)
         return data
 
     async def aclose(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._handle = None

@@ -16,6 +16,7 @@ from tiphys.node.eviction.local_storage import Excess, StorageUse, excess, is_li
 from tiphys.node.eviction.measure import storage_use
 from tiphys.node.metrics import families
 from tiphys.node.pod_worker import PodWorker
+from tiphys.node.preemption import is_critical
 from tiphys.node.services import NodeServices
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ SHARE = 20.0
 """A look that took one second is followed by a pause of at least so many."""
 GRACE = 1
 """Seconds that an evicted pod has to end."""
-CRITICAL = 2_000_000_000
-"""Priority from which pods are critical to the cluster: they are not evicted ("Guaranteed Scheduling For Critical Add-On Pods")."""
 
 Layers = dict[str, dict[str, int]]
 """Bytes of containers' writable layers, by the pod's uid and the container's name."""
@@ -88,7 +87,7 @@ class EvictionManager:
         return storage_use(pod, paths=self.services.volumes.paths(meta.uid), logs=logs, layers=layers)
 
     def _evict(self, worker: PodWorker, pod: core.Pod, found: Excess) -> None:
-        if (pod.spec.priority or 0) >= CRITICAL:
+        if is_critical(pod):
             log.error("a critical pod exceeds its limit and is not evicted", extra={"pod": worker.who, "limit": found.message})
             return
         log.info("pod is evicted", extra={"pod": worker.who, "limit": found.message})

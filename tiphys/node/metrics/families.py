@@ -23,6 +23,7 @@ STARTED_PODS = metrics.counter("kubelet_started_pods_total", "Sandboxes that wer
 STARTED_PODS_ERRORS = metrics.counter("kubelet_started_pods_errors_total", "Sandboxes that could not be started.")
 STARTED_CONTAINERS = metrics.counter("kubelet_started_containers_total", "Containers that were started, by type.", "container_type")
 EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by the limit that they exceeded.", "eviction_signal")
+PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
 
 CONTAINER_TYPES = {"main": "container", "init": "init_container", "sidecar": "init_container", "ephemeral": "ephemeral_container"}
 """Upstream's name of each kind of container."""
