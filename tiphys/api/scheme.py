@@ -261,8 +261,9 @@ class Kind(Generic[ObjectT]):
     """The name of one; the kind in lower case unless said otherwise."""
     list_kind: str = ""
     """The kind of lists; `PodList` for pods unless said otherwise."""
+    kind: str = ""
+    """The kind's name; the type's unless said otherwise (types that hold a part of an object)."""
     # Read on every request, so they are worked out once.
-    kind: str = field(init=False)
     api_version: str = field(init=False)
     resource: str = field(init=False)
     """`pods` or `deployments.apps`."""
@@ -271,7 +272,7 @@ class Kind(Generic[ObjectT]):
     has_status: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        name = self.type.__name__
+        name = self.kind or self.type.__name__
         api_version = GroupVersionKind(self.group, self.version, name).api_version
         for attribute, value in (
             ("kind", name),

@@ -1,17 +1,9 @@
-"""All control loops of a cluster, for `Manager.add`."""
+"""All control loops of a cluster, for `Manager.add_all`."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
 
-from tiphys.api.apps import v1 as apps
-from tiphys.api.certificates import v1 as certificates
-from tiphys.api.core import v1 as core
-from tiphys.api.discovery import v1 as discovery
-from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.networking import v1 as networking
-from tiphys.api.policy import v1 as policy
-from tiphys.api.storage import v1 as storage
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
@@ -36,57 +28,41 @@ from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.taints.controller import TaintEvictionController
 from tiphys.runtime import Controller
 
-WHOLE: tuple[type[KubeObject], ...] = (
-    apps.Deployment,
-    apps.ReplicaSet,
-    certificates.CertificateSigningRequest,
-    core.Endpoints,
-    core.Namespace,
-    core.Node,
-    core.PersistentVolume,
-    core.PersistentVolumeClaim,
-    core.Pod,
-    core.ReplicationController,
-    core.ResourceQuota,
-    core.Service,
-    core.ServiceAccount,
-    discovery.EndpointSlice,
-    networking.IPAddress,
-    networking.ServiceCIDR,
-    policy.PodDisruptionBudget,
-    storage.VolumeAttributesClass,
+LOOPS: tuple[type[Controller], ...] = (
+    DeploymentController,
+    ReplicaSetController,
+    ReplicationController,
+    EndpointsController,
+    MirrorController,
+    NamespaceController,
+    ServiceAccountController,
+    GarbageCollector,
+    NodeController,
+    TaintEvictionController,
+    PodCollector,
+    DisruptionController,
+    CsrApprovingController,
+    CsrCleaner,
+    CsrSigningController,
+    ResourceQuotaController,
+    RootCaController,
+    NodeIpamController,
+    ServiceCIDRController,
+    ClaimProtectionController,
+    VolumeProtectionController,
+    AttributesClassProtectionController,
 )
-"""Kinds of which the other controllers keep whole objects; the garbage collector reads theirs."""
+"""Every loop; what else there is to know about one is in its declaration."""
 
 
 def all_controllers(settings: ControllerSettings) -> list[Controller]:
-    """One of each. They keep state of their own, so a new manager needs new ones."""
-    controllers: list[Controller] = [
-        DeploymentController(),
-        ReplicaSetController(),
-        ReplicationController(),
-        EndpointsController(),
-        MirrorController(),
-        NamespaceController(settings.scheme),
-        ServiceAccountController(),
-        GarbageCollector(settings.scheme, WHOLE),
-        NodeController(settings.node_grace),
-        TaintEvictionController(),
-        PodCollector(settings.terminated_pod_threshold, settings.missing_node_grace),
-        DisruptionController(settings.scheme),
-        CsrApprovingController(),
-        CsrCleaner(),
-        ResourceQuotaController(settings.scheme, WHOLE),
-        ServiceCIDRController(),
-        ClaimProtectionController(),
-        VolumeProtectionController(),
-        AttributesClassProtectionController(),
-    ]
-    if settings.signing_key:
-        longest = timedelta(seconds=settings.signing_duration)
-        controllers.append(CsrSigningController(settings.signing_certificate, settings.signing_key, longest))
-    if settings.ca_file:
-        controllers.append(RootCaController(settings.ca_file))
-    if settings.cluster_cidr:
-        controllers.append(NodeIpamController(settings.cluster_cidr, settings.node_mask))
-    return controllers
+    """Return one of each that the settings enable. They keep state of their own, so a new manager needs new ones."""
+    return [made for loop in LOOPS if (made := _make(loop, settings)) is not None]
+
+
+def _make(loop: type[Controller], settings: ControllerSettings) -> Controller | None:
+    make: Callable[..., Controller] = loop
+    if loop.declaration.settings is None:
+        return make()
+    part = settings.of(loop.declaration.settings)
+    return make(part) if part.enabled else None

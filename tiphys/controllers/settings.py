@@ -1,39 +1,23 @@
-"""What controllers can be told."""
+"""Settings of the controllers: one part per loop, each with its defaults beside the loop."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TypeVar
 
-from tiphys.api.scheme import Scheme
+from tiphys.runtime import LoopSettings
 
-
-def _served() -> Scheme:
-    from tiphys.api.kinds import SCHEME
-
-    return SCHEME
+S = TypeVar("S", bound=LoopSettings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
-    """How the controllers of one cluster behave; times are in seconds, ranges are CIDRs."""
+    """The parts that differ from their defaults, by type."""
 
-    ca_file: str = ""
-    """PEM file with the bundle that pods trust the API server by (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
-    signing_certificate: str = ""
-    signing_key: str = ""
-    """PEM files of the authority that signs certificate requests (`--cluster-signing-cert-file`, `-key-file`). Without them nothing is
-    signed; only the controller that signs opens the key."""
-    signing_duration: float = 365 * 86400.0
-    """The longest life of what is signed (`--cluster-signing-duration`)."""
-    cluster_cidr: str = "10.42.0.0/16"
-    """The range of all pods; each node gets a part of it. Empty: nodes bring their own."""
-    node_mask: int = 24
-    """Length of a node's prefix."""
-    node_grace: float = 40.0
-    """Silence after which a node's state is unknown (`--node-monitor-grace-period`)."""
-    terminated_pod_threshold: int = 12500
-    """Finished pods that may stay before the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
-    missing_node_grace: float = 40.0
-    """How long a node must be gone before its pods are removed."""
-    scheme: Scheme = field(default_factory=_served)
-    """The kinds that namespaces can contain and the garbage collector follows."""
+    def __init__(self, *parts: LoopSettings) -> None:
+        self._parts = {type(part): part for part in parts}
+        if len(self._parts) != len(parts):
+            raise ValueError("two parts are of the same type")
+
+    def of(self, type_: type[S]) -> S:
+        """Return the part of a type; its defaults when there is none."""
+        part = self._parts.get(type_)
+        return part if isinstance(part, type_) else type_()

@@ -171,16 +171,19 @@ class Daemon:
     async def _run_controllers(self) -> None:
         # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
         await asyncio.to_thread(import_module, "tiphys.controllers.registry")
+        from tiphys.controllers.certificates.controller import SigningSettings
+        from tiphys.controllers.nodeipam.controller import NodeIpamSettings
         from tiphys.controllers.registry import all_controllers
+        from tiphys.controllers.rootca.controller import RootCaSettings
         from tiphys.controllers.settings import ControllerSettings
         from tiphys.runtime.manager import Manager
 
         settings, client = self.settings, self.client(CONTROLLER_MANAGER)
+        certificate, key = (str(settings.dir / "pki" / name) for name in ("ca.crt", "ca.key"))
         controller_settings = ControllerSettings(
-            ca_file=str(settings.dir / "pki" / "ca.crt"),
-            signing_certificate=str(settings.dir / "pki" / "ca.crt"),
-            signing_key=str(settings.dir / "pki" / "ca.key"),
-            cluster_cidr=settings.pod_range,
+            RootCaSettings(file=certificate),
+            SigningSettings(certificate=certificate, key=key),
+            NodeIpamSettings(cluster_cidr=settings.pod_range),
         )
         manager = Manager(
             client,
@@ -188,8 +191,7 @@ class Daemon:
             elector=self._elector(client, "kube-controller-manager"),
             rng=self.rng,
         )
-        for controller in all_controllers(controller_settings):
-            manager.add(controller)
+        manager.add_all(all_controllers(controller_settings))
         try:
             await manager.run()
         finally:

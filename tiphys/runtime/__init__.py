@@ -2,13 +2,15 @@
 
 from tiphys.runtime.apply import copied, update_with_retry
 from tiphys.runtime.controller import DONE, Controller, ControllerContext, ControlLoop, Result, Terminal
+from tiphys.runtime.declaration import Declaration, LoopSettings, Slim, UndeclaredRead, Whole, fate_of
 from tiphys.runtime.index import ANY_OWNER, OWNER, controller_of, index_owners, to_owner
-from tiphys.runtime.informer import Informer, InformerFactory, InformerSource
+from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector, LeadershipLost
 from tiphys.runtime.manager import Manager
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
+from tiphys.runtime.write import delete_exact, patch_status, update_present, write_status
 
 __all__ = [
     "ANY_OWNER",
@@ -17,20 +19,29 @@ __all__ = [
     "ControlLoop",
     "Controller",
     "ControllerContext",
+    "Declaration",
     "EventRecorder",
     "Informer",
     "InformerFactory",
-    "InformerSource",
     "Key",
     "LeaderElector",
     "LeadershipLost",
+    "LoopSettings",
     "Manager",
     "Result",
+    "Slim",
     "Terminal",
+    "UndeclaredRead",
+    "Whole",
     "WorkQueue",
     "controller_of",
     "copied",
+    "delete_exact",
+    "fate_of",
     "index_owners",
+    "patch_status",
     "to_owner",
+    "update_present",
     "update_with_retry",
+    "write_status",
 ]

@@ -16,13 +16,14 @@ from tiphys.client.client import Client
 from tiphys.runtime.key import Key
 
 T = TypeVar("T", bound=KubeObject)
+S = TypeVar("S", bound=msgspec.Struct)
 
 TRIES = 5
 PAUSE = BackoffPolicy(first=0.01, cap=1.0, factor=2.0, jitter=0.5)
 
 
-def copied(obj: T) -> T:
-    """An independent copy of an object, such as one from an informer."""
+def copied(obj: S) -> S:
+    """An independent copy of an object, such as one from an informer, or of a part of it."""
     return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 

@@ -27,7 +27,8 @@ from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 from tiphys.obs import logging, metrics
-from tiphys.runtime.informer import Informer, InformerSource, Transform, without_managed_fields
+from tiphys.runtime.declaration import Declaration, Resource, SharedCaches, UndeclaredRead
+from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
@@ -59,10 +60,10 @@ class Terminal(Exception):
 class Controller(Protocol):
     """A control loop."""
 
-    name: str
+    declaration: Declaration
 
     def setup(self, ctx: ControllerContext) -> None:
-        """Take informers, add indexes, and say with `ctx.watch` which changes concern which keys."""
+        """Take informers with `ctx.read`, add indexes, and say with `ctx.watch` which changes concern which keys."""
         ...
 
     async def reconcile(self, key: Key) -> Result:
@@ -70,56 +71,56 @@ class Controller(Protocol):
         ...
 
 
-class TrackedInformers:
-    """An informer source that remembers what was taken from it, to know what to wait for."""
-
-    def __init__(self, source: InformerSource) -> None:
-        self._source = source
-        self.taken: list[Informer[Any]] = []
-
-    def of(
-        self,
-        type_: type[T] | Kind[T],
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        transform: Transform[T] | None = without_managed_fields,
-    ) -> Informer[T]:
-        """The shared informer; see `InformerFactory.of`."""
-        informer = self._source.of(type_, namespace=namespace, labels=labels, fields=fields, transform=transform)
-        if informer not in self.taken:
-            self.taken.append(informer)
-        return informer
-
-    async def release(self, informer: Informer[Any]) -> None:
-        """Stop and forget an informer that nobody else uses, for kinds that are no longer served."""
-        if informer in self.taken:
-            self.taken.remove(informer)
-        await self._source.release(informer)
-
-
 class ControllerContext:
     """What a controller is given. The reconciles of a controller start when every informer it took in `setup` is synced."""
 
     def __init__(
         self,
-        name: str,
+        declaration: Declaration,
         client: Client,
-        informers: InformerSource,
+        informers: InformerFactory,
         *,
+        caches: SharedCaches,
         clock: Clock,
         recorder: EventRecorder,
         rng: random.Random,
         queue: WorkQueue[Key],
     ) -> None:
-        self.name = name
+        self.name = declaration.name
         self.client = client
-        self.informers = TrackedInformers(informers)
         self.clock = clock
         self.recorder = recorder
         self.rng = rng
         self.queue = queue
+        self.taken: list[Informer[Any]] = []
+        """The informers that the controller reads."""
+        self._declaration = declaration
+        self._informers = informers
+        self._caches = caches
+
+    def read(self, type_: type[T]) -> Informer[T]:
+        """Return the shared informer that the declaration names for a type. Raises UndeclaredRead for any other."""
+        for declared in self._declaration.reads:
+            if declared.type_ is type_:
+                return self._take(declared.informer(self._informers, self.client.scheme))
+        raise UndeclaredRead(f"{self.name} does not declare that it reads {type_.__name__}")
+
+    def follow(self, kind: Kind[Any]) -> Informer[Any]:
+        """Return the informer of any kind: one that a loop keeps anyway, or else one of metadata alone (`owners_only`)."""
+        if not self._declaration.follows_any:
+            raise UndeclaredRead(f"{self.name} does not declare that it follows kinds such as {kind.resource}")
+        return self._take(self._caches.informer(self._informers, kind))
+
+    async def release(self, informer: Informer[Any]) -> None:
+        """Stop and forget an informer that nobody else uses, for kinds that are no longer served."""
+        if informer in self.taken:
+            self.taken.remove(informer)
+        await self._informers.release(informer)
+
+    def _take(self, informer: Informer[T]) -> Informer[T]:
+        if informer not in self.taken:
+            self.taken.append(informer)
+        return informer
 
     def watch(
         self,
@@ -148,9 +149,6 @@ class ControllerContext:
         self.queue.add_after(key, after)
 
 
-Resource = tuple[str, str]
-"""Group and plural."""
-
 _written: ContextVar[dict[Resource, int] | None] = ContextVar("written", default=None)
 
 
@@ -177,7 +175,7 @@ class ControlLoop:
     async def run(self) -> None:
         """Wait for the caches, then reconcile until cancelled."""
         try:
-            for informer in list(self.ctx.informers.taken):
+            for informer in list(self.ctx.taken):
                 await informer.wait_synced()
             self.synced = True
             async with asyncio.TaskGroup() as group:
@@ -246,7 +244,7 @@ class ControlLoop:
         written = self._written.get(key)
         if written is None:
             return True
-        for informer in self.ctx.informers.taken:
+        for informer in self.ctx.taken:
             wanted = written.get((informer.selection.group, informer.selection.plural), 0)
             in_sight = informer.selection.is_whole and informer.selection.namespace in ("", key.namespace)
             if not in_sight or informer.revision >= wanted:

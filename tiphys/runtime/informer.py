@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import random
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -151,22 +151,6 @@ class Informer(Generic[T]):
             for revision, future in self._waiting:
                 if revision <= self.revision and not future.done():
                     future.set_result(None)
-
-
-class InformerSource(Protocol):
-    """Where controllers get informers."""
-
-    def of(
-        self,
-        type_: type[T] | Kind[T],
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        transform: Transform[T] | None = without_managed_fields,
-    ) -> Informer[T]: ...
-
-    async def release(self, informer: Informer[Any]) -> None: ...
 
 
 class InformerFactory:

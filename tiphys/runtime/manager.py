@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
@@ -13,6 +13,7 @@ from tiphys.aio.tasks import supervise
 from tiphys.client.client import Client
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.controller import Controller, ControllerContext, ControlLoop, note_write
+from tiphys.runtime.declaration import SharedCaches
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector
@@ -49,17 +50,38 @@ class Manager:
         self.informers = informers or InformerFactory(client, clock=self.clock, rng=self.rng)
         self.elector = elector
         self.loops: list[ControlLoop] = []
+        self._caches = SharedCaches(client.scheme)
         self._services: list[_Service] = []
         self._recorders: list[EventRecorder] = []
 
+    def add_all(self, controllers: Iterable[Controller]) -> None:
+        """Set controllers up together, so that those which follow any kind use the caches that the others declare."""
+        controllers = list(controllers)
+        for controller in controllers:
+            self._caches.note(controller.declaration)
+        for controller in controllers:
+            self.add(controller)
+
     def add(self, controller: Controller, *, workers: int = 2) -> ControlLoop:
-        """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`."""
-        name = controller.name
-        client = self.client.derive(user_agent=f"{self.name}/{name}", on_write=note_write)
+        """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`.
+
+        Raises UndeclaredRead for a controller that takes a cache which it does not declare.
+        """
+        name = controller.declaration.name
+        self._caches.note(controller.declaration)
         component = name if name.endswith(("controller", "scheduler")) else f"{name}-controller"
         recorder = EventRecorder(self.client, component, clock=self.clock, rng=self.rng)
         queue: WorkQueue[Key] = WorkQueue(name, clock=self.clock)
-        ctx = ControllerContext(name, client, self.informers, clock=self.clock, recorder=recorder, rng=self.rng, queue=queue)
+        ctx = ControllerContext(
+            controller.declaration,
+            self.client.derive(user_agent=f"{self.name}/{name}", on_write=note_write),
+            self.informers,
+            caches=self._caches,
+            clock=self.clock,
+            recorder=recorder,
+            rng=self.rng,
+            queue=queue,
+        )
         controller.setup(ctx)
         loop = ControlLoop(controller, ctx, workers=workers)
         self.loops.append(loop)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import TypeVar
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject
+from tiphys.api.scheme import Scheme
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector, from_map
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.informer import InformerFactory
 from tiphys.scheduler.relations import Relations
-from tiphys.scheduler.slim import slim_replica_set, slim_replication_controller, slim_stateful_set
+from tiphys.scheduler.slim import REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from tiphys.scheduler.social import Owner
 
 log = get_logger(__name__)
@@ -21,8 +22,8 @@ T = TypeVar("T", bound=KubeObject)
 Handler = Callable[[T | None, T | None], None]
 
 
-def feed_relations(informers: InformerFactory, relations: Relations, served: Container[type]) -> None:
-    """Keep the relations up to date with namespaces, Services and the owners of pods, as far as these kinds are `served`."""
+def feed_relations(informers: InformerFactory, relations: Relations, scheme: Scheme) -> None:
+    """Keep the relations up to date with namespaces, Services and the owners of pods, as far as these kinds are in the scheme."""
 
     def namespace(old: core.Namespace | None, new: core.Namespace | None) -> None:
         name = _either(old, new).metadata.name
@@ -32,17 +33,18 @@ def feed_relations(informers: InformerFactory, relations: Relations, served: Con
         meta = _either(old, new).metadata
         relations.defaults.put_service(meta.namespace, meta.name, new.spec.selector if new is not None else None)
 
+    served = {kind.type for kind in scheme}
     informers.of(core.Namespace).subscribe(namespace)
     informers.of(core.Service).subscribe(service)
-    informers.of(apps.ReplicaSet, transform=slim_replica_set).subscribe(
+    REPLICA_SETS.informer(informers, scheme).subscribe(
         _owners(relations, "apps", "ReplicaSet", lambda one: from_label_selector(one.spec.selector))
     )
     if apps.StatefulSet in served:
-        informers.of(apps.StatefulSet, transform=slim_stateful_set).subscribe(
+        STATEFUL_SETS.informer(informers, scheme).subscribe(
             _owners(relations, "apps", "StatefulSet", lambda one: from_label_selector(one.spec.selector))
         )
     if core.ReplicationController in served:
-        informers.of(core.ReplicationController, transform=slim_replication_controller).subscribe(
+        REPLICATION_CONTROLLERS.informer(informers, scheme).subscribe(
             _owners(relations, "", "ReplicationController", lambda one: from_map(one.spec.selector))
         )
 

@@ -27,7 +27,7 @@ from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
 from tiphys.scheduler.queue import Place, SchedulingQueue, Waiting
-from tiphys.scheduler.slim import slim_node, slim_pod
+from tiphys.scheduler.slim import NODES, SlimNode, slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
 from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
@@ -66,11 +66,11 @@ class Scheduler:
         self.queue = SchedulingQueue()
         self._clock = clock
         self._elector = elector
-        self._served = {kind.type for kind in client.scheme}
+        self._scheme = client.scheme
         self._reader = Reader()
         self._cycle = Cycle(self.cluster, rng=rng)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
-        self._nodes = self._informers.of(core.Node, transform=slim_node)
+        self._nodes = NODES.informer(self._informers, self._scheme)
         self._pods = self._informers.of(core.Pod, fields=POD_FIELDS, transform=slim_pod)
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
         self._writer = Writer(client, self._recorder, name=name, clock=clock)
@@ -92,9 +92,9 @@ class Scheduler:
             await self._recorder.close()
 
     async def _lead(self) -> None:
-        feed_relations(self._informers, self.cluster.relations, self._served)
+        feed_relations(self._informers, self.cluster.relations, self._scheme)
         self._nodes.subscribe(self._node_changed)
-        if policy.PodDisruptionBudget in self._served:
+        if any(kind.type is policy.PodDisruptionBudget for kind in self._scheme):
             self._informers.of(policy.PodDisruptionBudget).subscribe(self._budget_changed)
         self._pods.subscribe(self._pod_changed)
         self._informers.start()
@@ -108,7 +108,7 @@ class Scheduler:
 
     # ---- what the informers say -------------------------------------------------------------------------------------------------------
 
-    def _node_changed(self, old: core.Node | None, new: core.Node | None) -> None:
+    def _node_changed(self, old: SlimNode | None, new: SlimNode | None) -> None:
         if new is None:
             assert old is not None
             self.cluster.drop_node(old.metadata.name)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tiphys.api.apps import v1 as apps
+from tiphys.api.base import Quantity, Struct, always, constant
 from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import KubeObject, LabelSelector
+from tiphys.runtime.declaration import Slim
 from tiphys.runtime.informer import without_managed_fields
 
 _RUNNING_FIELDS = (
@@ -57,32 +62,60 @@ def _forget_infeasible(pod: core.Pod) -> None:
             container.resources.requests = allocated[container.name]
 
 
-def slim_node(node: core.Node) -> core.Node:
+class SlimNodeSpec(Struct, forbid_unknown_fields=False):
+    """Which pods a node takes."""
+
+    unschedulable: bool = False
+    taints: list[core.Taint] = []
+
+
+class SlimNodeStatus(Struct, forbid_unknown_fields=False):
+    """What a node has to give."""
+
+    allocatable: dict[str, Quantity] = {}
+    images: list[core.ContainerImage] = []
+
+
+class SlimNode(KubeObject, forbid_unknown_fields=False):
     """A node without what changes with every heartbeat."""
-    without_managed_fields(node)
+
+    apiVersion: str = constant("v1")
+    kind: str = constant("Node")
+    spec: SlimNodeSpec = always(SlimNodeSpec)
+    status: SlimNodeStatus = always(SlimNodeStatus)
+
+
+def without_annotations(node: SlimNode) -> SlimNode:
+    """Drop the annotations and the ownership of fields; changes and returns the node."""
     node.metadata.annotations = {}
-    status = node.status
-    node.status = core.NodeStatus(allocatable=status.allocatable, images=status.images)
-    return node
+    return without_managed_fields(node)
 
 
-def slim_replica_set(owner: apps.ReplicaSet) -> apps.ReplicaSet:
-    """A ReplicaSet without the template of its pods."""
-    without_managed_fields(owner)
-    owner.spec.template = core.PodTemplateSpec()
-    return owner
+class SlimWorkloadSpec(Struct, forbid_unknown_fields=False):
+    """Which pods a workload owns."""
+
+    selector: LabelSelector | None = None
 
 
-def slim_stateful_set(owner: apps.StatefulSet) -> apps.StatefulSet:
-    """A StatefulSet without the templates of its pods and volumes."""
-    without_managed_fields(owner)
-    owner.spec.template = core.PodTemplateSpec()
-    owner.spec.volumeClaimTemplates = []
-    return owner
+class SlimWorkload(KubeObject, forbid_unknown_fields=False):
+    """A ReplicaSet or a StatefulSet without the template of its pods."""
+
+    spec: SlimWorkloadSpec = always(SlimWorkloadSpec)
 
 
-def slim_replication_controller(owner: core.ReplicationController) -> core.ReplicationController:
+class SlimReplicationControllerSpec(Struct, forbid_unknown_fields=False):
+    """Which pods a ReplicationController owns."""
+
+    selector: dict[str, str] = {}
+
+
+class SlimReplicationController(KubeObject, forbid_unknown_fields=False):
     """A ReplicationController without the template of its pods."""
-    without_managed_fields(owner)
-    owner.spec.template = None
-    return owner
+
+    spec: SlimReplicationControllerSpec = always(SlimReplicationControllerSpec)
+
+
+NODES: Final = Slim(SlimNode, core.Node, without_annotations)
+REPLICA_SETS: Final = Slim(SlimWorkload, apps.ReplicaSet)
+STATEFUL_SETS: Final = Slim(SlimWorkload, apps.StatefulSet)
+REPLICATION_CONTROLLERS: Final = Slim(SlimReplicationController, core.ReplicationController)

@@ -8,12 +8,15 @@ Pods are kept by the name of their node whether or not the node is known, since 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
+from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, grown
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.relations import Placed, Relations
@@ -63,7 +66,36 @@ class NodeFacts(msgspec.Struct, frozen=True):
     images: tuple[tuple[tuple[str, ...], int], ...]
 
 
-def node_facts(node: core.Node) -> NodeFacts:
+class NodeSpecLike(Protocol):
+    """The fields of a node's spec that are facts."""
+
+    @property
+    def unschedulable(self) -> bool: ...
+    @property
+    def taints(self) -> Sequence[core.Taint]: ...
+
+
+class NodeStatusLike(Protocol):
+    """The fields of a node's status that are facts."""
+
+    @property
+    def allocatable(self) -> Mapping[str, Quantity]: ...
+    @property
+    def images(self) -> Sequence[core.ContainerImage]: ...
+
+
+class NodeLike(Protocol):
+    """A node, or the part of one that the scheduler keeps."""
+
+    @property
+    def metadata(self) -> ObjectMeta: ...
+    @property
+    def spec(self) -> NodeSpecLike: ...
+    @property
+    def status(self) -> NodeStatusLike: ...
+
+
+def node_facts(node: NodeLike) -> NodeFacts:
     """Take the facts out of a node."""
     return NodeFacts(
         name=node.metadata.name,
@@ -114,7 +146,7 @@ class Snapshot:
 
     # ---- nodes ------------------------------------------------------------------------------------------------------------------------
 
-    def put_node(self, node: core.Node) -> NodeFacts | None:
+    def put_node(self, node: NodeLike) -> NodeFacts | None:
         """A node was added or changed. Returns the facts before: the same object when nothing that matters did, None at first."""
         facts = node_facts(node)
         name = facts.name

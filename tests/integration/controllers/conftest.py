@@ -18,6 +18,7 @@ from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.controllers.registry import all_controllers
+from tiphys.controllers.rootca.controller import RootCaSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.runtime import Controller, Key, Manager, update_with_retry
 from tiphys.testing import eventually
@@ -31,14 +32,13 @@ class Cluster:
         self.directory = directory
         self.client: Client = client_for()
         self.client_for = client_for
-        self.settings = ControllerSettings(ca_file=str(directory / "pki" / "ca.crt"))
+        self.settings = ControllerSettings(RootCaSettings(file=str(directory / "pki" / "ca.crt")))
 
     @asynccontextmanager
     async def controllers(self, *chosen: Controller) -> AsyncIterator[Manager]:
         """All controllers, or the chosen ones, running with the rights of the controller manager."""
         manager = Manager(self.client_for("system:kube-controller-manager"))
-        for controller in chosen or all_controllers(self.settings):
-            manager.add(controller)
+        manager.add_all(chosen or all_controllers(self.settings))
         task = asyncio.create_task(manager.run())
         try:
             await eventually(lambda: manager.synced or task.done())

@@ -11,6 +11,7 @@ from tiphys.api.errors import Forbidden, Invalid, NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.client.client import Client
+from tiphys.controllers.certificates.controller import SigningSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.testing import eventually
 from tiphys.testing.csr import request_pem, signing_request
@@ -115,7 +116,7 @@ async def test_who_may_approve_and_sign(cluster: Cluster) -> None:
 @pytest.fixture
 def signing(cluster: Cluster) -> Cluster:
     keys = cluster.directory / "pki"
-    cluster.settings = ControllerSettings(signing_certificate=str(keys / "ca.crt"), signing_key=str(keys / "ca.key"))
+    cluster.settings = ControllerSettings(SigningSettings(certificate=str(keys / "ca.crt"), key=str(keys / "ca.key")))
     return cluster
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
-from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.testing import eventually
@@ -22,7 +21,7 @@ async def test_quotas_and_limits(tmp_path: Path) -> None:
         item = core.LimitRangeItem(type="Container", max={"cpu": "2"}, default={"cpu": "500m"})  # type: ignore[dict-item]
         limits = core.LimitRange(metadata=ObjectMeta(name="limits", namespace="default"), spec=core.LimitRangeSpec(limits=[item]))
         await cluster.client.create(limits)
-        async with cluster.controllers(ResourceQuotaController(SCHEME)):
+        async with cluster.controllers(ResourceQuotaController()):
             assert "quota created" in await kubectl("create", "quota", "quota", "--hard=pods=3,cpu=1,limits.cpu=2,count/secrets=5")
 
             async def shown(*cells: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.rootca.controller import RootCaSettings
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet
@@ -24,7 +25,7 @@ async def gone(cluster: Cluster, name: str) -> bool:
 
 
 async def test_a_new_namespace_is_furnished_and_kept_so(cluster: Cluster) -> None:
-    bundle = Path(cluster.settings.ca_file).read_text()  # noqa: ASYNC240
+    bundle = Path(cluster.settings.of(RootCaSettings).file).read_text()  # noqa: ASYNC240
     async with cluster.controllers():
         await cluster.client.create(core.Namespace(metadata=ObjectMeta(name="shop")))
 

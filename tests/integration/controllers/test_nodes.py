@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +16,9 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import ObjectMeta, Status
+from tiphys.controllers.node.controller import NodeSettings
+from tiphys.controllers.podgc.controller import SWEEP, PodCollector, PodCollectorSettings
+from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.shared.nodes import readiness
 from tiphys.testing import eventually
 
@@ -27,7 +29,7 @@ GRACE = 2.0
 
 @pytest.fixture
 def quick(cluster: Cluster) -> Cluster:
-    cluster.settings = replace(cluster.settings, node_grace=GRACE, missing_node_grace=0.2)
+    cluster.settings = ControllerSettings(NodeSettings(grace=GRACE), PodCollectorSettings(missing_grace=0.2))
     return cluster
 
 
@@ -182,9 +184,7 @@ async def test_pods_of_a_node_that_is_gone_go_too(quick: Cluster) -> None:
 
 
 async def test_finished_pods_stay_up_to_a_number(cluster: Cluster) -> None:
-    from tiphys.controllers.podgc import controller as podgc
-
-    collector = podgc.PodCollector(threshold=2)
+    collector = PodCollector(PodCollectorSettings(threshold=2))
     await cluster.client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
     await cluster.add_node("a")
     async with cluster.controllers(collector):
@@ -194,11 +194,11 @@ async def test_finished_pods_stay_up_to_a_number(cluster: Cluster) -> None:
             await cluster.client.update_status(pod)
 
         async def enough() -> bool:
-            await collector.reconcile(podgc.SWEEP)
+            await collector.reconcile(SWEEP)
             return len(await cluster.pods()) == 2
 
         await eventually(enough)
-        await collector.reconcile(podgc.SWEEP)
+        await collector.reconcile(SWEEP)
         assert len(await cluster.pods()) == 2
 
 

@@ -15,7 +15,6 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import Forbidden, NotFound
-from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.client.client import Client
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
@@ -33,7 +32,7 @@ NS = "default"
 async def quotas(cluster: Cluster) -> AsyncIterator[Cluster]:
     """The server and the quota controller alone; the account that pods need is there."""
     await cluster.client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace=NS)))
-    async with cluster.controllers(ResourceQuotaController(SCHEME)):
+    async with cluster.controllers(ResourceQuotaController()):
         yield cluster
 
 

@@ -6,7 +6,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
-from tiphys.controllers.servicecidr.controller import ServiceCIDRController
+from tiphys.controllers.servicecidr.controller import ServiceCIDRController, ServiceCIDRSettings
 from tiphys.testing import eventually
 
 from .conftest import Cluster
@@ -30,7 +30,7 @@ async def becomes(cluster: Cluster, name: str, *wanted: str) -> None:
 
 
 async def test_a_range_is_used_and_stays_until_its_last_service_is_gone(cluster: Cluster) -> None:
-    async with cluster.controllers(ServiceCIDRController(grace=0.0)):
+    async with cluster.controllers(ServiceCIDRController(ServiceCIDRSettings(grace=0.0))):
         client = cluster.client
         await client.create(ServiceCIDR(metadata=ObjectMeta(name="more"), spec=ServiceCIDRSpec(cidrs=["10.97.0.0/28"])))
         await becomes(cluster, "more", "True", "")
@@ -43,7 +43,7 @@ async def test_a_range_is_used_and_stays_until_its_last_service_is_gone(cluster:
 
 
 async def test_a_range_within_another_goes_at_once(cluster: Cluster) -> None:
-    async with cluster.controllers(ServiceCIDRController(grace=0.0)):
+    async with cluster.controllers(ServiceCIDRController(ServiceCIDRSettings(grace=0.0))):
         client = cluster.client
         for name, text in (("wide", "10.97.0.0/24"), ("narrow", "10.97.0.0/28")):
             await client.create(ServiceCIDR(metadata=ObjectMeta(name=name), spec=ServiceCIDRSpec(cidrs=[text])))
@@ -58,7 +58,7 @@ async def test_a_range_within_another_goes_at_once(cluster: Cluster) -> None:
 
 
 async def test_the_default_range_is_held_by_the_api_itself(cluster: Cluster) -> None:
-    async with cluster.controllers(ServiceCIDRController(grace=0.0)):
+    async with cluster.controllers(ServiceCIDRController(ServiceCIDRSettings(grace=0.0))):
         await becomes(cluster, "kubernetes", "True", "")
 
         async def protected() -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
+from tiphys.client.decoding import decode
 from tiphys.controllers.deployment import history
+from tiphys.controllers.shared.slim import SlimPod, compact
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -17,7 +22,7 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def pod(
+def whole_pod(
     name: str = "p",
     *,
     node: str = "n1",
@@ -50,6 +55,16 @@ def pod(
     )
     ports = [core.ContainerPort(name="http", containerPort=8080, protocol="TCP")]
     return core.Pod(metadata=meta, spec=core.PodSpec(nodeName=node, containers=[core.Container(name="main", ports=ports)]), status=status)
+
+
+def slim_pod(whole: core.Pod) -> SlimPod:
+    """A pod as controllers keep it."""
+    return compact(decode(SlimPod, msgspec.json.encode(whole)))
+
+
+def pod(name: str = "p", **state: Any) -> SlimPod:
+    """A pod as controllers keep it; see `whole_pod`."""
+    return slim_pod(whole_pod(name, **state))
 
 
 def template(image: str = "a", labels: dict[str, str] | None = None) -> core.PodTemplateSpec:

@@ -12,6 +12,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import backends
 from tiphys.controllers.shared.claim import reference
+from tiphys.controllers.shared.slim import SlimPod
 
 from .make import pod
 
@@ -23,8 +24,8 @@ def service(**spec: object) -> core.Service:
     return core.Service(metadata=meta, spec=core.ServiceSpec(**wanted))  # type: ignore[arg-type]
 
 
-def at(number: int, **state: object) -> core.Pod:
-    return pod(f"p{number}", ip=f"10.42.{number // 250}.{number % 250 + 1}", **state)  # type: ignore[arg-type]
+def at(number: int, **state: object) -> SlimPod:
+    return pod(f"p{number}", ip=f"10.42.{number // 250}.{number % 250 + 1}", **state)
 
 
 def apply(wanted: core.Service, known: list[discovery.EndpointSlice], step: slices.Plan) -> list[discovery.EndpointSlice]:
@@ -38,7 +39,7 @@ def apply(wanted: core.Service, known: list[discovery.EndpointSlice], step: slic
     return after
 
 
-def plan(wanted: core.Service, pods: list[core.Pod], known: list[discovery.EndpointSlice]) -> slices.Plan:
+def plan(wanted: core.Service, pods: list[SlimPod], known: list[discovery.EndpointSlice]) -> slices.Plan:
     return slices.plan(wanted, pods, known, {})
 
 

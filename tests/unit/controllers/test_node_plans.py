@@ -13,7 +13,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.taints import tolerates
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.node.plan import PACE, SLOW_PACE, Census, silent_conditions, taints
-from tiphys.controllers.nodeipam.controller import NodeIpamController, free_range
+from tiphys.controllers.nodeipam.controller import NodeIpamController, NodeIpamSettings, free_range
 from tiphys.controllers.podgc.controller import surplus
 from tiphys.controllers.taints.plan import leave_at
 
@@ -169,7 +169,7 @@ def test_a_free_range_is_free(used: set[int], odd: bool) -> None:
 
 def test_ranges_must_fit() -> None:
     with pytest.raises(ValueError, match="cannot have a prefix of 12 bits"):
-        NodeIpamController("10.42.0.0/16", 12)
+        NodeIpamController(NodeIpamSettings(node_mask=12))
 
 
 # Finished pods

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.controllers.shared.pacing import LONGEST, SHARE, Pacer
+from tiphys.controllers.shared.pacing import LONGEST, SHARE, Pace, Pacer
 from tiphys.runtime import Key
 
 pytestmark = pytest.mark.looptime
@@ -36,3 +36,14 @@ async def test_the_pause_follows_the_work(took: float, pause: float) -> None:
     assert pacer.wait(Key("default", "other")) == 0
     await asyncio.sleep(pause + 0.001)
     assert pacer.wait(KEY) == 0
+
+
+async def test_a_pace_may_pause_after_all_work_and_without_a_limit() -> None:
+    clock = Steps()
+    pacer = Pacer(clock, Pace(noticeable=0.0, share=2.0, shortest=0.5, longest=1000.0))
+    for took, pause in ((0.0, 0.5), (60.0, 120.0)):
+        with pacer.measure(KEY):
+            clock.pushed += took
+        assert pacer.wait(KEY) == pytest.approx(pause)
+        pacer.forget(KEY)
+        assert pacer.wait(KEY) == 0

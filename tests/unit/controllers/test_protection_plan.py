@@ -9,7 +9,9 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
-from tiphys.controllers.shared.slim import slim_pod
+from tiphys.controllers.shared.slim import SlimPod
+
+from .make import slim_pod
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 F = "kubernetes.io/pvc-protection"
@@ -32,7 +34,7 @@ def test_the_finalizer_is_there_until_nothing_uses_what_goes(leaving: bool, fina
     assert is_leaving(meta, F) == (leaving and F in finalizers)
 
 
-def pod(*, node: str = "n", ephemeral: bool = False, grace: int | None = None, uid: str = "u") -> core.Pod:
+def pod(*, node: str = "n", ephemeral: bool = False, grace: int | None = None, uid: str = "u") -> SlimPod:
     claim = core.PersistentVolumeClaimVolumeSource(claimName="data")
     volume = (
         core.Volume(name="v", ephemeral=core.EphemeralVolumeSource()) if ephemeral else core.Volume(name="v", persistentVolumeClaim=claim)

@@ -10,6 +10,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.replicaset.plan import FAILURE, Failure, plan, rank, status, template_pod
+from tiphys.controllers.shared.slim import SlimPod
 
 from .make import NOW, pod, replica_set, template
 
@@ -36,7 +37,7 @@ def names(pods: object) -> list[str]:
         (pod(since=10, restarts=0), pod(since=100, restarts=9)),
     ],
 )
-def test_which_pod_is_missed_least(worse: core.Pod, better: core.Pod) -> None:
+def test_which_pod_is_missed_least(worse: SlimPod, better: SlimPod) -> None:
     worse.metadata.name, better.metadata.name = "worse", "better"
     assert names(rank([better, worse], [], NOW)) == ["worse", "better"]
     assert names(rank([worse, better], [], NOW)) == ["worse", "better"]
@@ -66,7 +67,7 @@ states = st.builds(
 
 
 @given(st.integers(0, 12), st.lists(states, max_size=15))
-def test_one_step_makes_it_right(wanted: int, pods: list[core.Pod]) -> None:
+def test_one_step_makes_it_right(wanted: int, pods: list[SlimPod]) -> None:
     wanting = replica_set(replicas=wanted)
     step = plan(wanting, pods, lambda: pods, NOW)
     assert not (step.create and step.delete)

@@ -16,17 +16,22 @@ from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
+from tiphys.client import PartialObject
 from tiphys.runtime import (
     DONE,
     OWNER,
     ControllerContext,
+    Declaration,
     Informer,
     Key,
     LeaderElector,
     LeadershipLost,
     Manager,
     Result,
+    Slim,
     Terminal,
+    UndeclaredRead,
+    Whole,
     index_owners,
     to_owner,
 )
@@ -43,14 +48,14 @@ KEY = Key("default", "c")
 class Scripted:
     """Reconciles config maps as told, and notes when it was called."""
 
-    name = "scripted"
+    declaration = Declaration(name="scripted", reads=(Whole(core.ConfigMap),))
 
     def __init__(self, *script: Result | Exception) -> None:
         self.script = list(script)
         self.calls: list[tuple[Key, float]] = []
 
     def setup(self, ctx: ControllerContext) -> None:
-        ctx.watch(ctx.informers.of(core.ConfigMap))
+        ctx.watch(ctx.read(core.ConfigMap))
 
     async def reconcile(self, key: Key) -> Result:
         self.calls.append((key, round(asyncio.get_running_loop().time(), 3)))
@@ -130,15 +135,15 @@ async def test_the_server_s_wish_to_wait_is_obeyed(api: FakeApi) -> None:
 class ReplicaSets:
     """Makes pods for replica sets the naive way: it counts what the cache shows and creates the rest."""
 
-    name = "replicas"
+    declaration = Declaration(name="replicas", reads=(Whole(apps.ReplicaSet), Whole(core.Pod), Whole(core.ConfigMap)))
 
     def setup(self, ctx: ControllerContext) -> None:
         self.client = ctx.client
-        self.sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
-        self.pods: Informer[core.Pod] = index_owners(ctx.informers.of(core.Pod))
+        self.sets: Informer[apps.ReplicaSet] = ctx.read(apps.ReplicaSet)
+        self.pods: Informer[core.Pod] = index_owners(ctx.read(core.Pod))
         ctx.watch(self.sets)
         ctx.watch(self.pods, to_owner("ReplicaSet", "apps"))
-        ctx.watch(ctx.informers.of(core.ConfigMap), lambda obj: [Key(obj.metadata.namespace, "r")])
+        ctx.watch(ctx.read(core.ConfigMap), lambda obj: [Key(obj.metadata.namespace, "r")])
 
     async def reconcile(self, key: Key) -> Result:
         owner = self.sets.get(key)
@@ -177,6 +182,48 @@ async def test_a_reconcile_waits_for_the_cache_to_show_its_own_writes(api: FakeA
         await eventually(lambda: len(api.list(core.Pod)) == 3)
     created = [call for call in api.writes() if call.resource == "pods"]
     assert len(created) == 4
+
+
+class Curious(Scripted):
+    """Takes a cache that it does not declare."""
+
+    declaration = Declaration(name="curious", reads=(Whole(core.Pod),))
+
+
+class Elsewhere(Scripted):
+    """Keeps what another loop keeps, in another form."""
+
+    declaration = Declaration(name="elsewhere", reads=(Slim(PartialObject, core.ConfigMap),))
+
+
+class Follower(Scripted):
+    """Follows a kind that it is told of."""
+
+    declaration = Declaration(name="follower", follows_any=True)
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self.followed = ctx.follow(ctx.client.kind_of(core.ConfigMap))
+
+
+async def test_undeclared_reads_are_refused_at_start(api: FakeApi) -> None:
+    manager = Manager(api.client(), clock=api.clock)
+    with pytest.raises(UndeclaredRead, match="curious does not declare that it reads ConfigMap"):
+        manager.add(Curious())
+    with pytest.raises(UndeclaredRead, match="scripted does not declare that it follows kinds such as configmaps"):
+        manager.add(Scripted()).ctx.follow(api.client().kind_of(core.ConfigMap))
+    with pytest.raises(ValueError, match="reads a type twice"):
+        Declaration(name="double", reads=(Whole(core.Pod), Whole(core.Pod, namespace="default")))
+    with pytest.raises(ValueError, match="elsewhere keeps configmaps in another form"):
+        manager.add(Elsewhere())
+
+
+async def test_a_follower_uses_the_cache_of_another_loop(api: FakeApi) -> None:
+    alone, together = Follower(), Follower()
+    Manager(api.client(), clock=api.clock).add_all([alone])
+    manager = Manager(api.client(), clock=api.clock)
+    manager.add_all([together, Scripted()])
+    assert alone.followed.kind.type is PartialObject
+    assert together.followed is manager.informers.of(core.ConfigMap)
 
 
 async def test_only_caches_the_controller_took_hold_it_up(api: FakeApi) -> None:

@@ -1,13 +1,43 @@
-"""The state of a pod."""
+"""The state of a pod: of a whole one, or of any type that holds the fields that are asked about."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from tiphys.api.core.v1 import Pod, PodCondition
+from tiphys.api.meta.v1 import ObjectMeta
 
 
-def condition(pod: Pod, type_: str) -> PodCondition | None:
+class Restarted(Protocol):
+    """Number of restarts of a container."""
+
+    @property
+    def restartCount(self) -> int: ...
+
+
+class PodStatusLike(Protocol):
+    """The fields of a pod's status that its state follows from."""
+
+    @property
+    def phase(self) -> str: ...
+    @property
+    def conditions(self) -> Sequence[PodCondition]: ...
+    @property
+    def containerStatuses(self) -> Sequence[Restarted]: ...
+
+
+class PodLike(Protocol):
+    """A pod, or a part of one."""
+
+    @property
+    def metadata(self) -> ObjectMeta: ...
+    @property
+    def status(self) -> PodStatusLike: ...
+
+
+def condition(pod: PodLike, type_: str) -> PodCondition | None:
     """The condition of this type."""
     for item in pod.status.conditions:
         if item.type == type_:
@@ -15,13 +45,13 @@ def condition(pod: Pod, type_: str) -> PodCondition | None:
     return None
 
 
-def is_ready(pod: Pod) -> bool:
+def is_ready(pod: PodLike) -> bool:
     """Whether the pod may get traffic."""
     ready = condition(pod, "Ready")
     return ready is not None and ready.status == "True"
 
 
-def available_at(pod: Pod, min_ready_seconds: int) -> datetime | None:
+def available_at(pod: PodLike, min_ready_seconds: int) -> datetime | None:
     """When a ready pod counts (or counted) as available, None while it is not ready or nobody said since when it is."""
     ready = condition(pod, "Ready")
     if ready is None or ready.status != "True" or ready.lastTransitionTime is None:
@@ -29,7 +59,7 @@ def available_at(pod: Pod, min_ready_seconds: int) -> datetime | None:
     return ready.lastTransitionTime + timedelta(seconds=min_ready_seconds)
 
 
-def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
+def is_available(pod: PodLike, min_ready_seconds: int, now: datetime) -> bool:
     """Whether the pod has been ready for that long (`minReadySeconds`)."""
     if not is_ready(pod):
         return False
@@ -39,17 +69,17 @@ def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
     return moment is not None and moment <= now
 
 
-def is_finished(pod: Pod) -> bool:
+def is_finished(pod: PodLike) -> bool:
     """Whether no container of the pod will run again."""
     return pod.status.phase in ("Succeeded", "Failed")
 
 
-def is_active(pod: Pod) -> bool:
+def is_active(pod: PodLike) -> bool:
     """Whether the pod counts as a replica: neither over nor being deleted."""
     return not is_finished(pod) and pod.metadata.deletionTimestamp is None
 
 
-def restarts(pod: Pod) -> int:
+def restarts(pod: PodLike) -> int:
     """The most restarts that any of its containers has had."""
     return max((status.restartCount for status in pod.status.containerStatuses), default=0)
 

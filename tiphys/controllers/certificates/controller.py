@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,23 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tiphys.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.certificates import KUBELET_CLIENT, has_condition, kubelet_client_fault
 from tiphys.api.validation.certificates import Unreadable, read_request
 from tiphys.controllers.certificates.plan import Authority, CannotSign, expires, is_self_node, issue, lifetime, signer_fault
-from tiphys.runtime import DONE, ControllerContext, Key, Result, Terminal, copied
+from tiphys.runtime import (
+    DONE,
+    ControllerContext,
+    Declaration,
+    Key,
+    LoopSettings,
+    Result,
+    Terminal,
+    Whole,
+    copied,
+    delete_exact,
+    update_present,
+    write_status,
+)
 
 GROUP = "certificates.k8s.io"
 
@@ -29,29 +42,49 @@ def _read(csr: CertificateSigningRequest) -> x509.CertificateSigningRequest:
         raise Terminal(f"unable to parse csr {csr.metadata.name}: {error}") from None
 
 
+def _declared(name: str, settings: type[LoopSettings] | None = None) -> Declaration:
+    return Declaration(
+        name=name,
+        kind=CertificateSigningRequest,
+        roles=("certificate-controller",),
+        reads=(Whole(CertificateSigningRequest),),
+        settings=settings,
+    )
+
+
 class _CsrController:
     """Keys are requests."""
 
-    name = ""
-
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._requests = ctx.informers.of(CertificateSigningRequest)
+        self._requests = ctx.read(CertificateSigningRequest)
         ctx.watch(self._requests)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningSettings(LoopSettings):
+    """Authority that signs certificate requests."""
+
+    certificate: str = ""
+    key: str = ""
+    """PEM files (`--cluster-signing-cert-file`, `-key-file`), read anew for each request: they may be replaced. Without them nothing is
+    signed; only the controller that signs opens the key."""
+    duration: float = 365 * 86400.0
+    """Life in seconds of certificates that ask for none, and of those that ask for more (`--cluster-signing-duration`)."""
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.key)
+
+
 class CsrSigningController(_CsrController):
-    """Signs what is approved, for the signers of this cluster. Nothing else reads the key of the cluster's authority.
+    """Signs what is approved, for the signers of this cluster. Nothing else reads the key of the cluster's authority."""
 
-    `certificate` and `key` are PEM files, read anew for each request: they may be replaced. `longest` is the life of certificates that ask
-    for none, and of those that ask for more (`--cluster-signing-duration`).
-    """
+    declaration = _declared("csrsigning", SigningSettings)
 
-    name = "csrsigning"
-
-    def __init__(self, certificate: str | Path, key: str | Path, longest: timedelta) -> None:
-        self._certificate, self._key = Path(certificate), Path(key)
-        self._longest = longest
+    def __init__(self, settings: SigningSettings) -> None:
+        self._certificate, self._key = Path(settings.certificate), Path(settings.key)
+        self._longest = timedelta(seconds=settings.duration)
 
     async def reconcile(self, key: Key) -> Result:
         csr = self._requests.get(key)
@@ -61,19 +94,16 @@ class CsrSigningController(_CsrController):
         fault = signer_fault(csr, request)
         if fault is None:
             return DONE
-        changed = copied(csr)
+        changed = copied(csr.status)
         if fault:
             failed = CertificateSigningRequestCondition(type="Failed", status="True", reason="SignerValidationFailure", message=fault)
-            changed.status.conditions = [*changed.status.conditions, failed]
+            changed.conditions = [*changed.conditions, failed]
         else:
             authority = await asyncio.to_thread(self._authority)
             life = lifetime(csr.spec.expirationSeconds, self._longest)
             made = issue(request, csr.spec.usages, life, authority, self._ctx.clock.now(), x509.random_serial_number())
-            changed.status.certificate = made.public_bytes(serialization.Encoding.PEM)
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return DONE
+            changed.certificate = made.public_bytes(serialization.Encoding.PEM)
+        await write_status(self._ctx.client, csr, changed)
         return DONE
 
     def _authority(self) -> Authority:
@@ -87,7 +117,7 @@ class CsrSigningController(_CsrController):
 class CsrApprovingController(_CsrController):
     """Approves client certificates of kubelets for whom RBAC allows it: for themselves, or for new nodes ("TLS bootstrapping")."""
 
-    name = "csrapproving"
+    declaration = _declared("csrapproving")
 
     async def reconcile(self, key: Key) -> Result:
         csr = self._requests.get(key)
@@ -116,17 +146,14 @@ class CsrApprovingController(_CsrController):
         changed = copied(csr)
         approved = CertificateSigningRequestCondition(type="Approved", status="True", reason="AutoApproved", message=message)
         changed.status.conditions = [*changed.status.conditions, approved]
-        try:
-            await self._ctx.client.update(changed, subresource="approval")
-        except NotFound:
-            return DONE
+        await update_present(self._ctx.client, changed, subresource="approval")
         return DONE
 
 
 class CsrCleaner(_CsrController):
     """Removes requests that are of no more use."""
 
-    name = "csrcleaner"
+    declaration = _declared("csrcleaner")
 
     async def reconcile(self, key: Key) -> Result:
         csr = self._requests.get(key)
@@ -136,8 +163,5 @@ class CsrCleaner(_CsrController):
         left = (end - self._ctx.clock.now()).total_seconds()
         if left >= 0:
             return Result(left + 1.0)
-        try:
-            await self._ctx.client.delete(CertificateSigningRequest, key.name, uid=csr.metadata.uid)
-        except NotFound:
-            return DONE
+        await delete_exact(self._ctx.client, CertificateSigningRequest, csr.metadata)
         return DONE

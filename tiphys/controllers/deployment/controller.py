@@ -7,28 +7,46 @@ from collections.abc import Iterable
 import msgspec
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
-from tiphys.controllers.shared import slim
-from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
-from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, controller_of, copied, index_owners, to_owner
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import (
+    DONE,
+    OWNER,
+    ControllerContext,
+    Declaration,
+    Key,
+    Result,
+    Whole,
+    controller_of,
+    copied,
+    delete_exact,
+    index_owners,
+    to_owner,
+    update_present,
+)
 
 
 class DeploymentController:
     """Rolls templates out over ReplicaSets."""
 
-    name = "deployment"
+    declaration = Declaration(
+        name="deployment",
+        kind=apps.Deployment,
+        roles=("deployment-controller",),
+        reads=(Whole(apps.Deployment), Whole(apps.ReplicaSet), PODS),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
-        self._sets: Informer[apps.ReplicaSet] = index_orphans(index_owners(ctx.informers.of(apps.ReplicaSet)))
-        self._pods: Informer[core.Pod] = index_owners(slim.pods(ctx.informers))
+        self._deployments = ctx.read(apps.Deployment)
+        self._sets = index_orphans(index_owners(ctx.read(apps.ReplicaSet)))
+        self._pods = index_owners(ctx.read(SlimPod))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
         # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
@@ -40,7 +58,7 @@ class DeploymentController:
         deployments = self._deployments.list(replica_set.metadata.namespace)
         return [Key.of(deployment) for deployment in deployments if selects(deployment.spec.selector, replica_set)]
 
-    def _recreating(self, pod: core.Pod) -> Iterable[Key]:
+    def _recreating(self, pod: SlimPod) -> Iterable[Key]:
         for key in to_owner("ReplicaSet", "apps")(pod):
             replica_set = self._sets.get(key)
             for owner in to_owner("Deployment", "apps")(replica_set) if replica_set is not None else ():
@@ -58,10 +76,8 @@ class DeploymentController:
                 deployment, "Warning", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required."
             )
             return DONE
-        meta = deployment.metadata
-        owned = self._sets.by_index(OWNER, meta.uid)
         try:
-            sets = await claim(self._ctx.client, deployment, selector, owned, self._sets.by_index(ORPHANS, meta.namespace))
+            sets = await claim(self._ctx.client, deployment, selector, self._sets)
         except NotFound:
             return DONE
         step = plan(deployment, sets, old_pods_running=self._old_pods_run(deployment, sets), now=self._ctx.clock.now())
@@ -87,11 +103,7 @@ class DeploymentController:
             if change.event:
                 events.event(deployment, "Normal", "ScalingReplicaSet", change.event)
         for replica_set in step.deletes:
-            meta = replica_set.metadata
-            try:
-                await client.delete(apps.ReplicaSet, meta.name, meta.namespace, uid=meta.uid, resource_version=meta.resourceVersion)
-            except NotFound:
-                continue
+            await delete_exact(client, apps.ReplicaSet, replica_set.metadata, unchanged=True)
         await self._write_status(deployment, step.status, step.revision)
 
     async def _create(self, deployment: apps.Deployment, step: Plan) -> None:
@@ -139,7 +151,5 @@ class DeploymentController:
         if wanted == deployment.status and annotations == deployment.metadata.annotations:
             return
         meta = msgspec.structs.replace(deployment.metadata, annotations=annotations)
-        try:
-            await self._ctx.client.update_status(msgspec.structs.replace(deployment, metadata=meta, status=wanted))
-        except NotFound:
-            return
+        changed = msgspec.structs.replace(deployment, metadata=meta, status=wanted)
+        await update_present(self._ctx.client, changed, subresource="status")

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
-from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import OwnerReference
 from tiphys.api.policy import v1 as policy
-from tiphys.api.scheme import Scheme
 from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, controller_of, copied
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole, controller_of, write_status
 
 
 class NoScale(Exception):
@@ -26,24 +24,26 @@ class NoScale(Exception):
 class DisruptionController:
     """Keys are budgets."""
 
-    name = "disruption"
-
-    def __init__(self, scheme: Scheme) -> None:
-        self._scheme = scheme
+    declaration = Declaration(
+        name="disruption",
+        kind=policy.PodDisruptionBudget,
+        roles=("disruption-controller",),
+        reads=(Whole(policy.PodDisruptionBudget), PODS, Whole(apps.ReplicaSet), Whole(apps.Deployment)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
-        self._budgets: Informer[policy.PodDisruptionBudget] = ctx.informers.of(policy.PodDisruptionBudget)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
-        self._sets: Informer[apps.ReplicaSet] = ctx.informers.of(apps.ReplicaSet)
-        self._deployments: Informer[apps.Deployment] = ctx.informers.of(apps.Deployment)
+        self._budgets = ctx.read(policy.PodDisruptionBudget)
+        self._pods = ctx.read(SlimPod)
+        self._sets = ctx.read(apps.ReplicaSet)
+        self._deployments = ctx.read(apps.Deployment)
         ctx.watch(self._budgets)
         ctx.watch(self._pods, self._covering, when=_matters)
         ctx.watch(self._deployments, self._in_namespace, when=_resized)
         ctx.watch(self._sets, self._in_namespace, when=_resized)
 
-    def _covering(self, pod: core.Pod) -> Iterable[Key]:
+    def _covering(self, pod: SlimPod) -> Iterable[Key]:
         budgets = self._budgets.list(pod.metadata.namespace)
         return [
             Key.of(budget) for budget in budgets if (selector := _selector(budget)) is not None and selector.matches(pod.metadata.labels)
@@ -69,14 +69,14 @@ class DisruptionController:
             self._ctx.recorder.event(
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
             )
-            await self._write(budget, failed(budget, str(error), now))
+            await write_status(self._ctx.client, budget, failed(budget, str(error), now))
             return Result(after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        await self._write(budget, status(budget, pods, wanted, granted, now))
+        await write_status(self._ctx.client, budget, status(budget, pods, wanted, granted, now))
         return Result(after)
 
-    async def _scale(self, pods: Sequence[core.Pod]) -> int:
+    async def _scale(self, pods: Sequence[SlimPod]) -> int:
         """How many pods the owners of these are asked for together; raises NoScale."""
         owners: dict[str, tuple[str, OwnerReference]] = {}
         for pod in pods:
@@ -108,23 +108,13 @@ class DisruptionController:
             if found is None or found.metadata.uid != owner.uid:
                 return 0
             return 1 if found.spec.replicas is None else found.spec.replicas
-        kind = self._scheme.by_gvk(owner.apiVersion, owner.kind)
+        kind = self._ctx.client.scheme.by_gvk(owner.apiVersion, owner.kind)
         if kind is None or not any(sub.name == "scale" for sub in kind.subresources):
             raise NoScale(f"{owner.kind}.{owner.apiVersion.rpartition('/')[0]} does not implement the scale subresource")
         try:
             return (await self._ctx.client.get_subresource(kind, owner.name, namespace, "scale", Scale)).spec.replicas
         except NotFound:
             return 0
-
-    async def _write(self, budget: policy.PodDisruptionBudget, wanted: policy.PodDisruptionBudgetStatus) -> None:
-        if wanted == budget.status:
-            return
-        changed = copied(budget)
-        changed.status = wanted
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return
 
 
 def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:
@@ -134,7 +124,7 @@ def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:
         return None
 
 
-def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can change a budget's count."""
     if old is None or new is None:
         return True

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tiphys.api.base import time
-from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.meta.v1 import Condition
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.shared.scaled import scaled
+from tiphys.controllers.shared.slim import SlimPod
 
 EVICTION_SECONDS = 120.0
 """How long an eviction that was granted may take before the pod counts as staying."""
@@ -23,7 +23,7 @@ def needs_scale(budget: policy.PodDisruptionBudget) -> bool:
     return spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
 
 
-def targets(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], wanted: int | None) -> tuple[int, int]:
+def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None) -> tuple[int, int]:
     """expectedPods and desiredHealthy; `wanted` is the number of pods that the owners are asked for, where it is needed."""
     spec = budget.spec
     expected = wanted if wanted is not None and needs_scale(budget) else len(pods)
@@ -32,7 +32,7 @@ def targets(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], wanted
     return expected, scaled(spec.minAvailable, expected, up=True)
 
 
-def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], now: datetime) -> tuple[dict[str, datetime], float | None]:
+def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: datetime) -> tuple[dict[str, datetime], float | None]:
     """The evictions that were granted and whose pods have not begun to go, and the seconds until the next of them lapses."""
     alive = {pod.metadata.name for pod in pods if pod.metadata.deletionTimestamp is None}
     kept: dict[str, datetime] = {}
@@ -46,7 +46,7 @@ def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], now:
 
 
 def status(
-    budget: policy.PodDisruptionBudget, pods: Sequence[core.Pod], wanted: int | None, granted: Mapping[str, datetime], now: datetime
+    budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None, granted: Mapping[str, datetime], now: datetime
 ) -> policy.PodDisruptionBudgetStatus:
     """The status of a budget for these pods."""
     expected, desired = targets(budget, pods, wanted)

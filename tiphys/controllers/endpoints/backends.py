@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_finished, is_ready
+from tiphys.controllers.shared.slim import SlimPod
 
 HEADLESS = "service.kubernetes.io/headless"
 
@@ -25,7 +26,7 @@ class Port(NamedTuple):
 class Backend(NamedTuple):
     """A pod at one address."""
 
-    pod: core.Pod
+    pod: SlimPod
     address: str
     ports: tuple[Port, ...]
     ready: bool
@@ -56,7 +57,7 @@ def family_of(address: str) -> str:
     return "IPv6" if ip_address(address).version == 6 else "IPv4"
 
 
-def backends(service: core.Service, pods: Iterable[core.Pod], family: str) -> list[Backend]:
+def backends(service: core.Service, pods: Iterable[SlimPod], family: str) -> list[Backend]:
     """The pods that the Service selects, in one address family, terminating ones included. Pods without an address are left out."""
     selector = service.spec.selector.items()
     found = []
@@ -69,7 +70,7 @@ def backends(service: core.Service, pods: Iterable[core.Pod], family: str) -> li
     return found
 
 
-def _backend(service: core.Service, pod: core.Pod, family: str) -> Backend | None:
+def _backend(service: core.Service, pod: SlimPod, family: str) -> Backend | None:
     addresses = [entry.ip for entry in pod.status.podIPs] or [pod.status.podIP]
     address = next((address for address in addresses if address and family_of(address) == family), None)
     if address is None:
@@ -86,7 +87,7 @@ def _backend(service: core.Service, pod: core.Pod, family: str) -> Backend | Non
     )
 
 
-def _ports(service: core.Service, pod: core.Pod) -> tuple[Port, ...]:
+def _ports(service: core.Service, pod: SlimPod) -> tuple[Port, ...]:
     found = []
     for port in service.spec.ports:
         protocol = port.protocol or "TCP"
@@ -101,7 +102,7 @@ def sorted_ports(ports: Iterable[Port]) -> tuple[Port, ...]:
     return tuple(sorted(ports, key=lambda port: (port.name, port.protocol, port.number)))
 
 
-def _number(target: IntOrString | None, port: int, protocol: str, pod: core.Pod) -> int | None:
+def _number(target: IntOrString | None, port: int, protocol: str, pod: SlimPod) -> int | None:
     """The number of a target port on the pod; None when no container of it has a port of that name."""
     if target is None or target in ("", 0):
         return port
@@ -116,7 +117,7 @@ def _number(target: IntOrString | None, port: int, protocol: str, pod: core.Pod)
     return None
 
 
-def pod_reference(pod: core.Pod) -> core.ObjectReference:
+def pod_reference(pod: SlimPod) -> core.ObjectReference:
     """How endpoints name the pod behind them."""
     meta = pod.metadata
     return core.ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)

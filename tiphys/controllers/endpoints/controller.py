@@ -9,14 +9,13 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.helpers.pods import is_finished, is_ready
 from tiphys.api.well_known import SERVICE_NAME, ZONE
-from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints import legacy, slices, writing
 from tiphys.controllers.endpoints.backends import needs_endpoints
-from tiphys.controllers.endpoints.writing import SliceWriter
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 BY_SERVICE = "endpoint slices by service"
 
@@ -35,17 +34,21 @@ def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
 class EndpointsController:
     """Keys are Services. Readiness is news that travels at once; only very large Services are paced."""
 
-    name = "endpoints"
+    declaration = Declaration(
+        name="endpoints",
+        kind=core.Service,
+        roles=("endpoint-controller", "endpointslice-controller"),
+        reads=(Whole(core.Service), PODS, Whole(core.Node), Whole(core.Endpoints), Whole(discovery.EndpointSlice)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._writer = SliceWriter(ctx.client)
         self._pacer = Pacer(ctx.clock)
-        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
-        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._services = ctx.read(core.Service)
+        self._pods = ctx.read(SlimPod)
+        self._nodes = ctx.read(core.Node)
+        self._endpoints = ctx.read(core.Endpoints)
+        self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(BY_SERVICE, _by_service)
         ctx.watch(self._services)
         ctx.watch(self._endpoints)
@@ -53,7 +56,7 @@ class EndpointsController:
         ctx.watch(self._pods, self._selecting, when=_matters)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _zone(old) != _zone(new))
 
-    def _selecting(self, pod: core.Pod) -> Iterable[Key]:
+    def _selecting(self, pod: SlimPod) -> Iterable[Key]:
         labels = pod.metadata.labels.items()
         for service in self._services.list(pod.metadata.namespace):
             if needs_endpoints(service) and service.spec.selector.items() <= labels:
@@ -79,12 +82,14 @@ class EndpointsController:
             known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
             step = slices.plan(service, pods, known, self._zones(pods))
             endpoints = legacy.plan(service, pods, self._endpoints.get(key))
-        results = await asyncio.gather(self._writer.write(service, step), self._write_endpoints(endpoints), return_exceptions=True)
+        results = await asyncio.gather(
+            writing.write(self._ctx.client, service, step), self._write_endpoints(endpoints), return_exceptions=True
+        )
         for error in first_errors(results):
             raise error
         return DONE
 
-    def _zones(self, pods: Iterable[core.Pod]) -> dict[str, str]:
+    def _zones(self, pods: Iterable[SlimPod]) -> dict[str, str]:
         found = {}
         for name in {pod.spec.nodeName for pod in pods}:
             zone = _zone(self._nodes.get(Key("", name)))
@@ -105,19 +110,19 @@ class EndpointsController:
         """The Service is gone: slices go with it by ownership, but Endpoints have no owner. What others wrote stays."""
         endpoints = self._endpoints.get(key)
         if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
-            await self._writer.delete(endpoints)
+            await delete_exact(self._ctx.client, core.Endpoints, endpoints.metadata)
 
 
 def _zone(node: core.Node | None) -> str:
     return node.metadata.labels.get(ZONE, "") if node is not None else ""
 
 
-def _matters(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can change endpoints: most status updates cannot."""
     return _trace(old) != _trace(new)
 
 
-def _trace(pod: core.Pod | None) -> object:
+def _trace(pod: SlimPod | None) -> object:
     """All of a pod that endpoints show, None for a pod that has none."""
     if pod is None or is_finished(pod) or not (pod.status.podIP or pod.status.podIPs):
         return None

@@ -12,6 +12,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.endpoints.backends import HEADLESS, Backend, Port, backends, families, inherited, is_headless, pod_reference
+from tiphys.controllers.shared.slim import SlimPod
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"
@@ -22,7 +23,7 @@ State = tuple[str, bool]
 """Uid of a pod and whether it is ready."""
 
 
-def plan(service: core.Service, pods: Sequence[core.Pod], current: core.Endpoints | None) -> core.Endpoints | None:
+def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints | None) -> core.Endpoints | None:
     """The object to write (without a resourceVersion when it must be created), None when it is right."""
     found = [backend for backend in backends(service, pods, families(service)[0]) if _counts(service, backend)]
     truncated = len(found) > CAPACITY

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
-from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints import legacy, slices, writing
 from tiphys.controllers.endpoints.backends import Port, family_of, inherited, sorted_ports
-from tiphys.controllers.endpoints.writing import SliceWriter
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
@@ -69,13 +68,18 @@ def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
 class MirrorController:
     """Keys are Endpoints, which have the names of their Services."""
 
-    name = "endpointslicemirroring-controller"
+    declaration = Declaration(
+        name="endpointslicemirroring-controller",
+        kind=core.Endpoints,
+        roles=("endpointslicemirroring-controller",),
+        reads=(Whole(core.Service), Whole(core.Endpoints), Whole(discovery.EndpointSlice)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
-        self._writer = SliceWriter(ctx.client)
-        self._services: Informer[core.Service] = ctx.informers.of(core.Service)
-        self._endpoints: Informer[core.Endpoints] = ctx.informers.of(core.Endpoints)
-        self._slices: Informer[discovery.EndpointSlice] = ctx.informers.of(discovery.EndpointSlice)
+        self._ctx = ctx
+        self._services = ctx.read(core.Service)
+        self._endpoints = ctx.read(core.Endpoints)
+        self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(MIRRORED, _by_endpoints)
         ctx.watch(self._endpoints)
         ctx.watch(self._services)
@@ -88,5 +92,5 @@ class MirrorController:
             known = self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}")
             wanted = wants_mirror(self._services.get(key), endpoints)
             if wanted or known:
-                await self._writer.write(endpoints, plan(endpoints, known, wanted=wanted))
+                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, wanted=wanted))
         return DONE

@@ -26,6 +26,7 @@ from tiphys.controllers.endpoints.backends import (
     pod_reference,
     sorted_ports,
 )
+from tiphys.controllers.shared.slim import SlimPod
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
@@ -55,7 +56,7 @@ Groups = Mapping[tuple[str, tuple[Port, ...]], Mapping[str, discovery.Endpoint]]
 """Address family and ports to endpoints by identity (see `identity`)."""
 
 
-def plan(service: core.Service, pods: Sequence[core.Pod], slices: Iterable[discovery.EndpointSlice], zones: Mapping[str, str]) -> Plan:
+def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discovery.EndpointSlice], zones: Mapping[str, str]) -> Plan:
     """The writes that make the Service's slices right. `zones` tells the zone of each node that has one."""
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
     for family in families(service):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tiphys.api.apiextensions.v1 import CustomResourceDefinition
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.scheme import Kind, Scheme
-from tiphys.client import PartialObject, partial_kind
+from tiphys.client import PartialObject
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Ident, is_orphaning, is_waiting
 from tiphys.controllers.garbage.plan import Owner, blocks, fate
 from tiphys.controllers.shared import custom
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.controllers.shared.slim import DEFINITIONS, SlimDefinition
+from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result
+from tiphys.runtime.declaration import metadata_of
 
 DEFINED = "-"
 """Stands for a resource in the keys of definitions, whose kinds are to be followed or not."""
@@ -23,22 +24,7 @@ REMEMBERED = 1000
 """Absent owners that are not asked for again."""
 
 
-def slim(obj: PartialObject) -> PartialObject:
-    """Only what decides the fate of an object."""
-    meta = obj.metadata
-    kept = ObjectMeta(
-        name=meta.name,
-        namespace=meta.namespace,
-        uid=meta.uid,
-        resourceVersion=meta.resourceVersion,
-        deletionTimestamp=meta.deletionTimestamp,
-        ownerReferences=meta.ownerReferences,
-        finalizers=meta.finalizers,
-    )
-    return PartialObject(apiVersion=obj.apiVersion, kind=obj.kind, metadata=kept)
-
-
-def _kind_changed(old: CustomResourceDefinition | None, new: CustomResourceDefinition | None) -> bool:
+def _kind_changed(old: SlimDefinition | None, new: SlimDefinition | None) -> bool:
     before, after = custom.custom_kind(old), custom.custom_kind(new)
     return (before and before.ident) != (after and after.ident)
 
@@ -52,15 +38,18 @@ def collected_kinds(scheme: Scheme) -> list[Kind[Any]]:
 class GarbageCollector:
     """Keys are objects of all kinds (`Ident.key`).
 
-    It shares the caches of whole objects that other controllers have (`shared`), and keeps only slim metadata of all other kinds. Before
-    anything is deleted the object and its absent owners are read from the server, so a cache that is behind deletes nothing.
+    It uses the caches that other loops have, and keeps only slim metadata of all other kinds. Before anything is deleted the object and its
+    absent owners are read from the server, so a cache that is behind deletes nothing.
     """
 
-    name = "garbage-collector-controller"
+    declaration = Declaration(
+        name="garbage-collector-controller",
+        roles=("generic-garbage-collector",),
+        reads=(DEFINITIONS,),
+        follows_any=True,
+    )
 
-    def __init__(self, scheme: Scheme, shared: Iterable[type[KubeObject]] = ()) -> None:
-        self._scheme = scheme
-        self._shared = frozenset(shared)
+    def __init__(self) -> None:
         self._graph = Graph()
         self._kinds: dict[str, Kind[PartialObject]] = {}
         self._informers: dict[str, Informer[Any]] = {}
@@ -68,14 +57,10 @@ class GarbageCollector:
         self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def setup(self, ctx: ControllerContext) -> None:
-        self._ctx = ctx
+        self._ctx, self._scheme = ctx, ctx.client.scheme
         for kind in collected_kinds(self._scheme):
-            bare = partial_kind(kind.group, kind.version, kind.plural, namespaced=kind.namespaced)
-            informer: Informer[Any]
-            informer = ctx.informers.of(kind) if kind.type in self._shared else ctx.informers.of(bare, transform=slim)
-            self._kinds[kind.resource], self._informers[kind.resource] = bare, informer
-            self._follow(kind.resource, informer)
-        self._definitions = custom.definitions(ctx.informers)
+            self._follow(kind.resource, metadata_of(kind))
+        self._definitions = ctx.read(SlimDefinition)
         ctx.watch(self._definitions, lambda definition: (Key("", f"{DEFINED}/{definition.metadata.name}"),), when=_kind_changed)
 
     async def _follow_defined(self, name: str) -> None:
@@ -86,17 +71,18 @@ class GarbageCollector:
         if known is not None and (kind is None or known.ident != kind.ident):
             informer = self._informers.pop(resource)
             del self._kinds[resource], self._custom[name]
-            await self._ctx.informers.release(informer)
+            await self._ctx.release(informer)
             for obj in informer.list():
                 for ident in self._graph.change(resource, obj, None):
                     self._ctx.enqueue(ident.key())
         if kind is not None and kind.resource not in self._kinds:
             self._custom[name] = kind.resource
-            self._kinds[kind.resource] = kind
-            self._informers[kind.resource] = self._ctx.informers.of(kind, transform=slim)
-            self._follow(kind.resource, self._informers[kind.resource])
+            self._follow(kind.resource, kind)
 
-    def _follow(self, resource: str, informer: Informer[Any]) -> None:
+    def _follow(self, resource: str, kind: Kind[PartialObject]) -> None:
+        self._kinds[resource] = kind
+        informer = self._informers[resource] = self._ctx.follow(kind)
+
         def handler(old: KubeObject | None, new: KubeObject | None) -> None:
             for ident in self._graph.change(resource, old, new):
                 self._ctx.enqueue(ident.key())
@@ -217,10 +203,9 @@ class GarbageCollector:
         kind = self._find_kind(reference)
         if kind is None or (kind.namespaced and not ident.namespace):
             return "unknown"
-        bare = partial_kind(kind.group, kind.version, kind.plural, namespaced=kind.namespaced)
         namespace = ident.namespace if kind.namespaced else ""
         try:
-            meta = (await self._ctx.client.get(bare, reference.name, namespace)).metadata
+            meta = (await self._ctx.client.get(metadata_of(kind), reference.name, namespace)).metadata
         except NotFound:
             return self._note_absent(ident.namespace, reference.uid)
         if meta.uid != reference.uid:

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound, StatusError
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
-from tiphys.controllers.shared import custom, slim
-from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
+from tiphys.controllers.shared import custom
+from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, update_present, write_status
 
 FIRST_LOOK = 0.1
 LAST_LOOK = 10.0
@@ -22,22 +23,27 @@ LAST_LOOK = 10.0
 class NamespaceController:
     """Keys are namespaces. Content is told to go once per look; what remains then is waited for."""
 
-    name = "namespace"
+    declaration = Declaration(
+        name="namespace",
+        kind=core.Namespace,
+        roles=("namespace-controller",),
+        reads=(Whole(core.Namespace), PODS, DEFINITIONS),
+    )
 
-    def __init__(self, scheme: Scheme) -> None:
-        self._kinds = content_kinds(scheme)
+    def __init__(self) -> None:
         self._looks: dict[str, int] = {}
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._namespaces = ctx.informers.of(core.Namespace)
-        self._pods = slim.pods(ctx.informers)
-        self._definitions = custom.definitions(ctx.informers)
+        self._kinds = content_kinds(ctx.client.scheme)
+        self._namespaces = ctx.read(core.Namespace)
+        self._pods = ctx.read(SlimPod)
+        self._definitions = ctx.read(SlimDefinition)
         ctx.watch(self._namespaces, when=lambda old, new: new is not None and new.metadata.deletionTimestamp is not None)
         # Pods are what takes longest to go: look again as soon as one is gone.
         ctx.watch(self._pods, self._dying, when=lambda old, new: new is None)
 
-    def _dying(self, pod: core.Pod) -> Iterable[Key]:
+    def _dying(self, pod: SlimPod) -> Iterable[Key]:
         key = Key("", pod.metadata.namespace)
         namespace = self._namespaces.get(key)
         return (key,) if namespace is not None and namespace.metadata.deletionTimestamp is not None else ()
@@ -48,7 +54,7 @@ class NamespaceController:
             self._looks.pop(key.name, None)
             return DONE
         content = await self._empty(key.name)
-        namespace = await self._write_status(namespace, content)
+        namespace = await write_status(self._ctx.client, namespace, status(namespace, content, self._ctx.clock.now()))
         if namespace is not None and content.is_empty:
             await self._finalize(namespace)
             return DONE
@@ -94,21 +100,7 @@ class NamespaceController:
         except NotFound:
             return
 
-    async def _write_status(self, namespace: core.Namespace, content: Content) -> core.Namespace | None:
-        wanted = status(namespace, content, self._ctx.clock.now())
-        if wanted == namespace.status:
-            return namespace
-        changed = copied(namespace)
-        changed.status = wanted
-        try:
-            return await self._ctx.client.update_status(changed)
-        except NotFound:
-            return None
-
     async def _finalize(self, namespace: core.Namespace) -> None:
         changed = copied(namespace)
         changed.spec.finalizers = [name for name in changed.spec.finalizers if name != FINALIZER]
-        try:
-            await self._ctx.client.update(changed, subresource="finalize")
-        except NotFound:
-            return
+        await update_present(self._ctx.client, changed, subresource="finalize")

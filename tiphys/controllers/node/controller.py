@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tiphys.api.base import time
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, patch_status
 
 LEASES = "kube-node-lease"
 STARTUP_GRACE = 60.0
 """Seconds that a new node has for its first report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings(LoopSettings):
+    """How long a node may be silent."""
+
+    grace: float = 40.0
+    """Seconds of silence after which a node's state is unknown (`--node-monitor-grace-period`)."""
 
 
 class NodeController:
@@ -24,10 +34,16 @@ class NodeController:
     not trusted, and after a restart every node has the whole grace period again.
     """
 
-    name = "node"
+    declaration = Declaration(
+        name="node",
+        kind=core.Node,
+        roles=("node-controller",),
+        reads=(Whole(core.Node), PODS, Whole(coordination.Lease, namespace=LEASES)),
+        settings=NodeSettings,
+    )
 
-    def __init__(self, grace: float = 40.0) -> None:
-        self._grace = grace
+    def __init__(self, settings: NodeSettings) -> None:
+        self._grace = settings.grace
         self._beats: dict[str, float] = {}
         self._census = Census()
         self._evicted: dict[str, float] = {}
@@ -35,9 +51,9 @@ class NodeController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
-        self._leases: Informer[coordination.Lease] = ctx.informers.of(coordination.Lease, namespace=LEASES)
+        self._nodes = ctx.read(core.Node)
+        self._pods = index_nodes(ctx.read(SlimPod))
+        self._leases = ctx.read(coordination.Lease)
         self._leases.subscribe(self._on_lease)
         self._nodes.subscribe(self._on_node)
         ctx.watch(self._nodes, when=_changed)
@@ -62,7 +78,7 @@ class NodeController:
                 if readiness(node) in ("False", "Unknown"):
                     self._ctx.enqueue(Key.of(node))
 
-    def _lands_on_lost(self, old: core.Pod | None, new: core.Pod | None) -> bool:
+    def _lands_on_lost(self, old: SlimPod | None, new: SlimPod | None) -> bool:
         if new is None or not new.spec.nodeName or not is_ready(new):
             return False
         return _readiness(self._nodes.get(Key("", new.spec.nodeName))) == "Unknown"
@@ -112,13 +128,8 @@ class NodeController:
             if not is_ready(pod):
                 continue
             condition = {"type": "Ready", "status": "False", "lastTransitionTime": time(self._ctx.clock.now())}
-            body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}}
-            meta = pod.metadata
-            try:
-                await self._ctx.client.patch(core.Pod, meta.name, meta.namespace, body=body, kind="strategic", subresource="status")
-            except NotFound:
-                continue
-            self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+            if await patch_status(self._ctx.client, core.Pod, pod.metadata, {"conditions": [condition]}):
+                self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
     async def _taint(self, node: core.Node) -> float | None:
         """Write the taints; returns how long an eviction must still wait for its turn."""

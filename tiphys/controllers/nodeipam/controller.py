@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole
 
 FULL_PAUSE = 60.0
 """Seconds until the range is looked at again when it was used up."""
@@ -27,22 +28,41 @@ def free_range(cluster: Network, mask: int, used: Iterable[str]) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeIpamSettings(LoopSettings):
+    """Range of all pods, and the part of it that a node gets."""
+
+    cluster_cidr: str = "10.42.0.0/16"
+    """The range. Empty: nodes bring their own."""
+    node_mask: int = 24
+    """Length of a node's prefix."""
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.cluster_cidr)
+
+
 class NodeIpamController:
-    """Keys are nodes. `cluster` is the range of all pods, `mask` the length of a node's prefix; raises ValueError when they do not fit."""
+    """Keys are nodes. Raises ValueError when range and mask do not fit."""
 
-    name = "node-ipam"
+    declaration = Declaration(
+        name="node-ipam",
+        kind=core.Node,
+        roles=("node-controller",),
+        reads=(Whole(core.Node),),
+        settings=NodeIpamSettings,
+    )
 
-    def __init__(self, cluster: str, mask: int = 24) -> None:
-        self._cluster = ip_network(cluster)
-        self._mask = mask
-        if not self._cluster.prefixlen <= mask <= self._cluster.max_prefixlen:
-            raise ValueError(f"a node's part of {cluster} cannot have a prefix of {mask} bits")
+    def __init__(self, settings: NodeIpamSettings) -> None:
+        self._cluster, self._mask = ip_network(settings.cluster_cidr), settings.node_mask
+        if not self._cluster.prefixlen <= self._mask <= self._cluster.max_prefixlen:
+            raise ValueError(f"a node's part of {settings.cluster_cidr} cannot have a prefix of {self._mask} bits")
         self._given: dict[str, str] = {}
         """What was given away and the cache may not show yet."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
+        self._nodes = ctx.read(core.Node)
         ctx.watch(self._nodes, when=lambda old, new: new is None or not new.spec.podCIDR)
 
     async def reconcile(self, key: Key) -> Result:

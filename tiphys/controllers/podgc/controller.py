@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
-from tiphys.controllers.shared import slim
-from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
+from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, delete_exact
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
@@ -20,35 +21,51 @@ SWEEP_AFTER = 20.0
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
-def _finished(pod: core.Pod) -> Iterable[str]:
+def _finished(pod: SlimPod) -> Iterable[str]:
     return ("yes",) if is_finished(pod) and pod.metadata.deletionTimestamp is None else ()
 
 
-def surplus(pods: Iterable[core.Pod], threshold: int) -> list[core.Pod]:
+def surplus(pods: Iterable[SlimPod], threshold: int) -> list[SlimPod]:
     """The finished pods to remove so that `threshold` are left: evicted ones first, then the oldest. Pure."""
     ordered = sorted(pods, key=lambda pod: (pod.status.reason != "Evicted", _born(pod), pod.metadata.name))
     return ordered[: max(len(ordered) - threshold, 0)]
 
 
-def _born(pod: core.Pod) -> datetime:
+def _born(pod: SlimPod) -> datetime:
     return pod.metadata.creationTimestamp or datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodCollectorSettings(LoopSettings):
+    """How many finished pods may stay, and how long a node may be gone."""
+
+    threshold: int = 12500
+    """Finished pods that may stay before the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
+    missing_grace: float = 40.0
+    """Seconds that a node must be gone before its pods are removed."""
 
 
 class PodCollector:
     """Keys are pods, and SWEEP."""
 
-    name = "pod-garbage-collector-controller"
+    declaration = Declaration(
+        name="pod-garbage-collector-controller",
+        kind=core.Pod,
+        roles=("pod-garbage-collector",),
+        reads=(Whole(core.Node), PODS),
+        settings=PodCollectorSettings,
+    )
 
-    def __init__(self, threshold: int = 12500, missing_grace: float = 40.0) -> None:
-        self._threshold = threshold
-        self._grace = missing_grace
+    def __init__(self, settings: PodCollectorSettings) -> None:
+        self._threshold = settings.threshold
+        self._grace = settings.missing_grace
         self._missing: dict[str, float] = {}
         """Nodes that pods are bound to and that are not there, with the moment that was noticed."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
+        self._nodes = ctx.read(core.Node)
+        self._pods = index_nodes(ctx.read(SlimPod))
         self._pods.add_index(FINISHED, _finished)
         self._pods.subscribe(self._on_pod)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))
@@ -61,7 +78,7 @@ class PodCollector:
         if new is not None:
             self._missing.pop(new.metadata.name, None)
 
-    def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+    def _on_pod(self, old: SlimPod | None, new: SlimPod | None) -> None:
         if new is None:
             return
         if self._threshold and is_finished(new) and not (old is not None and is_finished(old)):
@@ -89,7 +106,7 @@ class PodCollector:
             await self._remove(pod, "PodGC: node is out of service")
         return DONE
 
-    async def _without_node(self, pod: core.Pod) -> Result:
+    async def _without_node(self, pod: SlimPod) -> Result:
         name, now = pod.spec.nodeName, self._ctx.clock.monotonic()
         left = self._missing.setdefault(name, now) + self._grace - now
         if left > 0:
@@ -101,14 +118,14 @@ class PodCollector:
             await self._remove(pod, "PodGC: node no longer exists")
         return DONE
 
-    async def _remove(self, pod: core.Pod, why: str) -> None:
+    async def _remove(self, pod: SlimPod, why: str) -> None:
         if why and not is_finished(pod):
             await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
-        await delete_pod(self._ctx.client, pod, grace=0)
+        await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
 
     async def _sweep(self) -> None:
         for pod in surplus(self._pods.by_index(FINISHED, "yes"), self._threshold):
-            await delete_pod(self._ctx.client, pod, grace=0)
+            await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
 
 
 def _is_out_of_service(node: core.Node) -> bool:

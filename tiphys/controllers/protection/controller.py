@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.storage.v1 import VolumeAttributesClass
 from tiphys.api.well_known import PV_PROTECTION, PVC_PROTECTION, VAC_PROTECTION
 from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
-from tiphys.controllers.shared import slim
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, update_present
 
 CLAIM = "claims of pods"
 CLASS = "classes of attributes"
@@ -22,12 +21,18 @@ CLASS = "classes of attributes"
 class ClaimProtectionController:
     """Keys are claims."""
 
-    name = "persistentvolumeclaim-protection-controller"
+    declaration = Declaration(
+        name="persistentvolumeclaim-protection-controller",
+        kind=core.PersistentVolumeClaim,
+        roles=("pvc-protection-controller",),
+        reads=(Whole(core.PersistentVolumeClaim), PODS),
+        guards=True,
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._claims: Informer[core.PersistentVolumeClaim] = ctx.informers.of(core.PersistentVolumeClaim)
-        self._pods: Informer[core.Pod] = slim.pods(ctx.informers)
+        self._claims = ctx.read(core.PersistentVolumeClaim)
+        self._pods = ctx.read(SlimPod)
         self._pods.add_index(CLAIM, lambda pod: [f"{pod.metadata.namespace}/{name}" for name in claims_of(pod)])
         ctx.watch(self._claims, when=lambda old, new: new is not None)
         ctx.watch(self._pods, _claims, when=_may_free)
@@ -43,14 +48,14 @@ class ClaimProtectionController:
         namespace, name = claim.metadata.namespace, claim.metadata.name
         if any(uses_claim(pod, claim) for pod in self._pods.by_index(CLAIM, f"{namespace}/{name}")):
             return True
-        return any(uses_claim(pod, claim) for pod in (await self._ctx.client.list(core.Pod, namespace)).items)
+        return any(uses_claim(pod, claim) for pod in (await self._ctx.client.list(self._pods.kind, namespace)).items)
 
 
-def _claims(pod: core.Pod) -> Iterable[Key]:
+def _claims(pod: SlimPod) -> Iterable[Key]:
     return [Key(pod.metadata.namespace, name) for name in claims_of(pod)]
 
 
-def _may_free(old: core.Pod | None, new: core.Pod | None) -> bool:
+def _may_free(old: SlimPod | None, new: SlimPod | None) -> bool:
     """Whether a change of a pod can be the end of its use of a claim."""
     pod = new or old
     return bool(pod is not None and pod.spec.volumes) and (new is None or is_finished(new) or new.metadata.deletionTimestamp is not None)
@@ -59,11 +64,17 @@ def _may_free(old: core.Pod | None, new: core.Pod | None) -> bool:
 class VolumeProtectionController:
     """Keys are volumes."""
 
-    name = "persistentvolume-protection-controller"
+    declaration = Declaration(
+        name="persistentvolume-protection-controller",
+        kind=core.PersistentVolume,
+        roles=("pv-protection-controller",),
+        reads=(Whole(core.PersistentVolume),),
+        guards=True,
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._volumes: Informer[core.PersistentVolume] = ctx.informers.of(core.PersistentVolume)
+        self._volumes = ctx.read(core.PersistentVolume)
         ctx.watch(self._volumes, when=lambda old, new: new is not None)
 
     async def reconcile(self, key: Key) -> Result:
@@ -76,13 +87,19 @@ class VolumeProtectionController:
 class AttributesClassProtectionController:
     """Keys are classes of attributes."""
 
-    name = "volumeattributesclass-protection-controller"
+    declaration = Declaration(
+        name="volumeattributesclass-protection-controller",
+        kind=VolumeAttributesClass,
+        roles=("volumeattributesclass-protection-controller",),
+        reads=(Whole(VolumeAttributesClass), Whole(core.PersistentVolume), Whole(core.PersistentVolumeClaim)),
+        guards=True,
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._classes: Informer[VolumeAttributesClass] = ctx.informers.of(VolumeAttributesClass)
-        self._volumes: Informer[core.PersistentVolume] = ctx.informers.of(core.PersistentVolume)
-        self._claims: Informer[core.PersistentVolumeClaim] = ctx.informers.of(core.PersistentVolumeClaim)
+        self._classes = ctx.read(VolumeAttributesClass)
+        self._volumes = ctx.read(core.PersistentVolume)
+        self._claims = ctx.read(core.PersistentVolumeClaim)
         self._volumes.add_index(CLASS, classes_of)
         self._claims.add_index(CLASS, classes_of)
         ctx.watch(self._classes, when=lambda old, new: new is not None)
@@ -118,7 +135,4 @@ async def _settle(ctx: ControllerContext, obj: KubeObject, finalizer: str, *, us
         return
     changed = copied(obj)
     changed.metadata.finalizers = wanted
-    try:
-        await ctx.client.update(changed)
-    except NotFound:
-        return
+    await update_present(ctx.client, changed)

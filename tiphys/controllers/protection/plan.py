@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.shared.slim import SlimPod, SlimVolume
 
 
 def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[str] | None:
@@ -24,12 +25,12 @@ def is_leaving(meta: ObjectMeta, finalizer: str) -> bool:
     return meta.deletionTimestamp is not None and finalizer in meta.finalizers
 
 
-def ephemeral_claim(pod: core.Pod, volume: core.Volume) -> str:
+def ephemeral_claim(pod: SlimPod, volume: SlimVolume) -> str:
     """The name of the claim that is made for a volume of a pod ("Generic ephemeral volumes")."""
     return f"{pod.metadata.name}-{volume.name}"
 
 
-def claims_of(pod: core.Pod) -> list[str]:
+def claims_of(pod: SlimPod) -> list[str]:
     """The names of the claims that a pod may be using."""
     names = []
     for volume in pod.spec.volumes:
@@ -40,7 +41,7 @@ def claims_of(pod: core.Pod) -> list[str]:
     return names
 
 
-def uses_claim(pod: core.Pod, claim: core.PersistentVolumeClaim) -> bool:
+def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
     """Whether a pod keeps a claim.
 
     One that has no node does not: no node starts a pod whose claim is being deleted. One that has ended does: its node may still have the

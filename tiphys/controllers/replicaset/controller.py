@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-import msgspec
-
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import NotFound
-from tiphys.api.helpers.pods import is_active
+from tiphys.api.helpers.pods import PodLike, is_active
 from tiphys.api.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
-from tiphys.controllers.shared import slim
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
-from tiphys.controllers.shared.claim import ORPHANS, claim, index_orphans, reference
+from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import map_selector, workload_selector
-from tiphys.runtime import DONE, OWNER, ControllerContext, Informer, Key, Result, Terminal, controller_of, copied, index_owners, to_owner
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import (
+    DONE,
+    OWNER,
+    ControllerContext,
+    Declaration,
+    Informer,
+    Key,
+    Result,
+    Terminal,
+    Whole,
+    controller_of,
+    delete_exact,
+    index_owners,
+    to_owner,
+    write_status,
+)
 
 OwnerT = TypeVar("OwnerT", bound=Replicator)
 
@@ -31,7 +44,7 @@ class ReplicaController(Generic[OwnerT]):
     for, so the uids that were deleted are remembered until the cache shows it.
     """
 
-    name: str
+    declaration: Declaration
     _type: type[OwnerT]
 
     def __init__(self) -> None:
@@ -40,14 +53,14 @@ class ReplicaController(Generic[OwnerT]):
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
-        self._sets: Informer[OwnerT] = index_orphans(index_owners(ctx.informers.of(self._type)))
+        self._sets: Informer[OwnerT] = index_owners(ctx.read(self._type))
         kind = ctx.client.kind_of(self._type)
         self._to_owner = to_owner(kind.kind, kind.group)
-        self._pods: Informer[core.Pod] = index_orphans(index_owners(slim.pods(ctx.informers)))
+        self._pods = index_orphans(index_owners(ctx.read(SlimPod)))
         ctx.watch(self._sets)
         ctx.watch(self._pods, self._keys)
 
-    def _keys(self, pod: core.Pod) -> Iterable[Key]:
+    def _keys(self, pod: SlimPod) -> Iterable[Key]:
         if controller_of(pod) is not None:
             return self._to_owner(pod)
         if not pod.metadata.labels:
@@ -75,24 +88,22 @@ class ReplicaController(Generic[OwnerT]):
             pods = self._without_deleted(key, pods)
             step = plan(owner, pods, lambda: self._related(owner), now)
         created, outcome, failure = await self._apply(key, owner, step)
-        wanted = status(owner, [*step.keep, *created], step.terminating, failure, now)
-        await self._write_status(owner, wanted)
+        counted: list[PodLike] = [*step.keep, *created]
+        wanted = status(owner, counted, step.terminating, failure, now)
+        await write_status(self._ctx.client, owner, wanted)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:
             return Result(0.0)
         return Result(step.after)
 
-    async def _claim(self, owner: OwnerT) -> list[core.Pod]:
+    async def _claim(self, owner: OwnerT) -> list[SlimPod]:
         selector = self._selector(owner)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        meta = owner.metadata
-        owned = self._pods.by_index(OWNER, meta.uid)
-        orphans = filter(is_active, self._pods.by_index(ORPHANS, meta.namespace))
-        return await claim(self._ctx.client, owner, selector, owned, orphans)
+        return await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
 
-    def _without_deleted(self, key: Key, pods: list[core.Pod]) -> list[core.Pod]:
+    def _without_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
         """Leave out the pods that an earlier step deleted and that the cache still shows alive."""
         deleted = self._deleted.get(key)
         if not deleted:
@@ -103,7 +114,7 @@ class ReplicaController(Generic[OwnerT]):
             del self._deleted[key]
         return [pod for pod in pods if pod.metadata.uid not in deleted]
 
-    def _related(self, owner: OwnerT) -> list[core.Pod]:
+    def _related(self, owner: OwnerT) -> list[SlimPod]:
         above = controller_of(owner)
         siblings = [owner] if above is None else self._sets.by_index(OWNER, above.uid)
         return [pod for sibling in siblings for pod in self._pods.by_index(OWNER, sibling.metadata.uid)]
@@ -114,7 +125,7 @@ class ReplicaController(Generic[OwnerT]):
         async def create() -> None:
             created.append(await self._create(owner))
 
-        async def delete(pod: core.Pod) -> None:
+        async def delete(pod: SlimPod) -> None:
             await self._delete(key, owner, pod)
 
         if step.create:
@@ -137,31 +148,25 @@ class ReplicaController(Generic[OwnerT]):
         self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
         return made
 
-    async def _delete(self, key: Key, owner: OwnerT, pod: core.Pod) -> None:
+    async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
         meta = pod.metadata
         try:
-            await self._ctx.client.delete(core.Pod, meta.name, meta.namespace, uid=meta.uid)
-        except NotFound:
-            pass
+            deleted = await delete_exact(self._ctx.client, core.Pod, meta)
         except Exception as error:
             self._ctx.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
             raise
-        else:
+        if deleted:
             self._ctx.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._deleted.setdefault(key, set()).add(meta.uid)
 
-    async def _write_status(self, owner: OwnerT, wanted: apps.ReplicaSetStatus | core.ReplicationControllerStatus) -> None:
-        if wanted == owner.status:
-            return
-        changed = msgspec.structs.replace(copied(owner), status=wanted)
-        try:
-            await self._ctx.client.update_status(changed)
-        except NotFound:
-            return
-
 
 class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
-    name = "replicaset"
+    declaration = Declaration(
+        name="replicaset",
+        kind=apps.ReplicaSet,
+        roles=("replicaset-controller",),
+        reads=(Whole(apps.ReplicaSet), PODS),
+    )
     _type = apps.ReplicaSet
 
     def _selector(self, owner: apps.ReplicaSet) -> Selector:
@@ -169,7 +174,12 @@ class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
 
 
 class ReplicationController(ReplicaController[core.ReplicationController]):
-    name = "replication"
+    declaration = Declaration(
+        name="replication",
+        kind=core.ReplicationController,
+        roles=("replication-controller",),
+        reads=(Whole(core.ReplicationController), PODS),
+    )
     _type = core.ReplicationController
 
     def _selector(self, owner: core.ReplicationController) -> Selector:

@@ -16,6 +16,7 @@ from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
 from tiphys.api.well_known import POD_DELETION_COST
+from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
 """What keeps up a number of pods. The two differ in how they select, which is none of the plan's business."""
@@ -32,8 +33,8 @@ class Plan(NamedTuple):
     """The next step: at most one of `create` and `delete` is not empty."""
 
     create: int
-    delete: Sequence[core.Pod]
-    keep: Sequence[core.Pod]
+    delete: Sequence[SlimPod]
+    keep: Sequence[SlimPod]
     """Active pods that stay."""
     terminating: int
     after: float | None
@@ -53,7 +54,7 @@ def desired(owner: Replicator) -> int:
     return 1 if replicas is None else replicas
 
 
-def plan(owner: Replicator, pods: Iterable[core.Pod], related: Callable[[], Iterable[core.Pod]], now: datetime) -> Plan:
+def plan(owner: Replicator, pods: Iterable[SlimPod], related: Callable[[], Iterable[SlimPod]], now: datetime) -> Plan:
     """The next step for what controls `pods`; `related` gives the pods of all that have the same owner."""
     active, terminating = [], 0
     for pod in pods:
@@ -62,8 +63,8 @@ def plan(owner: Replicator, pods: Iterable[core.Pod], related: Callable[[], Iter
         elif not pod_state.is_finished(pod):
             terminating += 1
     create = 0
-    surplus: Sequence[core.Pod] = ()
-    keep: Sequence[core.Pod] = active
+    surplus: Sequence[SlimPod] = ()
+    keep: Sequence[SlimPod] = active
     difference = desired(owner) - len(active)
     if owner.metadata.deletionTimestamp is None:
         if difference > 0:
@@ -75,7 +76,7 @@ def plan(owner: Replicator, pods: Iterable[core.Pod], related: Callable[[], Iter
     return Plan(create, surplus, keep, terminating, next_available(keep, owner.spec.minReadySeconds, now))
 
 
-def rank(active: Sequence[core.Pod], related: Iterable[core.Pod], now: datetime) -> list[core.Pod]:
+def rank(active: Sequence[SlimPod], related: Iterable[SlimPod], now: datetime) -> list[SlimPod]:
     """Pods in the order in which they should be deleted: those that are missed least come first."""
     crowd = Counter(pod.spec.nodeName for pod in related if pod_state.is_active(pod))
     return sorted(active, key=lambda pod: _worth(pod, crowd[pod.spec.nodeName], now))
@@ -84,7 +85,7 @@ def rank(active: Sequence[core.Pod], related: Iterable[core.Pod], now: datetime)
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def _worth(pod: core.Pod, neighbours: int, now: datetime) -> tuple[float | int | bool | str, ...]:
+def _worth(pod: SlimPod, neighbours: int, now: datetime) -> tuple[float | int | bool | str, ...]:
     """Larger is more worth keeping: placed, running, ready, dear to its user, alone on its node, long ready, few restarts, old."""
     ready = pod_state.is_ready(pod)
     return (
@@ -105,7 +106,7 @@ def _age(moment: datetime | None, now: datetime) -> float:
     return (now - moment).total_seconds() if moment is not None else 0.0
 
 
-def deletion_cost(pod: core.Pod) -> int:
+def deletion_cost(pod: SlimPod) -> int:
     """What the user says the pod is worth ("Pod deletion cost"), 0 when not or not a number."""
     text = pod.metadata.annotations.get(POD_DELETION_COST, "0")
     try:
@@ -114,7 +115,7 @@ def deletion_cost(pod: core.Pod) -> int:
         return 0
 
 
-def next_available(pods: Iterable[core.Pod], min_ready_seconds: int, now: datetime) -> float | None:
+def next_available(pods: Iterable[SlimPod], min_ready_seconds: int, now: datetime) -> float | None:
     """Seconds until the next ready pod becomes available, None when none waits for that."""
     if not min_ready_seconds:
         return None
@@ -139,7 +140,7 @@ def template_pod(owner: Replicator) -> core.Pod:
     return core.Pod(metadata=meta, spec=template.spec)
 
 
-def status(owner: Replicator, pods: Sequence[core.Pod], terminating: int, failure: Failure | None, now: datetime) -> _Status:
+def status(owner: Replicator, pods: Sequence[pod_state.PodLike], terminating: int, failure: Failure | None, now: datetime) -> _Status:
     """The status of what controls these active pods."""
     spec = owner.spec
     labels = spec.template.metadata.labels.items() if spec.template is not None else {}.items()

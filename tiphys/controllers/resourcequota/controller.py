@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,22 +17,20 @@ from tiphys.api.errors import NotFound
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quota.amounts import Amounts, only, plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
-from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
-from tiphys.controllers.garbage.controller import slim as metadata_only
 from tiphys.controllers.resourcequota.plan import counted, next_release, status
-from tiphys.controllers.shared import slim
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+from tiphys.controllers.shared.pacing import Pace, Pacer
+from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
 
 SETTLE = 0.5
 """Seconds in which the object of a charge is surely stored, or never will be."""
-PAUSE = 0.2
-SHARE = 5.0
-"""A recount is followed by a pause of at least `PAUSE` seconds, and of `SHARE` times what it took."""
+PACE = Pace(noticeable=0.0, share=5.0, shortest=0.2, longest=inf)
+"""Every recount is followed by a pause: it lists objects, whether or not it takes long here."""
 UNKNOWN_KIND = 5.0
 """Seconds until a kind that is not served is looked for again."""
 RESYNC = 300.0
-DEFINITIONS = ("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 Resource = tuple[str, str]
 """Plural and group."""
@@ -40,24 +39,26 @@ Resource = tuple[str, str]
 class ResourceQuotaController:
     """Keys are quotas. Objects are listed when they are counted; caches only tell that something has changed."""
 
-    name = "resourcequota"
+    declaration = Declaration(
+        name="resourcequota",
+        kind=core.ResourceQuota,
+        roles=("resourcequota-controller",),
+        reads=(Whole(core.ResourceQuota), PODS, Whole(core.Service), DEFINITIONS),
+        follows_any=True,
+    )
 
-    def __init__(self, scheme: Scheme, shared: Iterable[type[KubeObject]] = ()) -> None:
-        self._scheme = scheme
-        self._shared = frozenset(shared)
+    def __init__(self) -> None:
         self._followed: set[Resource] = set()
         self._discovered: dict[Resource, Kind[Any]] = {}
         self._charged: dict[Key, deque[tuple[float, Amounts]]] = {}
-        self._free: dict[Key, float] = {}
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._quotas = ctx.informers.of(core.ResourceQuota)
+        self._pacer = Pacer(ctx.clock, PACE)
+        self._quotas = ctx.read(core.ResourceQuota)
         self._quotas.subscribe(self._note_charge)
         ctx.watch(self._quotas)
-        if self._scheme.by_resource(*DEFINITIONS) is not None:
-            definitions = ctx.informers.of(partial_kind(*DEFINITIONS, namespaced=False), transform=metadata_only)
-            ctx.watch(definitions, self._counting)
+        ctx.watch(ctx.read(SlimDefinition), self._counting)
 
     def _counting(self, definition: KubeObject) -> Iterable[Key]:
         """The quotas that count the objects of a definition, which may begin or cease to be served."""
@@ -68,7 +69,7 @@ class ResourceQuotaController:
         if new is None:
             if old is not None:
                 self._charged.pop(Key.of(old), None)
-                self._free.pop(Key.of(old), None)
+                self._pacer.forget(Key.of(old))
             return
         # The first count of a resource is no charge.
         more = only(rise(new.status.used, old.status.used), old.status.used) if old is not None else {}
@@ -91,23 +92,15 @@ class ResourceQuotaController:
         quota = self._quotas.get(key)
         if quota is None or quota.metadata.deletionTimestamp is not None:
             return DONE
-        clock = self._ctx.clock
-        pause = self._free.get(key, 0.0) - clock.monotonic()
-        if pause > 0:
+        if pause := self._pacer.wait(key):
             return Result(pause)
-        started = clock.monotonic()
-        recent = self._recent(key)
-        found, after = await self._count(quota)
-        wanted = status(quota, found, recent)
-        took = clock.monotonic() - started
-        self._free[key] = clock.monotonic() + max(PAUSE, took * SHARE)
-        if not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard):
-            changed = copied(quota)
-            changed.status = wanted
-            try:
-                await self._ctx.client.update_status(changed)
-            except NotFound:
-                return DONE
+        with self._pacer.measure(key):
+            recent = self._recent(key)
+            found, after = await self._count(quota)
+            wanted = status(quota, found, recent)
+        changed = not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard)
+        if changed and await write_status(self._ctx.client, quota, wanted) is None:
+            return DONE
         return Result(min(after, SETTLE) if recent else after)
 
     async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:
@@ -148,7 +141,7 @@ class ResourceQuotaController:
     async def _kind(self, resource: Resource) -> Kind[Any] | None:
         """The kind of a resource, by the scheme or by asking the server; None when it is not served."""
         plural, group = resource
-        for kind in self._scheme:
+        for kind in self._ctx.client.scheme:
             if (kind.plural, kind.group) == resource:
                 return kind if evaluator_of(kind) is not None else None
         if resource not in self._discovered and (discovered := await self._discover(plural, group)) is not None:
@@ -172,13 +165,7 @@ class ResourceQuotaController:
         if resource in self._followed:
             return
         self._followed.add(resource)
-        informer: Informer[Any]
-        if kind.type is core.Pod:
-            informer = slim.pods(self._ctx.informers)
-        elif kind.type in self._shared:
-            informer = self._ctx.informers.of(kind)
-        else:
-            informer = self._ctx.informers.of(partial_kind(kind.group, kind.version, kind.plural), transform=metadata_only)
+        informer = self._ctx.follow(kind)
 
         def handler(old: KubeObject | None, new: KubeObject | None) -> None:
             if not informer.synced or (old is not None and new is not None and not _matters(resource, old, new)):
@@ -193,14 +180,14 @@ class ResourceQuotaController:
 
 def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
     """Whether a change of an object can change what it uses."""
-    if isinstance(old, core.Pod) and isinstance(new, core.Pod):
+    if isinstance(old, SlimPod) and isinstance(new, SlimPod):
         return _charged_parts(old) != _charged_parts(new)
     if isinstance(old, core.Service) and isinstance(new, core.Service):
         return old.spec != new.spec
     return evaluator_for(*resource).reads
 
 
-def _charged_parts(pod: core.Pod) -> object:
+def _charged_parts(pod: SlimPod) -> object:
     resizing = [(found.type, found.reason) for found in pod.status.conditions if found.type.startswith("PodResize")]
     meta = pod.metadata
     return meta.generation, meta.deletionTimestamp, pod.status.phase in ("Failed", "Succeeded"), resizing

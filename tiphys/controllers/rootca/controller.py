@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.namespaces import is_active, skip_ended
-from tiphys.runtime import DONE, ControllerContext, Key, Result, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied
 
 CONFIG_MAP = "kube-root-ca.crt"
 FILE = "ca.crt"
@@ -23,19 +24,37 @@ def _namespace(config: core.ConfigMap) -> Iterable[Key]:
     return (Key("", config.metadata.namespace),)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootCaSettings(LoopSettings):
+    """Bundle to publish."""
+
+    file: str = ""
+    """PEM file with the bundle that pods trust the API server by (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.file)
+
+
 class RootCaController:
     """Publishes the bundle, puts it back when somebody changes it, and follows its file. Keys are namespaces."""
 
-    name = "root-ca-cert-publisher"
+    declaration = Declaration(
+        name="root-ca-cert-publisher",
+        kind=core.Namespace,
+        roles=("root-ca-cert-publisher",),
+        # Only these are kept in memory, not every ConfigMap of the cluster.
+        reads=(Whole(core.Namespace), Whole(core.ConfigMap, fields=f"metadata.name={CONFIG_MAP}")),
+        settings=RootCaSettings,
+    )
 
-    def __init__(self, ca_file: str | Path) -> None:
-        self._file = Path(ca_file)
+    def __init__(self, settings: RootCaSettings) -> None:
+        self._file = Path(settings.file)
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._namespaces = ctx.informers.of(core.Namespace)
-        # Only these are kept in memory, not every ConfigMap of the cluster.
-        self._configs = ctx.informers.of(core.ConfigMap, fields=f"metadata.name={CONFIG_MAP}")
+        self._namespaces = ctx.read(core.Namespace)
+        self._configs = ctx.read(core.ConfigMap)
         ctx.watch(self._namespaces)
         ctx.watch(self._configs, _namespace)
 

@@ -8,7 +8,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.namespaces import is_active, skip_ended
-from tiphys.runtime import DONE, ControllerContext, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 ACCOUNT = "default"
 
@@ -20,12 +20,17 @@ def _namespace(account: core.ServiceAccount) -> Iterable[Key]:
 class ServiceAccountController:
     """Makes the account where it is missing. Keys are namespaces."""
 
-    name = "serviceaccount"
+    declaration = Declaration(
+        name="serviceaccount",
+        kind=core.Namespace,
+        roles=("service-account-controller",),
+        reads=(Whole(core.Namespace), Whole(core.ServiceAccount)),
+    )
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._namespaces = ctx.informers.of(core.Namespace)
-        self._accounts = ctx.informers.of(core.ServiceAccount)
+        self._namespaces = ctx.read(core.Namespace)
+        self._accounts = ctx.read(core.ServiceAccount)
         ctx.watch(self._namespaces)
         ctx.watch(self._accounts, _namespace, when=lambda old, new: new is None)
 

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
 
 from tiphys.api.base import time
 from tiphys.api.errors import NotFound
 from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
 from tiphys.controllers.servicecidr.plan import FINALIZER, condition, is_held, is_in, is_ours, is_within, networks, with_condition
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, write_status
 
-GRACE = 10.0
-"""Seconds after which every API server has heard that a range is not to be used any more."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCIDRSettings(LoopSettings):
+    """How long a range stays that is not to be used any more."""
+
+    grace: float = 10.0
+    """Seconds after which every API server has heard of it."""
 
 
 class ServiceCIDRController:
     """Keys are ServiceCIDRs."""
 
-    name = "service-cidr-controller"
+    declaration = Declaration(
+        name="service-cidr-controller",
+        kind=ServiceCIDR,
+        roles=("service-cidrs-controller",),
+        reads=(Whole(ServiceCIDR), Whole(IPAddress)),
+        settings=ServiceCIDRSettings,
+    )
 
-    def __init__(self, grace: float = GRACE) -> None:
-        self._grace = grace
+    def __init__(self, settings: ServiceCIDRSettings) -> None:
+        self._grace = settings.grace
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._ranges: Informer[ServiceCIDR] = ctx.informers.of(ServiceCIDR)
-        self._addresses: Informer[IPAddress] = ctx.informers.of(IPAddress)
+        self._ranges = ctx.read(ServiceCIDR)
+        self._addresses = ctx.read(IPAddress)
         ctx.watch(self._ranges, self._concerned)
         # An address that comes holds nothing which is not held already: no server gives out addresses of a range that goes.
         ctx.watch(self._addresses, self._around, when=lambda old, new: new is None)
@@ -79,6 +93,4 @@ class ServiceCIDRController:
     async def _say(self, cidr: ServiceCIDR, *, held: bool) -> None:
         wanted = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
         if wanted is not None:
-            changed = copied(cidr)
-            changed.status.conditions = wanted
-            await self._ctx.client.update_status(changed)
+            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=wanted))

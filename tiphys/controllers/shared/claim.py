@@ -7,14 +7,15 @@ to somebody who is being deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from tiphys.api.errors import Invalid, NotFound
 from tiphys.api.meta.v1 import KubeObject, OwnerReference
+from tiphys.api.scheme import Kind
 from tiphys.api.selectors import Selector
 from tiphys.client.client import Client
-from tiphys.runtime import Informer, controller_of
+from tiphys.runtime import OWNER, Informer, controller_of
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -65,18 +66,25 @@ def sort_out(owner: KubeObject, selector: Selector, owned: Iterable[T], orphans:
     return claims
 
 
-async def claim(client: Client, owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T]) -> list[T]:
-    """The objects that the owner controls, after adopting and releasing what must be. Raises NotFound when the owner is gone."""
-    claims = sort_out(owner, selector, owned, orphans)
+async def claim(
+    client: Client, owner: KubeObject, selector: Selector, informer: Informer[T], *, adoptable: Callable[[T], bool] = lambda _: True
+) -> list[T]:
+    """Return the objects that the owner controls, after adopting and releasing what must be. Raises NotFound when the owner is gone.
+
+    The informer needs the OWNER and ORPHANS indexes. Orphans that are not `adoptable` are left alone.
+    """
+    meta = owner.metadata
+    orphans = filter(adoptable, informer.by_index(ORPHANS, meta.namespace))
+    claims = sort_out(owner, selector, informer.by_index(OWNER, meta.uid), orphans)
     kept = claims.keep
     if claims.adopt:
         await _check_alive(client, owner)
     for obj in claims.adopt:
-        adopted = await _adopt(client, owner, obj)
+        adopted = await _adopt(client, informer.kind, owner, obj)
         if adopted is not None:
             kept.append(adopted)
     for obj in claims.release:
-        await _release(client, owner, obj)
+        await _release(client, informer.kind, owner, obj)
     return kept
 
 
@@ -87,20 +95,22 @@ async def _check_alive(client: Client, owner: KubeObject) -> None:
         raise NotFound.object(client.kind_of(type(owner)).plural, meta.name)
 
 
-async def _adopt(client: Client, owner: KubeObject, obj: T) -> T | None:
-    references = [*obj.metadata.ownerReferences, reference(owner)]
-    body = {"metadata": {"uid": obj.metadata.uid, "resourceVersion": obj.metadata.resourceVersion, "ownerReferences": references}}
+async def _adopt(client: Client, kind: Kind[T], owner: KubeObject, obj: T) -> T | None:
     try:
-        return await client.patch(type(obj), obj.metadata.name, obj.metadata.namespace, body=body)
+        return await _write_owners(client, kind, obj, [*obj.metadata.ownerReferences, reference(owner)])
     except NotFound:
         return None
 
 
-async def _release(client: Client, owner: KubeObject, obj: KubeObject) -> None:
-    references = [ref for ref in obj.metadata.ownerReferences if ref.uid != owner.metadata.uid]
-    body = {"metadata": {"uid": obj.metadata.uid, "resourceVersion": obj.metadata.resourceVersion, "ownerReferences": references}}
+async def _release(client: Client, kind: Kind[T], owner: KubeObject, obj: T) -> None:
     try:
-        await client.patch(type(obj), obj.metadata.name, obj.metadata.namespace, body=body)
+        await _write_owners(client, kind, obj, [ref for ref in obj.metadata.ownerReferences if ref.uid != owner.metadata.uid])
     except (NotFound, Invalid):
         # It is gone already, or another object has its name.
         return
+
+
+async def _write_owners(client: Client, kind: Kind[T], obj: T, references: Sequence[OwnerReference]) -> T:
+    meta = obj.metadata
+    body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resourceVersion, "ownerReferences": references}}
+    return await client.patch(kind, meta.name, meta.namespace, body=body)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import Informer
 
 ON_NODE = "node of a pod"
 """Index: the name of the node that a pod is bound to."""
 
 
-def node_of(pod: core.Pod) -> Iterable[str]:
+def node_of(pod: SlimPod) -> Iterable[str]:
     """The function of the ON_NODE index."""
     return (pod.spec.nodeName,) if pod.spec.nodeName else ()
 
 
-def index_nodes(informer: Informer[core.Pod]) -> Informer[core.Pod]:
+def index_nodes(informer: Informer[SlimPod]) -> Informer[SlimPod]:
     """Add the ON_NODE index (harmless when it is there) and return the informer."""
     informer.add_index(ON_NODE, node_of)
     return informer

@@ -1,12 +1,14 @@
 """Keeping large objects from taking all the time: their reconciles cost in proportion to their pods, and every pod makes events.
 
-A reconcile that took a while is followed by a pause of a few times as long, in which events gather. What is small is never paused.
+A reconcile that took a while is followed by a pause of a few times as long, in which events gather. Unless told otherwise, what is small is
+never paused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from tiphys.aio.clock import Clock
 from tiphys.runtime import Key
@@ -17,11 +19,25 @@ LONGEST = 1.0
 """Seconds of work below which there is no pause, pause per second of work, and the longest pause."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long to pause after work; in seconds, but for `share`, which is the pause per second of work."""
+
+    noticeable: float = NOTICEABLE
+    share: float = SHARE
+    shortest: float = 0.0
+    longest: float = LONGEST
+
+
+DEFAULT = Pace()
+
+
 class Pacer:
     """Remembers when each key may be worked on again."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, pace: Pace = DEFAULT) -> None:
         self._clock = clock
+        self._pace = pace
         self._free: dict[Key, float] = {}
 
     def wait(self, key: Key) -> float:
@@ -34,11 +50,16 @@ class Pacer:
             del self._free[key]
         return max(left, 0.0)
 
+    def forget(self, key: Key) -> None:
+        """Let a key be worked on at once, for objects that are gone."""
+        self._free.pop(key, None)
+
     @contextmanager
     def measure(self, key: Key) -> Iterator[None]:
-        """Time what is done without waiting for anything."""
+        """Time the work; what raises is not followed by a pause."""
         started = self._clock.monotonic()
         yield
         now = self._clock.monotonic()
-        if now - started >= NOTICEABLE:
-            self._free[key] = now + min((now - started) * SHARE, LONGEST)
+        pace, took = self._pace, now - started
+        if took >= pace.noticeable:
+            self._free[key] = now + min(max(took * pace.share, pace.shortest), pace.longest)

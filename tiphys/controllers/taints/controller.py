@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tiphys.api.core import v1 as core
-from tiphys.controllers.shared import slim
-from tiphys.controllers.shared.evict import delete_pod, mark_disrupted
+from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes
+from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.taints.plan import evicting, leave_at
-from tiphys.runtime import DONE, ControllerContext, Informer, Key, Result
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 Seen = dict[tuple[str, str, str], datetime]
 
@@ -18,7 +18,12 @@ Seen = dict[tuple[str, str, str], datetime]
 class TaintEvictionController:
     """Keys are pods."""
 
-    name = "taint-eviction-controller"
+    declaration = Declaration(
+        name="taint-eviction-controller",
+        kind=core.Pod,
+        roles=("node-controller",),
+        reads=(Whole(core.Node), PODS),
+    )
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
@@ -26,15 +31,15 @@ class TaintEvictionController:
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
-        self._nodes: Informer[core.Node] = ctx.informers.of(core.Node)
-        self._pods: Informer[core.Pod] = index_nodes(slim.pods(ctx.informers))
+        self._nodes = ctx.read(core.Node)
+        self._pods = index_nodes(ctx.read(SlimPod))
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _taints(old) != _taints(new))
         ctx.watch(self._pods, when=self._concerned)
 
     def _on_node(self, node: core.Node) -> Iterable[Key]:
         return [Key.of(pod) for pod in self._pods.by_index(ON_NODE, node.metadata.name)]
 
-    def _concerned(self, old: core.Pod | None, new: core.Pod | None) -> bool:
+    def _concerned(self, old: SlimPod | None, new: SlimPod | None) -> bool:
         if new is None or not new.spec.nodeName:
             return False
         if old is not None and (old.spec.nodeName, old.spec.tolerations) == (new.spec.nodeName, new.spec.tolerations):
@@ -59,7 +64,7 @@ class TaintEvictionController:
         self._ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {meta.namespace}/{meta.name}")
         message = "Taint manager: deleting due to NoExecute taint"
         await mark_disrupted(self._ctx.client, pod, "DeletionByTaintManager", message, now)
-        await delete_pod(self._ctx.client, pod)
+        await delete_exact(self._ctx.client, core.Pod, meta)
         return DONE
 
     def _since(self, node: str, taints: Iterable[core.Taint], now: datetime) -> list[datetime]:

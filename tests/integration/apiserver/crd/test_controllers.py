@@ -23,9 +23,8 @@ from tiphys.testing.eventually import eventually
 async def controlled(keys: Path) -> AsyncIterator[Api]:
     async with running_api_server(keys) as (server, client_for):
         manager = Manager(client_for("system:kube-controller-manager"))
-        for controller in all_controllers(ControllerSettings()):
-            if controller.name in ("garbage-collector-controller", "namespace"):
-                manager.add(controller)
+        names = ("garbage-collector-controller", "namespace")
+        manager.add_all(made for made in all_controllers(ControllerSettings()) if made.declaration.name in names)
         task = asyncio.create_task(manager.run())
         try:
             await eventually(lambda: manager.synced or task.done())

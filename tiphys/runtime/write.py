@@ -1,0 +1,59 @@
+"""Writes that loops have in common. An object that went meanwhile is no error: whoever wanted something of it is served.
+
+Conflicts come through; the loop tries again from a fresh look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from tiphys.api.errors import NotFound
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.scheme import Kind
+from tiphys.client.client import Client
+
+T = TypeVar("T", bound=KubeObject)
+
+
+async def update_present(client: Client, obj: T, *, subresource: str = "") -> T | None:
+    """Replace an object; returns it as written, or None when it is gone."""
+    try:
+        return await client.update(obj, subresource=subresource)
+    except NotFound:
+        return None
+
+
+async def write_status(client: Client, obj: T, status: msgspec.Struct) -> T | None:
+    """Give an object a status, if it has another; returns the object as it is then, or None when it is gone."""
+    if obj.status == status:  # type: ignore[attr-defined]
+        return obj
+    # A shallow copy: objects of caches are read only, and all that changes is the status.
+    return await update_present(client, msgspec.structs.replace(obj, status=status), subresource="status")
+
+
+async def patch_status(client: Client, type_: type[Any], meta: ObjectMeta, status: Mapping[str, object]) -> bool:
+    """Change parts of the status of this very object, by a strategic patch; returns False when it is gone."""
+    body = {"metadata": {"uid": meta.uid}, "status": status}
+    try:
+        await client.patch(type_, meta.name, meta.namespace, body=body, kind="strategic", subresource="status")
+    except NotFound:
+        return False
+    return True
+
+
+async def delete_exact(
+    client: Client, type_: type[Any] | Kind[Any], meta: ObjectMeta, *, grace: int | None = None, unchanged: bool = False
+) -> bool:
+    """Delete this very object, and with `unchanged` only as it is known here; returns False when it is gone.
+
+    `grace` is in seconds, None for the object's own. Raises Conflict when another object has its name by now, or when it changed.
+    """
+    version = meta.resourceVersion if unchanged else ""
+    try:
+        await client.delete(type_, meta.name, meta.namespace, uid=meta.uid, resource_version=version, grace=grace)
+    except NotFound:
+        return False
+    return True
