@@ -7,7 +7,7 @@ below each field. Everything else (strict decoding, defaults, patches, field own
     \"\"\"Containers of the pod, at least one.\"\"\"
 
 Absence on the wire and the zero value are the same thing for plain fields, as in Kubernetes; a field that must tell them apart is
-`T | None`. Fields that are always written, even when zero, use `always(factory)`.
+`T | None`. Fields that are always written, even when zero, use `always(factory)`, and those that are null then `null()`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = [
     "field",
     "is_micro_time",
     "micro_time",
+    "null",
     "parse_micro_time",
     "time",
 ]
@@ -94,6 +95,11 @@ def always(factory: Callable[[], T]) -> T:
     """A field that is written even when it holds the zero value."""
     value: T = field(default_factory=lambda: factory())
     return value
+
+
+def null() -> Any:
+    """A field that is written as null when there is no value: upstream's type has neither a pointer nor `omitzero` there."""
+    return always(lambda: None)
 
 
 def constant(value: str) -> str:

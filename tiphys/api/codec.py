@@ -148,7 +148,7 @@ def decode_document(
         except msgspec.DecodeError:
             usual = False
         if not usual:
-            obj = walk.struct(type_, document, "")
+            obj = walk.struct(type_, _sorted(document), "")
     except RecursionError:
         raise BadRequest("the patched document exceeds the maximal depth") from None
     problems = [*earlier, *walk.problems]
@@ -158,6 +158,13 @@ def decode_document(
     if problems and validation == "Strict":
         raise invalid_patch(document, f"strict decoding error: {', '.join(problems)}")
     return Decoded(_stamp(about, obj), problems if validation == "Warn" else [])
+
+
+def _sorted(value: Any) -> Any:
+    """A document with its keys in order: what is wrong with a patched one is told in that of upstream, which patches maps."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def read_json(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:

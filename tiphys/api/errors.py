@@ -85,13 +85,22 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 def _render(value: Any) -> str:
-    if isinstance(value, str):
-        return msgspec.json.encode(value).decode()
-    if value is None:
-        return "null"
-    if isinstance(value, bool | int | float):
-        return msgspec.json.encode(value).decode()
-    return msgspec.json.encode(value).decode()
+    return quoted(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def quoted(value: str) -> str:
+    """A text in double quotes, its control characters escaped as Go prints them (package strconv, "Quote")."""
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"' if text.isprintable() else f'"{"".join(char if char.isprintable() else _escaped(char) for char in text)}"'
+
+
+_ESCAPES: Final = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    width, letter = (2, "x") if code < 0x80 else (4, "u") if code < 0x10000 else (8, "U")
+    return _ESCAPES.get(char) or f"\\{letter}{code:0{width}x}"
 
 
 def required(field: str, detail: str = "") -> FieldError:
@@ -99,7 +108,8 @@ def required(field: str, detail: str = "") -> FieldError:
 
 
 def invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", field, detail, value)
+    """A wrong value. An empty list, map or text of bytes is most often one that was left out, which is null."""
+    return FieldError("FieldValueInvalid", field, detail, None if isinstance(value, list | dict | bytes) and not value else value)
 
 
 def forbidden(field: str, detail: str) -> FieldError:
@@ -132,6 +142,8 @@ class StatusError(Exception):
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
+    warnings: Sequence[str] = ()
+    """What the request was warned of before it failed."""
 
     def __init__(self, message: str, *, details: StatusDetails | None = None) -> None:
         super().__init__(message)
@@ -243,8 +255,8 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer when their texts exceed `MOST_ERROR_TEXT`, so that an answer is
-        never much larger than the request was.
+        What several mistakes say in the same words is told once. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
+        when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
         said: list[str] = []
@@ -258,6 +270,7 @@ class Invalid(StatusError):
         errors = errors[: len(said)]
         if more > 0:
             said.append(f"and {more} more")
+        said = list(dict.fromkeys(said))
         listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
         causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)

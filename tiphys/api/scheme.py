@@ -102,6 +102,18 @@ class Rules(Generic[ObjectT]):
     needs_version = False
     """Whether an update must name the resourceVersion that it replaces."""
 
+    counted = True
+    """Whether metadata.generation of a kind with a spec begins at 1. Where it does not, what the maker sent is kept."""
+
+    names_finalizers = True
+    """Whether finalizers must be standard ones or have a domain."""
+
+    judges_prefix = True
+    """Whether metadata.generateName is judged, and not only the name that is made from it."""
+
+    collected = True
+    """Whether objects may have dependents, which a delete orphans or waits for."""
+
     status_wins_on_create = False
     """Whether a create keeps the status it came with."""
 
@@ -114,6 +126,9 @@ class Rules(Generic[ObjectT]):
 
     orphans_dependents = False
     """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
+
+    orphaning_warning = ""
+    """What a delete that says nothing about dependents is warned of."""
 
     def default(self, obj: ObjectT) -> None:
         """Fill in what the user left out."""

@@ -12,6 +12,8 @@ ZONE: Final = "topology.kubernetes.io/zone"
 
 CONFIG_MIRROR: Final = "kubernetes.io/config.mirror"
 """Annotation of a pod that only shows what a node runs by itself: a hash of what it runs."""
+POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""Annotation of a pod: those that cost less are deleted first ("ReplicaSet": pod deletion cost)."""
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service that it belongs to."""
 SKIP_MIRROR: Final = "endpointslice.kubernetes.io/skip-mirror"

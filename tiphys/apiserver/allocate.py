@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import FieldError, InternalError, Invalid, invalid
+from tiphys.api.helpers.service_families import family_errors
 from tiphys.api.helpers.services import needs_health_check
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
@@ -140,6 +141,8 @@ class ServiceAllocator:
         """
         ips: set[str] = set()
         ports: set[tuple[str, int]] = set()
+        if errors := family_errors(service.spec, old.spec if old is not None else None):
+            raise Invalid.object("Service", service.metadata.name, errors)
         try:
             errors = self._allocate_ip(service, old, ips)
             errors += self._allocate_ports(service, old, ports)

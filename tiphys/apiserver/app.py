@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, Unauthorized
+from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
@@ -197,7 +197,11 @@ class App:
         verb = _verb(ctx)
         if request.body and info.subresource != "proxy":
             ctx.parsed = await self._bodies.parse(request)
-        return await verb(ctx)
+        try:
+            return await verb(ctx)
+        except StatusError as error:
+            error.warnings = ctx.warnings
+            raise
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
         selects = request.query and info.verb in ("list", "watch", "deletecollection")

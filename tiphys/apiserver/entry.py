@@ -71,7 +71,9 @@ class EntryCodec:
         return value
 
     def splice(self, value: bytes, revision: int) -> bytes:
-        """Stored bytes with their resourceVersion."""
+        """Stored bytes with their resourceVersion; what was never stored, at revision 0, has none."""
+        if not revision:
+            return value
         n = self._offset
         return b'%b"resourceVersion":"%d",%b' % (value[:n], revision, value[n:])
 

@@ -34,14 +34,14 @@ def failure(error: StatusError, request: Request) -> Response:
     headers = dict(JSON_HEADERS)
     if error.details is not None and error.details.retryAfterSeconds:
         headers["Retry-After"] = str(error.details.retryAfterSeconds)
-    status = error.status()
+    status, warnings = error.status(), warning_headers(error.warnings) if error.warnings else ()
     if "protobuf" in accept:
         with suppress(NotAcceptable):
             if negotiate(accept, Status).media == "protobuf":
                 headers["Content-Type"] = PROTOBUF
-                return Response(error.code, headers, _protobuf().write_object(status))
+                return Response(error.code, headers, _protobuf().write_object(status), repeated=warnings)
     body = msgspec.json.encode(status)
-    return Response(error.code, headers, indented(body) if wants_lines(request) else body + b"\n")
+    return Response(error.code, headers, indented(body) if wants_lines(request) else body + b"\n", repeated=warnings)
 
 
 def _protobuf() -> ModuleType:

@@ -77,8 +77,8 @@ def _endpoints(base: str, slices: Iterable[discovery.EndpointSlice]) -> tuple[di
     for piece in slices:
         if piece.addressType != "IPv4":
             continue
-        labels = [(_label(port.name, port.protocol, base), port.port) for port in piece.ports if port.name and port.port]
-        for endpoint in piece.endpoints:
+        labels = [(_label(port.name, port.protocol, base), port.port) for port in piece.ports or [] if port.name and port.port]
+        for endpoint in piece.endpoints or []:
             if endpoint.conditions.ready is False:
                 continue
             for address in filter(is_ipv4, endpoint.addresses):

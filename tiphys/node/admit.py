@@ -18,6 +18,7 @@ from tiphys.api.helpers.pods import host_ports
 from tiphys.api.helpers.resources import Amounts, amounts, pod_requests
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.helpers.taints import tolerates
+from tiphys.node.pod_plan import AnyContainer
 from tiphys.node.preemption import is_critical
 
 NODE_AFFINITY = "NodeAffinity"
@@ -33,13 +34,15 @@ class Rejection(msgspec.Struct, frozen=True):
     """Resources that the node lacks for the pod, when that is all there is against it."""
 
 
-def reject(pod: core.Pod, node: core.Node, others: Sequence[core.Pod], capacity: Amounts, sysctls: AllowedSysctls) -> Rejection | None:
+def reject(
+    pod: core.Pod, node: core.Node, others: Sequence[core.Pod], capacity: Amounts, sysctls: AllowedSysctls, *, apparmor: bool
+) -> Rejection | None:
     """The first reason against a pod beside the `others` that the node has taken, or None.
 
-    `capacity` is what pods may use of the node: CPU in thousandths of a core, everything else in whole units. Room can be made for critical
-    pods, so a lack of it is the last reason against them.
+    `capacity` is what pods may use of the node: CPU in thousandths of a core, everything else in whole units. `apparmor` says whether the
+    kernel can confine containers with AppArmor. Room can be made for critical pods, so a lack of it is the last reason against them.
     """
-    before = _sysctls(pod, sysctls) or _system(pod) or _groups(pod, node)
+    before = _sysctls(pod, sysctls) or _apparmor(pod, apparmor) or _system(pod) or _groups(pod, node)
     if before is not None:
         return before
     room = _resources(pod, others, {**amounts(node.status.allocatable), **capacity})
@@ -54,6 +57,19 @@ def _sysctls(pod: core.Pod, allowed: AllowedSysctls) -> Rejection | None:
         fault = allowed.fault(sysctl.name, host_network=bool(pod.spec.hostNetwork), host_ipc=bool(pod.spec.hostIPC))
         if fault:
             return Rejection("SysctlForbidden", f"forbidden sysctl: {fault}")
+    return None
+
+
+def _apparmor(pod: core.Pod, enabled: bool) -> Rejection | None:
+    """A profile that the kernel cannot apply would silently be none ("Restrict a Container's Access to Resources with AppArmor")."""
+    if enabled:
+        return None
+    spec = pod.spec
+    everyone: tuple[AnyContainer, ...] = (*spec.containers, *spec.initContainers, *spec.ephemeralContainers)
+    contexts = (spec.securityContext, *(container.securityContext for container in everyone))
+    profiles = (context.appArmorProfile for context in contexts if context is not None)
+    if any(profile is not None and profile.type != "Unconfined" for profile in profiles):
+        return Rejection("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
     return None
 
 

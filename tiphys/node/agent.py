@@ -19,6 +19,7 @@ from tiphys.api.helpers.resources import amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.client.client import Client
 from tiphys.node import containerd_events, machine
+from tiphys.node.admitted import Admitted
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.endpoints.health import HealthServer
@@ -90,6 +91,7 @@ class NodeAgent:
             machine=size,
             nodes=self.informers.of(core.Node, fields=f"metadata.name={settings.name}"),
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
+            admitted=Admitted(settings.root),
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")

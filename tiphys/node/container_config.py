@@ -81,6 +81,9 @@ def sandbox_config(
         for port in container.ports
         if port.hostPort and not pod.spec.hostNetwork
     ]
+    if pod.spec.resourceClaims:
+        # Without its devices a container is not what was asked for; there is no plugin that could prepare them.
+        raise ConfigError("resource claims of pods are not supported by this node")
     context = pod.spec.securityContext or core.PodSecurityContext()
     return pb.PodSandboxConfig(
         metadata=pb.PodSandboxMetadata(name=pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid, attempt=attempt),
@@ -173,6 +176,9 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
     for mount, path in zip(container.volumeMounts, inputs.mount_paths, strict=True):
         if path is None:
             continue
+        if mount.recursiveReadOnly == "Enabled":
+            why = f'volume "{mount.name}" requested recursive read-only mode, but it is not supported by the runtime'
+            raise ConfigError(f"failed to resolve recursive read-only mode: {why}")
         volume = next((one for one in pod.spec.volumes if one.name == mount.name), None)
         readonly = mount.readOnly or (volume is not None and forced_readonly(volume))
         mounts.append(

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.node.env_file import EnvFileError, value_of
 from tiphys.node.fields import Identity, pod_field, resource_field
 from tiphys.node.pod_plan import AnyContainer
 
@@ -31,6 +32,8 @@ class Sources(msgspec.Struct, frozen=True):
     secrets: Mapping[str, core.Secret | None] = {}
     services: Iterable[core.Service] = ()
     identity: Identity = Identity()
+    files: Mapping[tuple[str, str], str | None] = {}
+    """By volume and path: what containers have written; None where there is no such file."""
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
@@ -125,9 +128,29 @@ def _value_from(pod: core.Pod, container: AnyContainer, source: core.EnvVarSourc
             return None
         raise ConfigError(f"couldn't find key {key.key} in Secret {namespace}/{key.name}")
     if source.fileKeyRef is not None:
-        # An empty value would be worse than none: the container would start with it (KEP-3721 is not built).
-        raise ConfigError("environment variables from files (fileKeyRef) are not supported by this node")
+        return _from_file(source.fileKeyRef, sources.files)
     return ""
+
+
+def _from_file(ref: core.FileKeySelector, files: Mapping[tuple[str, str], str | None]) -> str | None:
+    if (ref.volumeName, ref.path) not in files:
+        raise ConfigError(f'cannot find the volume "{ref.volumeName}" referenced by FileKeyRef')
+    text = files[ref.volumeName, ref.path]
+    try:
+        value = value_of(text, ref.key) if text is not None else ""
+    except EnvFileError as error:
+        raise ConfigError(f"couldn't parse env file: {error}") from error
+    if value:
+        return value
+    if ref.optional:
+        return None
+    raise ConfigError(f'environment variable key "{ref.key}" not found in file "{ref.path}"')
+
+
+def files_of(container: AnyContainer) -> set[tuple[str, str]]:
+    """Volume and path of the files that a container's environment is made from."""
+    refs = (variable.valueFrom.fileKeyRef for variable in container.env if variable.valueFrom is not None)
+    return {(ref.volumeName, ref.path) for ref in refs if ref is not None}
 
 
 def service_variables(namespace: str, services: Iterable[core.Service], *, links: bool) -> dict[str, str]:

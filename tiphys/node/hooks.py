@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.node import checks
@@ -24,5 +26,6 @@ async def run_hook(
             container, handler.httpGet, pod_ip, min(timeout, 30.0), user_agent="kube-lifecycle/1.36", any_status=True
         )
     else:
-        return ""
+        # The API takes a TCP connection as a hook and nothing has ever made one ("Container Lifecycle Hooks").
+        return f"Cannot run handler: invalid handler: {msgspec.json.encode(handler).decode()}"
     return "" if verdict.ok else verdict.output or "the hook failed"

@@ -45,6 +45,15 @@ def cores() -> int:
     return count
 
 
+def apparmor() -> bool:
+    """Whether containers can be confined with AppArmor.
+
+    What containerd looks at, too: where it finds one of these missing it takes the default profile for none.
+    """
+    there = all(Path(path).exists() for path in ("/sys/kernel/security/apparmor", "/sbin/apparmor_parser"))
+    return there and _read("/sys/module/apparmor/parameters/enabled") == "Y"
+
+
 def memory() -> int:
     """Bytes of memory, limits of the machine's own control group included."""
     total = meminfo(_read("/proc/meminfo")).get("MemTotal", 0)
@@ -78,7 +87,7 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
         "memory": f"{max(total - settings.reserved_memory, 0) // 1024}Ki",
         "ephemeral-storage": str(int(disk * (1 - EVICTION_DISK_SHARE))),
     }
-    return Machine(count, total, allocatable), capacity
+    return Machine(count, total, allocatable, apparmor()), capacity
 
 
 def _existing(path: Path) -> Path:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tiphys.api.core import v1 as core
 from tiphys.node import names
 from tiphys.node.backoff import Backoff, backoff_key
@@ -323,7 +325,8 @@ class PodActions:
         paths = self.services.volumes.paths(pod.metadata.uid)
         message = paths.message(start.name, start.attempt)
         try:
-            env = environment(pod, container, sources)
+            files = await self.services.volumes.env_files(pod, container, volumes)
+            env = environment(pod, container, msgspec.structs.replace(sources, files=files) if files else sources)
             mount_paths = await self.services.volumes.mount_paths(pod, container, volumes, env)
             await asyncio.to_thread(_touch, message)
             inputs = Inputs(

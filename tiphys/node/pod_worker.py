@@ -62,17 +62,19 @@ class PodWorker:
         self.in_api = pod is not None
         self.status = pod.status if pod is not None else core.PodStatus()
         self.adopted = _adopted(pod) if pod is not None else {}
-        self.allocated, self.applied = resize.adopted(pod) if pod is not None else ({}, {})
+        self._recorded = services.admitted.read(uid)
+        self.allocated, self.applied = resize.adopted(pod, seen, self._recorded) if pod is not None else ({}, {})
         self.pending: resize.Pending | None = None
-        self.progress: resize.Progress | None = None
+        unfinished = pod is not None and resize.is_unfinished(pod, seen, self.allocated, self.applied)
+        self.progress = resize.Progress(pod.metadata.generation) if pod is not None and unfinished else None
         self._pending_since = 0.0
         self.actions = PodActions(services, self.waiting, self.applied)
         self._wake = asyncio.Event()
         self._ending = asyncio.Event()
         self._retry = 0.0
         self._grace_cap: int | None = None
-        self._admitted = pod is None or pod.status.startTime is not None or not seen.empty
-        """What ran or was shown to run before this agent started stays, whatever the node looks like now."""
+        self._admitted = pod is None or self._recorded is not None or not seen.empty
+        """What was admitted before this agent started stays, whatever the node looks like now."""
         self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
         if pod is not None:
             self._receive(pod)
@@ -232,6 +234,20 @@ class PodWorker:
             self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", told)
         self.services.allocations.wait(pod, self._pending_since, self._offered)
 
+    async def _record(self) -> bool:
+        """Keep on disk what the pod was admitted with; False when that failed."""
+        if self._recorded == self.allocated:
+            return True
+        sizes = dict(self.allocated)
+        try:
+            await self.services.admitted.write(self.uid, sizes)
+        except OSError as error:
+            log.warning("admission not recorded", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return False
+        self._recorded = sizes
+        return True
+
     def _offered(self) -> None:
         """Somebody else gave something back."""
         self._admit()
@@ -337,6 +353,8 @@ class PodWorker:
         self._wake.clear()
         pod = self.view()
         if not self._admitted and not await self._be_admitted(pod):
+            return
+        if not await self._record():
             return
         left = deadline_left(pod, self.services.clock.now())
         if left is not None and left <= 0:

@@ -65,18 +65,35 @@ def _sized(container: core.Container, sizes: Sizes) -> core.Container:
     return msgspec.structs.replace(container, resources=sizes.get(container.name, container.resources))
 
 
-def adopted(pod: core.Pod) -> tuple[dict[str, core.ResourceRequirements], dict[str, core.ResourceRequirements]]:
-    """What is allocated to a pod, and what is applied by container id, as far as its status tells of containers that run.
+def adopted(
+    pod: core.Pod, seen: Observed, recorded: Sizes | None
+) -> tuple[dict[str, core.ResourceRequirements], dict[str, core.ResourceRequirements]]:
+    """What is allocated to a pod that an agent before this one `recorded`, and what is applied by id to the containers that run.
 
-    A resize that was admitted and not finished when the agent stopped is admitted anew.
+    The status of a pod is not believed about what is allocated, which would be a way around admission. Only a pod that runs without a
+    record, which an older agent has started, has what its status says.
     """
+    running = {one.id for one in seen.running}
     allocated, applied = sizes_of(pod), {}
     for status in (*pod.status.containerStatuses, *pod.status.initContainerStatuses):
-        if status.state.running is not None and status.resources is not None and status.name in allocated:
-            allocated[status.name] = applied[status.containerID.rpartition("/")[2]] = status.resources
-    if pod.status.resources is not None and POD in allocated and pod.status.containerStatuses:
+        ident = status.containerID.rpartition("/")[2]
+        if ident in running and status.resources is not None and status.name in allocated:
+            applied[ident] = status.resources
+            if recorded is None:
+                allocated[status.name] = status.resources
+    if recorded is not None:
+        allocated.update({name: size for name, size in recorded.items() if name in allocated})
+    elif running and pod.status.resources is not None and POD in allocated:
         allocated[POD] = pod.status.resources
     return allocated, applied
+
+
+def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Sizes) -> bool:
+    """Whether an agent before this one agreed to a resize and did not carry it out."""
+    shown = pod.status.resources
+    if shown is not None and POD in allocated and seen.running and changed(shown, allocated[POD]):
+        return True
+    return not settled(with_sizes(pod, allocated), seen, applied)
 
 
 def changed(before: core.ResourceRequirements, after: core.ResourceRequirements) -> frozenset[str]:

@@ -111,6 +111,9 @@ def container_security(
         result.run_as_user.value = image_uid
     elif image_user:
         result.run_as_username = image_user
+    elif group is not None:
+        # An image that names no user runs as root, and the runtime takes no group without a user.
+        result.run_as_user.value = 0
     if group is not None:
         result.run_as_group.value = group
     return result

@@ -14,6 +14,7 @@ from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
 from tiphys.node import container_config
 from tiphys.node.admit import NODE_AFFINITY, Rejection, reject
+from tiphys.node.admitted import Admitted
 from tiphys.node.allocations import Allocations
 from tiphys.node.cri.client import CriClient
 from tiphys.node.dns_config import Resolver, parse_resolv_conf
@@ -39,6 +40,8 @@ class Machine(msgspec.Struct, frozen=True):
     cores: int = 1
     memory: int = 0
     allocatable: dict[str, str] = {}
+    apparmor: bool = False
+    """Whether the kernel can confine containers with AppArmor."""
 
 
 class NodeServices(msgspec.Struct, kw_only=True, eq=False):
@@ -60,6 +63,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cluster_services: Informer[core.Service]
     machine: Machine
     allocations: Allocations
+    admitted: Admitted
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
@@ -118,7 +122,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return self._judged(pod, await self.client.get(core.Node, self.settings.name))
 
     def _judged(self, pod: core.Pod, node: core.Node) -> Rejection | None:
-        return reject(pod, node, self.allocations.others(pod.metadata.uid), self.allocations.capacity, self.sysctls)
+        others = self.allocations.others(pod.metadata.uid)
+        return reject(pod, node, others, self.allocations.capacity, self.sysctls, apparmor=self.machine.apparmor)
 
     async def env_sources(self, pod: core.Pod, seen: Observed) -> Sources:
         """What the environments of a pod's containers come from. Raises Unreachable."""

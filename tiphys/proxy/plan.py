@@ -170,10 +170,10 @@ def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice]
     leaving: list[Found] = []
     for piece in slices:
         wanted = (port.name, port.protocol or "TCP")
-        number = next((p.port for p in piece.ports if (p.name or "", p.protocol or "TCP") == wanted), None)
+        number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == wanted), None)
         if number is None:
             continue
-        for endpoint in piece.endpoints:
+        for endpoint in piece.endpoints or []:
             conditions = endpoint.conditions
             if conditions.ready is not False:
                 chosen = ready

@@ -7,7 +7,7 @@ async with running_api_server(tmp_path) as (server, client_for):
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,10 +35,12 @@ async def running_api_server(
     listen: bool = False,
     service_range: str = "10.43.0.0/16",
     node_ports: range = range(30000, 32768),
+    local_kubelets: Mapping[str, tuple[str, int]] | None = None,
 ) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
     """A started API server with its files under `directory`, and a maker of clients for any identity.
 
     With `listen` it serves over TLS on a free port of loopback, too (`server.port`), and `directory/admin.kubeconfig` is there for kubectl.
+    `local_kubelets` says where the kubelets of nodes listen on loopback.
     """
     clock = clock or LoopClock()
     keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
@@ -53,6 +55,9 @@ async def running_api_server(
         service_account_key=keys.service_account.key,
         service_range=service_range,
         node_ports=node_ports,
+        kubelet_certificate=keys.pair("apiserver-kubelet-client").cert if local_kubelets else None,
+        kubelet_key=keys.pair("apiserver-kubelet-client").key if local_kubelets else None,
+        local_kubelets=local_kubelets or {},
     )
     server = ApiServer(settings, store or MemoryStore(), clock=clock, rng=random.Random(1))
     await server.start(listen=listen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -176,6 +177,19 @@ async def test_an_admitted_pod_is_not_judged_again_by_the_next_agent(node: Node)
     assert (after.phase, after.containerStatuses[0].containerID) == ("Running", before.status.containerStatuses[0].containerID)
 
 
+async def test_a_status_that_somebody_wrote_admits_no_pod(node: Node) -> None:
+    await node.kill()
+    node.options = {"max_pods": 0}
+    running = core.ContainerState(running=core.ContainerStateRunning())
+    status = core.ContainerStatus(name="main", state=running, containerID="containerd://none")
+    pod = await node.run("web", {"command": ["sleep", "1000"]})
+    node.api.add(
+        msgspec.structs.replace(pod, status=core.PodStatus(phase="Running", startTime=datetime.now(UTC), containerStatuses=[status]))
+    )
+    await node.start()
+    await eventually(lambda: node.pod("web").status.reason == "OutOfpods")
+
+
 async def test_a_pod_that_is_to_have_user_ids_of_its_own_does_not_start(node: Node) -> None:
     await node.run("web", {"command": ["sleep", "1000"]}, hostUsers=False)
     await eventually(lambda: any(event.reason == "FailedCreatePodSandBox" for event in node.api.list(core.Event)))
@@ -191,3 +205,24 @@ async def test_a_pod_has_a_limit_of_processes(node: Node) -> None:
     await node.ready()
     crowd = "i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; wait"
     assert "fork" in await node.exec("sh", "-c", f"({crowd}) 2>&1 | head -1")
+
+
+async def test_a_group_without_a_user(node: Node) -> None:
+    await node.run("web", {"command": ["sleep", "1000"], "securityContext": {"runAsGroup": 2345}})
+    await node.ready()
+    assert (await node.exec("sh", "-c", "id -u; id -g")).split() == ["0", "2345"]
+
+
+async def test_what_nobody_can_give_keeps_a_container_from_starting(node: Node) -> None:
+    """Each pod stays pending with a reason; none runs without what it asked for."""
+    mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
+    empty = [{"name": "d", "emptyDir": {}}]
+    disk = [{"name": "disk", "persistentVolumeClaim": {"claimName": "c"}}]
+    await node.run("mounts", {"command": ["sleep", "1000"], "volumeMounts": [mount]}, volumes=empty)
+    await node.run("claims", {"command": ["sleep", "1000"]}, resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
+    devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
+    await node.run("disks", {"command": ["sleep", "1000"], "volumeDevices": devices}, volumes=disk)
+    await eventually(lambda: any("requested recursive read-only mode" in one for one in node.events("Failed")))
+    await eventually(lambda: any("resource claims of pods" in one for one in node.events("FailedCreatePodSandBox")))
+    await eventually(lambda: any("not supported by this node" in one for one in node.events("FailedMount")))
+    assert [node.pod(name).status.phase for name in ("mounts", "claims", "disks")] == ["Pending"] * 3

@@ -46,16 +46,25 @@ async def test_empty_dirs_and_sub_paths(node: Node) -> None:
     volumes = [
         {"name": "d", "emptyDir": {}},
         {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "n", "emptyDir": {"medium": "Memory"}},
         {"name": "c", "configMap": {"name": "c"}},
     ]
     node.config_map("c", file="x")
-    mounts = [mount("d", "/d", subPath="a/b"), mount("m", "/m"), mount("c", "/etc/one", subPath="file"), mount("d", "/all", readOnly=True)]
-    await node.run("web", {"command": SLEEP, "volumeMounts": mounts}, volumes=volumes)
+    mounts = [
+        mount("d", "/d", subPath="a/b"),
+        mount("m", "/m"),
+        mount("n", "/n"),
+        mount("c", "/etc/one", subPath="file"),
+        mount("d", "/all", readOnly=True),
+    ]
+    limits = {"limits": {"memory": "24Mi"}}
+    await node.run("web", {"command": SLEEP, "volumeMounts": mounts, "resources": limits}, volumes=volumes)
     await node.ready()
     await node.exec("sh", "-c", "echo y > /d/f")
     assert await node.exec("cat", "/all/a/b/f") == "y\n"
     assert await node.exec("cat", "/etc/one") == "x"
     assert "size=1024k" in await node.exec("grep", " /m ", "/proc/mounts")
+    assert "size=24576k" in await node.exec("grep", " /n ", "/proc/mounts"), "no more than the pod may use"
     assert (await node.exec("stat", "-c", "%a", "/d", "/m")).split() == ["777", "1777"]
     assert await node.exec("sh", "-c", "touch /all/x 2>&1 || echo refused") != ""
 
@@ -163,6 +172,25 @@ async def test_a_missing_secret_is_told_and_waited_for(node: Node) -> None:
     node.secret("late", k=b"v")
     await node.ready()
     assert await node.exec("cat", "/s/k") == "v"
+
+
+async def test_a_container_writes_the_environment_of_another(node: Node) -> None:
+    volumes = [{"name": "d", "emptyDir": {}}]
+    script = "printf \"# made here\\nNAME='me and\\nyou' # two lines\\n\" > /d/env; ln -s /etc/hostname /d/out"
+    inits = [{"name": "init", "command": ["sh", "-c", script], "volumeMounts": [mount("d", "/d")]}]
+
+    def variable(name: str, path: str, key: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"fileKeyRef": {"volumeName": "d", "path": path, "key": key, **more}}}
+
+    env = [variable("GREETING", "env", "NAME"), variable("NONE", "env", "MISSING", optional=True)]
+    await node.run("web", {"command": SLEEP, "env": env}, initContainers=inits, volumes=volumes)
+    await node.ready()
+    assert await node.exec("sh", "-c", 'echo "$GREETING"; echo "${NONE-unset}"') == "me and\nyou\nunset\n"
+    await node.run("stray", {"command": SLEEP, "env": [variable("HOST", "out", "x")]}, initContainers=inits, volumes=volumes)
+    await eventually(lambda: any("couldn't parse env file" in one for one in node.events("Failed")))
+    state = node.status("main", "stray").state.waiting
+    assert state is not None
+    assert state.reason == "CreateContainerConfigError"
 
 
 async def test_a_pod_that_outgrows_its_local_storage_is_evicted(node: Node) -> None:

@@ -82,7 +82,7 @@ async def test_preconditions(api: Api) -> None:
     uid = made.doc["metadata"]["uid"]
     other = await api.delete(f"{CONFIGS}/a", {"preconditions": {"uid": "another"}})
     assert (other.status, other.reason) == (409, "Conflict")
-    assert f"UID in precondition: another, UID in object meta: {uid}" in other.message
+    assert f'ConfigMap "a": the UID in the precondition (another) does not match the UID in record ({uid}). The object' in other.message
     assert (await api.delete(f"{CONFIGS}/a", {"preconditions": {"resourceVersion": "1"}})).reason == "Conflict"
     right = {"preconditions": {"uid": uid, "resourceVersion": made.version}}
     assert (await api.delete(f"{CONFIGS}/a", right)).doc["status"] == "Success"

@@ -223,3 +223,127 @@ async def test_a_negative_grace_period_becomes_a_second_in_pods_and_stays_in_tem
     owner["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = -5
     made = await api.post("/apis/apps/v1/namespaces/default/deployments", owner)
     assert made.doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == -5
+
+
+async def test_a_dry_run_of_a_create_has_no_version(api: Api) -> None:
+    """Nothing was stored, so there is none; one that was sent is shown as it was sent."""
+    new = {"metadata": {"name": "dry"}}
+    assert "resourceVersion" not in (await api.post(f"{CONFIGS}?dryRun=All", new)).doc["metadata"]
+    new["metadata"]["resourceVersion"] = "5"
+    assert (await api.post(f"{CONFIGS}?dryRun=All", new)).version == "5"
+    assert (await api.post(CONFIGS, new)).reason == "BadRequest"
+
+
+async def test_a_generation_that_was_sent(api: Api) -> None:
+    """It is kept where the kind does not count its own, and must not be negative."""
+    made = await api.post(CONFIGS, {"metadata": {"name": "sent", "generation": 7}})
+    assert made.doc["metadata"]["generation"] == 7
+    refused = await api.post(CONFIGS, {"metadata": {"name": "sent-2", "generation": -1}})
+    assert refused.status == 422
+    assert refused.message.endswith("metadata.generation: Invalid value: -1: must be greater than or equal to 0")
+    template = {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}, "metadata": {"name": "t", "generation": 7}}
+    assert (await api.post(f"{NS}/podtemplates", template)).doc["metadata"]["generation"] == 1
+
+
+async def test_owners_that_are_named_twice(api: Api) -> None:
+    """One of them is kept. A patch owns what it sent before that (`handlers/rest.go`: after mutating admission)."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}
+    made = await api.post(CONFIGS, {"metadata": {"name": "owned", "ownerReferences": [owner, owner]}})
+    assert made.doc["metadata"]["ownerReferences"] == [owner]
+    assert made.doc["metadata"]["managedFields"][0]["fieldsV1"] == {"f:metadata": {"f:ownerReferences": {".": {}, 'k:{"uid":"u"}': {}}}}
+    said = ".metadata.ownerReferences contains duplicate entries; API server dedups"
+    assert [said in warning for warning in made.warnings] == [True]
+    patched = await api.patch(f"{CONFIGS}/owned?fieldManager=other", {"metadata": {"ownerReferences": [owner, owner]}}, MERGE)
+    assert patched.doc["metadata"]["ownerReferences"] == [owner]
+    assert ["duplicate entries after mutating admission happens; API" in warning for warning in patched.warnings] == [True]
+    assert [entry["fieldsV1"] for entry in patched.doc["metadata"]["managedFields"]] == [
+        {"f:metadata": {"f:ownerReferences": {'k:{"uid":"u"}': {}}}},  # Of `other`.
+        {"f:metadata": {"f:ownerReferences": {}}},
+    ]
+
+
+async def test_a_status_write_may_change_owners_and_finalizers(api: Api) -> None:
+    """As everywhere but for kinds whose strategy puts metadata back."""
+    await api.post(DEPLOYMENTS, deployment("web"))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}
+    change = {"metadata": {"finalizers": ["example.com/a"], "ownerReferences": [owner]}}
+    meta = (await api.patch(f"{DEPLOYMENTS}/web/status", change)).doc["metadata"]
+    assert (meta["finalizers"], meta["ownerReferences"]) == (["example.com/a"], [owner])
+    await api.post(PODS, pod("web"))
+    meta = (await api.patch(f"{PODS}/web/status", change)).doc["metadata"]
+    assert (meta["finalizers"], "ownerReferences" in meta) == (["example.com/a"], False)
+
+
+async def test_the_write_that_lets_an_object_go_answers_with_it(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    await api.patch(f"{CONFIGS}/a", {"metadata": {"finalizers": ["example.com/a"]}})
+    await api.delete(f"{CONFIGS}/a")
+    last = await api.patch(f"{CONFIGS}/a", {"metadata": {"finalizers": None}, "data": {"last": "words"}})
+    assert (last.status, last.doc["data"], "finalizers" in last.doc["metadata"]) == (200, {"last": "words"}, False)
+    assert (await api.get(f"{CONFIGS}/a")).status == 404
+
+
+async def test_an_update_without_a_version(api: Api) -> None:
+    """Refused for kinds whose strategy allows no unconditional update; the error names the resource."""
+    webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    await api.post(webhooks, {"metadata": {"name": "a"}})
+    refused = await api.put(f"{webhooks}/a", {"metadata": {"name": "a"}})
+    assert (refused.status, refused.message) == (
+        422,
+        'validatingwebhookconfigurations.admissionregistration.k8s.io "a" is invalid:'
+        " metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+    )
+
+
+async def test_the_namespace_of_what_has_none_is_dropped(api: Api) -> None:
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    made = await api.post(path, {"metadata": {"name": "a", "namespace": "default"}, "value": 1})
+    assert (made.status, "namespace" in made.doc["metadata"]) == (201, False)
+    patched = await api.patch(f"{path}/a", {"metadata": {"namespace": "default"}})
+    assert (patched.status, "namespace" in patched.doc["metadata"]) == (200, False)
+
+
+async def test_a_failed_request_is_warned_too(api: Api) -> None:
+    refused = await api.post(f"{NS}/endpoints", {"metadata": {"name": "A"}, "spare": 1})
+    assert refused.status == 422
+    assert ["deprecated" in warning for warning in refused.warnings] == [True, False]
+    assert 'unknown field \\"spare\\"' in refused.warnings[1]
+
+
+async def test_a_job_that_goes_without_its_pods(api: Api) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    await api.post(jobs, {"metadata": {"name": "a"}, "spec": {"template": {"spec": {**pod("a")["spec"], "restartPolicy": "Never"}}}})
+    assert "child pods are preserved by default when jobs are deleted" in (await api.delete(f"{jobs}/a?dryRun=All")).warnings[0]
+    assert not (await api.delete(f"{jobs}/a?propagationPolicy=Orphan")).warnings
+
+
+async def test_what_refusals_say_of_what_was_left_out(api: Api) -> None:
+    """Null, as of a list or a map that nobody made, in the order of the API; of a group that is served over another, its kind there."""
+    refused = await api.post("/apis/batch/v1/namespaces/default/cronjobs", {"metadata": {"name": "a"}})
+    assert [cause["field"] for cause in refused.doc["details"]["causes"]][:2] == [
+        "spec.schedule",
+        "spec.jobTemplate.spec.template.spec.containers",
+    ]
+    refused = await api.post(DEPLOYMENTS, {"metadata": {"name": "a"}})
+    assert "spec.template.metadata.labels: Invalid value: null: `selector` does not match" in refused.message
+    refused = await api.post("/apis/events.k8s.io/v1/namespaces/default/events", {"metadata": {"name": "a/b"}})
+    assert refused.message.startswith('Event "a/b" is invalid: ')
+
+
+async def test_unknown_fields_of_a_patch_are_told_in_order(api: Api) -> None:
+    await api.post(CONFIGS, config("a"))
+    patched = await api.patch(f"{CONFIGS}/a", {"spare": 1, "metadata": {"other": 1}, "extra": 1})
+    assert [warning.split('\\"')[1] for warning in patched.warnings] == ["extra", "metadata.other", "spare"]
+
+
+async def test_deletions_that_have_no_dependents_to_wait_for(api: Api) -> None:
+    """Events are never owners, and a namespace has no time of grace."""
+    event = {"metadata": {"name": "a", "finalizers": ["example.com/a"]}, "involvedObject": {"namespace": "default"}}
+    await api.post(f"{NS}/events", event)
+    kept = (await api.delete(f"{NS}/events/a?propagationPolicy=Foreground")).doc["metadata"]
+    assert (kept["finalizers"], "deletionTimestamp" in kept) == (["example.com/a"], True)
+    await api.post("/api/v1/namespaces", {"metadata": {"name": "going"}})
+    going = (await api.delete("/api/v1/namespaces/going")).doc["metadata"]
+    assert ("deletionTimestamp" in going, "deletionGracePeriodSeconds" in going) == (True, False)
+    phase = await api.patch("/api/v1/namespaces/default/status", {"status": None})
+    assert phase.doc["status"] == {"phase": "Active"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.apiserver.api import Api
+from tests.unit.api.validation.test_certificates import PEM
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing.api_server import running_api_server
 
@@ -73,3 +75,34 @@ async def test_an_apply_of_a_status_owns_no_metadata_that_it_cannot_set(api: Api
     )
     assert "labels" not in applied.doc["metadata"]
     assert ("status", {"f:status"}) in owned(applied.doc)
+
+
+async def test_nobody_comes_to_own_what_an_apply_cannot_set(api: Api) -> None:
+    """The spec of a signing request is the author's once and for all."""
+    path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    spec = {"request": base64.b64encode(PEM).decode(), "signerName": "example.com/a", "usages": ["client auth"]}
+    await api.post(path, {"metadata": {"name": "a"}, "spec": spec})
+    body = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "a", "labels": {"a": "b"}}}
+    made = await api.patch(f"{path}/a?fieldManager=m", {**body, "spec": spec}, "application/apply-patch+yaml")
+    assert [(entry["manager"], set(entry["fieldsV1"])) for entry in made.doc["metadata"]["managedFields"]] == [("m", {"f:metadata"})]
+
+
+async def test_what_the_server_fills_in_is_owned_as_upstream_owns_it(api: Api) -> None:
+    """Families come with the address and are nobody's; the template's generation was a field once, which its author owns."""
+    made = (await api.post(f"{DEFAULT}/services", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})).doc
+    spec = set(made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"])
+    assert spec == {"f:internalTrafficPolicy", "f:ports", "f:sessionAffinity", "f:type"}
+    assert (made["spec"]["ipFamilies"], made["spec"]["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    body = {"metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+    path = "/apis/apps/v1/namespaces/default/daemonsets"
+    made = (await api.post(f"{path}?fieldManager=m", body)).doc
+    count = "deprecated.daemonset.template.generation"
+    assert made["metadata"]["annotations"] == {count: "1"}
+    assert made["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] == {"f:annotations": {".": {}, f"f:{count}": {}}}
+    made = (await api.put(f"{path}/a?fieldManager=other", body)).doc
+    assert made["metadata"]["annotations"] == {count: "1"}
+    assert [entry["fieldsV1"]["f:metadata"] for entry in made["metadata"]["managedFields"]] == [
+        {"f:annotations": {}},
+        {"f:annotations": {f"f:{count}": {}}},
+    ]

@@ -9,9 +9,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.integration.apiserver.api import SERVICES, Answer, Api, service
+from tests.integration.apiserver.api import MERGE, SERVICES, Answer, Api, Doc, service
+from tiphys.api.core import v1 as core
+from tiphys.api.validation.service import validate_update
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
@@ -222,3 +225,65 @@ async def test_a_restart_remembers_what_is_taken(keys: Path, tmp_path: Path) -> 
         assert (await api.post(SERVICES, service("b", type="NodePort", ports=ports))).reason == "Invalid"
         checked = await api.post(SERVICES, service("m", healthCheckNodePort=balanced.doc["spec"]["healthCheckNodePort"], **BALANCED))
         assert "provided port is already allocated" in checked.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'),
+        (
+            {"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack"},
+            'spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster',
+        ),
+        (
+            {"ipFamilies": ["IPv4", "IPv6"]},
+            "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple",
+        ),
+        (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+        ),
+        ({"clusterIP": "fd00::1"}, 'spec.clusterIPs[0]: Invalid value: ["fd00::1"]: IPv6 is not configured on this cluster'),
+        ({"clusterIP": "None", "selector": {"a": "b"}, "ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6"'),
+    ],
+)
+async def test_families_that_the_cluster_does_not_have_are_refused(api: Api, spec: Doc, said: str) -> None:
+    refused = await api.post(SERVICES, {"metadata": {"name": "six"}, "spec": {"ports": [{"port": 80}], **spec}})
+    assert refused.status == 422, refused.body
+    assert said in refused.message
+    made = await api.post(SERVICES, service("web"))
+    changed = await api.patch(f"{SERVICES}/web", {"spec": {"ipFamilyPolicy": "RequireDualStack"}}, MERGE)
+    assert (made.status, changed.status) == (201, 422)
+    assert (await api.patch(f"{SERVICES}/web", {"spec": {"ipFamilyPolicy": "PreferDualStack"}}, MERGE)).status == 200
+
+
+async def test_a_headless_service_without_selector_has_endpoints_of_any_family(api: Api) -> None:
+    made = await api.post(SERVICES, {"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}})
+    assert made.doc["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"externalIPs": ["192.0.2.01"]}, 'spec.externalIPs[0]: Invalid value: "192.0.2.01": must not have leading 0s'),
+        ({"externalIPs": ["x"]}, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+        ({"clusterIP": "10.96.00.9"}, "must not have leading 0s"),
+        (
+            {"loadBalancerSourceRanges": ["192.0.2.1/24"]},
+            'Invalid value: "192.0.2.1/24": must not have bits set beyond the prefix length',
+        ),
+        ({"loadBalancerSourceRanges": ["192.0.02.0/24"]}, "must not have leading 0s in IP or prefix length"),
+        ({"loadBalancerSourceRanges": ["192.0.2.0"]}, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
+    ],
+)
+async def test_addresses_that_programs_read_differently_are_refused(api: Api, spec: Doc, said: str) -> None:
+    body = {"ports": [{"port": 80}], **({"type": "LoadBalancer"} if "loadBalancerSourceRanges" in spec else {}), **spec}
+    refused = await api.post(SERVICES, {"metadata": {"name": "odd"}, "spec": body})
+    assert refused.status == 422
+    assert said in refused.message
+
+
+def test_an_odd_range_may_stay_where_it_is() -> None:
+    old = msgspec.convert({"spec": {"loadBalancerSourceRanges": ["192.0.2.1/24"]}}, core.Service)
+    new = msgspec.convert({"spec": {"loadBalancerSourceRanges": ["192.0.2.1/24", "192.0.3.1/24"]}}, core.Service)
+    assert [error.field for error in validate_update(new, old)] == ["spec.LoadBalancerSourceRanges[1]"]

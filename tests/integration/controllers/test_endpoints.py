@@ -17,7 +17,7 @@ async def slices(cluster: Cluster, name: str = "web") -> list[discovery.Endpoint
 
 
 async def ready(cluster: Cluster) -> set[str]:
-    found = [endpoint for slice_ in await slices(cluster) for endpoint in slice_.endpoints]
+    found = [endpoint for slice_ in await slices(cluster) for endpoint in slice_.endpoints or []]
     return {endpoint.addresses[0] for endpoint in found if endpoint.conditions.ready}
 
 
@@ -40,11 +40,11 @@ async def test_readiness_is_followed(cluster: Cluster) -> None:
         await eventually(all_ready)
         (slice_,) = await slices(cluster)
         assert slice_.addressType == "IPv4"
-        assert [(port.name, port.port, port.protocol) for port in slice_.ports] == [("http", 8080, "TCP")]
+        assert [(port.name, port.port, port.protocol) for port in slice_.ports or []] == [("http", 8080, "TCP")]
         assert slice_.metadata.labels["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io"
-        assert {endpoint.nodeName for endpoint in slice_.endpoints} == {"n1"}
+        assert {endpoint.nodeName for endpoint in slice_.endpoints or []} == {"n1"}
         pod = (await cluster.pods())[0]
-        targets = {endpoint.targetRef.name for endpoint in slice_.endpoints if endpoint.targetRef is not None}
+        targets = {endpoint.targetRef.name for endpoint in slice_.endpoints or [] if endpoint.targetRef is not None}
         assert pod.metadata.name in targets
 
         await cluster.make_ready(pod, ready=False)
@@ -72,7 +72,7 @@ async def test_terminating_pods_serve_but_are_not_ready(cluster: Cluster) -> Non
         await cluster.client.delete(core.Pod, pod.metadata.name, "default")
 
         async def terminating() -> bool:
-            found = [endpoint for slice_ in await slices(cluster) for endpoint in slice_.endpoints]
+            found = [endpoint for slice_ in await slices(cluster) for endpoint in slice_.endpoints or []]
             states = [(e.conditions.ready, e.conditions.serving, e.conditions.terminating) for e in found]
             return (False, True, True) in states and pod.status.podIP not in (await legacy(cluster))[0]
 
@@ -101,14 +101,14 @@ async def test_a_large_service_has_full_slices_and_small_writes(cluster: Cluster
 
         await eventually(all_ready)
         found = await slices(cluster)
-        assert sorted(len(slice_.endpoints) for slice_ in found) == [20, 100]
+        assert sorted(len(slice_.endpoints or []) for slice_ in found) == [20, 100]
         await cluster.client.patch(apps.Deployment, "web", "default", body={"spec": {"replicas": 121}})
 
         async def one_more() -> bool:
             return len(await ready(cluster)) == 121
 
         await eventually(one_more)
-        full = next(slice_ for slice_ in found if len(slice_.endpoints) == 100)
+        full = next(slice_ for slice_ in found if len(slice_.endpoints or []) == 100)
         after = next(slice_ for slice_ in await slices(cluster) if slice_.metadata.name == full.metadata.name)
         assert after.metadata.resourceVersion == full.metadata.resourceVersion
 
@@ -127,7 +127,7 @@ async def test_headless_names_and_unready_addresses(cluster: Cluster) -> None:
 
         await eventually(published)
         (slice_,) = await slices(cluster)
-        assert {endpoint.hostname for endpoint in slice_.endpoints} == {"db"}
+        assert {endpoint.hostname for endpoint in slice_.endpoints or []} == {"db"}
         assert slice_.ports == []
         assert "service.kubernetes.io/headless" in slice_.metadata.labels
 
@@ -171,12 +171,12 @@ async def test_hand_made_endpoints_are_mirrored(cluster: Cluster) -> None:
         await cluster.client.create(service(selector={}))
 
         async def mirrored() -> bool:
-            states = [(e.addresses, e.conditions.ready) for slice_ in await slices(cluster) for e in slice_.endpoints]
+            states = [(e.addresses, e.conditions.ready) for slice_ in await slices(cluster) for e in slice_.endpoints or []]
             return states == [(["198.51.100.7"], True), (["198.51.100.8"], False)]
 
         await eventually(mirrored)
         (slice_,) = await slices(cluster)
-        assert [(port.name, port.port) for port in slice_.ports] == [("http", 8080)]
+        assert [(port.name, port.port) for port in slice_.ports or []] == [("http", 8080)]
         await cluster.client.patch(core.Endpoints, "web", "default", body={"subsets": None})
 
         async def empty() -> bool:

@@ -46,13 +46,13 @@ async def test_roles(cluster: Cluster) -> None:
     await kubectl("create", "rolebinding", "rb", "--role=r", "--user=me", "--serviceaccount=shop:default", "-n", "shop")
     await kubectl("create", "clusterrole", "cr", "--verb=get", "--non-resource-url=/metrics")
     role = await client.get(rbac.Role, "r", "shop")
-    assert [(rule.apiGroups, rule.resources, rule.verbs) for rule in role.rules] == [
+    assert [(rule.apiGroups, rule.resources, rule.verbs) for rule in role.rules or []] == [
         ([""], ["pods"], ["get", "list"]),
         (["apps"], ["deployments"], ["get", "list"]),
     ]
     binding = await client.get(rbac.RoleBinding, "rb", "shop")
     assert (binding.roleRef.name, [subject.name for subject in binding.subjects]) == ("r", ["me", "default"])
-    assert (await client.get(rbac.ClusterRole, "cr")).rules[0].nonResourceURLs == ["/metrics"]
+    assert ((await client.get(rbac.ClusterRole, "cr")).rules or [])[0].nonResourceURLs == ["/metrics"]
     cluster.spoke_protobuf("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", 201)
 
 

@@ -67,7 +67,8 @@ class Server:
         canonicalize(new)
         kind.rules.default(new)
         kind.rules.prepare_update(new, old)
-        found = [*meta.validate_update(new.metadata, old.metadata), *kind.rules.validate(new), *kind.rules.validate_update(new, old)]
+        whole = [] if kind.rules.ratchets else kind.rules.validate(new)
+        found = [*meta.validate_update(new.metadata, old.metadata), *whole, *kind.rules.validate_update(new, old)]
         return new, [str(error) for error in found]
 
 

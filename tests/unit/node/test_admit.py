@@ -21,8 +21,10 @@ def node(**more: Any) -> core.Node:
     return msgspec.convert({"metadata": meta, **more}, core.Node)
 
 
-def judged(it: core.Pod, *others: core.Pod, on: core.Node | None = None, unsafe: tuple[str, ...] = ()) -> Rejection | None:
-    return reject(it, on or node(), others, CAPACITY, AllowedSysctls.of(unsafe))
+def judged(
+    it: core.Pod, *others: core.Pod, on: core.Node | None = None, unsafe: tuple[str, ...] = (), apparmor: bool = True
+) -> Rejection | None:
+    return reject(it, on or node(), others, CAPACITY, AllowedSysctls.of(unsafe), apparmor=apparmor)
 
 
 def wanting(**requests: str) -> core.Pod:
@@ -65,6 +67,19 @@ def test_an_extended_resource_counts_where_the_node_has_it() -> None:
     it = pod({"name": "a", "resources": {"requests": {"example.com/gpu": "2"}}})
     assert judged(it) is None, "a resource of the cluster, not of the node"
     assert reason(judged(it, on=node(status={"allocatable": {"example.com/gpu": "1"}}))) == "OutOfexample.com/gpu"
+
+
+@pytest.mark.parametrize("where", ["securityContext", "containers", "initContainers"])
+@pytest.mark.parametrize("profile", [{"type": "RuntimeDefault"}, {"type": "Localhost", "localhostProfile": "mine"}])
+def test_a_profile_that_the_kernel_cannot_apply_is_rejected(where: str, profile: dict[str, str]) -> None:
+    context = {"appArmorProfile": profile}
+    main = {"name": "a", "securityContext": context} if where == "containers" else {"name": "a"}
+    init = [{"name": "i", "securityContext": context}] if where == "initContainers" else []
+    it = pod(main, initContainers=init, securityContext=context if where == "securityContext" else None)
+    assert judged(it) is None
+    assert judged(it, apparmor=False) == Rejection("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
+    unconfined = {"appArmorProfile": {"type": "Unconfined"}}
+    assert judged(pod({"name": "a", "securityContext": unconfined}), apparmor=False) is None
 
 
 @pytest.mark.parametrize("spec", [{"os": {"name": "windows"}}, {"metadata": {"labels": {"kubernetes.io/os": "windows"}}}])

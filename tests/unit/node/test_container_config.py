@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.node.make import pod
+from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
 from tiphys.node import cgroups
 from tiphys.node.container_config import Inputs, container_config, sandbox_config, spec_hash
+from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.dns_config import Resolver, hosts_file, parse_resolv_conf, pod_resolver
 from tiphys.node.env import ConfigError, Sources, environment, expand
 from tiphys.node.fields import Identity
+from tiphys.node.hooks import run_hook
 from tiphys.node.pod_plan import Start
+from tiphys.node.volumes.manager import used_volumes
 
 IDENTITY = Identity(pod_ips=("10.42.0.5",), host_ips=("192.0.2.1",), allocatable={"cpu": "2", "memory": "1Gi"})
 
@@ -123,6 +128,13 @@ def test_security_context_of_the_container_wins() -> None:
     assert (list(made.capabilities.add_capabilities), list(made.capabilities.drop_capabilities)) == (["NET_ADMIN"], ["ALL"])
     assert made.seccomp.profile_type == pb.SecurityProfile.RuntimeDefault
     assert "/proc/kcore" in made.masked_paths
+
+
+@pytest.mark.parametrize(("inputs", "uid", "name"), [({}, 0, ""), ({"image_uid": 7}, 7, ""), ({"image_user": "me"}, None, "me")])
+def test_a_group_alone_goes_with_the_user_of_the_image(inputs: dict[str, Any], uid: int | None, name: str) -> None:
+    security = config(pod({"name": "a", "securityContext": {"runAsGroup": 5}}), **inputs).linux.security_context
+    assert security.run_as_group.value == 5
+    assert (security.run_as_user.value if security.HasField("run_as_user") else None, security.run_as_username) == (uid, name)
 
 
 def test_run_as_non_root_is_kept() -> None:
@@ -275,8 +287,51 @@ def test_hosts_file() -> None:
     assert "127.0.0.1\tlocalhost\n" in text
 
 
-def test_a_variable_from_a_file_is_refused_rather_than_empty() -> None:
-    ref = {"volumeName": "config", "path": "env", "key": "NAME"}
-    it = pod({"name": "main", "env": [{"name": "NAME", "valueFrom": {"fileKeyRef": ref}}]})
-    with pytest.raises(ConfigError, match="fileKeyRef"):
-        environment(it, it.spec.containers[0], Sources(identity=IDENTITY))
+def test_a_variable_comes_from_a_file_or_keeps_the_container_from_starting() -> None:
+    def found(text: str | None, *, optional: bool = False, known: bool = True) -> dict[str, str]:
+        ref = {"volumeName": "config", "path": "env", "key": "NAME", "optional": optional}
+        it = pod({"name": "main", "env": [{"name": "A", "valueFrom": {"fileKeyRef": ref}}, {"name": "B", "value": "$(A)!"}]})
+        return environment(it, it.spec.containers[0], Sources(identity=IDENTITY, files={("config", "env"): text} if known else {}))
+
+    assert found("NAME='me'\n") == {"A": "me", "B": "me!"}
+    for text in (None, "", "OTHER='x'", "NAME=''"):
+        assert found(text, optional=True) == {"B": "$(A)!"}
+        with pytest.raises(ConfigError, match='environment variable key "NAME" not found in file "env"'):
+            found(text)
+    with pytest.raises(ConfigError, match="couldn't parse env file: invalid environment variable format at line 1: missing '='"):
+        found("NAME", optional=True)
+    with pytest.raises(ConfigError, match='cannot find the volume "config" referenced by FileKeyRef'):
+        found("", optional=True, known=False)
+
+
+def test_a_read_only_mount_that_cannot_be_recursive_is_refused() -> None:
+    def mounting(mode: str) -> core.Pod:
+        mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": mode}
+        return pod({"name": "a", "volumeMounts": [mount]}, volumes=[{"name": "d", "emptyDir": {}}])
+
+    with pytest.raises(ConfigError, match='volume "d" requested recursive read-only mode, but it is not supported by the runtime'):
+        config(mounting("Enabled"))
+    assert [(mount.container_path, mount.readonly) for mount in config(mounting("IfPossible")).mounts] == [("/d", True)]
+
+
+def test_a_pod_does_not_start_without_the_devices_that_it_claims() -> None:
+    it = pod(resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
+    with pytest.raises(ConfigError, match="resource claims of pods are not supported by this node"):
+        sandbox_config(it, 0, resolver=Resolver(), domain="cluster.local", log_root="/logs", cgroup_parent="/g")
+
+
+async def test_a_hook_that_nobody_can_run_fails() -> None:
+    it = pod({"name": "a", "lifecycle": {"preStop": {"tcpSocket": {"port": 80}}}})
+    lifecycle = it.spec.containers[0].lifecycle
+    assert lifecycle is not None
+    assert lifecycle.preStop is not None
+    cri = CriClient(Path("/nowhere"))
+    said = await run_hook(cri, LoopClock(), it.spec.containers[0], lifecycle.preStop, container_id="c", pod_ip="192.0.2.1", timeout=1.0)
+    await cri.close()
+    assert said.startswith("Cannot run handler: invalid handler: ")
+
+
+def test_a_volume_that_is_used_as_a_device_is_not_forgotten() -> None:
+    devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
+    volumes: list[dict[str, Any]] = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in ("disk", "idle")]
+    assert [one.name for one in used_volumes(pod({"name": "a", "volumeDevices": devices}, volumes=volumes))] == ["disk"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import msgspec
 from tests.unit.node.make import MOMENT, NOW, observed, pod, seen
 from tiphys.api.core import v1 as core
 from tiphys.node import resize
+from tiphys.node.admitted import Admitted
 from tiphys.node.allocations import Allocations
 from tiphys.node.container_config import hashes as hashes_of
 from tiphys.node.observed import Observed
@@ -17,6 +20,7 @@ from tiphys.node.pod_status import Facts, pod_status
 from tiphys.node.status_writer import status_patch
 
 SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
+LARGE = {"requests": {"cpu": "4"}}
 RESTART = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
 
 
@@ -109,19 +113,46 @@ def test_a_pod_is_seen_with_what_was_allocated_to_it() -> None:
     assert it.spec.containers[0].resources.requests["cpu"] == "100m"
 
 
-def test_a_new_agent_reads_off_the_status_what_was_agreed() -> None:
-    status = {
-        "name": "a",
-        "containerID": "containerd://a-0",
-        "state": {"running": {}},
-        "resources": SMALL,
-    }
-    waiting = {"name": "b", "state": {"waiting": {}}, "resources": SMALL}
-    large = {"requests": {"cpu": "4"}}
-    it = pod({"name": "a", "resources": large}, {"name": "b", "resources": large}, status={"containerStatuses": [status, waiting]})
-    allocated, applied = resize.adopted(it)
+def claiming(size: dict[str, Any]) -> core.Pod:
+    """A pod of two large containers, whose status says that the first runs with this size."""
+    status = {"name": "a", "containerID": "containerd://a-0", "state": {"running": {}}, "resources": size}
+    waiting = {"name": "b", "state": {"waiting": {}}, "resources": size}
+    return pod({"name": "a", "resources": LARGE}, {"name": "b", "resources": LARGE}, status={"containerStatuses": [status, waiting]})
+
+
+def test_a_new_agent_goes_on_with_what_was_recorded_and_not_with_what_a_status_says() -> None:
+    it = claiming({"requests": {"cpu": "100"}})
+    shown = running(it, "a")
+    allocated, applied = resize.adopted(it, shown, {"a": resources(), "gone": resources()})
+    assert (allocated["a"], allocated["b"].requests) == (resources(), {"cpu": "4"})
+    assert applied["a-0"].requests == {"cpu": "100"}, "which the next step corrects"
+    assert resize.is_unfinished(it, shown, allocated, applied)
+    assert not resize.is_unfinished(it, shown, allocated, {"a-0": resources()})
+    assert not resize.is_unfinished(it, observed(), allocated, applied)
+
+
+def test_the_status_tells_about_what_runs_without_a_record() -> None:
+    it = claiming(SMALL)
+    allocated, applied = resize.adopted(it, running(it, "a"), None)
     assert (allocated["a"], allocated["b"].requests) == (resources(), {"cpu": "4"})
     assert applied == {"a-0": resources()}
+    # A container that the runtime does not know is somebody's invention.
+    assert resize.adopted(it, observed(), None) == (resize.sizes_of(it), {})
+
+
+def test_a_resize_of_the_whole_pod_is_finished_by_the_next_agent() -> None:
+    it = pod({"name": "a"}, resources={"limits": {"cpu": "2"}}, status={"resources": {"limits": {"cpu": "1"}}})
+    assert resize.is_unfinished(it, running(it, "a"), resize.sizes_of(it), {})
+    as_shown = msgspec.convert({"limits": {"cpu": "1"}}, core.ResourceRequirements)
+    assert not resize.is_unfinished(it, running(it, "a"), {"": as_shown}, {})
+
+
+def test_the_record_of_admission_outlives_the_agent(tmp_path: Path) -> None:
+    assert Admitted(tmp_path).read("u1") is None
+    asyncio.run(Admitted(tmp_path).write("u1", {"a": resources(), "": core.ResourceRequirements()}))
+    assert Admitted(tmp_path).read("u1") == {"a": resources(), "": core.ResourceRequirements()}
+    (tmp_path / "pods/u1/admitted.json").write_text("{")
+    assert Admitted(tmp_path).read("u1") is None
 
 
 def test_the_status_tells_what_is_in_force_and_what_is_under_way() -> None:

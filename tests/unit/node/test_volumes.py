@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node.fields import Identity
 from tiphys.node.volumes import atomic
 from tiphys.node.volumes.host_path import host_path
+from tiphys.node.volumes.manager import memory_size
 from tiphys.node.volumes.payload import Contents, File, Payload, TokenKey, VolumeError, payload, wanted
 from tiphys.node.volumes.subpath import expose
 
@@ -45,6 +46,25 @@ def test_config_map() -> None:
         files({"configMap": {"name": "none"}})
     with pytest.raises(VolumeError, match="non-existent key"):
         files({"configMap": {"name": "c", "items": [{"key": "gone", "path": "x"}]}})
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "size"),
+    [
+        ({}, [None], 64 << 20),
+        ({}, ["32Mi"], 32 << 20),
+        ({}, ["32Mi", "16Mi"], 48 << 20),
+        ({}, ["32Mi", None], 64 << 20),
+        ({}, ["1Gi"], 64 << 20),
+        ({"sizeLimit": "1Mi"}, ["32Mi"], 1 << 20),
+        ({"sizeLimit": "48Mi"}, ["32Mi"], 32 << 20),
+        ({"sizeLimit": "0"}, ["32Mi"], 32 << 20),
+    ],
+)
+def test_an_empty_dir_in_memory_never_outgrows_the_pod_or_the_node(source: dict[str, Any], limits: list[str | None], size: int) -> None:
+    sizes = [{"name": f"c{index}", "resources": {"limits": {"memory": one} if one else {}}} for index, one in enumerate(limits)]
+    volume = msgspec.convert({"medium": "Memory", **source}, core.EmptyDirVolumeSource)
+    assert memory_size(pod(*sizes), volume, Identity(allocatable={"memory": "64Mi"})) == size
 
 
 def test_downward_api() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ from tiphys.api import ordered
 from tiphys.api.apply import document, fieldset
 from tiphys.api.apply.conflicts import ApplyConflict, FieldConflict
 from tiphys.api.apply.fieldset import Fields
-from tiphys.api.apply.managers import BEFORE_APPLY, Manager, Owned, closed, opened
+from tiphys.api.apply.managers import BEFORE_APPLY, Manager, Owned, closed, opened, without
 from tiphys.api.apply.schema import Schema
 from tiphys.api.apply.typed import METADATA, ROOT, UNTRACKED
 from tiphys.api.base import time
@@ -55,6 +56,8 @@ class Application(NamedTuple):
     now: datetime
     subresource: str = ""
     force: bool = False
+    resets: Sequence[Sequence[str]] = ()
+    """Paths that the write does not set, so that nobody comes to own them by it."""
     versions: Versions | None = None
     """For kinds that are served in several versions."""
 
@@ -66,7 +69,7 @@ def apply(schema: Schema, live: dict[str, Any], entries: list[ManagedFieldsEntry
     field that somebody else owns would get another value (and `how.force` is not set), SchemaMismatch for a configuration that the type
     cannot hold.
     """
-    fields = document.set_of(schema, config)
+    fields = without(document.set_of(schema, config), how.resets)
     managers = opened(entries)
     if not managers:
         managers = _before_first(schema, live, how)
@@ -86,7 +89,10 @@ def _before_first(schema: Schema, live: dict[str, Any], how: Application) -> dic
     if not live.get("metadata", {}).get("uid"):
         return {}
     there = document.compare(schema, _bare(live), live).changed
-    there = {element: node for element, node in there.items() if element != ("f:spec" if how.subresource == "status" else "f:status")}
+    there = without(
+        {element: node for element, node in there.items() if element != ("f:spec" if how.subresource == "status" else "f:status")},
+        how.resets,
+    )
     owned = fieldset.difference(there, _UNOWNED)
     return {Manager("Update", BEFORE_APPLY, how.version): Owned(owned, how.version, time(how.now), None)} if owned else {}
 
@@ -107,8 +113,11 @@ def _merged(
     made = _made(schema, live, merged)
     _settle_conflicts(owners, self, {how.version: made, **_made_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
-    if last is None or made.changed or made.removed or mine != last.fields or last.version != how.version:
+    if made.changed or made.removed:
         owners[self] = Owned(mine, how.version, time(how.now), None)
+    elif last is None or mine != last.fields or last.version != how.version:
+        # The object stays as it is: as upstream, whose updater looks at nothing else, the time of the last change stays too.
+        owners[self] = Owned(mine, how.version, None if last is None else last.time, None)
     else:
         owners[self] = last
     return Applied(merged, closed(owners))
@@ -221,7 +230,7 @@ def _is_left_by_kubectl(schema: Schema, live: dict[str, Any], conflict: ApplyCon
         if config.get("apiVersion") != how.version:
             return False
         made = document.compare(schema, config, live)
-        fields = document.set_of(schema, config)
+        fields = without(document.set_of(schema, config), how.resets)
     except (ValueError, msgspec.MsgspecError, AttributeError, TypeError):
         return False
     fields = fieldset.difference(fieldset.difference(fields, made.changed), made.removed)

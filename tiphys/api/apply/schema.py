@@ -91,7 +91,7 @@ def _of_field(about: Field) -> Schema:
         if isinstance(said, MapList) and shape.item.struct is not None:
             owner = shape.item.struct.__name__
             defaults = {key: _DEFAULT_KEYS[owner, key] for key in said.keys if (owner, key) in _DEFAULT_KEYS}
-            return Schema("items", shape, item=schema_of(shape.item.struct), keys=said.keys, defaults=defaults)
+            return Schema("items", shape, item=_of_shape(shape.item), keys=said.keys, defaults=defaults)
         return Schema("set" if isinstance(said, SetList) else "leaf", shape)
     return _of_shape(shape)
 

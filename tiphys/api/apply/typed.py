@@ -102,8 +102,19 @@ def _elements(items: list[Any], key_of: Callable[[Any], str]) -> tuple[dict[str,
     return found, repeated
 
 
-def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_Added, _Diff]:
+def _whole(_: Any) -> Fields:
+    return LEAF
+
+
+def _whole_differ(_: Any, __: Any) -> tuple[Fields | None, Fields | None]:
+    return LEAF, None
+
+
+def _items(schema: Schema) -> tuple[_Added, _Diff]:
     """Of a list of items: how it is added, and how two differ."""
+    key_of = _key_function(schema)
+    assert schema.item is not None
+    type_ = schema.item.type
     add_item: list[_Added] = []  # Types hold themselves: their functions are made when they are first needed.
     diff_item: list[_Diff] = []
 
@@ -111,7 +122,7 @@ def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_
         if not value:
             return LEAF
         if not add_item:
-            add_item.append(_adder(type_))
+            add_item.append(_whole if type_ is None else _adder(type_))
         out: Fields = {SELF: LEAF}
         one = add_item[0]
         for item in value:
@@ -121,7 +132,7 @@ def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_
 
     def diff(old: list[Any], new: list[Any]) -> tuple[Fields | None, Fields | None]:
         if not diff_item:
-            diff_item.append(_differ(type_, ELSEWHERE))
+            diff_item.append(_whole_differ if type_ is None else _differ(type_, ELSEWHERE))
         before, before_repeated = _elements(old, key_of)
         after, after_repeated = _elements(new, key_of)
         changed: Fields = {}
@@ -146,7 +157,7 @@ def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_
 
     def _one(item: Any) -> Fields:
         if not add_item:
-            add_item.append(_adder(type_))
+            add_item.append(_whole if type_ is None else _adder(type_))
         return add_item[0](item)
 
     return add, diff
@@ -155,8 +166,9 @@ def _items(key_of: Callable[[Any], str], type_: type[msgspec.Struct]) -> tuple[_
 def _key_function(schema: Schema) -> Callable[[Any], str]:
     """From an item to its path element, remembered by its keys, of which there are few."""
     assert schema.item is not None
-    assert schema.item.type is not None
-    fields = schema.item.fields()
+    assert schema.item.shape is not None
+    assert schema.item.shape.struct is not None
+    fields = members(schema.item.shape.struct)
     attrs = [(name, fields[name].about.attr, fields[name].about) for name in schema.keys]
     known: dict[Any, str] = {}
 
@@ -252,9 +264,7 @@ def _add_of(schema: Schema) -> _Added | None:
     if sort == "struct":
         assert schema.type is not None
         return _later_add(schema.type)
-    assert schema.item is not None
-    assert schema.item.type is not None
-    return _items(_key_function(schema), schema.item.type)[0]
+    return _items(schema)[0]
 
 
 def _later_add(type_: type[msgspec.Struct]) -> _Added:
@@ -302,6 +312,8 @@ def _differing(index: int, member: Member, names: dict[str, Any], place: str) ->
         names[f"d{index}"] = diff
         both = [f"p, q = d{index}(x, y)", f"if p is not None: {put('c', 'p')}", f"if q is not None: {put('r', 'q')}"]
     if about.always:
+        if diff is not None and about.default is None:
+            both[0] = f"p, q = d{index}(x or (), y or ())"  # Null is as good as empty where the parts are owned.
         return lines + [f"        {line}" for line in both]
     absent = "{0} is None" if _may_be_none(about) else "not {0}" if not about.default else f"{{0}} == {about.default!r}"
     return [
@@ -324,9 +336,7 @@ def _diff_of(schema: Schema, place: str) -> _Diff | None:
     if sort == "struct":
         assert schema.type is not None
         return _later_diff(schema.type, place)
-    assert schema.item is not None
-    assert schema.item.type is not None
-    return _items(_key_function(schema), schema.item.type)[1]
+    return _items(schema)[1]
 
 
 def _diff_deep_map(schema: Schema) -> _Diff:

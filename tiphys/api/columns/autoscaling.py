@@ -55,7 +55,7 @@ def _target(metric: v2.MetricSpec, status: v2.MetricStatus | None) -> str:
 
 
 def _targets(obj: v2.HorizontalPodAutoscaler) -> str:
-    metrics, statuses = obj.spec.metrics, obj.status.currentMetrics
+    metrics, statuses = obj.spec.metrics, obj.status.currentMetrics or []
     if not metrics:
         return "<none>"
     texts = [_target(metric, statuses[index] if index < len(statuses) else None) for index, metric in enumerate(metrics[:SHOWN])]

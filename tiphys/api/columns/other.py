@@ -15,7 +15,7 @@ def _slice_ports(value: EndpointSlice) -> str:
 
 
 def _slice_endpoints(value: EndpointSlice) -> str:
-    addresses = [address for endpoint in value.endpoints for address in endpoint.addresses]
+    addresses = [address for endpoint in value.endpoints or [] for address in endpoint.addresses]
     return first_three(addresses) if addresses else "<unset>"
 
 

@@ -80,7 +80,11 @@ STORAGE_CLASSES = (
     AGE,
 )
 
-CSI_NODES = (NAME, Column("Drivers", cell(lambda obj: len(obj.spec.drivers)), type="integer", description="How many drivers it has."), AGE)
+CSI_NODES = (
+    NAME,
+    Column("Drivers", cell(lambda obj: len(obj.spec.drivers or ())), type="integer", description="How many drivers it has."),
+    AGE,
+)
 
 
 def _flag(name: str, *, unset: bool = False) -> Any:

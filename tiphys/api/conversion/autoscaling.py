@@ -54,7 +54,7 @@ def to_v1(obj: v2.HorizontalPodAutoscaler) -> v1.HorizontalPodAutoscaler:
     spec, status = obj.spec, obj.status
     carried = {
         METRICS: [_metric_to_v1(metric) for metric in spec.metrics if _cpu_target(metric) is None],
-        CURRENT_METRICS: [_current_to_v1(metric) for metric in status.currentMetrics],
+        CURRENT_METRICS: [_current_to_v1(metric) for metric in status.currentMetrics or []],
         BEHAVIOR: _behavior_to_v1(spec.behavior),
         CONDITIONS: [_condition_to_v1(condition) for condition in status.conditions],
     }
@@ -62,7 +62,7 @@ def to_v1(obj: v2.HorizontalPodAutoscaler) -> v1.HorizontalPodAutoscaler:
     texts = {name: msgspec.json.encode(content).decode() for name, content in carried.items() if content}
     measured = [
         metric.resource.current.averageUtilization
-        for metric in status.currentMetrics
+        for metric in status.currentMetrics or []
         if metric.type == "Resource" and metric.resource is not None and metric.resource.name == "cpu"
     ]
     return v1.HorizontalPodAutoscaler(
@@ -218,7 +218,7 @@ def from_v1(obj: v1.HorizontalPodAutoscaler) -> v2.HorizontalPodAutoscaler:
             lastScaleTime=status.lastScaleTime,
             currentReplicas=status.currentReplicas,
             desiredReplicas=status.desiredReplicas,
-            currentMetrics=measured,
+            currentMetrics=measured or None,
             conditions=_carried(annotations, CONDITIONS, list[v2.HorizontalPodAutoscalerCondition]) or [],
         ),
     )

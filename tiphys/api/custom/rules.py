@@ -56,6 +56,7 @@ def number_at(content: Document, path: str) -> int | None:
 class CustomRules(Rules[CustomObject]):
     """One version of one custom kind."""
 
+    names_finalizers = False
     resets = METADATA_STAYS
     needs_version = True
     ratchets = True

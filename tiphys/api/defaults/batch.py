@@ -43,6 +43,6 @@ def default_cron_job(cron_job: CronJob) -> None:
 def _default_template(spec: JobSpec) -> None:
     default_pod_spec(spec.template.spec)
     if spec.podFailurePolicy is not None:
-        for rule in spec.podFailurePolicy.rules:
+        for rule in spec.podFailurePolicy.rules or []:
             for pattern in rule.onPodConditions:
                 pattern.status = pattern.status or "True"

@@ -42,7 +42,7 @@ def default_priority_class(priority_class: PriorityClass) -> None:
 
 def default_limit_range(limits: LimitRange) -> None:
     """For containers a maximum is the default limit, that the default request, and a minimum what is requested at least."""
-    for item in limits.spec.limits:
+    for item in limits.spec.limits or []:
         if item.type == "Container":
             item.default = {**item.max, **item.default}
             item.defaultRequest = {**item.min, **item.default, **item.defaultRequest}

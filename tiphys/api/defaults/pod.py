@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import (
     Container,
     EphemeralContainer,
@@ -17,10 +14,14 @@ from tiphys.api.core.v1 import (
     ResourceRequirements,
 )
 from tiphys.api.defaults.image import pull_policy
-from tiphys.api.defaults.volume import default_volume
-from tiphys.api.quantity import format_value, milli, parse, total
+from tiphys.api.defaults.resources import round_to_milli
+from tiphys.api.defaults.volume import default_divisor, default_volume
+from tiphys.api.helpers.resources import aggregate
+from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 
 TERMINATION_GRACE_SECONDS = 30
+_POD_LEVEL = ("cpu", "memory")
+_HUGE_PAGES = "hugepages-"
 
 
 def default_pod(pod: Pod) -> None:
@@ -45,6 +46,7 @@ def default_pod(pod: Pod) -> None:
 
 def default_pod_spec(spec: PodSpec) -> None:
     """The spec of a pod or of a template."""
+    drop_disabled(spec)
     if not spec.dnsPolicy:
         spec.dnsPolicy = "ClusterFirst"
     if not spec.restartPolicy:
@@ -69,7 +71,52 @@ def default_pod_spec(spec: PodSpec) -> None:
     for ephemeral in spec.ephemeralContainers:
         default_container(ephemeral)
     if spec.overhead:
-        _round_to_milli(spec.overhead)
+        round_to_milli(spec.overhead)
+    if spec.resources is not None:
+        round_to_milli(spec.resources.limits)
+        round_to_milli(spec.resources.requests)
+
+
+def merge_label_keys(pod: Pod) -> None:
+    """Add the new pod's own values of `matchLabelKeys` and `mismatchLabelKeys` to the selectors beside them (KEP-3633, KEP-3243)."""
+    affinity, labels = pod.spec.affinity, pod.metadata.labels
+    for constraint in pod.spec.topologySpreadConstraints:
+        _merge_keys(constraint.labelSelector, constraint.matchLabelKeys, "In", labels)
+    if affinity is None:
+        return
+    for terms in (affinity.podAffinity, affinity.podAntiAffinity):
+        if terms is None:
+            continue
+        preferred = [weighted.podAffinityTerm for weighted in terms.preferredDuringSchedulingIgnoredDuringExecution]
+        for term in (*preferred, *terms.requiredDuringSchedulingIgnoredDuringExecution):
+            _merge_keys(term.labelSelector, term.matchLabelKeys, "In", labels)
+            _merge_keys(term.labelSelector, term.mismatchLabelKeys, "NotIn", labels)
+
+
+def _merge_keys(selector: LabelSelector | None, keys: list[str], operator: str, labels: dict[str, str]) -> None:
+    if selector is not None:
+        more = [LabelSelectorRequirement(key=key, operator=operator, values=[labels[key]]) for key in keys if key in labels]
+        if more:
+            selector.matchExpressions = [*selector.matchExpressions, *more]
+
+
+def drop_disabled(spec: PodSpec) -> None:
+    """Take out fields of features that are off by default in this version.
+
+    They are GenericWorkload, ClusterTrustBundleProjection, PodCertificateRequest and ContainerStopSignals ("Feature Gates").
+    """
+    spec.schedulingGroup = None
+    for volume in spec.volumes:
+        if volume.projected is not None:
+            for source in volume.projected.sources:
+                source.clusterTrustBundle = source.podCertificate = None
+    everyone: list[Container | EphemeralContainer] = [*spec.containers, *spec.initContainers, *spec.ephemeralContainers]
+    for container in everyone:
+        lifecycle = container.lifecycle
+        if lifecycle is not None and lifecycle.stopSignal is not None:
+            lifecycle.stopSignal = None
+            if lifecycle.postStart is None and lifecycle.preStop is None:
+                container.lifecycle = None
 
 
 def default_container(container: Container | EphemeralContainer) -> None:
@@ -89,11 +136,13 @@ def default_container(container: Container | EphemeralContainer) -> None:
                 source.fieldRef.apiVersion = "v1"
             if source.fileKeyRef is not None and source.fileKeyRef.optional is None:
                 source.fileKeyRef.optional = False
+            if source.resourceFieldRef is not None:
+                default_divisor(source.resourceFieldRef)
     resources = container.resources
     if resources.limits:
-        _round_to_milli(resources.limits)
+        round_to_milli(resources.limits)
     if resources.requests:
-        _round_to_milli(resources.requests)
+        round_to_milli(resources.requests)
     if container.livenessProbe is not None:
         _default_probe(container.livenessProbe)
     if container.readinessProbe is not None:
@@ -139,19 +188,21 @@ def _request_limits(resources: ResourceRequirements) -> None:
 
 
 def _pod_requests(spec: PodSpec) -> None:
-    """Requests of the whole pod: what its containers request together, or the pod's limit ("Pod-level resources")."""
+    """Requests of a pod with limits: what its containers request together, or the limit ("Pod-level resources").
+
+    Huge pages are limited first: to those of the containers, unless the pod requests some itself.
+    """
     assert spec.resources is not None
-    for name, limit in spec.resources.limits.items():
-        if name in spec.resources.requests:
-            continue
-        asked = [c.resources.requests[name] for c in spec.containers if name in c.resources.requests]
-        sidecars = [c for c in spec.initContainers if c.restartPolicy == "Always"]
-        asked += [c.resources.requests[name] for c in sidecars if name in c.resources.requests]
-        spec.resources.requests[name] = total(asked) if asked else limit
-
-
-def _round_to_milli(resources: dict[str, Quantity]) -> None:
-    """Resources have no finer grain than thousandths; what is finer is rounded up."""
-    for name, quantity in resources.items():
-        if quantity[-1:] in ("n", "u") or "e-" in quantity:
-            resources[name] = format_value(Decimal(milli(quantity)) / 1000) if parse(quantity) else quantity
+    limits, requests = spec.resources.limits, spec.resources.requests
+    if limits or requests:
+        for name, quantity in aggregate(spec, "limits").items():
+            if name.startswith(_HUGE_PAGES) and name not in requests:
+                limits.setdefault(name, quantity)
+    if not limits:
+        return
+    for name, quantity in aggregate(spec, "requests").items():
+        if name in _POD_LEVEL:
+            requests.setdefault(name, quantity)
+    for name, quantity in limits.items():
+        if name in _POD_LEVEL or name.startswith(_HUGE_PAGES):
+            requests.setdefault(name, quantity)

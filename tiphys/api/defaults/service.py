@@ -10,7 +10,7 @@ CLIENT_IP_SECONDS = 10800
 
 
 def default_service(service: Service) -> None:
-    """Everything but addresses and node ports, which are allocated."""
+    """Everything but addresses, their families and node ports, which are allocated."""
     spec = service.spec
     spec.type = spec.type or "ClusterIP"
     _default_affinity(spec)
@@ -30,8 +30,6 @@ def default_service(service: Service) -> None:
         for ingress in service.status.loadBalancer.ingress:
             if ingress.ip and ingress.ipMode is None:
                 ingress.ipMode = "VIP"
-    if spec.type != "ExternalName":
-        _default_families(spec)
 
 
 def _default_affinity(spec: ServiceSpec) -> None:
@@ -44,8 +42,13 @@ def _default_affinity(spec: ServiceSpec) -> None:
             spec.sessionAffinityConfig = SessionAffinityConfig(clientIP=ClientIPConfig(timeoutSeconds=CLIENT_IP_SECONDS))
 
 
-def _default_families(spec: ServiceSpec) -> None:
-    """One family, IPv4, unless the user says otherwise ("IPv4/IPv6 dual-stack": Services)."""
+def default_families(spec: ServiceSpec) -> None:
+    """One family, IPv4, unless the user says otherwise ("IPv4/IPv6 dual-stack": Services).
+
+    Comes with the addresses: upstream allocates both, so nobody owns them.
+    """
+    if spec.type == "ExternalName":
+        return
     if spec.clusterIP and not spec.clusterIPs:
         spec.clusterIPs = [spec.clusterIP]
     if spec.clusterIP == "None" and not spec.selector:
@@ -67,7 +70,7 @@ def default_endpoints(endpoints: Endpoints) -> None:
 
 
 def default_endpoint_slice(endpoint_slice: EndpointSlice) -> None:
-    for port in endpoint_slice.ports:
+    for port in endpoint_slice.ports or []:
         if port.name is None:
             port.name = ""
         if port.protocol is None:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api.core.v1 import DownwardAPIVolumeFile, EmptyDirVolumeSource, PersistentVolumeSpec, ProjectedVolumeSource, Volume
+from tiphys.api.core.v1 import (
+    DownwardAPIVolumeFile,
+    EmptyDirVolumeSource,
+    PersistentVolumeSpec,
+    ProjectedVolumeSource,
+    ResourceFieldSelector,
+    Volume,
+)
 from tiphys.api.defaults.image import pull_policy
+from tiphys.api.defaults.resources import round_to_milli
+from tiphys.api.quantity import ZERO
 
 DEFAULT_MODE = 0o644
 
@@ -49,6 +58,14 @@ def _default_files(items: list[DownwardAPIVolumeFile]) -> None:
     for item in items:
         if item.fieldRef is not None and not item.fieldRef.apiVersion:
             item.fieldRef.apiVersion = "v1"
+        if item.resourceFieldRef is not None:
+            default_divisor(item.resourceFieldRef)
+
+
+def default_divisor(ref: ResourceFieldSelector) -> None:
+    """An amount is always written, without one as zero."""
+    if ref.divisor is None:
+        ref.divisor = ZERO
 
 
 def _default_rare(volume: Volume) -> None:
@@ -57,6 +74,8 @@ def _default_rare(volume: Volume) -> None:
     elif volume.ephemeral is not None and volume.ephemeral.volumeClaimTemplate is not None:
         claim = volume.ephemeral.volumeClaimTemplate.spec
         claim.volumeMode = claim.volumeMode or "Filesystem"
+        round_to_milli(claim.resources.limits)
+        round_to_milli(claim.resources.requests)
     elif all(getattr(volume, name) is None for name in SOURCES):
         volume.emptyDir = EmptyDirVolumeSource()
     else:
@@ -73,9 +92,9 @@ def default_network_sources(source: Volume | PersistentVolumeSpec) -> None:
         source.rbd.keyring = source.rbd.keyring or "/etc/ceph/keyring"
     elif source.azureDisk is not None:
         disk = source.azureDisk
-        disk.cachingMode = disk.cachingMode or "ReadWrite"
-        disk.kind = disk.kind or "Shared"
-        disk.fsType = disk.fsType or "ext4"
+        disk.cachingMode = "ReadWrite" if disk.cachingMode is None else disk.cachingMode
+        disk.kind = "Shared" if disk.kind is None else disk.kind
+        disk.fsType = "ext4" if disk.fsType is None else disk.fsType
         disk.readOnly = bool(disk.readOnly)
     elif source.scaleIO is not None:
         source.scaleIO.storageMode = source.scaleIO.storageMode or "ThinProvisioned"

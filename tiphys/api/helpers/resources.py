@@ -12,7 +12,7 @@ from typing import Literal
 
 from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec
-from tiphys.api.quantity import milli, parse, whole
+from tiphys.api.quantity import compare, milli, parse, total, whole
 
 Amounts = dict[str, int]
 Which = Literal["requests", "limits"]
@@ -74,6 +74,35 @@ def _add_init(result: Amounts, spec: PodSpec, which: Which) -> None:
             peak[name] = max(peak.get(name, 0), sidecars.get(name, 0) + amount(name, quantity))
     for name, value in peak.items():
         result[name] = max(result.get(name, 0), value)
+
+
+def aggregate(spec: PodSpec, which: Which) -> dict[str, Quantity]:
+    """What the containers of a pod request or are limited to together, in the spelling of the first that names a resource."""
+    sums: dict[str, list[Quantity]] = {}
+    sidecars: dict[str, list[Quantity]] = {}
+    peaks: dict[str, Quantity] = {}
+    for container in spec.containers:
+        _collect(sums, getattr(container.resources, which))
+    for container in spec.initContainers:
+        own: Mapping[str, Quantity] = getattr(container.resources, which)
+        if is_sidecar(container):
+            _collect(sums, own)
+            _collect(sidecars, own)
+            continue
+        for name, quantity in own.items():
+            peak = total([quantity, *sidecars.get(name, ())])
+            if name not in peaks or compare(peak, peaks[name]) > 0:
+                peaks[name] = peak
+    result = {name: total(quantities) for name, quantities in sums.items()}
+    for name, peak in peaks.items():
+        if name not in result or compare(peak, result[name]) > 0:
+            result[name] = peak
+    return result
+
+
+def _collect(lists: dict[str, list[Quantity]], resources: Mapping[str, Quantity]) -> None:
+    for name, quantity in resources.items():
+        lists.setdefault(name, []).append(quantity)
 
 
 def is_sidecar(container: Container | EphemeralContainer) -> bool:

@@ -18,6 +18,8 @@ HTTPS_PORT = 443
 
 
 class APIServiceRules(Uncounted[APIService]):
+    names_finalizers = False
+    needs_version = True
     resets = METADATA_STAYS
 
     def default(self, obj: APIService) -> None:
@@ -25,7 +27,6 @@ class APIServiceRules(Uncounted[APIService]):
             obj.spec.service.port = HTTPS_PORT
 
     def prepare_create(self, obj: APIService) -> None:
-        super().prepare_create(obj)
         if obj.spec.service is None:
             obj.status.conditions = [available(obj, obj.metadata.creationTimestamp)]
 

@@ -14,6 +14,7 @@ from tiphys.api.validation import events as validation
 
 
 class EventRules(Rules[events.Event]):
+    collected = False
     create_on_update = True
 
     def validate(self, obj: events.Event) -> list[FieldError]:

@@ -23,6 +23,9 @@ BindingT = TypeVar("BindingT", MutatingAdmissionPolicyBinding, ValidatingAdmissi
 
 
 class ConfigurationRules(Rules[ConfigurationT], Generic[ConfigurationT]):
+    names_finalizers = False
+    needs_version = True
+
     def default(self, obj: ConfigurationT) -> None:
         defaults.default_configuration(obj)
 
@@ -37,6 +40,9 @@ class ConfigurationRules(Rules[ConfigurationT], Generic[ConfigurationT]):
 
 
 class PolicyRules(Rules[PolicyT], Generic[PolicyT]):
+    names_finalizers = False
+    needs_version = True
+
     def default(self, obj: PolicyT) -> None:
         defaults.default_policy(obj)
 
@@ -52,6 +58,9 @@ class ValidatingPolicyRules(PolicyRules[ValidatingAdmissionPolicy]):
 
 
 class BindingRules(Rules[BindingT], Generic[BindingT]):
+    names_finalizers = False
+    needs_version = True
+
     def default(self, obj: BindingT) -> None:
         defaults.default_policy_binding(obj)
 

@@ -19,6 +19,10 @@ class JobRules(Rules[Job]):
     """A job selects its pods by its own uid unless it brings a selector and says so."""
 
     orphans_dependents = True
+    orphaning_warning = (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them"
+        " or set propagationPolicy=Orphan to suppress this warning"
+    )
 
     def default(self, obj: Job) -> None:
         default_job(obj)
@@ -53,17 +57,16 @@ class JobRules(Rules[Job]):
 
 
 class CronJobRules(Rules[CronJob]):
+    ratchets = True
+
     def default(self, obj: CronJob) -> None:
         default_cron_job(obj)
 
     def validate(self, obj: CronJob) -> list[FieldError]:
         return job.validate_cron(obj)
 
-    def validate_create(self, obj: CronJob) -> list[FieldError]:
-        return job.validate_cron_create(obj)
-
     def validate_update(self, new: CronJob, old: CronJob) -> list[FieldError]:
-        return job.validate_cron_update(new, old)
+        return job.validate_cron(new, old)
 
     def warnings(self, obj: CronJob, old: CronJob | None) -> list[str]:
         said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []

@@ -42,7 +42,6 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
     stamp_status = staticmethod(_date)
 
     def prepare_create(self, obj: CertificateSigningRequest) -> None:
-        super().prepare_create(obj)
         obj.status = CertificateSigningRequestStatus()
 
     def prepare_update(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:

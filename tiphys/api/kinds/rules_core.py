@@ -6,14 +6,16 @@ from typing import Generic, TypeVar
 
 from tiphys.api.core.v1 import ConfigMap, Endpoints, Event, Namespace, Node, Secret, Service, ServiceAccount
 from tiphys.api.defaults.other import NAMESPACE_NAME_LABEL, default_namespace, default_node, default_secret
-from tiphys.api.defaults.service import default_endpoints, default_service
+from tiphys.api.defaults.service import default_endpoints, default_families, default_service
+from tiphys.api.enforcement import warn
 from tiphys.api.errors import FieldError
 from tiphys.api.helpers.services import carry_over
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Rules
 from tiphys.api.validation import events, other, service
-from tiphys.api.validation.names import dns_label
+from tiphys.api.validation.names import dns_label, path_segment
+from tiphys.api.validation.service_warnings import service_warnings
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
@@ -23,8 +25,7 @@ NAMESPACE_FINALIZER = "kubernetes"
 class Uncounted(Rules[ObjectT], Generic[ObjectT]):
     """Rules of kinds that have a spec but no generation."""
 
-    def prepare_create(self, obj: ObjectT) -> None:
-        obj.metadata.generation = 0
+    counted = False
 
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         return False
@@ -36,17 +37,28 @@ class ServiceRules(Uncounted[Service]):
     def default(self, obj: Service) -> None:
         default_service(obj)
 
+    def prepare_create(self, obj: Service) -> None:
+        default_families(obj.spec)
+
     def prepare_update(self, new: Service, old: Service) -> None:
         carry_over(new, old)
+        default_families(new.spec)
 
     def validate(self, obj: Service) -> list[FieldError]:
         return service.validate(obj)
+
+    def validate_create(self, obj: Service) -> list[FieldError]:
+        return service.validate_create(obj)
 
     def validate_update(self, new: Service, old: Service) -> list[FieldError]:
         return service.validate_update(new, old)
 
     def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
         return service.validate_status(new)
+
+    def warnings(self, obj: Service, old: Service | None) -> list[str]:
+        said = service_warnings(obj)
+        return said + warn.warnings("", obj) if old is None else said
 
     def validate_name(self, name: str) -> str:
         return dns_label(name)
@@ -71,7 +83,6 @@ class NodeRules(Uncounted[Node]):
         default_node(obj)
 
     def prepare_create(self, obj: Node) -> None:
-        super().prepare_create(obj)
         obj.spec.configSource = None
         obj.status.config = None
 
@@ -96,7 +107,6 @@ class NamespaceRules(Uncounted[Namespace]):
         default_namespace(obj)
 
     def prepare_create(self, obj: Namespace) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Active"
         if obj.metadata.name:
             obj.metadata.labels[NAMESPACE_NAME_LABEL] = obj.metadata.name
@@ -105,6 +115,9 @@ class NamespaceRules(Uncounted[Namespace]):
 
     def prepare_update(self, new: Namespace, old: Namespace) -> None:
         new.spec.finalizers = old.spec.finalizers
+
+    def prepare_status_update(self, new: Namespace, old: Namespace) -> None:
+        new.status.phase = new.status.phase or "Active"
 
     def validate(self, obj: Namespace) -> list[FieldError]:
         return other.validate_namespace(obj)
@@ -119,6 +132,7 @@ class NamespaceRules(Uncounted[Namespace]):
         return bool(obj.metadata.finalizers or obj.spec.finalizers)
 
     def begin_deletion(self, obj: Namespace) -> None:
+        obj.metadata.deletionGracePeriodSeconds = None
         obj.status.phase = "Terminating"
 
 
@@ -151,7 +165,12 @@ class ServiceAccountRules(Rules[ServiceAccount]):
 
 
 class EventRules(Rules[Event]):
+    names_finalizers = False
+    collected = False
     create_on_update = True
+
+    def validate_name(self, name: str) -> str:
+        return path_segment(name)
 
     def validate(self, obj: Event) -> list[FieldError]:
         return events.validate_event(obj)

@@ -26,6 +26,7 @@ NOT_EVALUATED = "x-kubernetes-validations are kept and published, but this serve
 
 
 class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
+    names_finalizers = False
     needs_version = True
 
     def default(self, obj: CustomResourceDefinition) -> None:

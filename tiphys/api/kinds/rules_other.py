@@ -93,14 +93,14 @@ class EndpointSliceRules(Rules[EndpointSlice]):
     @staticmethod
     def _forget_topology(obj: EndpointSlice) -> None:
         """A field of former versions, which v1 shows but does not take."""
-        for endpoint in obj.endpoints:
+        for endpoint in obj.endpoints or []:
             endpoint.deprecatedTopology = {}
 
     def warnings(self, obj: EndpointSlice, old: EndpointSlice | None) -> list[str]:
         found = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
         if obj.metadata.labels.get(MANAGED_BY) in _OWN_SLICES or obj.addressType == "FQDN":
             return found
-        for index, endpoint in enumerate(obj.endpoints):
+        for index, endpoint in enumerate(obj.endpoints or []):
             for number, address in enumerate(endpoint.addresses):
                 found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
         return found
@@ -168,6 +168,7 @@ class ClusterRoleBindingRules(_Named, Rules[ClusterRoleBinding]):
 
 
 class LeaseRules(Uncounted[Lease]):
+    names_finalizers = False
     create_on_update = True
     needs_version = True
 
@@ -176,7 +177,11 @@ class LeaseRules(Uncounted[Lease]):
 
 
 class PodDisruptionBudgetRules(Rules[PodDisruptionBudget]):
+    names_finalizers = False
     needs_version = True
+
+    def validate_name(self, name: str) -> str:
+        return path_segment(name)
 
     def validate(self, obj: PodDisruptionBudget) -> list[FieldError]:
         return other.validate_budget(obj)

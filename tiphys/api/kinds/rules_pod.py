@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate, PodTemplateSpec
-from tiphys.api.defaults.pod import default_pod
+from tiphys.api.defaults.pod import default_pod, merge_label_keys
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
 from tiphys.api.helpers.resources import qos_class
@@ -14,6 +14,7 @@ from tiphys.api.scheme import Part, Rules
 from tiphys.api.validation import pod as validation
 from tiphys.api.validation import pod_parts, pod_update, workload
 from tiphys.api.validation.names import dns_label_messages
+from tiphys.api.validation.pod_annotations import adopt_app_armor
 from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warnings, template_warnings
 
 
@@ -43,9 +44,14 @@ class PodRules(Rules[Pod]):
         if obj.spec.schedulingGates:
             gated = PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
             gated.message = "Scheduling is blocked due to non-empty scheduling gates"
+            gated.lastTransitionTime = obj.metadata.creationTimestamp
             obj.status.conditions = [gated]
+        merge_label_keys(obj)
+        if obj.metadata.annotations:
+            adopt_app_armor(obj)
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
+        new.metadata.ownerReferences = old.metadata.ownerReferences
         canonicalize(new)
         status, before = new.status, old.status
         status.qosClass = status.qosClass or before.qosClass

@@ -11,7 +11,7 @@ from tiphys.api.validation import resource, resource_slice
 
 
 def _default_claim(spec: ResourceClaimSpec) -> None:
-    for request in spec.devices.requests:
+    for request in spec.devices.requests or []:
         for wanted in (request.exactly, *request.firstAvailable):
             if wanted is not None:
                 wanted.allocationMode = wanted.allocationMode or "ExactCount"
@@ -20,6 +20,8 @@ def _default_claim(spec: ResourceClaimSpec) -> None:
 
 
 class DeviceClassRules(Rules[DeviceClass]):
+    judges_prefix = False
+
     def validate(self, obj: DeviceClass) -> list[FieldError]:
         return resource.validate_class(obj)
 

@@ -24,6 +24,10 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
         self._kind = stored.kind
         self._rules = stored.kind.rules
         self.create_on_update = self._rules.create_on_update
+        self.counted = self._rules.counted
+        self.names_finalizers = self._rules.names_finalizers
+        self.judges_prefix = self._rules.judges_prefix
+        self.collected = self._rules.collected
         self.needs_version = self._rules.needs_version
         self.status_wins_on_create = self._rules.status_wins_on_create
 

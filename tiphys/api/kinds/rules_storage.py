@@ -10,7 +10,7 @@ from tiphys.api.errors import FieldError
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.node.v1 import RuntimeClass
-from tiphys.api.quantity import canonicalize, is_whole
+from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.storage.v1 import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass
 from tiphys.api.validation import persistent_volume, runtime_class, storage, volume_claim
@@ -50,7 +50,6 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
         defaults.default_volume(obj)
 
     def prepare_create(self, obj: PersistentVolume) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Pending"
         obj.status.lastPhaseTransitionTime = obj.metadata.creationTimestamp
 
@@ -81,7 +80,6 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         defaults.default_claim(obj)
 
     def prepare_create(self, obj: PersistentVolumeClaim) -> None:
-        super().prepare_create(obj)
         obj.status.phase = "Pending"
         defaults.align_data_sources(obj.spec, None)
 
@@ -105,12 +103,7 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         found = []
         if STORAGE_CLASS_BETA in obj.metadata.annotations:
             found.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {_OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
-        for name in ("requests", "limits"):
-            size = getattr(obj.spec.resources, name).get("storage")
-            if size is not None and not is_whole(size):
-                said = f'fractional byte value "{size}" is invalid, must be an integer'
-                found.append(f"spec.resources.{name}[storage]: {said}")
-        return found
+        return found + volume_claim.size_warnings("spec", obj.spec)
 
 
 class StorageClassRules(Rules[StorageClass]):
@@ -158,15 +151,13 @@ class VolumeAttachmentRules(Uncounted[VolumeAttachment]):
 
 
 class CSIDriverRules(Rules[CSIDriver]):
-    """Its generation begins at zero."""
-
+    counted = False
     needs_version = True
 
     def default(self, obj: CSIDriver) -> None:
         defaults.default_driver(obj)
 
     def prepare_create(self, obj: CSIDriver) -> None:
-        obj.metadata.generation = 0
         obj.spec.preventPodSchedulingIfMissing = None
 
     def prepare_update(self, new: CSIDriver, old: CSIDriver) -> None:
@@ -212,6 +203,7 @@ class CSIStorageCapacityRules(Rules[CSIStorageCapacity]):
 
 
 class RuntimeClassRules(Rules[RuntimeClass]):
+    names_finalizers = False
     create_on_update = True
     needs_version = True
 

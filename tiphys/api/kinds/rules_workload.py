@@ -55,6 +55,7 @@ class StatefulSetRules(Rules[StatefulSet]):
 class DaemonSetRules(Rules[DaemonSet]):
     def default(self, obj: DaemonSet) -> None:
         default_daemon_set(obj)
+        obj.metadata.annotations.setdefault(TEMPLATE_GENERATION, "0")  # The field of older versions, which its author owns.
 
     def prepare_create(self, obj: DaemonSet) -> None:
         said = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
@@ -86,6 +87,7 @@ class DaemonSetRules(Rules[DaemonSet]):
 
 class ReplicationControllerRules(Rules[ReplicationController]):
     orphans_dependents = True
+    judges_prefix = False
 
     def default(self, obj: ReplicationController) -> None:
         default_replication_controller(obj)

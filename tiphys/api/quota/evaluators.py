@@ -226,7 +226,7 @@ class DeviceClaimEvaluator(Evaluator):
 
     def usage(self, obj: ResourceClaim, now: datetime) -> Amounts:
         numbers: Counter[str] = Counter()
-        for request in obj.spec.devices.requests:
+        for request in obj.spec.devices.requests or []:
             most: dict[str, int] = {}
             wishes: Sequence[ExactDeviceRequest | DeviceSubRequest] = request.firstAvailable
             if request.exactly is not None and not wishes:

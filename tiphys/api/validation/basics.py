@@ -207,7 +207,7 @@ def no_backsteps(errors: Errors, path: str, value: str) -> None:
 def local_path(errors: Errors, path: str, value: str) -> None:
     """A path of a file that is written into a volume; names that start with `..` are the volume's own."""
     relative_path(errors, path, value)
-    if value.startswith("..") and not value.startswith("../") and value != "..":
+    if value.startswith("..") and not value.startswith("../"):
         errors.append(invalid(path, value, "must not start with '..'"))
 
 

@@ -11,6 +11,7 @@ from tiphys.api.core.v1 import (
     EnvFromSource,
     EnvVar,
     EphemeralContainer,
+    FileKeySelector,
     HTTPGetAction,
     Lifecycle,
     LifecycleHandler,
@@ -18,17 +19,19 @@ from tiphys.api.core.v1 import (
     Probe,
     Volume,
 )
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_found_field, not_supported, required
-from tiphys.api.validation import resources, security, volume
+from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required, too_many
+from tiphys.api.validation import resources, security, volume, windows
 from tiphys.api.validation.basics import PROTOCOLS, Errors, dns_label, no_backsteps, non_negative, one_of, port, text
 from tiphys.api.validation.names import (
     config_key,
     dns_label_messages,
+    dns_subdomain,
     dns_subdomain_messages,
     env_var_name,
     http_header_name,
     port_name_messages,
     port_number,
+    prefixed,
 )
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -66,7 +69,7 @@ def containers(errors: Errors, path: str, scope: Scope) -> None:
             errors.append(duplicate(f"{here}.name", item.name))
         names.add(item.name)
         _running(errors, here, item, scope)
-        _restart_policy(errors, here, item)
+        _restart_policy(errors, here, item, init=False)
         _host_ports(errors, f"{path}[{index}]", item, ports)
 
 
@@ -76,18 +79,23 @@ def init_containers(errors: Errors, path: str, scope: Scope) -> None:
     for index, item in enumerate(scope.spec.initContainers):
         here = f"{path}[{index}]"
         _common(errors, here, item, scope)
-        _restart_policy(errors, here, item)
+        _restart_policy(errors, here, item, init=True)
         if item.name in names:
             errors.append(duplicate(f"{here}.name", item.name))
         elif item.name:
             names.add(item.name)
-        _host_ports(errors, here, item, set())
+        # Upstream numbers these as if each init container were the first.
+        _host_ports(errors, f"{path}[0]", item, set())
         if item.restartPolicy == "Always":
             _running(errors, here, item, scope)
             continue
         for name in ("lifecycle", *_PROBES):
             if getattr(item, name) is not None:
                 errors.append(forbidden(f"{here}.{name}", "may not be set for init containers without restartPolicy=Always"))
+        for number, policy in enumerate(item.resizePolicy):
+            if policy.restartPolicy == "RestartContainer":
+                said = "must not be set to 'RestartContainer' for non-sidecar initContainers"
+                errors.append(invalid(f"{here}.resizePolicy[{number}].restartPolicy", policy.restartPolicy, said))
 
 
 def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:
@@ -218,11 +226,7 @@ def _value_from(errors: Errors, path: str, item: EnvVar) -> None:
             elif said := config_key(ref.key):
                 errors.append(invalid(f"{path}.{name}.key", ref.key, said))
     if source.fileKeyRef is not None:
-        file = source.fileKeyRef
-        for name in ("key", "volumeName", "path"):
-            if not getattr(file, name):
-                errors.append(required(f"{path}.fileKeyRef.{name}"))
-        no_backsteps(errors, f"{path}.fileKeyRef.path", file.path)
+        _file_key(errors, f"{path}.fileKeyRef", source.fileKeyRef)
     if not named:
         said = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         errors.append(invalid(path, "", said))
@@ -230,6 +234,20 @@ def _value_from(errors: Errors, path: str, item: EnvVar) -> None:
         errors.append(invalid(path, "", "may not be specified when `value` is not empty"))
     elif named > 1:
         errors.append(invalid(path, "", "may not have more than one field specified at a time"))
+
+
+def _file_key(errors: Errors, path: str, file: FileKeySelector) -> None:
+    if not file.key:
+        errors.append(required(f"{path}.key"))
+    elif said := env_var_name(file.key):
+        errors.append(invalid(f"{path}.key", file.key, said))
+    if not file.volumeName:
+        errors.append(required(f"{path}.volumeName"))
+    else:
+        dns_label(errors, f"{path}.volumeName", file.volumeName)
+    if not file.path:
+        errors.append(required(f"{path}.path"))
+    no_backsteps(errors, f"{path}.path", file.path)
 
 
 def _env_from(errors: Errors, path: str, values: Sequence[EnvFromSource]) -> None:
@@ -241,8 +259,8 @@ def _env_from(errors: Errors, path: str, values: Sequence[EnvFromSource]) -> Non
             if ref is not None:
                 if not ref.name:
                     errors.append(required(f"{here}.{name}.name"))
-                elif wrong := dns_subdomain_messages(ref.name):
-                    text(errors, f"{here}.{name}.name", ref.name, wrong)
+                elif said := prefixed(dns_subdomain, ref.name):
+                    errors += [invalid(f"{here}.{name}.name", ref.name, one) for one in dns_subdomain_messages(ref.name)]
         if item.configMapRef is None and item.secretRef is None:
             errors.append(invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif item.configMapRef is not None and item.secretRef is not None:
@@ -261,25 +279,28 @@ def _resize_policy(errors: Errors, path: str, item: Container | EphemeralContain
             errors.append(invalid(path, policy.restartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 
 
-def _restart_policy(errors: Errors, path: str, item: Container) -> None:
+def _restart_policy(errors: Errors, path: str, item: Container, *, init: bool) -> None:
     """Restart policies of single containers and the rules that refine them."""
     if item.restartPolicy is None:
         if item.restartPolicyRules:
             errors.append(required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used"))
-        return
-    if item.restartPolicy not in _RESTART:
+        if init or not item.restartPolicyRules:
+            return
+    elif item.restartPolicy not in _RESTART:
         errors.append(not_supported(f"{path}.restartPolicy", item.restartPolicy, _RESTART))
     if len(item.restartPolicyRules) > 20:
-        here = f"{path}.restartPolicyRules"
-        errors.append(FieldError("FieldValueTooMany", here, "must have at most 20 items", len(item.restartPolicyRules)))
+        errors.append(too_many(f"{path}.restartPolicyRules", len(item.restartPolicyRules), 20))
     for index, rule in enumerate(item.restartPolicyRules):
         here = f"{path}.restartPolicyRules[{index}]"
         if rule.action not in ("Restart", "RestartAllContainers"):
             errors.append(not_supported(f"{here}.action", rule.action, ("Restart", "RestartAllContainers")))
         if rule.exitCodes is None:
             errors.append(required(f"{here}.exitCodes", "must be specified"))
-        elif rule.exitCodes.operator not in ("In", "NotIn"):
+            continue
+        if rule.exitCodes.operator not in ("In", "NotIn"):
             errors.append(not_supported(f"{here}.exitCodes.operator", rule.exitCodes.operator, ("In", "NotIn")))
+        if len(rule.exitCodes.values) > 255:
+            errors.append(too_many(f"{here}.exitCodes.values", len(rule.exitCodes.values), 255))
 
 
 def _probe(errors: Errors, path: str, probe: Probe, scope: Scope, *, once: bool) -> None:
@@ -348,15 +369,17 @@ def _http(errors: Errors, path: str, action: HTTPGetAction) -> None:
 
 def file_references(errors: Errors, path: str, scope: Scope) -> None:
     """Variables read from a file name an emptyDir of the pod."""
-    for kind in ("containers", "initContainers"):
-        for index, item in enumerate(getattr(scope.spec, kind)):
-            for number, variable in enumerate(item.env):
-                source = variable.valueFrom
-                if source is None or source.fileKeyRef is None:
-                    continue
-                here = f"{path}.{kind}[{index}].env[{number}].valueFrom.fileKeyRef.volumeName"
-                found = scope.volumes.get(source.fileKeyRef.volumeName)
-                if found is None:
-                    errors.append(not_found_field(here, source.fileKeyRef.volumeName))
-                elif found.emptyDir is None:
-                    errors.append(invalid(here, source.fileKeyRef.volumeName, "referenced volume must be of type emptyDir"))
+    volumes: dict[str, Volume] | None = None
+    for where, item in windows.containers(path, scope.spec):
+        for number, variable in enumerate(item.env):
+            source = variable.valueFrom
+            if source is None or source.fileKeyRef is None:
+                continue
+            if volumes is None:
+                volumes = {one.name: one for one in scope.spec.volumes}
+            here, name = f"{where}.env[{number}].valueFrom.fileKeyRef.volumeName", source.fileKeyRef.volumeName
+            found = volumes.get(name)
+            if found is None:
+                errors.append(not_found_field(here, name))
+            elif found.emptyDir is None:
+                errors.append(invalid(here, name, "referenced volume must be of type emptyDir"))

@@ -78,7 +78,7 @@ def validate_status_update(new: CustomResourceDefinition) -> Errors:
 
 def is_true(definition: CustomResourceDefinition, condition: str) -> bool:
     """Whether the definition has the condition."""
-    return any(one.type == condition and one.status == "True" for one in definition.status.conditions)
+    return any(one.type == condition and one.status == "True" for one in definition.status.conditions or [])
 
 
 def _joined(errors: Errors, path: str, value: str, messages: Sequence[str], prefix: str = "") -> None:

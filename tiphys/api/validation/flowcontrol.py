@@ -132,13 +132,14 @@ def _resource_rule(errors: Errors, path: str, rule: ResourcePolicyRule) -> None:
     if not rule.resources:
         errors.append(required(f"{path}.resources", "resource rules must supply at least one resource"))
     _alone(errors, f"{path}.resources", rule.resources, "resources")
-    if not rule.namespaces and not rule.clusterScope:
+    namespaces = rule.namespaces or []
+    if not namespaces and not rule.clusterScope:
         said = "resource rules that are not cluster scoped must supply at least one namespace"
         errors.append(required(f"{path}.namespaces", said))
-    elif ALL in rule.namespaces:
-        _alone(errors, f"{path}.namespaces", rule.namespaces, "namespaces")
+    elif ALL in namespaces:
+        _alone(errors, f"{path}.namespaces", namespaces, "namespaces")
     else:
-        for index, namespace in enumerate(rule.namespaces):
+        for index, namespace in enumerate(namespaces):
             messages = [f"each member of this list must be '*' or a DNS-1123 label; {said}" for said in dns_label_messages(namespace)]
             text(errors, f"{path}.namespaces[{index}]", namespace, messages)
 

@@ -78,7 +78,8 @@ def _generated_selector(errors: Errors, job: Job) -> None:
         return
     if not meta.uid:
         errors.append(required("metadata.uid"))
-    generated = {**dict.fromkeys(CONTROLLER_LABELS, meta.uid), **dict.fromkeys(NAME_LABELS, meta.name)}
+    pairs = zip(CONTROLLER_LABELS, NAME_LABELS, strict=True)
+    generated = {key: value for uid, name in pairs for key, value in ((uid, meta.uid), (name, meta.name))}
     labels = spec.template.metadata.labels
     for key, value in generated.items():
         here, said = f"spec.template.metadata.labels[{key}]", f"must be '{value}'"
@@ -187,7 +188,7 @@ def _choice(errors: Errors, path: str, value: str, supported: tuple[str, ...]) -
 
 def _failure_policy(errors: Errors, path: str, spec: JobSpec) -> None:
     assert spec.podFailurePolicy is not None
-    rules = spec.podFailurePolicy.rules
+    rules = spec.podFailurePolicy.rules or []
     if len(rules) > _MAX_RULES:
         errors.append(too_many(path, len(rules), _MAX_RULES))
     names = {item.name for item in (*spec.template.spec.containers, *spec.template.spec.initContainers)}
@@ -337,11 +338,17 @@ def _with_resources(wanted: list[Container], containers: list[Container]) -> lis
 # --- cron jobs ---
 
 
-def validate_cron(cron_job: CronJob) -> Errors:
-    """Everything wrong with a cron job but for its schedule and its zone, which old ones may keep."""
+def validate_cron(cron_job: CronJob, old: CronJob | None = None) -> Errors:
+    """Everything wrong with a cron job, new or in place of an old one.
+
+    A schedule that named a zone may go on doing so, a zone that was known once may stay, and so may a name that is too long.
+    """
     errors: Errors = []
     spec = cron_job.spec
+    _schedule(errors, spec, zone_within=old is not None and "TZ" in old.spec.schedule)
     non_negative(errors, "spec.startingDeadlineSeconds", spec.startingDeadlineSeconds)
+    if old is None or spec.timeZone != old.spec.timeZone:
+        _time_zone(errors, spec)
     if not spec.concurrencyPolicy:
         errors.append(required("spec.concurrencyPolicy"))
     elif spec.concurrencyPolicy not in _POLICIES:
@@ -354,26 +361,8 @@ def validate_cron(cron_job: CronJob) -> Errors:
         errors.append(not_supported(f"{path}.manualSelector", made.manualSelector, ("nil", "false")))
     non_negative(errors, "spec.successfulJobsHistoryLimit", spec.successfulJobsHistoryLimit)
     non_negative(errors, "spec.failedJobsHistoryLimit", spec.failedJobsHistoryLimit)
-    return errors
-
-
-def validate_cron_create(cron_job: CronJob) -> Errors:
-    """What only new cron jobs are refused for."""
-    errors: Errors = []
-    _schedule(errors, cron_job.spec, zone_within=False)
-    _time_zone(errors, cron_job.spec)
-    if len(cron_job.metadata.name) > _MAX_CRON_NAME:
-        said = f"must be no more than {_MAX_CRON_NAME} characters"
-        errors.append(invalid("metadata.name", cron_job.metadata.name, said))
-    return errors
-
-
-def validate_cron_update(new: CronJob, old: CronJob) -> Errors:
-    """A schedule that named a zone may go on doing so, and a zone that was known once may stay."""
-    errors: Errors = []
-    _schedule(errors, new.spec, zone_within="TZ" in old.spec.schedule)
-    if new.spec.timeZone != old.spec.timeZone:
-        _time_zone(errors, new.spec)
+    if old is None and len(cron_job.metadata.name) > _MAX_CRON_NAME:
+        errors.append(invalid("metadata.name", cron_job.metadata.name, f"must be no more than {_MAX_CRON_NAME} characters"))
     return errors
 
 

@@ -14,13 +14,18 @@ from tiphys.api.validation.names import dns_label_messages, prefixed, qualified_
 
 FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
+STANDARD_FINALIZERS = frozenset(("kubernetes", FINALIZER_ORPHAN, FINALIZER_FOREGROUND))
 _PATH = "metadata"
 
 
-def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str]) -> Errors:
-    """Everything wrong with the metadata of an object that is created. `name_rule` says what is wrong with a name, or ""."""
+def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str], standard: bool = False, prefix: bool = True) -> Errors:
+    """Everything wrong with the metadata of an object that is created.
+
+    `name_rule` says what is wrong with a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only;
+    without `prefix` a generateName is judged by the name made from it.
+    """
     errors: Errors = []
-    if meta.generateName and (said := prefixed(name_rule, meta.generateName)):
+    if prefix and meta.generateName and (said := prefixed(name_rule, meta.generateName)):
         errors.append(invalid("metadata.generateName", meta.generateName, said))
     if not meta.name:
         errors.append(required("metadata.name", "name or generateName is required"))
@@ -34,11 +39,11 @@ def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], s
     elif meta.namespace:
         errors.append(forbidden("metadata.namespace", "not allowed on this type"))
     _common(errors, meta)
-    _finalizers(errors, meta.finalizers)
+    _finalizers(errors, meta.finalizers, standard=standard)
     return errors
 
 
-def validate_update(new: ObjectMeta, old: ObjectMeta) -> Errors:
+def validate_update(new: ObjectMeta, old: ObjectMeta, *, standard: bool = False) -> Errors:
     """Everything wrong with the metadata of an object that replaces `old`. Fields that the generic code carries over agree already."""
     errors: Errors = []
     if old.deletionTimestamp is not None:
@@ -53,7 +58,7 @@ def validate_update(new: ObjectMeta, old: ObjectMeta) -> Errors:
         immutable(errors, f"metadata.{name}", getattr(new, name), getattr(old, name))
     _common(errors, new)
     if new.finalizers != old.finalizers:
-        _finalizers(errors, new.finalizers)
+        _finalizers(errors, new.finalizers, standard=standard)
     return errors
 
 
@@ -67,12 +72,17 @@ def _common(errors: Errors, meta: ObjectMeta) -> None:
         owner_references(errors, "metadata.ownerReferences", meta.ownerReferences)
 
 
-def _finalizers(errors: Errors, finalizers: Sequence[str]) -> None:
+def _finalizers(errors: Errors, finalizers: Sequence[str], *, standard: bool) -> None:
     for finalizer in finalizers:
         text(errors, "metadata.finalizers", finalizer, qualified_name_messages(finalizer))
     if FINALIZER_ORPHAN in finalizers and FINALIZER_FOREGROUND in finalizers:
         said = f"finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set"
         errors.append(invalid("metadata.finalizers", list(finalizers), said))
+    if standard:
+        for index, finalizer in enumerate(finalizers):
+            if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+                said = "name is neither a standard finalizer name nor is it fully qualified"
+                errors.append(invalid(f"metadata.finalizers[{index}]", finalizer, said))
 
 
 def owner_references(errors: Errors, path: str, references: Sequence[OwnerReference]) -> None:

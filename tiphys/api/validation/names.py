@@ -33,6 +33,7 @@ __all__ = [
     "prefixed",
     "qualified_name",
     "qualified_name_messages",
+    "search_path_messages",
     "wildcard_dns_subdomain",
 ]
 
@@ -53,6 +54,8 @@ def _cached(rule: Callable[[str], ResultT]) -> Callable[[str], ResultT]:
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = _LABEL + r"(\." + _LABEL + ")*"
+_SEARCH_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = _SEARCH_LABEL + r"(\." + _SEARCH_LABEL + ")*"
 _DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_KEY})?"
@@ -66,6 +69,7 @@ _PERCENT = "[0-9]+%"
 # Possessive or not, these are linear in practice: the inner classes do not overlap with what follows them except at the last character.
 _label = re.compile(_LABEL).fullmatch
 _subdomain = re.compile(_SUBDOMAIN).fullmatch
+_search = re.compile(_SEARCH).fullmatch
 _dns_1035 = re.compile(_DNS_1035).fullmatch
 _key = re.compile(_KEY).fullmatch
 _value = re.compile(_VALUE).fullmatch
@@ -92,10 +96,18 @@ def _max_length(limit: int) -> str:
     return f"must be no more than {limit} characters"
 
 
+# Labels count in bytes, other names in characters.
+_MOST_PREFIX = "must be no more than 253 bytes"
 _SUBDOMAIN_WRONG = _regex_message(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character",
     _SUBDOMAIN,
+    "example.com",
+)
+_SEARCH_WRONG = _regex_message(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
+    "and must start and end with an alphanumeric character",
+    _SEARCH,
     "example.com",
 )
 _LABEL_WRONG = _regex_message(
@@ -154,6 +166,17 @@ def dns_subdomain_messages(value: str) -> tuple[str, ...]:
 
 
 @_cached
+def search_path_messages(value: str) -> tuple[str, ...]:
+    """A DNS subdomain that may have underscores: a search path of a resolver ("KEP-4427: Relaxed DNS search string validation")."""
+    wrong = []
+    if len(value) > 253:
+        wrong.append(_max_length(253))
+    if not _search(value):
+        wrong.append(_SEARCH_WRONG)
+    return tuple(wrong)
+
+
+@_cached
 def dns_label_messages(value: str) -> tuple[str, ...]:
     """Lower case letters, digits and `-`, at most 63 characters: namespaces, containers, volumes."""
     wrong = []
@@ -186,11 +209,11 @@ def qualified_name_messages(value: str) -> tuple[str, ...]:
     if slash and not prefix:
         wrong.append("prefix part must be non-empty")
     elif prefix:
-        wrong += [f"prefix part {said}" for said in dns_subdomain_messages(prefix)]
+        wrong += [f"prefix part {said.replace(_max_length(253), _MOST_PREFIX)}" for said in dns_subdomain_messages(prefix)]
     if not name:
         wrong.append("name part must be non-empty")
-    elif len(name) > 63:
-        wrong.append(f"name part {_max_length(63)}")
+    elif len(name.encode()) > 63:
+        wrong.append("name part must be no more than 63 bytes")
     if not _key(name):
         wrong.append(f"name part {_KEY_WRONG}")
     return tuple(wrong)
@@ -200,8 +223,8 @@ def qualified_name_messages(value: str) -> tuple[str, ...]:
 def label_value_messages(value: str) -> tuple[str, ...]:
     """A label value: empty, or letters, digits, `-`, `_`, `.`, at most 63 characters."""
     wrong = []
-    if len(value) > 63:
-        wrong.append(_max_length(63))
+    if len(value.encode()) > 63:
+        wrong.append("must be no more than 63 bytes")
     if not _value(value):
         wrong.append(_VALUE_WRONG)
     return tuple(wrong)
@@ -304,5 +327,8 @@ def port_number(value: int) -> str:
 
 
 def prefixed(rule: Callable[[str], str], value: str) -> str:
-    """The rule applied to a `generateName`: a prefix may end with a hyphen, since letters and digits follow."""
-    return rule(value[:-1] + "a" if len(value) > 1 and value.endswith("-") else value)
+    """The rule applied to a `generateName`: a prefix may end with a hyphen, since letters and digits follow.
+
+    The character before the hyphen is not looked at, as upstream's rule has it.
+    """
+    return rule(value[:-2] + "a" if len(value) > 1 and value.endswith("-") else value)

@@ -170,7 +170,7 @@ def validate_node_update(new: Node, old: Node) -> Errors:
 
 def validate_role(role: Role | ClusterRole) -> Errors:
     errors: Errors = []
-    for index, rule in enumerate(role.rules):
+    for index, rule in enumerate(role.rules or []):
         _rule(errors, f"rules[{index}]", rule, namespaced=isinstance(role, Role))
     if isinstance(role, ClusterRole) and role.aggregationRule is not None:
         selectors = role.aggregationRule.clusterRoleSelectors

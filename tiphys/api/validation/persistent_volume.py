@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity
-from tiphys.api.errors import forbidden, invalid, not_supported, required, too_long
+from tiphys.api.errors import forbidden, invalid, not_supported, required
 from tiphys.api.quantity import parse, whole
+from tiphys.api.validation import volume_sources as sources
 from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immutable, in_range, no_backsteps, text
 from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
 from tiphys.api.validation.scheduling import node_selector
@@ -59,11 +59,6 @@ _MOUNT_OPTION_SOURCES = (
     *("gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "cinder", "cephfs", "azureFile"),
     *("vsphereVolume", "azureDisk", "photonPersistentDisk"),
 )
-_PARTITION = "must be between 1 and 255, inclusive"
-_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match
-_EUI = re.compile(r"^eui.[0-9A-Za-z]{16}$").match
-_NAA = re.compile(r"^naa.[0-9A-Za-z]{32}$").match
-_HOST_PORT = re.compile(r"(\[[^][]*\]|[^][:]*):[^][:]*").fullmatch
 _BETA_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
@@ -174,7 +169,7 @@ def _source(errors: Errors, path: str, spec: PersistentVolumeSpec, volume: str) 
 
 
 def _csi(errors: Errors, path: str, source: Any) -> None:
-    driver_name(errors, f"{path}.driver", source.driver)
+    sources.driver_name(errors, f"{path}.driver", source.driver)
     if not source.volumeHandle:
         errors.append(required(f"{path}.volumeHandle"))
     for name in ("controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"):
@@ -189,16 +184,6 @@ def _csi(errors: Errors, path: str, source: Any) -> None:
                 errors.append(required(f"{path}.{name}.{part}"))
 
 
-def driver_name(errors: Errors, path: str, name: str) -> None:
-    """The name of a CSI driver: a domain, in any case of letters."""
-    if not name:
-        errors.append(required(path))
-        return
-    if len(name) > 63:
-        errors.append(too_long(path, 63))
-    text(errors, path, name, dns_subdomain_messages(name.lower()))
-
-
 def _host_path(errors: Errors, path: str, source: Any) -> None:
     if source.path:
         no_backsteps(errors, f"{path}.path", source.path)
@@ -210,22 +195,12 @@ def _local(errors: Errors, path: str, source: Any) -> None:
     no_backsteps(errors, f"{path}.path", source.path)
 
 
-def _nfs(errors: Errors, path: str, source: Any) -> None:
-    if not source.path.startswith("/"):
-        errors.append(invalid(f"{path}.path", source.path, "must be an absolute path"))
-
-
-def _partition(errors: Errors, path: str, source: Any) -> None:
-    if not 0 <= source.partition <= 255:
-        errors.append(invalid(f"{path}.partition", source.partition, _PARTITION))
-
-
 def _iscsi(errors: Errors, path: str, source: Any) -> None:
     names = [("iqn", source.iqn)] if source.iqn else []
     if source.initiatorName is not None:
         names.append(("initiatorname", source.initiatorName))
     for field, name in names:
-        rule = {"iqn": _IQN, "eui": _EUI, "naa": _NAA}.get(name[:3])
+        rule = {"iqn": sources.IQN, "eui": sources.EUI, "naa": sources.NAA}.get(name[:3])
         if rule is None or not rule(name):
             errors.append(invalid(f"{path}.{field}", name, "must be valid format"))
     in_range(errors, f"{path}.lun", source.lun, 0, 255)
@@ -234,63 +209,6 @@ def _iscsi(errors: Errors, path: str, source: Any) -> None:
             errors.append(required(f"{path}.secretRef"))
     elif not source.secretRef.name:
         errors.append(required(f"{path}.secretRef.name"))
-
-
-def _fibre_channel(errors: Errors, path: str, source: Any) -> None:
-    here = f"{path}.targetWWNs"
-    if not source.targetWWNs and not source.wwids:
-        errors.append(required(here, "must specify either targetWWNs or wwids, but not both"))
-    elif source.targetWWNs and source.wwids:
-        errors.append(invalid(here, source.targetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
-    if source.targetWWNs:
-        if source.lun is None:
-            errors.append(required(f"{path}.lun", "lun is required if targetWWNs is specified"))
-        else:
-            in_range(errors, f"{path}.lun", source.lun, 0, 255)
-
-
-def _flex(errors: Errors, path: str, source: Any) -> None:
-    for key in source.options:
-        domain = f".{key.partition('/')[0].lower()}"
-        if domain.endswith((".kubernetes.io", ".k8s.io")):
-            errors.append(invalid(f"{path}.options[{key}]", key, "kubernetes.io and k8s.io namespaces are reserved"))
-
-
-def _flocker(errors: Errors, path: str, source: Any) -> None:
-    if not source.datasetName and not source.datasetUUID:
-        errors.append(required(path, "one of datasetName and datasetUUID is required"))
-    elif source.datasetName and source.datasetUUID:
-        errors.append(invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
-    if "/" in source.datasetName:
-        errors.append(invalid(f"{path}.datasetName", source.datasetName, "must not contain '/'"))
-
-
-def _quobyte(errors: Errors, path: str, source: Any) -> None:
-    said = "must be a host:port pair or multiple pairs separated by commas"
-    if not source.registry:
-        errors.append(required(f"{path}.registry", said))
-    elif len(source.tenant) >= 65:
-        errors.append(required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters"))
-    else:
-        for pair in source.registry.split(","):
-            if not _HOST_PORT(pair):
-                errors.append(invalid(f"{path}.registry", source.registry, said))
-    if not source.volume:
-        errors.append(required(f"{path}.volume"))
-
-
-def _azure_disk(errors: Errors, path: str, source: Any) -> None:
-    for name, choices in (("cachingMode", ("None", "ReadOnly", "ReadWrite")), ("kind", ("Dedicated", "Managed", "Shared"))):
-        value = getattr(source, name)
-        if value is not None and value not in choices:
-            errors.append(not_supported(f"{path}.{name}", value, choices))
-    if source.kind == "Managed":
-        if not source.diskURI.startswith("/subscriptions/"):
-            form = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
-            errors.append(not_supported(f"{path}.diskURI", source.diskURI, (form,)))
-    elif source.kind is not None and not source.diskURI.startswith("https://"):
-        form = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
-        errors.append(not_supported(f"{path}.diskURI", source.diskURI, (form,)))
 
 
 def _azure_file(errors: Errors, path: str, source: Any) -> None:
@@ -322,21 +240,21 @@ def _storage_os(errors: Errors, path: str, source: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[Errors, str, Any], None]] = {
-    "awsElasticBlockStore": _partition,
-    "azureDisk": _azure_disk,
+    "awsElasticBlockStore": sources.partition,
+    "azureDisk": sources.azure_disk,
     "azureFile": _azure_file,
     "cinder": _secret_in_full,
     "csi": _csi,
-    "fc": _fibre_channel,
-    "flexVolume": _flex,
-    "flocker": _flocker,
-    "gcePersistentDisk": _partition,
+    "fc": sources.fibre_channel,
+    "flexVolume": sources.flex,
+    "flocker": sources.flocker,
+    "gcePersistentDisk": sources.partition,
     "glusterfs": _glusterfs,
     "hostPath": _host_path,
     "iscsi": _iscsi,
     "local": _local,
-    "nfs": _nfs,
-    "quobyte": _quobyte,
+    "nfs": sources.nfs,
+    "quobyte": sources.quobyte,
     "storageos": _storage_os,
 }
 

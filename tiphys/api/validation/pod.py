@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import Binding, Pod, PodDNSConfig, PodSpec, PodTemplateSpec
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.validation import container, resources, scheduling, security, volume
+from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.validation import container, pod_annotations, resources, scheduling, security, volume, windows
+from tiphys.api.validation.addresses import legacy_ip
 from tiphys.api.validation.basics import (
     MAX_ID,
     Errors,
@@ -12,12 +13,13 @@ from tiphys.api.validation.basics import (
     dns_label,
     dns_subdomain,
     in_range,
-    ip,
     label_name,
     labels,
     one_of,
+    text,
 )
-from tiphys.api.validation.names import qualified_name
+from tiphys.api.validation.internal import internal
+from tiphys.api.validation.names import qualified_name, search_path_messages
 from tiphys.api.well_known import CONFIG_MIRROR
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -48,13 +50,21 @@ def validate(pod: Pod) -> Errors:
 def validate_create(pod: Pod) -> Errors:
     """What may only come later in a pod's life."""
     errors: Errors = []
+    volume.made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
     if pod.spec.ephemeralContainers:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if pod.spec.nodeName and pod.spec.schedulingGates:
         errors.append(forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared"))
+    context = pod.spec.securityContext
+    if context is not None and context.seLinuxChangePolicy == "MountOption":
+        # Stored ones stay valid; the feature SELinuxMount is off by default.
+        errors.append(not_supported("spec.securityContext.seLinuxChangePolicy", "MountOption", ("Recursive",)))
     mirror = pod.metadata.annotations.get(CONFIG_MIRROR)
     if mirror is not None and not pod.spec.nodeName:
         errors.append(invalid(f"metadata.annotations[{CONFIG_MIRROR}]", mirror, "must set spec.nodeName if mirror pod annotation is set"))
+    if pod.metadata.annotations:
+        pod_annotations.validate(errors, "metadata.annotations", pod)
+        pod_annotations.validate_create(errors, "spec", pod)
     return errors
 
 
@@ -81,7 +91,7 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
     """A pod's spec; `pod` is False for templates, which leave some things to the defaults of the pod."""
     if spec.terminationGracePeriodSeconds is None:
         errors.append(required(f"{path}.terminationGracePeriodSeconds"))
-    known = volume.volumes(errors, f"{path}.volumes", spec.volumes)
+    known = volume.volumes(errors, f"{path}.volumes", spec.volumes, pod=pod)
     claims = frozenset(claim.name for claim in spec.resourceClaims)
     scope = container.Scope(spec, known, claims, spec.hostUsers is not False, spec.terminationGracePeriodSeconds)
     if spec.resourceClaims:
@@ -92,7 +102,7 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
     if spec.ephemeralContainers:
         container.ephemeral_containers(errors, f"{path}.ephemeralContainers", scope)
     if spec.resources is not None:
-        resources.pod_resources(errors, f"{path}.resources", spec)
+        resources.pod_resources(errors, f"{path}.resources", spec, claims)
     if spec.hostNetwork:
         _host_network(errors, f"{path}.containers", spec, pod=pod)
     if spec.restartPolicy not in RESTART_POLICIES:
@@ -101,6 +111,7 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
         one_of(errors, f"{path}.dnsPolicy", spec.dnsPolicy, DNS_POLICIES)
     if spec.securityContext is not None:
         security.pod(errors, f"{path}.securityContext", spec.securityContext, spec)
+    windows.host_process(errors, path, spec)
     security.host_users(errors, path, spec)
     _steering(errors, path, spec)
     _naming(errors, path, spec)
@@ -145,7 +156,7 @@ def _naming(errors: Errors, path: str, spec: PodSpec) -> None:
     if spec.subdomain:
         dns_label(errors, f"{path}.subdomain", spec.subdomain)
     for index, alias in enumerate(spec.hostAliases):
-        ip(errors, f"{path}.hostAliases[{index}].ip", alias.ip)
+        legacy_ip(errors, f"{path}.hostAliases[{index}].ip", alias.ip)
         for number, hostname in enumerate(alias.hostnames):
             dns_subdomain(errors, f"{path}.hostAliases[{index}].hostnames[{number}]", hostname)
     if spec.runtimeClassName is not None:
@@ -157,7 +168,7 @@ def _naming(errors: Errors, path: str, spec: PodSpec) -> None:
         if spec.hostNetwork:
             errors.append(forbidden(here, "may not be specified when hostNetwork is true"))
         if len(spec.hostnameOverride) > 64:
-            errors.append(FieldError("FieldValueTooLong", here, "may not be more than 64 bytes"))
+            errors.append(too_long(here, 64))
         dns_subdomain(errors, here, spec.hostnameOverride)
 
 
@@ -168,10 +179,14 @@ def _rest(errors: Errors, path: str, spec: PodSpec) -> None:
         if qualified_name(gate.conditionType):
             label_name(errors, f"{path}.readinessGates[{index}].conditionType", gate.conditionType)
     if spec.overhead:
-        resources.amounts(errors, f"{path}.overhead", spec.overhead)
+        resources.overhead(errors, f"{path}.overhead", spec.overhead)
     if spec.os is not None:
         # An unknown name is reported at the struct, a missing one at the field.
         one_of(errors, f"{path}.os" if spec.os.name else f"{path}.os.name", spec.os.name, ("linux", "windows"))
+        if spec.os.name == "linux":
+            windows.only_of_windows(errors, path, spec)
+        elif spec.os.name == "windows":
+            windows.only_of_linux(errors, path, spec)
 
 
 def _host_network(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
@@ -196,7 +211,7 @@ def _dns_config(errors: Errors, path: str, spec: PodSpec) -> None:
     if len(config.nameservers) > 3:
         errors.append(invalid(f"{path}.nameservers", config.nameservers, "must not have more than 3 nameservers"))
     for index, nameserver in enumerate(config.nameservers):
-        ip(errors, f"{path}.nameservers[{index}]", nameserver)
+        legacy_ip(errors, f"{path}.nameservers[{index}]", nameserver)
     if len(config.searches) > 32:
         errors.append(invalid(f"{path}.searches", config.searches, "must not have more than 32 search paths"))
     if len(" ".join(config.searches)) > 2048:
@@ -204,7 +219,8 @@ def _dns_config(errors: Errors, path: str, spec: PodSpec) -> None:
         errors.append(invalid(f"{path}.searches", config.searches, said))
     for index, search in enumerate(config.searches):
         if search != ".":
-            dns_subdomain(errors, f"{path}.searches[{index}]", search.removesuffix(".").replace("_", "a"))
+            name = search.removesuffix(".")
+            text(errors, f"{path}.searches[{index}]", name, search_path_messages(name))
     for index, option in enumerate(config.options):
         if not option.name:
             errors.append(required(f"{path}.options[{index}]", "must not be empty"))
@@ -223,7 +239,10 @@ def _resource_claims(errors: Errors, path: str, spec: PodSpec) -> None:
             seen.add(claim.name)
         if claim.resourceClaimName is not None and claim.resourceClaimTemplateName is not None:
             said = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(here, claim, said))
+            errors.append(invalid(here, internal(claim), said))
         if claim.resourceClaimName is None and claim.resourceClaimTemplateName is None:
             said = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(here, claim, said))
+            errors.append(invalid(here, internal(claim), said))
+        for name in ("resourceClaimName", "resourceClaimTemplateName"):
+            if (value := getattr(claim, name)) is not None:
+                dns_subdomain(errors, f"{here}.{name}", value)

@@ -8,6 +8,7 @@ import msgspec
 
 from tiphys.api.core.v1 import Container, ContainerStatus, NodeAffinity, Pod, PodSpec
 from tiphys.api.errors import forbidden, invalid
+from tiphys.api.validation import pod_annotations
 from tiphys.api.validation.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
 from tiphys.api.validation.names import qualified_name_messages
 from tiphys.api.validation.scheduling import only_added_tolerations
@@ -28,6 +29,8 @@ _SYSTEM_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized", "Contain
 def validate_update(new: Pod, old: Pod) -> Errors:
     """Changes of the spec that a running pod cannot take; what is wrong with the spec itself is found by `pod.validate`."""
     errors = _mirror_annotation(new, old)
+    if new.metadata.annotations != old.metadata.annotations:
+        pod_annotations.validate(errors, "metadata.annotations", new)
     if new.spec == old.spec:
         return errors
     for kind in ("containers", "initContainers"):

@@ -15,20 +15,20 @@ from tiphys.api.core.v1 import (
     PodTemplateSpec,
     Volume,
 )
+from tiphys.api.enforcement import warn
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.quantity import is_whole
 from tiphys.api.validation.addresses import ip_warnings
 from tiphys.api.validation.names import label_value_messages
-from tiphys.api.validation.unattended_fields import unattended
+from tiphys.api.validation.pod_annotations import CONTAINER_SECCOMP, SECCOMP, app_armor_warnings
+from tiphys.api.validation.volume_claim import size_warnings
 
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
-_SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
-_CONTAINER_SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
 _USE_PROFILE = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 _VOLUMES = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
@@ -41,6 +41,8 @@ _VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_NAMES = {"storageos": "storageOS"}
+"""Sources that warnings call by another name."""
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
 _WHOLE = ("memory", "ephemeral-storage")
 _AnyContainer = Container | EphemeralContainer
@@ -60,7 +62,9 @@ def spec_warnings(here: str, spec: PodSpec) -> list[str]:
     if spec.nodeSelector or spec.affinity is not None or spec.topologySpreadConstraints:
         _steering(said, here, spec)
     for index, volume in enumerate(spec.volumes):
-        _volume(said, f"{here}.volumes[{index}]", volume)
+        _deprecated(said, f"{here}.volumes[{index}]", volume)
+    for volume in spec.volumes:
+        _volume_files(said, volume)
     _repeated(said, here, spec)
     _amounts(said, f"{here}.overhead", spec.overhead)
     containers = list(_containers(here, spec))
@@ -74,12 +78,13 @@ def spec_warnings(here: str, spec: PodSpec) -> list[str]:
         _ports(said, containers)
     if (spec.terminationGracePeriodSeconds or 0) < 0:
         said.append(f"{here}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+    _pod_affinity(said, here, spec)
     if spec.dnsConfig is not None:
         for index, nameserver in enumerate(spec.dnsConfig.nameservers):
             said += ip_warnings(f"{here}.dnsConfig.nameservers[{index}]", nameserver)
     for index, alias in enumerate(spec.hostAliases):
         said += ip_warnings(f"{here}.hostAliases[{index}].ip", alias.ip)
-    return said + unattended(here, spec)
+    return said + warn.warnings(here, spec)
 
 
 def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]:
@@ -109,6 +114,10 @@ def _steering(said: list[str], path: str, spec: PodSpec) -> None:
             said.append(f"{here}.topologyKey: {constraint.topologyKey} is {DEPRECATED[constraint.topologyKey]}")
         if constraint.labelSelector is None:
             said.append(f"{here}.labelSelector: {_NO_SELECTOR}")
+
+
+def _pod_affinity(said: list[str], path: str, spec: PodSpec) -> None:
+    affinity = spec.affinity
     if affinity is None:
         return
     for name, terms in (("podAffinity", affinity.podAffinity), ("podAntiAffinity", affinity.podAntiAffinity)):
@@ -139,16 +148,16 @@ def _pod_terms(said: list[str], path: str, below: str, terms: Sequence[PodAffini
 
 def annotation_warnings(path: str, meta: ObjectMeta, spec: PodSpec) -> list[str]:
     """Warnings about the annotations of a pod whose metadata are at `path`."""
-    said: list[str] = []
+    here = f"{path}.annotations"
+    said = app_armor_warnings(here, meta.annotations, spec) if meta.annotations else []
     if not any(".alpha.kubernetes.io/" in key for key in meta.annotations):
         return said
-    here = f"{path}.annotations"
     said += [f"{here}[{key}]: {text}" for key, text in _ANNOTATIONS.items() if key in meta.annotations]
     profiled = spec.securityContext is not None and spec.securityContext.seccompProfile is not None
-    if _SECCOMP in meta.annotations and not profiled:
-        said.append(f"{here}[{_SECCOMP}]: {_USE_PROFILE}")
+    if SECCOMP in meta.annotations and not profiled:
+        said.append(f"{here}[{SECCOMP}]: {_USE_PROFILE}")
     for _, container in _containers("", spec):
-        key = _CONTAINER_SECCOMP + container.name
+        key = CONTAINER_SECCOMP + container.name
         if key in meta.annotations and (container.securityContext is None or container.securityContext.seccompProfile is None):
             said.append(f"{here}[{key}]: {_USE_PROFILE}")
     return said
@@ -157,37 +166,35 @@ def annotation_warnings(path: str, meta: ObjectMeta, spec: PodSpec) -> list[str]
 # -- volumes
 
 
-def _volume(said: list[str], path: str, volume: Volume) -> None:
-    projected = volume.projected
-    if projected is not None:
-        paths: list[_Path] = []
-        for source in projected.sources:
-            if source.serviceAccountToken is not None:
-                paths.append((source.serviceAccountToken.path, "ServiceAccountToken"))
-            elif source.configMap is not None:
-                paths += [(item.path, f'ConfigMap "{source.configMap.name}"') for item in source.configMap.items]
-            elif source.secret is not None:
-                paths += [(item.path, f'Secret "{source.secret.name}"') for item in source.secret.items]
-            elif source.downwardAPI is not None:
-                paths += [(item.path, "DownwardAPI") for item in source.downwardAPI.items]
-            elif source.clusterTrustBundle is not None:
-                bundle = source.clusterTrustBundle
-                paths.append((bundle.path, f'ClusterTrustBundle "{bundle.name or bundle.signerName or ""}"'))
-            elif source.podCertificate is None:
-                said.append(f'volume "{volume.name}" (Projected) has no sources provided')
-        _overlaps(said, volume.name, "Projected", paths)
-        return
+def _deprecated(said: list[str], path: str, volume: Volume) -> None:
+    if volume.ephemeral is not None and volume.ephemeral.volumeClaimTemplate is not None:
+        said += size_warnings(f"{path}.ephemeral.volumeClaimTemplate.spec", volume.ephemeral.volumeClaimTemplate.spec)
+    elif volume.emptyDir is None and volume.persistentVolumeClaim is None and volume.hostPath is None:
+        said += [f"{path}.{_NAMES.get(name, name)}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
+
+
+def _volume_files(said: list[str], volume: Volume) -> None:
     if volume.configMap is not None:
         _overlaps(said, volume.name, f'ConfigMap "{volume.configMap.name}"', [(item.path, "") for item in volume.configMap.items])
-        return
     if volume.secret is not None:
         _overlaps(said, volume.name, f'Secret "{volume.secret.secretName}"', [(item.path, "") for item in volume.secret.items])
-        return
     if volume.downwardAPI is not None:
         _overlaps(said, volume.name, "DownwardAPI", [(item.path, "") for item in volume.downwardAPI.items])
+    if volume.projected is None:
         return
-    if volume.emptyDir is None and volume.persistentVolumeClaim is None and volume.hostPath is None:
-        said += [f"{path}.{name}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
+    paths: list[_Path] = []
+    for source in volume.projected.sources:
+        if source.configMap is not None:
+            paths += [(item.path, f'ConfigMap "{source.configMap.name}"') for item in source.configMap.items]
+        elif source.secret is not None:
+            paths += [(item.path, f'Secret "{source.secret.name}"') for item in source.secret.items]
+        elif source.downwardAPI is not None:
+            paths += [(item.path, "DownwardAPI") for item in source.downwardAPI.items]
+        elif source.serviceAccountToken is not None:
+            paths.append((source.serviceAccountToken.path, "ServiceAccountToken"))
+        else:
+            said.append(f'volume "{volume.name}" (Projected) has no sources provided')
+    _overlaps(said, volume.name, "Projected", paths)
 
 
 def _overlaps(said: list[str], name: str, kind: str, paths: Sequence[_Path]) -> None:
@@ -226,9 +233,10 @@ def _repeated(said: list[str], path: str, spec: PodSpec) -> None:
             here = f"{path}.imagePullSecrets[{index}].name"
             if secret.name in seen:
                 said.append(f'{here}: duplicate name "{secret.name}"')
-            if not secret.name:
-                said.append(f'{here}: invalid empty name ""')
             seen.add(secret.name)
+        for index, secret in enumerate(spec.imagePullSecrets):
+            if not secret.name:
+                said.append(f'{path}.imagePullSecrets[{index}].name: invalid empty name ""')
 
 
 def _amounts(said: list[str], path: str, listed: Mapping[str, Quantity]) -> None:

@@ -35,7 +35,7 @@ _EXCLUSIVE: Final = (frozenset(("BestEffort", "NotBestEffort")), frozenset(("Ter
 def validate_limit_range(limits: LimitRange) -> Errors:
     errors: Errors = []
     seen: set[str] = set()
-    for index, item in enumerate(limits.spec.limits):
+    for index, item in enumerate(limits.spec.limits or []):
         path = f"spec.limits[{index}]"
         _limit_type(errors, f"{path}.type", item.type)
         if item.type in seen:

@@ -35,9 +35,9 @@ from tiphys.api.validation.addresses import parse_cidr
 from tiphys.api.validation.basics import Errors, annotation_map, dns_label, dns_subdomain, immutable, label_name, labels, text
 from tiphys.api.validation.conditions import conditions
 from tiphys.api.validation.names import c_identifier, label_value_messages
-from tiphys.api.validation.persistent_volume import driver_name
 from tiphys.api.validation.resources import is_extended
 from tiphys.api.validation.scheduling import node_selector
+from tiphys.api.validation.volume_sources import driver_name
 
 MAX_REQUESTS = MAX_CONSTRAINTS = MAX_CONFIGS = MAX_SELECTORS = MAX_RESULTS = 32
 MAX_ALTERNATIVES = 8
@@ -164,7 +164,7 @@ def validate_template_update(new: ResourceClaimTemplate, old: ResourceClaimTempl
 
 
 def _names(claim: DeviceClaim) -> _Names:
-    return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests}
+    return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests or []}
 
 
 def _devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
@@ -184,7 +184,7 @@ def _devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
         _configuration(errors, path, item)
 
-    different(errors, f"{path}.requests", claim.requests, MAX_REQUESTS, _request, lambda request: request.name)
+    different(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
     every(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
     every(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
 
@@ -371,9 +371,10 @@ def _device_status(errors: Errors, path: str, device: AllocatedDeviceStatus, *, 
         _uid(errors, f"{path}.shareID", device.shareID)
     if not is_allocated:
         errors.append(invalid(path, _device_id(device), "must be an allocated device in the claim"))
-    if len(device.conditions) > MAX_STATUS_CONDITIONS:
-        errors.append(too_many(f"{path}.conditions", len(device.conditions), MAX_STATUS_CONDITIONS))
-    conditions(errors, f"{path}.conditions", device.conditions)
+    found = device.conditions or []
+    if len(found) > MAX_STATUS_CONDITIONS:
+        errors.append(too_many(f"{path}.conditions", len(found), MAX_STATUS_CONDITIONS))
+    conditions(errors, f"{path}.conditions", found)
     if device.data is not None:
         _opaque(errors, f"{path}.data", device.data, MAX_PARAMETERS)
     if device.networkData is not None:

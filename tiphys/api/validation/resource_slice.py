@@ -23,10 +23,10 @@ from tiphys.api.resource.v1 import (
 )
 from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
 from tiphys.api.validation.names import label_value_messages
-from tiphys.api.validation.persistent_volume import driver_name
 from tiphys.api.validation.resource import binding_conditions, different, every, pool_name, qualified_name
 from tiphys.api.validation.resources import is_native
 from tiphys.api.validation.scheduling import node_selector
+from tiphys.api.validation.volume_sources import driver_name
 
 MAX_DEVICES, MAX_DEVICES_WITH_FEATURES = 128, 64
 MAX_COUNTER_SETS, MAX_COUNTERS = 8, 32

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import PodSpec, ResourceRequirements
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.quantity import is_whole, parse, total
+from tiphys.api.helpers.resources import aggregate
+from tiphys.api.quantity import compare, is_whole, parse
 from tiphys.api.validation.basics import Errors, dns_label
 from tiphys.api.validation.names import qualified_name_messages
 
@@ -86,11 +87,16 @@ def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[
         wrong.append("must be greater than or equal to 0")
     if (name in _COUNTED or is_extended(name)) and not is_whole(quantity):
         wrong.append("must be an integer")
-    if pages and is_huge_pages(name):
-        page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
-        if not page or parse(quantity) < 0 or parse(quantity) % page:
-            wrong.append(f"{quantity} is not positive integer multiple of {name}")
-    return tuple(wrong)
+    return (*wrong, *_pages_messages(name, quantity)) if pages and is_huge_pages(name) else tuple(wrong)
+
+
+@lru_cache(256)
+def _pages_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
+    """What is wrong with an amount of huge pages that are of one size."""
+    page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
+    if not page or parse(quantity) < 0 or parse(quantity) % page:
+        return (f"{quantity} is not positive integer multiple of {name}",)
+    return ()
 
 
 def _is_quantity(text: str) -> bool:
@@ -108,24 +114,46 @@ def amounts(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> Non
             errors.append(invalid(f"{path}.{name}", quantity, message))
 
 
-def _listed(errors: Errors, path: str, resources: Mapping[str, Quantity]) -> None:
-    for name, quantity in resources.items():
-        if wrong := container_resource_messages(name):
-            for message in wrong:
-                errors.append(invalid(f"{path}[{name}]", name, message))
-        if wrong := amount_messages(name, quantity):
-            for message in wrong:
-                errors.append(invalid(f"{path}[{name}]", quantity, message))
+_NameRule = Callable[[Errors, str, str], None]
 
 
-def requirements(errors: Errors, path: str, resources: ResourceRequirements, claims: frozenset[str]) -> None:
+def _container_name(errors: Errors, path: str, name: str) -> None:
+    for message in container_resource_messages(name):
+        errors.append(invalid(path, name, message))
+
+
+def _pod_level_name(errors: Errors, path: str, name: str) -> None:
+    if wrong := resource_messages(name):
+        for message in wrong:
+            errors.append(invalid(path, name, message))
+    elif name not in _POD_LEVEL and not is_huge_pages(name):
+        errors.append(not_supported(path, name, ("cpu", HUGE_PAGES, "memory")))
+
+
+def _listed(errors: Errors, path: str, kind: str, resources: ResourceRequirements, rule: _NameRule) -> None:
+    limits = resources.limits
+    listed: Mapping[str, Quantity] = getattr(resources, kind)
+    for name, quantity in listed.items():
+        here = f"{path}.{kind}[{name}]"
+        rule(errors, here, name)
+        for message in amount_messages(name, quantity, pages=False):
+            errors.append(invalid(here, quantity, message))
+        if listed is not limits:
+            _within_limit(errors, path, name, quantity, limits.get(name))
+        if is_huge_pages(name):
+            for message in _pages_messages(name, quantity):
+                errors.append(invalid(here, quantity, message))
+
+
+def requirements(
+    errors: Errors, path: str, resources: ResourceRequirements, claims: frozenset[str], rule: _NameRule = _container_name
+) -> None:
     """What a container asks for: known resources, whole where they must be, requests within limits."""
     limits, requests = resources.limits, resources.requests
     if limits:
-        _listed(errors, f"{path}.limits", limits)
+        _listed(errors, path, "limits", resources, rule)
     if requests:
-        _listed(errors, f"{path}.requests", requests)
-    _within_limits(errors, path, resources)
+        _listed(errors, path, "requests", resources, rule)
     names = limits.keys() | requests.keys()
     if any(is_huge_pages(name) for name in names) and not names & {"cpu", "memory"}:
         errors.append(forbidden(path, "HugePages require cpu or memory"))
@@ -133,19 +161,22 @@ def requirements(errors: Errors, path: str, resources: ResourceRequirements, cla
         _claims(errors, f"{path}.claims", resources, claims)
 
 
-def _within_limits(errors: Errors, path: str, resources: ResourceRequirements) -> None:
-    for name, quantity in resources.requests.items():
-        limit = resources.limits.get(name)
-        overcommit = is_native(name) and not is_huge_pages(name)
-        if limit is None:
-            if not overcommit:
-                errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
-        elif limit != quantity:
-            asked, most = parse(quantity), parse(limit)
-            if asked != most and not overcommit:
-                errors.append(invalid(f"{path}.requests", quantity, f"must be equal to {name} limit of {limit}"))
-            elif asked > most:
-                errors.append(invalid(f"{path}.requests", quantity, f"must be less than or equal to {name} limit of {limit}"))
+def overhead(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -> None:
+    """What a pod's sandbox takes, in words that take it for the limits of a container."""
+    requirements(errors, path, ResourceRequirements(limits=dict(amounts)), frozenset())
+
+
+def _within_limit(errors: Errors, path: str, name: str, quantity: Quantity, limit: Quantity | None) -> None:
+    overcommit = is_native(name) and not is_huge_pages(name)
+    if limit is None:
+        if not overcommit:
+            errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
+    elif limit != quantity:
+        asked, most = parse(quantity), parse(limit)
+        if asked != most and not overcommit:
+            errors.append(invalid(f"{path}.requests", quantity, f"must be equal to {name} limit of {limit}"))
+        elif asked > most:
+            errors.append(invalid(f"{path}.requests", quantity, f"must be less than or equal to {name} limit of {limit}"))
 
 
 def _claims(errors: Errors, path: str, resources: ResourceRequirements, known: frozenset[str]) -> None:
@@ -175,22 +206,30 @@ def _known_claims(names: frozenset[str]) -> str:
     return f"{detail}: {', '.join(sorted(names))}" if names else f"{detail} which is empty"
 
 
-def pod_resources(errors: Errors, path: str, spec: PodSpec) -> None:
+def pod_resources(errors: Errors, path: str, spec: PodSpec, claims: frozenset[str]) -> None:
     """Resources of a whole pod ("Pod-level resources"): at least what its containers request, at most nothing below their limits."""
     resources = spec.resources
     if resources is None:
         return
+    if spec.os is not None and spec.os.name == "windows":
+        errors.append(forbidden(path, "may not be set for a windows pod"))
+        return
     if resources.claims:
         errors.append(forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
-    for kind in ("limits", "requests"):
-        for name, quantity in getattr(resources, kind).items():
-            if name not in _POD_LEVEL and not is_huge_pages(name):
-                errors.append(not_supported(f"{path}.{kind}[{name}]", name, _POD_LEVEL))
-            for message in amount_messages(name, quantity):
-                errors.append(invalid(f"{path}.{kind}[{name}]", quantity, message))
-    _within_limits(errors, path, resources)
-    for name, quantity in resources.requests.items():
-        asked = total(c.resources.requests[name] for c in spec.containers if name in c.resources.requests)
-        if parse(asked) > parse(quantity):
-            said = f"must be greater than or equal to aggregate container requests of {asked}"
-            errors.append(invalid(f"{path}.requests[{name}]", quantity, said))
+    requirements(errors, path, resources, claims, _pod_level_name)
+    _consistent(errors, path, "requests", resources.requests, aggregate(spec, "requests"))
+    pages = {name: limit for name, limit in resources.limits.items() if is_huge_pages(name)}
+    _consistent(errors, path, "limits", pages, aggregate(spec, "limits") if pages else {})
+    for index, item in enumerate(spec.containers):
+        for name, quantity in item.resources.limits.items():
+            limit = resources.limits.get(name)
+            if limit is not None and compare(quantity, limit) > 0:
+                here = f"{path}.containers[{index}][{name}].limits"
+                errors.append(invalid(here, quantity, f"must be less than or equal to pod limits of {limit}"))
+
+
+def _consistent(errors: Errors, path: str, kind: str, own: Mapping[str, Quantity], of_containers: Mapping[str, Quantity]) -> None:
+    for name, asked in of_containers.items():
+        if name in own and compare(asked, own[name]) > 0:
+            said = f"must be greater than or equal to aggregate container {kind} of {asked}"
+            errors.append(invalid(f"{path}.{kind}[{name}]", own[name], said))

@@ -19,7 +19,7 @@ from tiphys.api.core.v1 import (
     TopologySpreadConstraint,
 )
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.validation.basics import Errors, dns_label, label_name, label_selector, positive, text
+from tiphys.api.validation.basics import Errors, dns_label, label_name, label_selector, text
 from tiphys.api.validation.names import dns_subdomain_messages, label_value, label_value_messages
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -107,18 +107,33 @@ def _affinity_term(errors: Errors, path: str, term: PodAffinityTerm) -> None:
     label_selector(errors, f"{path}.namespaceSelector", term.namespaceSelector)
     for namespace in term.namespaces:
         dns_label(errors, f"{path}.namespace", namespace)
-    for name in ("matchLabelKeys", "mismatchLabelKeys"):
-        keys: list[str] = getattr(term, name)
-        if keys and term.labelSelector is None:
-            errors.append(forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set"))
-        for index, key in enumerate(keys):
-            label_name(errors, f"{path}.{name}[{index}]", key)
-    for index, key in enumerate(term.matchLabelKeys):
-        if key in term.mismatchLabelKeys:
-            errors.append(invalid(f"{path}.matchLabelKeys[{index}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"))
+    _label_keys(errors, path, term)
     if not term.topologyKey:
         errors.append(required(f"{path}.topologyKey", "can not be empty"))
     label_name(errors, f"{path}.topologyKey", term.topologyKey)
+
+
+def _label_keys(errors: Errors, path: str, rule: PodAffinityTerm | TopologySpreadConstraint) -> None:
+    """Keys of labels whose values pods have in common, or not: they are merged into the selector, which must not name them already."""
+    selector = rule.labelSelector
+    apart = rule.mismatchLabelKeys if isinstance(rule, PodAffinityTerm) else []
+    for name, keys in (("matchLabelKeys", rule.matchLabelKeys), ("mismatchLabelKeys", apart)):
+        if keys and selector is None:
+            errors.append(forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set"))
+            continue
+        for index, key in enumerate(keys):
+            label_name(errors, f"{path}.{name}[{index}]", key)
+    if selector is not None and rule.matchLabelKeys:
+        places = {key: index for index, key in enumerate(rule.matchLabelKeys)}
+        seen = set(selector.matchLabels)
+        for expression in selector.matchExpressions:
+            if expression.key in places and expression.key in seen:
+                said = "exists in both matchLabelKeys and labelSelector"
+                errors.append(invalid(f"{path}[{places[expression.key]}]", expression.key, said))
+            seen.add(expression.key)
+    for index, key in enumerate(rule.matchLabelKeys):
+        if key in apart:
+            errors.append(invalid(f"{path}.matchLabelKeys[{index}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"))
 
 
 def tolerations(errors: Errors, path: str, values: Sequence[Toleration]) -> None:
@@ -141,7 +156,8 @@ def _toleration(errors: Errors, path: str, toleration: Toleration) -> None:
         if toleration.value:
             errors.append(invalid(f"{path}.operator", toleration.value, "value must be empty when `operator` is 'Exists'"))
     else:
-        errors.append(not_supported(f"{path}.operator", toleration.operator, ("Equal", "Exists")))
+        choices = ("Equal", "Exists", *(("Lt", "Gt") if toleration.operator in ("Lt", "Gt") else ()))
+        errors.append(not_supported(f"{path}.operator", toleration.operator, choices))
     if toleration.effect and toleration.effect not in TAINT_EFFECTS:
         errors.append(not_supported(f"{path}.effect", toleration.effect, TAINT_EFFECTS))
 
@@ -165,27 +181,28 @@ def taints(errors: Errors, path: str, values: Sequence[Taint]) -> None:
 
 def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstraint]) -> None:
     """Topology spread constraints."""
-    seen: set[tuple[str, str]] = set()
+    keys = [(constraint.topologyKey, constraint.whenUnsatisfiable) for constraint in constraints]
     for index, constraint in enumerate(constraints):
         here = f"{path}[{index}]"
-        positive(errors, f"{here}.maxSkew", constraint.maxSkew)
+        _positive(errors, f"{here}.maxSkew", constraint.maxSkew)
         if not constraint.topologyKey:
             errors.append(required(f"{here}.topologyKey", "can not be empty"))
-        else:
-            label_name(errors, f"{here}.topologyKey", constraint.topologyKey)
         if constraint.whenUnsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             choices = ("DoNotSchedule", "ScheduleAnyway")
             errors.append(not_supported(f"{here}.whenUnsatisfiable", constraint.whenUnsatisfiable, choices))
-        key = (constraint.topologyKey, constraint.whenUnsatisfiable)
-        if key in seen:
-            errors.append(duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{key[0]}, {key[1]}}}"))
-        seen.add(key)
+        if keys[index] in keys[index + 1 :]:
+            errors.append(duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{', '.join(keys[index])}}}"))
         _spread_details(errors, here, constraint)
+
+
+def _positive(errors: Errors, path: str, value: int) -> None:
+    if value <= 0:
+        errors.append(invalid(path, value, "must be greater than zero"))
 
 
 def _spread_details(errors: Errors, path: str, constraint: TopologySpreadConstraint) -> None:
     if constraint.minDomains is not None:
-        positive(errors, f"{path}.minDomains", constraint.minDomains)
+        _positive(errors, f"{path}.minDomains", constraint.minDomains)
         if constraint.whenUnsatisfiable != "DoNotSchedule":
             said = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint.whenUnsatisfiable}"
             errors.append(invalid(f"{path}.minDomains", constraint.minDomains, said))
@@ -193,10 +210,7 @@ def _spread_details(errors: Errors, path: str, constraint: TopologySpreadConstra
         policy = getattr(constraint, name)
         if policy is not None and policy not in ("Ignore", "Honor"):
             errors.append(not_supported(f"{path}.{name}", policy, ("Honor", "Ignore")))
-    if constraint.matchLabelKeys and constraint.labelSelector is None:
-        errors.append(forbidden(f"{path}.matchLabelKeys", "must not be specified when labelSelector is not set"))
-    for index, key in enumerate(constraint.matchLabelKeys):
-        label_name(errors, f"{path}.matchLabelKeys[{index}]", key)
+    _label_keys(errors, path, constraint)
     label_selector(errors, f"{path}.labelSelector", constraint.labelSelector)
 
 

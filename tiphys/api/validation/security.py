@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from tiphys.api.core.v1 import AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.validation import windows
 from tiphys.api.validation.basics import Errors, identifier, relative_path
+from tiphys.api.validation.internal import internal
 
 _SECCOMP = ("Localhost", "RuntimeDefault", "Unconfined")
+_PATH_MAX = 4095
 _SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL = f"({_SYSCTL_SEGMENT}[\\./])*{_SYSCTL_SEGMENT}"
 _sysctl = re.compile(_SYSCTL).fullmatch
@@ -24,14 +27,16 @@ def container(errors: Errors, path: str, context: SecurityContext, *, host_users
         elif context.procMount == "Unmasked" and host_users:
             errors.append(invalid(f"{path}.procMount", context.procMount, "`hostUsers` must be false to use `Unmasked`"))
     _seccomp(errors, f"{path}.seccompProfile", context.seccompProfile)
-    _app_armor(errors, f"{path}.appArmorProfile", context.appArmorProfile)
     if context.allowPrivilegeEscalation is False:
         if context.privileged:
             said = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errors.append(invalid(path, context, said))
+            errors.append(invalid(path, internal(context), said))
         if context.capabilities is not None and "CAP_SYS_ADMIN" in context.capabilities.add:
             said = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            errors.append(invalid(path, context, said))
+            errors.append(invalid(path, internal(context), said))
+    if context.windowsOptions is not None:
+        windows.options(errors, f"{path}.windowsOptions", context.windowsOptions)
+    _app_armor(errors, f"{path}.appArmorProfile", context.appArmorProfile)
 
 
 def pod(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -> None:
@@ -48,12 +53,14 @@ def pod(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -
         _sysctls(errors, f"{path}.sysctls", context, spec)
     if context.fsGroupChangePolicy is not None and context.fsGroupChangePolicy not in ("Always", "OnRootMismatch"):
         errors.append(not_supported(f"{path}.fsGroupChangePolicy", context.fsGroupChangePolicy, ("Always", "OnRootMismatch")))
+    _seccomp(errors, f"{path}.seccompProfile", context.seccompProfile)
+    if context.windowsOptions is not None:
+        windows.options(errors, f"{path}.windowsOptions", context.windowsOptions)
+    _app_armor(errors, f"{path}.appArmorProfile", context.appArmorProfile)
     if context.supplementalGroupsPolicy is not None and context.supplementalGroupsPolicy not in ("Merge", "Strict"):
         errors.append(not_supported(f"{path}.supplementalGroupsPolicy", context.supplementalGroupsPolicy, ("Merge", "Strict")))
     if context.seLinuxChangePolicy is not None and context.seLinuxChangePolicy not in ("MountOption", "Recursive"):
-        errors.append(not_supported(f"{path}.seLinuxChangePolicy", context.seLinuxChangePolicy, ("MountOption", "Recursive")))
-    _seccomp(errors, f"{path}.seccompProfile", context.seccompProfile)
-    _app_armor(errors, f"{path}.appArmorProfile", context.appArmorProfile)
+        errors.append(not_supported(f"{path}.seLinuxChangePolicy", context.seLinuxChangePolicy, ("Recursive",)))
 
 
 def _sysctls(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -> None:
@@ -87,21 +94,27 @@ def _seccomp(errors: Errors, path: str, profile: SeccompProfile | None) -> None:
         else:
             relative_path(errors, f"{path}.localhostProfile", profile.localhostProfile)
     elif profile.localhostProfile is not None:
-        errors.append(invalid(f"{path}.localhostProfile", profile, "can only be set when seccomp type is Localhost"))
+        errors.append(invalid(f"{path}.localhostProfile", internal(profile), "can only be set when seccomp type is Localhost"))
 
 
 def _app_armor(errors: Errors, path: str, profile: AppArmorProfile | None) -> None:
     if profile is None:
         return
-    if not profile.type:
-        errors.append(required(f"{path}.type", "type is required when appArmorProfile is set"))
-    elif profile.type not in _SECCOMP:
-        errors.append(not_supported(f"{path}.type", profile.type, _SECCOMP))
+    here, name = f"{path}.localhostProfile", profile.localhostProfile
     if profile.type == "Localhost":
-        if not (profile.localhostProfile or "").strip():
-            errors.append(required(f"{path}.localhostProfile", "must be set when AppArmor type is Localhost"))
-    elif profile.localhostProfile is not None:
-        errors.append(invalid(f"{path}.localhostProfile", profile.localhostProfile, "can only be set when AppArmor type is Localhost"))
+        if name is not None and name != name.strip():
+            errors.append(invalid(here, name, "must not be padded with whitespace"))
+        elif not name:
+            errors.append(required(here, "must be set when AppArmor type is Localhost"))
+        if name is not None and len(name.encode()) > _PATH_MAX:
+            errors.append(too_long(here, _PATH_MAX))
+    elif profile.type in _SECCOMP:
+        if name is not None:
+            errors.append(invalid(here, name, "can only be set when AppArmor type is Localhost"))
+    elif profile.type:
+        errors.append(not_supported(f"{path}.type", profile.type, _SECCOMP))
+    else:
+        errors.append(required(f"{path}.type", "type is required when appArmorProfile is set"))
 
 
 def host_users(errors: Errors, path: str, spec: PodSpec) -> None:
@@ -111,3 +124,6 @@ def host_users(errors: Errors, path: str, spec: PodSpec) -> None:
     for name, shared in (("hostNetwork", spec.hostNetwork), ("HostPID", spec.hostPID), ("HostIPC", spec.hostIPC)):
         if shared:
             errors.append(forbidden(f"{path}.{name}", "when `hostUsers` is false"))
+    for here, item in windows.containers(path, spec):
+        if item.volumeDevices:
+            errors.append(forbidden(f"{here}.volumeDevices", "when `hostUsers` is false"))

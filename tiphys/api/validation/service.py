@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from tiphys.api.core.v1 import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service, ServicePort, ServiceSpec
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.validation.addresses import canonical_ip_messages
+from tiphys.api.helpers.services import is_exposed, needs_health_check
+from tiphys.api.validation.addresses import canonical_ip_messages, legacy_cidr, legacy_ip, parse_cidr
 from tiphys.api.validation.basics import (
     PROTOCOLS,
     Errors,
-    cidr,
     dns_label,
     dns_subdomain,
     endpoint_ip,
@@ -38,6 +38,8 @@ _TRAFFIC = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _FAMILIES = ("IPv4", "IPv6")
 _POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
+_RANGES = "spec.LoadBalancerSourceRanges"
+"""Upstream's spelling of the path."""
 _MAX_AFFINITY_SECONDS = 86400
 _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 
@@ -45,15 +47,6 @@ _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 def is_headless(spec: ServiceSpec) -> bool:
     """Whether the Service has names but no address of its own."""
     return spec.clusterIP == "None" or spec.clusterIPs == ["None"]
-
-
-def is_external(spec: ServiceSpec) -> bool:
-    """Whether the Service can be reached from outside the cluster."""
-    return spec.type in ("NodePort", "LoadBalancer") or (spec.type == "ClusterIP" and bool(spec.externalIPs))
-
-
-def needs_health_check(spec: ServiceSpec) -> bool:
-    return spec.type == "LoadBalancer" and spec.externalTrafficPolicy == "Local"
 
 
 def validate(service: Service) -> Errors:
@@ -73,7 +66,11 @@ def validate(service: Service) -> Errors:
     if spec.type != "ExternalName":
         _addresses(errors, spec)
     for index, address in enumerate(spec.externalIPs):
-        endpoint_ip(errors, f"spec.externalIPs[{index}]", address)
+        path = f"spec.externalIPs[{index}]"
+        if is_ip(address):
+            endpoint_ip(errors, path, address)
+        else:
+            legacy_ip(errors, path, address)
     one_of(errors, "spec.type", spec.type, TYPES)
     _load_balancer(errors, spec)
     _traffic(errors, spec)
@@ -169,7 +166,7 @@ def _addresses(errors: Errors, spec: ServiceSpec) -> None:
             if len(addresses) > 1:
                 errors.append(invalid("spec.clusterIPs", addresses, "'None' must be the first and only value"))
             continue
-        ip(errors, f"spec.clusterIPs[{index}]", address)
+        legacy_ip(errors, f"spec.clusterIPs[{index}]", address)
     if len(addresses) > 2:
         errors.append(invalid("spec.clusterIPs", addresses, "may only hold up to 2 values"))
     if len(errors) == before and not is_headless(spec):
@@ -192,11 +189,11 @@ def _family(address: str) -> str:
 
 def _load_balancer(errors: Errors, spec: ServiceSpec) -> None:
     balanced = spec.type == "LoadBalancer"
-    path = "spec.LoadBalancerSourceRanges"
     if spec.loadBalancerSourceRanges and not balanced:
-        errors.append(forbidden(path, "may only be used when `type` is 'LoadBalancer'"))
+        errors.append(forbidden(_RANGES, "may only be used when `type` is 'LoadBalancer'"))
     for index, source in enumerate(spec.loadBalancerSourceRanges):
-        cidr(errors, f"{path}[{index}]", source.strip())
+        if parse_cidr(source.strip()) is None:
+            legacy_cidr(errors, f"{_RANGES}[{index}]", source.strip())
     if spec.allocateLoadBalancerNodePorts is not None and not balanced:
         errors.append(forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'"))
     if spec.loadBalancerClass is not None:
@@ -208,7 +205,7 @@ def _load_balancer(errors: Errors, spec: ServiceSpec) -> None:
 
 def _traffic(errors: Errors, spec: ServiceSpec) -> None:
     policy = spec.externalTrafficPolicy
-    if not is_external(spec):
+    if not is_exposed(spec):
         if policy:
             errors.append(invalid("spec.externalTrafficPolicy", policy, "may only be set for externally-accessible services"))
     else:
@@ -227,9 +224,23 @@ def _traffic(errors: Errors, spec: ServiceSpec) -> None:
         errors.append(not_supported("spec.trafficDistribution", spec.trafficDistribution, _DISTRIBUTIONS))
 
 
+def validate_create(service: Service) -> Errors:
+    """Spellings that may stay where they are already (KEP-4858 "IP/CIDR validation improvements")."""
+    errors: Errors = []
+    _strict_ranges(errors, service.spec.loadBalancerSourceRanges, ())
+    return errors
+
+
+def _strict_ranges(errors: Errors, sources: Sequence[str], known: Sequence[str]) -> None:
+    for index, source in enumerate(sources):
+        if source not in known and parse_cidr(source.strip()) is not None:
+            legacy_cidr(errors, f"{_RANGES}[{index}]", source.strip())
+
+
 def validate_update(new: Service, old: Service) -> Errors:
     """An address, once given, stays, unless the Service becomes or was an ExternalName."""
     errors: Errors = []
+    _strict_ranges(errors, new.spec.loadBalancerSourceRanges, old.spec.loadBalancerSourceRanges)
     if "ExternalName" not in (new.spec.type, old.spec.type) and not (is_headless(new.spec) and is_headless(old.spec)):
         _addresses_kept(errors, new.spec, old.spec)
     if new.spec.type == old.spec.type == "LoadBalancer" and new.spec.loadBalancerClass != old.spec.loadBalancerClass:
@@ -309,13 +320,14 @@ def _endpoint_port(errors: Errors, path: str, item: EndpointPort, *, named: bool
 def validate_endpoint_slice(value: discovery.EndpointSlice) -> Errors:
     errors: Errors = []
     one_of(errors, "addressType", value.addressType, ("FQDN", "IPv4", "IPv6"))
-    if len(value.endpoints) > _MAX_ENDPOINTS:
-        errors.append(_too_many("endpoints", len(value.endpoints), _MAX_ENDPOINTS))
-    for index, endpoint in enumerate(value.endpoints):
+    endpoints, ports = value.endpoints or [], value.ports or []
+    if len(endpoints) > _MAX_ENDPOINTS:
+        errors.append(_too_many("endpoints", len(endpoints), _MAX_ENDPOINTS))
+    for index, endpoint in enumerate(endpoints):
         _slice_endpoint(errors, f"endpoints[{index}]", endpoint, value.addressType)
-    if len(value.ports) > _MAX_PORTS:
-        errors.append(_too_many("ports", len(value.ports), _MAX_PORTS))
-    _slice_ports(errors, value.ports)
+    if len(ports) > _MAX_PORTS:
+        errors.append(_too_many("ports", len(ports), _MAX_PORTS))
+    _slice_ports(errors, ports)
     return errors
 
 

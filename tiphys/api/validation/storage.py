@@ -22,7 +22,8 @@ from tiphys.api.storage.v1 import (
 )
 from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative, text
 from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
-from tiphys.api.validation.persistent_volume import driver_name, volume_spec
+from tiphys.api.validation.persistent_volume import volume_spec
+from tiphys.api.validation.volume_sources import driver_name
 
 _MAX_PARAMETERS, _MAX_SIZE = 512, 256 * 1024
 _MAX_MESSAGE, _MAX_NODE_ID = 1024, 256
@@ -219,7 +220,7 @@ def validate_driver_update(new: CSIDriver, old: CSIDriver) -> Errors:
 def validate_node(value: CSINode) -> Errors:
     errors: Errors = []
     seen: set[str] = set()
-    for index, driver in enumerate(value.spec.drivers):
+    for index, driver in enumerate(value.spec.drivers or []):
         path = f"spec.drivers[{index}]"
         driver_name(errors, f"{path}.name", driver.name)
         _node_driver(errors, path, driver)
@@ -237,7 +238,7 @@ def _node_driver(errors: Errors, path: str, driver: CSINodeDriver) -> None:
     if driver.allocatable is not None:
         non_negative(errors, f"{path}.allocatable.count", driver.allocatable.count)
     keys: set[str] = set()
-    for key in driver.topologyKeys:
+    for key in driver.topologyKeys or []:
         if not key:
             errors.append(required(path))
         if key in keys:
@@ -249,8 +250,8 @@ def _node_driver(errors: Errors, path: str, driver: CSINodeDriver) -> None:
 def validate_node_update(new: CSINode, old: CSINode) -> Errors:
     """Drivers come and go, but one that stays is what it was; only how many volumes it takes may change."""
     errors: Errors = []
-    before = {driver.name: driver for driver in old.spec.drivers}
-    for driver in new.spec.drivers:
+    before = {driver.name: driver for driver in old.spec.drivers or []}
+    for driver in new.spec.drivers or []:
         if driver.name in before:
             now, then = (msgspec.structs.replace(item, allocatable=None) for item in (driver, before[driver.name]))
             immutable(errors, "spec.drivers", now, then)

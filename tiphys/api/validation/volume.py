@@ -19,12 +19,12 @@ from tiphys.api.core.v1 import (
     VolumeMount,
     VolumeProjection,
 )
-from tiphys.api.defaults.volume import SOURCES
 from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required
 from tiphys.api.quantity import parse
 from tiphys.api.validation.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
-from tiphys.api.validation.names import dns_label_messages, qualified_name
+from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages, qualified_name
 from tiphys.api.validation.volume_claim import claim_template
+from tiphys.api.validation.volume_sources import POD_CHECKS
 
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
@@ -44,13 +44,24 @@ _RESOURCES = tuple(f"{kind}.{name}" for kind in ("limits", "requests") for name 
 _SIZE_DIVISORS = frozenset({"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"})
 _SIZES = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei"
 
+_ORDER = (
+    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi", "glusterfs", "flocker",
+    "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc", "flexVolume", "configMap", "azureFile",
+    "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos", "projected", "scaleIO", "csi", "ephemeral",
+    "image",
+)  # fmt: skip
+"""Sources in the order in which the API looks for them: the first is the volume's, the others are too many."""
+_PATHS = {"gcePersistentDisk": "persistentDisk"}
+"""Sources whose mistakes are reported under another name."""
+_EXTRA_PATHS = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
+"""Sources that are reported under another name when there is one before them."""
+
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "awsElasticBlockStore": ("volumeID",),
     "azureDisk": ("diskName", "diskURI"),
     "azureFile": ("secretName", "shareName"),
     "cephfs": ("monitors",),
     "cinder": ("volumeID",),
-    "csi": ("driver",),
     "flexVolume": ("driver",),
     "gcePersistentDisk": ("pdName",),
     "gitRepo": ("repository",),
@@ -60,9 +71,8 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "persistentVolumeClaim": ("claimName",),
     "photonPersistentDisk": ("pdID",),
     "portworxVolume": ("volumeID",),
-    "quobyte": ("registry", "volume"),
     "rbd": ("monitors", "image"),
-    "scaleIO": ("gateway", "system", "volumeName", "secretRef"),
+    "scaleIO": ("gateway", "system", "volumeName"),
     "storageos": ("volumeName",),
     "vsphereVolume": ("volumePath",),
     "secret": ("secretName",),
@@ -71,13 +81,13 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
 """The fields without which a source means nothing."""
 
 
-def volumes(errors: Errors, path: str, values: Sequence[Volume]) -> dict[str, Volume]:
+def volumes(errors: Errors, path: str, values: Sequence[Volume], *, pod: bool) -> dict[str, Volume]:
     """All volumes of a pod; returns the sound ones by name, for mounts to refer to."""
     sound: dict[str, Volume] = {}
     for index, volume in enumerate(values):
         here = f"{path}[{index}]"
         before = len(errors)
-        _source(errors, here, volume)
+        _source(errors, here, volume, pod=pod)
         if not volume.name:
             errors.append(required(f"{here}.name"))
         elif dns_label_messages(volume.name):
@@ -89,15 +99,27 @@ def volumes(errors: Errors, path: str, values: Sequence[Volume]) -> dict[str, Vo
     return sound
 
 
-def _source(errors: Errors, path: str, volume: Volume) -> None:
-    named = [name for name in SOURCES if getattr(volume, name) is not None]
+def made_claims(errors: Errors, path: str, values: Sequence[Volume], owner: str) -> None:
+    """The claims that are made for a pod are named after it: by a sound name, and by one that no other of its volumes claims."""
+    made = {f"{owner}-{volume.name}" for volume in values if volume.ephemeral is not None}
+    for index, volume in enumerate(values) if made else ():
+        here = f"{path}[{index}]"
+        claim = volume.persistentVolumeClaim
+        if volume.ephemeral is not None and volume.name:
+            name = f"{owner}-{volume.name}"
+            errors += [invalid(f"{here}.name", volume.name, f'PVC name "{name}": {said}') for said in dns_subdomain_messages(name)]
+        if claim is not None and claim.claimName in made:
+            said = "must not reference a PVC that gets created for an ephemeral volume"
+            errors.append(invalid(f"{here}.persistentVolumeClaim.claimName", claim.claimName, said))
+
+
+def _source(errors: Errors, path: str, volume: Volume, *, pod: bool) -> None:
+    named = [name for name in _ORDER if getattr(volume, name) is not None]
     if not named:
         errors.append(required(path, "must specify a volume type"))
         return
-    for extra in named[1:]:
-        errors.append(forbidden(f"{path}.{extra}", "may not specify more than 1 volume type"))
     name = named[0]
-    here = f"{path}.{name}"
+    here = f"{path}.{_PATHS.get(name, name)}"
     source = getattr(volume, name)
     for field in _REQUIRED.get(name, ()):
         if not getattr(source, field):
@@ -116,10 +138,10 @@ def _source(errors: Errors, path: str, volume: Volume) -> None:
         file_mode(errors, f"{here}.defaultMode", source.defaultMode)
         for file in source.items:
             _downward_file(errors, here, file)
-    elif name == "nfs" and not source.path.startswith("/"):
-        errors.append(invalid(f"{here}.path", source.path, "must be an absolute path"))
+    elif name in POD_CHECKS:
+        POD_CHECKS[name](errors, here, source)
     elif name == "image":
-        if not source.reference:
+        if pod and not source.reference:
             errors.append(required(f"{here}.reference"))
         if source.pullPolicy not in ("Always", "IfNotPresent", "Never"):
             errors.append(not_supported(f"{here}.pullPolicy", source.pullPolicy, ("Always", "IfNotPresent", "Never")))
@@ -128,6 +150,11 @@ def _source(errors: Errors, path: str, volume: Volume) -> None:
             errors.append(required(f"{here}.volumeClaimTemplate"))
         else:
             claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
+    for extra in named[1:]:
+        errors.append(forbidden(f"{path}.{_EXTRA_PATHS.get(extra, extra)}", "may not specify more than 1 volume type"))
+    if volume.iscsi is not None and volume.iscsi.initiatorName is not None and len(f"{volume.name}:{volume.iscsi.targetPortal}") > 64:
+        said = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        errors.append(invalid(f"{path}.name", volume.name, said))
 
 
 def _host_path(errors: Errors, path: str, source: HostPathVolumeSource) -> None:
@@ -203,8 +230,6 @@ def _projection(errors: Errors, volume: str, path: str, projection: VolumeProjec
     named += (projection.clusterTrustBundle is not None) + (projection.podCertificate is not None)
     if named > 1:
         errors.append(forbidden(path, "may not specify more than 1 volume type per source"))
-    elif not named:
-        errors.append(required(path, "must specify a volume type"))
 
 
 def _distinct(errors: Errors, volume: str, path: str, value: str, paths: set[str]) -> None:
@@ -239,8 +264,11 @@ def field_ref(errors: Errors, path: str, ref: ObjectFieldSelector, known: frozen
         key = rest[:-2].lower() if field == "metadata.annotations" else rest[:-2]
         if qualified_name(key):
             label_name(errors, path, key)
-    elif ref.fieldPath not in known:
-        errors.append(not_supported(f"{path}.fieldPath", ref.fieldPath, sorted(known)))
+    else:
+        # The old name of the field is read, and reported, as the present one.
+        name = "spec.nodeName" if ref.fieldPath == "spec.host" else ref.fieldPath
+        if name not in known:
+            errors.append(not_supported(f"{path}.fieldPath", name, sorted(known)))
 
 
 def resource_ref(errors: Errors, path: str, ref: ResourceFieldSelector, *, named: bool) -> None:
@@ -313,20 +341,25 @@ def _mount_details(errors: Errors, path: str, here: str, mount: VolumeMount, con
     if mount.recursiveReadOnly is not None:
         if mount.recursiveReadOnly not in _RECURSIVE:
             errors.append(not_supported(f"{path}.recursiveReadOnly", mount.recursiveReadOnly, _RECURSIVE))
-        elif mount.recursiveReadOnly != "Disabled" and not mount.readOnly:
-            errors.append(forbidden(f"{path}.recursiveReadOnly", "may only be specified when readOnly is true"))
+        elif mount.recursiveReadOnly != "Disabled":
+            if not mount.readOnly:
+                errors.append(forbidden(f"{path}.recursiveReadOnly", "may only be specified when readOnly is true"))
+            if mount.mountPropagation not in (None, "None"):
+                said = "may only be specified when mountPropagation is None or not specified"
+                errors.append(forbidden(f"{path}.recursiveReadOnly", said))
 
 
 def devices(errors: Errors, path: str, container: Container | EphemeralContainer, known: Mapping[str, Volume]) -> None:
     """Block devices of a container, which come from claims."""
     names: set[str] = set()
     paths: set[str] = set()
+    mounts = {mount.name: mount.mountPath for mount in container.volumeMounts}
     for index, device in enumerate(container.volumeDevices):
         here = f"{path}[{index}]"
         volume = known.get(device.name)
         if not device.name:
             errors.append(required(f"{here}.name"))
-        if device.name in names:
+        elif device.name in names:
             errors.append(invalid(f"{here}.name", device.name, "must be unique"))
         if volume is None:
             errors.append(not_found_field(f"{here}.name", device.name))
@@ -339,5 +372,10 @@ def devices(errors: Errors, path: str, container: Container | EphemeralContainer
             errors.append(invalid(f"{here}.devicePath", device.devicePath, "must be unique"))
         if ".." in device.devicePath.split("/"):
             errors.append(invalid(f"{here}.devicePath", device.devicePath, "can not contain backsteps ('..')"))
+        else:
+            paths.add(device.devicePath)
+        if device.name in mounts:
+            errors.append(invalid(f"{here}.name", device.name, "must not already exist in volumeMounts"))
+        if device.devicePath in mounts.values():
+            errors.append(invalid(f"{here}.devicePath", device.devicePath, "must not already exist as a path in volumeMounts"))
         names.add(device.name)
-        paths.add(device.devicePath)

@@ -14,7 +14,7 @@ from tiphys.api.core.v1 import (
     TypedObjectReference,
 )
 from tiphys.api.errors import forbidden, invalid, not_supported, required
-from tiphys.api.quantity import ZERO, compare, parse, whole
+from tiphys.api.quantity import ZERO, compare, is_whole, parse, whole
 from tiphys.api.validation.basics import IMMUTABLE, Errors, annotation_map, dns_label, immutable, label_selector, labels, text
 from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
 from tiphys.api.validation.resources import is_native
@@ -51,6 +51,16 @@ def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> No
     if spec.volumeMode is not None and spec.volumeMode not in VOLUME_MODES:
         errors.append(not_supported(f"{path}.volumeMode", spec.volumeMode, VOLUME_MODES))
     _data_sources(errors, path, spec)
+
+
+def size_warnings(path: str, spec: PersistentVolumeClaimSpec) -> list[str]:
+    """What to say about sizes that are no whole number of bytes."""
+    said = []
+    for kind in ("requests", "limits"):
+        size = getattr(spec.resources, kind).get("storage")
+        if size is not None and not is_whole(size):
+            said.append(f'{path}.resources.{kind}[storage]: fractional byte value "{size}" is invalid, must be an integer')
+    return said
 
 
 def access_modes(errors: Errors, path: str, modes: Sequence[str]) -> None:

@@ -40,12 +40,12 @@ def _asked(request: AdmissionRequest) -> Iterator[str]:
     """Where an object asks for such access and its predecessor did not."""
     obj, old = request.object, request.old_object
     if isinstance(obj, ResourceClaimTemplate):
-        yield from _requests("spec.spec.devices.requests", obj.spec.spec.devices.requests)
+        yield from _requests("spec.spec.devices.requests", obj.spec.spec.devices.requests or [])
     elif isinstance(obj, ResourceClaim) and request.subresource == "status":
         if not (isinstance(old, ResourceClaim) and any(_results(old))):
             yield from _results(obj)
     elif isinstance(obj, ResourceClaim):
-        yield from _requests("spec.devices.requests", obj.spec.devices.requests)
+        yield from _requests("spec.devices.requests", obj.spec.devices.requests or [])
 
 
 def _requests(path: str, requests: list[DeviceRequest]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def _ranges(request: AdmissionRequest) -> Iterator[LimitRange]:
 def _fill_in(pod: Pod, limits: LimitRange) -> None:
     requests: dict[str, Quantity] = {}
     caps: dict[str, Quantity] = {}
-    for item in limits.spec.limits:
+    for item in limits.spec.limits or []:
         if item.type == "Container":
             requests.update(item.defaultRequest)
             caps.update(item.default)
@@ -69,7 +69,7 @@ def _fill_in(pod: Pod, limits: LimitRange) -> None:
 
 
 def _wrong(obj: Any, limits: LimitRange) -> Iterator[str]:
-    for item in limits.spec.limits:
+    for item in limits.spec.limits or []:
         if isinstance(obj, PersistentVolumeClaim) and item.type == "PersistentVolumeClaim":
             yield from _claim(item, obj.spec.resources.requests)
         elif isinstance(obj, Pod) and item.type == "Container":

@@ -90,7 +90,7 @@ def _gather(role: ClusterRole, roles: Mapping[str, ClusterRole]) -> list[PolicyR
         for name in sorted(roles):
             other = roles[name]
             if name != role.metadata.name and matcher.matches(other.metadata.labels):
-                rules.extend(rule for rule in other.rules if rule not in rules)
+                rules.extend(rule for rule in other.rules or [] if rule not in rules)
     return rules
 
 
@@ -182,7 +182,7 @@ def _restore(found: RbacObject, wanted: RbacObject) -> Write | None:
     elif isinstance(result, ClusterRole) and isinstance(wanted, ClusterRole) and wanted.aggregationRule is not None:
         _restore_aggregation(result, wanted.aggregationRule)
     elif isinstance(result, ClusterRole | Role) and isinstance(wanted, ClusterRole | Role):
-        result.rules.extend(compact(uncovered(result.rules, wanted.rules)))
+        result.rules = [*(result.rules or []), *compact(uncovered(result.rules or [], wanted.rules or []))]
     return Write("update", result) if result != found else None
 
 

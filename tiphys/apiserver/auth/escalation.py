@@ -42,7 +42,7 @@ class EscalationGuard:
         # An aggregated role may come to hold anything.
         if not same_aggregation and _aggregation(role) is not None and uncovered(self._rbac.rules_for(user, ""), _EVERYTHING):
             raise _forbidden(resource, name, "must have cluster-admin privileges to use the aggregationRule")
-        self._check(user, namespace, role.rules, resource, name)
+        self._check(user, namespace, role.rules or [], resource, name)
 
     def check_binding(
         self, user: User, binding: RoleBinding | ClusterRoleBinding, old: RoleBinding | ClusterRoleBinding | None = None

@@ -141,7 +141,7 @@ class RbacAuthorizer:
         if old is not None:
             self._roles.pop(_key(old), None)
         if new is not None:
-            self._roles[_key(new)] = new.rules
+            self._roles[_key(new)] = new.rules or []
         self._grants.clear()
 
     def _binding_changed(self, old: ClusterRoleBinding | RoleBinding | None, new: ClusterRoleBinding | RoleBinding | None) -> None:

@@ -72,20 +72,20 @@ def served(
     """The status of a definition whose kinds are served, if its names allow that."""
     found = names(definition, others)
     status = msgspec.structs.replace(definition.status, acceptedNames=found.accepted)
-    status.conditions = _set(status.conditions, "NamesAccepted", found.condition, now)
+    status.conditions = _set(status.conditions or [], "NamesAccepted", found.condition, now)
     if is_true(definition, "Established"):
         pass
     elif found.condition[0] == "True":
         established = ("True", "InitialNamesAccepted", "the initial names have been accepted")
-        status.conditions = _set(status.conditions, "Established", established, now)
+        status.conditions = _set(status.conditions or [], "Established", established, now)
     else:
-        status.conditions = _set(status.conditions, "Established", ("False", "NotAccepted", "not all names are accepted"), now)
+        status.conditions = _set(status.conditions or [], "Established", ("False", "NotAccepted", "not all names are accepted"), now)
     value = definition.metadata.annotations.get(APPROVAL, "")
     if value and f".{definition.spec.group}".endswith((".k8s.io", ".kubernetes.io")):
         approved = ("True", "ApprovedAnnotation", f"approved in {value}")
         bypassed = ("False", "UnapprovedAnnotation", f'not approved: "{value}"')
         said = bypassed if value.startswith("unapproved") else approved
-        status.conditions = _set(status.conditions, "KubernetesAPIApprovalPolicyConformant", said, now)
+        status.conditions = _set(status.conditions or [], "KubernetesAPIApprovalPolicyConformant", said, now)
     return status
 
 
@@ -93,7 +93,7 @@ def terminating(definition: CustomResourceDefinition, now: datetime) -> CustomRe
     """The status of a definition whose objects are being deleted."""
     status = msgspec.structs.replace(definition.status)
     said = _IN_PROGRESS if is_true(definition, "Established") else _NEVER
-    status.conditions = _set(status.conditions, "Terminating", said, now)
+    status.conditions = _set(status.conditions or [], "Terminating", said, now)
     return status
 
 

@@ -46,7 +46,7 @@ def _is_resource(rule: flow.ResourcePolicyRule, info: RequestInfo, namespace: st
     resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
     if not (_has(rule.verbs, info.verb) and _has(rule.resources, resource) and _has(rule.apiGroups, info.group)):
         return False
-    return _has(rule.namespaces, namespace) if namespace else rule.clusterScope
+    return _has(rule.namespaces or [], namespace) if namespace else rule.clusterScope
 
 
 def _is_path(rule: flow.NonResourcePolicyRule, info: RequestInfo) -> bool:

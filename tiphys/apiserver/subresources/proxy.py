@@ -96,10 +96,10 @@ def _ready_pods(ctx: Context, service: str, port: str) -> list[tuple[str, int]]:
         meta = piece.metadata
         if meta.namespace != ctx.info.namespace or meta.labels.get(SERVICE_NAME) != service:
             continue
-        number = next((one.port for one in piece.ports if (one.name or "") == port and one.port), None)
+        number = next((one.port for one in piece.ports or [] if (one.name or "") == port and one.port), None)
         if number is None:
             continue
-        for endpoint in piece.endpoints:
+        for endpoint in piece.endpoints or []:
             if endpoint.conditions.ready is not False:
                 ready += [(address, number) for address in endpoint.addresses if _is_of_pod(ctx, endpoint, address)]
     return ready

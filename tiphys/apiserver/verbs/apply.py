@@ -22,6 +22,7 @@ from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change
 from tiphys.apiserver.verbs.pipeline import update as apply_change
@@ -136,9 +137,7 @@ def _check_metadata(ctx: Context, config: Document) -> None:
     if name != info.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
     if namespace != info.namespace:
-        raise BadRequest(
-            f"the namespace of the provided object does not match the namespace sent on the request ({namespace} and {info.namespace})"
-        )
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     meta["name"] = name
     if ctx.kind.namespaced:
         meta["namespace"] = namespace
@@ -146,7 +145,7 @@ def _check_metadata(ctx: Context, config: Document) -> None:
 
 def _failed(ctx: Context) -> str:
     info, kind = ctx.info, ctx.kind
-    return f"failed to create typed patch object ({info.namespace}/{info.name}; {kind.api_version}, Kind={kind.kind})"
+    return f"failed to create typed patch object ({info.namespace}/{info.name}; {kind.group}/{kind.version}, Kind={kind.kind})"
 
 
 def _how(ctx: Context) -> rules.Application:
@@ -157,6 +156,7 @@ def _how(ctx: Context) -> rules.Application:
         now=ctx.services.now(),
         subresource=ctx.info.subresource,
         force=isinstance(options, PatchOptions) and bool(options.force),
+        resets=ownership.resets(ctx.kind, ctx.info.subresource),
         versions=_Versions(ctx),
     )
 

@@ -16,6 +16,7 @@ from tiphys.apiserver.verbs.pipeline import (
     check_place,
     decode_body,
     default,
+    drop_repeated_owners,
     raise_invalid,
     stamp_new,
     stored,
@@ -34,7 +35,7 @@ MAX_GENERATED = 8
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
     obj = decode_body(ctx)
-    if parse_version(obj.metadata.resourceVersion):
+    if parse_version(obj.metadata.resourceVersion) and not ctx.dry_run:
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)
     return render.single(ctx, await store_new(ctx, obj), 201)
@@ -46,6 +47,8 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     if obj.__model__ is not None and obj.__model__.terminating:
         raise MethodNotSupported("create not allowed while custom resource definition is terminating")
     stamp_new(ctx, meta)
+    if len(meta.ownerReferences) > 1:
+        drop_repeated_owners(ctx, meta)
     generated = not meta.name and bool(meta.generateName)
     if generated:
         meta.name = generate_name(meta.generateName)
@@ -65,7 +68,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         await ctx.services.admission.validate(asked)
         if asked.warnings:
             ctx.warnings = [*ctx.warnings, *asked.warnings]
-    warnings = [*said, *rules.warnings(obj, None)] if said else rules.warnings(obj, None)
+    warnings = [*rules.warnings(obj, None), *said] if said else rules.warnings(obj, None)
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:
@@ -85,7 +88,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
 
 
 async def _unsaved(ctx: Context, obj: Any) -> Entry:
-    return unsaved(ctx, obj, 0)
+    return unsaved(ctx, obj, parse_version(obj.metadata.resourceVersion) or 0)
 
 
 def generate_name(prefix: str) -> str:

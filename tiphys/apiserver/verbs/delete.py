@@ -63,6 +63,9 @@ async def delete_collection(ctx: Context) -> Response:
 def _options(ctx: Context) -> DeleteOptions:
     options = delete_options(ctx.request, ctx.parsed)
     ctx.deletes_dry = bool(options.dryRun)
+    warning = ctx.kind.rules.orphaning_warning
+    if warning and options.propagationPolicy is None and options.orphanDependents is None:
+        ctx.warnings = [*ctx.warnings, warning]
     return options
 
 
@@ -99,20 +102,24 @@ def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOp
     if wanted is None:
         return
     if wanted.uid is not None and wanted.uid != obj.metadata.uid:
-        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {obj.metadata.uid}"
-        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+        why = (
+            f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({obj.metadata.uid})."
+            " The object might have been deleted and then recreated"
+        )
+        raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
     if wanted.resourceVersion is not None and wanted.resourceVersion != str(entry.revision):
         why = (
-            f"Precondition failed: ResourceVersion in precondition: {wanted.resourceVersion},"
-            f" ResourceVersion in object meta: {entry.revision}"
+            f"the ResourceVersion in the precondition ({wanted.resourceVersion}) does not match the ResourceVersion in record"
+            f" ({entry.revision}). The object might have been modified"
         )
-        raise Conflict.object(ctx.kind.plural, entry.name, why, group=ctx.kind.group)
+        raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
 
 
 def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     """Set the deletion's marks on the object; returns whether it stays for now."""
     meta, rules = obj.metadata, ctx.kind.rules
-    _set_propagation(meta, options, orphan=rules.orphans_dependents)
+    if rules.collected:
+        _set_propagation(meta, options, orphan=rules.orphans_dependents)
     now = time(ctx.services.now())
     if meta.deletionTimestamp is not None:
         before, asked = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds

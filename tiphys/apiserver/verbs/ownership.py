@@ -1,6 +1,7 @@
 """managedFields of ordinary writers: who wrote, and which fields the write changed (KEP-555 "Server-side Apply").
 
-Fields are compared after defaults and the kind's rules and before admission: what admission sets is not the writer's.
+Fields are compared after defaults and before the rules of the kind and admission: what those set is not the writer's, and what they put
+back is, as upstream, whose handlers take note before the strategies act.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _SYSTEM = frozenset(("binding", "eviction"))
 """Subresources whose handlers write for the server itself."""
 
 
-def _resets(kind: Kind[Any], subresource: str) -> Sequence[tuple[str, ...]]:
+def resets(kind: Kind[Any], subresource: str) -> Sequence[tuple[str, ...]]:
     """The paths that a write of the kind does not set, whatever its author sent there."""
-    resets = kind.rules.resets
-    return resets.get(subresource, resets[""]) if kind.has_status else ()
+    paths = kind.rules.resets
+    return paths.get(subresource, paths[""]) if kind.has_status else ()
 
 
 def _created(kind: Kind[Any], obj: Any) -> bytes:
-    changed = without(typed.created(obj).changed, _resets(kind, ""))
+    changed = without(typed.created(obj).changed, resets(kind, ""))
     return fieldset.encode(changed) if changed else b""
 
 
@@ -72,7 +73,7 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
 
 def _set_by(kind: Kind[Any], subresource: str, made: Difference) -> Difference:
     """The part of a difference that the author of a write is responsible for."""
-    paths = _resets(kind, subresource)
+    paths = resets(kind, subresource)
     changed = without(made.changed, paths) if made.changed else made.changed
     removed = without(made.removed, paths) if made.removed else made.removed
     return made if changed is made.changed and removed is made.removed else Difference(changed, removed)

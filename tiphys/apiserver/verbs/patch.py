@@ -92,6 +92,8 @@ async def patch(ctx: Context) -> Response:
         meta = wanted.metadata
         if meta.name != entry.name:
             raise BadRequest(f"metadata.name may not be changed by a patch: it is {entry.name}")
+        if not ctx.kind.namespaced:
+            meta.namespace = ""
         if meta.namespace != entry.namespace:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
         if meta.resourceVersion == str(entry.revision):

@@ -18,7 +18,7 @@ from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.kinds import SCHEME
-from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Kind
 from tiphys.api.validation import meta as meta_rules
@@ -58,12 +58,12 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
         if not meta.namespace:
             meta.namespace = info.namespace
         elif meta.namespace != info.namespace:
-            raise BadRequest(
-                "the namespace of the provided object does not match the namespace sent on the request"
-                f" ({meta.namespace} and {info.namespace})"
-            )
-    elif meta.namespace:
-        raise BadRequest(f"namespace may not be set on {ctx.kind.kind}, which is not namespaced")
+            if named:
+                said = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
+                raise BadRequest(said)
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    else:
+        meta.namespace = ""
     if named:
         if not meta.name:
             meta.name = info.name
@@ -72,10 +72,10 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
 
 
 def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) -> None:
-    """Raise Invalid when there are errors."""
+    """Raise Invalid when there are errors. They name the kind that is stored, as upstream's name its internal one."""
     if errors:
         name = obj.metadata.name or obj.metadata.generateName
-        raise Invalid.object(kind.kind, name, errors, group=kind.group)
+        raise Invalid.object(kind.kind, name, errors, group=kind.hub.group)
 
 
 def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
@@ -125,7 +125,8 @@ def stamp_new(ctx: Context, meta: ObjectMeta) -> None:
     """The metadata that only the server sets."""
     meta.uid = ctx.services.uid()
     meta.creationTimestamp = time(ctx.services.now())
-    meta.generation = 1 if "spec" in ctx.kind.type.__struct_fields__ else 0
+    if ctx.kind.rules.counted and "spec" in ctx.kind.type.__struct_fields__:
+        meta.generation = 1
     meta.deletionTimestamp = None
     meta.deletionGracePeriodSeconds = None
     meta.selfLink = ""
@@ -166,13 +167,15 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
 async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
     kind, rules = ctx.kind, ctx.kind.rules
     carry_metadata(ctx, new.metadata, old.metadata)
+    several = len(new.metadata.ownerReferences) > 1
+    if several and ctx.info.verb != "patch":
+        drop_repeated_owners(ctx, new.metadata)
     if subresource in STATUS_SUBRESOURCES:
         rules.keep_all_but_status(new, old)
-        new.metadata.ownerReferences = old.metadata.ownerReferences
-        new.metadata.finalizers = old.metadata.finalizers
         (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
+        ownership.of_update(ctx, new, old)
     elif subresource not in SYSTEM_SUBRESOURCES:
         if subresource and (part := rules.parts.get(subresource)) is not None:
             _keep_what_counts(new, old)
@@ -180,13 +183,15 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         default(kind, new)
         if kind.has_status:
             rules.keep_status(new, old)
+        ownership.of_update(ctx, new, old)  # What the rules put back or set next was the writer's all the same.
         rules.prepare_update(new, old)
         if rules.spec_changed(new, old):
             new.metadata.generation = old.metadata.generation + 1
-    ownership.of_update(ctx, new, old)
     asked = admission_request(ctx, "UPDATE", new, old)
     if asked is not None:
         await ctx.services.admission.admit(asked)
+    if several and ctx.info.verb == "patch":
+        drop_repeated_owners(ctx, new.metadata)  # Whoever patches owns what the patch came to.
     raise_invalid(kind, new, _update_errors(kind, new, old, subresource))
     if asked is not None:
         await ctx.services.admission.validate(asked)
@@ -197,12 +202,13 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if ctx.dry_run:
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
-        return await erased(ctx, entry, old), True
+        await erased(ctx, entry, old)
+        return unsaved(ctx, new, entry.revision), True
     return await stored(ctx, new, old, lambda: ctx.storage.update(kind, new, expected=entry)), False
 
 
 def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> list[FieldError]:
-    errors = meta_rules.validate_update(new.metadata, old.metadata)
+    errors = meta_rules.validate_update(new.metadata, old.metadata, standard=kind.rules.names_finalizers)
     if subresource == "status":
         return [*errors, *kind.rules.validate_status_update(new, old)]
     if subresource == "approval":
@@ -245,6 +251,27 @@ def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
         new.managedFields = old.managedFields if ctx.info.subresource else chosen(new.managedFields, old.managedFields)
 
 
+def drop_repeated_owners(ctx: Context, meta: ObjectMeta) -> None:
+    """Keep one of owners that are named more than once in the same words, and warn of them."""
+    kept: list[OwnerReference] = []
+    repeated: list[str] = []
+    for owner in meta.ownerReferences:
+        if owner in kept:
+            repeated.append(owner.uid)
+        else:
+            kept.append(owner)
+    if repeated:
+        meta.ownerReferences = kept
+        when = " after mutating admission happens" if ctx.info.verb == "patch" else ""
+        ctx.warnings = [*ctx.warnings, _REPEATED_OWNERS % (when, ", ".join(repeated))]
+
+
+_REPEATED_OWNERS = (
+    ".metadata.ownerReferences contains duplicate entries%s; API server dedups owner references in 1.20+, and may reject such requests"
+    " as early as 1.24; please fix your requests; duplicate UID(s) observed: %s"
+)
+
+
 def _keep_what_counts(new: Any, old: Any) -> None:
     """Put back the metadata that other than the whole object is no way to change."""
     for name in ("labels", "annotations", "finalizers", "ownerReferences"):
@@ -253,7 +280,14 @@ def _keep_what_counts(new: Any, old: Any) -> None:
 
 def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
     """All mistakes of an object to create, and warnings about its spec."""
-    errors = meta_rules.validate(obj.metadata, namespaced=kind.namespaced, name_rule=kind.rules.validate_name)
+    rules = kind.rules
+    errors = meta_rules.validate(
+        obj.metadata,
+        namespaced=kind.namespaced,
+        name_rule=rules.validate_name,
+        standard=rules.names_finalizers,
+        prefix=rules.judges_prefix,
+    )
     found, said = _judge_pod(obj) if kind.type is core.Pod else (kind.rules.validate(obj), kind.rules.spec_warnings(obj))
     return [*errors, *found, *kind.rules.validate_create(obj)], said
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiphys.api.errors import invalid
+from tiphys.api.errors import Invalid, invalid
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body, raise_invalid
+from tiphys.apiserver.verbs.pipeline import check_place, decode_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -27,7 +27,8 @@ async def update(ctx: Context) -> Response:
     if missing:
         raise ctx.not_found()
     if not wanted.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
-        raise_invalid(ctx.kind, wanted, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+        errors = [invalid("metadata.resourceVersion", 0, "must be specified for an update")]
+        raise Invalid.object(ctx.kind.plural, ctx.info.name, errors, group=ctx.kind.group)
 
     sent = [wanted]
 

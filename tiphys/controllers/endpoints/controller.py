@@ -64,7 +64,7 @@ class EndpointsController:
 
     def _on_node(self, node: core.Node) -> Iterable[Key]:
         for slice_ in self._slices.list():
-            if any(endpoint.nodeName == node.metadata.name for endpoint in slice_.endpoints):
+            if any(endpoint.nodeName == node.metadata.name for endpoint in slice_.endpoints or []):
                 yield from _service_key(slice_)
 
     async def reconcile(self, key: Key) -> Result:

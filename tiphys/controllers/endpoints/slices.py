@@ -111,7 +111,7 @@ def endpoint(backend: Backend, zones: Mapping[str, str]) -> discovery.Endpoint:
 
 
 def _ports_of(slice_: discovery.EndpointSlice) -> tuple[Port, ...]:
-    return sorted_ports(Port(port.name or "", port.protocol or "TCP", port.port or 0, port.appProtocol) for port in slice_.ports)
+    return sorted_ports(Port(port.name or "", port.protocol or "TCP", port.port or 0, port.appProtocol) for port in slice_.ports or [])
 
 
 def _arrange_group(
@@ -125,7 +125,7 @@ def _arrange_group(
     missing = dict(wanted)
     contents: list[list[discovery.Endpoint]] = []
     for slice_ in slices:
-        known = [identity(old) for old in slice_.endpoints]
+        known = [identity(old) for old in slice_.endpoints or []]
         contents.append([missing.pop(ident) for ident in known if ident in missing])
     changed = [kept != slice_.endpoints for kept, slice_ in zip(contents, slices, strict=True)]
     left = list(missing.values())

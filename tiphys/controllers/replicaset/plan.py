@@ -15,6 +15,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
+from tiphys.api.well_known import POD_DELETION_COST
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
@@ -25,7 +26,6 @@ ConditionT = TypeVar("ConditionT", bound=apps.ReplicaSetCondition | core.Replica
 BURST = 500
 """Pods that one step creates or deletes at most."""
 
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 FAILURE = "ReplicaFailure"
 
 
@@ -108,7 +108,7 @@ def _age(moment: datetime | None, now: datetime) -> float:
 
 def deletion_cost(pod: SlimPod) -> int:
     """What the user says the pod is worth ("Pod deletion cost"), 0 when not or not a number."""
-    text = pod.metadata.annotations.get(DELETION_COST, "0")
+    text = pod.metadata.annotations.get(POD_DELETION_COST, "0")
     try:
         return int(text)
     except ValueError:

@@ -9,7 +9,7 @@ from tiphys.controllers.shared.slim import SlimDefinition
 
 def custom_kind(definition: SlimDefinition | None) -> Kind[PartialObject] | None:
     """The kind by which the objects of a definition are read: in the version they are stored in, if that is served."""
-    if definition is None or all(one.type != "Established" or one.status != "True" for one in definition.status.conditions):
+    if definition is None or all(one.type != "Established" or one.status != "True" for one in definition.status.conditions or []):
         return None
     served = [one for one in definition.spec.versions if one.served]
     if not served:

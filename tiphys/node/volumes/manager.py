@@ -17,6 +17,9 @@ from tiphys.aio.clock import Clock
 from tiphys.api import quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import StatusError
+from tiphys.node.cgroups import pod_limits
+from tiphys.node.env import expand, files_of
+from tiphys.node.env_file import EnvFileError, read_inside
 from tiphys.node.fields import Identity
 from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
 from tiphys.node.pod_plan import AnyContainer
@@ -56,8 +59,7 @@ class VolumeManager:
 
     async def set_up(self, pod: core.Pod, identity: Identity) -> dict[str, Path]:
         """Make every volume of a pod, or find it made; returns the path of each by name. Raises VolumeError."""
-        used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
-        volumes = [volume for volume in pod.spec.volumes if volume.name in used]
+        volumes = used_volumes(pod)
         contents = await self._contents(pod, volumes, identity)
         return await self._in_thread(pod.metadata.uid, self._set_up, pod, volumes, contents)
 
@@ -74,6 +76,11 @@ class VolumeManager:
     ) -> list[str | None]:
         """The host's path for each of a container's mounts, sub-paths included. Raises VolumeError."""
         return await self._in_thread(pod.metadata.uid, self._mount_paths, pod, container, volumes, env)
+
+    async def env_files(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
+        """The files that a container's environment is made from, by volume and path. Raises VolumeError."""
+        wanted = files_of(container)
+        return await self._in_thread(pod.metadata.uid, _read_files, wanted, volumes) if wanted else {}
 
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
@@ -141,7 +148,8 @@ class VolumeManager:
             return host_path(volume.hostPath.path, volume.hostPath.type or "")
         target = paths.volume(volume)
         if volume.emptyDir is not None or _is_empty_dir(volume):
-            return _empty_dir(target, volume.emptyDir or core.EmptyDirVolumeSource(), group)
+            source = volume.emptyDir or core.EmptyDirVolumeSource()
+            return _empty_dir(target, source, group, memory_size(pod, source, contents.identity))
         if is_written(volume):
             files = payload(pod, volume, contents)
             self._write(target, volume, files, group)
@@ -178,8 +186,6 @@ class VolumeManager:
         return atomic.write(target, files, self.clock.now(), group=group)
 
     def _mount_paths(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path], env: Mapping[str, str]) -> list[str | None]:
-        from tiphys.node.env import expand
-
         paths = self.paths(pod.metadata.uid)
         result: list[str | None] = []
         for place, mount in enumerate(container.volumeMounts):
@@ -204,6 +210,20 @@ class VolumeManager:
         shutil.rmtree(base)
 
 
+def _read_files(wanted: set[tuple[str, str]], volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
+    try:
+        return {(name, path): read_inside(volumes[name], path) for name, path in wanted if name in volumes}
+    except (EnvFileError, OSError) as error:
+        raise VolumeError(f"couldn't parse env file: {error}") from error
+
+
+def used_volumes(pod: core.Pod) -> list[core.Volume]:
+    """The volumes that a container has use for. The others need not be there ("Volumes")."""
+    used = {mount.name for container in _containers(pod) for mount in container.volumeMounts}
+    used |= {device.name for container in _containers(pod) for device in container.volumeDevices}
+    return [volume for volume in pod.spec.volumes if volume.name in used]
+
+
 def _containers(pod: core.Pod) -> tuple[AnyContainer, ...]:
     return (*pod.spec.containers, *pod.spec.initContainers, *pod.spec.ephemeralContainers)
 
@@ -213,12 +233,25 @@ def _is_empty_dir(volume: core.Volume) -> bool:
     return all(getattr(volume, field) is None for field in volume.__struct_fields__ if field != "name")
 
 
-def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None) -> Path:
+def memory_size(pod: core.Pod, source: core.EmptyDirVolumeSource, identity: Identity) -> int | None:
+    """Bytes that an emptyDir in memory may hold: the least of its size limit, the pod's memory limit and the node's allocatable memory.
+
+    See "Volumes" (emptyDir) and KEP-1967 "Size memory backed volumes".
+    """
+    limits = (
+        quantity.whole(source.sizeLimit) if source.sizeLimit else None,
+        pod_limits(pod).memory,
+        quantity.whole(identity.allocatable.get("memory", "0")),
+    )
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None, size: int | None) -> Path:
     fresh = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     if source.medium == "Memory":
         if not mounts.is_mount(target):
-            mounts.tmpfs(target, size=quantity.whole(source.sizeLimit) if source.sizeLimit else None)
+            mounts.tmpfs(target, size=size)
             fresh = True
     elif source.medium.startswith("HugePages"):
         raise VolumeError("huge pages are not supported by this node")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import errno
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ MS_NOSUID, MS_NODEV = 2, 4
 MNT_DETACH = 2
 
 _libc: ctypes.CDLL | None = None
+_takes_noswap = True
 
 
 def _c() -> ctypes.CDLL:
@@ -42,8 +44,20 @@ def unmount(target: str | Path) -> None:
 
 
 def tmpfs(target: Path, *, size: int | None = None) -> None:
-    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit."""
-    mount("tmpfs", target, "tmpfs", 0, f"size={size}" if size else "")
+    """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit.
+
+    What is in it is never swapped out to a disk where the kernel can see to that (Linux 6.4; KEP-2400 "Node memory swap support").
+    """
+    global _takes_noswap
+    options = [f"size={size}"] if size else []
+    if _takes_noswap:
+        try:
+            mount("tmpfs", target, "tmpfs", 0, ",".join((*options, "noswap")))
+            return
+        except OSError as error:
+            # An older kernel logs each attempt, so it is asked once.
+            _takes_noswap = error.errno != errno.EINVAL
+    mount("tmpfs", target, "tmpfs", 0, ",".join(options))
 
 
 def bind(source: str, target: Path) -> None:

@@ -66,7 +66,7 @@ def crontab(name: str = "a", version_: str = "v1", metadata: Doc | None = None, 
 
 async def conditions(api: Api, name: str = NAME) -> dict[str, tuple[str, str]]:
     found = (await api.get(f"{DEFINITIONS}/{name}")).doc
-    return {one["type"]: (one["status"], one["reason"]) for one in found["status"].get("conditions", [])}
+    return {one["type"]: (one["status"], one["reason"]) for one in found["status"].get("conditions") or []}
 
 
 async def define(api: Api, made: Doc) -> Answer:

@@ -204,6 +204,19 @@ def test_updates_take_ownership_and_times_tell_changes() -> None:
     assert [entry.manager for entry in live.entries] == ["a"], "who owns nothing any more is forgotten"
 
 
+def test_an_apply_that_leaves_the_object_as_it_is_has_no_time() -> None:
+    """It comes first among the applies, then."""
+    live = Live(CONFIG_MAP, "v1", metadata={"name": "a"})
+    live.apply("first", {"data": {"a": "1", "b": "1"}})
+    live.now += timedelta(seconds=2)
+    live.apply("second", {"data": {"a": "1"}})
+    assert [(entry.manager, entry.time) for entry in live.entries] == [("second", None), ("first", NOW)]
+    live.apply("second", {"data": {"b": "1"}})
+    assert [(entry.manager, entry.time) for entry in live.entries] == [("second", None), ("first", NOW)]
+    live.apply("second", {"data": {"b": "2"}}, force=True)
+    assert [(entry.manager, entry.time) for entry in live.entries] == [("first", NOW), ("second", live.now)]
+
+
 def test_what_was_there_before_the_first_apply() -> None:
     live = Live(metadata={"name": "web", "uid": "u", "labels": {"x": "1"}}, spec={"replicas": 2}, status={"replicas": 2})
     with pytest.raises(ApplyConflict, match=r'conflict with "before-first-apply" using apps/v1: \.spec\.replicas'):

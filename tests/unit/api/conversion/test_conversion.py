@@ -128,7 +128,7 @@ def test_the_use_of_the_cpu_is_a_field_of_the_old_version() -> None:
     assert "autoscaling.alpha.kubernetes.io/metrics" not in old.metadata.annotations
     bare = v1.HorizontalPodAutoscaler(status=v1.HorizontalPodAutoscalerStatus(currentCPUUtilizationPercentage=7))
     assert from_v1(bare).spec.metrics == [msgspec.convert({**cpu, "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}, v2.MetricSpec)]  # fmt: skip
-    found = from_v1(bare).status.currentMetrics[0].resource
+    found = (from_v1(bare).status.currentMetrics or [])[0].resource
     assert found is not None
     assert found.current.averageUtilization == 7
 

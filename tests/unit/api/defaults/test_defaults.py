@@ -204,3 +204,66 @@ def test_only_a_job_without_labels_gets_those_that_the_server_adds_to_its_pods(
     }
     assert job.spec.template.metadata.labels == {**added, **({"a": "b"} if template != "{}" else {})}
     assert job.metadata.labels == (own or job.spec.template.metadata.labels)
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("x y", "IfNotPresent"),
+        ("X", "IfNotPresent"),
+        ("x:", "IfNotPresent"),
+        ("x@sha256:abc", "IfNotPresent"),
+        ("a" * 64, "IfNotPresent"),
+        ("UPPER.example/x", "Always"),
+        ("reg:5000/x", "Always"),
+        ("x:latest@sha256:" + "0" * 64, "Always"),
+        ("x@sha256:" + "0" * 64, "IfNotPresent"),
+    ],
+)
+def test_pull_policy_of_odd_references(image: str, policy: str) -> None:
+    assert pull_policy(image) == policy
+
+
+def _new(server: Any, spec: str, metadata: str = "") -> Any:
+    containers = "" if "containers: " in spec else "containers: [{name: app, image: x}], "
+    return server.create(f"{{apiVersion: v1, kind: Pod, metadata: {{name: web{metadata}}}, spec: {{{containers}{spec}}}}}")
+
+
+def test_label_keys_join_the_selectors_of_a_new_pod(server: Any) -> None:
+    term = "{topologyKey: k, labelSelector: {}, matchLabelKeys: [a, z], mismatchLabelKeys: [b]}"
+    spread = "{maxSkew: 1, topologyKey: k, whenUnsatisfiable: DoNotSchedule, labelSelector: {}, matchLabelKeys: [a]}"
+    affinity = f"{{podAntiAffinity: {{preferredDuringSchedulingIgnoredDuringExecution: [{{weight: 1, podAffinityTerm: {term}}}]}}}}"
+    made = _new(server, f"affinity: {affinity}, topologySpreadConstraints: [{spread}]", ", labels: {a: '1', b: '2'}").spec
+    preferred = made.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector
+    assert [(e.key, e.operator, e.values) for e in preferred.matchExpressions] == [("a", "In", ["1"]), ("b", "NotIn", ["2"])]
+    assert [e.key for e in made.topologySpreadConstraints[0].labelSelector.matchExpressions] == ["a"]
+
+
+def test_app_armor_annotations_become_fields(server: Any) -> None:
+    text = "{apiVersion: v1, kind: Pod, metadata: {name: web, annotations: {container.apparmor.security.beta.kubernetes.io/app: localhost/p}}, spec: {containers: [{name: app, image: x}]}}"
+    profile = server.create(text).spec.containers[0].securityContext.appArmorProfile
+    assert (profile.type, profile.localhostProfile) == ("Localhost", "p")
+    assert server.warnings(text) == [
+        'metadata.annotations[container.apparmor.security.beta.kubernetes.io/app]: deprecated since v1.30; use the "appArmorProfile" field instead'
+    ]
+
+
+def test_fields_of_disabled_features_are_dropped(server: Any) -> None:
+    sources = "[{clusterTrustBundle: {name: b, path: p}}, {podCertificate: {signerName: a.b/c, keyType: ED25519}}]"
+    container = "{name: app, image: x, lifecycle: {stopSignal: SIGTERM}}"
+    made = _new(
+        server,
+        f"schedulingGroup: {{podGroupName: g}}, volumes: [{{name: v, projected: {{sources: {sources}}}}}], containers: [{container}]",
+    ).spec
+    assert made.schedulingGroup is None
+    assert made.containers[0].lifecycle is None
+    assert [(source.clusterTrustBundle, source.podCertificate) for source in made.volumes[0].projected.sources] == [(None, None)] * 2
+
+
+def test_resources_of_pods(server: Any) -> None:
+    pages = "{name: app, image: x, resources: {limits: {hugepages-2Mi: 2Mi, memory: '1'}}}"
+    made = _new(server, f"resources: {{limits: {{cpu: 100u}}}}, containers: [{pages}]").spec.resources
+    assert made.limits == {"cpu": "1m", "hugepages-2Mi": "2Mi"}
+    assert made.requests == {"cpu": "1m", "hugepages-2Mi": "2Mi", "memory": "1"}
+    divisor = "{name: app, image: x, env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]}"
+    assert _new(server, f"containers: [{divisor}]").spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor == "0"

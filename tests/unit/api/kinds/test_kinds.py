@@ -84,8 +84,8 @@ def test_every_kind_survives_its_rules_when_empty(kind: Any) -> None:
 
 
 def test_generations(server: Any) -> None:
-    service = server.create("{apiVersion: v1, kind: Service, metadata: {name: a, generation: 1}, spec: {ports: [{port: 1}]}}")
-    assert service.metadata.generation == 0
+    service = server.create("{apiVersion: v1, kind: Service, metadata: {name: a, generation: 7}, spec: {ports: [{port: 1}]}}")
+    assert service.metadata.generation == 7
     web = server.create(
         "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b}]}}}}"
     )

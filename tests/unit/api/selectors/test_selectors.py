@@ -75,7 +75,7 @@ def test_spelling(text: str, spelled: str) -> None:
         ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, >, <"),
         ("a,", "found '', expected: identifier after ','"),
         ("a^b=1", "name part must consist of alphanumeric characters"),
-        ("a=" + "x" * 64, "must be no more than 63 characters"),
+        ("a=" + "x" * 64, "must be no more than 63 bytes"),
         ("a>x", "the value must be an integer"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.validation import meta
 from tiphys.api.validation.names import dns_subdomain
@@ -38,6 +39,48 @@ def test_finalizers_and_owners() -> None:
     assert errors(ownerReferences=[owner]) == []
     assert "Only one reference can have Controller set to true" in errors(ownerReferences=[owner, owner])[0]
     assert len(errors(ownerReferences=[OwnerReference()])) == 4
+
+
+def test_finalizers_without_a_domain_are_those_of_kubernetes() -> None:
+    said = "name is neither a standard finalizer name nor is it fully qualified"
+    names = ["a.b/c", "kubernetes", "orphan", "example", "a.b"]
+    old = ObjectMeta(name="web", namespace="default", uid="1")
+    new = ObjectMeta(name="web", namespace="default", uid="1", finalizers=names)
+    found = meta.validate(new, namespaced=True, name_rule=dns_subdomain, standard=True)
+    assert [(e.field, e.value, e.detail) for e in found] == [
+        ("metadata.finalizers[3]", "example", said),
+        ("metadata.finalizers[4]", "a.b", said),
+    ]
+    assert meta.validate_update(new, old, standard=True) == found
+    assert meta.validate_update(new, new, standard=True) == meta.validate_update(new, old) == []
+
+
+def test_kinds_that_take_any_finalizer() -> None:
+    """They use the machinery's rules for metadata and not those of the core group."""
+    assert {kind.resource for kind in SCHEME if not kind.rules.names_finalizers} == {
+        "apiservices.apiregistration.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "events",
+        "leases.coordination.k8s.io",
+        "mutatingadmissionpolicies.admissionregistration.k8s.io",
+        "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "poddisruptionbudgets.policy",
+        "runtimeclasses.node.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    }
+
+
+def test_names_that_are_judged_by_themselves() -> None:
+    """Some kinds are judged by the name that is made from the prefix only, and some take any segment of a path."""
+    new = ObjectMeta(name="web", namespace="default", generateName="Bad_")
+    assert meta.validate(new, namespaced=True, name_rule=dns_subdomain, prefix=False) == []
+    assert {kind.resource for kind in SCHEME if not kind.rules.judges_prefix} == {"deviceclasses.resource.k8s.io", "replicationcontrollers"}
+    for resource in ("poddisruptionbudgets.policy", "events"):
+        (kind,) = (kind for kind in SCHEME if kind.resource == resource)
+        assert (kind.rules.validate_name("Bad_"), kind.rules.validate_name("a/b")) == ("", "may not contain '/'")
 
 
 def test_updates() -> None:

@@ -201,7 +201,7 @@ CONSUMER = {"resource": "pods", "name": "a", "uid": "1"}
         ),
         (
             {"allocation": {"devices": {"results": [{**RESULT, "bindingConditions": ["a"]}]}}},
-            "allocation.devices.results[0].bindingFailureConditions: Invalid value: []:",
+            "allocation.devices.results[0].bindingFailureConditions: Invalid value: null:",
         ),
         (
             {"allocation": {"devices": {"config": [{"source": "FromSky", **OPAQUE}]}}},

@@ -131,8 +131,8 @@ def test_what_was_taken_away_comes_back_and_what_was_added_stays() -> None:
     restored = writes["system:discovery"].object
     assert isinstance(restored, ClusterRole)
     assert writes["system:discovery"].action == "update"
-    assert restored.rules[0].nonResourceURLs == ["/mine"]
-    assert {url for rule in restored.rules for url in rule.nonResourceURLs} >= {"/mine", "/apis/*", "/version"}
+    assert (restored.rules or [])[0].nonResourceURLs == ["/mine"]
+    assert {url for rule in restored.rules or [] for url in rule.nonResourceURLs} >= {"/mine", "/apis/*", "/version"}
     assert restored.metadata.labels == {"team": "x", "kubernetes.io/bootstrapping": "rbac-defaults"}
     bound = writes["system:basic-user"].object
     assert isinstance(bound, ClusterRoleBinding)
@@ -165,7 +165,7 @@ def test_a_new_role_joins_the_roles_that_gather_it() -> None:
     labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
     updates = aggregation_updates([*roles, ClusterRole(metadata=ObjectMeta(name="widgets", labels=labels), rules=[mine])])
     assert {role.metadata.name for role in updates} == {"view", "edit", "admin"}
-    assert all(mine in role.rules for role in updates)
+    assert all(mine in (role.rules or []) for role in updates)
 
 
 def test_roles_that_gather_each_other_come_to_rest() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant, field
+from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant, field, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -74,7 +74,7 @@ class CustomResourceDefinitionCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""
@@ -104,7 +104,7 @@ class CustomResourceDefinitionNames(Struct):
 class CustomResourceDefinitionStatus(Struct):
     """How a definition stands."""
 
-    conditions: Annotated[list[CustomResourceDefinitionCondition], MapList("type")] = always(list)
+    conditions: Annotated[list[CustomResourceDefinitionCondition], MapList("type")] | None = null()
     """Aspects of how it stands, one of each type."""
     acceptedNames: CustomResourceDefinitionNames = always(CustomResourceDefinitionNames)
     """The names that are in use; they differ from the wanted ones when another resource has those."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -45,7 +45,7 @@ class APIServiceCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""

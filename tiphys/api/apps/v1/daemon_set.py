@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import IntOrString, MapList, Patch, Struct, Time, always, constant
+from tiphys.api.base import IntOrString, MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.core.v1.pod import PodTemplateSpec
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
@@ -16,7 +16,7 @@ class DaemonSetCondition(Struct):
     """What it is about."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status changed last."""
     reason: str = ""
     """Why it is so, in one word."""

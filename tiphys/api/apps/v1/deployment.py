@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import IntOrString, MapList, Patch, Struct, Time, always, constant
+from tiphys.api.base import IntOrString, MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.core.v1.pod import PodTemplateSpec
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
@@ -16,9 +16,9 @@ class DeploymentCondition(Struct):
     """`Available`, `Progressing` or `ReplicaFailure`."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastUpdateTime: Time | None = None
+    lastUpdateTime: Time | None = null()
     """When it was last looked at and found worth writing."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status changed last."""
     reason: str = ""
     """Why it is so, in one word."""

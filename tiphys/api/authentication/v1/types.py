@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Struct, Time, always, constant
+from tiphys.api.base import Atomic, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -66,7 +66,7 @@ class TokenRequestStatus(Struct):
 
     token: str = always(str)
     """The token."""
-    expirationTimestamp: Time | None = None
+    expirationTimestamp: Time | None = null()
     """When it ends."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 
@@ -193,7 +193,7 @@ class HorizontalPodAutoscalerCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""
@@ -258,7 +258,7 @@ class HorizontalPodAutoscalerStatus(Struct):
     """How many replicas there are."""
     desiredReplicas: int = always(int)
     """How many it wants."""
-    currentMetrics: Annotated[list[MetricStatus], Atomic()] = always(list)
+    currentMetrics: Annotated[list[MetricStatus], Atomic()] | None = null()
     """The metrics as seen last."""
     conditions: Annotated[list[HorizontalPodAutoscalerCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""

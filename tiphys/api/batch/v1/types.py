@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Patch, SetList, Struct, Time, always, constant
+from tiphys.api.base import Atomic, Patch, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.pod import PodTemplateSpec
 from tiphys.api.core.v1.reference import ObjectReference
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector, ObjectMeta
@@ -44,7 +44,7 @@ class PodFailurePolicyRule(Struct):
 class PodFailurePolicy(Struct):
     """What follows from the ways in which a pod may fail."""
 
-    rules: Annotated[list[PodFailurePolicyRule], Atomic()] = always(list)
+    rules: Annotated[list[PodFailurePolicyRule], Atomic()] | None = null()
     """The rules, of which the first that fits decides."""
 
 
@@ -169,9 +169,9 @@ class JobCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastProbeTime: Time | None = None
+    lastProbeTime: Time | None = null()
     """When it was last looked at."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""

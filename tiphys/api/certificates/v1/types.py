@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -19,9 +19,9 @@ class CertificateSigningRequestCondition(Struct):
     """Why the condition is as it is, in one word."""
     message: str = ""
     """Why the condition is as it is, for people."""
-    lastUpdateTime: Time | None = None
+    lastUpdateTime: Time | None = null()
     """When the condition was last written."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, IntOrString, MapList, Patch, Quantity, SetList, Struct, Time, always
+from tiphys.api.base import Atomic, IntOrString, MapList, Patch, Quantity, SetList, Struct, Time, always, null
 from tiphys.api.core.v1.reference import (
     ConfigMapKeySelector,
     FileKeySelector,
@@ -426,7 +426,7 @@ class ContainerStateWaiting(Struct):
 class ContainerStateRunning(Struct):
     """A container that runs."""
 
-    startedAt: Time | None = None
+    startedAt: Time | None = null()
     """When it was started."""
 
 
@@ -441,9 +441,9 @@ class ContainerStateTerminated(Struct):
     """Why it ended, in one word, such as `Completed`, `Error` or `OOMKilled`."""
     message: str = ""
     """The termination message, or why it ended, in words."""
-    startedAt: Time | None = None
+    startedAt: Time | None = null()
     """When it was started."""
-    finishedAt: Time | None = None
+    finishedAt: Time | None = null()
     """When it ended."""
     containerID: str = ""
     """Its identity, as `runtime://id`."""

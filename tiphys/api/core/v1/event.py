@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import MicroTime, Struct, Time, always, constant
+from tiphys.api.base import MicroTime, Struct, Time, always, constant, null
 from tiphys.api.core.v1.reference import ObjectReference
 from tiphys.api.meta.v1.meta import KubeObject
 
@@ -12,7 +12,7 @@ class EventSeries(Struct):
 
     count: int = 0
     """How often so far."""
-    lastObservedTime: MicroTime | None = None
+    lastObservedTime: MicroTime | None = null()
     """When last."""
 
 
@@ -38,15 +38,15 @@ class Event(KubeObject):
     """What happened, in words."""
     source: EventSource = always(EventSource)
     """Who reported it."""
-    firstTimestamp: Time | None = None
+    firstTimestamp: Time | None = null()
     """When it happened first."""
-    lastTimestamp: Time | None = None
+    lastTimestamp: Time | None = null()
     """When it happened last."""
     count: int = 0
     """How often it happened."""
     type: str = ""
     """`Normal` or `Warning`."""
-    eventTime: MicroTime | None = None
+    eventTime: MicroTime | None = null()
     """When it happened, to the microsecond, for events of the newer style."""
     series: EventSeries | None = None
     """How it goes on, if it does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -22,7 +22,7 @@ class NamespaceCondition(Struct):
     """What it is about."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status changed last."""
     reason: str = ""
     """Why it is so, in one word."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.scheduling import Taint
 from tiphys.api.meta.v1.meta import KubeObject
 
@@ -161,9 +161,9 @@ class NodeCondition(Struct):
     """What it is about, such as `Ready` or `DiskPressure`."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastHeartbeatTime: Time | None = None
+    lastHeartbeatTime: Time | None = null()
     """When the node reported it last."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status changed last."""
     reason: str = ""
     """Why it is so, in one word."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.core.v1.reference import NodeSelector, ObjectReference, SecretReference
 from tiphys.api.core.v1.volume import (
     AWSElasticBlockStoreVolumeSource,
@@ -322,9 +322,9 @@ class PersistentVolumeClaimCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastProbeTime: Time | None = None
+    lastProbeTime: Time | None = null()
     """When it was last looked at."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""

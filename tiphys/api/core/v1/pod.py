@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.core.v1.container import (
     AppArmorProfile,
     Container,
@@ -226,9 +226,9 @@ class PodCondition(Struct):
     """The metadata.generation that the condition was derived from."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
-    lastProbeTime: Time | None = None
+    lastProbeTime: Time | None = null()
     """When it was looked at last."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status changed last."""
     reason: str = ""
     """Why it is so, in one word for programs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, Quantity, Struct, always, constant
+from tiphys.api.base import Atomic, Quantity, Struct, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -28,7 +28,7 @@ class LimitRangeItem(Struct):
 class LimitRangeSpec(Struct):
     """The bounds."""
 
-    limits: Annotated[list[LimitRangeItem], Atomic()] = always(list)
+    limits: Annotated[list[LimitRangeItem], Atomic()] | None = null()
     """One entry for each sort of thing."""
 
 

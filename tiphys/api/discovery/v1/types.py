@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, SetList, Struct, always, constant
+from tiphys.api.base import Atomic, SetList, Struct, always, constant, null
 from tiphys.api.core.v1.reference import ObjectReference
 from tiphys.api.meta.v1.meta import KubeObject
 
@@ -85,7 +85,7 @@ class EndpointSlice(KubeObject):
     kind: str = constant("EndpointSlice")
     addressType: str = always(str)
     """`IPv4`, `IPv6` or `FQDN`. It cannot be changed."""
-    endpoints: Annotated[list[Endpoint], Atomic()] = always(list)
+    endpoints: Annotated[list[Endpoint], Atomic()] | None = null()
     """The places, 1000 at most."""
-    ports: Annotated[list[EndpointPort], Atomic()] = always(list)
+    ports: Annotated[list[EndpointPort], Atomic()] | None = null()
     """The ports of all of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import MicroTime, Struct, Time, always, constant
+from tiphys.api.base import MicroTime, Struct, Time, always, constant, null
 from tiphys.api.core.v1.event import EventSource
 from tiphys.api.core.v1.reference import ObjectReference
 from tiphys.api.meta.v1.meta import KubeObject
@@ -13,7 +13,7 @@ class EventSeries(Struct):
 
     count: int = always(int)
     """How often it happened up to the last time."""
-    lastObservedTime: MicroTime | None = None
+    lastObservedTime: MicroTime | None = null()
     """When it last happened."""
 
 
@@ -22,7 +22,7 @@ class Event(KubeObject):
 
     apiVersion: str = constant("events.k8s.io/v1")
     kind: str = constant("Event")
-    eventTime: MicroTime | None = None
+    eventTime: MicroTime | None = null()
     """When it was first seen."""
     series: EventSeries | None = None
     """How it went on, when it happened again."""
@@ -44,9 +44,9 @@ class Event(KubeObject):
     """`Normal` or `Warning`."""
     deprecatedSource: EventSource = always(EventSource)
     """The source, as in events of the core group."""
-    deprecatedFirstTimestamp: Time | None = None
+    deprecatedFirstTimestamp: Time | None = null()
     """The first time, as in events of the core group."""
-    deprecatedLastTimestamp: Time | None = None
+    deprecatedLastTimestamp: Time | None = null()
     """The last time, as in events of the core group."""
     deprecatedCount: int = 0
     """The count, as in events of the core group."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, SetList, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, SetList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -42,7 +42,7 @@ class ResourcePolicyRule(Struct):
     """Resources and subresources such as `pods/log`, `*` for all."""
     clusterScope: bool = False
     """Whether requests without a namespace match."""
-    namespaces: Annotated[list[str], SetList()] = always(list)
+    namespaces: Annotated[list[str], SetList()] | None = null()
     """Namespaces that match, `*` for all."""
 
 
@@ -122,7 +122,7 @@ class FlowSchemaCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = ""
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""
@@ -188,7 +188,7 @@ class PriorityLevelConfigurationCondition(Struct):
     """The type of the condition, in CamelCase."""
     status: str = ""
     """`True`, `False` or `Unknown`."""
-    lastTransitionTime: Time | None = None
+    lastTransitionTime: Time | None = null()
     """When the status last changed."""
     reason: str = ""
     """Why the condition is as it is, in one word."""

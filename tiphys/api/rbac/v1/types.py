@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, Struct, always, constant
+from tiphys.api.base import Atomic, Struct, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 
@@ -35,7 +35,7 @@ class ClusterRole(KubeObject):
 
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("ClusterRole")
-    rules: Annotated[list[PolicyRule], Atomic()] = always(list)
+    rules: Annotated[list[PolicyRule], Atomic()] | None = null()
     """What may be done."""
     aggregationRule: AggregationRule | None = None
     """Roles that this one is put together from; then rules are overwritten."""
@@ -83,7 +83,7 @@ class Role(KubeObject):
 
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("Role")
-    rules: Annotated[list[PolicyRule], Atomic()] = always(list)
+    rules: Annotated[list[PolicyRule], Atomic()] | None = null()
     """What may be done."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, field
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, field, null
 from tiphys.api.core.v1.reference import NodeSelector
 from tiphys.api.meta.v1.meta import Condition, KubeObject, ObjectMeta
 
@@ -31,7 +31,7 @@ class AllocatedDeviceStatus(Struct):
     """The device."""
     shareID: str | None = None
     """Which share of the device, when several claims have it."""
-    conditions: Annotated[list[Condition], MapList("type")] = always(list)
+    conditions: Annotated[list[Condition], MapList("type")] | None = null()
     """Aspects of how it stands, one of each type."""
     data: Any = None
     """What the driver wants told."""
@@ -342,7 +342,7 @@ class DeviceConstraint(Struct):
 class DeviceClaim(Struct):
     """What a claim asks for."""
 
-    requests: Annotated[list[DeviceRequest], Atomic()] = always(list)
+    requests: Annotated[list[DeviceRequest], Atomic()] | None = null()
     """The devices."""
     constraints: Annotated[list[DeviceConstraint], Atomic()] = []
     """What devices must have in common."""

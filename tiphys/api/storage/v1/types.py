@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant
+from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.persistent_volume import PersistentVolumeSpec
 from tiphys.api.core.v1.reference import TopologySelectorTerm
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
@@ -69,7 +69,7 @@ class CSINodeDriver(Struct):
     """The driver."""
     nodeID: str = always(str)
     """What the driver calls the node."""
-    topologyKeys: Annotated[list[str], Atomic()] = always(list)
+    topologyKeys: Annotated[list[str], Atomic()] | None = null()
     """Labels that tell from where volumes can be reached."""
     allocatable: VolumeNodeResources | None = None
     """How many volumes the node can have."""
@@ -78,7 +78,7 @@ class CSINodeDriver(Struct):
 class CSINodeSpec(Struct):
     """The drivers."""
 
-    drivers: Annotated[list[CSINodeDriver], MapList("name"), Patch("merge", "name")] = always(list)
+    drivers: Annotated[list[CSINodeDriver], MapList("name"), Patch("merge", "name")] | None = null()
     """One entry for each."""
 
 
@@ -130,7 +130,7 @@ class StorageClass(KubeObject):
 class VolumeError(Struct):
     """What went wrong with a volume."""
 
-    time: Time | None = None
+    time: Time | None = null()
     """When."""
     message: str = ""
     """What, for people."""

@@ -21,15 +21,17 @@ def warned(**spec: Any) -> list[str]:
     ("spec", "fields"),
     [
         ({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}, []),
+        ({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages-2Mi"}}]}, ["spec.volumes[0].emptyDir.medium"]),
+        ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}, ["spec.volumes[0].nfs"]),
         ({"hostUsers": False}, ["spec.hostUsers"]),
         ({"hostUsers": True}, []),
         (
-            {"container": {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}},
-            [],
+            {"container": {"resources": {"limits": {"ephemeral-storage": "1Mi", "hugepages-2Mi": "2Mi", "cpu": "1"}}}},
+            ["spec.containers[0].resources.limits[hugepages-2Mi]"],
         ),
         (
             {"container": {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "A"}}}]}},
-            ["spec.containers[0].env[0].valueFrom.fileKeyRef"],
+            [],
         ),
         (
             {"container": {"restartPolicyRules": [{"action": "RestartAllContainers"}]}},

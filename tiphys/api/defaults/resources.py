@@ -1,0 +1,15 @@
+"""Defaults of amounts of resources."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tiphys.api.base import Quantity
+from tiphys.api.quantity import format_value, milli, parse
+
+
+def round_to_milli(resources: dict[str, Quantity]) -> None:
+    """Resources have no finer grain than thousandths; what is finer is rounded up."""
+    for name, quantity in resources.items():
+        if quantity[-1:] in ("n", "u") or "e-" in quantity:
+            resources[name] = format_value(Decimal(milli(quantity)) / 1000) if parse(quantity) else quantity

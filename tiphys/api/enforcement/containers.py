@@ -1,0 +1,130 @@
+"""Containers: what they run, their resources, probes, hooks and mounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.api.core import v1 as core
+from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, informational, refused, warned
+
+_NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
+_HTTP = {"httpGet": {"port": 80}}
+
+
+def _container(**fields: Any) -> dict[str, Any]:
+    return {"containers": [fields]}
+
+
+def _ephemeral(field: str, value: Any) -> tuple[Entry, ...]:
+    text = "cannot be set for an Ephemeral Container"
+    return refused(core.EphemeralContainer, field, text, {"ephemeralContainers": [{"name": "debug", "image": "i", field: value}]})
+
+
+CONTAINERS = Section(
+    title="Containers",
+    kind="Pod",
+    entries=(
+        *enforced(core.Container, "name image command args workingDir stdin stdinOnce tty", "node.container_config"),
+        *enforced(core.Container, "terminationMessagePath terminationMessagePolicy", "node.container_config", "node.pleg"),
+        *enforced(core.Container, "imagePullPolicy", "node.image_pulls"),
+        *enforced(core.Container, "restartPolicy", "node.pod_plan", "api.helpers.resources"),
+        *enforced(core.Container, "livenessProbe readinessProbe startupProbe", "node.probes"),
+        *warned(
+            core.Container, "volumeDevices", "block devices are not supported by this cluster yet, the pod will not start",
+            {
+                **_container(volumeDevices=[{"name": "d", "devicePath": "/dev/d"}]),
+                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}],
+            },
+        ),
+        *enforced(core.ContainerPort, "containerPort protocol hostPort hostIP", "node.container_config"),
+        *enforced(
+            core.ContainerPort, "name", "node.checks", "controllers.endpoints.backends", text="For probes and Services that name a port.",
+        ),
+        *enforced(core.EnvFromSource, "prefix configMapRef secretRef", "node.env"),
+        *enforced(core.EnvVar, "name value", "node.env"),
+        *enforced(core.EnvVarSource, "fieldRef resourceFieldRef configMapKeyRef secretKeyRef fileKeyRef", "node.env"),
+        *enforced(core.ContainerResizePolicy, "resourceName restartPolicy", "node.resize"),
+        *enforced(core.ContainerRestartRule, "exitCodes", "node.pod_plan"),
+        *enforced(core.ContainerRestartRule, "action", "node.pod_plan", case="Restart"),
+        *warned(
+            core.ContainerRestartRule, "action", "RestartAllContainers is not supported by this cluster yet, the rule has no effect",
+            _container(
+                restartPolicyRules=[{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}],
+                restartPolicy="Never",
+            ),
+            case="RestartAllContainers", when=lambda rule: rule.action == "RestartAllContainers",
+        ),
+        *enforced(core.VolumeMount, "name", "node.volumes.manager"),
+        *enforced(core.VolumeMount, "readOnly mountPath mountPropagation", "node.container_config"),
+        *enforced(core.VolumeMount, "subPath subPathExpr", "node.volumes.manager"),
+        *enforced(core.VolumeMount, "recursiveReadOnly", "node.pod_status", case="Disabled, IfPossible"),
+        *warned(
+            core.VolumeMount, "recursiveReadOnly", "is not supported by the container runtime, the container will not start",
+            {
+                **_container(volumeMounts=[{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": "Enabled"}]),
+                "volumes": [{"name": "v", "emptyDir": {}}],
+            },
+            case="Enabled", when=lambda mount: mount.recursiveReadOnly == "Enabled",
+        ),
+        *enforced(
+            core.Probe, "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold", "node.probes",
+        ),
+        *enforced(core.Probe, "terminationGracePeriodSeconds", "node.pod_plan"),
+        *enforced(core.Probe, "exec grpc httpGet tcpSocket", "node.probes"),
+        *enforced(core.Lifecycle, "postStart", "node.pod_actions"),
+        *enforced(core.Lifecycle, "preStop", "node.pod_killer"),
+        *dropped(core.Lifecycle, "stopSignal", {**_container(lifecycle={"stopSignal": "SIGUSR1"}), "os": {"name": "linux"}}),
+        *enforced(core.LifecycleHandler, "exec httpGet sleep", "node.hooks"),
+        *warned(
+            core.LifecycleHandler, "tcpSocket", "is not supported as a hook, which will fail",
+            _container(lifecycle={"preStop": {"tcpSocket": {"port": 80}}}),
+        ),
+    ),
+)  # fmt: skip
+
+RESOURCES = Section(
+    title="Resources",
+    kind="Pod",
+    entries=(
+        *enforced(
+            core.ResourceRequirements, "requests", "api.helpers.resources", "scheduler.resources", "node.admit", "node.cgroups",
+            text="Extended resources too, where a node has them.",
+        ),
+        *enforced(core.ResourceRequirements, "limits", "node.cgroups", "node.container_config", keys="cpu"),
+        *enforced(core.ResourceRequirements, "limits", "node.cgroups", "node.container_config", keys="memory"),
+        *enforced(
+            core.ResourceRequirements, "limits", "api.helpers.resources",
+            text="Extended resources are counted by their requests, which are the same.", case="extended resources",
+        ),
+        *enforced(core.ResourceRequirements, "limits", "node.eviction.local_storage", keys="ephemeral-storage", text="The pod is evicted."),
+        *warned(
+            core.ResourceRequirements, "limits", "no node of this cluster offers huge pages, the pod will stay pending",
+            _container(resources={"limits": {"cpu": "1", "hugepages-2Mi": "2Mi"}}), keys="hugepages-*",
+        ),
+        *warned(
+            core.ResourceRequirements, "claims", _NO_CLAIMS,
+            {**_container(resources={"claims": [{"name": "c"}]}), "resourceClaims": [{"name": "c", "resourceClaimName": "c"}]},
+        ),
+    ),
+)  # fmt: skip
+
+EPHEMERAL = Section(
+    title="Ephemeral containers",
+    kind="EphemeralContainers",
+    entries=(
+        *enforced(core.EphemeralContainer, "name image command args workingDir stdin stdinOnce tty", "node.container_config"),
+        *enforced(core.EphemeralContainer, "targetContainerName", "node.pod_actions"),
+        *enforced(core.EphemeralContainer, "terminationMessagePath terminationMessagePolicy", "node.container_config"),
+        *enforced(core.EphemeralContainer, "imagePullPolicy", "node.image_pulls"),
+        *_ephemeral("lifecycle", {"preStop": _HTTP}),
+        *_ephemeral("livenessProbe", _HTTP),
+        *_ephemeral("readinessProbe", _HTTP),
+        *_ephemeral("startupProbe", _HTTP),
+        *_ephemeral("ports", [{"containerPort": 80}]),
+        *_ephemeral("resources", {"limits": {"cpu": "1"}}),
+        *_ephemeral("resizePolicy", [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]),
+        *_ephemeral("restartPolicy", "Always"),
+        *_ephemeral("restartPolicyRules", [{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}]),
+        *informational(core.EphemeralContainer, "volumeDevices", "A pod with a volume that could be a device does not start."),
+    ),
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""Pods: the spec itself, where it runs, its security."""
+
+from __future__ import annotations
+
+from tiphys.api.core import v1 as core
+from tiphys.api.enforcement.entry import Section, dropped, enforced, informational, warned
+from tiphys.api.meta import v1 as meta
+
+_NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
+_NO_WINDOWS = "this cluster has no nodes with Windows, it has no effect"
+_NO_SELINUX = "containers are not labeled for SELinux by this cluster, it has no effect"
+_TOKEN = {"name": "c", "resourceClaimName": "c"}
+
+SPEC = Section(
+    title="Pods",
+    kind="Pod",
+    entries=(
+        *enforced(
+            core.PodSpec, "restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds ephemeralContainers", "node.pod_plan",
+        ),
+        *enforced(core.PodSpec, "dnsPolicy hostname subdomain hostAliases hostnameOverride", "node.dns_config"),
+        *enforced(core.PodSpec, "setHostnameAsFQDN", "node.container_config"),
+        *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.admit"),
+        *enforced(core.PodSpec, "serviceAccountName automountServiceAccountToken", "apiserver.admission.service_account"),
+        *enforced(core.PodSpec, "serviceAccount", "api.defaults.pod", text="The old name of serviceAccountName."),
+        *enforced(core.PodSpec, "nodeName", "scheduler.template", "node.agent"),
+        *enforced(core.PodSpec, "schedulerName", "scheduler.template"),
+        *enforced(core.PodSpec, "hostNetwork hostPID hostIPC shareProcessNamespace", "node.security"),
+        *enforced(core.PodSpec, "hostUsers", "node.security", case="true"),
+        *warned(
+            core.PodSpec, "hostUsers", "the container runtime has no user namespaces, the pod will not start", {"hostUsers": False},
+            case="false", when=lambda spec: spec.hostUsers is False,
+        ),
+        *enforced(core.PodSpec, "imagePullSecrets", "node.services"),
+        *enforced(core.PodSpec, "priorityClassName priority", "apiserver.admission.priority"),
+        *enforced(core.PodSpec, "preemptionPolicy", "apiserver.admission.priority", "scheduler.cycle"),
+        *enforced(core.PodSpec, "runtimeClassName", "node.services", "apiserver.admission.runtime_class"),
+        *enforced(core.PodSpec, "enableServiceLinks", "node.env"),
+        *enforced(core.PodSpec, "overhead", "api.helpers.resources", "scheduler.resources", "node.container_config"),
+        *enforced(core.PodSpec, "schedulingGates", "scheduler.queue"),
+        *warned(core.PodSpec, "resourceClaims", _NO_CLAIMS, {"resourceClaims": [_TOKEN]}),
+        *dropped(core.PodSpec, "schedulingGroup", {"schedulingGroup": {"podGroupName": "g"}}),
+        *enforced(core.PodDNSConfig, "nameservers searches options", "node.dns_config"),
+        *enforced(core.PodReadinessGate, "conditionType", "node.pod_status"),
+        *enforced(core.PodOS, "name", "node.admit"),
+    ),
+)  # fmt: skip
+
+SECURITY = Section(
+    title="Security contexts of pods and containers",
+    kind="Pod",
+    entries=(
+        *enforced(core.PodSecurityContext, "runAsUser runAsGroup runAsNonRoot supplementalGroups", "node.security"),
+        *enforced(core.PodSecurityContext, "fsGroup", "node.security", "node.volumes.manager"),
+        *informational(
+            core.PodSecurityContext, "fsGroupChangePolicy",
+            "Counts for volumes of drivers alone; the kinds of volumes that this node has always get the group.",
+        ),
+        *enforced(core.PodSecurityContext, "supplementalGroupsPolicy", "node.admit", case="Merge"),
+        *warned(
+            core.PodSecurityContext, "supplementalGroupsPolicy", "the nodes of this cluster do not support Strict, the pod will fail",
+            {"securityContext": {"supplementalGroupsPolicy": "Strict"}},
+            case="Strict", when=lambda context: context.supplementalGroupsPolicy == "Strict",
+        ),
+        *enforced(
+            core.PodSecurityContext, "sysctls", "node.admit", "node.container_config",
+            text="The node rejects pods with unsafe ones that it was not told to allow.",
+        ),
+        *enforced(core.PodSecurityContext, "seccompProfile appArmorProfile", "node.security"),
+        *warned(
+            core.PodSecurityContext, "seLinuxOptions", _NO_SELINUX, {"securityContext": {"seLinuxOptions": {"level": "s0:c1,c2"}}},
+        ),
+        *warned(
+            core.PodSecurityContext, "seLinuxChangePolicy", _NO_SELINUX, {"securityContext": {"seLinuxChangePolicy": "Recursive"}},
+        ),
+        *warned(
+            core.PodSecurityContext, "windowsOptions", _NO_WINDOWS, {"securityContext": {"windowsOptions": {"runAsUserName": "x"}}},
+        ),
+        *enforced(
+            core.SecurityContext,
+            "capabilities privileged runAsUser runAsGroup runAsNonRoot readOnlyRootFilesystem allowPrivilegeEscalation procMount"
+            " seccompProfile",
+            "node.security",
+        ),
+        *enforced(
+            core.SecurityContext, "appArmorProfile", "node.security", "node.admit",
+            text="The node rejects pods with a profile where the kernel has no AppArmor.",
+        ),
+        *enforced(
+            core.Pod, "metadata.annotations", "api.validation.pod_annotations", keys="container.apparmor.security.beta.kubernetes.io/*",
+            text="Sets appArmorProfile of the container where that is not set.",
+        ),
+        *warned(
+            core.SecurityContext, "seLinuxOptions", _NO_SELINUX,
+            {"containers": [{"securityContext": {"seLinuxOptions": {"level": "s0:c1,c2"}}}]},
+        ),
+        *warned(
+            core.SecurityContext, "windowsOptions", _NO_WINDOWS,
+            {"containers": [{"securityContext": {"windowsOptions": {"runAsUserName": "x"}}}]},
+        ),
+    ),
+)  # fmt: skip
+
+SCHEDULING = Section(
+    title="Where pods run",
+    kind="Pod",
+    entries=(
+        *enforced(core.NodeAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "api.helpers.node_selector", "node.admit"),
+        *enforced(core.NodeAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.template"),
+        *enforced(core.PodAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
+        *enforced(core.PodAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
+        *enforced(core.PodAntiAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
+        *enforced(core.PodAntiAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
+        *enforced(core.PodAffinityTerm, "labelSelector namespaces topologyKey namespaceSelector", "scheduler.social"),
+        *enforced(core.PodAffinityTerm, "matchLabelKeys mismatchLabelKeys", "scheduler.social"),
+        *enforced(core.Toleration, "key operator value effect", "api.helpers.taints"),
+        *enforced(core.Toleration, "tolerationSeconds", "controllers.taints.plan"),
+        *enforced(
+            core.TopologySpreadConstraint,
+            "maxSkew topologyKey whenUnsatisfiable labelSelector minDomains nodeAffinityPolicy nodeTaintsPolicy matchLabelKeys",
+            "scheduler.social",
+        ),
+        *enforced(meta.LabelSelector, "matchLabels matchExpressions", "api.selectors"),
+    ),
+)  # fmt: skip
