@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from tests.e2e.node.cluster import Node
 from tests.e2e.runtime.machine import Machine
 from tiphys.daemon import pki
+from tiphys.node.unread_stdin import pipes_of
 from tiphys.testing.eventually import eventually
 
 
@@ -117,6 +121,35 @@ async def test_exec_over_a_websocket(served: tuple[Node, Caller]) -> None:
             said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
     assert (said[1], said[2]) == (b"out\n", b"err\n")
     assert json.loads(said[3])["details"]["causes"][0]["message"] == "3"
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])
+async def test_exec_ends_though_its_input_is_unread(served: tuple[Node, Caller], tty: bool) -> None:
+    node, caller = served
+    await node.run()
+    await node.ready()
+    # Without "-echo" the terminal would answer the input.
+    script = ("stty raw -echo; " if tty else "") + "echo up; head -c 7 >/dev/null; seq 20000; exit 4"
+    flags = {"command": script, "input": "1", "output": "1", **({"tty": "1"} if tty else {"error": "1"})}
+    url = f"{caller.base}/exec/default/web/main?command=sh&command=-c&{urlencode(flags)}"
+    ident = node.status().containerID.rpartition("/")[2]
+    said: dict[int, bytes] = {}
+
+    async def write(socket: aiohttp.ClientWebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                await socket.send_bytes(bytes(1) + bytes(1 << 15))
+
+    async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket, asyncio.TaskGroup() as group:
+        writer: asyncio.Task[None] | None = None
+        async for message in socket:
+            said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
+            if writer is None and b"up" in said.get(1, b""):
+                writer = group.create_task(write(socket))
+    assert said[1] == b"up\n" + b"".join(b"%d\n" % line for line in range(1, 20001))
+    assert json.loads(said[3])["details"]["causes"][0]["message"] == "4"
+    pipes = pipes_of(node.machine.supervisor.state, ident)
+    await eventually(lambda: [path.name for path in pipes.glob("*/*") if not path.name.startswith(ident)] == [])
 
 
 async def test_port_forward_reaches_the_pod(served: tuple[Node, Caller]) -> None:
