@@ -17,7 +17,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,19 +29,23 @@ from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
+from tiphys.node.attach_log import AttachLog, Readers
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogOptions
+from tiphys.node.logs import LogOptions, rotated
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine, cadvisor_lines
 from tiphys.node.mirror.log import daemon_log
+from tiphys.node.observed import SeenContainer
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
 from tiphys.obs.health import HealthMetrics
 from tiphys.obs.process import process_lines
+from tiphys.wire.headers import pairs
 from tiphys.wire.http import Request, Response
+from tiphys.wire.negotiate import Upgrade, upgrade_kind
 
 if TYPE_CHECKING:
     from tiphys.node.loop import PodLoop
@@ -53,6 +57,9 @@ log = logging.getLogger(__name__)
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 METRICS = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 JSON = {"content-type": "application/json"}
+
+
+AnyContainer = core.Container | core.EphemeralContainer
 
 
 class Refusal(Exception):
@@ -74,6 +81,7 @@ class KubeletServer:
         self.checks: dict[str, Callable[[], str]] = {"ping": lambda: "", "syncloop": lambda: "" if loop.live else "no pod was looked at"}
         """Health checks by name: what is wrong, or ""."""
         self._slis = HealthMetrics()
+        self._readers = Readers(services.clock)
         settings = services.settings
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
@@ -166,9 +174,20 @@ class KubeletServer:
             now = self.services.relister.get(worker.uid)
             return any(one.id == ident and one.state == "running" for one in now.containers)
 
-        follow = _flag(request, "follow")
-        stream = stream_log(Path(seen.log_path), options, clock=self.services.clock, follow=follow, running=running)
-        return Response(headers=TEXT, stream=stream)
+        path, clock, follow = Path(seen.log_path), self.services.clock, _flag(request, "follow")
+        if follow or options != LogOptions():
+            return Response(headers=TEXT, stream=stream_log(path, options, clock=clock, follow=follow, running=running))
+        return Response(headers=TEXT, stream=self._whole_log(ident, path, running))
+
+    async def _whole_log(self, ident: str, path: Path, running: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """The log as it is now; a session that is attached soon goes on where it ends."""
+        format_, done = self._readers.counting(ident)
+        moved = rotated(path)
+        options, clock = LogOptions(), self.services.clock
+        async for out in stream_log(path, options, clock=clock, follow=False, running=running, format=format_):
+            yield out
+        if not moved:
+            done()
 
     async def _part_logs(self, request: Request, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
@@ -199,11 +218,53 @@ class KubeletServer:
         return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
 
     async def _attach(self, request: Request, rest: list[str]) -> Response:
-        worker, _, name = self._find(rest, container=True)
-        stdin, stdout, stderr, tty = _streams(request)
-        ident = self._running(worker, name)
-        url = await self.services.cri.attach(ident, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return self._session(request, url, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        worker, pod, name = self._find(rest, container=True)
+        container = _container(pod, name)
+        stdin, stdout, stderr, tty = _attach_streams(request, container)
+        seen = worker.seen.latest(name)
+        begin = self._readers.begin(seen.id, seen.started) if seen is not None else None
+        url = ""
+        if seen is None or begin is None or seen.state != "exited":
+            ident = self._running(worker, name)
+            try:
+                url = await self.services.cri.attach(ident, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
+            except RuntimeError_:
+                # It may have ended since it was seen.
+                if begin is None or await self._is_running(worker.uid, ident):
+                    raise
+        assert seen is not None
+        return self._attach_session(request, url, container, seen, begin)
+
+    def _attach_session(self, request: Request, url: str, container: AnyContainer, seen: SeenContainer, begin: int | None) -> Response:
+        from tiphys.node.streaming import Attached, serve_attach
+
+        stdin, stdout, stderr, tty = _attach_streams(request, container)
+        log_file = AttachLog(Path(seen.log_path), begin) if begin is not None and seen.log_path else None
+        to_end = not stdin or container.stdinOnce
+
+        def running() -> bool:
+            uid = self.services.relister.owner(seen.id) or ""
+            return any(one.id == seen.id and one.state == "running" for one in self.services.relister.get(uid).containers)
+
+        attached = Attached(log_file, running, self.services.clock, to_end)
+
+        async def serve(connection: Duplex) -> None:
+            await serve_attach(
+                connection,
+                request.headers,
+                runtime_url=url,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                tty=tty,
+                attached=attached,
+            )
+
+        return Response(upgrade=serve)
+
+    async def _is_running(self, uid: str, ident: str) -> bool:
+        seen = await self.services.relister.refresh(uid)
+        return any(one.id == ident and one.state == "running" for one in seen.containers)
 
     def _session(self, request: Request, url: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> Response:
         from tiphys.node.streaming import serve_exec
@@ -280,6 +341,23 @@ class KubeletServer:
         images = {one.id: one.image or one.image_ref for one in seen if one.state == "running"}
         size = Machine(self.services.machine.cores, self.services.machine.memory)
         return measured.page(cadvisor_lines(size, containers, sandboxes, images))
+
+
+def _container(pod: core.Pod, name: str) -> AnyContainer:
+    """A container that the pod is known to have."""
+    groups: tuple[Sequence[AnyContainer], ...] = (pod.spec.containers, pod.spec.initContainers, pod.spec.ephemeralContainers)
+    return next(one for group in groups for one in group if one.name == name)
+
+
+def _attach_streams(request: Request, container: AnyContainer) -> tuple[bool, bool, bool, bool]:
+    """As `_streams`, with a terminal if the container has one: it cannot be without it, whatever the client asks for.
+
+    SPDY clients open the streams themselves, so the runtime must hear of theirs.
+    """
+    stdin, stdout, stderr, tty = _streams(request)
+    if container.tty and upgrade_kind(pairs(request.headers)) is Upgrade.WEBSOCKET:
+        stderr, tty = False, True
+    return stdin, stdout, stderr, tty
 
 
 def _flag(request: Request, name: str) -> bool:
