@@ -6,10 +6,14 @@ python tools/demo_check.py COMMAND, where COMMAND is how tiphys is called here.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+
+from tiphys.daemon.settings import default_data_dir
 
 URL = "http://127.0.0.1:30080/"
 PODS = 3
@@ -20,6 +24,22 @@ def ask() -> str:
     """The name of the pod that answered."""
     with urllib.request.urlopen(URL, timeout=5) as response:
         return str(response.headers["X-Pod"])
+
+
+def suggestions(tiphys: str, environment: Mapping[str, str]) -> str:
+    """Commands that reach this cluster as they stand, also from a shell whose KUBECONFIG names another one."""
+    directory = environment.get("TIPHYS_DATA_DIR", "")
+    if environment.get("KUBECONFIG"):
+        directory = directory or str(default_data_dir())
+    option = f" --data-dir {shlex.quote(directory)}" if directory else ""
+    ask = "run ask -q --rm -it --restart=Never --image=tiphys.local/busybox:1 -- wget -qO- http://demo.default.svc.cluster.local/"
+    return f"""  curl -i {URL}
+  {tiphys} kubectl{option} get pods,services -o wide
+  {tiphys} kubectl{option} {ask}
+  {tiphys} kubectl{option} delete pod -l app=demo          they are replaced
+  {tiphys} kubectl{option} apply -f examples/site/site.yaml
+  {tiphys} status{option}
+  make down                stop; make down PURGE=1 removes every trace"""
 
 
 def main(tiphys: str) -> int:
@@ -40,17 +60,7 @@ def main(tiphys: str) -> int:
         said = trouble or "only from those above"
         print(f"{URL} does not answer from {PODS} pods ({said}). Look at: {tiphys} status", file=sys.stderr)
         return 1
-    option = f" --data-dir {os.environ['TIPHYS_DATA_DIR']}" if os.environ.get("TIPHYS_DATA_DIR") else ""
-    print(f"""
-The demo answers from {PODS} pods in turn. What to do next:
-
-  curl -i {URL}
-  {tiphys} kubectl{option} get pods,services -o wide
-  {tiphys} kubectl{option} run ask --rm -it --restart=Never --image=tiphys.local/busybox:1 -- wget -qO- http://demo.default.svc.cluster.local/
-  {tiphys} kubectl{option} delete pod -l app=demo          they are replaced
-  {tiphys} kubectl{option} apply -f examples/site/site.yaml
-  {tiphys} status{option}
-  make down                stop; make down PURGE=1 removes every trace""")
+    print(f"\nThe demo answers from {PODS} pods in turn. What to do next:\n\n{suggestions(tiphys, os.environ)}")
     return 0
 
 

@@ -122,6 +122,7 @@ class NodeDaemon:
             domain=settings.domain,
             cgroup_parent=settings.cgroup_parent,
             containerd_socket=containerd_socket,
+            containerd_state=containerd.state,
         )
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)

@@ -154,7 +154,7 @@ class NodeAgent:
         if self._own_informers:
             await self.informers.stop()
 
-    def _ends(self) -> AsyncIterator[str]:
+    def _ends(self) -> AsyncIterator[containerd_events.End]:
         return containerd_events.ends(self.settings.containerd_socket)
 
     def _on_runtime(self, observed: Observed) -> None:

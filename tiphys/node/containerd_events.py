@@ -1,4 +1,4 @@
-"""containerd's own event stream: which container's main process has ended, at the moment it does.
+"""containerd's own event stream: which process of which container has ended, at the moment it does.
 
 CRI has such a stream too (`GetContainerEvents`), but containerd offers it only from 1.7 on. This one belongs to containerd's public gRPC
 API, on the same socket, since 1.0; only two strings are read from it. Whoever listens looks at the runtime through CRI all the same.
@@ -7,12 +7,20 @@ API, on the same socket, since 1.0; only two strings are read from it. Whoever l
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from tiphys.node.cri.errors import Unavailable
 
 _SUBSCRIBE = "/containerd.services.events.v1.Events/Subscribe"
 _FILTERS = ('topic=="/tasks/exit"', 'topic=="/tasks/oom"')
+
+
+class End(NamedTuple):
+    """A process that has ended. Without a container it says that anything may have happened."""
+
+    container: str = ""
+    process: str = ""
+    """Of an exec; "" for the container's main process."""
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -49,8 +57,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def ended(envelope: bytes) -> str | None:
-    """The id of the container whose main process ended, from an event; None for anything else (the end of an exec, for one)."""
+def ended(envelope: bytes) -> End | None:
+    """Which process ended, from an event; None for any other event."""
     body = dict(fields(envelope))
     event = body.get(4)
     if not isinstance(event, bytes):
@@ -62,13 +70,14 @@ def ended(envelope: bytes) -> str | None:
     container, process = exit_.get(1), exit_.get(2)
     if not isinstance(container, bytes):
         return None
-    if isinstance(process, bytes) and process != container:
-        return None
-    return container.decode("utf-8", "replace")
+    if not isinstance(process, bytes) or process == container:
+        process = b""
+    return End(container.decode("utf-8", "replace"), process.decode("utf-8", "replace"))
 
 
-async def ends(socket_path: str) -> AsyncIterator[str]:
-    """Ids of containers and sandboxes as they end. The first item is "", once the stream is open. Raises Unavailable when it breaks."""
+async def ends(socket_path: str) -> AsyncIterator[End]:
+    """Processes of containers and sandboxes as they end. The first item is empty, once the stream is open. Raises Unavailable when it
+    breaks."""
     import grpc
     from grpc import aio
 
@@ -79,14 +88,14 @@ async def ends(socket_path: str) -> AsyncIterator[str]:
         call = channel.unary_stream(_SUBSCRIBE)(request, metadata=(("containerd-namespace", "k8s.io"),))
         # The stream has no answer of its own before the first event: it counts as open once the connection is.
         await channel.channel_ready()
-        yield ""
+        yield End()
         async for envelope in call:
             try:
-                ident = ended(envelope)
+                end = ended(envelope)
             except ValueError:
-                ident = ""  # unreadable: look at everything
-            if ident is not None:
-                yield ident
+                end = End()  # unreadable: look at everything
+            if end is not None:
+                yield end
     except grpc.RpcError as error:
         raise Unavailable("Subscribe", error.code().name, error.details() or "") from error
     finally:

@@ -16,12 +16,17 @@ from tiphys.node.logs import CRI_LOG, LogFormat, LogFormatter, LogOptions
 BLOCK = 128 * 1024
 FIRST_POLL = 0.02
 SLOWEST_POLL = 0.4
+LAST_WORDS = 2.0
+"""Seconds that the runtime may take to write the rest of an ended container's log."""
 
 
 async def stream_log(
     path: Path, options: LogOptions, *, clock: Clock, follow: bool, running: Callable[[], bool], format: LogFormat = CRI_LOG
 ) -> AsyncIterator[bytes]:
-    """The part of a log that `options` want. With `follow` until `running` says no and everything was read. A missing file is empty."""
+    """The part of a log that `options` want. With `follow` until `running` says no and everything was read.
+
+    The log of a container that does not run is whole, except that the runtime may still be at it for a moment. A missing file is empty.
+    """
     formatter = LogFormatter(options, format.parse)
     for old in await asyncio.to_thread(_older, path, options):
         async for out in _chunks(await asyncio.to_thread(gzip.open if old.suffix == ".gz" else open, old, "rb"), formatter):
@@ -29,11 +34,12 @@ async def stream_log(
     file = await asyncio.to_thread(_open, path)
     poll = FIRST_POLL
     rest = b""
+    whole, until = False, 0.0
     try:
         if file is not None and options.tail is not None:
             file.seek(await asyncio.to_thread(format.tail_offset, path, options.tail))
         while not formatter.full:
-            # Asked before reading: what was written before the end is read after it.
+            # Asked before reading: what was written before the end, and before the runtime closed the file, is read after it.
             alive = follow and running()
             data = await asyncio.to_thread(file.read, BLOCK) if file is not None else b""
             if data:
@@ -51,7 +57,12 @@ async def stream_log(
                 file, rest = fresh, b""
                 continue
             if not alive:
-                return
+                if whole or running():
+                    return
+                until = until or clock.monotonic() + LAST_WORDS
+                whole = not await asyncio.to_thread(logs.is_written, path) or clock.monotonic() > until
+                if whole:
+                    continue
             await clock.sleep(poll)
             poll = min(poll * 1.6, SLOWEST_POLL)
     finally:

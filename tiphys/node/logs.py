@@ -6,9 +6,12 @@ See "Logging Architecture". Rotation moves the file aside and asks the runtime t
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import gzip
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -155,6 +158,24 @@ def last_lines(path: Path, lines: int, limit: int) -> str:
     except OSError:
         return ""
     return text[-limit:].decode("utf-8", "replace")
+
+
+def is_written(path: Path) -> bool:
+    """Whether anybody has a log file open for writing: the runtime does until it has written all, a moment after the container's end."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # A read lease is granted for a file that nobody has open for writing. Whoever opens it now makes the kernel send a signal.
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(file)
+    return False
 
 
 # -- rotation

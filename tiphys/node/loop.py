@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
+from tiphys.node.containerd_events import End
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.mirror.pod import is_mirror
 from tiphys.node.observed import Observed
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.refresher import VolumeRefresher
 from tiphys.node.services import NodeServices
+from tiphys.node.unread_stdin import pipes_of, release_stdin
 from tiphys.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ SETTLE = 3.0
 STALLED = 120.0
 """Seconds without a look at the runtime after which the loop counts as stuck."""
 
-Ends = Callable[[], AsyncIterator[str]]
+Ends = Callable[[], AsyncIterator[End]]
 
 
 class PodLoop:
@@ -215,19 +217,28 @@ class PodLoop:
     async def _follow_ends(self, ends: Ends) -> None:
         while True:
             try:
-                async for ident in ends():
-                    if not ident:
+                async for end in ends():
+                    if not end.container:
                         # What happened before the stream was open is found by looking, and looking again.
                         self._streaming = True
                         self._quiet_from = self.services.clock.monotonic() + SETTLE
                         self._relist_now.set()
                         continue
-                    self._tasks.spawn(self._chase(ident), name=f"chase {ident[:12]}")
+                    if end.process:
+                        self._exec_ended(end)
+                    else:
+                        self._tasks.spawn(self._chase(end.container), name=f"chase {end.container[:12]}")
             except RuntimeError_ as error:
                 log.debug("event stream ended", extra={"error": str(error)})
             self._streaming = False
             self._relist_now.set()
             await self.services.clock.sleep(1.0)
+
+    def _exec_ended(self, end: End) -> None:
+        state = self.services.settings.containerd_state
+        if state is not None:
+            release = release_stdin(pipes_of(state, end.container), end.process, self.services.clock)
+            self._tasks.spawn(release, name=f"release stdin of {end.process[:12]}")
 
     async def _chase(self, ident: str) -> None:
         """Look until the runtime agrees that the process has ended. Short lives end before their container was ever seen."""

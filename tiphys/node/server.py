@@ -18,7 +18,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.duplex import Duplex
 from tiphys.api.core import v1 as core
 from tiphys.node import machine, stats
+from tiphys.node.attach_log import AttachLog, Readers
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.endpoints import health, system_logs
 from tiphys.node.endpoints.callers import Callers
@@ -38,16 +39,20 @@ from tiphys.node.endpoints.refusal import Refusal, not_found
 from tiphys.node.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.http_server import HttpServer, server_context
 from tiphys.node.log_stream import stream_log
+from tiphys.node.logs import LogOptions, rotated
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine
 from tiphys.node.metrics.use import NodeUse
 from tiphys.node.mirror.log import daemon_log
+from tiphys.node.observed import SeenContainer
 from tiphys.node.pod_worker import PodWorker
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
 from tiphys.obs.health import Check, HealthMetrics
 from tiphys.obs.process import process_lines
+from tiphys.wire.headers import pairs
 from tiphys.wire.http import Request, Response
+from tiphys.wire.negotiate import Upgrade, upgrade_kind
 
 if TYPE_CHECKING:
     from tiphys.node.loop import PodLoop
@@ -66,6 +71,8 @@ _ANY: Collection[str] = ()
 _GET = ("GET",)
 _STREAM = ("GET", "POST")
 
+AnyContainer = core.Container | core.EphemeralContainer
+
 
 class KubeletServer:
     """Answers for one node."""
@@ -77,6 +84,7 @@ class KubeletServer:
         self.started = services.clock.now().timestamp()
         self.checks = checks
         self._slis = HealthMetrics()
+        self._readers = Readers(services.clock)
         settings = services.settings
         self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
         size = Machine(services.machine.cores, services.machine.memory)
@@ -178,8 +186,20 @@ class KubeletServer:
             now = self.services.relister.get(worker.uid)
             return any(one.id == ident and one.state == "running" for one in now.containers)
 
-        stream = stream_log(Path(seen.log_path), wanted.lines, clock=self.services.clock, follow=wanted.follow, running=running)
-        return Response(headers=TEXT, stream=stream)
+        path, clock, lines = Path(seen.log_path), self.services.clock, wanted.lines
+        if wanted.follow or lines != LogOptions():
+            return Response(headers=TEXT, stream=stream_log(path, lines, clock=clock, follow=wanted.follow, running=running))
+        return Response(headers=TEXT, stream=self._whole_log(ident, path, running))
+
+    async def _whole_log(self, ident: str, path: Path, running: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """The log as it is now; a session that is attached soon goes on where it ends."""
+        format_, done = self._readers.counting(ident)
+        moved = rotated(path)
+        options, clock = LogOptions(), self.services.clock
+        async for out in stream_log(path, options, clock=clock, follow=False, running=running, format=format_):
+            yield out
+        if not moved:
+            done()
 
     async def _part_logs(self, wanted: LogRequest, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
@@ -209,11 +229,56 @@ class KubeletServer:
         return self._session(request, url, options)
 
     async def _attach(self, request: Request, rest: list[str]) -> Response:
-        worker, _, name = self._find(rest, container=True)
-        options = stream_options(request)
-        ident = self._running(worker, name)
-        url = await self.services.cri.attach(ident, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error)
-        return self._session(request, url, options)
+        worker, pod, name = self._find(rest, container=True)
+        container = _container(pod, name)
+        options = _attach_options(request, container)
+        seen = worker.seen.latest(name)
+        begin = self._readers.begin(seen.id, seen.started) if seen is not None else None
+        url = ""
+        if seen is None or begin is None or seen.state != "exited":
+            ident = self._running(worker, name)
+            try:
+                url = await self.services.cri.attach(
+                    ident, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error
+                )
+            except RuntimeError_:
+                # It may have ended since it was seen.
+                if begin is None or await self._is_running(worker.uid, ident):
+                    raise
+        assert seen is not None
+        return self._attach_session(request, url, container, options, seen, begin)
+
+    def _attach_session(
+        self, request: Request, url: str, container: AnyContainer, options: StreamOptions, seen: SeenContainer, begin: int | None
+    ) -> Response:
+        from tiphys.node.streaming import Attached, serve_attach
+
+        log_file = AttachLog(Path(seen.log_path), begin) if begin is not None and seen.log_path else None
+        to_end = not options.input or container.stdinOnce
+
+        def running() -> bool:
+            uid = self.services.relister.owner(seen.id) or ""
+            return any(one.id == seen.id and one.state == "running" for one in self.services.relister.get(uid).containers)
+
+        attached = Attached(log_file, running, self.services.clock, to_end)
+
+        async def serve(connection: Duplex) -> None:
+            await serve_attach(
+                connection,
+                request.headers,
+                runtime_url=url,
+                stdin=options.input,
+                stdout=options.output,
+                stderr=options.error,
+                tty=options.tty,
+                attached=attached,
+            )
+
+        return Response(upgrade=serve)
+
+    async def _is_running(self, uid: str, ident: str) -> bool:
+        seen = await self.services.relister.refresh(uid)
+        return any(one.id == ident and one.state == "running" for one in seen.containers)
 
     def _session(self, request: Request, url: str, options: StreamOptions) -> Response:
         from tiphys.node.streaming import serve_exec
@@ -285,6 +350,23 @@ class KubeletServer:
 def _nothing_below(rest: list[str]) -> None:
     if rest:
         raise not_found()
+
+
+def _container(pod: core.Pod, name: str) -> AnyContainer:
+    """A container that the pod is known to have."""
+    groups: tuple[Sequence[AnyContainer], ...] = (pod.spec.containers, pod.spec.initContainers, pod.spec.ephemeralContainers)
+    return next(one for group in groups for one in group if one.name == name)
+
+
+def _attach_options(request: Request, container: AnyContainer) -> StreamOptions:
+    """The streams asked for, with a terminal if the container has one: it cannot be without it, whatever the client asks for.
+
+    SPDY clients open the streams themselves, so the runtime must hear of theirs.
+    """
+    options = stream_options(request)
+    if container.tty and upgrade_kind(pairs(request.headers)) is Upgrade.WEBSOCKET:
+        return msgspec.structs.replace(options, error=False, tty=True)
+    return options
 
 
 def _json(document: object) -> Response:

@@ -61,6 +61,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between looks at the runtime while it tells of its own accord what happens."""
     containerd_socket: str = ""
     """For containerd's own event stream; without it only CRI is used."""
+    containerd_state: Path | None = None
+    """containerd's state directory, where the pipes of execs are."""
 
     @property
     def logs(self) -> Path:

@@ -48,6 +48,7 @@ class Node:
             root=self.directory / "node",
             ips=("127.0.0.1",),
             cgroup_parent=self.machine.cgroup_parent,
+            containerd_state=self.machine.supervisor.state,
             **{"containerd_socket": socket, **self.options},
         )
 

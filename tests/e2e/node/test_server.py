@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from tests.e2e.node.cluster import Node
 from tests.e2e.runtime.machine import Machine
 from tiphys.daemon import pki
+from tiphys.node.unread_stdin import pipes_of
 from tiphys.testing.eventually import eventually
 
 
@@ -127,6 +131,85 @@ async def test_exec_over_a_websocket(served: tuple[Node, Caller]) -> None:
             said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
     assert (said[1], said[2]) == (b"out\n", b"err\n")
     assert json.loads(said[3])["details"]["causes"][0]["message"] == "3"
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])
+async def test_exec_ends_though_its_input_is_unread(served: tuple[Node, Caller], tty: bool) -> None:
+    node, caller = served
+    await node.run()
+    await node.ready()
+    # Without "-echo" the terminal would answer the input.
+    script = ("stty raw -echo; " if tty else "") + "echo up; head -c 7 >/dev/null; seq 20000; exit 4"
+    flags = {"command": script, "input": "1", "output": "1", **({"tty": "1"} if tty else {"error": "1"})}
+    url = f"{caller.base}/exec/default/web/main?command=sh&command=-c&{urlencode(flags)}"
+    ident = node.status().containerID.rpartition("/")[2]
+    said: dict[int, bytes] = {}
+
+    async def write(socket: aiohttp.ClientWebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                await socket.send_bytes(bytes(1) + bytes(1 << 15))
+
+    async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket, asyncio.TaskGroup() as group:
+        writer: asyncio.Task[None] | None = None
+        async for message in socket:
+            said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
+            if writer is None and b"up" in said.get(1, b""):
+                writer = group.create_task(write(socket))
+    assert said[1] == b"up\n" + b"".join(b"%d\n" % line for line in range(1, 20001))
+    assert json.loads(said[3])["details"]["causes"][0]["message"] == "4"
+    pipes = pipes_of(node.machine.supervisor.state, ident)
+    await eventually(lambda: [path.name for path in pipes.glob("*/*") if not path.name.startswith(ident)] == [])
+
+
+async def attached(caller: Caller, pod: str, **flags: str) -> dict[int, bytes]:
+    """What a client that ends its input at once is told, by channel."""
+    said: dict[int, bytes] = {}
+    url = f"{caller.base}/attach/default/{pod}/main?{urlencode({'input': '1', 'output': '1', **flags})}"
+    async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket:
+        await socket.send_bytes(b"\xff\x00")
+        async for message in socket:
+            said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
+    return said
+
+
+OUTPUT = [
+    pytest.param("echo one; echo two", id="ended"),
+    pytest.param("echo one; while [ ! -e /d/go ]; do sleep 0.05; done; echo two", id="begun before the end"),
+]
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])
+@pytest.mark.parametrize("script", OUTPUT)
+async def test_attach_to_a_short_life_gives_its_output_once(served: tuple[Node, Caller], script: str, tty: bool) -> None:
+    node, caller = served
+    main = {"command": ["sh", "-c", f"{script}; exit 3"], "stdin": True, "stdinOnce": True, "tty": tty}
+    mounts = {"volumeMounts": [{"name": "d", "mountPath": "/d"}]}
+    await node.run("web", {**main, **mounts}, restartPolicy="Never", volumes=[{"name": "d", "emptyDir": {}}])
+    if "go" not in script:
+        await node.phase("Failed")
+        said = await attached(caller, "web")
+    else:
+        await node.ready()
+        session = asyncio.create_task(attached(caller, "web"))
+        assert (await caller.get("/healthz"))[0] == 200
+        uid = node.pod().metadata.uid
+        (node.settings.root / "pods" / uid / "volumes" / "kubernetes.io~empty-dir" / "d" / "go").touch()
+        said = await session
+    assert said[1] == b"one\ntwo\n"
+    assert json.loads(said[3])["status"] == "Success"
+
+
+async def test_attach_goes_on_where_the_log_was_read_to(served: tuple[Node, Caller]) -> None:
+    node, caller = served
+    await node.run("web", {"command": ["sh", "-c", "echo one; echo two"], "stdin": True}, restartPolicy="Never")
+    await node.phase("Succeeded")
+    assert await caller.get("/containerLogs/default/web/main") == (200, "one\ntwo\n")
+    said = await attached(caller, "web", error="1")
+    assert (said[1], json.loads(said[3])["status"]) == (b"", "Success")
+    url = f"{caller.base}/attach/default/web/main?output=1"
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",))
 
 
 async def test_port_forward_reaches_the_pod(served: tuple[Node, Caller]) -> None:

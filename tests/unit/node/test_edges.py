@@ -18,7 +18,7 @@ from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import ServiceUnavailable
 from tiphys.node import stats
-from tiphys.node.containerd_events import ended
+from tiphys.node.containerd_events import End, ended
 from tiphys.node.image_pulls import credentials, pull_policy, registry_of
 from tiphys.node.machine import meminfo
 from tiphys.node.pod_states import BadTransition, Life
@@ -39,8 +39,8 @@ def test_the_end_of_a_main_process_is_told_from_that_of_an_exec() -> None:
         exit_ = field(1, container) + field(2, process) + b"\x18\x2a"
         return field(2, b"k8s.io") + field(3, b"/tasks/exit") + field(4, field(1, b"type") + field(2, exit_))
 
-    assert ended(envelope(b"abc", b"abc")) == "abc"
-    assert ended(envelope(b"abc", b"exec-1")) is None
+    assert ended(envelope(b"abc", b"abc")) == End("abc")
+    assert ended(envelope(b"abc", b"exec-1")) == End("abc", "exec-1")
     assert ended(field(3, b"/x")) is None
 
 

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,38 @@ def test_limits_open_streams() -> None:
     screen.feed(writer.syn_stream(5, HEADERS))
     with pytest.raises(ProtocolError, match="more than 2"):
         screen.feed(writer.syn_stream(7, HEADERS))
+
+
+def test_streams_that_one_side_has_ended_stay_open() -> None:
+    screen, client, runtime = SpdyScreen(max_streams=2), FrameWriter(), FrameWriter()
+    screen.feed(client.syn_stream(1, HEADERS, fin=True) + client.syn_stream(3, HEADERS) + client.data(3, b"a", fin=True))
+    with pytest.raises(ProtocolError, match="more than 2"):
+        screen.feed(client.syn_stream(5, HEADERS, fin=True))
+
+    screen, client = SpdyScreen(max_streams=2), FrameWriter()
+    screen.feed(client.syn_stream(1, HEADERS) + client.syn_stream(3, HEADERS))
+    screen.answered(runtime.syn_reply(1) + runtime.syn_reply(3, fin=True) + runtime.data(1, b"b", fin=True))
+    with pytest.raises(ProtocolError, match="more than 2"):
+        screen.feed(client.syn_stream(5, HEADERS))
+
+
+ENDS: dict[str, Callable[[FrameWriter, int], bytes]] = {
+    "data": lambda runtime, stream: runtime.syn_reply(stream) + runtime.data(stream, b"b") + runtime.data(stream, b"", fin=True),
+    "reply": lambda runtime, stream: runtime.syn_reply(stream, fin=True),
+    "headers": lambda runtime, stream: runtime.syn_reply(stream) + runtime.more_headers(stream, (), fin=True),
+    "reset": lambda runtime, stream: runtime.rst_stream(stream),
+}
+
+
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+def test_streams_are_gone_when_both_sides_have_ended_them(ends: Callable[[FrameWriter, int], bytes]) -> None:
+    screen, client, runtime = SpdyScreen(max_streams=1), FrameWriter(), FrameWriter()
+    for stream in range(1, 100, 2):
+        screen.feed(client.syn_stream(stream, HEADERS, fin=stream % 4 == 1))
+        answer = ends(runtime, stream)
+        for place in range(len(answer)):
+            screen.answered(answer[place : place + 1])
+        screen.feed(client.data(stream, b"late", fin=True))
 
 
 _FRAMES = st.builds(control, st.integers(0, 12), st.binary(max_size=40))

@@ -4,6 +4,7 @@
 hand over the raw connection without having answered: the 101 (or the refusal) is written here. The connection is closed on return.
 """
 
+from tiphys.node.streaming.attach import Attached
 from tiphys.node.streaming.serve import IDLE_TIMEOUT, serve_attach, serve_exec, serve_port_forward
 
-__all__ = ["IDLE_TIMEOUT", "serve_attach", "serve_exec", "serve_port_forward"]
+__all__ = ["IDLE_TIMEOUT", "Attached", "serve_attach", "serve_exec", "serve_port_forward"]

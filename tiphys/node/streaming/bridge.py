@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tiphys.aio.duplex import Activity, Duplex, race
 from tiphys.node.streaming.goodbye import say_goodbye
@@ -73,6 +74,14 @@ class ChannelBridge:
         """Last messages before the close frame; `problem` says what went wrong on the runtime's side, if anything."""
         return []
 
+    async def on_input_end(self, stream: int) -> None:
+        """The client has no more input for a stream."""
+        await self._send_runtime(self._spdy.end(stream))
+
+    def contenders(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What else runs beside the pumps, and ends the session when it ends."""
+        return ()
+
     async def send(self, channel: int, data: bytes) -> None:
         """One message to the client; waits while the client does not read."""
         await self._client.write(self._channel_writer.data(channel, data))
@@ -110,6 +119,7 @@ class ChannelBridge:
                 self._heartbeat(),
                 self._to_client.run(),
                 self._to_runtime.run(),
+                *self.contenders(),
             )
         except ProtocolError as exc:
             log.info("client broke the streaming protocol", extra={"error": str(exc)})
@@ -158,7 +168,7 @@ class ChannelBridge:
             if isinstance(event, ChannelData):
                 await self._send_runtime(self._spdy.data(stream, event.data))
             elif isinstance(event, ChannelClosed):
-                await self._send_runtime(self._spdy.end(stream))
+                await self.on_input_end(stream)
 
     async def _send_runtime(self, wire: bytes) -> None:
         """Write; a runtime that takes nothing more is no error here, since its last output and the status may still be to come."""

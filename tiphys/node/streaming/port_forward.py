@@ -61,6 +61,7 @@ class SpdyTunnel:
 
     async def _pump_runtime(self) -> None:
         while data := await self._runtime.read():
+            self._screen.answered(data)
             await self._client.write(self._websocket.message(data))
             self._activity.touch()
 

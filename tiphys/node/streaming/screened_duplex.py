@@ -7,7 +7,7 @@ from tiphys.wire.spdy_screen import SpdyScreen
 
 
 class ScreenedDuplex:
-    """A Duplex whose `read` returns checked frames. Raises ProtocolError where the client breaks the protocol."""
+    """A Duplex whose `read` returns checked frames. Raises ProtocolError where a side breaks the protocol."""
 
     def __init__(self, duplex: Duplex) -> None:
         self._duplex = duplex
@@ -21,6 +21,7 @@ class ScreenedDuplex:
         return b""
 
     async def write(self, data: bytes) -> None:
+        self._screen.answered(data)
         await self._duplex.write(data)
 
     @property

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from tiphys.aio.duplex import Duplex, splice
+from tiphys.aio.duplex import Duplex
 from tiphys.api.errors import BadRequest, StatusError
-from tiphys.node.streaming.answers import refuse, relay_refusal, switch_to_spdy
+from tiphys.node.streaming.answers import refuse, relay_refusal
+from tiphys.node.streaming.attach import Attached, serve_spdy_attach, serve_websocket_attach
+from tiphys.node.streaming.passthrough import serve_spdy
 from tiphys.node.streaming.port_forward import serve_websocket_port_forward
 from tiphys.node.streaming.remote_command import CommandStreams, serve_websocket_command
-from tiphys.node.streaming.runtime import UpgradeRefused, connect_runtime
-from tiphys.node.streaming.screened_duplex import ScreenedDuplex
-from tiphys.wire.errors import ProtocolError
+from tiphys.node.streaming.runtime import UpgradeRefused
 from tiphys.wire.headers import HeaderPairs, pairs
-from tiphys.wire.negotiate import Upgrade, spdy_protocols, upgrade_kind
+from tiphys.wire.negotiate import Upgrade, upgrade_kind
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,51 @@ async def serve_exec(
     async def websocket(headers: list[tuple[str, str]]) -> None:
         await serve_websocket_command(client, headers, runtime_url=runtime_url, streams=streams, idle_timeout=idle_timeout)
 
-    await _serve(client, pairs(request_headers), websocket, runtime_url=runtime_url, idle_timeout=idle_timeout)
+    async def over_spdy(headers: list[tuple[str, str]]) -> None:
+        await serve_spdy(client, headers, runtime_url=runtime_url, idle_timeout=idle_timeout)
+
+    await _serve(client, pairs(request_headers), websocket, over_spdy)
 
 
-serve_attach = serve_exec
-"""Attach is the same conversation, at the URL of CRI `Attach`."""
+async def serve_attach(
+    client: Duplex,
+    request_headers: RequestHeaders,
+    *,
+    runtime_url: str,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    tty: bool,
+    attached: Attached | None = None,
+    idle_timeout: float = IDLE_TIMEOUT,
+) -> None:
+    """The same conversation at the URL of CRI `Attach`; with "" for a container that has ended, which is answered from its log."""
+    streams = CommandStreams(stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+    if attached is None:
+        await serve_exec(
+            client,
+            request_headers,
+            runtime_url=runtime_url,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=tty,
+            idle_timeout=idle_timeout,
+        )
+        return
+
+    async def websocket(headers: list[tuple[str, str]]) -> None:
+        await serve_websocket_attach(
+            client, headers, runtime_url=runtime_url, streams=streams, attached=attached, idle_timeout=idle_timeout
+        )
+
+    async def over_spdy(headers: list[tuple[str, str]]) -> None:
+        await serve_spdy_attach(client, headers, runtime_url=runtime_url, streams=streams, attached=attached, idle_timeout=idle_timeout)
+
+    try:
+        await _serve(client, pairs(request_headers), websocket, over_spdy)
+    finally:
+        attached.close()
 
 
 async def serve_port_forward(
@@ -61,16 +101,17 @@ async def serve_port_forward(
     async def websocket(headers: list[tuple[str, str]]) -> None:
         await serve_websocket_port_forward(client, headers, runtime_url=runtime_url, ports=ports, idle_timeout=idle_timeout)
 
-    await _serve(client, pairs(request_headers), websocket, runtime_url=runtime_url, idle_timeout=idle_timeout)
+    async def over_spdy(headers: list[tuple[str, str]]) -> None:
+        await serve_spdy(client, headers, runtime_url=runtime_url, idle_timeout=idle_timeout)
+
+    await _serve(client, pairs(request_headers), websocket, over_spdy)
 
 
 async def _serve(
     client: Duplex,
     headers: list[tuple[str, str]],
     websocket: Callable[[list[tuple[str, str]]], Awaitable[None]],
-    *,
-    runtime_url: str,
-    idle_timeout: float,
+    over_spdy: Callable[[list[tuple[str, str]]], Awaitable[None]],
 ) -> None:
     try:
         try:
@@ -78,7 +119,7 @@ async def _serve(
             if kind is Upgrade.WEBSOCKET:
                 await websocket(headers)
             elif kind is Upgrade.SPDY:
-                await _serve_spdy(client, headers, runtime_url=runtime_url, idle_timeout=idle_timeout)
+                await over_spdy(headers)
             else:
                 raise BadRequest("Upgrade request required")
         except UpgradeRefused as exc:
@@ -89,15 +130,3 @@ async def _serve(
         log.debug("streaming connection broke", extra={"error": str(exc)})
     finally:
         client.close()
-
-
-async def _serve_spdy(client: Duplex, headers: list[tuple[str, str]], *, runtime_url: str, idle_timeout: float) -> None:
-    """SPDY clients open the streams themselves; their frames are checked on the way."""
-    runtime = await connect_runtime(runtime_url, spdy_protocols(headers))
-    try:
-        await switch_to_spdy(client, runtime.protocol)
-        await splice(ScreenedDuplex(client), runtime.duplex, idle_timeout=idle_timeout)
-    except ProtocolError as exc:
-        log.info("client broke the streaming protocol", extra={"error": str(exc)})
-    finally:
-        runtime.duplex.close()
