@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 
-import msgspec
-
 from tiphys.api.core.v1 import Container, ContainerStatus, NodeAffinity, Pod, PodSpec
 from tiphys.api.errors import forbidden, invalid
 from tiphys.api.validation import pod_annotations
 from tiphys.api.validation.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
+from tiphys.api.validation.internal import difference, internal
 from tiphys.api.validation.names import qualified_name_messages
 from tiphys.api.validation.scheduling import only_added_tolerations
 
@@ -39,7 +38,7 @@ def validate_update(new: Pod, old: Pod) -> Errors:
     _gates(errors, new.spec, old.spec)
     spec = _with_allowed_changes_undone(errors, new.spec, old.spec)
     if spec != old.spec:
-        said = f"pod updates may not change fields other than {_MUTABLE}\n{_difference(spec, old.spec)}"
+        said = f"pod updates may not change fields other than {_MUTABLE}\n{difference(old.spec, spec)}"
         errors.append(forbidden("spec", said))
     return errors
 
@@ -125,23 +124,13 @@ def _narrowed(errors: Errors, new: NodeAffinity | None, old: NodeAffinity | None
     terms = required_now.nodeSelectorTerms if required_now else []
     here = f"{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
     if len(terms) != len(required_before.nodeSelectorTerms):
-        errors.append(invalid(here, terms, "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
+        errors.append(invalid(here, internal(terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
         return
     for index, (mine, theirs) in enumerate(zip(terms, required_before.nodeSelectorTerms, strict=True)):
         kept = mine.matchExpressions[: len(theirs.matchExpressions)] == theirs.matchExpressions
         kept = kept and mine.matchFields[: len(theirs.matchFields)] == theirs.matchFields
         if not kept:
-            errors.append(invalid(f"{here}[{index}]", mine, "only additions are allowed (no mutations or deletions)"))
-
-
-def _difference(new: PodSpec, old: PodSpec) -> str:
-    lines = []
-    for field in msgspec.structs.fields(PodSpec):
-        before, after = getattr(old, field.name), getattr(new, field.name)
-        if before != after:
-            lines.append(f"-\t{field.encode_name}: {msgspec.json.encode(before).decode()}")
-            lines.append(f"+\t{field.encode_name}: {msgspec.json.encode(after).decode()}")
-    return "\n".join(lines)
+            errors.append(invalid(f"{here}[{index}]", internal(mine), "only additions are allowed (no mutations or deletions)"))
 
 
 def validate_status_update(new: Pod, old: Pod) -> Errors:
