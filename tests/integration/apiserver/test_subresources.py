@@ -54,13 +54,19 @@ def binding(node: str = "n1", **more: Any) -> dict[str, Any]:
 
 async def test_binding(api: Api) -> None:
     made = (await api.post(PODS, pod("a"))).doc
-    assert (await api.post(f"{PODS}/a/binding", {**binding(), "target": {"kind": "House", "name": ""}})).status == 422
+    assert (await api.post(f"{PODS}/a/binding", {**binding(), "target": {"kind": "House", "name": ""}})).status == 500
+    assert (await api.post(f"{PODS}/a/binding", {**binding(), "metadata": {"name": "b"}})).message == (
+        "name in URL does not match name in Binding object"
+    )
+    assert (await api.post(f"{PODS}/a/binding", binding(resourceVersion="1"))).reason == "Conflict"
+    await api.patch(f"{PODS}/a/status", {"status": {"nominatedNodeName": "n1"}})
     assert (await api.post(f"{PODS}/a/binding", binding(uid="another"))).reason == "Conflict"
     assert (await api.post(f"{PODS}/none/binding", {**binding(), "metadata": {"name": "none"}})).reason == "NotFound"
     bound = await api.post(f"{PODS}/a/binding", binding(uid=made["metadata"]["uid"], annotations={"chosen": "well"}))
     assert (bound.status, bound.doc["status"]) == (201, "Success")
     pod_ = (await api.get(f"{PODS}/a")).doc
     assert (pod_["spec"]["nodeName"], pod_["metadata"]["annotations"]) == ("n1", {"chosen": "well"})
+    assert "nominatedNodeName" not in pod_["status"]
     again = await api.post(f"{PODS}/a/binding", binding("n2"))
     assert (again.status, again.reason) == (409, "Conflict")
     assert 'pod a is already assigned to node "n1"' in again.message
@@ -151,6 +157,14 @@ async def test_two_budgets_are_one_too_many(api: Api, budget: dict[str, Any]) ->
 
 async def test_preconditions_of_an_eviction(api: Api, budget: dict[str, Any]) -> None:
     assert (await evict(api, "p0", preconditions={"uid": "another"})).reason == "Conflict"
+
+
+async def test_the_address_of_a_pod_is_the_first_of_its_addresses(api: Api) -> None:
+    await api.post(PODS, pod("a"))
+    one = (await api.patch(f"{PODS}/a/status", {"status": {"podIP": "10.0.0.1"}})).doc["status"]
+    assert one["podIPs"] == [{"ip": "10.0.0.1"}]
+    two = (await api.patch(f"{PODS}/a/status", {"status": {"podIP": "10.0.0.2"}})).doc["status"]
+    assert (two["podIP"], two["podIPs"]) == ("10.0.0.2", [{"ip": "10.0.0.2"}])
 
 
 async def test_a_token_is_for_whom_it_was_asked(api: Api) -> None:

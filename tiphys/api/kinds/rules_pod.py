@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tiphys.api.core.v1 import Pod, PodCondition, PodTemplate, PodTemplateSpec
+from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplate, PodTemplateSpec
 from tiphys.api.defaults.pod import default_pod, merge_label_keys
 from tiphys.api.defaults.workload import default_pod_template
 from tiphys.api.errors import FieldError
@@ -54,6 +54,7 @@ class PodRules(Rules[Pod]):
         new.metadata.ownerReferences = old.metadata.ownerReferences
         canonicalize(new)
         status, before = new.status, old.status
+        _align_addresses(status)
         status.qosClass = status.qosClass or before.qosClass
         status.observedGeneration = status.observedGeneration or before.observedGeneration
         if any(not condition.observedGeneration for condition in status.conditions):
@@ -88,6 +89,14 @@ class PodRules(Rules[Pod]):
             return 0
         seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
         return 1 if seconds < 0 else seconds
+
+
+def _align_addresses(status: PodStatus) -> None:
+    """The single address of a pod is the first of its list, whichever of the two was written; it counts when they differ."""
+    if not status.podIP:
+        status.podIP = status.podIPs[0].ip if status.podIPs else ""
+    elif not status.podIPs or status.podIPs[0].ip != status.podIP:
+        status.podIPs = [PodIP(ip=status.podIP)]
 
 
 def hostname_warning(name: str, where: str) -> list[str]:

@@ -92,10 +92,15 @@ def init_containers(errors: Errors, path: str, scope: Scope) -> None:
         for name in ("lifecycle", *_PROBES):
             if getattr(item, name) is not None:
                 errors.append(forbidden(f"{here}.{name}", "may not be set for init containers without restartPolicy=Always"))
-        for number, policy in enumerate(item.resizePolicy):
+
+
+def init_resizes(errors: Errors, path: str, spec: PodSpec) -> None:
+    """Init containers of a new pod are not restarted to be resized; those of older pods may say so."""
+    for index, item in enumerate(spec.initContainers):
+        for number, policy in enumerate(item.resizePolicy) if item.restartPolicy != "Always" else ():
             if policy.restartPolicy == "RestartContainer":
                 said = "must not be set to 'RestartContainer' for non-sidecar initContainers"
-                errors.append(invalid(f"{here}.resizePolicy[{number}].restartPolicy", policy.restartPolicy, said))
+                errors.append(invalid(f"{path}[{index}].resizePolicy[{number}].restartPolicy", policy.restartPolicy, said))
 
 
 def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:

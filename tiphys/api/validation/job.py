@@ -21,6 +21,7 @@ from tiphys.api.selectors import SelectorError, from_label_selector
 from tiphys.api.validation import cron, pod
 from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative
 from tiphys.api.validation.indexes import BadIndexes, count
+from tiphys.api.validation.internal import internal
 from tiphys.api.validation.names import dns_label_messages
 
 _MAX_PARALLELISM = _MAX_FAILED = 100_000
@@ -62,7 +63,7 @@ def validate(job: Job) -> Errors:
         selected = True
     if not selected:
         said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", spec.template.metadata.labels, said))
+        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), said))
     if is_indexed(spec) and spec.completions is not None and spec.completions > 0:
         hostname = f"{job.metadata.name}-{spec.completions - 1}"
         if dns_label_messages(hostname):

@@ -20,7 +20,6 @@ from tiphys.api.validation.basics import (
 )
 from tiphys.api.validation.internal import internal
 from tiphys.api.validation.names import qualified_name, search_path_messages
-from tiphys.api.well_known import CONFIG_MIRROR
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
@@ -50,6 +49,7 @@ def validate(pod: Pod) -> Errors:
 def validate_create(pod: Pod) -> Errors:
     """What may only come later in a pod's life."""
     errors: Errors = []
+    container.init_resizes(errors, "spec.initContainers", pod.spec)
     volume.made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
     if pod.spec.ephemeralContainers:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
@@ -59,12 +59,9 @@ def validate_create(pod: Pod) -> Errors:
     if context is not None and context.seLinuxChangePolicy == "MountOption":
         # Stored ones stay valid; the feature SELinuxMount is off by default.
         errors.append(not_supported("spec.securityContext.seLinuxChangePolicy", "MountOption", ("Recursive",)))
-    mirror = pod.metadata.annotations.get(CONFIG_MIRROR)
-    if mirror is not None and not pod.spec.nodeName:
-        errors.append(invalid(f"metadata.annotations[{CONFIG_MIRROR}]", mirror, "must set spec.nodeName if mirror pod annotation is set"))
     if pod.metadata.annotations:
-        pod_annotations.validate(errors, "metadata.annotations", pod)
-        pod_annotations.validate_create(errors, "spec", pod)
+        pod_annotations.validate(errors, "metadata.annotations", pod.metadata.annotations, pod.spec)
+        pod_annotations.validate_profiles(errors, "spec", pod.metadata.annotations, pod.spec)
     return errors
 
 
@@ -81,8 +78,12 @@ def validate_binding(binding: Binding) -> Errors:
 def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
     """The template of a workload's pods."""
     labels(errors, f"{path}.labels", value.metadata.labels)
-    annotation_map(errors, f"{path}.annotations", value.metadata.annotations)
+    annotations = value.metadata.annotations
+    annotation_map(errors, f"{path}.annotations", annotations)
+    pod_annotations.validate(errors, f"{path}.annotations", annotations, value.spec)
     pod_spec(errors, f"{path}.spec", value.spec, pod=False)
+    container.init_resizes(errors, f"{path}.spec.initContainers", value.spec)
+    pod_annotations.validate_profiles(errors, f"{path}.spec", annotations, value.spec)
     if value.spec.ephemeralContainers:
         errors.append(forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))
 

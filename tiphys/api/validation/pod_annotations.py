@@ -11,7 +11,7 @@ from tiphys.api.core.v1 import AppArmorProfile, Pod, PodSpec, SeccompProfile, Se
 from tiphys.api.errors import forbidden, invalid, quoted
 from tiphys.api.validation.basics import Errors, relative_path
 from tiphys.api.validation.windows import containers
-from tiphys.api.well_known import POD_DELETION_COST
+from tiphys.api.well_known import CONFIG_MIRROR, POD_DELETION_COST
 
 APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Prefix of annotations that name the AppArmor profile of a container."""
@@ -23,9 +23,11 @@ _SECCOMP_TYPES: Final = {**_TYPES, "docker/default": "RuntimeDefault"}
 _COST_LIMIT: Final = 1 << 31
 
 
-def validate(errors: Errors, path: str, pod: Pod) -> None:
-    """The annotations at `path`, whether the pod is new or changed."""
-    annotations = pod.metadata.annotations
+def validate(errors: Errors, path: str, annotations: dict[str, str], spec: PodSpec) -> None:
+    """The annotations at `path` of a pod, new or changed, or of a template."""
+    mirror = annotations.get(CONFIG_MIRROR)
+    if mirror is not None and not spec.nodeName:
+        errors.append(invalid(f"{path}[{CONFIG_MIRROR}]", mirror, "must set spec.nodeName if mirror pod annotation is set"))
     cost = annotations.get(POD_DELETION_COST)
     if cost is not None and not _is_cost(cost):
         errors.append(invalid(f"{path}[{POD_DELETION_COST}]", cost, "must be a 32bit integer"))
@@ -38,30 +40,39 @@ def validate(errors: Errors, path: str, pod: Pod) -> None:
         if not key.startswith(APP_ARMOR):
             continue
         name = key.removeprefix(APP_ARMOR)
-        if all(container.name != name for _, container in containers("", pod.spec)):
+        if all(container.name != name for _, container in containers("", spec)):
             errors.append(invalid(f"{path}[{key}]", name, "container not found"))
         if value and value not in _TYPES and not value.startswith(_LOCALHOST):
             errors.append(invalid(f"{path}[{key}]", value, f"invalid AppArmor profile name: {quoted(value)}"))
 
 
-def validate_create(errors: Errors, path: str, pod: Pod) -> None:
+def validate_profiles(errors: Errors, path: str, annotations: dict[str, str], spec: PodSpec) -> None:
     """Profiles of a new pod whose fields are in the spec at `path` are those of its annotations, if both are set."""
-    annotations, whole = pod.metadata.annotations, pod.spec.securityContext
+    whole = spec.securityContext
     if not any(key == SECCOMP or key.startswith((CONTAINER_SECCOMP, APP_ARMOR)) for key in annotations):
         return
     if whole is not None and whole.seccompProfile is not None and SECCOMP in annotations:
         _match(errors, f"{path}.securityContext.seccompProfile", "seccomp", annotations[SECCOMP], whole.seccompProfile)
-    for here, container in containers(path, pod.spec):
+    for here, container in containers(path, spec):
         own: SecurityContext | None = container.securityContext
         key = CONTAINER_SECCOMP + container.name
         if own is not None and own.seccompProfile is not None and key in annotations:
             _match(errors, f"{here}.securityContext.seccompProfile", "seccomp", annotations[key], own.seccompProfile)
-    for here, container in containers(path, pod.spec) if not _is_windows(pod.spec) else ():
+    for here, container in containers(path, spec) if not _is_windows(spec) else ():
         own = container.securityContext
-        profile = (own.appArmorProfile if own is not None else None) or _of_pod(pod.spec)
+        profile = (own.appArmorProfile if own is not None else None) or _of_pod(spec)
         key = APP_ARMOR + container.name
         if profile is not None and key in annotations:
             _match(errors, f"{here}.securityContext.appArmorProfile", "apparmor", annotations[key], profile)
+
+
+def validate_change(errors: Errors, path: str, new: dict[str, str], old: dict[str, str]) -> None:
+    """What annotations say that a pod was made with stays."""
+    for names, verb in ((old, "remove or update"), (new, "add")):
+        for key in names:
+            what = "AppArmor annotations" if key.startswith(APP_ARMOR) else "mirror pod annotation" if key == CONFIG_MIRROR else ""
+            if what and (new.get(key) != old[key] if names is old else key not in old):
+                errors.append(forbidden(f"{path}[{key}]", f"may not {verb} {what}"))
 
 
 def _match(errors: Errors, path: str, what: str, annotation: str, profile: SeccompProfile | AppArmorProfile) -> None:

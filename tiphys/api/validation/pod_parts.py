@@ -10,13 +10,12 @@ import copy
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Container, Pod, ResourceRequirements
 from tiphys.api.errors import forbidden, invalid
 from tiphys.api.helpers.resources import is_sidecar, qos_class
 from tiphys.api.validation.basics import Errors
+from tiphys.api.validation.internal import difference
 from tiphys.api.well_known import CONFIG_MIRROR
 
 RESIZED: Final = frozenset(("name", "resources", "resizePolicy"))
@@ -43,8 +42,7 @@ def validate_ephemeral(new: Pod, old: Pod) -> Errors:
         if item.name not in found:
             errors.append(forbidden("spec.ephemeralContainers", f"{said} removed\n"))
         elif found[item.name] != item:
-            before, after = (msgspec.json.encode(one).decode() for one in (item, found[item.name]))
-            errors.append(forbidden("spec.ephemeralContainers", f"{said} changed\n-\t{before}\n+\t{after}"))
+            errors.append(forbidden("spec.ephemeralContainers", f"{said} changed\n{difference(item, found[item.name])}"))
     return errors
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 
-import msgspec
-
 from tiphys.api.core.v1 import Container, ContainerStatus, NodeAffinity, Pod, PodSpec
 from tiphys.api.errors import forbidden, invalid
 from tiphys.api.validation import pod_annotations
 from tiphys.api.validation.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
+from tiphys.api.validation.internal import difference, internal
 from tiphys.api.validation.names import qualified_name_messages
 from tiphys.api.validation.scheduling import only_added_tolerations
-from tiphys.api.well_known import CONFIG_MIRROR
 
 _MUTABLE = ",".join(
     (
@@ -28,9 +26,7 @@ _SYSTEM_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized", "Contain
 
 def validate_update(new: Pod, old: Pod) -> Errors:
     """Changes of the spec that a running pod cannot take; what is wrong with the spec itself is found by `pod.validate`."""
-    errors = _mirror_annotation(new, old)
-    if new.metadata.annotations != old.metadata.annotations:
-        pod_annotations.validate(errors, "metadata.annotations", new)
+    errors = _annotations(new, old)
     if new.spec == old.spec:
         return errors
     for kind in ("containers", "initContainers"):
@@ -42,18 +38,18 @@ def validate_update(new: Pod, old: Pod) -> Errors:
     _gates(errors, new.spec, old.spec)
     spec = _with_allowed_changes_undone(errors, new.spec, old.spec)
     if spec != old.spec:
-        said = f"pod updates may not change fields other than {_MUTABLE}\n{_difference(spec, old.spec)}"
+        said = f"pod updates may not change fields other than {_MUTABLE}\n{difference(old.spec, spec)}"
         errors.append(forbidden("spec", said))
     return errors
 
 
-def _mirror_annotation(new: Pod, old: Pod) -> Errors:
-    """Keep a pod what it was made: one that runs on request, or one that shows what a node runs by itself."""
-    before, after = (pod.metadata.annotations.get(CONFIG_MIRROR) for pod in (old, new))
-    if before == after:
-        return []
-    verb = "add" if before is None else "remove or update"
-    return [forbidden(f"metadata.annotations[{CONFIG_MIRROR}]", f"may not {verb} mirror pod annotation")]
+def _annotations(new: Pod, old: Pod) -> Errors:
+    errors: Errors = []
+    after, before = new.metadata.annotations, old.metadata.annotations
+    if after != before:
+        pod_annotations.validate(errors, "metadata.annotations", after, new.spec)
+        pod_annotations.validate_change(errors, "metadata.annotations", after, before)
+    return errors
 
 
 def _deadline(errors: Errors, new: int | None, old: int | None) -> None:
@@ -128,31 +124,24 @@ def _narrowed(errors: Errors, new: NodeAffinity | None, old: NodeAffinity | None
     terms = required_now.nodeSelectorTerms if required_now else []
     here = f"{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
     if len(terms) != len(required_before.nodeSelectorTerms):
-        errors.append(invalid(here, terms, "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
+        errors.append(invalid(here, internal(terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
         return
     for index, (mine, theirs) in enumerate(zip(terms, required_before.nodeSelectorTerms, strict=True)):
         kept = mine.matchExpressions[: len(theirs.matchExpressions)] == theirs.matchExpressions
         kept = kept and mine.matchFields[: len(theirs.matchFields)] == theirs.matchFields
         if not kept:
-            errors.append(invalid(f"{here}[{index}]", mine, "only additions are allowed (no mutations or deletions)"))
-
-
-def _difference(new: PodSpec, old: PodSpec) -> str:
-    lines = []
-    for field in msgspec.structs.fields(PodSpec):
-        before, after = getattr(old, field.name), getattr(new, field.name)
-        if before != after:
-            lines.append(f"-\t{field.encode_name}: {msgspec.json.encode(before).decode()}")
-            lines.append(f"+\t{field.encode_name}: {msgspec.json.encode(after).decode()}")
-    return "\n".join(lines)
+            errors.append(invalid(f"{here}[{index}]", internal(mine), "only additions are allowed (no mutations or deletions)"))
 
 
 def validate_status_update(new: Pod, old: Pod) -> Errors:
     """Changes of the status that cannot be true."""
-    errors = _mirror_annotation(new, old)
+    errors = _annotations(new, old)
     for index, condition in enumerate(new.status.conditions):
         if condition.type not in _SYSTEM_CONDITIONS and qualified_name_messages(condition.type):
             label_name(errors, f"status.conditions[{index}].Type", condition.type)
+        if condition.observedGeneration < 0:
+            here = f"status.conditions[{index}].observedGeneration"
+            errors.append(invalid(here, condition.observedGeneration, "must be a non-negative integer"))
     nominated = new.status.nominatedNodeName
     if nominated and nominated != old.status.nominatedNodeName:
         dns_subdomain(errors, "status.nominatedNodeName", nominated)

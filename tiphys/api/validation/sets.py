@@ -26,6 +26,7 @@ from tiphys.api.validation.basics import (
     label_selector,
     non_negative,
 )
+from tiphys.api.validation.internal import internal
 from tiphys.api.validation.names import percent
 from tiphys.api.validation.workload import not_more_than_all, runs_for_ever
 
@@ -40,7 +41,7 @@ _DAEMON_COUNTS = (
 def _selected(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
     if not selector.matches(template.metadata.labels):
         said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", template.metadata.labels, said))
+        errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), said))
 
 
 def _says_nothing(selector: LabelSelector) -> bool:
@@ -241,7 +242,7 @@ def validate_replication_controller(controller: ReplicationController) -> Errors
         return errors
     labels = spec.template.metadata.labels
     if not spec.selector.items() <= labels.items():
-        errors.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+        errors.append(invalid("spec.template.metadata.labels", internal(labels), "`selector` does not match template `labels`"))
     pod.template(errors, "spec.template", spec.template)
     runs_for_ever(errors, "spec.template", spec.template, "ReplicationController")
     return errors

@@ -28,6 +28,7 @@ from tiphys.api.validation.basics import (
     label_selector,
     non_negative,
 )
+from tiphys.api.validation.internal import internal
 from tiphys.api.validation.names import percent
 
 
@@ -64,7 +65,7 @@ def _replicated(errors: Errors, spec: DeploymentSpec | ReplicaSetSpec) -> None:
         return
     if not selector.empty and not selector.matches(spec.template.metadata.labels):
         said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", spec.template.metadata.labels, said))
+        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), said))
     template(errors, "spec.template", spec.template)
 
 

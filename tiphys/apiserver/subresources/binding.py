@@ -6,7 +6,8 @@ import msgspec
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Conflict, Invalid, not_supported, required
+from tiphys.api.errors import BadRequest, Conflict, InternalError, Invalid, not_supported, required
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
@@ -27,6 +28,8 @@ async def create_beside(ctx: Context) -> Response:
 async def create(ctx: Context) -> Response:
     """POST of a Binding: sets spec.nodeName and the PodScheduled condition, once."""
     binding: core.Binding = decode_body(ctx, core.Binding)
+    if binding.metadata.name != ctx.info.name:
+        raise BadRequest("name in URL does not match name in Binding object")
     check_place(ctx, binding, named=True)
     errors = []
     if binding.target.kind not in ("", "Node"):
@@ -34,14 +37,15 @@ async def create(ctx: Context) -> Response:
     if not binding.target.name:
         errors.append(required("target.name"))
     if errors:
-        raise Invalid.object("Binding", binding.metadata.name, errors)
+        # Upstream does not say that the object is invalid, and clients have its 500.
+        said = [str(error) for error in errors]
+        raise InternalError(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
 
     pods = ctx.storage.cache(ctx.kind).codec
 
     def change(entry: Entry, old: core.Pod) -> core.Pod:
         name, meta = old.metadata.name, old.metadata
-        if binding.metadata.uid and binding.metadata.uid != meta.uid:
-            raise Conflict.object("pods/binding", name, f"Precondition failed: UID in precondition: {binding.metadata.uid}")
+        _check_preconditions(binding.metadata, meta, str(entry.revision))
         if meta.deletionTimestamp is not None:
             raise Conflict.object("pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
         if old.spec.nodeName:
@@ -51,13 +55,27 @@ async def create(ctx: Context) -> Response:
         pod: core.Pod = pods.decode(entry.data)
         pod.metadata.resourceVersion = ""  # A race with a status update is looked at again, not refused.
         pod.spec.nodeName = binding.target.name
+        pod.status.nominatedNodeName = ""
         pod.metadata.annotations.update(binding.metadata.annotations)
         pod.metadata.labels.update(binding.metadata.labels)
         others = [condition for condition in pod.status.conditions if condition.type != "PodScheduled"]
         now = time(ctx.services.now())
-        scheduled = core.PodCondition(type="PodScheduled", status="True", lastTransitionTime=now, observedGeneration=meta.generation)
+        scheduled = core.PodCondition(type="PodScheduled", status="True", lastTransitionTime=now)
         pod.status.conditions = [*others, scheduled]
         return pod
 
     await apply_change(ctx, change, subresource="binding")
     return render.status_success(ctx)
+
+
+def _check_preconditions(wanted: ObjectMeta, meta: ObjectMeta, revision: str) -> None:
+    """A binding may name the pod, or the state of it, that it is for; raises Conflict."""
+    for name, value, actual in (
+        ("UID", wanted.uid, meta.uid),
+        ("ResourceVersion", wanted.resourceVersion, revision),
+    ):
+        if value and value != actual:
+            key = f"/pods/{meta.namespace}/{meta.name}"
+            why = f"Precondition failed: {name} in precondition: {value}, {name} in object meta: {actual}"
+            said = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+            raise Conflict.object("pods", meta.name, said)

@@ -21,6 +21,8 @@ MAX_DISRUPTED = 2000
 async def create(ctx: Context) -> Response:
     """POST of an Eviction; answers 429 when a budget does not allow it now."""
     eviction: policy.Eviction = decode_body(ctx, policy.Eviction)
+    if eviction.metadata.name != ctx.info.name:
+        raise BadRequest("name in URL does not match name in Eviction object")
     check_place(ctx, eviction, named=True)
     pod = ctx.services.source.get(core.Pod, ctx.info.namespace, ctx.info.name)
     if pod is None:
@@ -39,7 +41,8 @@ def _merge_dry_run(ctx: Context, options: DeleteOptions) -> None:
     """A dry run can stand in the query or in the body; both must say the same."""
     sent = ctx.options.dryRun
     if sent and options.dryRun and sent != options.dryRun:
-        raise BadRequest(f"Non-matching dry-run options in request and content: {sent} and {options.dryRun}")
+        shown, own = (f"[{' '.join(names)}]" for names in (sent, options.dryRun))
+        raise InternalError(f"Non-matching dry-run options in request and content: {shown} and {own}")
     options.dryRun = options.dryRun or list(sent)
     ctx.deletes_dry = bool(options.dryRun)
 

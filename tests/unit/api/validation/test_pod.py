@@ -199,7 +199,9 @@ def test_other_changes_are_refused_and_shown(server: Any, pod: Any) -> None:
     _, errors = server.update(pod, spec__hostname="other")
     assert len(errors) == 1
     assert errors[0].startswith("spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`")
-    assert '+\thostname: "other"' in errors[0]
+    assert errors[0].endswith(
+        '- "Hostname": "",\n+ "Hostname": "other",\n  "Subdomain": "",\n  "SetHostnameAsFQDN": null,\n  "Affinity": null,\n'
+    )
     _, errors = server.update(pod, spec__containers=[*pod.spec.containers, pod.spec.containers[0]])
     assert "spec.containers: Forbidden: pod updates may not add or remove containers" in errors
     _, errors = server.update(pod, spec__activeDeadlineSeconds=90)
@@ -221,7 +223,42 @@ def test_a_mirror_pod_stays_one_and_no_other_becomes_one(server: Any, pod: Any) 
             f"{path}: Forbidden: may not remove or update mirror pod annotation"
         ]
     assert server.update(shown, metadata__annotations={**mirror, "a": "b"})[1] == []
-    assert server.update(pod, metadata__annotations=mirror)[1] == [f"{path}: Forbidden: may not add mirror pod annotation"]
+    assert server.update(pod, metadata__annotations=mirror)[1] == [
+        f'{path}: Invalid value: "hash": must set spec.nodeName if mirror pod annotation is set',
+        f"{path}: Forbidden: may not add mirror pod annotation",
+    ]
+
+
+def test_app_armor_annotations_are_for_life(server: Any, pod: Any) -> None:
+    key = "container.apparmor.security.beta.kubernetes.io/app"
+    assert server.update(pod, metadata__annotations={key: "unconfined"})[1] == [
+        f"metadata.annotations[{key}]: Forbidden: may not add AppArmor annotations"
+    ]
+    confined = server.create(
+        f"{{apiVersion: v1, kind: Pod, metadata: {{name: web, annotations: {{{key}: unconfined}}}}, spec: {{containers: [{APP}]}}}}"
+    )
+    assert server.update(confined, metadata__annotations={})[1] == [
+        f"metadata.annotations[{key}]: Forbidden: may not remove or update AppArmor annotations"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "causes"),
+    [
+        (
+            "metadata: {labels: {a: b}, annotations: {container.apparmor.security.beta.kubernetes.io/x: x}}",
+            [
+                'spec.template.annotations[container.apparmor.security.beta.kubernetes.io/x]: Invalid value: "x": container not found',
+                'spec.template.annotations[container.apparmor.security.beta.kubernetes.io/x]: Invalid value: "x": invalid AppArmor profile name: "x"',
+            ],
+        ),
+        ("metadata: {}", ["spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`"]),
+    ],
+)
+def test_templates(server: Any, template: str, causes: list[str]) -> None:
+    spec = f"{{selector: {{matchLabels: {{a: b}}}}, template: {{{template}, spec: {{containers: [{APP}]}}}}}}"
+    for kind in ("Deployment", "ReplicaSet", "DaemonSet"):
+        assert server.errors(f"{{apiVersion: apps/v1, kind: {kind}, metadata: {{name: web}}, spec: {spec}}}") == causes
 
 
 def test_gated_pods_can_be_narrowed_down(server: Any) -> None:
