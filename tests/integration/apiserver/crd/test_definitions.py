@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -313,3 +314,12 @@ async def test_the_types_of_a_kind_that_is_gone_are_gone(api: Api) -> None:
         return len(types) == 2 and all(type_() is None for type_ in types)
 
     await eventually(forgotten)
+
+
+async def test_numbers_of_a_schema_are_as_they_were_sent(api: Api) -> None:
+    """A whole number has no fraction, after writes of the status too."""
+    limits = {"type": "object", "properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535, "multipleOf": 1}}}
+    made = (await define(api, definition("CronTab", GROUP, version(schema=limits)))).doc
+    for doc in (made, (await api.get(f"{DEFINITIONS}/{NAME}")).doc):
+        port = doc["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["port"]
+        assert json.dumps([port["minimum"], port["maximum"], port["multipleOf"]]) == "[1, 65535, 1]"
