@@ -26,6 +26,7 @@ __all__ = [
     "IntOrString",
     "MapList",
     "MicroTime",
+    "Number",
     "Patch",
     "Quantity",
     "SetList",
@@ -51,6 +52,9 @@ MicroTime = NewType("MicroTime", str)
 
 Quantity = NewType("Quantity", str)
 """A number with a unit such as `500m` or `1Gi`, in canonical form once stored; arithmetic is in `tiphys.api.quantity`."""
+
+Number = int | float
+"""Any number, written as it was sent: a whole one has no fraction."""
 
 IntOrString = int | str
 """A number or a name or a percentage, such as a port or `25%`."""

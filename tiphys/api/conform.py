@@ -121,7 +121,7 @@ class Walk:
         if shape.form == "intorstring" and (isinstance(value, str) or (type(value) is int and in_range(value, 32))):
             return value
         if shape.form == "float" and number:
-            return float(value)
+            return value
         if shape.form == "time" and isinstance(value, str):
             try:
                 return msgspec.convert(value, Time).astimezone(UTC).replace(microsecond=0)

@@ -159,6 +159,8 @@ def _shape(owner: str, attr: str, name: str, hint: Any) -> Shape:
         return Shape("map", item=_shape(owner, attr, name, _unwrap(get_args(hint)[1])[0]))
     if origin in (Union, types.UnionType) and set(get_args(hint)) == {int, str}:
         return Shape("intorstring", bits=32)
+    if origin in (Union, types.UnionType) and set(get_args(hint)) == {int, float}:
+        return Shape("float")
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return Shape("struct", struct=hint)
     if isinstance(hint, typing.TypeVar):

@@ -30,16 +30,18 @@ def default_configuration(config: MutatingWebhookConfiguration | ValidatingWebho
 
 
 def _default_webhook(hook: MutatingWebhook | ValidatingWebhook) -> None:
-    hook.failurePolicy = hook.failurePolicy or "Fail"
-    hook.matchPolicy = hook.matchPolicy or "Equivalent"
+    if hook.failurePolicy is None:
+        hook.failurePolicy = "Fail"
+    if hook.matchPolicy is None:
+        hook.matchPolicy = "Equivalent"
     if hook.timeoutSeconds is None:
         hook.timeoutSeconds = DEFAULT_TIMEOUT
     if hook.namespaceSelector is None:
         hook.namespaceSelector = LabelSelector()
     if hook.objectSelector is None:
         hook.objectSelector = LabelSelector()
-    if isinstance(hook, MutatingWebhook):
-        hook.reinvocationPolicy = hook.reinvocationPolicy or "Never"
+    if isinstance(hook, MutatingWebhook) and hook.reinvocationPolicy is None:
+        hook.reinvocationPolicy = "Never"
     service = hook.clientConfig.service
     if service is not None and service.port is None:
         service.port = HTTPS_PORT
@@ -53,7 +55,8 @@ def _default_scopes(rules: Iterable[RuleWithOperations | NamedRuleWithOperations
 
 
 def default_policy(policy: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) -> None:
-    policy.spec.failurePolicy = policy.spec.failurePolicy or "Fail"
+    if policy.spec.failurePolicy is None:
+        policy.spec.failurePolicy = "Fail"
     _default_match(policy.spec.matchConstraints)
 
 
@@ -64,7 +67,8 @@ def default_policy_binding(binding: MutatingAdmissionPolicyBinding | ValidatingA
 def _default_match(match: MatchResources | None) -> None:
     if match is None:
         return
-    match.matchPolicy = match.matchPolicy or "Equivalent"
+    if match.matchPolicy is None:
+        match.matchPolicy = "Equivalent"
     if match.namespaceSelector is None:
         match.namespaceSelector = LabelSelector()
     if match.objectSelector is None:

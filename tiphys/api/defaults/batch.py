@@ -21,7 +21,8 @@ def default_job(job: Job) -> None:
         spec.backoffLimit = BACKOFF_LIMIT if spec.backoffLimitPerIndex is None else UNLIMITED
     if not job.metadata.labels:
         job.metadata.labels = spec.template.metadata.labels
-    spec.completionMode = spec.completionMode or "NonIndexed"
+    if spec.completionMode is None:
+        spec.completionMode = "NonIndexed"
     spec.suspend = bool(spec.suspend)
     spec.manualSelector = bool(spec.manualSelector)
     if spec.podReplacementPolicy is None:

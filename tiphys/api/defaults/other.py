@@ -37,7 +37,8 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 
 def default_priority_class(priority_class: PriorityClass) -> None:
-    priority_class.preemptionPolicy = priority_class.preemptionPolicy or "PreemptLowerPriority"
+    if priority_class.preemptionPolicy is None:
+        priority_class.preemptionPolicy = "PreemptLowerPriority"
 
 
 def default_limit_range(limits: LimitRange) -> None:

@@ -56,11 +56,13 @@ def default_families(spec: ServiceSpec) -> None:
         spec.ipFamilies = spec.ipFamilies or ["IPv4"]
         if len(spec.ipFamilies) == 1 and spec.ipFamilyPolicy != "SingleStack":
             spec.ipFamilies = [*spec.ipFamilies, "IPv6" if spec.ipFamilies[0] == "IPv4" else "IPv4"]
-        spec.ipFamilyPolicy = spec.ipFamilyPolicy or "RequireDualStack"
+        if spec.ipFamilyPolicy is None:
+            spec.ipFamilyPolicy = "RequireDualStack"
         return
     if not spec.ipFamilies:
         spec.ipFamilies = ["IPv6" if ":" in spec.clusterIP else "IPv4"]
-    spec.ipFamilyPolicy = spec.ipFamilyPolicy or "SingleStack"
+    if spec.ipFamilyPolicy is None:
+        spec.ipFamilyPolicy = "SingleStack"
 
 
 def default_endpoints(endpoints: Endpoints) -> None:

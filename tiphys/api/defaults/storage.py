@@ -18,7 +18,8 @@ _SNAPSHOTS = "snapshot.storage.k8s.io"
 def default_volume(volume: PersistentVolume) -> None:
     spec = volume.spec
     spec.persistentVolumeReclaimPolicy = spec.persistentVolumeReclaimPolicy or "Retain"
-    spec.volumeMode = spec.volumeMode or "Filesystem"
+    if spec.volumeMode is None:
+        spec.volumeMode = "Filesystem"
     volume.status.phase = volume.status.phase or "Pending"
     if spec.hostPath is not None and spec.hostPath.type is None:
         spec.hostPath.type = ""
@@ -26,13 +27,16 @@ def default_volume(volume: PersistentVolume) -> None:
 
 
 def default_claim(claim: PersistentVolumeClaim) -> None:
-    claim.spec.volumeMode = claim.spec.volumeMode or "Filesystem"
+    if claim.spec.volumeMode is None:
+        claim.spec.volumeMode = "Filesystem"
     claim.status.phase = claim.status.phase or "Pending"
 
 
 def default_class(value: StorageClass) -> None:
-    value.reclaimPolicy = value.reclaimPolicy or "Delete"
-    value.volumeBindingMode = value.volumeBindingMode or "Immediate"
+    if value.reclaimPolicy is None:
+        value.reclaimPolicy = "Delete"
+    if value.volumeBindingMode is None:
+        value.volumeBindingMode = "Immediate"
 
 
 def default_driver(value: CSIDriver) -> None:

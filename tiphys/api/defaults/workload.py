@@ -77,7 +77,8 @@ def default_stateful_set(stateful_set: StatefulSet) -> None:
 
 def default_claim_template(claim: PersistentVolumeClaim) -> None:
     """A claim of a StatefulSet is a whole object: it names its kind, and its status says that it waits."""
-    claim.spec.volumeMode = claim.spec.volumeMode or "Filesystem"
+    if claim.spec.volumeMode is None:
+        claim.spec.volumeMode = "Filesystem"
     claim.status.phase = claim.status.phase or "Pending"
 
 

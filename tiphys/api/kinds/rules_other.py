@@ -172,6 +172,13 @@ class LeaseRules(Uncounted[Lease]):
     create_on_update = True
     needs_version = True
 
+    def prepare_create(self, obj: Lease) -> None:
+        obj.spec.strategy = obj.spec.preferredHolder = None  # Off in this version ("CoordinatedLeaderElection").
+
+    def prepare_update(self, new: Lease, old: Lease) -> None:
+        if old.spec.strategy is None and old.spec.preferredHolder is None:
+            self.prepare_create(new)
+
     def validate(self, obj: Lease) -> list[FieldError]:
         return other.validate_lease(obj)
 

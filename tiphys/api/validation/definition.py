@@ -46,7 +46,7 @@ def validate(definition: CustomResourceDefinition) -> Errors:
     spec, status = definition.spec, definition.status
     return [
         *validate_name(definition),
-        *_spec(spec),
+        *_shared(_spec(spec), spec),
         *_names(status.acceptedNames, "status.acceptedNames"),
         *_stored_versions(status.storedVersions, spec),
     ]
@@ -251,15 +251,45 @@ def _find(parts: Sequence[str], text: str, schema: dict[str, Any]) -> tuple[dict
 def _conversion(conversion: CustomResourceConversion | None) -> Errors:
     if conversion is None:
         return []
-    if not conversion.strategy:
-        return [required("spec.conversion.strategy")]
+    path = "spec.conversion"
     if conversion.strategy == "Webhook":
-        return [forbidden("spec.conversion.strategy", "this server does not call conversion webhooks yet: use None")]
-    if conversion.strategy != "None":
-        return [not_supported("spec.conversion.strategy", conversion.strategy, ["None", "Webhook"])]
-    if conversion.webhook is not None:
-        return [forbidden("spec.conversion.webhook", "should not be set when strategy is not set to Webhook")]
-    return []
+        return [forbidden(f"{path}.strategy", "this server does not call conversion webhooks yet: use None")]
+    errors: Errors = []
+    if not conversion.strategy:
+        errors.append(required(f"{path}.strategy"))
+    elif conversion.strategy != "None":
+        errors.append(not_supported(f"{path}.strategy", conversion.strategy, ["None", "Webhook"]))
+    webhook, said = conversion.webhook, "should not be set when strategy is not set to Webhook"
+    if webhook is not None and webhook.clientConfig is not None:
+        errors.append(forbidden(f"{path}.webhookClientConfig", said))
+    if webhook is not None and webhook.conversionReviewVersions:
+        errors.append(forbidden(f"{path}.conversionReviewVersions", said))
+    return errors
+
+
+_SHARED = {
+    "schema": "spec.validation",
+    "additionalPrinterColumns": "spec.additionalPrinterColumns",
+    "subresources": "spec.subresources",
+    "selectableFields": "spec.selectableFields",
+}
+
+
+def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
+    """Mistakes in what all versions say alike, and one version alone, are told once and as of the definition itself."""
+    found: dict[str, FieldError] = {}
+    places: dict[str, str] = {}
+    for name, place in _SHARED.items():
+        first = getattr(spec.versions[0], name) if spec.versions else None
+        if first and all(getattr(version, name) == first for version in spec.versions):
+            places[name] = place
+    for error in errors:
+        head, dot, rest = error.field.partition("].")
+        name = re.split(r"[.\[]", rest, maxsplit=1)[0]
+        if dot and head.startswith("spec.versions[") and name in places:
+            error = msgspec.structs.replace(error, field=places[name] + rest[len(name) :])
+        found.setdefault(str(error), error)
+    return list(found.values())
 
 
 def _stored_versions(stored: Sequence[str], spec: CustomResourceDefinitionSpec) -> Errors:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from tiphys.api.errors import forbidden, invalid, required
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.validation.basics import Errors, annotation_map, immutable, labels, non_negative, text
-from tiphys.api.validation.names import dns_label_messages, prefixed, qualified_name_messages
+from tiphys.api.validation.names import dns_label_messages, path_segment, prefixed, qualified_name_messages
 
 FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
@@ -22,10 +22,10 @@ def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], s
     """Everything wrong with the metadata of an object that is created.
 
     `name_rule` says what is wrong with a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only;
-    without `prefix` a generateName is judged by the name made from it.
+    without `prefix` a generateName may be any segment of a path.
     """
     errors: Errors = []
-    if prefix and meta.generateName and (said := prefixed(name_rule, meta.generateName)):
+    if meta.generateName and (said := prefixed(name_rule if prefix else path_segment, meta.generateName)):
         errors.append(invalid("metadata.generateName", meta.generateName, said))
     if not meta.name:
         errors.append(required("metadata.name", "name or generateName is required"))

@@ -285,7 +285,9 @@ def validate_priority_class(value: PriorityClass) -> Errors:
             errors.append(forbidden("metadata.name", prefix + said))
     elif value.value > HIGHEST_USER_PRIORITY:
         errors.append(forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
-    if value.preemptionPolicy not in (None, "PreemptLowerPriority", "Never"):
+    if value.preemptionPolicy == "":
+        errors.append(required("preemptionPolicy"))
+    elif value.preemptionPolicy not in (None, "PreemptLowerPriority", "Never"):
         errors.append(not_supported("preemptionPolicy", value.preemptionPolicy, ("PreemptLowerPriority", "Never")))
     return errors
 

@@ -340,6 +340,8 @@ def _slice_endpoint(errors: Errors, path: str, endpoint: discovery.Endpoint, fam
         here = f"{path}.addresses[{index}]"
         if family == "FQDN":
             _domain(errors, here, address)
+        elif family not in _FAMILIES:
+            continue
         elif not is_ip(address):
             text(errors, here, address, canonical_ip_messages(address))
         elif _family(address) != family:
@@ -399,9 +401,8 @@ def _slice_ports(errors: Errors, ports: Sequence[discovery.EndpointPort]) -> Non
         if name in names:
             errors.append(duplicate(f"{path}.name", name))
         names.add(name)
-        one_of(errors, f"{path}.protocol", item.protocol or "", PROTOCOLS)
-        if item.port is not None and (said := port_number(item.port)):
-            errors.append(invalid(f"{path}.port", item.port, said))
+        if item.protocol not in PROTOCOLS:
+            errors.append(not_supported(f"{path}.protocol", item.protocol or "", PROTOCOLS))
         if item.appProtocol is not None:
             label_name(errors, f"{path}.appProtocol", item.appProtocol)
 

@@ -156,7 +156,7 @@ class Definitions:
         else:
             if description:
                 schema["description"] = description
-            if self.version == 3 and field.always and schema.get("type") in _ZEROS:
+            if self.version == 3 and field.always and not field.nullable and schema.get("type") in _ZEROS:
                 schema["default"] = _ZEROS[schema["type"]]
         if (type_.__name__, field.name) in GRANULAR:
             schema["x-kubernetes-map-type"] = "granular"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -117,28 +118,42 @@ async def test_names_belong_to_who_came_first(api: Api) -> None:
         (
             "spec.versions.0.additionalPrinterColumns",
             [{"name": "A", "type": "text", "jsonPath": "spec"}],
-            "spec.versions[0].additionalPrinterColumns[0].type",
+            "spec.additionalPrinterColumns[0].type",
             "must be one of boolean,date,integer,number,string",
         ),
         (
             "spec.versions.0.subresources",
             {"scale": {"specReplicasPath": ".status.x", "statusReplicasPath": ".status.replicas"}},
-            "spec.versions[0].subresources.scale.specReplicasPath",
+            "spec.subresources.scale.specReplicasPath",
             "should be a json path under .spec",
         ),
         (
             "spec.versions.0.selectableFields",
             [{"jsonPath": ".spec.ports"}],
-            "spec.versions[0].selectableFields[0].jsonPath",
+            "spec.selectableFields[0].jsonPath",
             "must point to a field of type string, boolean or integer.",
         ),
         (
             "spec.versions.0.selectableFields",
             [{"jsonPath": ".spec.nothing"}],
-            "spec.versions[0].selectableFields[0].jsonPath",
+            "spec.selectableFields[0].jsonPath",
             "is an invalid path: does not refer to a valid field",
         ),
         ("spec.conversion", {"strategy": "Webhook"}, "spec.conversion.strategy", "this server does not call conversion webhooks yet"),
+        ("spec.conversion", {"webhook": {"clientConfig": {}}}, "spec.conversion.webhookClientConfig", "should not be set when strategy"),
+        (
+            "spec.conversion",
+            {"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}},
+            "spec.conversion.conversionReviewVersions",
+            "should not be set when strategy",
+        ),
+        ("spec.versions.0.schema.openAPIV3Schema.type", "", "spec.validation.openAPIV3Schema.type", "must not be empty at the root"),
+        (
+            "spec.versions",
+            [version(), version(name="v2", storage=False, schema={"openAPIV3Schema": {"type": ""}})],
+            "spec.versions[1].schema.openAPIV3Schema.type",
+            "must not be empty at the root",
+        ),
         ("spec.conversion", {"strategy": "Magic"}, "spec.conversion.strategy", 'supported values: "None", "Webhook"'),
     ],
 )
@@ -299,3 +314,12 @@ async def test_the_types_of_a_kind_that_is_gone_are_gone(api: Api) -> None:
         return len(types) == 2 and all(type_() is None for type_ in types)
 
     await eventually(forgotten)
+
+
+async def test_numbers_of_a_schema_are_as_they_were_sent(api: Api) -> None:
+    """A whole number has no fraction, after writes of the status too."""
+    limits = {"type": "object", "properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535, "multipleOf": 1}}}
+    made = (await define(api, definition("CronTab", GROUP, version(schema=limits)))).doc
+    for doc in (made, (await api.get(f"{DEFINITIONS}/{NAME}")).doc):
+        port = doc["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["port"]
+        assert json.dumps([port["minimum"], port["maximum"], port["multipleOf"]]) == "[1, 65535, 1]"

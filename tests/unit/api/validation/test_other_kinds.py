@@ -138,3 +138,18 @@ def test_what_never_changes(server: Any) -> None:
         'spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid'
     ]
     assert server.update(node, spec__unschedulable=True)[1] == []
+
+
+def test_a_lease_keeps_no_strategy(server: Any) -> None:
+    """Coordinated leader election is off in this version, and its fields are dropped."""
+    lease = server.create("{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: a}, spec: {strategy: a, preferredHolder: b}}")
+    assert (lease.spec.strategy, lease.spec.preferredHolder) == (None, None)
+
+
+def test_addresses_of_an_endpoint_slice_of_no_family(server: Any) -> None:
+    """Their own form is judged for a known type only; ports may be any number, as upstream has it."""
+    text = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a}, addressType: odd, endpoints: [{addresses: [a]}],"
+    assert server.errors(text + " ports: [{port: 70000}, {name: a, protocol: ''}]}") == [
+        'addressType: Unsupported value: "odd": supported values: "FQDN", "IPv4", "IPv6"',
+        'ports[1].protocol: Unsupported value: "": supported values: "SCTP", "TCP", "UDP"',
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, MapList, Patch, Struct, Time, always, constant, field, null
+from tiphys.api.base import Atomic, MapList, Number, Patch, Struct, Time, always, constant, field, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 
@@ -183,11 +183,11 @@ class JSONSchemaProps(Struct):
     """A short name of the value."""
     default: Any = None
     """What stands for a value that is absent."""
-    maximum: float | None = None
+    maximum: Number | None = None
     """The largest number."""
     exclusiveMaximum: bool = False
     """Whether a number must be smaller than the maximum."""
-    minimum: float | None = None
+    minimum: Number | None = None
     """The smallest number."""
     exclusiveMinimum: bool = False
     """Whether a number must be larger than the minimum."""
@@ -203,7 +203,7 @@ class JSONSchemaProps(Struct):
     """The fewest items of a list."""
     uniqueItems: bool = False
     """Must be false; list types say which items are told apart."""
-    multipleOf: float | None = None
+    multipleOf: Number | None = None
     """What a number must be a multiple of."""
     enum: Annotated[list[Any], Atomic()] = []
     """The values that are allowed."""

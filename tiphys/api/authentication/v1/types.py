@@ -57,7 +57,7 @@ class TokenRequestSpec(Struct):
     """Whom it is for; the API server if empty."""
     expirationSeconds: int | None = None
     """How long it should be valid, in seconds, at least 600. 3600 by default."""
-    boundObjectRef: BoundObjectReference | None = None
+    boundObjectRef: BoundObjectReference | None = null()
     """The object whose end is also the token's."""
 
 

@@ -33,7 +33,7 @@ class AzureFilePersistentVolumeSource(Struct):
     """The share."""
     readOnly: bool = False
     """Whether it may only be read."""
-    secretNamespace: str | None = None
+    secretNamespace: str | None = null()
     """The namespace of the Secret; that of the claim by default."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, Quantity, Struct, always
+from tiphys.api.base import Atomic, Quantity, Struct, always, null
 from tiphys.api.core.v1.reference import LocalObjectReference, ObjectFieldSelector, ResourceFieldSelector
 from tiphys.api.meta.v1.meta import LabelSelector, ObjectMeta
 
@@ -187,7 +187,7 @@ class TypedLocalObjectReference(Struct):
     """Names an object of any kind in the same namespace."""
 
     __map_type__: ClassVar[str] = "atomic"
-    apiGroup: str | None = None
+    apiGroup: str | None = null()
     """Its API group; the core group if absent."""
     kind: str = always(str)
     """Its kind."""
@@ -198,7 +198,7 @@ class TypedLocalObjectReference(Struct):
 class TypedObjectReference(Struct):
     """Names an object of any kind."""
 
-    apiGroup: str | None = None
+    apiGroup: str | None = null()
     """Its API group; the core group if absent."""
     kind: str = always(str)
     """Its kind."""
