@@ -18,6 +18,7 @@ import msgspec
 from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, Unauthorized
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
+from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
@@ -197,6 +198,8 @@ class App:
         verb = _verb(ctx)
         if info.subresource != "proxy":
             ctx.parsed = await self._bodies.parse(request)
+        if len(request.body) > LARGE:
+            ctx.large = True
         return await verb(ctx)
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:

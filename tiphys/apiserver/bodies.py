@@ -12,6 +12,7 @@ from collections.abc import Generator
 from tiphys.api.codec import YAML
 from tiphys.api.patch import APPLY_PATCH
 from tiphys.api.yamldoc import Parsed, YAMLError, parse
+from tiphys.apiserver.aside import LARGE
 from tiphys.wire.http import Request
 
 
@@ -25,6 +26,8 @@ class Bodies:
         """The document in the body of a request, or the reason why there is none; None for a body that is not YAML."""
         if not request.body or request.headers.get("content-type", "").partition(";")[0].strip().lower() not in (YAML, APPLY_PATCH):
             return None
+        if len(request.body) > LARGE and request.body.lstrip(b" \t\r\n").startswith(b"{"):
+            return None  # JSON most likely, which is decoded in one go: aside, as any large body.
         steps = parse(request.body)
         parsed = _advance(steps)
         while parsed is None:

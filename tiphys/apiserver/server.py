@@ -24,6 +24,7 @@ from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
+from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
@@ -109,6 +110,7 @@ class ApiServer:
         self._stopped = False
         self._server: Server | None = None
         self._certificates: list[CertificateFiles] = []
+        self._aside = Aside()
         self._background: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._warming: asyncio.TimerHandle | None = None
@@ -193,6 +195,7 @@ class ApiServer:
         self.storage.end_watches()
         if self._server is not None:
             await self._server.stop(grace)
+        self._aside.close()
         await self.storage.close()
         await self._store.close()
 
@@ -256,6 +259,7 @@ class ApiServer:
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
             components=self.components,
+            aside=self._aside,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics()

@@ -15,6 +15,7 @@ it again a little later. Only `settle` may wait for something else, and only whe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -51,6 +52,8 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     dry_run: bool = False
     warnings: list[str] = []
     """What the client is told of besides the answer."""
+    large: bool = False
+    """Whether the object is so large that each plugin has a turn of the event loop to itself."""
     annotations: dict[str, str] = {}
     """What plugins note for the audit log. There is none yet: this is where it will read them."""
 
@@ -124,6 +127,8 @@ class AdmissionChain:
     async def admit(self, request: AdmissionRequest) -> None:
         """Let the plugins change the object. Raises StatusError."""
         for step in self._of(request).admit:
+            if request.large:
+                await asyncio.sleep(0)
             try:
                 step(request)
             except NotYet as missing:
@@ -133,11 +138,15 @@ class AdmissionChain:
         """Let the plugins judge the object as it will be stored, and charge for it. Raises StatusError."""
         steps = self._of(request)
         for step in steps.validate:
+            if request.large:
+                await asyncio.sleep(0)
             try:
                 step(request)
             except NotYet as missing:
                 await self._again(step, request, missing)
         for settle in steps.settle:
+            if request.large:
+                await asyncio.sleep(0)
             written = settle(request)
             if written is not None:
                 await written
