@@ -10,6 +10,7 @@ import msgspec
 from tiphys.api.errors import MethodNotSupported, NotFound
 from tiphys.api.scheme import Scheme
 from tiphys.apiserver import discovery, openapi
+from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import pages
 from tiphys.apiserver.flowcontrol.fairness import Fairness
@@ -29,7 +30,10 @@ _MEDIA = {"/openid/v1/jwks": "application/jwk-set+json"}
 class Paths:
     """Answers by exact path first, then by prefix."""
 
-    def __init__(self, scheme: Scheme, metrics: RequestMetrics, fairness: Fairness, *, health: Health, documents: dict[str, Any]) -> None:
+    def __init__(
+        self, scheme: Scheme, metrics: RequestMetrics, fairness: Fairness, *, health: Health, documents: dict[str, Any], aside: Aside
+    ) -> None:
+        self._aside = aside
         self._scheme = scheme
         self._fairness = fairness
         self._metrics = metrics
@@ -91,7 +95,7 @@ class Paths:
         return self._discovery.answer(request)
 
     async def _open(self, request: Request) -> Response:
-        return self._openapi.answer(request)
+        return await self._aside.run(self._openapi.answer, request)
 
 
 def _json(document: Any, status: int = 200, *, media: str = "application/json") -> Response:

@@ -14,7 +14,8 @@ async def review(ctx: Context) -> Response:
     """POST of a review; the answer is in its status."""
     asked = await read_body(ctx)
     check_place(ctx, asked, named=False)
-    return render.value(ctx, await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace), 201)
+    answer = await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace)
+    return await ctx.services.aside.run(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)
 
 
 REVIEWS: dict[str, Callable[[Context], Awaitable[Response]]] = dict.fromkeys(

@@ -269,7 +269,7 @@ class ApiServer:
         }
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
         server_metrics.declare(metrics.registry, self.storage, fairness)
-        paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents)
+        paths = Paths(self.scheme, metrics, fairness, health=self.health, documents=documents, aside=self._aside)
         return App(services, AuthenticatorChain((CertificateAuthenticator(), bearer_chain)), paths, metrics, fairness)
 
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
