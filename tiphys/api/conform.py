@@ -61,8 +61,7 @@ class Walk:
         self.mistakes: list[str] = []
 
     def problem(self, what: str, path: str) -> None:
-        text = f'{what} field "{path}"'
-        if len(self.problems) < LIMIT and text not in self.problems:
+        if len(self.problems) < LIMIT and (text := f'{what} field "{path}"') not in self.problems:
             self.problems.append(text)
 
     def mistake(self, text: str) -> None:
@@ -165,15 +164,14 @@ class Walk:
         return self._told(value, path, repeated) if repeated else value.items()
 
     def _told(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
-        for place, member in enumerate(value.items()):
-            self._repeated(path, repeated, place)
-            yield member
-        self._repeated(path, repeated, len(value))
-
-    def _repeated(self, path: str, repeated: dict[str, int], place: int) -> None:
-        for key, seen in repeated.items():
-            if seen == place:
+        told = iter(repeated.items())  # In the order of their places, since they were noted one after the other.
+        key, due = next(told, ("", -1))
+        for place, member in enumerate((*value.items(), None)):
+            while due == place:
                 self.problem("duplicate", f"{path}.{key}" if path else key)
+                key, due = next(told, ("", -1))
+            if member is not None:
+                yield member
 
     def _mismatch(self, shape: Shape, value: Any, path: str, owner: Description) -> Any:
         # The words are upstream's, which clients match on; the path also says which item of a list is meant.

@@ -16,6 +16,8 @@ MAX_BYTES = 1_572_864
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _NOT_OPENING = bytes(sorted(set(range(256)) - set(b"[{")))
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_PIECE = 1 << 16
+"""Brackets that are counted in one step: other threads have their turn between two."""
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -34,8 +36,11 @@ def check_depth(data: bytes) -> None:
     if len(data) <= 2 * MAX_DEPTH or len(data.translate(None, _NOT_OPENING)) <= MAX_DEPTH:
         return
     brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH:
-        raise too_deep()
+    depth = 0
+    for start in range(0, len(brackets), _PIECE):
+        *_, depth = depths = list(accumulate(map(_STEP.__getitem__, brackets[start : start + _PIECE]), initial=depth))
+        if max(depths) > MAX_DEPTH:
+            raise too_deep()
 
 
 def too_deep() -> BadRequest:

@@ -10,7 +10,7 @@ Errors are `SelectorError`, whose text is what the API server answers with 400. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -31,6 +31,9 @@ __all__ = [
     "parse_fields",
     "parse_labels",
 ]
+
+FEW = 8
+"""Requirements that are tested one by one; more are condensed first."""
 
 Operator = Literal["=", "==", "!=", "in", "notin", "exists", "!", ">", "<"]
 
@@ -87,6 +90,42 @@ def _compile(requirement: Requirement) -> Callable[[Mapping[str, str]], bool]:
     return ordered
 
 
+def _condensed(requirements: Iterable[Requirement]) -> Iterator[Callable[[Mapping[str, str]], bool]]:
+    """The tests of a long selector: together they take about as long as an object has labels, however many requirements there are."""
+    wanted: dict[str, frozenset[str]] = {}
+    denied: dict[str, set[str] | None] = {}
+    others: dict[tuple[str, str], Requirement] = {}
+    for requirement in requirements:
+        key, operator, values = requirement
+        if operator in ("=", "==", "in"):
+            wanted[key] = wanted[key].intersection(values) if key in wanted else frozenset(values)
+        elif operator in ("!=", "notin"):
+            if (known := denied.setdefault(key, set())) is not None:
+                known.update(values)
+        elif operator == "!":
+            denied[key] = None
+        else:
+            known_bound = others.get((key, operator))
+            if known_bound is None or (operator != "exists" and _is_tighter(requirement, known_bound)):
+                others[key, operator] = requirement
+    if denied:
+        yield lambda labels: not any(key in denied and _is_denied(denied[key], value) for key, value in labels.items())
+    if wanted:
+        yield lambda labels: all(labels.get(key) in values for key, values in wanted.items())
+    yield from map(_compile, others.values())
+
+
+def _is_denied(values: set[str] | None, value: str) -> bool:
+    """Whether a label with this value is one that must not be there; None stands for any value."""
+    return values is None or value in values
+
+
+def _is_tighter(requirement: Requirement, other: Requirement) -> bool:
+    """Whether the one bound implies the other."""
+    bound, known = _integer(requirement.values[0]) or 0, _integer(other.values[0]) or 0
+    return bound > known if requirement.operator == ">" else bound < known
+
+
 class Selector:
     """Conditions on labels, all of which must hold. `empty` selectors match everything; NOTHING matches nothing."""
 
@@ -94,7 +133,8 @@ class Selector:
 
     def __init__(self, requirements: Iterable[Requirement] = (), *, nothing: bool = False) -> None:
         self.requirements = tuple(sorted(requirements, key=lambda r: r.key))
-        self._tests = tuple(_compile(requirement) for requirement in self.requirements)
+        few = len(self.requirements) <= FEW
+        self._tests = tuple(_compile(requirement) for requirement in self.requirements) if few else tuple(_condensed(self.requirements))
         self.nothing = nothing
         self.empty = not self.requirements and not nothing
 
@@ -287,18 +327,24 @@ class FieldRequirement(NamedTuple):
 class FieldSelector:
     """Conditions on fields, all of which must hold. A field that is absent has the empty value."""
 
-    __slots__ = ("_tests", "empty", "requirements")
+    __slots__ = ("_allowed", "_denied", "_tests", "empty", "requirements")
 
     def __init__(self, requirements: Iterable[FieldRequirement] = ()) -> None:
         self.requirements = tuple(sorted(requirements))
-        self._tests = tuple((r.field, r.value, r.operator == "=") for r in self.requirements)
+        tests = ((r.field, r.value, r.operator == "=") for r in self.requirements)
+        self._tests = tuple(tests) if len(self.requirements) <= FEW else ()
+        self._allowed, self._denied = _by_field(self.requirements) if len(self.requirements) > FEW else ({}, {})
         self.empty = not self.requirements
 
     def matches(self, fields: Mapping[str, str]) -> bool:
         """Whether an object with these fields is selected."""
-        for field, value, equal in self._tests:  # noqa: SIM110 - a generator costs more than the loop
+        for field, value, equal in self._tests:
             if (fields.get(field, "") == value) is not equal:
                 return False
+        if self._allowed or self._denied:
+            return all(fields.get(field, "") in values for field, values in self._allowed.items()) and not any(
+                fields.get(field, "") in values for field, values in self._denied.items()
+            )
         return True
 
     @property
@@ -332,6 +378,19 @@ class FieldSelector:
 
     def __hash__(self) -> int:
         return hash(self.requirements)
+
+
+def _by_field(requirements: Iterable[FieldRequirement]) -> tuple[dict[str, frozenset[str]], dict[str, set[str]]]:
+    """The values that each field may have, and those that it must not have."""
+    allowed: dict[str, frozenset[str]] = {}
+    denied: dict[str, set[str]] = {}
+    for requirement in requirements:
+        field, value = requirement.field, requirement.value
+        if requirement.operator == "=":
+            allowed[field] = allowed.get(field, frozenset((value,))) & {value}
+        else:
+            denied.setdefault(field, set()).add(value)
+    return allowed, denied
 
 
 EVERY_FIELD = FieldSelector()

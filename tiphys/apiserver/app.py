@@ -18,6 +18,7 @@ import msgspec
 from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
 from tiphys.api.scheme import Kind
 from tiphys.apiserver import components, render, reviews
+from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain
 from tiphys.apiserver.auth.impersonate import impersonate
@@ -197,6 +198,8 @@ class App:
         verb = _verb(ctx)
         if request.body and info.subresource != "proxy":
             ctx.parsed = await self._bodies.parse(request)
+        if len(request.body) > LARGE:
+            ctx.large = True
         try:
             return await verb(ctx)
         except StatusError as error:

@@ -15,6 +15,7 @@ from tiphys.api.scheme import Kind, Scheme
 from tiphys.api.yamldoc import Parsed, YAMLError
 from tiphys.apiserver.admission.chain import AdmissionChain
 from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
@@ -48,6 +49,7 @@ class Services(msgspec.Struct):
     reviewer: Reviewer
     identity_headers: tuple[frozenset[str], tuple[str, ...]]
     """Names and beginnings of names of the headers in which front proxies name callers."""
+    aside: Aside
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
     """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
     watch_seconds: float = 1800.0
@@ -80,6 +82,8 @@ class Context(msgspec.Struct):
     """The outcome of parsing a YAML body."""
     deletes_dry: bool = False
     """Whether a deletion is a dry run, which its options may say in the body."""
+    large: bool = False
+    """Whether the body or the object is so large that work on it is done aside (`aside.LARGE`)."""
 
     @property
     def storage(self) -> Storage:

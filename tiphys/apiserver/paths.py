@@ -11,6 +11,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.errors import MethodNotSupported, NotFound
 from tiphys.api.scheme import Scheme
 from tiphys.apiserver import discovery, openapi, pod_resources
+from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import pages
 from tiphys.apiserver.flowcontrol.fairness import Fairness
@@ -38,8 +39,10 @@ class Paths:
         *,
         health: Health,
         documents: dict[str, Any],
+        aside: Aside,
         pods: Callable[[], Iterable[core.Pod]] = tuple,
     ) -> None:
+        self._aside = aside
         self._scheme = scheme
         self._fairness = fairness
         self._metrics = metrics
@@ -107,7 +110,7 @@ class Paths:
         return self._discovery.answer(request)
 
     async def _open(self, request: Request) -> Response:
-        return self._openapi.answer(request)
+        return await self._aside.run(self._openapi.answer, request)
 
 
 def _json(document: Any, status: int = 200, *, media: str = "application/json") -> Response:

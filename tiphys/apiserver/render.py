@@ -15,6 +15,7 @@ from tiphys.api.errors import NotAcceptable, StatusError
 from tiphys.api.meta.v1 import Status, StatusDetails
 from tiphys.api.scheme import Column
 from tiphys.apiserver import compress, table
+from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.negotiate import JSON, PRETTY_JSON, Format, format_of, indented, negotiate, wants_lines
@@ -90,8 +91,12 @@ def _as_media(data: bytes, form: Format) -> bytes:
 
 
 def _response(ctx: Context, status: int, data: bytes, form: Format) -> Response:
+    return _written(ctx, status, _as_media(data, form), form)
+
+
+def _written(ctx: Context, status: int, data: bytes, form: Format) -> Response:
     headers = JSON_HEADERS if form.media == "json" else {**JSON_HEADERS, "Content-Type": form.content_type}
-    return Response(status, headers, _as_media(data, form), repeated=warning_headers(ctx.warnings) if ctx.warnings else ())
+    return Response(status, headers, data, repeated=warning_headers(ctx.warnings) if ctx.warnings else ())
 
 
 def value(ctx: Context, obj: Any, status: int = 200, *, columns: Sequence[Column] = ()) -> Response:
@@ -160,23 +165,32 @@ def _include(ctx: Context) -> table.Include:
 async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
     """A list of stored objects."""
     form = format_of(ctx.request, ctx.kind.type)
+    aside = ctx.services.aside
     if form.shape == "object" and form.media != "protobuf":
         data = _json_list(ctx, entries, revision, continue_, remaining)
+    elif _is_large(entries):
+        data = await aside.run(_other_list, ctx, form, entries, revision, continue_, remaining)
     else:
-        data = await _other_list(ctx, form, entries, revision, continue_, remaining)
+        data = _other_list(ctx, form, entries, revision, continue_, remaining)
+    if form.pretty or form.media == "yaml":
+        data = await aside.run(_as_media, data, form) if len(data) > LARGE else _as_media(data, form)
     if len(data) <= compress.FROM_BYTES or not compress.is_wanted(ctx.request):
-        return _response(ctx, 200, data, form)
-    data = _as_media(data, form)
+        return _written(ctx, 200, data, form)
     headers = {**JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}
     return Response(200, headers, await compress.packed(ctx.storage.cache(ctx.kind), data), repeated=warning_headers(ctx.warnings))
 
 
-async def _other_list(ctx: Context, form: Format, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:
+def _is_large(entries: Sequence[Entry]) -> bool:
+    """Whether a list is worth the way to the thread."""
+    return len(entries) > 100 or sum([len(entry.data) for entry in entries]) > LARGE
+
+
+def _other_list(ctx: Context, form: Format, entries: Sequence[Entry], revision: int, continue_: str, remaining: int) -> bytes:
     """A list in protobuf, or as a table or bare metadata."""
     kind = ctx.kind
     if form.shape == "object":
         metadata = {"resourceVersion": str(revision), "continue": continue_, "remainingItemCount": remaining or None}
-        return bytes(await _protobuf().collection(kind, entries, metadata))
+        return bytes(_protobuf().collection(kind, entries, metadata))
     decode = ctx.storage.cache(kind).codec.decode
     objects = [decode(entry.data) for entry in entries]
     rv = str(revision)

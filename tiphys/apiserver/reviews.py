@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.wire.http import Response
 
 
 async def review(ctx: Context) -> Response:
     """POST of a review; the answer is in its status."""
-    asked = decode_body(ctx)
+    asked = await read_body(ctx)
     check_place(ctx, asked, named=False)
-    return render.value(ctx, await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace), 201)
+    answer = await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace)
+    return await ctx.services.aside.run(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)
 
 
 REVIEWS: dict[str, Callable[[Context], Awaitable[Response]]] = dict.fromkeys(

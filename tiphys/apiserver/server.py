@@ -24,6 +24,7 @@ from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.app import App
+from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
@@ -113,6 +114,7 @@ class ApiServer:
         self._stopped = False
         self._server: Server | None = None
         self._certificates: list[CertificateFiles] = []
+        self._aside = Aside()
         self._background: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._warming: asyncio.TimerHandle | None = None
@@ -205,6 +207,7 @@ class ApiServer:
         self.storage.end_watches()
         if self._server is not None:
             await self._server.stop(grace)
+        self._aside.close()
         await self.storage.close()
         await self._store.close()
 
@@ -279,6 +282,7 @@ class ApiServer:
             watch_seconds=settings.min_request_timeout,
             components=self.components,
             identity_headers=identity_headers(settings.request_headers),
+            aside=self._aside,
             reviewer=Reviewer(tokens=bearer_chain, audiences=(settings.issuer,), authorizer=authorizer, rbac=rbac),
         )
         metrics = RequestMetrics()
@@ -289,7 +293,13 @@ class ApiServer:
         fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
         server_metrics.declare(metrics.registry, self.storage, fairness)
         paths = Paths(
-            self.scheme, metrics, fairness, health=self.health, documents=documents, pods=lambda: self.source.one_by_one(core.Pod)
+            self.scheme,
+            metrics,
+            fairness,
+            health=self.health,
+            documents=documents,
+            aside=self._aside,
+            pods=lambda: self.source.one_by_one(core.Pod),
         )
         lifetimes = server_metrics.CertificateLifetimes(metrics.registry, self.clock.now)
         for_proxies = RequestHeaderAuthenticator(settings.request_headers)

@@ -178,13 +178,13 @@ class Storage:
         prefix = self._caches[kind.ident].prefix
         return f"{prefix}{namespace}/{name}" if kind.namespaced else f"{prefix}{name}"
 
-    async def create(self, kind: Kind[Any], obj: KubeObject) -> Entry:
-        """Store a new object; raises store.KeyExists."""
+    async def create(self, kind: Kind[Any], obj: KubeObject, *, value: bytes = b"") -> Entry:
+        """Store a new object; `value` is the object encoded, if it is that already. Raises store.KeyExists."""
         cache = self._caches[kind.ident]
         if isinstance(cache, ServedCache):
             return cache.show(await self.create(kind.hub, converted(obj, kind, kind.hub)))
         meta = obj.metadata
-        value = cache.codec.encode_checked(obj)
+        value = value or cache.codec.encode_checked(obj)
         self._written[id(value)] = (value, obj)
         try:
             key = self.key(kind, meta.namespace, meta.name)
@@ -199,13 +199,13 @@ class Storage:
         finally:
             self._written.pop(id(value), None)
 
-    async def update(self, kind: Kind[Any], obj: KubeObject, *, expected: Entry) -> Entry:
+    async def update(self, kind: Kind[Any], obj: KubeObject, *, expected: Entry, value: bytes = b"") -> Entry:
         """Replace the object whose current state is `expected`; raises store.KeyMissing or store.RevisionMismatch.
 
         When nothing changes, nothing is written and `expected` is returned.
         """
         cache = self._caches[kind.ident]
-        value = cache.codec.encode_checked(obj)
+        value = value or cache.codec.encode_checked(obj)
         if cache.codec.splice(value, expected.revision) == expected.data and not isinstance(expected, StaleEntry):
             return expected
         if isinstance(cache, ServedCache):

@@ -155,13 +155,14 @@ def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: dict[st
         conflicts += [FieldConflict(manager, path) for path in fieldset.paths(disputed)]
     if conflicts and not how.force:
         raise ApplyConflict(conflicts)
+    touched = {version: None if theirs is None else fieldset.union(theirs.changed, theirs.removed) for version, theirs in made.items()}
     for manager, owned in list(owners.items()):
-        theirs = made[owned.version]
+        gone = touched[owned.version]
         if manager == self:
             continue
-        if theirs is None:
+        if gone is None:
             del owners[manager]
-        elif (left := fieldset.difference(owned.fields, fieldset.union(theirs.changed, theirs.removed))) is not owned.fields:
+        elif (left := fieldset.difference(owned.fields, gone)) is not owned.fields:
             owners[manager] = owned._replace(fields=left, entry=None)
 
 
@@ -170,9 +171,10 @@ def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned]
 
     What was applied is found in the version in which it was applied, and what others own in theirs.
     """
-    owned: dict[str, Fields] = {}
+    by_version: dict[str, list[Fields]] = {}
     for owner in owners.values():
-        owned[owner.version] = fieldset.union(owned.get(owner.version, {}), owner.fields)
+        by_version.setdefault(owner.version, []).append(owner.fields)
+    owned = {version: fieldset.union_of(sets) for version, sets in by_version.items()}
     versions = how.versions
     if versions is None or owned.keys() <= {last.version} == {how.version}:
         return _pruned_within(schema, merged, owned.get(how.version, {}), last.fields) if last.version == how.version else merged

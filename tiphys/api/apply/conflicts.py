@@ -34,10 +34,10 @@ def _message(conflicts: Sequence[FieldConflict]) -> str:
     if len(conflicts) == 1:
         only = conflicts[0]
         return f"Apply failed with 1 conflict: conflict with {_said(only.manager)}: {describe_path(only.path)}"
-    lines: list[str] = []
-    for manager in dict.fromkeys(one.manager for one in conflicts):
-        lines.append(f"conflicts with {_said(manager)}:")
-        lines += [f"- {describe_path(one.path)}" for one in conflicts if one.manager == manager]
+    fields: dict[Manager, list[str]] = {}
+    for one in conflicts:
+        fields.setdefault(one.manager, []).append(f"- {describe_path(one.path)}")
+    lines = [line for manager, listed in fields.items() for line in (f"conflicts with {_said(manager)}:", *listed)]
     listed = "\n".join(lines)
     return f"Apply failed with {len(conflicts)} conflicts: {listed}"
 

@@ -10,7 +10,7 @@ Sets are values: no function changes what it is given, and results share nodes w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +31,8 @@ encode = ordered.encoder("sorted")
 """Sorted, as upstream writes sets: equal sets are equal bytes, so that what is remembered of one is found for the other."""
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
+CACHED_BYTES = 16 << 10
+"""The longest set that is remembered: all of them together must fit into memory, whoever writes them."""
 
 
 def is_member(node: Fields) -> bool:
@@ -51,6 +53,14 @@ def union(a: Fields, b: Fields) -> Fields:
     return out
 
 
+def union_of(sets: Sequence[Fields]) -> Fields:
+    """The fields in any of the sets. They are joined in pairs, since one that grows by a small set at a time is copied each time."""
+    left = list(sets)
+    while len(left) > 1:
+        left = [union(*left[index : index + 2]) if index + 1 < len(left) else left[index] for index in range(0, len(left), 2)]
+    return left[0] if left else {}
+
+
 def _join(a: Fields, b: Fields) -> Fields:
     if a is b or (not a and not b):
         return a
@@ -65,8 +75,9 @@ def difference(a: Fields, b: Fields) -> Fields:
     if not b:
         return a
     out: Fields | None = None
-    for key, theirs in b.items():
-        ours = a.get(key)
+    # The shorter of the two is walked: many small sets lose the fields of one large set.
+    for key in b if len(b) <= len(a) else [key for key in a if key in b]:
+        ours, theirs = a.get(key), b[key]
         if ours is None:
             continue
         left = None if key == SELF else _subtract(ours, theirs)
@@ -179,15 +190,17 @@ def parse(raw: bytes) -> Fields:
 
     Raises ValueError.
     """
-    return _parse(raw)
+    return _parse_cached(raw) if len(raw) <= CACHED_BYTES else _parse(raw)
 
 
-@lru_cache(maxsize=_CACHED)
 def _parse(raw: bytes) -> Fields:
     try:
         return _canonical(_decode(raw)) if raw and raw != b"null" else {}
     except (msgspec.MsgspecError, RecursionError, TypeError) as error:
         raise ValueError(str(error)) from None
+
+
+_parse_cached = lru_cache(maxsize=_CACHED)(_parse)
 
 
 def _canonical(node: Fields) -> Fields:
@@ -218,15 +231,27 @@ def _canonical(node: Fields) -> Fields:
 # --- the same on encoded sets, remembered ---
 
 
-@lru_cache(maxsize=_CACHED)
 def raw_union(a: bytes, b: bytes) -> bytes:
     """`union`, from bytes to bytes."""
-    return encode(union(_parse(a), _parse(b)))
+    return _raw_union_cached(a, b) if len(a) + len(b) <= CACHED_BYTES else _raw_union(a, b)
 
 
-@lru_cache(maxsize=_CACHED)
-def raw_difference(a: bytes, b: bytes) -> bytes:
-    """`difference`, from bytes to bytes; the first argument itself when nothing is taken away."""
-    ours = _parse(a)
-    left = difference(ours, _parse(b))
+def _raw_union(a: bytes, b: bytes) -> bytes:
+    return encode(union(parse(a), parse(b)))
+
+
+_raw_union_cached = lru_cache(maxsize=_CACHED)(_raw_union)
+
+
+def raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
+    """`difference`, from bytes to bytes; the first argument itself when nothing is taken away. `fields` is the set `b`, for who has it."""
+    return _raw_difference_cached(a, b) if len(a) + len(b) <= CACHED_BYTES else _raw_difference(a, b, fields)
+
+
+def _raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
+    ours = parse(a)
+    left = difference(ours, parse(b) if fields is None else fields)
     return a if left is ours else encode(left)
+
+
+_raw_difference_cached = lru_cache(maxsize=_CACHED)(_raw_difference)

@@ -157,18 +157,22 @@ def after_update(
     if not entries or not (made.changed or made.removed):
         return entries
     changed = fieldset.encode(made.changed)
-    touched = changed if not made.removed else fieldset.encode(fieldset.union(made.changed, made.removed))
+    touched = _touched(made) if made.removed else _Touched(made.changed, changed)
+    there: dict[str, _Touched | None] = {}
     self = Manager("Update", name, version, subresource)
     out: list[ManagedFieldsEntry] = []
     mine = b""
     for entry in entries:
         before = bytes(entry.fieldsV1)
-        gone: bytes | None = touched
+        gone = touched
         if elsewhere is not None and entry.apiVersion != version:
-            gone = _touched(elsewhere(entry.apiVersion))
-            if gone is None:
+            if entry.apiVersion not in there:
+                made_there = elsewhere(entry.apiVersion)
+                there[entry.apiVersion] = None if made_there is None else _touched(made_there)
+            if (other := there[entry.apiVersion]) is None:
                 continue
-        left = fieldset.raw_difference(before, gone)
+            gone = other
+        left = fieldset.raw_difference(before, gone.raw, gone.fields)
         if made.changed and manager_of(entry) == self:
             mine = left
         elif left == before:
@@ -180,8 +184,16 @@ def after_update(
     return _capped(ordered(out)) if len(out) > 1 else out
 
 
-def _touched(made: Difference | None) -> bytes | None:
-    return None if made is None else fieldset.encode(fieldset.union(made.changed, made.removed))
+class _Touched(NamedTuple):
+    """The fields that a write changed or removed, and the same encoded."""
+
+    fields: Fields
+    raw: bytes
+
+
+def _touched(made: Difference) -> _Touched:
+    fields = fieldset.union(made.changed, made.removed) if made.removed else made.changed
+    return _Touched(fields, fieldset.encode(fields))
 
 
 def _capped(entries: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
@@ -192,6 +204,7 @@ def _capped(entries: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
         return entries
     kept = {manager_of(entry): entry for entry in entries}
     first: dict[str, Manager] = {}
+    folded: dict[Manager, list[ManagedFieldsEntry]] = {}
     for entry in sorted(updaters, key=lambda one: (_seconds(one.time), one.manager, one.subresource)):
         if excess <= 0:
             break
@@ -200,16 +213,22 @@ def _capped(entries: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
         if version not in first:
             first[version] = who
             continue
-        if bucket not in kept:
-            oldest = kept.pop(first[version])
-            kept[bucket] = _entry(bucket, version, bytes(oldest.fieldsV1), oldest.time)
+        if bucket not in folded:
+            folded[bucket] = [kept.pop(bucket if bucket in kept else first[version])]
         if who == bucket:
             continue
-        raw = fieldset.raw_union(bytes(kept[bucket].fieldsV1), bytes(entry.fieldsV1))
-        kept[bucket] = _entry(bucket, version, raw, entry.time)
-        del kept[who]
+        folded[bucket].append(kept.pop(who))
         excess -= 1
-    return ordered(kept.values())
+    return ordered([*kept.values(), *(_folded(bucket, entries) for bucket, entries in folded.items())])
+
+
+def _folded(bucket: Manager, entries: Sequence[ManagedFieldsEntry]) -> ManagedFieldsEntry:
+    """One entry in place of several: it has the time of the last one."""
+    if len(entries) == 2:
+        raw = fieldset.raw_union(bytes(entries[0].fieldsV1), bytes(entries[1].fieldsV1))
+    else:
+        raw = fieldset.encode(fieldset.union_of([fieldset.parse(bytes(entry.fieldsV1)) for entry in entries]))
+    return _entry(bucket, bucket.version, raw, entries[-1].time)
 
 
 # --- opened up, for applies ---

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
 from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
@@ -31,7 +32,8 @@ _FINAL: Final = (*_DECISIONS, "Failed")
 _STATUSES: Final = ("False", "True", "Unknown")
 _LONGEST_DOMAIN = 253
 _LONGEST_SIGNER = 253 + 253 + 63 + 2
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END ([A-Z0-9 ]+)-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]++)-----\s*+")
+_END = re.compile(rb"-----END ([A-Z0-9 ]++)-----")
 _CONDITIONS = "status.conditions"
 
 
@@ -39,15 +41,32 @@ class Unreadable(ValueError):
     """The bytes are not a certificate request; the message says why."""
 
 
+class _Block(NamedTuple):
+    """A block of PEM: its type as both of its lines say it, what is between them, and the whole."""
+
+    begins: bytes
+    ends: bytes
+    content: bytes
+    text: bytes
+
+
+def _blocks(pem: bytes) -> Iterator[_Block]:
+    """The blocks of a text one after the other. Each search goes on where the last one ended, so the time is linear in the length."""
+    place = 0
+    while (begin := _BEGIN.search(pem, place)) and (end := _END.search(pem, begin.end())):
+        yield _Block(begin[1], end[1], pem[begin.end() : end.start()], pem[begin.start() : end.end()] + b"\n")
+        place = end.end()
+
+
 def read_request(pem: bytes) -> x509.CertificateSigningRequest:
     """The PKCS #10 request in PEM. Raises Unreadable."""
     from cryptography import x509
 
-    block = _BLOCK.search(pem)
-    if block is None or block[1] != b"CERTIFICATE REQUEST" or block[3] != block[1]:
+    block = next(_blocks(pem), None)
+    if block is None or block.begins != b"CERTIFICATE REQUEST" or block.ends != block.begins:
         raise Unreadable("PEM block type must be CERTIFICATE REQUEST")
     try:
-        return x509.load_pem_x509_csr(block[0] + b"\n")
+        return x509.load_pem_x509_csr(block.text)
     except ValueError as error:
         raise Unreadable(str(error)) from None
 
@@ -168,16 +187,15 @@ def _certificate_fault(pem: bytes) -> str:
 
     if not pem:
         return ""
-    blocks = list(_BLOCK.finditer(pem))
-    if not blocks:
-        return "must contain at least one CERTIFICATE PEM block"
-    for block in blocks:
-        if block[1] != b"CERTIFICATE":
-            return f'only CERTIFICATE PEM blocks are allowed, found "{block[1].decode()}"'
-        if b":" in block[2]:
+    found = False
+    for block in _blocks(pem):
+        found = True
+        if block.begins != b"CERTIFICATE":
+            return f'only CERTIFICATE PEM blocks are allowed, found "{block.begins.decode()}"'
+        if b":" in block.content:
             return "no PEM block headers are permitted"
         try:
-            x509.load_pem_x509_certificate(block[0] + b"\n")
+            x509.load_pem_x509_certificate(block.text)
         except ValueError as error:
             return str(error)
-    return ""
+    return "" if found else "must contain at least one CERTIFICATE PEM block"

@@ -15,6 +15,7 @@ it again a little later. Only `settle` may wait for something else, and only whe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -54,6 +55,8 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     dry_run: bool = False
     warnings: list[str] = []
     """What the client is told of besides the answer."""
+    large: bool = False
+    """Whether the object is so large that each plugin has a turn of the event loop to itself."""
     annotations: dict[str, str] = {}
     """What plugins note for the audit log. There is none yet: this is where it will read them."""
 
@@ -140,6 +143,9 @@ class AdmissionChain:
         began = ended = monotonic()
         try:
             for step, seconds, timed in steps.admit:  # noqa: B007
+                if request.large:
+                    await asyncio.sleep(0)
+                    ended = monotonic()
                 started = ended
                 try:
                     step(request)
@@ -165,6 +171,9 @@ class AdmissionChain:
         began = ended = monotonic()
         try:
             for step, seconds, timed in steps.validate:  # noqa: B007
+                if request.large:
+                    await asyncio.sleep(0)
+                    ended = monotonic()
                 started = ended
                 try:
                     step(request)
@@ -178,6 +187,9 @@ class AdmissionChain:
                 else:
                     seconds.observe(spent)
             for settle, seconds, timed in steps.settle:  # noqa: B007
+                if request.large:
+                    await asyncio.sleep(0)
+                    ended = monotonic()
                 started = ended
                 written = settle(request)
                 if written is not None:

@@ -11,14 +11,14 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
 
 async def create_beside(ctx: Context) -> Response:
     """POST of a Binding to `bindings`, where it names its pod itself."""
-    binding: core.Binding = decode_body(ctx, core.Binding)
+    binding: core.Binding = await read_body(ctx, core.Binding)
     if not binding.metadata.name:
         raise Invalid.object("Binding", "", [required("metadata.name", "name or generateName is required")])
     info = msgspec.structs.replace(ctx.info, resource="pods", subresource="binding", name=binding.metadata.name)
@@ -27,7 +27,7 @@ async def create_beside(ctx: Context) -> Response:
 
 async def create(ctx: Context) -> Response:
     """POST of a Binding: sets spec.nodeName and the PodScheduled condition, once."""
-    binding: core.Binding = decode_body(ctx, core.Binding)
+    binding: core.Binding = await read_body(ctx, core.Binding)
     if binding.metadata.name != ctx.info.name:
         raise BadRequest("name in URL does not match name in Binding object")
     check_place(ctx, binding, named=True)

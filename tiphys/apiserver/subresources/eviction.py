@@ -12,7 +12,7 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.delete import remove
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body, update_named
+from tiphys.apiserver.verbs.pipeline import check_place, read_body, update_named
 from tiphys.wire.http import Response
 
 MAX_DISRUPTED = 2000
@@ -20,7 +20,7 @@ MAX_DISRUPTED = 2000
 
 async def create(ctx: Context) -> Response:
     """POST of an Eviction; answers 429 when a budget does not allow it now."""
-    eviction: policy.Eviction = decode_body(ctx, policy.Eviction)
+    eviction: policy.Eviction = await read_body(ctx, policy.Eviction)
     if eviction.metadata.name != ctx.info.name:
         raise BadRequest("name in URL does not match name in Eviction object")
     check_place(ctx, eviction, named=True)

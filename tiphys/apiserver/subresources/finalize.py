@@ -6,14 +6,14 @@ from tiphys.api.core import v1 as core
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
 
 async def update(ctx: Context) -> Response:
     """PUT of the namespace: only spec.finalizers changes; with none left and the deletion begun, the namespace is gone."""
-    wanted: core.Namespace = decode_body(ctx)
+    wanted: core.Namespace = await read_body(ctx)
     check_place(ctx, wanted, named=True)
 
     namespaces = ctx.storage.cache(ctx.kind).codec

@@ -18,9 +18,9 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation, is_apply
-from tiphys.apiserver.verbs.apply import applied_change, check_fields, read_config
+from tiphys.apiserver.verbs.apply import applied_change, check_fields, configuration
 from tiphys.apiserver.verbs.patch import keep_type
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -70,7 +70,7 @@ async def get(ctx: Context) -> Response:
 
 async def update(ctx: Context) -> Response:
     """PUT of the scale."""
-    wanted = decode_body(ctx, Scale)
+    wanted = await read_body(ctx, Scale)
     check_place(ctx, wanted, named=True)
     return await _apply(ctx, lambda _: wanted)
 
@@ -100,7 +100,7 @@ async def patch(ctx: Context) -> Response:
 
 async def _server_side_apply(ctx: Context) -> Response:
     """An apply of a Scale is one of its owner's replicas."""
-    config = read_config(ctx, Scale)
+    config = await configuration(ctx, Scale)
     check_fields(ctx, Scale, config)
     meta, spec = config.get("metadata") or {}, config.get("spec") or {}
     replicas = spec.get("replicas") if isinstance(spec, dict) else None

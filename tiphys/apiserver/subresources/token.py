@@ -5,13 +5,13 @@ from __future__ import annotations
 from tiphys.api.authentication.v1 import TokenRequest
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
-from tiphys.apiserver.verbs.pipeline import admission_request, decode_body
+from tiphys.apiserver.verbs.pipeline import admission_request, read_body
 from tiphys.wire.http import Response
 
 
 async def create(ctx: Context) -> Response:
     """POST of a TokenRequest; the answer's status holds the token."""
-    asked: TokenRequest = decode_body(ctx, TokenRequest)
+    asked: TokenRequest = await read_body(ctx, TokenRequest)
     issuer, info = ctx.services.tokens, ctx.info
     issuer.prepare(asked, info.namespace, info.name)
     admission = admission_request(ctx, "CREATE", asked, None)

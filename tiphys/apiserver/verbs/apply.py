@@ -14,17 +14,17 @@ from tiphys.api.apply.schema import Schema, schema_of
 from tiphys.api.conform import Walk
 from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from tiphys.api.introspect import describe
+from tiphys.api.limits import MAX_BYTES, ObjectTooLarge
 from tiphys.api.meta.v1.options import PatchOptions
 from tiphys.api.scheme import Kind, Part, converted
 from tiphys.api.yamldoc import YAMLError, taken
-from tiphys.apiserver import render
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change
+from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change, answered
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -35,7 +35,7 @@ _ALL_BUT_STATUS = ("apiVersion", "kind", "metadata", "status")
 
 async def apply(ctx: Context) -> Response:
     """PATCH with an apply configuration, of an object or its status."""
-    config = read_config(ctx, ctx.kind.type)
+    config = await configuration(ctx, ctx.kind.type)
     if ctx.info.subresource in STATUS_SUBRESOURCES:
         config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
         config["metadata"] = _settable(ctx.kind.rules.resets["status"], config["metadata"])
@@ -47,12 +47,12 @@ async def apply(ctx: Context) -> Response:
     for _ in range(MAX_RACES):
         try:
             entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
-            return render.single(ctx, entry)
+            return await answered(ctx, entry)
         except NotFound:
             if ctx.info.subresource or ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is not None:
                 raise
         try:
-            return render.single(ctx, await _create(ctx, config), 201)
+            return await answered(ctx, await _create(ctx, config), 201)
         except AlreadyExists:
             # Somebody else made it in between; this server may have yet to hear of it.
             made = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
@@ -84,6 +84,11 @@ def _only(part: Part[Any], config: Document) -> Document:
     return {"apiVersion": config["apiVersion"], "kind": config["kind"], "metadata": meta, "spec": kept}
 
 
+async def configuration(ctx: Context, type_: type[Any]) -> Document:
+    """`read_config`, aside for a large one."""
+    return await ctx.services.aside.run(read_config, ctx, type_) if ctx.large else read_config(ctx, type_)
+
+
 def read_config(ctx: Context, type_: type[Any]) -> Document:
     """The configuration in the body, checked against the path and the options. Raises BadRequest and Invalid."""
     request = ctx.request
@@ -103,6 +108,8 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if (version, kind) != expected:
         raise BadRequest(f"invalid object type: {_shown(version)}, Kind={_shown(kind)}")
     _check_metadata(ctx, config)
+    if ctx.large and len(codec.encode(config)) > MAX_BYTES:
+        raise ObjectTooLarge
     if walk.problems and validation != "Ignore":
         said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
         if validation == "Strict":
@@ -225,7 +232,12 @@ async def _create(ctx: Context, config: Document) -> Entry:
         raise Conflict.object(ctx.kind.plural, ctx.info.name, why, group=ctx.kind.group)
     if meta.get("resourceVersion"):
         raise ctx.not_found()
-    return await store_new(ctx, _merged(ctx, {}, [], config, _how(ctx)))
+    how = _how(ctx)
+    if ctx.large:
+        obj = await ctx.services.aside.run(_merged, ctx, {}, [], config, how)
+    else:
+        obj = _merged(ctx, {}, [], config, how)
+    return await store_new(ctx, obj)
 
 
 def _authorize_create(ctx: Context) -> None:

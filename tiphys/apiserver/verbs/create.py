@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 from tiphys.api.errors import AlreadyExists, BadRequest, MethodNotSupported
-from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import parse_version
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,
+    answered,
     check_place,
-    decode_body,
+    check_size,
     default,
     drop_repeated_owners,
+    encoded,
     raise_invalid,
+    read_body,
     stamp_new,
     stored,
     unsaved,
@@ -34,41 +37,35 @@ MAX_GENERATED = 8
 
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
-    obj = decode_body(ctx)
+    obj = await read_body(ctx)
     if parse_version(obj.metadata.resourceVersion) and not ctx.dry_run:
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)
-    return render.single(ctx, await store_new(ctx, obj), 201)
+    return await answered(ctx, await store_new(ctx, obj), 201)
 
 
 async def store_new(ctx: Context, obj: Any) -> Entry:
     """Run a decoded object through the pipeline and store it; raises AlreadyExists."""
-    kind, rules, meta = ctx.kind, ctx.kind.rules, obj.metadata
+    kind, rules, meta, large, aside = ctx.kind, ctx.kind.rules, obj.metadata, ctx.large, ctx.services.aside
     if obj.__model__ is not None and obj.__model__.terminating:
         raise MethodNotSupported("create not allowed while custom resource definition is terminating")
-    stamp_new(ctx, meta)
-    if len(meta.ownerReferences) > 1:
-        drop_repeated_owners(ctx, meta)
     generated = not meta.name and bool(meta.generateName)
-    if generated:
-        meta.name = generate_name(meta.generateName)
-    if kind.has_status and not rules.status_wins_on_create:
-        rules.drop_status(obj)
-    default(kind, obj)
-    ownership.of_create(ctx, obj)  # What the rules set next, such as a first status, is not the maker's.
-    rules.prepare_create(obj)
-    if rules.stamp_author is not None:
-        rules.stamp_author(obj, ctx.user)
+    if large:
+        await aside.run(_prepare, ctx, obj)
+    else:
+        _prepare(ctx, obj)
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)
-    errors, said = validate_new(kind, obj)
+    errors, said = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
     if asked is not None:
         await ctx.services.admission.validate(asked)
         if asked.warnings:
             ctx.warnings = [*ctx.warnings, *asked.warnings]
-    warnings = [*rules.warnings(obj, None), *said] if said else rules.warnings(obj, None)
+    warnings = await aside.run(rules.warnings, obj, None) if large else rules.warnings(obj, None)
+    if said:
+        warnings = [*warnings, *said]
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:
@@ -79,12 +76,32 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
     for _ in range(MAX_GENERATED):
         try:
-            return await stored(ctx, obj, None, lambda: ctx.storage.create(kind, obj))
+            value = await encoded(ctx, obj) if large else b""
+            return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
         except KeyExists:
             if not generated:
                 break
             meta.name = generate_name(meta.generateName)
     raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
+
+
+def _prepare(ctx: Context, obj: Any) -> None:
+    """All that happens to a new object before admission."""
+    kind, rules, meta = ctx.kind, ctx.kind.rules, obj.metadata
+    stamp_new(ctx, meta)
+    if len(meta.ownerReferences) > 1:
+        drop_repeated_owners(ctx, meta)
+    if not meta.name and meta.generateName:
+        meta.name = generate_name(meta.generateName)
+    if kind.has_status and not rules.status_wins_on_create:
+        rules.drop_status(obj)
+    default(kind, obj)
+    if ctx.large:
+        check_size(ctx, obj)
+    ownership.of_create(ctx, obj)  # What the rules set next, such as a first status, is not the maker's.
+    rules.prepare_create(obj)
+    if rules.stamp_author is not None:
+        rules.stamp_author(obj, ctx.user)
 
 
 async def _unsaved(ctx: Context, obj: Any) -> Entry:

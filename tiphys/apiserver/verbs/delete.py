@@ -12,8 +12,8 @@ from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import delete_options, list_options
-from tiphys.apiserver.verbs.pipeline import admission_request, erased, unsaved
-from tiphys.apiserver.verbs.read import after, select
+from tiphys.apiserver.verbs.pipeline import admission_request, answered, erased, unsaved
+from tiphys.apiserver.verbs.read import after, selected
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
 
@@ -35,18 +35,18 @@ _POLICIES = {"Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 async def delete(ctx: Context) -> Response:
     """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
-    options = _options(ctx)
+    options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
     if removed and ctx.kind.resource not in SHOWN_LAST:
         return render.success(ctx, entry, uid)
-    return render.single(ctx, entry)
+    return await answered(ctx, entry)
 
 
 async def delete_collection(ctx: Context) -> Response:
     """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of what it found."""
-    options = _options(ctx)
+    options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
     wanted = list_options(ctx.request)
-    chosen = select(ctx, wanted)
+    chosen = await selected(ctx, wanted)
     if wanted.continue_ is not None:
         chosen = after(chosen, wanted.continue_)
     if wanted.limit:

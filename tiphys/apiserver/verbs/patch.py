@@ -14,11 +14,11 @@ from tiphys.api import codec
 from tiphys.api.errors import BadRequest
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
-from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation, is_apply
 from tiphys.apiserver.verbs.apply import apply
+from tiphys.apiserver.verbs.pipeline import answered
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -102,4 +102,4 @@ async def patch(ctx: Context) -> Response:
 
     entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
     ctx.warnings = [*ctx.warnings, *problems]
-    return render.single(ctx, entry)
+    return await answered(ctx, entry)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from tiphys.api import codec
@@ -22,13 +23,16 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Kind
 from tiphys.api.validation import meta as meta_rules
+from tiphys.apiserver import render
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
+from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.entry import Entry, EntryCodec
 from tiphys.apiserver.options import JSON_MEDIA, field_validation, resource_version
 from tiphys.apiserver.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
+from tiphys.wire.http import Response
 
 Change = Callable[[Entry, Any], Any]
 """From the current entry and its decoded object (not to be changed) to the wanted object."""
@@ -49,6 +53,25 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
     return decoded.obj
+
+
+async def encoded(ctx: Context, obj: Any) -> bytes:
+    """What is stored of a large object, or b"" where the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
+    if isinstance(obj, core.Service):
+        return b""
+    return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
+
+
+async def answered(ctx: Context, entry: Entry, status: int = 200) -> Response:
+    """The answer that shows a stored object; made aside for a large one."""
+    if ctx.large or len(entry.data) > LARGE:
+        return await ctx.services.aside.run(render.single, ctx, entry, status)
+    return render.single(ctx, entry, status)
+
+
+async def read_body(ctx: Context, type_: type[Any] | None = None) -> Any:
+    """`decode_body`, aside for a large one."""
+    return await ctx.services.aside.run(decode_body, ctx, type_) if ctx.large else decode_body(ctx, type_)
 
 
 def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
@@ -94,6 +117,7 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
         user=ctx.user,
         dry_run=ctx.dry_run,
         source=ctx.services.source,
+        large=ctx.large,
     )
 
 
@@ -119,6 +143,17 @@ def default(kind: Kind[Any], obj: Any) -> None:
     if obj.__model__ is None:
         canonicalize(obj)
     kind.rules.default(obj)
+
+
+def check_size(ctx: Context, obj: Any) -> None:
+    """Raise ObjectTooLarge for an object that could not be stored, before the dearer part of the work on it."""
+    codec_ = ctx.storage.cache(ctx.kind).codec
+    sent, obj.metadata.managedFields = obj.metadata.managedFields, []
+    version = obj.metadata.resourceVersion
+    try:
+        codec_.encode_checked(obj)
+    finally:
+        obj.metadata.managedFields, obj.metadata.resourceVersion = sent, version
 
 
 def stamp_new(ctx: Context, meta: ObjectMeta) -> None:
@@ -147,8 +182,13 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
     for _ in range(MAX_RACES):
         if entry is None:
             raise ctx.not_found()
-        old = cache.codec.decode(entry.data)
-        new = change(entry, old)
+        if len(entry.data) > LARGE:
+            ctx.large = True
+        if ctx.large:
+            old, new = await ctx.services.aside.run(_changed, cache.codec, entry, change)
+        else:
+            old = cache.codec.decode(entry.data)
+            new = change(entry, old)
         pinned = resource_version(new.metadata.resourceVersion, "metadata.resourceVersion") or 0
         if pinned not in (0, entry.revision):
             if pinned > entry.revision and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
@@ -164,17 +204,25 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
     raise Conflict.modified(kind.plural, name, group=kind.group)
 
 
-async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
+def _changed(objects: EntryCodec, entry: Entry, change: Change) -> tuple[Any, Any]:
+    """The object before and after a change."""
+    old = objects.decode(entry.data)
+    return old, change(entry, old)
+
+
+def _prepare_update(ctx: Context, old: Any, new: Any, subresource: str) -> None:
+    """All that happens to a changed object before admission."""
     kind, rules = ctx.kind, ctx.kind.rules
     carry_metadata(ctx, new.metadata, old.metadata)
-    several = len(new.metadata.ownerReferences) > 1
-    if several and ctx.info.verb != "patch":
+    if ctx.info.verb != "patch" and len(new.metadata.ownerReferences) > 1:
         drop_repeated_owners(ctx, new.metadata)
     if subresource in STATUS_SUBRESOURCES:
         rules.keep_all_but_status(new, old)
         (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
+        if ctx.large:
+            check_size(ctx, new)
         ownership.of_update(ctx, new, old)
     elif subresource not in SYSTEM_SUBRESOURCES:
         if subresource and (part := rules.parts.get(subresource)) is not None:
@@ -183,28 +231,43 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         default(kind, new)
         if kind.has_status:
             rules.keep_status(new, old)
+        if ctx.large:
+            check_size(ctx, new)
         ownership.of_update(ctx, new, old)  # What the rules put back or set next was the writer's all the same.
         rules.prepare_update(new, old)
         if rules.spec_changed(new, old):
             new.metadata.generation = old.metadata.generation + 1
+
+
+async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
+    kind, rules, large, aside = ctx.kind, ctx.kind.rules, ctx.large, ctx.services.aside
+    if large:
+        await aside.run(_prepare_update, ctx, old, new, subresource)
+    else:
+        _prepare_update(ctx, old, new, subresource)
     asked = admission_request(ctx, "UPDATE", new, old)
     if asked is not None:
         await ctx.services.admission.admit(asked)
-    if several and ctx.info.verb == "patch":
+    if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:
         drop_repeated_owners(ctx, new.metadata)  # Whoever patches owns what the patch came to.
-    raise_invalid(kind, new, _update_errors(kind, new, old, subresource))
+    raise_invalid(
+        kind,
+        new,
+        await aside.run(_update_errors, kind, new, old, subresource) if large else _update_errors(kind, new, old, subresource),
+    )
     if asked is not None:
         await ctx.services.admission.validate(asked)
         if asked.warnings:
             ctx.warnings = [*ctx.warnings, *asked.warnings]
-    if not subresource and (warnings := rules.warnings(new, old)):
+    if not subresource and (warnings := await aside.run(rules.warnings, new, old) if large else rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.dry_run:
         return unsaved(ctx, new, entry.revision), False
     if is_finished(kind, new):
         await erased(ctx, entry, old)
         return unsaved(ctx, new, entry.revision), True
-    return await stored(ctx, new, old, lambda: ctx.storage.update(kind, new, expected=entry)), False
+    value = await encoded(ctx, new) if large else b""
+    return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
 
 
 def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> list[FieldError]:

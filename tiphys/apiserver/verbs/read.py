@@ -11,6 +11,7 @@ from tiphys.api.meta.v1.options import GetOptions
 from tiphys.api.query import decode_query
 from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.apiserver import render
+from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import LATEST, Continue, ExpiredContinue, ListOptions, list_options, resource_version, too_large_version
@@ -23,6 +24,8 @@ FRESH_SECONDS = 3.0
 MAX_AHEAD = 10_000
 """A version further ahead than this was never handed out: nothing to wait for."""
 SELECTING_CHUNK = 500
+MOST_SELECTOR = 256
+"""Characters of selectors up to which choosing takes about as long as listing does."""
 
 
 async def get(ctx: Context) -> Response:
@@ -32,6 +35,8 @@ async def get(ctx: Context) -> Response:
     entry = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
     if entry is None:
         raise ctx.not_found()
+    if len(entry.data) > LARGE:
+        return await ctx.services.aside.run(render.single, ctx, entry)
     return render.single(ctx, entry)
 
 
@@ -75,12 +80,24 @@ def matcher(ctx: Context, options: ListOptions) -> Matcher | None:
     return matches
 
 
+async def selected(ctx: Context, options: ListOptions) -> Sequence[Entry]:
+    """`select`, aside where a long selector meets many objects."""
+    if len(options.labels) + len(options.fields) <= MOST_SELECTOR:
+        return select(ctx, options)
+    entries = ctx.storage.cache(ctx.kind).entries(ctx.info.namespace if ctx.kind.namespaced else "")
+    return await ctx.services.aside.run(_chosen, ctx, options, entries)
+
+
 def select(ctx: Context, options: ListOptions) -> Sequence[Entry]:
     """The entries of the newest state that a request selects, in key order."""
     cache = ctx.storage.cache(ctx.kind)
     entries = cache.entries(ctx.info.namespace if ctx.kind.namespaced else "")
     if not (options.labels or options.fields or ctx.info.name):
         return entries
+    return _chosen(ctx, options, entries)
+
+
+def _chosen(ctx: Context, options: ListOptions, entries: Sequence[Entry]) -> Sequence[Entry]:
     matches = matcher(ctx, options)
     return entries if matches is None else [entry for entry in entries if matches(entry)]
 
@@ -105,7 +122,7 @@ async def list_(ctx: Context) -> Response:
         if options.limit and options.match != "NotOlderThan" and wanted < ctx.storage.revision:
             return await _from_snapshot(ctx, options, wanted, None)
         await not_older_than(ctx, wanted)
-    entries = select(ctx, options)
+    entries = await selected(ctx, options)
     revision = ctx.storage.revision
     if not options.limit or len(entries) <= options.limit:
         return await render.collection(ctx, entries, revision)

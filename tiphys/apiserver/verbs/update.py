@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.errors import Invalid, invalid
-from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.pipeline import check_place, decode_body
+from tiphys.apiserver.verbs.pipeline import answered, check_place, decode_body, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
 
 async def update(ctx: Context) -> Response:
     """PUT of an object (or of its status). Some kinds are created when they are not there."""
-    wanted = decode_body(ctx)
+    wanted = await read_body(ctx)
     check_place(ctx, wanted, named=True)
     subresource = ctx.info.subresource
     missing = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None
     if missing and not subresource and ctx.kind.rules.create_on_update:
         if wanted.metadata.resourceVersion:
             raise ctx.not_found()
-        return render.single(ctx, await store_new(ctx, wanted), 201)
+        return await answered(ctx, await store_new(ctx, wanted), 201)
     if missing:
         raise ctx.not_found()
     if not wanted.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
@@ -41,4 +40,4 @@ async def update(ctx: Context) -> Response:
         return again
 
     entry, _ = await apply_change(ctx, change, subresource=subresource)
-    return render.single(ctx, entry)
+    return await answered(ctx, entry)
