@@ -95,6 +95,8 @@ def _prepare(ctx: Context, obj: Any) -> None:
         meta.name = generate_name(meta.generateName)
     if kind.has_status and not rules.status_wins_on_create:
         rules.drop_status(obj)
+    if ctx.large:
+        check_size(ctx, obj)  # Many empty items are short in a body, long when stored, and longer with defaults.
     default(kind, obj)
     if ctx.large:
         check_size(ctx, obj)
