@@ -54,7 +54,7 @@ def binding(node: str = "n1", **more: Any) -> dict[str, Any]:
 
 async def test_binding(api: Api) -> None:
     made = (await api.post(PODS, pod("a"))).doc
-    assert (await api.post(f"{PODS}/a/binding", {**binding(), "target": {"kind": "House", "name": ""}})).status == 500
+    assert (await api.post(f"{PODS}/a/binding", {**binding(), "target": {"kind": "House", "name": ""}})).status == 422
     assert (await api.post(f"{PODS}/a/binding", {**binding(), "metadata": {"name": "b"}})).message == (
         "name in URL does not match name in Binding object"
     )

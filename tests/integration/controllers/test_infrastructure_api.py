@@ -286,7 +286,7 @@ async def test_some_kinds_are_not_replaced_blindly(cluster: Cluster, sub: str) -
     things = Collection(cluster.client, "poddisruptionbudgets.policy")
     made = await things.create("one", "x")
     del made["metadata"]["resourceVersion"]
-    said = r'PodDisruptionBudget.policy "one" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update'
+    said = r'poddisruptionbudgets.policy "one" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update'
     with pytest.raises(Invalid, match=said):
         await things.send("PUT", "one", made, sub=sub)
 

@@ -34,6 +34,10 @@ def _bare(info: Any) -> Any:
             return info
 
 
+def _is_nullable(info: Any) -> bool:
+    return isinstance(info, msgspec.inspect.UnionType) and msgspec.inspect.NoneType() in info.types
+
+
 def _strays(slim: Any, whole: Any, path: str) -> Iterator[str]:
     """Fields of a slim type that the whole one does not have, or has as something else."""
     if slim == whole:
@@ -42,10 +46,13 @@ def _strays(slim: Any, whole: Any, path: str) -> Iterator[str]:
         yield path
         return
     known = {field.encode_name: field.type for field in whole.fields}
+    null = {field.encode_name for field in whole.fields if _is_nullable(field.type) and field.default_factory is not msgspec.NODEFAULT}
     for field in slim.fields:
         here = f"{path}.{field.encode_name}"
         if field.encode_name not in known:
             yield here
+        elif field.encode_name in null and not _is_nullable(field.type):
+            yield f"{here} may be null"
         else:
             yield from _strays(_bare(field.type), _bare(known[field.encode_name]), here)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, InternalError, Invalid, not_supported, required
+from tiphys.api.errors import BadRequest, Conflict, Invalid, not_supported, required
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
@@ -37,9 +37,8 @@ async def create(ctx: Context) -> Response:
     if not binding.target.name:
         errors.append(required("target.name"))
     if errors:
-        # Upstream does not say that the object is invalid, and clients have its 500.
-        said = [str(error) for error in errors]
-        raise InternalError(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
+        # Upstream answers 500 here, as if it had failed itself.
+        raise Invalid.object("Binding", binding.metadata.name, errors)
 
     pods = ctx.storage.cache(ctx.kind).codec
 

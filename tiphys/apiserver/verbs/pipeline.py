@@ -19,6 +19,7 @@ from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.kinds import SCHEME
+from tiphys.api.limits import ObjectTooLarge
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.quantity import canonicalize
 from tiphys.api.scheme import Kind
@@ -38,6 +39,8 @@ Change = Callable[[Entry, Any], Any]
 """From the current entry and its decoded object (not to be changed) to the wanted object."""
 
 MAX_RACES = 64
+MANY_PARTS = 20_000
+"""Objects inside one object from which on it is many."""
 STATUS_SUBRESOURCES = frozenset(("status", "approval"))
 """They change the status and nothing else."""
 SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
@@ -146,12 +149,19 @@ def default(kind: Kind[Any], obj: Any) -> None:
 
 
 def check_size(ctx: Context, obj: Any) -> None:
-    """Raise ObjectTooLarge for an object that could not be stored, before the dearer part of the work on it."""
+    """Raise ObjectTooLarge for an object of many parts that could not be stored, before the dearer part of the work on it.
+
+    What is large in few parts, such as a file in a ConfigMap, is judged as ever, and its own limit is told.
+    """
     codec_ = ctx.storage.cache(ctx.kind).codec
     sent, obj.metadata.managedFields = obj.metadata.managedFields, []
     version = obj.metadata.resourceVersion
     try:
         codec_.encode_checked(obj)
+    except ObjectTooLarge:
+        value = codec_.encode(obj)
+        if value.count(b'{"') + value.count(b"{}") > MANY_PARTS:
+            raise
     finally:
         obj.metadata.managedFields, obj.metadata.resourceVersion = sent, version
 

@@ -117,7 +117,7 @@ class SlimDefinitionSpec(Struct, forbid_unknown_fields=False):
 class SlimDefinitionStatus(Struct, forbid_unknown_fields=False):
     """Names of a custom kind, and whether it is served."""
 
-    conditions: list[apiextensions.CustomResourceDefinitionCondition] = []
+    conditions: list[apiextensions.CustomResourceDefinitionCondition] | None = None
     acceptedNames: apiextensions.CustomResourceDefinitionNames = always(apiextensions.CustomResourceDefinitionNames)
 
 
