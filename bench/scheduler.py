@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.selectors import from_map
 from tiphys.api.meta import v1 as meta
-from tiphys.api.selectors import from_map
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.social import Owner

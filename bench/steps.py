@@ -21,9 +21,9 @@ from typing import Any
 import uvloop
 
 from bench.api import POD, STATUS
-from tiphys.api import codec
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery import codec
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import EntryCodec
 from tiphys.apiserver.http_head import parse_query

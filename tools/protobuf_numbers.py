@@ -1,9 +1,9 @@
-"""Writes `tiphys/api/protobuf/numbers/`: the field numbers of the API's protobuf messages, as far as the types do not say them already.
+"""Writes `tiphys/api/machinery/protobuf/numbers/`: the field numbers of the API's protobuf messages, as far as the types do not say them already.
 
     python tools/protobuf_numbers.py wire-kubernetes-api.tsv
 
 The input has a line for each field: package, message, field, number and type, separated by tabs, as they stand in the API's `.proto`
-files. The notation of the output is explained in `tiphys/api/protobuf/messages.py`. Every field of every type must have a number whose
+files. The notation of the output is explained in `tiphys/api/machinery/protobuf/messages.py`. Every field of every type must have a number whose
 type fits the Python type; the tool stops at the first that has not.
 """
 
@@ -22,9 +22,9 @@ from typing import NamedTuple
 import msgspec
 
 import tiphys.api
-from tiphys.api.introspect import Field, Shape, describe
+from tiphys.api.machinery.introspect import Field, Shape, describe
 
-TARGET = Path(__file__).resolve().parents[1] / "tiphys/api/protobuf/numbers"
+TARGET = Path(__file__).resolve().parents[1] / "tiphys/api/machinery/protobuf/numbers"
 _PACKAGES = {
     "meta.v1": "k8s.io.apimachinery.pkg.apis.meta.v1",
     "apiextensions.v1": "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1",

@@ -15,9 +15,9 @@ from itertools import chain
 from typing import TypeVar
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import FieldError, InternalError, Invalid, invalid
 from tiphys.api.helpers.service_families import family_errors
 from tiphys.api.helpers.services import needs_health_check
+from tiphys.api.machinery.errors import FieldError, InternalError, Invalid, invalid
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
 from tiphys.apiserver.storage import TypedSource

@@ -15,8 +15,8 @@ import msgspec
 
 from tiphys.api.apiregistration.v1 import APIService, APIServiceStatus
 from tiphys.api.helpers.api_services import AVAILABLE, MANAGED, available, local_service
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Scheme
 from tiphys.apiserver.storage import TypedSource
 
 log = logging.getLogger(__name__)

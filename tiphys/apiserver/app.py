@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
+from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver import components, render, reviews
 from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 
-from tiphys.api.codec import JSON, YAML
-from tiphys.api.patch import APPLY_PATCH
-from tiphys.api.yamldoc import Parsed, YAMLError, parse
+from tiphys.api.machinery.codec import JSON, YAML
+from tiphys.api.machinery.patch import APPLY_PATCH
+from tiphys.api.machinery.yamldoc import Parsed, YAMLError, parse
 from tiphys.apiserver.aside import LARGE
 from tiphys.wire.http import Request
 

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import Condition, KubeObject, ObjectMeta
 from tiphys.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec, ServiceCIDRStatus
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from tiphys.api.scheduling.v1 import PriorityClass
-from tiphys.api.scheme import Scheme
 from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.apiserver.admission.priority import system_priority_classes
 from tiphys.apiserver.allocate import DEFAULT_RANGE

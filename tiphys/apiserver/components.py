@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from tiphys.api.base import parse_micro_time
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import parse_micro_time
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver import render
 from tiphys.apiserver.auth.source import ObjectSource

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind, Scheme
+from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 from tiphys.api.meta.v1.options import CreateOptions
-from tiphys.api.scheme import Kind, Scheme
-from tiphys.api.yamldoc import Parsed, YAMLError
 from tiphys.apiserver.admission.chain import AdmissionChain
 from tiphys.apiserver.allocate import ServiceAllocator
 from tiphys.apiserver.aside import Aside

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tiphys.api.errors import NotAcceptable, NotFound
+from tiphys.api.machinery.errors import NotAcceptable, NotFound
+from tiphys.api.machinery.scheme import Kind, Scheme, Subresource
+from tiphys.api.machinery.versions import version_key
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
-from tiphys.api.scheme import Kind, Scheme, Subresource
-from tiphys.api.versions import version_key
 from tiphys.apiserver.negotiate import indented, wants_lines
 from tiphys.wire.http import Request, Response
 
@@ -149,7 +149,7 @@ def _encode(body: bytes, form: str) -> bytes:
     """A plain document in another form than JSON; few clients ask for it, so it is made anew each time."""
     content = msgspec.json.decode(body)
     if form == "protobuf":
-        from tiphys.api import protobuf
+        from tiphys.api.machinery import protobuf
 
         type_ = {type_.__name__: type_ for type_ in (APIGroup, APIGroupList, APIResourceList, APIVersions)}[content["kind"]]
         return protobuf.seal(content.get("apiVersion", "v1"), content["kind"], protobuf.write(type_, content))

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import ordered
-from tiphys.api.limits import check_stored, too_deep
+from tiphys.api.machinery import ordered
+from tiphys.api.machinery.limits import check_stored, too_deep
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tiphys.api.errors import Gone, InternalError, ServiceUnavailable, StatusError
+from tiphys.api.machinery.errors import Gone, InternalError, ServiceUnavailable, StatusError
 from tiphys.api.meta.v1 import StatusDetails
 from tiphys.apiserver.options import too_large_version
 from tiphys.store.contract import Compacted, FutureRevision, StoreClosed, StoreCorrupt, StoreError, StoreFull

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.apiserver.render import plain
 from tiphys.obs.health import Check, page, page_of_one
 from tiphys.wire.http import Request, Response

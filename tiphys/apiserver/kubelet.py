@@ -16,7 +16,7 @@ from typing import Any
 
 from tiphys.aio.duplex import Duplex, open_duplex, splice
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound, ServiceUnavailable
+from tiphys.api.machinery.errors import NotFound, ServiceUnavailable
 from tiphys.apiserver import targets
 from tiphys.wire.errors import ProtocolError
 from tiphys.wire.http import Response

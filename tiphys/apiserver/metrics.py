@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver.routes import RequestInfo
 from tiphys.obs import metrics
 from tiphys.obs.metrics import Family, Labels, Registry

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tiphys.api.errors import NotAcceptable
+from tiphys.api.machinery.errors import NotAcceptable
 from tiphys.wire.http import Request
 
 Shape = Literal["object", "table", "partial"]
@@ -108,6 +108,6 @@ def format_of(request: Request, type_: type[Any] | None = None, *, tables: bool 
 
 
 def _has_message(type_: type[Any]) -> bool:
-    from tiphys.api import protobuf  # Loaded with the first client that speaks it.
+    from tiphys.api.machinery import protobuf  # Loaded with the first client that speaks it.
 
     return protobuf.is_known(type_)

@@ -17,15 +17,15 @@ from typing import Annotated, Literal, cast
 
 import msgspec
 
-from tiphys.api import codec
-from tiphys.api.errors import BadRequest, FieldError, Gone, Invalid, Timeout
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.errors import BadRequest, FieldError, Gone, Invalid, Timeout
+from tiphys.api.machinery.patch import APPLY_PATCH
+from tiphys.api.machinery.query import decode_query
+from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 from tiphys.api.meta.v1 import DeleteOptions, Preconditions, Status, StatusCause, StatusDetails
 from tiphys.api.meta.v1 import options as meta
 from tiphys.api.meta.v1.options import CreateOptions, PatchOptions, UpdateOptions
-from tiphys.api.patch import APPLY_PATCH
-from tiphys.api.query import decode_query
 from tiphys.api.validation import options as rules
-from tiphys.api.yamldoc import Parsed, YAMLError
 from tiphys.wire.http import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]

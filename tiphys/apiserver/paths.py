@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import MethodNotSupported, NotFound
-from tiphys.api.scheme import Scheme
+from tiphys.api.machinery.errors import MethodNotSupported, NotFound
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.apiserver import discovery, openapi, pod_resources
 from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.user import User

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import protobuf
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery import protobuf
+from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.watchers import CacheEvent, EventType
 

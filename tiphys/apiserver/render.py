@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from tiphys.api.codec import PROTOBUF
-from tiphys.api.errors import NotAcceptable, StatusError
+from tiphys.api.machinery.codec import PROTOBUF
+from tiphys.api.machinery.errors import NotAcceptable, StatusError
+from tiphys.api.machinery.scheme import Column
 from tiphys.api.meta.v1 import Status, StatusDetails
-from tiphys.api.scheme import Column
 from tiphys.apiserver import compress, table
 from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.context import Context

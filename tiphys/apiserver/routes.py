@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tiphys.api.query import flag
+from tiphys.api.machinery.query import flag
 from tiphys.wire.http import Request
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "HEAD": "get", "DELETE": "delete"}

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tiphys.api.scheme import Kind, Stored
+from tiphys.api.machinery.scheme import Kind, Stored
 from tiphys.apiserver.entry import Entry, EntryCodec, StaleEntry
 from tiphys.apiserver.watchcache import Listener, ResourceCache
 from tiphys.apiserver.watchers import CacheEvent, Reader

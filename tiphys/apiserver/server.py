@@ -16,8 +16,8 @@ from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.rbac.v1 import ClusterRole
-from tiphys.api.scheme import Scheme
 from tiphys.apiserver import components, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain

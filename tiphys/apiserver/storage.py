@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tiphys.api.machinery.scheme import Kind, Scheme, converted
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind, Scheme, converted
 from tiphys.apiserver.entry import Entry, StaleEntry
 from tiphys.apiserver.pages import Pages
 from tiphys.apiserver.served import ServedCache

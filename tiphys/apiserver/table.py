@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from tiphys.api.codec import encode_object
+from tiphys.api.machinery.codec import encode_object
+from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Column, Kind
 
 Include = Literal["None", "Metadata", "Object"]
 

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
 
 NOT_ALLOWED = "address not allowed"
 

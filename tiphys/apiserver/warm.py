@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tiphys.api import codec
-from tiphys.api.apply import typed
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.apply import typed
 from tiphys.apiserver.verbs import ownership, pipeline
 
 _POD = (

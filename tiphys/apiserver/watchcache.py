@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tiphys.api.errors import Gone
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import Gone
+from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver.entry import Entry, entry_codec
 from tiphys.apiserver.watchers import CacheEvent, Reader
 

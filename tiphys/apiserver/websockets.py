@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tiphys.aio.duplex import Duplex, race
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
 from tiphys.apiserver.auth.authenticate import WEBSOCKET_TOKEN
 from tiphys.wire.errors import ProtocolError
 from tiphys.wire.headers import pairs

@@ -66,7 +66,7 @@ def _resident(pid: int) -> int:
 
 async def _ask(settings: ClusterSettings) -> list[str]:
     from tiphys.api.core import v1 as core
-    from tiphys.api.errors import StatusError
+    from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
     client = kubeconfig.load(settings.admin_kubeconfig)

@@ -40,7 +40,7 @@ def create(data_dir: Path, service_account: str, namespace: str, duration: int, 
 async def _request(settings: ClusterSettings, name: str, namespace: str, duration: int, audiences: tuple[str, ...]) -> str:
     from tiphys.api.authentication import v1 as authentication
     from tiphys.api.core import v1 as core
-    from tiphys.api.errors import StatusError
+    from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
     spec = authentication.TokenRequestSpec(audiences=list(audiences), expirationSeconds=duration or None)

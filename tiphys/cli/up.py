@@ -82,7 +82,7 @@ def check_machine(settings: ClusterSettings) -> None:
 
 async def _wait_ready(settings: ClusterSettings, server: Process, node: Process, *, wait: bool) -> None:
     from tiphys.api.core import v1 as core
-    from tiphys.api.errors import StatusError
+    from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
     deadline = time.monotonic() + API_SECONDS

@@ -15,8 +15,8 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from tiphys.aio.clock import Clock, LoopClock
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import DeleteOptions, KubeObject, Preconditions, Status
-from tiphys.api.scheme import Kind, Scheme
 from tiphys.client.decoding import decode, decode_list, error_of
 from tiphys.client.frames import LineReader, WatchEvent, decode_frame
 from tiphys.client.partial import ACCEPT_PARTIAL, ACCEPT_PARTIAL_LIST, PartialObject
@@ -52,7 +52,7 @@ class Client:
     """Typed access to an API server.
 
     Wherever a type is wanted, a `Kind` does as well (see `partial_kind` for resources without a type). Every verb raises a
-    `tiphys.api.errors.StatusError` for an answer that says so, and ConnectionError when there is no answer.
+    `tiphys.api.machinery.errors.StatusError` for an answer that says so, and ConnectionError when there is no answer.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tiphys.api import errors
+from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import KubeObject, Status
 from tiphys.client.frames import ListBody
 

@@ -22,9 +22,9 @@ from typing import Generic, Protocol, TypeVar
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock
-from tiphys.api.errors import Gone, StatusError
+from tiphys.api.machinery.errors import Gone, StatusError
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 from tiphys.client.frames import WatchEvent
 from tiphys.obs.logging import get_logger

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 
 
 class PartialObject(KubeObject, forbid_unknown_fields=False):

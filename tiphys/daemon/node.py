@@ -16,7 +16,7 @@ from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import supervise, until
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery.errors import StatusError
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon.settings import ClusterSettings

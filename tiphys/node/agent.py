@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.api.machinery.base import Quantity
 from tiphys.client.client import Client
 from tiphys.node import containerd_events, machine
 from tiphys.node.admitted import Admitted

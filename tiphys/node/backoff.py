@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api import ordered
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import ordered
 from tiphys.node.observed import SeenContainer
 
 _encode = ordered.encoder("deterministic")

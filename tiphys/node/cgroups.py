@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import resources
+from tiphys.api.machinery.base import Quantity
 from tiphys.node.pod_plan import AnyContainer
 
 PERIOD = 100_000

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tiphys.api import quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import quantity
 from tiphys.node.pod_plan import AnyContainer, find_container
 
 _BOUNDED = ("cpu", "memory", "ephemeral-storage")

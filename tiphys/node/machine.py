@@ -7,8 +7,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from tiphys.api import quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import quantity
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 

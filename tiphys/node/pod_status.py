@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tiphys.api import base
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import is_sidecar, qos_class
+from tiphys.api.machinery import base
 from tiphys.node import names
 from tiphys.node.observed import Observed, SeenContainer
 from tiphys.node.pod_plan import AnyContainer, Verdicts, find_container, restarts

@@ -14,7 +14,7 @@ import msgspec
 
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Conflict, NotFound, StatusError
+from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.node import preemption, resize
 from tiphys.node.admit import Rejection
 from tiphys.node.backoff import Backoff

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from tiphys.api import base, well_known
+from tiphys.api import well_known
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.node import machine
 from tiphys.node.cri.errors import RuntimeError_

@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
-from tiphys.api import base
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import Amounts, amount, pod_requests
+from tiphys.api.machinery import base
 from tiphys.node.observed import Observed
 
 POD = ""

@@ -8,8 +8,8 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound, StatusError
 from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
 from tiphys.node import container_config

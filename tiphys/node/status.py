@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import base
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import base
 
 MAX_IMAGES = 50
 

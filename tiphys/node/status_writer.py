@@ -16,7 +16,7 @@ from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Conflict, NotFound, StatusError
+from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.client.client import Client
 from tiphys.node.pod_status import is_owned
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tiphys.aio.clock import Clock
 from tiphys.api.authentication import v1 as authn
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery.errors import StatusError
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.node.volumes.payload import TokenKey

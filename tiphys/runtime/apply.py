@@ -9,9 +9,9 @@ from typing import TypeVar
 import msgspec
 
 from tiphys.aio.backoff import BackoffPolicy
-from tiphys.api.errors import Conflict
+from tiphys.api.machinery.errors import Conflict
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 from tiphys.runtime.key import Key
 

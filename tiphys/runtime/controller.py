@@ -22,9 +22,9 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tiphys.aio.clock import Clock
-from tiphys.api.errors import AlreadyExists, Conflict, StatusError
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, StatusError
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 from tiphys.obs import logging, metrics
 from tiphys.runtime.declaration import Declaration, Resource, SharedCaches, UndeclaredRead

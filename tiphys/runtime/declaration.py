@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.scheme import Kind, Scheme
 from tiphys.client.partial import PartialObject, partial_kind
 from tiphys.runtime.informer import Informer, InformerFactory, without_managed_fields
 

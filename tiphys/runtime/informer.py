@@ -13,8 +13,8 @@ import msgspec
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait, supervise
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 from tiphys.client.frames import WatchEvent
 from tiphys.client.listwatch import ListWatch

@@ -17,9 +17,9 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.api import base
 from tiphys.api.coordination.v1 import Lease, LeaseSpec
-from tiphys.api.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.obs import metrics

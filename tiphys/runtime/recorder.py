@@ -21,9 +21,9 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
-from tiphys.api import base
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.client.client import Client
 from tiphys.obs.logging import get_logger

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.scheme import Kind
 from tiphys.client.client import Client
 
 T = TypeVar("T", bound=KubeObject)

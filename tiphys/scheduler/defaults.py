@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tiphys.api.selectors import EVERYTHING, NOTHING, Requirement, Selector, from_map
+from tiphys.api.machinery.selectors import EVERYTHING, NOTHING, Requirement, Selector, from_map
 from tiphys.api.well_known import HOSTNAME, ZONE
 from tiphys.scheduler.social import Group, Owner, Social, Spread
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.scheme import Scheme
+from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector, from_map
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Scheme
-from tiphys.api.selectors import Selector, SelectorError, from_label_selector, from_map
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.informer import InformerFactory
 from tiphys.scheduler.relations import Relations

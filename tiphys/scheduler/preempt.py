@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiphys.api.selectors import Selector
+from tiphys.api.machinery.selectors import Selector
 from tiphys.scheduler.causes import ALLOWED, Causes, is_final, reasons_of
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo

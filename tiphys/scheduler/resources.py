@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
-from tiphys.api.quantity import milli, whole
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import milli, whole
 
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 

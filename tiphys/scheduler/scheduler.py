@@ -13,8 +13,8 @@ import msgspec
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.policy import v1 as policy
-from tiphys.api.selectors import SelectorError, from_label_selector
 from tiphys.client.client import Client
 from tiphys.obs import logging
 from tiphys.runtime.informer import InformerFactory

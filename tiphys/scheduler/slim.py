@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import Quantity, Struct, always, constant
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import Quantity, Struct, always, constant
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
 from tiphys.runtime.declaration import Slim
 from tiphys.runtime.informer import without_managed_fields

@@ -14,8 +14,8 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, grown
 from tiphys.scheduler.matching import image_name

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from tiphys.api import ordered
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import ordered
+from tiphys.api.machinery.selectors import NOTHING, Requirement, Selector, from_label_selector
 from tiphys.api.meta import v1 as meta
-from tiphys.api.selectors import NOTHING, Requirement, Selector, from_label_selector
 from tiphys.runtime.index import controller_of
 
 _encode = ordered.encoder("deterministic", codec=msgspec.msgpack)

@@ -11,8 +11,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tiphys.api import ordered
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import ordered
 from tiphys.runtime.key import Key
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests

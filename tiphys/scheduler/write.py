@@ -6,9 +6,9 @@ from typing import Any
 
 from tiphys.aio.backoff import BackoffPolicy
 from tiphys.aio.clock import Clock
-from tiphys.api import base
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Conflict, NotFound, StatusError
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.obs.logging import get_logger

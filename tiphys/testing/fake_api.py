@@ -27,12 +27,12 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.api import base, errors
+from tiphys.api.machinery import base, errors
+from tiphys.api.machinery.query import decode_query
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import DeleteOptions, KubeObject, ListMeta, ObjectMeta, Status, StatusDetails
 from tiphys.api.meta.v1.options import CreateOptions, ListOptions
-from tiphys.api.query import decode_query
-from tiphys.api.scheme import Kind, Scheme
-from tiphys.api.validation import meta as meta_rules
+from tiphys.api.rules import meta as meta_rules
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.testing.fake_store import FakeStore, Filter, Watcher, copy_of, resource_of
@@ -398,7 +398,7 @@ class FakeApi:
             raise errors.Conflict.modified(kind.plural, obj.metadata.name, group=kind.group)
 
     def _filter(self, kind: Kind[Any], call: Call, options: ListOptions) -> Filter:
-        from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
+        from tiphys.api.machinery.selectors import SelectorError, parse_fields, parse_labels
 
         try:
             labels, fields = parse_labels(options.labelSelector), parse_fields(options.fieldSelector)
@@ -476,7 +476,7 @@ def _copy_status(target: Any, source: Any) -> None:
 def _patched(kind: Kind[Any], media: str, document: dict[str, Any], patch: Any) -> Any:
     if media == "application/merge-patch+json":
         return _merged(document, patch)
-    patches: Any = import_module("tiphys.api.patch")
+    patches: Any = import_module("tiphys.api.machinery.patch")
     if media == "application/json-patch+json":
         return patches.json_patch(document, patch)
     return patches.strategic_merge(kind.type, document, patch)

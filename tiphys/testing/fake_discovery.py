@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tiphys.api import errors
-from tiphys.api.base import Struct
+from tiphys.api.machinery import errors
+from tiphys.api.machinery.base import Struct
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResource, APIResourceList, APIVersions, GroupVersionForDiscovery
-from tiphys.api.scheme import Scheme
 
 
 def discover(scheme: Scheme, path: str) -> Struct:

@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from tiphys.aio.clock import Clock
-from tiphys.api import errors
+from tiphys.api.machinery import errors
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, Status
-from tiphys.api.scheme import Kind
 
 T = TypeVar("T", bound=KubeObject)
 

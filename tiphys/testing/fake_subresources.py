@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tiphys.api import base, errors
 from tiphys.api.authentication.v1 import TokenRequest
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import base, errors
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import DeleteOptions, ObjectMeta, Status
 from tiphys.api.policy.v1 import Eviction
-from tiphys.api.scheme import Kind
 from tiphys.testing.fake_store import copy_of
 from tiphys.wire.http import Request, Response
 
@@ -78,7 +78,7 @@ def scale(api: FakeApi, kind: Kind[Any], call: Call, request: Request) -> Respon
 
 
 def _scale_of(obj: Any) -> Scale:
-    from tiphys.api.selectors import from_label_selector
+    from tiphys.api.machinery.selectors import from_label_selector
 
     meta = obj.metadata
     selector = obj.spec.selector

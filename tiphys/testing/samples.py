@@ -6,8 +6,8 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta import v1 as meta
-from tiphys.api.scheme import Scheme
 
 TYPES = (core.Pod, core.ConfigMap, core.Event, core.Node, core.Namespace, apps.ReplicaSet, coordination.Lease)
 

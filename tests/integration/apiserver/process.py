@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from tiphys.api import errors
+from tiphys.api.machinery import errors
 from tiphys.client import Client
 from tiphys.client.rest import HttpTransport
 from tiphys.testing import eventually

@@ -13,8 +13,8 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, Api
 from tests.integration.apiserver.process import ServerProcess
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
 from tiphys.client import Client

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.integration.apiserver.process import ServerProcess
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.client import Client
 from tiphys.testing import eventually
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.apiserver.api import PODS, Api, pod
 from tiphys.aio.duplex import StreamDuplex, open_duplex
-from tiphys.api.errors import ServiceUnavailable
+from tiphys.api.machinery.errors import ServiceUnavailable
 from tiphys.apiserver.kubelet import MAX_HEAD, forward
 from tiphys.node.settings import default_address
 from tiphys.wire.http import Response

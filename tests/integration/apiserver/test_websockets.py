@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, PODS, Api, config, pod
 from tests.integration.apiserver.raw import DEADLINE, Raw, RawConnection, request
-from tiphys.api.protobuf import watch_frame
+from tiphys.api.machinery.protobuf import watch_frame
 from tiphys.apiserver import websockets
 from tiphys.wire.websocket import CLOSE_NORMAL, Closed, MessagePiece, PongReceived, WebSocket, WebSocketEvent
 

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.apply.conftest import Cluster, managers
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, StatusError
+from tiphys.api.machinery.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta
 
 MAPS = "/api/v1/namespaces/default/configmaps"

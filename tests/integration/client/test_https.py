@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.client import Client, credentials, kubeconfig
 from tiphys.client.rest import HttpTransport
 from tiphys.runtime import InformerFactory

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tiphys.aio.clock import LoopClock
-from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
 from tiphys.api.authentication.v1 import TokenRequest, TokenRequestSpec
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
 from tiphys.api.policy.v1 import Eviction
 from tiphys.apiserver.server import ApiServer, ApiServerSettings

@@ -14,7 +14,7 @@ from tests.integration.clients.conftest import running_cluster
 from tests.integration.clients.crd import WIDGETS, widget
 from tests.integration.controllers.conftest import Cluster
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.testing import eventually
 

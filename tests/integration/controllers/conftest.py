@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.api import base
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import AlreadyExists, Conflict, NotFound
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.controllers.registry import all_controllers

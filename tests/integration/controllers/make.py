@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import IntOrString
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 
 

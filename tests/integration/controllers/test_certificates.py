@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
-from tiphys.api.errors import Forbidden, Invalid, NotFound
+from tiphys.api.machinery.errors import Forbidden, Invalid, NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.client.client import Client

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import TooManyRequests
+from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta, Status
 from tiphys.api.policy import v1 as policy
 from tiphys.testing import eventually

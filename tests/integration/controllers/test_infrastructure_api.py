@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.integration.controllers.conftest import Cluster
-from tiphys.api.errors import Forbidden, Invalid, NotFound
 from tiphys.api.kinds import SCHEME
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import Forbidden, Invalid, NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.client.client import Client, read_body
 from tiphys.controllers.protection.controller import (
     AttributesClassProtectionController,

@@ -16,8 +16,8 @@ from tests.unit.node.make import pod as pod_on_node
 from tests.unit.scheduler.make import node, pod
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import Quantity
 from tiphys.node import stats
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.families import kubelet_lines

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.rootca.controller import RootCaSettings
 from tiphys.testing import eventually

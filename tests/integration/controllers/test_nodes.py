@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.api import base
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.controllers.node.controller import NodeSettings
 from tiphys.controllers.podgc.controller import SWEEP, PodCollector, PodCollectorSettings

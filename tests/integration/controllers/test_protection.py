@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.storage.v1 import VolumeAttributesClass
 from tiphys.testing import eventually
 

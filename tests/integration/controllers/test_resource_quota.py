@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden, NotFound
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.client.client import Client
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
 from tiphys.controllers.servicecidr.controller import ServiceCIDRController, ServiceCIDRSettings

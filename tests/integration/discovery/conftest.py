@@ -11,8 +11,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from tiphys.api.errors import StatusError
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.errors import StatusError
 from tiphys.apiserver import discovery, openapi
 from tiphys.wire.http import Request
 

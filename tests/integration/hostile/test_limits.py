@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, JSON_PATCH, MERGE, Api, config
 from tests.integration.apiserver.crd.made import define, definition, version
-from tiphys.api.limits import MAX_DEPTH
+from tiphys.api.machinery.limits import MAX_DEPTH
 
 APPLY = "application/apply-patch+yaml"
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -18,11 +18,11 @@ from tests.integration.apiserver.api import CONFIGS, JSON_PATCH, MERGE, PODS, ST
 from tests.integration.hostile.conftest import DEPLOYMENTS
 from tests.unit.api.kinds.test_any_object import objects, spoil
 from tests.unit.api.protobuf.filling import fill
-from tiphys.api import protobuf
 from tiphys.api.kinds import SCHEME
-from tiphys.api.limits import ObjectTooLarge
-from tiphys.api.protobuf.messages import is_known
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery import protobuf
+from tiphys.api.machinery.limits import ObjectTooLarge
+from tiphys.api.machinery.protobuf.messages import is_known
+from tiphys.api.machinery.scheme import Kind
 
 APPLY = "application/apply-patch+yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.integration.protobuf.conftest import PROTOBUF, Cluster
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.policy import v1 as policy
 from tiphys.api.rbac import v1 as rbac

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from tests.integration.protobuf.conftest import PROTOBUF, Cluster
-from tiphys.api import protobuf
 from tiphys.api.authorization import v1 as authorization
 from tiphys.api.autoscaling import v1 as autoscaling
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import protobuf
+from tiphys.api.machinery.protobuf.special import fields
 from tiphys.api.meta.v1 import DeleteOptions, ListMeta, ObjectMeta, Status
 from tiphys.api.policy import v1 as policy
-from tiphys.api.protobuf.special import fields
 from tiphys.apiserver.watchcache import RING_EVENTS
 from tiphys.wire.http import Request, Response
 

@@ -12,7 +12,7 @@ import pytest
 
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import AlreadyExists
+from tiphys.api.machinery.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.scheduler.scheduler import Scheduler

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tiphys.api.kinds import SCHEME
-from tiphys.api.quantity import canonicalize
-from tiphys.api.validation import meta
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.rules import meta
 
 
 class Server:

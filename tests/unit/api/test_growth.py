@@ -18,16 +18,16 @@ import pytest
 
 import tiphys.api
 import tiphys.apiserver
-from tiphys.api import codec
-from tiphys.api.apply import document, fieldset
-from tiphys.api.apply.conflicts import ApplyConflict, FieldConflict
-from tiphys.api.apply.managers import Manager, after_update
-from tiphys.api.apply.schema import schema_of
 from tiphys.api.core import v1 as core
 from tiphys.api.core.v1 import ResourceClaim, ResourceRequirements
-from tiphys.api.errors import MOST_ERROR_TEXT, BadRequest, Invalid, invalid
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.apply import document, fieldset
+from tiphys.api.machinery.apply.conflicts import ApplyConflict, FieldConflict
+from tiphys.api.machinery.apply.managers import Manager, after_update
+from tiphys.api.machinery.apply.schema import schema_of
+from tiphys.api.machinery.errors import MOST_ERROR_TEXT, BadRequest, Invalid, invalid
+from tiphys.api.machinery.patch import strategic_merge
 from tiphys.api.meta.v1 import ManagedFieldsEntry
-from tiphys.api.patch import strategic_merge
 from tiphys.api.validation import certificates, cron
 from tiphys.api.validation.resources import requirements
 

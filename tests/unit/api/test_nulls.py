@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from tiphys.api.introspect import describe
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.introspect import describe
 
 TIMES = """
     APIServiceCondition.lastTransitionTime CertificateSigningRequestCondition.lastTransitionTime

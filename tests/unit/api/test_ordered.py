@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 import pytest
 
-from tiphys.api import ordered
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import ordered
 
 
 def worst(count: int) -> dict[str, str]:

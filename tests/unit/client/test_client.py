@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.scheme import Kind
 from tiphys.client import Client, InProcessTransport, kubeconfig
 from tiphys.client.rest import HttpTransport
 from tiphys.testing.fake_api import Call, FakeApi

@@ -7,10 +7,10 @@ from contextlib import aclosing
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
 from tiphys.client import Client, PartialObject, partial_kind
 from tiphys.testing.fake_api import FakeApi

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.client.decoding import decode, decode_list, error_of
 from tiphys.client.frames import LineReader, decode_frame
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import IntOrString
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.client.decoding import decode
 from tiphys.controllers.deployment import history

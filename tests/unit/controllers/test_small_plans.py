@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.selectors import parse_labels
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.policy import v1 as policy
-from tiphys.api.selectors import parse_labels
 from tiphys.controllers.disruption.plan import disrupted, failed, status, targets
 from tiphys.controllers.namespace import plan as namespaces
 from tiphys.controllers.shared.batches import slow_start

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tiphys.api.codec import decode
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.codec import decode
 from tiphys.node.images.recipe import File, recipes, short_name
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"

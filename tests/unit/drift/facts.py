@@ -17,8 +17,8 @@ import msgspec
 
 import tiphys.api
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import GroupVersionKind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import GroupVersionKind
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.schemas import Definitions
 from tiphys.apiserver.openapi.write import document_v2

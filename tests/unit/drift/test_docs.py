@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.unit.drift.facts import types
-from tiphys.api.docs import docs_of
-from tiphys.api.introspect import describe
+from tiphys.api.machinery.docs import docs_of
+from tiphys.api.machinery.introspect import describe
 
 SHORTEST = 4
 

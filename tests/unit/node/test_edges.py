@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.node.make import MOMENT, observed, pod, seen
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import ServiceUnavailable
+from tiphys.api.machinery.errors import ServiceUnavailable
 from tiphys.node import stats
 from tiphys.node.containerd_events import End, ended
 from tiphys.node.image_pulls import credentials, pull_policy, registry_of

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.node.make import pod
 from tiphys.aio.clock import LoopClock
 from tiphys.api.authentication import v1 as authn
-from tiphys.api.errors import ServiceUnavailable
+from tiphys.api.machinery.errors import ServiceUnavailable
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.payload import TokenKey
 from tiphys.testing.fake_api import Call, FakeApi

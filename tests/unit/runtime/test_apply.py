@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.runtime import Key, copied, update_with_retry
 from tiphys.testing.fake_api import FakeApi
 from tiphys.testing.samples import config, pod, small_scheme

@@ -12,9 +12,9 @@ import pytest
 
 from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.api import errors
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.client import PartialObject
 from tiphys.runtime import (

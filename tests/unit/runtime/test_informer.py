@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client import listwatch, partial_kind
 from tiphys.client.listwatch import TRANSITIONS, Outcome, State

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.runtime import EventRecorder
 from tiphys.runtime.recorder import COMBINED, PENDING
 from tiphys.testing.fake_api import FakeApi

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tiphys.api.base import Struct, always
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.base import Struct, always
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.controllers.registry import LOOPS
 from tiphys.runtime import Slim

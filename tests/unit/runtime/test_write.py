@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.runtime import delete_exact, patch_status, update_present, write_status
 from tiphys.runtime.apply import copied
 from tiphys.testing.fake_api import FakeApi

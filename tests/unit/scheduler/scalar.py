@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.node_selector import requirement_holds
 from tiphys.api.helpers.taints import tolerates
-from tiphys.api.quantity import milli, whole
-from tiphys.api.selectors import Requirement, Selector, from_label_selector
+from tiphys.api.machinery.quantity import milli, whole
+from tiphys.api.machinery.selectors import Requirement, Selector, from_label_selector
 from tiphys.scheduler.matching import HARD_EFFECTS
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"

@@ -12,7 +12,7 @@ from tests.unit.scheduler import make, scalar
 from tests.unit.scheduler.test_twin import Both
 from tests.unit.scheduler.worlds import NODE_NAMES, ZONE, easy_nodes, modest_pods, nodes, pods, social_pods
 from tiphys.api.core import v1 as core
-from tiphys.api.selectors import from_map
+from tiphys.api.machinery.selectors import from_map
 from tiphys.runtime import copied
 from tiphys.scheduler import hints
 from tiphys.scheduler.cycle import Cycle

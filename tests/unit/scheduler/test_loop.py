@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.scheduler.make import node, pod
 from tiphys.aio.clock import VirtualClock
-from tiphys.api import errors
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
 from tiphys.api.policy import v1 as policy
 from tiphys.runtime import LeaderElector

@@ -9,7 +9,7 @@ from tiphys.api.admissionregistration.v1 import (
     ValidatingAdmissionPolicyBinding,
 )
 from tiphys.api.columns.base import AGE, NAME, cell, format_selector
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 UNSET = "<unset>"
 

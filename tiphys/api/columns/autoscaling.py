@@ -6,7 +6,7 @@ from typing import Any
 
 from tiphys.api.autoscaling import v2
 from tiphys.api.columns.base import AGE, NAME, UNKNOWN, cell
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 SHOWN = 2
 """Targets that are spelled out."""

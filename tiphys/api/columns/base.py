@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tiphys.api.base import parse_micro_time
 from tiphys.api.core.v1 import Container
+from tiphys.api.machinery.base import parse_micro_time
+from tiphys.api.machinery.scheme import Column
+from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.meta.v1 import LabelSelector
-from tiphys.api.scheme import Column
-from tiphys.api.selectors import SelectorError, from_label_selector
 
 NONE = "<none>"
 UNKNOWN = "<unknown>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tiphys.api.certificates.v1 import CertificateSigningRequest
 from tiphys.api.columns.base import AGE, NAME, NONE, cell, duration
 from tiphys.api.helpers.certificates import has_condition
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 
 def _condition(csr: CertificateSigningRequest) -> str:

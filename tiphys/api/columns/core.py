@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tiphys.api.columns.base import AGE, NAME, NONE, UNKNOWN, cell, first_three, format_labels, since
 from tiphys.api.core.v1 import ComponentCondition, ComponentStatus, Endpoints, Event, Node, ResourceQuota, Service, ServicePort
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 _ROLE = "node-role.kubernetes.io/"
 

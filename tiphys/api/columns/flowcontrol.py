@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.columns.base import AGE, NAME, NONE, cell
 from tiphys.api.flowcontrol.v1 import FlowSchema, PriorityLevelConfiguration
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 
 def _distinguisher(schema: FlowSchema) -> str:

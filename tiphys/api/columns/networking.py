@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tiphys.api.columns.base import AGE, NAME, NONE, cell, format_selector
+from tiphys.api.machinery.scheme import Column
 from tiphys.api.networking.v1 import Ingress, IngressClass, IPAddress
-from tiphys.api.scheme import Column
 from tiphys.api.well_known import DEFAULT_INGRESS_CLASS
 
 _ADDRESS_WIDTH = 16

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tiphys.api.columns.base import AGE, NAME, cell, first_three
 from tiphys.api.discovery.v1 import EndpointSlice
+from tiphys.api.machinery.scheme import Column
 from tiphys.api.rbac.v1 import ClusterRoleBinding, RoleBinding
-from tiphys.api.scheme import Column
 
 
 def _slice_ports(value: EndpointSlice) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tiphys.api.columns.base import AGE, NAME, NONE, cell, format_labels, images_of, names_of, since
 from tiphys.api.core.v1 import ContainerStateTerminated, ContainerStatus, Pod
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 
 class Summary(NamedTuple):

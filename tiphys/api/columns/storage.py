@@ -7,7 +7,7 @@ from typing import Any
 from tiphys.api.columns.base import AGE, NAME, NONE, cell
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from tiphys.api.helpers.storage import access_modes, class_of_claim, class_of_volume, is_default_class
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 from tiphys.api.storage.v1 import CSIDriver, StorageClass
 
 _UNSET = "<unset>"

@@ -9,7 +9,7 @@ from tiphys.api.batch.v1 import CronJob, Job
 from tiphys.api.columns.base import AGE, NAME, NONE, cell, duration, format_labels, format_selector, images_of, names_of, since
 from tiphys.api.core.v1 import Container, ReplicationController
 from tiphys.api.helpers.jobs import has_condition
-from tiphys.api.scheme import Column
+from tiphys.api.machinery.scheme import Column
 
 _CONTAINERS = (
     Column("Containers", cell(lambda obj: names_of(obj.spec.template.spec.containers)), priority=1, description="Names of the containers."),

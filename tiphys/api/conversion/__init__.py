@@ -1,1 +1,1 @@
-"""How objects of one group or version become those of another one that shares their storage. Pure; see `tiphys.api.scheme.Stored`."""
+"""How objects of one group or version become those of another one that shares their storage. Pure; see `tiphys.api.machinery.scheme.Stored`."""

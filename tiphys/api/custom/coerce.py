@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.conform import Walk
 from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Structural
-from tiphys.api.errors import FieldError, invalid
-from tiphys.api.limits import MAX_BYTES, ObjectTooLarge
+from tiphys.api.machinery.conform import Walk
+from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.limits import MAX_BYTES, ObjectTooLarge
 from tiphys.api.meta.v1 import ObjectMeta
 
 _SCALARS = (str, int, float, bool)

@@ -1,4 +1,4 @@
-"""Requests' bodies and patched documents as custom objects (compare `tiphys.api.codec`, which does it for built-in kinds)."""
+"""Requests' bodies and patched documents as custom objects (compare `tiphys.api.machinery.codec`, which does it for built-in kinds)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tiphys.api import codec
-from tiphys.api.codec import JSON, YAML, Decoded, Validation
-from tiphys.api.conform import Walk, may_repeat
 from tiphys.api.custom import coerce
 from tiphys.api.custom.structural import Document
-from tiphys.api.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, invalid
-from tiphys.api.limits import check_depth
-from tiphys.api.yamldoc import Parsed, YAMLError
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.codec import JSON, YAML, Decoded, Validation
+from tiphys.api.machinery.conform import Walk, may_repeat
+from tiphys.api.machinery.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, invalid
+from tiphys.api.machinery.limits import check_depth
+from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 
 if TYPE_CHECKING:
     from tiphys.api.custom.object import Model

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-from tiphys.api.validation.names import dns_label, dns_subdomain
+from tiphys.api.machinery.names import dns_label, dns_subdomain
 
 MAX_DURATION = 1000
 """Characters of a duration."""

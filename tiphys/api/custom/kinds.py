@@ -13,9 +13,9 @@ from tiphys.api.custom.jsonpath import BadPath, cell, compile_path, shown
 from tiphys.api.custom.object import CustomObject, Model, document_of
 from tiphys.api.custom.rules import CustomRules, Scaled
 from tiphys.api.custom.structural import Document, Structural, compile_schema
-from tiphys.api.kinds.subresources import SCALE, STATUS
-from tiphys.api.scheme import Column, GroupVersionKind, Kind, Stored, Subresource
-from tiphys.api.versions import version_key
+from tiphys.api.machinery.scheme import Column, GroupVersionKind, Kind, Stored, Subresource
+from tiphys.api.machinery.subresources import SCALE, STATUS
+from tiphys.api.machinery.versions import version_key
 
 CustomKind = Kind[CustomObject]
 

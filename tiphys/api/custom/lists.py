@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiphys.api import ordered
 from tiphys.api.custom.coerce import read_metadata
 from tiphys.api.custom.structural import Structural
-from tiphys.api.errors import FieldError, duplicate, invalid, required
-from tiphys.api.validation import meta as meta_rules
-from tiphys.api.validation.names import dns_1035_label_messages, path_segment
+from tiphys.api.machinery import ordered
+from tiphys.api.machinery.errors import FieldError, duplicate, invalid, required
+from tiphys.api.machinery.names import dns_1035_label_messages, path_segment
+from tiphys.api.rules import meta as meta_rules
 
 _encode = ordered.encoder("deterministic")
 

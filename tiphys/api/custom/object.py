@@ -7,19 +7,19 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 
-from tiphys.api import ordered
-from tiphys.api.apply.document import Difference, compare
-from tiphys.api.apply.fieldset import LEAF, SELF, Fields, difference
-from tiphys.api.apply.schema import Schema
-from tiphys.api.apply.typed import METADATA, ROOT, UNTRACKED
-from tiphys.api.codec import Decoded, Validation, decode_fast, encode
 from tiphys.api.custom import coerce, decoding
 from tiphys.api.custom.ownership import root_schema
 from tiphys.api.custom.structural import Document, Structural
-from tiphys.api.limits import ObjectTooLarge
+from tiphys.api.machinery import ordered
+from tiphys.api.machinery.apply.document import Difference, compare
+from tiphys.api.machinery.apply.fieldset import LEAF, SELF, Fields, difference
+from tiphys.api.machinery.apply.schema import Schema
+from tiphys.api.machinery.apply.typed import METADATA, ROOT, UNTRACKED
+from tiphys.api.machinery.codec import Decoded, Validation, decode_fast, encode
+from tiphys.api.machinery.limits import ObjectTooLarge
+from tiphys.api.machinery.scheme import GroupVersionKind
+from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.scheme import GroupVersionKind
-from tiphys.api.yamldoc import Parsed, YAMLError
 
 _encode_sorted = ordered.encoder("deterministic")
 _decode_any = msgspec.json.Decoder().decode

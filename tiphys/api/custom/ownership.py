@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tiphys.api.apply.schema import DEDUCED, Member, Schema, members, schema_of
 from tiphys.api.custom.structural import NO_DEFAULT, Structural
-from tiphys.api.introspect import Field, Shape
+from tiphys.api.machinery.apply.schema import DEDUCED, Member, Schema, members, schema_of
+from tiphys.api.machinery.introspect import Field, Shape
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 
 _ROOT = members(KubeObject)

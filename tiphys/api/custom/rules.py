@@ -10,9 +10,9 @@ from tiphys.api.custom.lists import validate_embedded, validate_lists
 from tiphys.api.custom.object import CustomObject, document_of
 from tiphys.api.custom.structural import Document, Structural
 from tiphys.api.custom.values import ABSENT, same, validate
-from tiphys.api.errors import FieldError, invalid
-from tiphys.api.scheme import METADATA_STAYS, Rules
-from tiphys.api.validation.names import qualified_name_messages
+from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.names import qualified_name_messages
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 
 MAX_REPLICAS = (1 << 31) - 1
 _GO_TYPES = {str: "string", int: "int64", float: "float64", bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}

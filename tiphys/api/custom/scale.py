@@ -7,7 +7,7 @@ from typing import Any
 from tiphys.api.autoscaling.v1 import ScaleSpec, ScaleStatus
 from tiphys.api.custom.object import CustomObject
 from tiphys.api.custom.rules import Scaled, WrongScale, at, number_at
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
 
 
 def custom_scale(obj: CustomObject) -> tuple[ScaleSpec, ScaleStatus]:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tiphys.api import ordered
 from tiphys.api.custom.formats import checker
 from tiphys.api.custom.structural import Structural
-from tiphys.api.errors import FieldError, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery import ordered
+from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required, too_long, too_many
 
 _encode = ordered.encoder("deterministic")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.autoscaling import v2
-from tiphys.api.conversion.autoscaling import DEFAULT_CPU_UTILIZATION, cpu_metric
+from tiphys.api.autoscaling.conversion import DEFAULT_CPU_UTILIZATION, cpu_metric
 
 PERIOD_SECONDS = 15
 

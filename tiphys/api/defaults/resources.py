@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tiphys.api.base import Quantity
-from tiphys.api.quantity import format_value, milli, parse
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import format_value, milli, parse
 
 
 def round_to_milli(resources: dict[str, Quantity]) -> None:

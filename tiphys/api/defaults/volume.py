@@ -14,7 +14,7 @@ from tiphys.api.core.v1 import (
 )
 from tiphys.api.defaults.image import pull_policy
 from tiphys.api.defaults.resources import round_to_milli
-from tiphys.api.quantity import ZERO
+from tiphys.api.machinery.quantity import ZERO
 
 DEFAULT_MODE = 0o644
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tiphys.api.enforcement.entry import Entry
 from tiphys.api.enforcement.table import ENTRIES
-from tiphys.api.introspect import describe
+from tiphys.api.machinery.introspect import describe
 
 _UNSET: tuple[Any, ...] = (None, "", [], {})
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec
-from tiphys.api.quantity import compare, milli, parse, total, whole
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import compare, milli, parse, total, whole
 
 Amounts = dict[str, int]
 Which = Literal["requests", "limits"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import ServiceSpec
-from tiphys.api.errors import FieldError, invalid
+from tiphys.api.machinery.errors import FieldError, invalid
 
 FAMILY = "IPv4"
 _ONE = "must be 'RequireDualStack' or 'PreferDualStack' when multiple"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Container, ContainerStatus, Pod
 from tiphys.api.helpers.resources import Which, is_sidecar
-from tiphys.api.quantity import add, compare
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import add, compare
 
 Amounts = dict[str, Quantity]
 POD_LEVEL = ("cpu", "memory")

@@ -25,7 +25,7 @@ from tiphys.api.kinds import (
     scheduling,
     storage,
 )
-from tiphys.api.scheme import Scheme
+from tiphys.api.machinery.scheme import Scheme
 
 __all__ = ["SCHEME"]
 

@@ -7,8 +7,8 @@ from typing import Any
 from tiphys.api.admissionregistration import v1 as admission
 from tiphys.api.columns import admissionregistration as columns
 from tiphys.api.kinds.rules_admissionregistration import BindingRules, ConfigurationRules, PolicyRules, ValidatingPolicyRules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 
 GROUP = "admissionregistration.k8s.io"
 CATEGORIES = ("api-extensions",)

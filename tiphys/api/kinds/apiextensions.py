@@ -6,8 +6,8 @@ from typing import Any
 
 from tiphys.api.apiextensions import v1 as extensions
 from tiphys.api.kinds.rules_definition import CustomResourceDefinitionRules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Column, Kind
+from tiphys.api.machinery.scheme import Column, Kind
+from tiphys.api.machinery.subresources import STATUS
 
 
 def _created(obj: extensions.CustomResourceDefinition, _: Any) -> str | None:

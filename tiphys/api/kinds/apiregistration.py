@@ -6,13 +6,13 @@ from typing import Any
 
 from tiphys.api.apiregistration.v1 import APIService
 from tiphys.api.columns.base import AGE, NAME, cell
-from tiphys.api.errors import FieldError
 from tiphys.api.helpers.api_services import AVAILABLE, available
 from tiphys.api.kinds.rules_core import Uncounted
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import METADATA_STAYS, Column, Kind
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import path_segment
+from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.validation import apiregistration
-from tiphys.api.validation.names import path_segment
 
 HTTPS_PORT = 443
 

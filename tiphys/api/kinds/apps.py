@@ -8,8 +8,8 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.columns import workloads as columns
 from tiphys.api.kinds.rules_other import ControllerRevisionRules, DeploymentRules, ReplicaSetRules
 from tiphys.api.kinds.rules_workload import DaemonSetRules, StatefulSetRules
-from tiphys.api.kinds.subresources import SCALE, STATUS
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import SCALE, STATUS
 
 CONTROLLER_REVISIONS: Kind[apps.ControllerRevision] = Kind(
     type=apps.ControllerRevision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.authentication import v1 as authentication
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 
 GROUP = "authentication.k8s.io"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.authorization import v1 as authorization
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 
 GROUP = "authorization.k8s.io"
 _CREATE = ("create",)

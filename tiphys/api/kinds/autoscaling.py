@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.autoscaling import v1, v2
+from tiphys.api.autoscaling.conversion import from_v1, to_v1, without_carriers
 from tiphys.api.columns.autoscaling import AUTOSCALERS
 from tiphys.api.columns.base import of_stored
-from tiphys.api.conversion.autoscaling import from_v1, to_v1, without_carriers
 from tiphys.api.defaults.autoscaling import default_autoscaler
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
-from tiphys.api.kinds.rules_served import Through
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind, Stored
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Kind, Stored
+from tiphys.api.machinery.served import Through
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.validation import autoscaling
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from tiphys.api.batch import v1 as batch
 from tiphys.api.columns import workloads as columns
 from tiphys.api.kinds.rules_batch import CronJobRules, JobRules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 
 CRON_JOBS: Kind[batch.CronJob] = Kind(
     type=batch.CronJob,

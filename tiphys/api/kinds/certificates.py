@@ -7,8 +7,8 @@ from typing import Any
 from tiphys.api.certificates import v1 as certificates
 from tiphys.api.columns.certificates import CERTIFICATE_SIGNING_REQUESTS as COLUMNS
 from tiphys.api.kinds.rules_certificates import CertificateSigningRequestRules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind, Subresource
+from tiphys.api.machinery.scheme import Kind, Subresource
+from tiphys.api.machinery.subresources import STATUS
 
 CERTIFICATE_SIGNING_REQUESTS: Kind[certificates.CertificateSigningRequest] = Kind(
     type=certificates.CertificateSigningRequest,

@@ -23,8 +23,8 @@ from tiphys.api.kinds.rules_pod import PodRules, PodTemplateRules
 from tiphys.api.kinds.rules_quota import LimitRangeRules, ResourceQuotaRules
 from tiphys.api.kinds.rules_storage import PersistentVolumeClaimRules, PersistentVolumeRules
 from tiphys.api.kinds.rules_workload import ReplicationControllerRules
-from tiphys.api.kinds.subresources import PROXY, SCALE, STATUS, connect
-from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Subresource
+from tiphys.api.machinery.scheme import VERBS, GroupVersionKind, Kind, Subresource
+from tiphys.api.machinery.subresources import PROXY, SCALE, STATUS, connect
 
 EVENT_TTL = 3600.0
 """Seconds for which an Event is kept."""

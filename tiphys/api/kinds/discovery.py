@@ -7,7 +7,7 @@ from typing import Any
 from tiphys.api.columns import other as columns
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.kinds.rules_other import EndpointSliceRules
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 
 ENDPOINT_SLICES: Kind[discovery.EndpointSlice] = Kind(
     type=discovery.EndpointSlice,

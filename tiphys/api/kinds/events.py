@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.columns.base import of_stored
-from tiphys.api.conversion.events import from_core, to_core
-from tiphys.api.errors import FieldError
 from tiphys.api.events import v1 as events
+from tiphys.api.events.conversion import from_core, to_core
 from tiphys.api.kinds import core
-from tiphys.api.scheme import Kind, Rules, Stored
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Kind, Rules, Stored
 from tiphys.api.validation import events as validation
 
 

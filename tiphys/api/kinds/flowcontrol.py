@@ -7,8 +7,8 @@ from typing import Any
 from tiphys.api.columns import flowcontrol as columns
 from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.kinds.rules_flowcontrol import FlowSchemaRules, PriorityLevelRules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 

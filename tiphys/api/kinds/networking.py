@@ -6,9 +6,9 @@ from typing import Any
 
 from tiphys.api.columns import networking as columns
 from tiphys.api.kinds.rules_networking import IngressClassRules, IngressRules, IPAddressRules, NetworkPolicyRules, ServiceCIDRRules
-from tiphys.api.kinds.subresources import STATUS
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.networking import v1 as networking
-from tiphys.api.scheme import Kind
 
 GROUP = "networking.k8s.io"
 

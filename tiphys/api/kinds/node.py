@@ -6,8 +6,8 @@ from typing import Any
 
 from tiphys.api.columns.storage import RUNTIME_CLASSES as COLUMNS
 from tiphys.api.kinds.rules_storage import RuntimeClassRules
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.node import v1 as node
-from tiphys.api.scheme import Kind
 
 RUNTIME_CLASSES: Kind[node.RuntimeClass] = Kind(
     type=node.RuntimeClass,

@@ -6,9 +6,9 @@ from typing import Any
 
 from tiphys.api.columns import other as columns
 from tiphys.api.kinds.rules_other import PodDisruptionBudgetRules
-from tiphys.api.kinds.subresources import STATUS
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.policy import v1 as policy
-from tiphys.api.scheme import Kind
 
 POD_DISRUPTION_BUDGETS: Kind[policy.PodDisruptionBudget] = Kind(
     type=policy.PodDisruptionBudget,

@@ -6,8 +6,8 @@ from typing import Any
 
 from tiphys.api.columns import other as columns
 from tiphys.api.kinds.rules_other import ClusterRoleBindingRules, ClusterRoleRules, RoleBindingRules, RoleRules
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.rbac import v1 as rbac
-from tiphys.api.scheme import Kind
 
 GROUP = "rbac.authorization.k8s.io"
 

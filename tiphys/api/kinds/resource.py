@@ -6,9 +6,9 @@ from typing import Any
 
 from tiphys.api.columns.base import AGE, NAME, cell
 from tiphys.api.kinds import rules_resource as rules
-from tiphys.api.kinds.subresources import STATUS
+from tiphys.api.machinery.scheme import Column, Kind
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.resource import v1 as resource
-from tiphys.api.scheme import Column, Kind
 
 GROUP = "resource.k8s.io"
 

@@ -13,8 +13,8 @@ from tiphys.api.admissionregistration.v1 import (
     ValidatingWebhookConfiguration,
 )
 from tiphys.api.defaults import admissionregistration as defaults
-from tiphys.api.errors import FieldError
-from tiphys.api.scheme import METADATA_STAYS, Rules
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import admissionregistration
 
 ConfigurationT = TypeVar("ConfigurationT", MutatingWebhookConfiguration, ValidatingWebhookConfiguration)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tiphys.api.batch.v1 import CronJob, Job, JobSpec
 from tiphys.api.defaults.batch import default_cron_job, default_job
-from tiphys.api.errors import FieldError
 from tiphys.api.helpers.jobs import COMPLETIONS_SOFT_LIMIT, CONTROLLER_LABELS, NAME_LABELS, is_indexed
 from tiphys.api.kinds.rules_pod import hostname_warning
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Rules
 from tiphys.api.meta.v1 import LabelSelector
-from tiphys.api.scheme import Rules
 from tiphys.api.validation import job, job_status
 from tiphys.api.validation.pod_warnings import template_warnings
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestStatus
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
-from tiphys.api.scheme import Author
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import path_segment
+from tiphys.api.machinery.scheme import Author
 from tiphys.api.validation import certificates
-from tiphys.api.validation.names import path_segment
 
 
 def _sign_as(csr: CertificateSigningRequest, author: Author) -> None:

@@ -8,13 +8,13 @@ from tiphys.api.core.v1 import ConfigMap, Endpoints, Event, Namespace, Node, Sec
 from tiphys.api.defaults.other import NAMESPACE_NAME_LABEL, default_namespace, default_node, default_secret
 from tiphys.api.defaults.service import default_endpoints, default_families, default_service
 from tiphys.api.enforcement import warn
-from tiphys.api.errors import FieldError
 from tiphys.api.helpers.services import carry_over
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import dns_label, path_segment
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.scheme import Rules
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.quantity import canonicalize
-from tiphys.api.scheme import Rules
 from tiphys.api.validation import events, other, service
-from tiphys.api.validation.names import dns_label, path_segment
 from tiphys.api.validation.service_warnings import service_warnings
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)

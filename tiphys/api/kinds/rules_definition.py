@@ -13,11 +13,11 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionStatus,
     JSONSchemaProps,
 )
-from tiphys.api.conform import Walk, name_of
 from tiphys.api.custom.formats import is_known
 from tiphys.api.custom.kinds import schema_of
-from tiphys.api.errors import BadRequest, FieldError
-from tiphys.api.scheme import Rules
+from tiphys.api.machinery.conform import Walk, name_of
+from tiphys.api.machinery.errors import BadRequest, FieldError
+from tiphys.api.machinery.scheme import Rules
 from tiphys.api.validation import definition as validation
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"

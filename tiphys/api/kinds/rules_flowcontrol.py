@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.defaults.flowcontrol import default_flow_schema, default_level
-from tiphys.api.errors import FieldError
 from tiphys.api.flowcontrol.v1 import FlowSchema, PriorityLevelConfiguration
-from tiphys.api.scheme import METADATA_STAYS, Rules
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import flowcontrol
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tiphys.api.defaults.networking import default_ingress_class, default_network_policy
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 from tiphys.api.networking.v1 import Ingress, IngressClass, IPAddress, NetworkPolicy, ServiceCIDR
-from tiphys.api.scheme import METADATA_STAYS, Rules
+from tiphys.api.rules.addresses import canonical_ip_messages, cidr_warnings
 from tiphys.api.validation import networking
-from tiphys.api.validation.addresses import canonical_ip_messages, cidr_warnings
 
 
 class IngressRules(Rules[Ingress]):

@@ -10,16 +10,16 @@ from tiphys.api.defaults.other import default_binding, default_priority_class
 from tiphys.api.defaults.service import default_endpoint_slice
 from tiphys.api.defaults.workload import default_deployment, default_replica_set
 from tiphys.api.discovery.v1 import EndpointSlice
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
 from tiphys.api.kinds.rules_pod import workload_warnings
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import path_segment
+from tiphys.api.machinery.scheme import Rules
 from tiphys.api.policy.v1 import PodDisruptionBudget
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from tiphys.api.rules.addresses import ip_warnings
 from tiphys.api.scheduling.v1 import PriorityClass
-from tiphys.api.scheme import Rules
 from tiphys.api.validation import other, service, workload
-from tiphys.api.validation.addresses import ip_warnings
-from tiphys.api.validation.names import path_segment
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")

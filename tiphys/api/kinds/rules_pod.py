@@ -7,13 +7,13 @@ from types import MappingProxyType
 from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplate, PodTemplateSpec
 from tiphys.api.defaults.pod import default_pod, merge_label_keys
 from tiphys.api.defaults.workload import default_pod_template
-from tiphys.api.errors import FieldError
 from tiphys.api.helpers.resources import qos_class
-from tiphys.api.quantity import canonicalize
-from tiphys.api.scheme import Part, Rules
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import dns_label_messages
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.scheme import Part, Rules
 from tiphys.api.validation import pod as validation
 from tiphys.api.validation import pod_parts, pod_update, workload
-from tiphys.api.validation.names import dns_label_messages
 from tiphys.api.validation.pod_annotations import adopt_app_armor
 from tiphys.api.validation.pod_warnings import annotation_warnings, spec_warnings, template_warnings
 

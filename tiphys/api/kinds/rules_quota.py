@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tiphys.api.core.v1 import LimitRange, ResourceQuota
 from tiphys.api.defaults.other import default_limit_range
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
-from tiphys.api.quantity import canonicalize
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.quantity import canonicalize
 from tiphys.api.validation import quota
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import Quantity
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_core import Uncounted
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 from tiphys.api.resource.v1 import DeviceClass, ResourceClaim, ResourceClaimSpec, ResourceClaimTemplate, ResourceSlice
-from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.validation import resource, resource_slice
 
 

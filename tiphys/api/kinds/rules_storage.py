@@ -6,12 +6,12 @@ from datetime import datetime
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from tiphys.api.defaults import storage as defaults
-from tiphys.api.errors import FieldError
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.kinds.rules_core import Uncounted
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.scheme import METADATA_STAYS, Rules
 from tiphys.api.node.v1 import RuntimeClass
-from tiphys.api.quantity import canonicalize
-from tiphys.api.scheme import METADATA_STAYS, Rules
 from tiphys.api.storage.v1 import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass
 from tiphys.api.validation import persistent_volume, runtime_class, storage, volume_claim
 from tiphys.api.well_known import STORAGE_CLASS_BETA

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tiphys.api.apps.v1 import DaemonSet, StatefulSet
 from tiphys.api.core.v1 import ReplicationController
 from tiphys.api.defaults.workload import default_daemon_set, default_replication_controller, default_stateful_set
-from tiphys.api.errors import FieldError
 from tiphys.api.kinds.rules_pod import workload_warnings
-from tiphys.api.scheme import Rules
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import dns_label
+from tiphys.api.machinery.scheme import Rules
 from tiphys.api.validation import sets
-from tiphys.api.validation.names import dns_label
 from tiphys.api.validation.pod_warnings import template_warnings
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"

@@ -6,8 +6,8 @@ from typing import Any
 
 from tiphys.api.columns import other as columns
 from tiphys.api.kinds.rules_other import PriorityClassRules
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.scheduling import v1 as scheduling
-from tiphys.api.scheme import Kind
 
 PRIORITY_CLASSES: Kind[scheduling.PriorityClass] = Kind(
     type=scheduling.PriorityClass,

@@ -6,8 +6,8 @@ from typing import Any
 
 from tiphys.api.columns import storage as columns
 from tiphys.api.kinds import rules_storage as rules
-from tiphys.api.kinds.subresources import STATUS
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.storage import v1 as storage
 
 GROUP = "storage.k8s.io"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from tiphys.api.base import Quantity
-from tiphys.api.quantity import ZERO, add, compare, family_of, format_value, parse
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import ZERO, add, compare, family_of, format_value, parse
 
 Amounts = dict[str, Quantity]
 ONE = Quantity("1")

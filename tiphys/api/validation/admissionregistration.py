@@ -30,10 +30,10 @@ from tiphys.api.admissionregistration.v1 import (
     Validation,
     Variable,
 )
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_many
-from tiphys.api.validation.basics import Errors, dns_subdomain, label_name, label_selector, text
-from tiphys.api.validation.conditions import conditions
-from tiphys.api.validation.names import dns_1035_label_messages, dns_subdomain_messages, path_segment, port_number
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_many
+from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages, path_segment, port_number
+from tiphys.api.rules.basics import Errors, dns_subdomain, label_name, label_selector, text
+from tiphys.api.rules.conditions import conditions
 
 ALL = "*"
 _FAILURE = ("Fail", "Ignore")

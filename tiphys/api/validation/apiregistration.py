@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.apiregistration.v1 import APIService
-from tiphys.api.errors import invalid, not_supported, required
-from tiphys.api.validation.basics import Errors, dns_subdomain, text
-from tiphys.api.validation.names import dns_1035_label_messages, path_segment, port_number
+from tiphys.api.machinery.errors import invalid, not_supported, required
+from tiphys.api.machinery.names import dns_1035_label_messages, path_segment, port_number
+from tiphys.api.rules.basics import Errors, dns_subdomain, text
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1_000
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tiphys.api import quantity
 from tiphys.api.autoscaling import v2
-from tiphys.api.base import Quantity
-from tiphys.api.errors import forbidden, invalid, not_supported, required
-from tiphys.api.validation.basics import Errors, dns_label, non_negative, text
-from tiphys.api.validation.names import path_segment
+from tiphys.api.machinery import quantity
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import path_segment
+from tiphys.api.rules.basics import Errors, dns_label, non_negative, text
 from tiphys.api.validation.resources import container_resource_messages
 
 MAX_PERIOD_SECONDS = 1800

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
-from tiphys.api.validation.basics import Errors
-from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages
+from tiphys.api.rules.basics import Errors
 
 if TYPE_CHECKING:
     # Loaded where a request is read: most who import the rules never see one.

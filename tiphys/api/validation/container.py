@@ -19,10 +19,8 @@ from tiphys.api.core.v1 import (
     Probe,
     Volume,
 )
-from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required, too_many
-from tiphys.api.validation import resources, security, volume, windows
-from tiphys.api.validation.basics import PROTOCOLS, Errors, dns_label, no_backsteps, non_negative, one_of, port, text
-from tiphys.api.validation.names import (
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required, too_many
+from tiphys.api.machinery.names import (
     config_key,
     dns_label_messages,
     dns_subdomain,
@@ -33,6 +31,8 @@ from tiphys.api.validation.names import (
     port_number,
     prefixed,
 )
+from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, no_backsteps, non_negative, one_of, port, text
+from tiphys.api.validation import resources, security, volume, windows
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _RESTART = ("Always", "Never", "OnFailure")

@@ -18,9 +18,9 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionVersion,
     CustomResourceSubresourceScale,
 )
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required, too_many
-from tiphys.api.validation.basics import Errors, immutable
-from tiphys.api.validation.names import dns_1035_label_messages, dns_subdomain_messages
+from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required, too_many
+from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages
+from tiphys.api.rules.basics import Errors, immutable
 from tiphys.api.validation.schemas import validate_schema
 
 APPROVAL = "api-approved.kubernetes.io"

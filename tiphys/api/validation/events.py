@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import Event
-from tiphys.api.errors import invalid, required
-from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name
-from tiphys.api.validation.names import dns_label_messages
+from tiphys.api.machinery.errors import invalid, required
+from tiphys.api.machinery.names import dns_label_messages
+from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_name
 
 _NOT_SET = "needs to be unset"
 _KEPT = (

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.flowcontrol.v1 import (
     ExemptPriorityLevelConfiguration,
     FlowSchema,
@@ -25,8 +24,9 @@ from tiphys.api.flowcontrol.v1 import (
     Subject,
 )
 from tiphys.api.helpers.flow_levels import EXEMPT, MANDATORY_LEVELS, MANDATORY_SCHEMAS
-from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, text
-from tiphys.api.validation.names import dns_label_messages
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import dns_label_messages
+from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, text
 
 ALL = "*"
 LOWEST_PRECEDENCE = 10_000

@@ -15,14 +15,14 @@ from tiphys.api.batch.v1 import (
     SuccessPolicyRule,
 )
 from tiphys.api.core.v1 import Affinity, Container, PodSpec, PodTemplateSpec
-from tiphys.api.errors import OMITTED, duplicate, invalid, not_supported, required, too_long, too_many
 from tiphys.api.helpers.jobs import COMPLETIONS_SOFT_LIMIT, CONTROLLER_LABELS, NAME_LABELS, has_condition, is_indexed
-from tiphys.api.selectors import SelectorError, from_label_selector
+from tiphys.api.machinery.errors import OMITTED, duplicate, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.names import dns_label_messages
+from tiphys.api.machinery.selectors import SelectorError, from_label_selector
+from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative
+from tiphys.api.rules.indexes import BadIndexes, count
 from tiphys.api.validation import cron, pod
-from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative
-from tiphys.api.validation.indexes import BadIndexes, count
 from tiphys.api.validation.internal import internal
-from tiphys.api.validation.names import dns_label_messages
 
 _MAX_PARALLELISM = _MAX_FAILED = 100_000
 _MAX_PARALLELISM_OF_MANY = _MAX_FAILED_OF_MANY = 10_000

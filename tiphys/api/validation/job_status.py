@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.batch.v1 import Job, JobStatus
-from tiphys.api.errors import OMITTED, duplicate, invalid, required
 from tiphys.api.helpers.jobs import has_condition, is_finished, is_indexed
-from tiphys.api.validation import indexes
-from tiphys.api.validation.basics import IMMUTABLE, Errors, non_negative
+from tiphys.api.machinery.errors import OMITTED, duplicate, invalid, required
+from tiphys.api.rules import indexes
+from tiphys.api.rules.basics import IMMUTABLE, Errors, non_negative
 
 _CONDITIONS = ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")
 

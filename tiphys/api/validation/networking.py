@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator
 
 from tiphys.api.core.v1 import TypedLocalObjectReference
-from tiphys.api.errors import forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.names import (
+    dns_label_messages,
+    dns_subdomain_messages,
+    path_segment,
+    port_name_messages,
+    port_number,
+    wildcard_dns_subdomain,
+)
 from tiphys.api.networking.v1 import (
     HTTPIngressPath,
     Ingress,
@@ -22,16 +30,8 @@ from tiphys.api.networking.v1 import (
     NetworkPolicyPort,
     ServiceCIDR,
 )
-from tiphys.api.validation.addresses import canonical_cidr, family_of, legacy_cidr, legacy_ip, parse_cidr, parse_ip
-from tiphys.api.validation.basics import IMMUTABLE, PROTOCOLS, Errors, dns_label, dns_subdomain, immutable, label_selector, text
-from tiphys.api.validation.names import (
-    dns_label_messages,
-    dns_subdomain_messages,
-    path_segment,
-    port_name_messages,
-    port_number,
-    wildcard_dns_subdomain,
-)
+from tiphys.api.rules.addresses import canonical_cidr, family_of, legacy_cidr, legacy_ip, parse_cidr, parse_ip
+from tiphys.api.rules.basics import IMMUTABLE, PROTOCOLS, Errors, dns_label, dns_subdomain, immutable, label_selector, text
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 """How ingresses named their class before `ingressClassName`."""

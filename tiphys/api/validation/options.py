@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tiphys.api.apply.managers import MAX_NAME
 from tiphys.api.core.v1.options import PodLogOptions
-from tiphys.api.errors import FieldError, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.apply.managers import MAX_NAME
+from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required, too_long
 from tiphys.api.meta.v1.options import CreateOptions, DeleteOptions, ListOptions, PatchOptions, TableOptions
 
 VALIDATIONS = ("Ignore", "Strict", "Warn")

@@ -6,12 +6,11 @@ import msgspec
 
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core.v1 import ConfigMap, Namespace, Node, Secret
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import config_key, path_segment
 from tiphys.api.policy.v1 import PodDisruptionBudget
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject
-from tiphys.api.scheduling.v1 import PriorityClass
-from tiphys.api.validation import resources, scheduling
-from tiphys.api.validation.basics import (
+from tiphys.api.rules.basics import (
     Errors,
     at_most_100_percent,
     cidr,
@@ -23,8 +22,9 @@ from tiphys.api.validation.basics import (
     non_negative,
     positive,
 )
-from tiphys.api.validation.conditions import conditions
-from tiphys.api.validation.names import config_key, path_segment
+from tiphys.api.rules.conditions import conditions
+from tiphys.api.scheduling.v1 import PriorityClass
+from tiphys.api.validation import resources, scheduling
 
 MAX_DATA = 1024 * 1024
 """Bytes that a ConfigMap or a Secret may carry."""

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity
-from tiphys.api.errors import forbidden, invalid, not_supported, required
-from tiphys.api.quantity import parse, whole
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages
+from tiphys.api.machinery.quantity import parse, whole
+from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, in_range, no_backsteps, text
 from tiphys.api.validation import volume_sources as sources
-from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immutable, in_range, no_backsteps, text
-from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages
 from tiphys.api.validation.scheduling import node_selector
 from tiphys.api.validation.volume import HOST_PATH_TYPES
 from tiphys.api.validation.volume_claim import VOLUME_MODES, access_modes, difference

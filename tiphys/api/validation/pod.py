@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import Binding, Pod, PodDNSConfig, PodSpec, PodTemplateSpec
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.names import qualified_name, search_path_messages
+from tiphys.api.rules.addresses import legacy_ip
+from tiphys.api.rules.basics import MAX_ID, Errors, annotation_map, dns_label, dns_subdomain, in_range, label_name, labels, one_of, text
 from tiphys.api.validation import container, pod_annotations, resources, scheduling, security, volume, windows
-from tiphys.api.validation.addresses import legacy_ip
-from tiphys.api.validation.basics import (
-    MAX_ID,
-    Errors,
-    annotation_map,
-    dns_label,
-    dns_subdomain,
-    in_range,
-    label_name,
-    labels,
-    one_of,
-    text,
-)
 from tiphys.api.validation.internal import internal
-from tiphys.api.validation.names import qualified_name, search_path_messages
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from tiphys.api.core.v1 import AppArmorProfile, Pod, PodSpec, SeccompProfile, SecurityContext
-from tiphys.api.errors import forbidden, invalid, quoted
-from tiphys.api.validation.basics import Errors, relative_path
+from tiphys.api.machinery.errors import forbidden, invalid, quoted
+from tiphys.api.rules.basics import Errors, relative_path
 from tiphys.api.validation.windows import containers
 from tiphys.api.well_known import CONFIG_MIRROR, POD_DELETION_COST
 

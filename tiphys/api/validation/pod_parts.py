@@ -10,11 +10,11 @@ import copy
 from collections.abc import Mapping
 from typing import Final
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Container, Pod, ResourceRequirements
-from tiphys.api.errors import forbidden, invalid
 from tiphys.api.helpers.resources import is_sidecar, qos_class
-from tiphys.api.validation.basics import Errors
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import forbidden, invalid
+from tiphys.api.rules.basics import Errors
 from tiphys.api.validation.internal import difference
 from tiphys.api.well_known import CONFIG_MIRROR
 

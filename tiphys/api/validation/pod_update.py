@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 
 from tiphys.api.core.v1 import Container, ContainerStatus, NodeAffinity, Pod, PodSpec
-from tiphys.api.errors import forbidden, invalid
+from tiphys.api.machinery.errors import forbidden, invalid
+from tiphys.api.machinery.names import qualified_name_messages
+from tiphys.api.rules.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
 from tiphys.api.validation import pod_annotations
-from tiphys.api.validation.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
 from tiphys.api.validation.internal import difference, internal
-from tiphys.api.validation.names import qualified_name_messages
 from tiphys.api.validation.scheduling import only_added_tolerations
 
 _MUTABLE = ",".join(

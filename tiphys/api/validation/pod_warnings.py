@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import (
     Container,
     ContainerPort,
@@ -17,10 +16,11 @@ from tiphys.api.core.v1 import (
 )
 from tiphys.api.enforcement import warn
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.names import label_value_messages
+from tiphys.api.machinery.quantity import is_whole
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.api.quantity import is_whole
-from tiphys.api.validation.addresses import ip_warnings
-from tiphys.api.validation.names import label_value_messages
+from tiphys.api.rules.addresses import ip_warnings
 from tiphys.api.validation.pod_annotations import CONTAINER_SECCOMP, SECCOMP, app_armor_warnings
 from tiphys.api.validation.volume_claim import size_warnings
 

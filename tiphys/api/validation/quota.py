@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import LimitRange, LimitRangeItem, ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement
-from tiphys.api.errors import duplicate, forbidden, invalid, required
-from tiphys.api.quantity import compare, parse
-from tiphys.api.validation.basics import IMMUTABLE, Errors
-from tiphys.api.validation.names import qualified_name_messages
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, required
+from tiphys.api.machinery.names import qualified_name_messages
+from tiphys.api.machinery.quantity import compare, parse
+from tiphys.api.rules.basics import IMMUTABLE, Errors
 from tiphys.api.validation.resources import (
     amount_messages,
     container_resource_messages,

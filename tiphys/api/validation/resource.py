@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.names import c_identifier, label_value_messages
 from tiphys.api.resource.v1 import (
     AllocatedDeviceStatus,
     AllocationResult,
@@ -31,10 +32,9 @@ from tiphys.api.resource.v1 import (
     ResourceClaim,
     ResourceClaimTemplate,
 )
-from tiphys.api.validation.addresses import parse_cidr
-from tiphys.api.validation.basics import Errors, annotation_map, dns_label, dns_subdomain, immutable, label_name, labels, text
-from tiphys.api.validation.conditions import conditions
-from tiphys.api.validation.names import c_identifier, label_value_messages
+from tiphys.api.rules.addresses import parse_cidr
+from tiphys.api.rules.basics import Errors, annotation_map, dns_label, dns_subdomain, immutable, label_name, labels, text
+from tiphys.api.rules.conditions import conditions
 from tiphys.api.validation.resources import is_extended
 from tiphys.api.validation.scheduling import node_selector
 from tiphys.api.validation.volume_sources import driver_name

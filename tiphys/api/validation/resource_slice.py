@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tiphys.api.base import Quantity
-from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required, too_long, too_many
-from tiphys.api.quantity import add, compare, parse, whole
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required, too_long, too_many
+from tiphys.api.machinery.names import label_value_messages
+from tiphys.api.machinery.quantity import add, compare, parse, whole
 from tiphys.api.resource.v1 import (
     CapacityRequestPolicy,
     CapacityRequestPolicyRange,
@@ -21,8 +22,7 @@ from tiphys.api.resource.v1 import (
     ResourceSlice,
     ResourceSliceSpec,
 )
-from tiphys.api.validation.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
-from tiphys.api.validation.names import label_value_messages
+from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
 from tiphys.api.validation.resource import binding_conditions, different, every, pool_name, qualified_name
 from tiphys.api.validation.resources import is_native
 from tiphys.api.validation.scheduling import node_selector

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import PodSpec, ResourceRequirements
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.helpers.resources import aggregate
-from tiphys.api.quantity import compare, is_whole, parse
-from tiphys.api.validation.basics import Errors, dns_label
-from tiphys.api.validation.names import qualified_name_messages
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import qualified_name_messages
+from tiphys.api.machinery.quantity import compare, is_whole, parse
+from tiphys.api.rules.basics import Errors, dns_label
 
 _CONTAINER = frozenset({"cpu", "memory", "ephemeral-storage"})
 _STANDARD = _CONTAINER | {

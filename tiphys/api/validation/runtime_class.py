@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import ResourceRequirements
-from tiphys.api.errors import duplicate, required
+from tiphys.api.machinery.errors import duplicate, required
 from tiphys.api.node.v1 import RuntimeClass
+from tiphys.api.rules.basics import Errors, dns_label, immutable, labels
 from tiphys.api.validation import resources, scheduling
-from tiphys.api.validation.basics import Errors, dns_label, immutable, labels
 
 
 def validate(value: RuntimeClass) -> Errors:

@@ -18,9 +18,9 @@ from tiphys.api.core.v1 import (
     Toleration,
     TopologySpreadConstraint,
 )
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
-from tiphys.api.validation.basics import Errors, dns_label, label_name, label_selector, text
-from tiphys.api.validation.names import dns_subdomain_messages, label_value, label_value_messages
+from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import dns_subdomain_messages, label_value, label_value_messages
+from tiphys.api.rules.basics import Errors, dns_label, label_name, label_selector, text
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

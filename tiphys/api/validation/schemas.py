@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from tiphys.api.custom import coerce, lists, values
 from tiphys.api.custom.patterns import BadPattern, compile_pattern
 from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Document, Structural, compile_schema
-from tiphys.api.errors import FieldError, forbidden, invalid, not_supported, required
-from tiphys.api.validation.basics import Errors
+from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
+from tiphys.api.rules.basics import Errors
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _ROOT_FIELDS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from tiphys.api.core.v1 import AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.rules.basics import Errors, identifier, relative_path
 from tiphys.api.validation import windows
-from tiphys.api.validation.basics import Errors, identifier, relative_path
 from tiphys.api.validation.internal import internal
 
 _SECCOMP = ("Localhost", "RuntimeDefault", "Unconfined")

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 from tiphys.api.core.v1 import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service, ServicePort, ServiceSpec
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.helpers.services import is_exposed, needs_health_check
-from tiphys.api.validation.addresses import canonical_ip_messages, legacy_cidr, legacy_ip, parse_cidr
-from tiphys.api.validation.basics import (
+from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import (
+    dns_label_messages,
+    dns_subdomain_messages,
+    label_value_messages,
+    port_number,
+    qualified_name_messages,
+)
+from tiphys.api.rules.addresses import canonical_ip_messages, legacy_cidr, legacy_ip, parse_cidr
+from tiphys.api.rules.basics import (
     PROTOCOLS,
     Errors,
     dns_label,
@@ -24,13 +31,6 @@ from tiphys.api.validation.basics import (
     port,
     text,
     unique,
-)
-from tiphys.api.validation.names import (
-    dns_label_messages,
-    dns_subdomain_messages,
-    label_value_messages,
-    port_number,
-    qualified_name_messages,
 )
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")

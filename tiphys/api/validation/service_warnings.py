@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core.v1 import Service
-from tiphys.api.validation.addresses import cidr_warnings, ip_warnings
+from tiphys.api.rules.addresses import cidr_warnings, ip_warnings
 from tiphys.api.validation.service import is_headless
 
 EXTERNAL_NAME = "ExternalName"

@@ -13,21 +13,13 @@ from tiphys.api.core.v1 import (
     ReplicationControllerStatus,
     Volume,
 )
-from tiphys.api.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import percent
+from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
 from tiphys.api.meta.v1 import LabelSelector
-from tiphys.api.selectors import Selector, SelectorError, from_label_selector
+from tiphys.api.rules.basics import Errors, at_most_100_percent, dns_label, immutable, int_or_percent, label_selector, non_negative
 from tiphys.api.validation import pod, volume_claim
-from tiphys.api.validation.basics import (
-    Errors,
-    at_most_100_percent,
-    dns_label,
-    immutable,
-    int_or_percent,
-    label_selector,
-    non_negative,
-)
 from tiphys.api.validation.internal import internal
-from tiphys.api.validation.names import percent
 from tiphys.api.validation.workload import not_more_than_all, runs_for_ever
 
 _MUTABLE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy")

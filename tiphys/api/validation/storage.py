@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tiphys.api.core.v1 import TopologySelectorTerm
-from tiphys.api.errors import duplicate, forbidden, invalid, not_supported, required, too_long
-from tiphys.api.quantity import parse
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.names import dns_subdomain_messages, qualified_name_messages
+from tiphys.api.machinery.quantity import parse
+from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative, text
 from tiphys.api.storage.v1 import (
     CSIDriver,
     CSINode,
@@ -20,8 +22,6 @@ from tiphys.api.storage.v1 import (
     VolumeAttributesClass,
     VolumeError,
 )
-from tiphys.api.validation.basics import Errors, dns_subdomain, immutable, label_name, label_selector, non_negative, text
-from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
 from tiphys.api.validation.persistent_volume import volume_spec
 from tiphys.api.validation.volume_sources import driver_name
 

@@ -19,10 +19,10 @@ from tiphys.api.core.v1 import (
     VolumeMount,
     VolumeProjection,
 )
-from tiphys.api.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required
-from tiphys.api.quantity import parse
-from tiphys.api.validation.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
-from tiphys.api.validation.names import dns_label_messages, dns_subdomain_messages, qualified_name
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required
+from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages, qualified_name
+from tiphys.api.machinery.quantity import parse
+from tiphys.api.rules.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
 from tiphys.api.validation.volume_claim import claim_template
 from tiphys.api.validation.volume_sources import POD_CHECKS
 

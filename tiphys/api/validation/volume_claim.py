@@ -13,10 +13,10 @@ from tiphys.api.core.v1 import (
     TypedLocalObjectReference,
     TypedObjectReference,
 )
-from tiphys.api.errors import forbidden, invalid, not_supported, required
-from tiphys.api.quantity import ZERO, compare, is_whole, parse, whole
-from tiphys.api.validation.basics import IMMUTABLE, Errors, annotation_map, dns_label, immutable, label_selector, labels, text
-from tiphys.api.validation.names import dns_subdomain_messages, qualified_name_messages
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import dns_subdomain_messages, qualified_name_messages
+from tiphys.api.machinery.quantity import ZERO, compare, is_whole, parse, whole
+from tiphys.api.rules.basics import IMMUTABLE, Errors, annotation_map, dns_label, immutable, label_selector, labels, text
 from tiphys.api.validation.resources import is_native
 from tiphys.api.well_known import STORAGE_CLASS_BETA
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tiphys.api.errors import invalid, not_supported, required, too_long
-from tiphys.api.validation.basics import Errors, dns_label, in_range, relative_path, text
-from tiphys.api.validation.names import dns_subdomain_messages
+from tiphys.api.machinery.errors import invalid, not_supported, required, too_long
+from tiphys.api.machinery.names import dns_subdomain_messages
+from tiphys.api.rules.basics import Errors, dns_label, in_range, relative_path, text
 
 _PARTITION = "must be between 1 and 255, inclusive"
 IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match

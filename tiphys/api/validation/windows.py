@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from tiphys.api.core.v1 import Container, EphemeralContainer, PodSpec, SecurityContext, WindowsSecurityContextOptions
-from tiphys.api.errors import forbidden, invalid
-from tiphys.api.validation.basics import Errors
-from tiphys.api.validation.names import dns_subdomain_messages
+from tiphys.api.machinery.errors import forbidden, invalid
+from tiphys.api.machinery.names import dns_subdomain_messages
+from tiphys.api.rules.basics import Errors
 
 _MOST_SPEC_KIB: Final = 64
 _MOST_DOMAIN: Final = 256

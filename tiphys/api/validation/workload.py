@@ -16,20 +16,13 @@ from tiphys.api.apps.v1 import (
     ReplicaSetStatus,
 )
 from tiphys.api.core.v1 import PodTemplate, PodTemplateSpec
-from tiphys.api.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
+from tiphys.api.machinery.names import percent
+from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.meta.v1 import LabelSelector
-from tiphys.api.selectors import SelectorError, from_label_selector
+from tiphys.api.rules.basics import Errors, at_most_100_percent, immutable, int_or_percent, label_selector, non_negative
 from tiphys.api.validation import pod
-from tiphys.api.validation.basics import (
-    Errors,
-    at_most_100_percent,
-    immutable,
-    int_or_percent,
-    label_selector,
-    non_negative,
-)
 from tiphys.api.validation.internal import internal
-from tiphys.api.validation.names import percent
 
 
 def validate_deployment(deployment: Deployment) -> Errors:

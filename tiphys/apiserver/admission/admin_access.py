@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiphys.api.core.v1 import Namespace
-from tiphys.api.errors import Invalid, forbidden
+from tiphys.api.machinery.errors import Invalid, forbidden
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.resource.v1 import DeviceRequest, ResourceClaim, ResourceClaimTemplate
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 LABEL = "resource.kubernetes.io/admin-access"

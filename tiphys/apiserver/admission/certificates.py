@@ -9,7 +9,7 @@ from typing import Any
 
 from tiphys.api.certificates.v1 import CertificateSigningRequest
 from tiphys.api.helpers.certificates import API_CLIENT, organizations
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.validation.certificates import Unreadable, read_request
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.attributes import Attributes

@@ -23,9 +23,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from tiphys.aio.clock import Clock
-from tiphys.api.errors import Forbidden, StatusError
+from tiphys.api.machinery.errors import Forbidden, StatusError
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.metrics import FIRST_BUCKET, Timed
 from tiphys.apiserver.auth.source import ObjectSource
 from tiphys.apiserver.auth.user import User

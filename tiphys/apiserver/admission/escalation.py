@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.escalation import EscalationGuard
 

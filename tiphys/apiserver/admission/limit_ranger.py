@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.helpers.totals import pod_totals
-from tiphys.api.quantity import ZERO, compare, parse
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import ZERO, compare, parse
+from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 ANNOTATION: Final = "kubernetes.io/limit-ranger"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core.v1 import Namespace
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1.status import StatusCause, StatusDetails
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, NotYet, Operation
 
 IMMORTAL = frozenset(("default", "kube-system", "kube-public"))

@@ -12,8 +12,8 @@ from tiphys.api import well_known
 from tiphys.api.authentication.v1 import TokenRequest
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.storage.v1 import CSINode
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.attributes import Attributes

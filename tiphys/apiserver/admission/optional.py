@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec, Service, Toleration
-from tiphys.api.errors import not_supported
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import not_supported
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.validation.resources import is_extended
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import OwnerReference
-from tiphys.api.scheme import Kind, Scheme
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.auth.authorizer import Authorizer, Decision

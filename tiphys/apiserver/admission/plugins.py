@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from tiphys.aio.clock import Clock
 from tiphys.api.kinds import SCHEME
-from tiphys.api.scheme import Scheme
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.apiserver.admission.admin_access import AdminAccess
 from tiphys.apiserver.admission.certificates import CertificateApproval, CertificateSigning, CertificateSubjectRestriction
 from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin

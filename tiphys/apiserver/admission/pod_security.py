@@ -12,12 +12,12 @@ from typing import Any, Final
 from tiphys.api.apps import v1 as apps
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import FieldError, Invalid
+from tiphys.api.machinery.errors import FieldError, Invalid
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.podsecurity.evaluate import details, findings, reasons
 from tiphys.api.podsecurity.policy import DEFAULT, Policy, Standard, policy_of
 from tiphys.api.podsecurity.words import Finding
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 PREFIX: Final = "pod-security.kubernetes.io/"

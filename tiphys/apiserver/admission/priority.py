@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tiphys.api.core.v1 import Pod
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.scheduling.v1 import PriorityClass
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 PREEMPT: Final = "PreemptLowerPriority"

@@ -14,10 +14,10 @@ from typing import Any
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core.v1 import ResourceQuota
-from tiphys.api.errors import Conflict
+from tiphys.api.machinery.errors import Conflict
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.quota.evaluators import Evaluator, evaluator_of
 from tiphys.api.quota.judge import Refused, charges
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.storage import Storage

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from tiphys.api.core.v1 import Pod
 from tiphys.api.helpers.tolerations import merged
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.node.v1 import RuntimeClass as RuntimeClassObject
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, NotYet, Operation
 
 PATIENCE: Final = 0.05

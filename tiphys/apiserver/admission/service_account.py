@@ -7,8 +7,8 @@ from random import Random
 from typing import Any, Final
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.errors import Forbidden
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, NotYet, Operation
 from tiphys.apiserver.auth.node import pod_references

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from tiphys.api.helpers.storage import class_of_claim
-from tiphys.api.quantity import ZERO, compare
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.quantity import ZERO, compare
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.storage.v1 import StorageClass, VolumeAttributesClass
 from tiphys.api.well_known import PV_PROTECTION, PVC_PROTECTION, VAC_PROTECTION
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation

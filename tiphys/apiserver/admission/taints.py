@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core.v1 import Node, Pod, Taint, Toleration
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.well_known import NOT_READY, UNREACHABLE
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 

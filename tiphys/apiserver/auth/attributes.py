@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api.errors import Forbidden
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta.v1.status import StatusDetails
 from tiphys.apiserver.auth.user import User
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from tiphys.api.errors import Unauthorized
+from tiphys.api.machinery.errors import Unauthorized
 from tiphys.apiserver.auth.user import ANONYMOUS, ANONYMOUS_USER, AUTHENTICATED, UNAUTHENTICATED, User
 from tiphys.wire.http import PeerIdentity, Request
 

@@ -11,9 +11,9 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from tiphys.api.machinery.selectors import from_label_selector
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
-from tiphys.api.selectors import from_label_selector
 from tiphys.apiserver.auth import policy
 from tiphys.apiserver.auth.rules import compact, uncovered
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tiphys.api.errors import Forbidden, NotFound
+from tiphys.api.machinery.errors import Forbidden, NotFound
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authorizer import Authorizer

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.user import (

@@ -23,7 +23,7 @@ from tiphys.api.authorization.v1 import (
     SubjectAccessReviewStatus,
     SubjectRulesReviewStatus,
 )
-from tiphys.api.errors import BadRequest, FieldError, Invalid, invalid, required
+from tiphys.api.machinery.errors import BadRequest, FieldError, Invalid, invalid, required
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authenticate import InvalidToken, TokenAuthenticator

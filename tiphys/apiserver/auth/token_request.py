@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tiphys.api.authentication.v1 import BoundObjectReference, TokenRequest, TokenRequestStatus
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, invalid, too_long
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, invalid, too_long
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.meta.v1.status import StatusDetails
 from tiphys.apiserver.auth.source import ObjectSource

@@ -18,7 +18,7 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionNames,
     CustomResourceDefinitionStatus,
 )
-from tiphys.api.base import time
+from tiphys.api.machinery.base import time
 from tiphys.api.validation.definition import APPROVAL, is_true
 
 Condition = CustomResourceDefinitionCondition

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from time import monotonic, time
 from typing import Any
 
-from tiphys.api.errors import TooManyRequests
 from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.helpers.flow_levels import (
     CATCH_ALL,
@@ -26,6 +25,7 @@ from tiphys.api.helpers.flow_levels import (
     SUGGESTED_LEVELS,
     SUGGESTED_SCHEMAS,
 )
+from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, WAIT_BUCKETS, Flow, Lane, Level, Reason, Waiting, share_seats
 from tiphys.apiserver.flowcontrol.match import distinguisher, matches

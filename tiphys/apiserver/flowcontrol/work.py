@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tiphys.api.query import flag
+from tiphys.api.machinery.query import flag
 from tiphys.apiserver.routes import RequestInfo, resolve
 from tiphys.apiserver.watchcache import ResourceCache
 from tiphys.wire.http import Request

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 import tiphys.api
-from tiphys.api.errors import NotAcceptable, NotFound
-from tiphys.api.scheme import Kind, Scheme
+from tiphys.api.machinery.errors import NotAcceptable, NotFound
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.apiserver.discovery import GIT_VERSION
 from tiphys.apiserver.openapi import gnostic
 from tiphys.apiserver.openapi.write import document_v2, document_v3

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.introspect import describe
-from tiphys.api.scheme import GroupVersionKind
+from tiphys.api.machinery.introspect import describe
+from tiphys.api.machinery.scheme import GroupVersionKind
 from tiphys.apiserver.openapi import custom
 
 _PACKAGES = {

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tiphys.api.scheme import GroupVersionKind, Kind, Subresource
+from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Subresource
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.connect import CONNECT, LOG
 from tiphys.apiserver.openapi.parameters import DELETE, FORCE, LIST, NAME, NAMESPACE, PATH, PRETTY, WATCH, WRITE, Parameter

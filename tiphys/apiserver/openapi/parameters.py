@@ -7,9 +7,9 @@ from typing import get_args, get_origin
 
 import msgspec
 
-from tiphys.api.docs import docs_of
+from tiphys.api.machinery.docs import docs_of
+from tiphys.api.machinery.query import plain_type
 from tiphys.api.meta.v1.options import CreateOptions, DeleteOptions, ListOptions, PatchOptions
-from tiphys.api.query import plain_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.schemas import Definitions, Schema
 

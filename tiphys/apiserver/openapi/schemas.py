@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.base import Atomic, MapList, SetList
-from tiphys.api.docs import docs_of
-from tiphys.api.introspect import Field, Shape, describe, map_type
-from tiphys.api.scheme import GroupVersionKind
+from tiphys.api.machinery.base import Atomic, MapList, SetList
+from tiphys.api.machinery.docs import docs_of
+from tiphys.api.machinery.introspect import Field, Shape, describe, map_type
+from tiphys.api.machinery.scheme import GroupVersionKind
 from tiphys.apiserver.openapi import custom, names
 from tiphys.apiserver.openapi.required import OPTIONAL, REQUIRED
 from tiphys.apiserver.openapi.shapes import GRANULAR, UNIONS, VERSION

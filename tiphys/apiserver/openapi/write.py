@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import DeleteOptions, Status, WatchEvent
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.discovery import GIT_VERSION
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.operations import Operation, operations, tag
@@ -97,7 +97,7 @@ def _body(operation: Operation, definitions: Definitions) -> Schema | None:
 
 def _produced(operation: Operation) -> list[str]:
     """The media types of the answer."""
-    from tiphys.api.protobuf.messages import is_known  # Loaded with the first document.
+    from tiphys.api.machinery.protobuf.messages import is_known  # Loaded with the first document.
 
     if operation.result == "stream":
         return ["*/*"]

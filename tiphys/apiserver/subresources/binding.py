@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, Invalid, not_supported, required
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import BadRequest, Conflict, Invalid, not_supported, required
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context

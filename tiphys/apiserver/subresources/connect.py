@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from tiphys.api.core import v1 as core
 from tiphys.api.core.v1.options import PodAttachOptions, PodExecOptions, PodLogOptions, PodPortForwardOptions
-from tiphys.api.errors import BadRequest, Invalid
-from tiphys.api.query import decode_query
+from tiphys.api.machinery.errors import BadRequest, Invalid
+from tiphys.api.machinery.query import decode_query
 from tiphys.api.validation.options import log_errors
 from tiphys.apiserver import websockets
 from tiphys.apiserver.context import Context

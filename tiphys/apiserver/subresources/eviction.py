@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Forbidden, InternalError, TooManyRequests
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError, TooManyRequests
+from tiphys.api.machinery.selectors import from_label_selector
 from tiphys.api.meta.v1 import DeleteOptions, StatusCause, StatusDetails
 from tiphys.api.policy import v1 as policy
-from tiphys.api.selectors import from_label_selector
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry

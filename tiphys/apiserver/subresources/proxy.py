@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.errors import BadRequest, NotFound, ServiceUnavailable
+from tiphys.api.machinery.errors import BadRequest, NotFound, ServiceUnavailable
 from tiphys.api.well_known import SERVICE_NAME
 from tiphys.apiserver import targets
 from tiphys.apiserver.auth.request_header import without_identity

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import codec
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from tiphys.api.columns.autoscaling import SCALES
 from tiphys.api.custom.scale import custom_scale, nested, set_custom_replicas
-from tiphys.api.errors import Invalid, invalid
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.errors import Invalid, invalid
+from tiphys.api.machinery.patch import STRATEGIC_MERGE_PATCH, apply_patch, check_format
+from tiphys.api.machinery.selectors import Selector, from_label_selector, from_map
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
-from tiphys.api.patch import STRATEGIC_MERGE_PATCH, apply_patch, check_format
-from tiphys.api.selectors import Selector, from_label_selector, from_map
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry

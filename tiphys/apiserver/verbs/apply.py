@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import codec
-from tiphys.api.apply import apply as rules
-from tiphys.api.apply.document import SchemaMismatch, set_of
-from tiphys.api.apply.schema import Schema, schema_of
-from tiphys.api.conform import Walk
-from tiphys.api.errors import AlreadyExists, BadRequest, Conflict, NotFound
-from tiphys.api.introspect import describe
-from tiphys.api.limits import MAX_BYTES, ObjectTooLarge
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.apply import apply as rules
+from tiphys.api.machinery.apply.document import SchemaMismatch, set_of
+from tiphys.api.machinery.apply.schema import Schema, schema_of
+from tiphys.api.machinery.conform import Walk
+from tiphys.api.machinery.errors import AlreadyExists, BadRequest, Conflict, NotFound
+from tiphys.api.machinery.introspect import describe
+from tiphys.api.machinery.limits import MAX_BYTES, ObjectTooLarge
+from tiphys.api.machinery.scheme import Kind, Part, converted
+from tiphys.api.machinery.yamldoc import YAMLError, taken
 from tiphys.api.meta.v1.options import PatchOptions
-from tiphys.api.scheme import Kind, Part, converted
-from tiphys.api.yamldoc import YAMLError, taken
 from tiphys.apiserver.auth.attributes import Attributes, refusal
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry

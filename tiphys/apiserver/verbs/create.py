@@ -6,7 +6,7 @@ import random
 from functools import partial
 from typing import Any
 
-from tiphys.api.errors import AlreadyExists, BadRequest, MethodNotSupported
+from tiphys.api.machinery.errors import AlreadyExists, BadRequest, MethodNotSupported
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import parse_version

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from tiphys.api.base import time
-from tiphys.api.errors import Conflict, NotFound
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import Conflict, NotFound
 from tiphys.api.meta.v1 import DeleteOptions
 from tiphys.apiserver import render
 from tiphys.apiserver.context import Context

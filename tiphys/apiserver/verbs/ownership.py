@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from functools import cache, lru_cache, partial
 from typing import Any
 
-from tiphys.api.apply import fieldset, typed
-from tiphys.api.apply.document import Difference
-from tiphys.api.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of, without
 from tiphys.api.core.v1 import Pod
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.apply import fieldset, typed
+from tiphys.api.machinery.apply.document import Difference
+from tiphys.api.machinery.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of, without
+from tiphys.api.machinery.scheme import Kind, converted
 from tiphys.api.meta.v1 import ManagedFieldsEntry
-from tiphys.api.scheme import Kind, converted
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.remembered import Remembered, owned_parts
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api import codec
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.errors import BadRequest
+from tiphys.api.machinery.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.options import field_validation, is_apply

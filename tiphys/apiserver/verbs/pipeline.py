@@ -13,17 +13,17 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from tiphys.api import codec
-from tiphys.api.apply.managers import chosen
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.kinds import SCHEME
-from tiphys.api.limits import ObjectTooLarge
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.apply.managers import chosen
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import BadRequest, Conflict, FieldError, Invalid
+from tiphys.api.machinery.limits import ObjectTooLarge
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
-from tiphys.api.quantity import canonicalize
-from tiphys.api.scheme import Kind
-from tiphys.api.validation import meta as meta_rules
+from tiphys.api.rules import meta as meta_rules
 from tiphys.apiserver import render
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
 from tiphys.apiserver.aside import LARGE

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tiphys.api.errors import BadRequest, Gone
+from tiphys.api.machinery.errors import BadRequest, Gone
+from tiphys.api.machinery.query import decode_query
+from tiphys.api.machinery.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.api.meta.v1.options import GetOptions
-from tiphys.api.query import decode_query
-from tiphys.api.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.apiserver import render
 from tiphys.apiserver.aside import LARGE
 from tiphys.apiserver.context import Context

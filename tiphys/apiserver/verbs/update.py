@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiphys.api.errors import Invalid, invalid
+from tiphys.api.machinery.errors import Invalid, invalid
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.verbs.create import store_new

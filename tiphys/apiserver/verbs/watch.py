@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.errors import MethodNotSupported, StatusError
+from tiphys.api.machinery.errors import MethodNotSupported, StatusError
 from tiphys.apiserver import table, websockets
 from tiphys.apiserver.context import Context
 from tiphys.apiserver.entry import Entry

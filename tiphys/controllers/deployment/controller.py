@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.helpers.pods import is_finished
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
 from tiphys.controllers.shared.claim import claim, index_orphans, reference

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tiphys.api import ordered
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import ordered
 from tiphys.api.well_known import LAST_APPLIED
 
 _encode = ordered.encoder("deterministic")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import time
+from tiphys.api.machinery.base import time
 from tiphys.controllers.deployment.rollout import bounds, wanted
 
 PROGRESSING = "Progressing"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
 from tiphys.api.meta.v1 import OwnerReference
 from tiphys.api.policy import v1 as policy
-from tiphys.api.selectors import Selector, SelectorError, from_label_selector
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import PODS, SlimPod

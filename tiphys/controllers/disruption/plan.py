@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from tiphys.api.base import time
 from tiphys.api.helpers.pods import is_ready
+from tiphys.api.machinery.base import time
 from tiphys.api.meta.v1 import Condition
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.shared.scaled import scaled

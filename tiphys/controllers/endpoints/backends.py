@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from tiphys.api.base import IntOrString
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_finished, is_ready
+from tiphys.api.machinery.base import IntOrString
 from tiphys.controllers.shared.slim import SlimPod
 
 HEADLESS = "service.kubernetes.io/headless"

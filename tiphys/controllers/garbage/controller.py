@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
-from tiphys.api.scheme import Kind, Scheme
 from tiphys.client import PartialObject
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Ident, is_orphaning, is_waiting
 from tiphys.controllers.garbage.plan import Owner, blocks, fate

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.machinery.errors import NotFound, StatusError
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
 from tiphys.controllers.namespace.plan import FINALIZER, Content, content_kinds, status, summarize
 from tiphys.controllers.shared import custom

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.api.scheme import Kind, Scheme
 
 FINALIZER = "kubernetes"
 """The finalizer in a namespace's spec that stands for its content."""

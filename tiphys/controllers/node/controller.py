@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tiphys.api.base import time
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_ready
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod

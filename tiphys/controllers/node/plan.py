@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import time
 from tiphys.api.well_known import NOT_READY, REGION, UNREACHABLE, UNSCHEDULABLE, ZONE
 from tiphys.controllers.shared.nodes import readiness
 

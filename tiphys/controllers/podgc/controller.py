@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import is_finished
+from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod

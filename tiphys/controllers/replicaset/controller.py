@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
 from tiphys.api.helpers.pods import PodLike, is_active
-from tiphys.api.selectors import Selector
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import claim, index_orphans, reference

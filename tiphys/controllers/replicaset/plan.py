@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
+from tiphys.api.machinery.base import time
 from tiphys.api.well_known import POD_DELETION_COST
 from tiphys.controllers.shared.slim import SlimPod
 

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.quota.amounts import Amounts, only, plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
-from tiphys.api.scheme import Kind
 from tiphys.client import partial_kind
 from tiphys.controllers.resourcequota.plan import counted, next_release, status
 from tiphys.controllers.shared.pacing import Pace, Pacer

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tiphys.api.base import Quantity
 from tiphys.api.core.v1 import Pod, ResourceQuota, ResourceQuotaStatus
-from tiphys.api.quantity import ZERO, compare
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.quantity import ZERO, compare
 from tiphys.api.quota.amounts import Amounts, only, plus
 from tiphys.api.quota.evaluators import Evaluator, gone_at
 from tiphys.api.quota.scopes import matches, requirements

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import AlreadyExists
+from tiphys.api.machinery.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.namespaces import is_active, skip_ended
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tiphys.api.base import time
-from tiphys.api.errors import NotFound
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.errors import NotFound
 from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
 from tiphys.controllers.servicecidr.plan import FINALIZER, condition, is_held, is_in, is_ours, is_within, networks, with_condition
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, write_status

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from tiphys.api.errors import Invalid, NotFound
+from tiphys.api.machinery.errors import Invalid, NotFound
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.selectors import Selector
 from tiphys.api.meta.v1 import KubeObject, OwnerReference
-from tiphys.api.scheme import Kind
-from tiphys.api.selectors import Selector
 from tiphys.client.client import Client
 from tiphys.runtime import OWNER, Informer, controller_of
 

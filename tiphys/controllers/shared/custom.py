@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.scheme import Kind
+from tiphys.api.machinery.scheme import Kind
 from tiphys.client import PartialObject, partial_kind
 from tiphys.controllers.shared.slim import SlimDefinition
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tiphys.api.base import time
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import condition
+from tiphys.api.machinery.base import time
 from tiphys.client.client import Client
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import patch_status

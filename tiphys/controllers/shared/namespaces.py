@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotFound, StatusError
+from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.controllers.shared.refusal import namespace_ends
 
 

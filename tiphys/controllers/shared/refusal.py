@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery.errors import StatusError
 
 
 def namespace_ends(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import IntOrString
+from tiphys.api.machinery.base import IntOrString
 
 
 def scaled(value: IntOrString | None, total: int, *, up: bool) -> int:

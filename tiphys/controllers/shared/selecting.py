@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tiphys.api.machinery.selectors import NOTHING, Selector, SelectorError, from_label_selector, from_map
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
-from tiphys.api.selectors import NOTHING, Selector, SelectorError, from_label_selector, from_map
 
 
 def workload_selector(selector: LabelSelector | None) -> Selector:

@@ -12,8 +12,8 @@ from sys import intern
 from typing import Final
 
 from tiphys.api.apiextensions import v1 as apiextensions
-from tiphys.api.base import Struct, always, constant
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.base import Struct, always, constant
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.well_known import LAST_APPLIED
 from tiphys.runtime import Slim, fate_of

@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 from tiphys.aio.clock import Clock
 from tiphys.api.authentication.v1 import TokenReview, TokenReviewSpec
 from tiphys.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery.errors import StatusError
 from tiphys.client.client import Client
 from tiphys.node.endpoints.refusal import Refusal
 from tiphys.wire.http import PeerIdentity, Request

@@ -1,4 +1,4 @@
-"""Options of requests to the kubelet, decoded as the API server decodes its own (`tiphys.api.query`).
+"""Options of requests to the kubelet, decoded as the API server decodes its own (`tiphys.api.machinery.query`).
 
 The kubelet's names differ where a connection to a container is concerned: `input`, `output` and `error` stand for the three streams.
 """
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiphys.api.base import Struct
 from tiphys.api.core.v1.options import PodLogOptions
-from tiphys.api.errors import BadRequest
-from tiphys.api.query import decode_query
+from tiphys.api.machinery.base import Struct
+from tiphys.api.machinery.errors import BadRequest
+from tiphys.api.machinery.query import decode_query
 from tiphys.api.validation.options import log_errors
 from tiphys.node.endpoints.refusal import Refusal
 from tiphys.node.logs import LogOptions

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from tiphys.api import quantity
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import pod_limits
+from tiphys.api.machinery import quantity
 
 RESOURCE = "ephemeral-storage"
 

@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tiphys.api import base, ordered
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
+from tiphys.api.machinery import base, ordered
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.node.mirror.part import Part, Run

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from tiphys import __version__
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.client.client import Client
 from tiphys.node.mirror.part import Part, Run
 from tiphys.node.mirror.pod import NAMESPACE, is_mirror, is_mirror_of, mirror_pod, mirror_status, pod_name

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tiphys.aio.duplex import Duplex
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery.errors import StatusError
 from tiphys.wire.http_upgrade import Answer, response_head
 from tiphys.wire.negotiate import ACCEPTED_PROTOCOLS_HEADER, SPDY_31, STREAM_PROTOCOL_HEADER
 

@@ -16,7 +16,7 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.duplex import Duplex, race
-from tiphys.api.errors import Forbidden
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta import v1 as meta
 from tiphys.node.attach_log import AttachLog
 from tiphys.node.logs import LogEntry

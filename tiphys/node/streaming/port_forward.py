@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tiphys.aio.duplex import Activity, Duplex, race
-from tiphys.api.errors import BadRequest, Forbidden
+from tiphys.api.machinery.errors import BadRequest, Forbidden
 from tiphys.node.streaming.answers import switch_to_websocket
 from tiphys.node.streaming.bridge import ChannelBridge, StreamSpec
 from tiphys.node.streaming.goodbye import say_goodbye

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tiphys.aio.duplex import Duplex
-from tiphys.api.errors import BadRequest, Forbidden, InternalError
+from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError
 from tiphys.node.streaming.answers import switch_to_websocket
 from tiphys.node.streaming.bridge import ChannelBridge, StreamSpec
 from tiphys.node.streaming.runtime import connect_runtime

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tiphys.aio.duplex import Duplex
-from tiphys.api.errors import InternalError
+from tiphys.api.machinery.errors import InternalError
 from tiphys.node.streaming.socket_duplex import SocketDuplex, connect_socket
 from tiphys.wire.errors import ProtocolError
 from tiphys.wire.http_upgrade import Answer, AnswerReader, request_head

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tiphys.aio.duplex import Duplex
-from tiphys.api.errors import BadRequest, StatusError
+from tiphys.api.machinery.errors import BadRequest, StatusError
 from tiphys.node.streaming.answers import refuse, relay_refusal
 from tiphys.node.streaming.attach import Attached, serve_spdy_attach, serve_websocket_attach
 from tiphys.node.streaming.passthrough import serve_spdy

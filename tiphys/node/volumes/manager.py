@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tiphys.aio.clock import Clock
-from tiphys.api import quantity
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import StatusError
+from tiphys.api.machinery import quantity
+from tiphys.api.machinery.errors import StatusError
 from tiphys.node.cgroups import pod_limits
 from tiphys.node.env import expand, files_of
 from tiphys.node.env_file import EnvFileError, read_inside

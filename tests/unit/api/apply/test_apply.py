@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.apply import document, fieldset
-from tiphys.api.apply.apply import LAST_APPLIED, Application, Applied, apply
-from tiphys.api.apply.conflicts import ApplyConflict
-from tiphys.api.apply.document import SchemaMismatch
-from tiphys.api.apply.managers import after_update, opened
-from tiphys.api.apply.schema import schema_of
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.apply import document, fieldset
+from tiphys.api.machinery.apply.apply import LAST_APPLIED, Application, Applied, apply
+from tiphys.api.machinery.apply.conflicts import ApplyConflict
+from tiphys.api.machinery.apply.document import SchemaMismatch
+from tiphys.api.machinery.apply.managers import after_update, opened
+from tiphys.api.machinery.apply.schema import schema_of
 from tiphys.api.meta.v1 import ManagedFieldsEntry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

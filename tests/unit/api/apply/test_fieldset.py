@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.apply import fieldset
-from tiphys.api.apply.fieldset import Fields, from_paths, paths
+from tiphys.api.machinery.apply import fieldset
+from tiphys.api.machinery.apply.fieldset import Fields, from_paths, paths
 
 ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"', "i:0"])
 PATHS = st.lists(ELEMENTS, min_size=1, max_size=3).map(tuple)

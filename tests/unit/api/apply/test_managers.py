@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tiphys.api.apply import fieldset, typed
-from tiphys.api.apply.document import Difference
-from tiphys.api.apply.managers import after_create, after_update, chosen, manager_name
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.apply import fieldset, typed
+from tiphys.api.machinery.apply.document import Difference
+from tiphys.api.machinery.apply.managers import after_create, after_update, chosen, manager_name
 from tiphys.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.api.protobuf.filling import fill
-from tiphys.api.apply import document, fieldset, typed
-from tiphys.api.apply.fieldset import LEAF, Fields
-from tiphys.api.apply.schema import schema_of
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.apply import document, fieldset, typed
+from tiphys.api.machinery.apply.fieldset import LEAF, Fields
+from tiphys.api.machinery.apply.schema import schema_of
 from tiphys.api.meta.v1 import ObjectMeta
 
 KINDS = sorted((kind.type for kind in SCHEME), key=lambda type_: (type_.__module__, type_.__name__))

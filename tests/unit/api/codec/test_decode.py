@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.codec import decode, decode_document, encode
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Invalid, UnsupportedMediaType
+from tiphys.api.machinery.codec import decode, decode_document, encode
+from tiphys.api.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
 from tiphys.api.meta import v1 as meta
 
 

@@ -9,10 +9,10 @@ import msgspec
 
 import tiphys.api
 from tiphys.api.apps import v1 as apps
-from tiphys.api.base import Atomic, MapList, Patch, SetList, Struct
 from tiphys.api.core import v1 as core
-from tiphys.api.docs import docs_of
-from tiphys.api.introspect import describe
+from tiphys.api.machinery.base import Atomic, MapList, Patch, SetList, Struct
+from tiphys.api.machinery.docs import docs_of
+from tiphys.api.machinery.introspect import describe
 from tiphys.api.meta import v1 as meta
 from tiphys.api.networking import v1 as networking
 

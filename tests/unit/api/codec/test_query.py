@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tiphys.api.core.v1.options import PodExecOptions, PodLogOptions, PodPortForwardOptions
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
+from tiphys.api.machinery.query import decode_query
 from tiphys.api.meta.v1.options import DeleteOptions, ListOptions, PatchOptions
-from tiphys.api.query import decode_query
 
 
 @pytest.mark.parametrize("value", ["", "true", "True", "TRUE", "1", "t", "yes", "on", "no", "null", " "])

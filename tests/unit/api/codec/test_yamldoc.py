@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tiphys.api.limits import MAX_DEPTH
-from tiphys.api.yaml_events import MAX_NODES, STEP_EVENTS
-from tiphys.api.yamldoc import YAMLError, load, parse
+from tiphys.api.machinery.limits import MAX_DEPTH
+from tiphys.api.machinery.yaml_events import MAX_NODES, STEP_EVENTS
+from tiphys.api.machinery.yamldoc import YAMLError, load, parse
 
 DOCUMENTS: list[tuple[str, Any]] = [
     ("", None),

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.api.autoscaling import v1, v2
-from tiphys.api.conversion.autoscaling import from_v1, to_v1
+from tiphys.api.autoscaling.conversion import from_v1, to_v1
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import converted
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.api.scheme import converted
 
 SELECTOR = {"matchLabels": {"a": "b"}}
 METRIC = {"name": "hits", "selector": SELECTOR}

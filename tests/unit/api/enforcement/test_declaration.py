@@ -14,7 +14,7 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Entry
 from tiphys.api.enforcement.table import ENTRIES
-from tiphys.api.introspect import Field, describe
+from tiphys.api.machinery.introspect import Field, describe
 from tiphys.api.networking import v1 as networking
 from tiphys.api.node import v1 as node
 from tiphys.api.policy import v1 as policy

@@ -10,11 +10,11 @@ import pytest
 
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.quota.amounts import plus, rise, same
 from tiphys.api.quota.evaluators import evaluator_for, evaluator_of, tracked
 from tiphys.api.quota.judge import Refused, charges
 from tiphys.api.resource.v1 import ResourceClaim
-from tiphys.api.scheme import Kind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from tests.unit.api.protobuf.filling import fill
-from tiphys.api import codec
-from tiphys.api.errors import FieldError, StatusError
 from tiphys.api.kinds import SCHEME
-from tiphys.api.quantity import QuantityError, canonicalize
-from tiphys.api.scheme import Kind
-from tiphys.api.validation import meta
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.errors import FieldError, StatusError
+from tiphys.api.machinery.quantity import QuantityError, canonicalize
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.rules import meta
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROUNDS = 40

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tiphys.api.apply.managers import without
 from tiphys.api.kinds import SCHEME
-from tiphys.api.scheme import METADATA_STAYS, Kind
+from tiphys.api.machinery.apply.managers import without
+from tiphys.api.machinery.scheme import METADATA_STAYS, Kind
 
 SPEC, STATUS = ("spec",), ("status",)
 EXCEPTIONS: dict[str, Any] = {

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, UnsupportedMediaType
-from tiphys.api.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, apply_patch
+from tiphys.api.machinery.errors import BadRequest, UnsupportedMediaType
+from tiphys.api.machinery.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, apply_patch
 
 
 def test_each_format_is_told_by_its_content_type() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.errors import BadRequest, Invalid, TooLarge
-from tiphys.api.patch import json_patch
+from tiphys.api.machinery.errors import BadRequest, Invalid, TooLarge
+from tiphys.api.machinery.patch import json_patch
 
 WORKING: list[tuple[Any, list[Any], Any]] = [
     ({"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux"}], {"foo": "bar", "baz": "qux"}),

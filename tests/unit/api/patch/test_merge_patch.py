@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.patch import merge_patch, strategic_merge
+from tiphys.api.machinery.patch import merge_patch, strategic_merge
 
 RFC: list[tuple[Any, Any, Any]] = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),

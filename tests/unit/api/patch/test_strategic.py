@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest
-from tiphys.api.patch import strategic_merge
+from tiphys.api.machinery.errors import BadRequest
+from tiphys.api.machinery.patch import strategic_merge
 
 
 def names(items: list[Any]) -> list[str]:

@@ -14,9 +14,9 @@ import msgspec
 
 import tiphys.api
 from tiphys.api.apiextensions.v1 import JSONSchemaProps
-from tiphys.api.base import time
-from tiphys.api.introspect import Field, Shape, describe
-from tiphys.api.protobuf.messages import is_known, message
+from tiphys.api.machinery.base import time
+from tiphys.api.machinery.introspect import Field, Shape, describe
+from tiphys.api.machinery.protobuf.messages import is_known, message
 
 WORDS = ("", "a", "web-0", "Ünïcödé ☸", "x" * 200)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tiphys.api import protobuf
 from tiphys.api.apps import v1 as apps
 from tiphys.api.authentication.v1 import UserInfo
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import protobuf
+from tiphys.api.machinery.protobuf import Malformed, read, write
 from tiphys.api.meta import v1 as meta
 from tiphys.api.networking import v1 as networking
-from tiphys.api.protobuf import Malformed, read, write
 
 CASES: list[tuple[type[msgspec.Struct], dict[str, Any], str]] = [
     # Plain fields, numbers of several bytes, and negative ones, which take ten.

@@ -10,13 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.api.protobuf.filling import fill, types
-from tiphys.api import codec
 from tiphys.api.apiextensions.v1 import JSONSchemaProps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, UnsupportedMediaType
+from tiphys.api.machinery import codec
+from tiphys.api.machinery.errors import BadRequest, UnsupportedMediaType
+from tiphys.api.machinery.protobuf import Malformed, open_envelope, read, seal, write
+from tiphys.api.machinery.protobuf.wire import remembered
 from tiphys.api.meta import v1 as meta
-from tiphys.api.protobuf import Malformed, open_envelope, read, seal, write
-from tiphys.api.protobuf.wire import remembered
 
 NAMES = sorted(types())
 

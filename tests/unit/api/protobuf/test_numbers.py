@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.api.protobuf.filling import types
-from tiphys.api.introspect import describe
-from tiphys.api.protobuf.messages import Message, message
+from tiphys.api.machinery.introspect import describe
+from tiphys.api.machinery.protobuf.messages import Message, message
 
 ROOT = Path(__file__).resolve().parents[4]
 FACTS = ROOT / "tests/data/protobuf-1.36.tsv"

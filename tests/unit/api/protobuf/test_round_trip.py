@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.api.protobuf.filling import fill, types
 from tiphys.api.kinds import SCHEME
-from tiphys.api.protobuf import is_known, open_envelope, read, write, write_object
+from tiphys.api.machinery.protobuf import is_known, open_envelope, read, write, write_object
 
 KINDS = sorted(name for name, type_ in types().items() if "metadata" in type_.__struct_fields__)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api import quantity as q
-from tiphys.api.base import Quantity
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import quantity as q
+from tiphys.api.machinery.base import Quantity
 
 CANONICAL = [
     ("0", "0"), ("0m", "0"), ("1", "1"), ("1000", "1k"), ("1500", "1500"), ("1500m", "1500m"), ("0.5", "500m"), (".5", "500m"),

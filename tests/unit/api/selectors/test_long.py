@@ -7,8 +7,8 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api import selectors
-from tiphys.api.selectors import FieldRequirement, FieldSelector, Requirement, Selector
+from tiphys.api.machinery import selectors
+from tiphys.api.machinery.selectors import FieldRequirement, FieldSelector, Requirement, Selector
 
 KEYS = st.sampled_from("abc")
 VALUES = st.sampled_from(("", "1", "2", "3", "x"))

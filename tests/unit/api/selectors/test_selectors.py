@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiphys.api.machinery.selectors import EVERYTHING, NOTHING, SelectorError, from_label_selector, from_map, parse_fields, parse_labels
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
-from tiphys.api.selectors import (
-    EVERYTHING,
-    NOTHING,
-    SelectorError,
-    from_label_selector,
-    from_map,
-    parse_fields,
-    parse_labels,
-)
 
 LABELS = {"app": "web", "tier": "front", "weight": "7", "empty": ""}
 
@@ -164,7 +156,7 @@ def test_fields_that_a_kind_does_not_have() -> None:
 
 @given(st.dictionaries(names, st.text(max_size=8), max_size=3))
 def test_field_selectors_survive_being_written(fields: dict[str, str]) -> None:
-    from tiphys.api.selectors import FieldRequirement, FieldSelector
+    from tiphys.api.machinery.selectors import FieldRequirement, FieldSelector
 
     selector = FieldSelector(FieldRequirement(name, "=", value) for name, value in fields.items())
     assert parse_fields(str(selector)).requirements == selector.requirements

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.api.errors import FieldError
-from tiphys.api.validation import addresses
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.rules import addresses
 
 
 def _said(errors: list[FieldError]) -> list[str]:

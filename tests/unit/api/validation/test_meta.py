@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.names import dns_subdomain
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
-from tiphys.api.validation import meta
-from tiphys.api.validation.names import dns_subdomain
+from tiphys.api.rules import meta
 
 
 def errors(namespaced: bool = True, **fields: Any) -> list[str]:

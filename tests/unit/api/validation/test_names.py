@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.api.validation import names
+from tiphys.api.machinery import names
 
 
 @pytest.mark.parametrize("value", ["a", "a-b", "a.b.c", "1", "0-0.x", "a" * 253])

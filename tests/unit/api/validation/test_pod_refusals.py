@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tiphys.api.errors import Invalid, quoted, required
+from tiphys.api.machinery.errors import Invalid, quoted, required
 
 _APP = "containers: [{name: app, image: x}]"
 _REFUSED = [

@@ -6,10 +6,10 @@ import pytest
 
 from tests.unit.apiserver.admission.world import ALICE, KINDS, StepClock, World, make_pod
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden, NotFound
+from tiphys.api.machinery.errors import Forbidden, NotFound
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission import AdmissionChain, AdmissionPlugin, AdmissionRequest, NotYet, Operation
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.auth.authorizer import AlwaysAllow

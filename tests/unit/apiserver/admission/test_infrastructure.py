@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.apiserver.admission.world import ALICE, World, copy, make_pod
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.networking.v1 import Ingress, IngressClass
 from tiphys.api.node.v1 import RuntimeClass

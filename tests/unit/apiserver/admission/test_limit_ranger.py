@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.apiserver.admission.world import World, copy, make_pod
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta.v1 import ObjectMeta
 
 

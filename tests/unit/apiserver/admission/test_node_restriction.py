@@ -11,7 +11,7 @@ from tests.unit.apiserver.admission.world import World, copy, make_pod
 from tiphys.api.authentication.v1 import BoundObjectReference, TokenRequest, TokenRequestSpec
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden, NotFound
+from tiphys.api.machinery.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.api.storage.v1 import CSINode

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.apiserver.admission.world import World, copy, make_pod
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import Forbidden
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.scheduling.v1 import PriorityClass
 from tiphys.api.well_known import CONFIG_MIRROR

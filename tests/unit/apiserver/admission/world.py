@@ -10,8 +10,8 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.api.scheme import Kind
 from tiphys.apiserver.admission import AdmissionChain, AdmissionRequest
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers

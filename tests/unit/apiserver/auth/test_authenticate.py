@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from tiphys.api.errors import BadRequest, Forbidden, Unauthorized
+from tiphys.api.machinery.errors import BadRequest, Forbidden, Unauthorized
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, CertificateAuthenticator, TokenFile

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.errors import Forbidden, NotFound
+from tiphys.api.machinery.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
 from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.api.errors import Unauthorized
+from tiphys.api.machinery.errors import Unauthorized
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, CertificateAuthenticator
 from tiphys.apiserver.auth.request_header import RequestHeaderAuthenticator, RequestHeaders, identity_headers, without_identity
 from tiphys.apiserver.auth.user import User

@@ -15,7 +15,7 @@ from tiphys.api.authorization.v1 import (
     SubjectAccessReview,
 )
 from tiphys.api.core.v1 import Pod
-from tiphys.api.errors import BadRequest, Invalid
+from tiphys.api.machinery.errors import BadRequest, Invalid
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.apiserver.auth.authenticate import BearerAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers

@@ -11,7 +11,7 @@ import pytest
 
 from tiphys.api.authentication.v1 import BoundObjectReference, TokenRequest, TokenRequestSpec
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest, Conflict, Invalid, NotFound
+from tiphys.api.machinery.errors import BadRequest, Conflict, Invalid, NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth import tokens as tokens_module
 from tiphys.apiserver.auth.authenticate import InvalidToken

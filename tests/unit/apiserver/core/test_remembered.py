@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from tiphys.api.apply import fieldset, typed
-from tiphys.api.apply.managers import without
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.apply import fieldset, typed
+from tiphys.api.machinery.apply.managers import without
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.apiserver import remembered
 from tiphys.apiserver.remembered import Remembered

@@ -10,8 +10,8 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.events import v1 as events
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.api.scheme import Scheme
 from tiphys.apiserver.entry import Entry
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.watchers import Watcher

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import BadRequest
+from tiphys.api.machinery.errors import BadRequest
 from tiphys.apiserver.kubelet import KUBELET_PORT, KubeletConnector
 from tiphys.apiserver.subresources.proxy import split_target
 from tiphys.apiserver.targets import AddressNotAllowed, is_proxyable, proxyable

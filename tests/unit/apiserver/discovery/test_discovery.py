@@ -9,15 +9,15 @@ import msgspec
 import pytest
 import yaml
 
-from tiphys.api import protobuf
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling import v1 as autoscaling_v1
 from tiphys.api.autoscaling import v2 as autoscaling_v2
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotAcceptable, NotFound
+from tiphys.api.machinery import protobuf
+from tiphys.api.machinery.errors import NotAcceptable, NotFound
+from tiphys.api.machinery.scheme import VERBS, GroupVersionKind, Kind, Scheme, Subresource
+from tiphys.api.machinery.versions import version_key
 from tiphys.api.meta import v1 as meta
-from tiphys.api.scheme import VERBS, GroupVersionKind, Kind, Scheme, Subresource
-from tiphys.api.versions import version_key
 from tiphys.apiserver.discovery import Documents, version
 from tiphys.wire.http import Request, Response
 

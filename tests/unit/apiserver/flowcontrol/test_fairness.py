@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tiphys.api.errors import TooManyRequests
 from tiphys.api.flowcontrol import v1 as flow
+from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.flowcontrol import fairness as fairness_module

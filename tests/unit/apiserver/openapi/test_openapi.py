@@ -11,9 +11,9 @@ import pytest
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.errors import NotAcceptable, NotFound
 from tiphys.api.kinds import SCHEME
-from tiphys.api.scheme import GroupVersionKind, Kind, Scheme, Subresource
+from tiphys.api.machinery.errors import NotAcceptable, NotFound
+from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Scheme, Subresource
 from tiphys.apiserver.openapi import Documents
 from tiphys.wire.http import Request, Response
 

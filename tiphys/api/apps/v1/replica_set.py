@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.core.v1.pod import PodTemplateSpec
+from tiphys.api.machinery.base import MapList, Patch, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tiphys.api.base import Struct, Time, always, constant
+from tiphys.api.machinery.base import Struct, Time, always, constant
 from tiphys.api.meta.v1.meta import KubeObject
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Patch, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.pod import PodTemplateSpec
 from tiphys.api.core.v1.reference import ObjectReference
+from tiphys.api.machinery.base import Atomic, Patch, SetList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector, ObjectMeta
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Struct, Time, always, constant, null
+from tiphys.api.machinery.base import Atomic, MapList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 

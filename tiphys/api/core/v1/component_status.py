@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import MapList, Patch, Struct, always, constant
+from tiphys.api.machinery.base import MapList, Patch, Struct, always, constant
 from tiphys.api.meta.v1.meta import KubeObject
 
 

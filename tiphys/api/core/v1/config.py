@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, constant
 from tiphys.api.core.v1.reference import LocalObjectReference, ObjectReference
+from tiphys.api.machinery.base import Atomic, MapList, Patch, constant
 from tiphys.api.meta.v1.meta import KubeObject
 
 

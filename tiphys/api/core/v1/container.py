@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, IntOrString, MapList, Patch, Quantity, SetList, Struct, Time, always, null
 from tiphys.api.core.v1.reference import (
     ConfigMapKeySelector,
     FileKeySelector,
@@ -12,6 +11,7 @@ from tiphys.api.core.v1.reference import (
     ResourceFieldSelector,
     SecretKeySelector,
 )
+from tiphys.api.machinery.base import Atomic, IntOrString, MapList, Patch, Quantity, SetList, Struct, Time, always, null
 
 
 class AppArmorProfile(Struct):

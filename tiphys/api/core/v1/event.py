@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import MicroTime, Struct, Time, always, constant, null
 from tiphys.api.core.v1.reference import ObjectReference
+from tiphys.api.machinery.base import MicroTime, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.scheduling import Taint
+from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 

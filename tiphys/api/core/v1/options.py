@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Struct, Time
+from tiphys.api.machinery.base import Atomic, Struct, Time
 
 
 class PodLogOptions(Struct):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.core.v1.reference import NodeSelector, ObjectReference, SecretReference
 from tiphys.api.core.v1.volume import (
     AWSElasticBlockStoreVolumeSource,
@@ -21,6 +20,7 @@ from tiphys.api.core.v1.volume import (
     QuobyteVolumeSource,
     VsphereVirtualDiskVolumeSource,
 )
+from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.core.v1.container import (
     AppArmorProfile,
     Container,
@@ -20,6 +19,7 @@ from tiphys.api.core.v1.node import NodeAllocatableResourceClaimStatus
 from tiphys.api.core.v1.reference import LocalObjectReference
 from tiphys.api.core.v1.scheduling import Affinity, PodSchedulingGate, PodSchedulingGroup, Toleration, TopologySpreadConstraint
 from tiphys.api.core.v1.volume import Volume
+from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, ObjectMeta
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, Struct, Time, always
 from tiphys.api.core.v1.reference import NodeSelector, NodeSelectorTerm
+from tiphys.api.machinery.base import Atomic, Struct, Time, always
 from tiphys.api.meta.v1.meta import LabelSelector
 
 

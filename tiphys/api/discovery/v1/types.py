@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, SetList, Struct, always, constant, null
 from tiphys.api.core.v1.reference import ObjectReference
+from tiphys.api.machinery.base import Atomic, SetList, Struct, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject
 
 

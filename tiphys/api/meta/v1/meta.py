@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from tiphys.api.base import Atomic, MapList, Patch, SetList, Struct, Time, always, field
+from tiphys.api.machinery.base import Atomic, MapList, Patch, SetList, Struct, Time, always, field
 from tiphys.api.meta.v1.options import ShardInfo
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, Struct, always, field
+from tiphys.api.machinery.base import Atomic, Struct, always, field
 
 
 class Preconditions(Struct):

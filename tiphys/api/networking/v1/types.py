@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, IntOrString, MapList, Patch, Struct, always, constant, field
 from tiphys.api.core.v1.volume import TypedLocalObjectReference
+from tiphys.api.machinery.base import Atomic, IntOrString, MapList, Patch, Struct, always, constant, field
 from tiphys.api.meta.v1.meta import Condition, KubeObject, LabelSelector
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import IntOrString, MapList, Patch, Struct, Time, always, constant
+from tiphys.api.machinery.base import IntOrString, MapList, Patch, Struct, Time, always, constant
 from tiphys.api.meta.v1.meta import Condition, KubeObject, LabelSelector
 from tiphys.api.meta.v1.options import DeleteOptions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.base import Atomic, Struct, always, constant, null
+from tiphys.api.machinery.base import Atomic, Struct, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 

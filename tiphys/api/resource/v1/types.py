@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, field, null
 from tiphys.api.core.v1.reference import NodeSelector
+from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, field, null
 from tiphys.api.meta.v1.meta import Condition, KubeObject, ObjectMeta
 
 

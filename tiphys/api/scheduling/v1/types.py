@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.base import always, constant
+from tiphys.api.machinery.base import always, constant
 from tiphys.api.meta.v1.meta import KubeObject
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.core.v1.persistent_volume import PersistentVolumeSpec
 from tiphys.api.core.v1.reference import TopologySelectorTerm
+from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, SetList, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 

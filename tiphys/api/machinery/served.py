@@ -1,0 +1,100 @@
+"""The rules of a kind that is kept as another one: those of the stored kind, seen through the conversion."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Rules, Stored
+from tiphys.api.meta.v1 import KubeObject
+
+ObjectT = TypeVar("ObjectT", bound=KubeObject)
+
+
+class Through(Rules[ObjectT], Generic[ObjectT]):
+    """What is set and refused is decided on the stored form, so that nothing depends on the version that a client speaks.
+
+    Names of fields in what is refused are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
+    its own version's defaults in `default_here`; what the conversion adds or drops happens then and there.
+    """
+
+    def __init__(self, stored: Stored[ObjectT]) -> None:
+        self._to = stored.to_stored
+        self._from = stored.from_stored
+        self._kind = stored.kind
+        self._rules = stored.kind.rules
+        self.create_on_update = self._rules.create_on_update
+        self.counted = self._rules.counted
+        self.names_finalizers = self._rules.names_finalizers
+        self.judges_prefix = self._rules.judges_prefix
+        self.collected = self._rules.collected
+        self.needs_version = self._rules.needs_version
+        self.status_wins_on_create = self._rules.status_wins_on_create
+
+    def _take(self, obj: ObjectT, stored: Any) -> None:
+        """Make the object what the stored one is."""
+        shown = self._from(stored)
+        for name in obj.__struct_fields__:
+            if name not in ("apiVersion", "kind"):
+                setattr(obj, name, getattr(shown, name))
+
+    def default_here(self, obj: ObjectT) -> None:
+        """Fill in what this version fills in."""
+
+    def default(self, obj: ObjectT) -> None:
+        self.default_here(obj)
+        self._take(obj, self._to(obj))
+
+    def prepare_create(self, obj: ObjectT) -> None:
+        stored = self._to(obj)
+        if self._kind.has_status and not self.status_wins_on_create:
+            stored.status = type(stored.status)()
+        self._rules.prepare_create(stored)
+        self._take(obj, stored)
+
+    def prepare_update(self, new: ObjectT, old: ObjectT) -> None:
+        stored, before = self._to(new), self._to(old)
+        if self._kind.has_status:
+            stored.status = before.status
+        self._rules.prepare_update(stored, before)
+        self._take(new, stored)
+
+    def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
+        stored, before = self._to(new), self._to(old)
+        for name in stored.__struct_fields__:
+            if name not in ("apiVersion", "kind", "metadata", "status"):
+                setattr(stored, name, getattr(before, name))
+        self._rules.prepare_status_update(stored, before)
+        self._take(new, stored)
+
+    def validate(self, obj: ObjectT) -> list[FieldError]:
+        return self._rules.validate(self._to(obj))
+
+    def validate_create(self, obj: ObjectT) -> list[FieldError]:
+        return self._rules.validate_create(self._to(obj))
+
+    def validate_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+        return self._rules.validate_update(self._to(new), self._to(old))
+
+    def validate_status_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+        return self._rules.validate_status_update(self._to(new), self._to(old))
+
+    def validate_name(self, name: str) -> str:
+        return self._rules.validate_name(name)
+
+    def warnings(self, obj: ObjectT, old: ObjectT | None) -> list[str]:
+        return self._rules.warnings(self._to(obj), None if old is None else self._to(old))
+
+    def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
+        return self._rules.spec_changed(self._to(new), self._to(old))
+
+    def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
+        return self._rules.grace_period(self._to(obj), asked)
+
+    def is_held(self, obj: ObjectT) -> bool:
+        return self._rules.is_held(self._to(obj))
+
+    def begin_deletion(self, obj: ObjectT) -> None:
+        stored = self._to(obj)
+        self._rules.begin_deletion(stored)
+        self._take(obj, stored)

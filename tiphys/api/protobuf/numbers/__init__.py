@@ -1,1 +1,0 @@
-"""The field numbers, a module for each group and version; the notation is explained in `tiphys.api.protobuf.messages`."""
