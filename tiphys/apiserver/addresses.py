@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from tiphys.api.core import v1 as core
-from tiphys.api.kinds.networking import IP_ADDRESSES
 from tiphys.api.machinery.base import time
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.networking.ip_address import IP_ADDRESSES
 from tiphys.api.networking.v1 import IPAddress, IPAddressSpec, ParentReference
 from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.store.contract import KeyExists, KeyMissing, RevisionMismatch, StoreError

@@ -25,7 +25,7 @@ from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 from tiphys.api.meta.v1 import DeleteOptions, Preconditions, Status, StatusCause, StatusDetails
 from tiphys.api.meta.v1 import options as meta
 from tiphys.api.meta.v1.options import CreateOptions, PatchOptions, UpdateOptions
-from tiphys.api.validation import options as rules
+from tiphys.api.rules import options as rules
 from tiphys.wire.http import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.apiserver.api import MERGE, SERVICES, Answer, Api, Doc, service
 from tiphys.api.core import v1 as core
-from tiphys.api.validation.service import validate_update
+from tiphys.api.core.service import validate_service_update as validate_update
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server

@@ -18,7 +18,10 @@ import pytest
 
 import tiphys.api
 import tiphys.apiserver
+from tiphys.api.batch import schedule as cron
+from tiphys.api.certificates import certificate_signing_request as certificates
 from tiphys.api.core import v1 as core
+from tiphys.api.core.pods.resources import requirements
 from tiphys.api.core.v1 import ResourceClaim, ResourceRequirements
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.apply import document, fieldset
@@ -28,8 +31,6 @@ from tiphys.api.machinery.apply.schema import schema_of
 from tiphys.api.machinery.errors import MOST_ERROR_TEXT, BadRequest, Invalid, invalid
 from tiphys.api.machinery.patch import strategic_merge
 from tiphys.api.meta.v1 import ManagedFieldsEntry
-from tiphys.api.validation import certificates, cron
-from tiphys.api.validation.resources import requirements
 
 POD = schema_of(core.Pod)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

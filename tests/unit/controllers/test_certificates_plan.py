@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tiphys.api.certificates.certificate_signing_request import read_request
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
-from tiphys.api.validation.certificates import read_request
 from tiphys.controllers.certificates.plan import Authority, CannotSign, expires, issue, lifetime, signer_fault
 from tiphys.testing.csr import request_pem, signing_request
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.columns.base import duration
 from tiphys.api.machinery import ordered
 from tiphys.api.machinery.base import Time
+from tiphys.api.machinery.columns import duration
 
 _encode = ordered.encoder("deterministic")
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
+from tiphys.api.core.pods.resources import is_extended, is_native
 from tiphys.api.core.v1 import Container, PersistentVolumeClaim, Pod, Service
 from tiphys.api.helpers.totals import charged_totals
 from tiphys.api.machinery.base import Quantity
@@ -19,7 +20,6 @@ from tiphys.api.machinery.scheme import Kind
 from tiphys.api.quota import scopes
 from tiphys.api.quota.amounts import ONE, Amounts
 from tiphys.api.resource.v1 import DeviceSubRequest, ExactDeviceRequest, ResourceClaim
-from tiphys.api.validation.resources import is_extended, is_native
 
 _ALIASES: Final = {name: name for name in ("configmaps", "resourcequotas", "replicationcontrollers", "secrets")}
 _UNCOUNTED: Final = frozenset(("events", "events.events.k8s.io"))

@@ -1,0 +1,5 @@
+"""Roles and bindings: `rbac.authorization.k8s.io`."""
+
+from __future__ import annotations
+
+GROUP = "rbac.authorization.k8s.io"

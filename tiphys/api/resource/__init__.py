@@ -1,0 +1,5 @@
+"""Dynamic resource allocation."""
+
+from __future__ import annotations
+
+GROUP = "resource.k8s.io"

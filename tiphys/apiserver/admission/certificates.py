@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiphys.api.certificates.certificate_signing_request import Unreadable, read_request
 from tiphys.api.certificates.v1 import CertificateSigningRequest
 from tiphys.api.helpers.certificates import API_CLIENT, organizations
 from tiphys.api.machinery.scheme import Kind
-from tiphys.api.validation.certificates import Unreadable, read_request
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authorizer import Authorizer

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from tiphys.api.core.v1 import PersistentVolumeClaim
-from tiphys.api.helpers.storage import is_default_class, names_class, newest
+from tiphys.api.core.volumes.classes import names_class
 from tiphys.api.machinery.scheme import Kind
+from tiphys.api.networking.ingress import CLASS_ANNOTATION
 from tiphys.api.networking.v1 import Ingress, IngressClass
+from tiphys.api.storage.classes import is_default_class, newest
 from tiphys.api.storage.v1 import StorageClass
-from tiphys.api.validation.networking import CLASS_ANNOTATION
 from tiphys.api.well_known import DEFAULT_INGRESS_CLASS
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 

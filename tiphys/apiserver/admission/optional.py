@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tiphys.api.core.pods.resources import is_extended
 from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec, Service, Toleration
 from tiphys.api.machinery.errors import not_supported
 from tiphys.api.machinery.scheme import Kind
-from tiphys.api.validation.resources import is_extended
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tiphys.api.core.v1 import PersistentVolume, PersistentVolumeClaim
-from tiphys.api.helpers.storage import class_of_claim
+from tiphys.api.core.volumes.classes import class_of_claim
 from tiphys.api.machinery.quantity import ZERO, compare
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.storage.v1 import StorageClass, VolumeAttributesClass

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tiphys.api.apiextensions.definition import APPROVAL, is_true
 from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinition,
     CustomResourceDefinitionCondition,
@@ -19,7 +20,6 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionStatus,
 )
 from tiphys.api.machinery.base import time
-from tiphys.api.validation.definition import APPROVAL, is_true
 
 Condition = CustomResourceDefinitionCondition
 _IN_PROGRESS = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from tiphys.api.apiextensions.custom_resource_definition import CLEANUP
+from tiphys.api.apiextensions.definition import is_true
 from tiphys.api.apiextensions.v1 import CustomResourceDefinition
 from tiphys.api.custom.kinds import CustomKind, is_served, kinds_of
-from tiphys.api.kinds.rules_definition import CLEANUP
 from tiphys.api.machinery.errors import StatusError
 from tiphys.api.machinery.scheme import Scheme
-from tiphys.api.validation.definition import is_true
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.bootstrap import SELF
 from tiphys.apiserver.context import Context, Services

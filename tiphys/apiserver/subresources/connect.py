@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from tiphys.api.core import v1 as core
+from tiphys.api.core.pods.log_options import log_errors
 from tiphys.api.core.v1.options import PodAttachOptions, PodExecOptions, PodLogOptions, PodPortForwardOptions
 from tiphys.api.machinery.errors import BadRequest, Invalid
 from tiphys.api.machinery.query import decode_query
-from tiphys.api.validation.options import log_errors
 from tiphys.apiserver import websockets
 from tiphys.apiserver.context import Context
 from tiphys.wire.http import Response

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.autoscaling.scale import COLUMNS as SCALES
 from tiphys.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
-from tiphys.api.columns.autoscaling import SCALES
 from tiphys.api.custom.scale import custom_scale, nested, set_custom_replicas
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.errors import Invalid, invalid

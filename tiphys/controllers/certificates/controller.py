@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tiphys.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
+from tiphys.api.certificates.certificate_signing_request import Unreadable, read_request
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
 from tiphys.api.helpers.certificates import KUBELET_CLIENT, has_condition, kubelet_client_fault
-from tiphys.api.validation.certificates import Unreadable, read_request
 from tiphys.controllers.certificates.plan import Authority, CannotSign, expires, is_self_node, issue, lifetime, signer_fault
 from tiphys.runtime import (
     DONE,

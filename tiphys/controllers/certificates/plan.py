@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
+from tiphys.api.certificates.certificate_signing_request import SHORTEST
 from tiphys.api.certificates.v1 import CertificateSigningRequest
 from tiphys.api.helpers.certificates import (
     API_CLIENT,
@@ -23,7 +24,6 @@ from tiphys.api.helpers.certificates import (
     kubelet_client_fault,
     kubelet_serving_fault,
 )
-from tiphys.api.validation.certificates import SHORTEST
 
 BACKDATE: Final = timedelta(minutes=5)
 SHORT: Final = timedelta(hours=8)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from tiphys.api.core.pods.log_options import log_errors
 from tiphys.api.core.v1.options import PodLogOptions
 from tiphys.api.machinery.base import Struct
 from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.machinery.query import decode_query
-from tiphys.api.validation.options import log_errors
 from tiphys.node.endpoints.refusal import Refusal
 from tiphys.node.logs import LogOptions
 from tiphys.wire.http import Request

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tiphys.api.columns.base import duration
 from tiphys.api.core.v1 import ContainerStatus, PodStatus
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery.columns import duration
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

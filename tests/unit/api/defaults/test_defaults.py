@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tiphys.api.defaults.image import pull_policy
+from tiphys.api.core.pods.image import pull_policy
 from tiphys.api.kinds import SCHEME
 
 POD = """

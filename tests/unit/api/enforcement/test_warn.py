@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tiphys.api.core.pods.warnings import spec_warnings
 from tiphys.api.core.v1 import PodSpec
-from tiphys.api.validation.pod_warnings import spec_warnings
 
 
 def warned(**spec: Any) -> list[str]:

@@ -85,7 +85,7 @@ def test_what_was_so_before_may_stay(server: Any) -> None:
 def test_what_a_table_shows_of_targets(server: Any) -> None:
     from datetime import UTC, datetime
 
-    from tiphys.api.columns.autoscaling import AUTOSCALERS
+    from tiphys.api.autoscaling.horizontal_pod_autoscaler import COLUMNS as AUTOSCALERS
 
     def targets(text: str, status: str = "{}") -> Any:
         obj = server.load(text[:-1] + f", status: {status}}}")

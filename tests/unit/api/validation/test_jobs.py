@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiphys.api.batch import schedule as cron
 from tiphys.api.batch.v1 import Job, JobStatus
 from tiphys.api.core.v1 import Affinity
 from tiphys.api.kinds import SCHEME
 from tiphys.api.rules import indexes
-from tiphys.api.validation import cron
 
 JOB = """
 apiVersion: batch/v1

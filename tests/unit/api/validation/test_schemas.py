@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tiphys.api.validation.schemas import validate_schema
+from tiphys.api.apiextensions.schemas import validate_schema
 
 
 def said(spec: dict[str, Any], *, status: bool = False, **root: Any) -> list[str]:

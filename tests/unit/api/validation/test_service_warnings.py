@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tiphys.api.core.service import service_warnings
 from tiphys.api.core.v1 import Service, ServiceSpec
 from tiphys.api.kinds import SCHEME
-from tiphys.api.validation.service_warnings import service_warnings
 
 HINTS = "service.kubernetes.io/topology-aware-hints"
 

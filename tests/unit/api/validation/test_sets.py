@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tiphys.api.apps.daemon_set import TEMPLATE_GENERATION
 from tiphys.api.apps.v1 import DaemonSetStatus, RollingUpdateStatefulSetStrategy, StatefulSetStatus
 from tiphys.api.core.v1 import ReplicationControllerStatus
 from tiphys.api.kinds import SCHEME
-from tiphys.api.kinds.rules_workload import TEMPLATE_GENERATION
 
 TEMPLATE = "template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: app, image: a{container}}}]{spec}}}}}"
 SET = "{{apiVersion: apps/v1, kind: {kind}, metadata: {{name: {name}}}, spec: {{selector: {selector}, {more}" + TEMPLATE + "}}}}"

@@ -1,0 +1,70 @@
+"""ReplicaSet: defaults, validation, columns and registration."""
+
+from __future__ import annotations
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.apps.shared import ready_and_available, replicated, selector_kept
+from tiphys.api.apps.v1 import ReplicaSet, ReplicaSetStatus
+from tiphys.api.core.pods.defaults import default_pod_spec
+from tiphys.api.core.pods.kind import workload_warnings
+from tiphys.api.core.workloads import REPLICAS, TEMPLATE, not_more_than_all
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Kind, Rules
+from tiphys.api.machinery.subresources import SCALE, STATUS
+from tiphys.api.rules.basics import Errors, non_negative
+
+
+def default_replica_set(replica_set: ReplicaSet) -> None:
+    default_pod_spec(replica_set.spec.template.spec)
+    if replica_set.spec.replicas is None:
+        replica_set.spec.replicas = 1
+
+
+def validate_replica_set(replica_set: ReplicaSet) -> Errors:
+    errors: Errors = []
+    replicated(errors, replica_set.spec)
+    non_negative(errors, "spec.minReadySeconds", replica_set.spec.minReadySeconds)
+    return errors
+
+
+def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
+    errors: Errors = []
+    counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+    for name in (*counts, "observedGeneration", "terminatingReplicas"):
+        non_negative(errors, f"status.{name}", getattr(status, name))
+    not_more_than_all(errors, status, ("fullyLabeledReplicas",))
+    ready_and_available(errors, status)
+    return errors
+
+
+class ReplicaSetRules(Rules[ReplicaSet]):
+    def default(self, obj: ReplicaSet) -> None:
+        default_replica_set(obj)
+
+    def validate(self, obj: ReplicaSet) -> list[FieldError]:
+        return validate_replica_set(obj)
+
+    def warnings(self, obj: ReplicaSet, old: ReplicaSet | None) -> list[str]:
+        changed = old is not None and obj.spec != old.spec
+        return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
+
+    def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
+        return selector_kept(new, old)
+
+    def validate_status_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
+        return validate_replica_set_status(new.status)
+
+
+COLUMNS = (*REPLICAS, *TEMPLATE)
+
+REPLICA_SETS: Kind[apps.ReplicaSet] = Kind(
+    type=apps.ReplicaSet,
+    plural="replicasets",
+    rules=ReplicaSetRules(),
+    columns=COLUMNS,
+    group="apps",
+    short_names=("rs",),
+    categories=("all",),
+    subresources=(SCALE, STATUS),
+    selectable={"status.replicas": lambda replica_set: str(replica_set.status.replicas)},
+)

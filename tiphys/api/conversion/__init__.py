@@ -1,1 +1,0 @@
-"""How objects of one group or version become those of another one that shares their storage. Pure; see `tiphys.api.machinery.scheme.Stored`."""

@@ -1,0 +1,40 @@
+"""ConfigMap: defaults, validation, columns and registration."""
+
+from __future__ import annotations
+
+from tiphys.api.core import v1 as core
+from tiphys.api.core.data import MAX_DATA, check_keys, frozen
+from tiphys.api.core.v1 import ConfigMap
+from tiphys.api.machinery.columns import AGE, NAME, cell
+from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.scheme import Column, Kind, Rules
+from tiphys.api.rules.basics import Errors
+
+
+def validate_config_map(config: ConfigMap) -> Errors:
+    errors: Errors = []
+    size = check_keys(errors, "data", config.data) + check_keys(errors, "binaryData", config.binaryData)
+    for key in config.data.keys() & config.binaryData.keys():
+        errors.append(invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
+    if size > MAX_DATA:
+        errors.append(FieldError("FieldValueTooLong", "", f"may not be more than {MAX_DATA} bytes"))
+    return errors
+
+
+def validate_config_map_update(new: ConfigMap, old: ConfigMap) -> Errors:
+    return frozen(new, old, ("data", "binaryData"))
+
+
+class ConfigMapRules(Rules[ConfigMap]):
+    def validate(self, obj: ConfigMap) -> list[FieldError]:
+        return validate_config_map(obj)
+
+    def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:
+        return validate_config_map_update(new, old)
+
+
+COLUMNS = (NAME, Column("Data", cell(lambda obj: len(obj.data) + len(obj.binaryData)), description="How many keys it has."), AGE)
+
+CONFIG_MAPS: Kind[core.ConfigMap] = Kind(
+    type=core.ConfigMap, plural="configmaps", rules=ConfigMapRules(), columns=COLUMNS, short_names=("cm",)
+)

@@ -1,0 +1,36 @@
+"""The pull policy that an image reference implies."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_DOMAIN_PART = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+
+_DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
+
+_COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+
+_DIGEST = "sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}"
+
+_reference = re.compile(
+    rf"(?P<name>(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[0-9A-Za-z_][0-9A-Za-z_.-]{{0,127}}))?(?:@(?P<digest>{_DIGEST}))?"
+).fullmatch
+
+_identifier = re.compile("[a-f0-9]{64}").fullmatch
+
+_LONGEST_NAME = 255
+
+_LONGEST_REFERENCE = 1024
+
+
+@lru_cache(4096)
+def pull_policy(image: str) -> str:
+    """`Always` for the tag `latest`, spelled out or implied, otherwise `IfNotPresent` ("Images": default image pull policy).
+
+    What is no reference to an image has no tag either.
+    """
+    found = _reference(image) if len(image) <= _LONGEST_REFERENCE and not _identifier(image) else None
+    if found is None or len(found["name"]) > _LONGEST_NAME:
+        return "IfNotPresent"
+    return "Always" if found["tag"] == "latest" or (not found["tag"] and not found["digest"]) else "IfNotPresent"

@@ -1,0 +1,155 @@
+"""Pods as a kind: their rules and registration."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from tiphys.api.core import v1 as core
+from tiphys.api.core.pods.annotation_rules import adopt_app_armor
+from tiphys.api.core.pods.columns import COLUMNS
+from tiphys.api.core.pods.defaults import default_pod, merge_label_keys
+from tiphys.api.core.pods.parts import RESIZED, keep_but_ephemeral, keep_but_resources, validate_ephemeral, validate_resize
+from tiphys.api.core.pods.update import validate_pod_status_update, validate_pod_update
+from tiphys.api.core.pods.validation import validate_new_pod, validate_pod
+from tiphys.api.core.pods.warnings import annotation_warnings, spec_warnings, template_warnings
+from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplateSpec
+from tiphys.api.helpers.resources import qos_class
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.names import dns_label_messages
+from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Part, Rules, Subresource
+from tiphys.api.machinery.subresources import PROXY, STATUS, connect
+
+
+class PodRules(Rules[Pod]):
+    """Pods start Pending, keep their class, and are given time to end."""
+
+    resets = MappingProxyType(
+        {"": (("status",),), "status": (("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences"))}
+    )
+    parts = MappingProxyType(
+        {
+            "ephemeralcontainers": Part(keep_but_ephemeral, validate_ephemeral, {"ephemeralContainers": frozenset()}),
+            "resize": Part(
+                keep_but_resources,
+                validate_resize,
+                {"containers": RESIZED, "initContainers": RESIZED, "resources": frozenset()},
+            ),
+        }
+    )
+
+    def default(self, obj: Pod) -> None:
+        default_pod(obj)
+
+    def prepare_create(self, obj: Pod) -> None:
+        obj.status.phase = "Pending"
+        obj.status.qosClass = qos_class(obj)
+        if obj.spec.schedulingGates:
+            gated = PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
+            gated.message = "Scheduling is blocked due to non-empty scheduling gates"
+            gated.lastTransitionTime = obj.metadata.creationTimestamp
+            obj.status.conditions = [gated]
+        merge_label_keys(obj)
+        if obj.metadata.annotations:
+            adopt_app_armor(obj)
+
+    def prepare_status_update(self, new: Pod, old: Pod) -> None:
+        new.metadata.ownerReferences = old.metadata.ownerReferences
+        canonicalize(new)
+        status, before = new.status, old.status
+        _align_addresses(status)
+        status.qosClass = status.qosClass or before.qosClass
+        status.observedGeneration = status.observedGeneration or before.observedGeneration
+        if any(not condition.observedGeneration for condition in status.conditions):
+            known = {condition.type: condition.observedGeneration for condition in before.conditions}
+            for condition in status.conditions:
+                condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
+
+    def validate(self, obj: Pod) -> list[FieldError]:
+        return validate_pod(obj)
+
+    def validate_create(self, obj: Pod) -> list[FieldError]:
+        return validate_new_pod(obj)
+
+    def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
+        return validate_pod_update(new, old)
+
+    def validate_status_update(self, new: Pod, old: Pod) -> list[FieldError]:
+        return validate_pod_status_update(new, old)
+
+    def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
+        if old is not None:
+            return []  # Few people update pods by hand.
+        said = annotation_warnings("metadata", obj.metadata, obj.spec)
+        return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
+
+    def spec_warnings(self, obj: Pod) -> list[str]:
+        return spec_warnings("spec", obj.spec)
+
+    def grace_period(self, obj: Pod, asked: int | None) -> int | None:
+        """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
+        if not obj.spec.nodeName or obj.status.phase in ("Failed", "Succeeded"):
+            return 0
+        seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
+        return 1 if seconds < 0 else seconds
+
+
+def _align_addresses(status: PodStatus) -> None:
+    """The single address of a pod is the first of its list, whichever of the two was written; it counts when they differ."""
+    if not status.podIP:
+        status.podIP = status.podIPs[0].ip if status.podIPs else ""
+    elif not status.podIPs or status.podIPs[0].ip != status.podIP:
+        status.podIPs = [PodIP(ip=status.podIP)]
+
+
+def hostname_warning(name: str, where: str) -> list[str]:
+    """What to say about a name that is allowed but makes a bad hostname."""
+    wrong = dns_label_messages(name)
+    if not wrong:
+        return []
+    return [
+        f"metadata.name: this is used in {where}, which can result in surprising behavior; a DNS label is recommended: [{' '.join(wrong)}]"
+    ]
+
+
+def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool, changed: bool) -> list[str]:
+    """What to say about a workload whose pods are named after it."""
+    said = hostname_warning(name, "Pod names and hostnames") if new else []
+    return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
+
+
+def flag(value: bool | None) -> str:
+    return "true" if value else "false"
+
+
+PODS: Kind[core.Pod] = Kind(
+    type=core.Pod,
+    plural="pods",
+    rules=PodRules(),
+    columns=COLUMNS,
+    short_names=("po",),
+    categories=("all",),
+    subresources=(
+        connect("attach", "PodAttachOptions"),
+        Subresource("binding", ("create",), GroupVersionKind("", "v1", "Binding")),
+        Subresource("ephemeralcontainers"),
+        Subresource("eviction", ("create",), GroupVersionKind("policy", "v1", "Eviction")),
+        connect("exec", "PodExecOptions"),
+        Subresource("log", ("get",)),
+        connect("portforward", "PodPortForwardOptions"),
+        connect("proxy", "PodProxyOptions", PROXY),
+        Subresource("resize"),
+        STATUS,
+    ),
+    selectable={
+        "spec.nodeName": lambda pod: pod.spec.nodeName,
+        "spec.restartPolicy": lambda pod: pod.spec.restartPolicy,
+        "spec.schedulerName": lambda pod: pod.spec.schedulerName,
+        "spec.serviceAccountName": lambda pod: pod.spec.serviceAccountName,
+        "spec.hostNetwork": lambda pod: flag(pod.spec.hostNetwork),
+        "status.phase": lambda pod: pod.status.phase,
+        "status.podIP": lambda pod: pod.status.podIP,
+        "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
+        "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
+    },
+)

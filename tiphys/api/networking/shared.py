@@ -1,0 +1,30 @@
+"""Rules and columns that several kinds of `networking.k8s.io` share."""
+
+from __future__ import annotations
+
+from tiphys.api.core.v1 import TypedLocalObjectReference
+from tiphys.api.machinery.errors import invalid, required
+from tiphys.api.machinery.names import dns_subdomain_messages, path_segment
+from tiphys.api.networking.v1 import IngressClass, IngressClassParametersReference
+from tiphys.api.rules.basics import Errors, text
+from tiphys.api.well_known import DEFAULT_INGRESS_CLASS
+
+
+def check_reference(errors: Errors, path: str, reference: TypedLocalObjectReference | IngressClassParametersReference) -> None:
+    if reference.apiGroup is not None:
+        text(errors, f"{path}.apiGroup", reference.apiGroup, dns_subdomain_messages(reference.apiGroup))
+    for name in ("kind", "name"):
+        segment(errors, f"{path}.{name}", getattr(reference, name))
+
+
+def segment(errors: Errors, path: str, value: str) -> None:
+    """A required name that may stand in a URL."""
+    if not value:
+        errors.append(required(path))
+    elif said := path_segment(value):
+        errors.append(invalid(path, value, said))
+
+
+def class_name(value: IngressClass) -> str:
+    default = value.metadata.annotations.get(DEFAULT_INGRESS_CLASS) == "true"
+    return f"{value.metadata.name} (default)" if default else value.metadata.name

@@ -1,0 +1,42 @@
+"""DeviceClass: defaults, validation, columns and registration."""
+
+from __future__ import annotations
+
+from tiphys.api.core.pods.resources import is_extended
+from tiphys.api.machinery.columns import AGE, NAME
+from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.scheme import Kind, Rules
+from tiphys.api.resource import GROUP
+from tiphys.api.resource import v1 as resource
+from tiphys.api.resource.resource_claim import MAX_CONFIGS, MAX_SELECTORS, check_selector, configuration
+from tiphys.api.resource.shared import every
+from tiphys.api.resource.v1 import DeviceClass
+from tiphys.api.rules.basics import Errors
+
+
+def validate_class(value: DeviceClass) -> Errors:
+    errors: Errors = []
+    every(errors, "spec.selectors", value.spec.selectors, MAX_SELECTORS, check_selector)
+    every(errors, "spec.config", value.spec.config, MAX_CONFIGS, configuration)
+    name = value.spec.extendedResourceName
+    if name is not None and not is_extended(name):
+        errors.append(invalid("spec.extendedResourceName", name, "must be a valid extended resource name"))
+    return errors
+
+
+class DeviceClassRules(Rules[DeviceClass]):
+    judges_prefix = False
+
+    def validate(self, obj: DeviceClass) -> list[FieldError]:
+        return validate_class(obj)
+
+
+DEVICE_CLASSES: Kind[resource.DeviceClass] = Kind(
+    type=resource.DeviceClass,
+    plural="deviceclasses",
+    rules=DeviceClassRules(),
+    columns=(NAME, AGE),
+    group=GROUP,
+    namespaced=False,
+    unattended=True,
+)

@@ -1,0 +1,48 @@
+"""ResourceClaimTemplate: defaults, validation, columns and registration."""
+
+from __future__ import annotations
+
+from tiphys.api.core.uncounted import Uncounted
+from tiphys.api.machinery.columns import AGE, NAME
+from tiphys.api.machinery.errors import FieldError
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.resource import GROUP
+from tiphys.api.resource import v1 as resource
+from tiphys.api.resource.resource_claim import default_claim, devices
+from tiphys.api.resource.v1 import ResourceClaimTemplate
+from tiphys.api.rules.basics import Errors, annotation_map, immutable, labels
+
+
+def validate_template(template: ResourceClaimTemplate) -> Errors:
+    errors: Errors = []
+    labels(errors, "spec.metadata.labels", template.spec.metadata.labels)
+    annotation_map(errors, "spec.metadata.annotations", template.spec.metadata.annotations)
+    devices(errors, "spec.spec.devices", template.spec.spec.devices)
+    return errors
+
+
+def validate_template_update(new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> Errors:
+    errors: Errors = []
+    immutable(errors, "spec", new.spec, old.spec)
+    return errors
+
+
+class ResourceClaimTemplateRules(Uncounted[ResourceClaimTemplate]):
+    def default(self, obj: ResourceClaimTemplate) -> None:
+        default_claim(obj.spec.spec)
+
+    def validate(self, obj: ResourceClaimTemplate) -> list[FieldError]:
+        return validate_template(obj)
+
+    def validate_update(self, new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> list[FieldError]:
+        return validate_template_update(new, old)
+
+
+RESOURCE_CLAIM_TEMPLATES: Kind[resource.ResourceClaimTemplate] = Kind(
+    type=resource.ResourceClaimTemplate,
+    plural="resourceclaimtemplates",
+    rules=ResourceClaimTemplateRules(),
+    columns=(NAME, AGE),
+    group=GROUP,
+    unattended=True,
+)
