@@ -201,11 +201,8 @@ class PolicyRules(Rules[PolicyT], Generic[PolicyT]):
     names_finalizers = False
     needs_version = True
 
-    def default(self, obj: PolicyT) -> None:
-        default_policy(obj)
-
-    def validate(self, obj: PolicyT) -> list[FieldError]:
-        return validate_policy(obj)
+    default = staticmethod(default_policy)
+    validate = staticmethod(validate_policy)
 
 
 class ValidatingPolicyRules(PolicyRules[ValidatingAdmissionPolicy]):

@@ -11,7 +11,7 @@ from tiphys.api.admissionregistration.matching import check_match, choice, defau
 from tiphys.api.admissionregistration.policy import UNSET
 from tiphys.api.admissionregistration.v1 import MutatingAdmissionPolicyBinding, ParamRef, ValidatingAdmissionPolicyBinding
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_selector
-from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, required
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, required
 from tiphys.api.machinery.names import path_segment
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, dns_subdomain, label_selector
@@ -86,11 +86,8 @@ class BindingRules(Rules[BindingT], Generic[BindingT]):
     names_finalizers = False
     needs_version = True
 
-    def default(self, obj: BindingT) -> None:
-        default_policy_binding(obj)
-
-    def validate(self, obj: BindingT) -> list[FieldError]:
-        return validate_binding(obj)
+    default = staticmethod(default_policy_binding)
+    validate = staticmethod(validate_binding)
 
 
 def _param_ref_cell(binding: MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding) -> str:

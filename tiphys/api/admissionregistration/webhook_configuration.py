@@ -18,7 +18,7 @@ from tiphys.api.admissionregistration.v1 import (
     ValidatingWebhookConfiguration,
 )
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, duplicate, invalid, required
+from tiphys.api.machinery.errors import duplicate, invalid, required
 from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages, port_number
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.meta.v1 import LabelSelector
@@ -177,14 +177,12 @@ class ConfigurationRules(Rules[ConfigurationT], Generic[ConfigurationT]):
     names_finalizers = False
     needs_version = True
 
-    def default(self, obj: ConfigurationT) -> None:
-        default_configuration(obj)
+    default = staticmethod(default_configuration)
 
     def prepare_create(self, obj: ConfigurationT) -> None:
         obj.metadata.generation = 1
 
-    def validate(self, obj: ConfigurationT) -> list[FieldError]:
-        return validate_configuration(obj)
+    validate = staticmethod(validate_configuration)
 
     def spec_changed(self, new: ConfigurationT, old: ConfigurationT) -> bool:
         return new.webhooks != old.webhooks

@@ -69,14 +69,9 @@ class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
                 observedGeneration=status.observedGeneration,
             )
 
-    def validate(self, obj: CustomResourceDefinition) -> list[FieldError]:
-        return validate_definition(obj)
-
-    def validate_create(self, obj: CustomResourceDefinition) -> list[FieldError]:
-        return validate_new_definition(obj)
-
-    def validate_update(self, new: CustomResourceDefinition, old: CustomResourceDefinition) -> list[FieldError]:
-        return validate_definition_update(new, old)
+    validate = staticmethod(validate_definition)
+    validate_create = staticmethod(validate_new_definition)
+    validate_update = staticmethod(validate_definition_update)
 
     def validate_status_update(self, new: CustomResourceDefinition, old: CustomResourceDefinition) -> list[FieldError]:
         return validate_definition_status(new)

@@ -82,11 +82,8 @@ class APIServiceRules(Uncounted[APIService]):
         if obj.spec.service is None:
             obj.status.conditions = [available(obj, obj.metadata.creationTimestamp)]
 
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
-
-    def validate(self, obj: APIService) -> list[FieldError]:
-        return validate_api_service(obj)
+    validate_name = staticmethod(path_segment)
+    validate = staticmethod(validate_api_service)
 
     def prepare_status_update(self, new: APIService, old: APIService) -> None:
         new.metadata.labels, new.metadata.annotations = old.metadata.labels, old.metadata.annotations

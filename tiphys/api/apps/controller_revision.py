@@ -5,7 +5,7 @@ from __future__ import annotations
 from tiphys.api.apps import v1 as apps
 from tiphys.api.apps.v1 import ControllerRevision
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
-from tiphys.api.machinery.errors import FieldError, required
+from tiphys.api.machinery.errors import required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, immutable, non_negative
 
@@ -27,11 +27,8 @@ def revision_kept(new: ControllerRevision, old: ControllerRevision) -> Errors:
 
 
 class ControllerRevisionRules(Rules[ControllerRevision]):
-    def validate(self, obj: ControllerRevision) -> list[FieldError]:
-        return validate_controller_revision(obj)
-
-    def validate_update(self, new: ControllerRevision, old: ControllerRevision) -> list[FieldError]:
-        return revision_kept(new, old)
+    validate = staticmethod(validate_controller_revision)
+    validate_update = staticmethod(revision_kept)
 
 
 def _controller(revision: ControllerRevision) -> str:

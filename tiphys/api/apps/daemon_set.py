@@ -122,15 +122,13 @@ class DaemonSetRules(Rules[DaemonSet]):
         if TEMPLATE_GENERATION in old.metadata.annotations:
             new.metadata.annotations[TEMPLATE_GENERATION] = old.metadata.annotations[TEMPLATE_GENERATION]
 
-    def validate(self, obj: DaemonSet) -> list[FieldError]:
-        return validate_daemon_set(obj)
+    validate = staticmethod(validate_daemon_set)
 
     def warnings(self, obj: DaemonSet, old: DaemonSet | None) -> list[str]:
         changed = old is None or obj.spec.template != old.spec.template
         return template_warnings("spec.template", obj.spec.template) if changed else []
 
-    def validate_update(self, new: DaemonSet, old: DaemonSet) -> list[FieldError]:
-        return validate_daemon_set_update(new, old)
+    validate_update = staticmethod(validate_daemon_set_update)
 
     def validate_status_update(self, new: DaemonSet, old: DaemonSet) -> list[FieldError]:
         return validate_daemon_set_status(new.status, old.status)

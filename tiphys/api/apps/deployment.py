@@ -93,18 +93,14 @@ def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> 
 class DeploymentRules(Rules[Deployment]):
     resets = MappingProxyType({"": (("status",),), "status": (("spec",), ("metadata", "labels"))})
 
-    def default(self, obj: Deployment) -> None:
-        default_deployment(obj)
-
-    def validate(self, obj: Deployment) -> list[FieldError]:
-        return validate_deployment(obj)
+    default = staticmethod(default_deployment)
+    validate = staticmethod(validate_deployment)
 
     def warnings(self, obj: Deployment, old: Deployment | None) -> list[str]:
         changed = old is not None and obj.spec != old.spec
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
-    def validate_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
-        return selector_kept(new, old)
+    validate_update = staticmethod(selector_kept)
 
     def validate_status_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
         return validate_deployment_status(new.status, old.status)

@@ -38,18 +38,14 @@ def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
 
 
 class ReplicaSetRules(Rules[ReplicaSet]):
-    def default(self, obj: ReplicaSet) -> None:
-        default_replica_set(obj)
-
-    def validate(self, obj: ReplicaSet) -> list[FieldError]:
-        return validate_replica_set(obj)
+    default = staticmethod(default_replica_set)
+    validate = staticmethod(validate_replica_set)
 
     def warnings(self, obj: ReplicaSet, old: ReplicaSet | None) -> list[str]:
         changed = old is not None and obj.spec != old.spec
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
-    def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
-        return selector_kept(new, old)
+    validate_update = staticmethod(selector_kept)
 
     def validate_status_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
         return validate_replica_set_status(new.status)

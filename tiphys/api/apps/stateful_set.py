@@ -174,8 +174,7 @@ def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus)
 
 
 class StatefulSetRules(Rules[StatefulSet]):
-    def default(self, obj: StatefulSet) -> None:
-        default_stateful_set(obj)
+    default = staticmethod(default_stateful_set)
 
     def prepare_create(self, obj: StatefulSet) -> None:
         rolling = obj.spec.updateStrategy.rollingUpdate
@@ -187,20 +186,14 @@ class StatefulSetRules(Rules[StatefulSet]):
         if after is not None and (before is None or before.maxUnavailable is None):
             after.maxUnavailable = None
 
-    def validate(self, obj: StatefulSet) -> list[FieldError]:
-        return validate_stateful_set(obj)
-
-    def validate_create(self, obj: StatefulSet) -> list[FieldError]:
-        return validate_stateful_set_create(obj)
-
-    def validate_update(self, new: StatefulSet, old: StatefulSet) -> list[FieldError]:
-        return validate_stateful_set_update(new, old)
+    validate = staticmethod(validate_stateful_set)
+    validate_create = staticmethod(validate_stateful_set_create)
+    validate_update = staticmethod(validate_stateful_set_update)
 
     def validate_status_update(self, new: StatefulSet, old: StatefulSet) -> list[FieldError]:
         return validate_stateful_set_status(new.status, old.status)
 
-    def validate_name(self, name: str) -> str:
-        return names.dns_label(name)
+    validate_name = staticmethod(names.dns_label)
 
     def warnings(self, obj: StatefulSet, old: StatefulSet | None) -> list[str]:
         said = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []

@@ -119,14 +119,12 @@ class AutoscalerRules(Uncounted[v2.HorizontalPodAutoscaler]):
         obj.metadata.annotations = without_carriers(obj.metadata.annotations)
         default_autoscaler(obj)
 
-    def validate(self, obj: v2.HorizontalPodAutoscaler) -> list[FieldError]:
-        return validate_autoscaler(obj)
+    validate = staticmethod(validate_autoscaler)
 
     def validate_create(self, obj: v2.HorizontalPodAutoscaler) -> list[FieldError]:
         return validate_against(obj, None)
 
-    def validate_update(self, new: v2.HorizontalPodAutoscaler, old: v2.HorizontalPodAutoscaler) -> list[FieldError]:
-        return validate_against(new, old)
+    validate_update = staticmethod(validate_against)
 
     def validate_status_update(self, new: v2.HorizontalPodAutoscaler, old: v2.HorizontalPodAutoscaler) -> list[FieldError]:
         return validate_autoscaler_status(new)

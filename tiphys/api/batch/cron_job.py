@@ -13,7 +13,7 @@ from tiphys.api.core.pods.kind import hostname_warning
 from tiphys.api.core.v1 import Container
 from tiphys.api.core.workloads import images_of, names_of
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, format_selector, since
-from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required
+from tiphys.api.machinery.errors import invalid, not_supported, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors, non_negative
@@ -89,14 +89,9 @@ def _time_zone(errors: Errors, spec: CronJobSpec) -> None:
 class CronJobRules(Rules[CronJob]):
     ratchets = True
 
-    def default(self, obj: CronJob) -> None:
-        default_cron_job(obj)
-
-    def validate(self, obj: CronJob) -> list[FieldError]:
-        return validate_cron(obj)
-
-    def validate_update(self, new: CronJob, old: CronJob) -> list[FieldError]:
-        return validate_cron(new, old)
+    default = staticmethod(default_cron_job)
+    validate = staticmethod(validate_cron)
+    validate_update = staticmethod(validate_cron)
 
     def warnings(self, obj: CronJob, old: CronJob | None) -> list[str]:
         said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []

@@ -18,7 +18,7 @@ from tiphys.api.core.v1 import Affinity, Container, PodSpec, PodTemplateSpec
 from tiphys.api.core.workloads import TEMPLATE
 from tiphys.api.helpers.jobs import COMPLETIONS_SOFT_LIMIT, CONTROLLER_LABELS, NAME_LABELS, has_condition, is_indexed
 from tiphys.api.machinery.columns import AGE, NAME, cell, duration
-from tiphys.api.machinery.errors import OMITTED, FieldError, duplicate, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.errors import OMITTED, duplicate, invalid, not_supported, required, too_long, too_many
 from tiphys.api.machinery.names import dns_label_messages
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
@@ -388,8 +388,7 @@ class JobRules(Rules[Job]):
         " or set propagationPolicy=Orphan to suppress this warning"
     )
 
-    def default(self, obj: Job) -> None:
-        default_job(obj)
+    default = staticmethod(default_job)
 
     def prepare_create(self, obj: Job) -> None:
         spec, meta = obj.spec, obj.metadata
@@ -405,14 +404,9 @@ class JobRules(Rules[Job]):
             spec.selector = LabelSelector()
         spec.selector.matchLabels.setdefault(CONTROLLER_LABELS[-1], meta.uid)
 
-    def validate(self, obj: Job) -> list[FieldError]:
-        return validate_job(obj)
-
-    def validate_update(self, new: Job, old: Job) -> list[FieldError]:
-        return validate_job_update(new, old)
-
-    def validate_status_update(self, new: Job, old: Job) -> list[FieldError]:
-        return validate_job_status(new, old)
+    validate = staticmethod(validate_job)
+    validate_update = staticmethod(validate_job_update)
+    validate_status_update = staticmethod(validate_job_status)
 
     def warnings(self, obj: Job, old: Job | None) -> list[str]:
         said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []

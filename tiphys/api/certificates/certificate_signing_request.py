@@ -13,7 +13,7 @@ from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSig
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.helpers.certificates import has_condition
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, duration
-from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
 from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages, path_segment
 from tiphys.api.machinery.scheme import Author, Column, Kind, Subresource
 from tiphys.api.machinery.subresources import STATUS
@@ -261,17 +261,10 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
     def prepare_approval(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
         new.status.certificate = old.status.certificate
 
-    def validate(self, obj: CertificateSigningRequest) -> list[FieldError]:
-        return validate_request(obj)
-
-    def validate_status_update(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> list[FieldError]:
-        return validate_request_status(new, old)
-
-    def validate_approval(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> list[FieldError]:
-        return validate_request_approval(new, old)
-
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
+    validate = staticmethod(validate_request)
+    validate_status_update = staticmethod(validate_request_status)
+    validate_approval = staticmethod(validate_request_approval)
+    validate_name = staticmethod(path_segment)
 
 
 def _condition(csr: CertificateSigningRequest) -> str:

@@ -8,7 +8,7 @@ from tiphys.api.coordination import v1 as coordination
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, forbidden
+from tiphys.api.machinery.errors import forbidden
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.rules.basics import Errors, label_name, non_negative, positive
 
@@ -38,8 +38,7 @@ class LeaseRules(Uncounted[Lease]):
         if old.spec.strategy is None and old.spec.preferredHolder is None:
             self.prepare_create(new)
 
-    def validate(self, obj: Lease) -> list[FieldError]:
-        return validate_lease(obj)
+    validate = staticmethod(validate_lease)
 
 
 COLUMNS = (NAME, Column("Holder", cell(lambda obj: obj.spec.holderIdentity or ""), description="Who holds the lease."), AGE)

@@ -26,11 +26,8 @@ def validate_config_map_update(new: ConfigMap, old: ConfigMap) -> Errors:
 
 
 class ConfigMapRules(Rules[ConfigMap]):
-    def validate(self, obj: ConfigMap) -> list[FieldError]:
-        return validate_config_map(obj)
-
-    def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:
-        return validate_config_map_update(new, old)
+    validate = staticmethod(validate_config_map)
+    validate_update = staticmethod(validate_config_map_update)
 
 
 COLUMNS = (NAME, Column("Data", cell(lambda obj: len(obj.data) + len(obj.binaryData)), description="How many keys it has."), AGE)

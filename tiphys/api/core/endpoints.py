@@ -5,7 +5,7 @@ from __future__ import annotations
 from tiphys.api.core import v1 as core
 from tiphys.api.core.v1 import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, first_three
-from tiphys.api.machinery.errors import FieldError, invalid, required
+from tiphys.api.machinery.errors import invalid, required
 from tiphys.api.machinery.names import port_number
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, dns_subdomain, endpoint_ip, label_name, one_of
@@ -55,11 +55,8 @@ def _endpoint_port(errors: Errors, path: str, item: EndpointPort, *, named: bool
 class EndpointsRules(Rules[Endpoints]):
     create_on_update = True
 
-    def default(self, obj: Endpoints) -> None:
-        default_endpoints(obj)
-
-    def validate(self, obj: Endpoints) -> list[FieldError]:
-        return validate_endpoints(obj)
+    default = staticmethod(default_endpoints)
+    validate = staticmethod(validate_endpoints)
 
 
 def _endpoints(endpoints: Endpoints) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from tiphys.api.core import v1 as core
 from tiphys.api.core.v1 import Event
 from tiphys.api.machinery.columns import cell, since
-from tiphys.api.machinery.errors import FieldError, invalid, required
+from tiphys.api.machinery.errors import invalid, required
 from tiphys.api.machinery.names import dns_label_messages, path_segment
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, dns_subdomain, label_name
@@ -60,11 +60,8 @@ class EventRules(Rules[Event]):
     collected = False
     create_on_update = True
 
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
-
-    def validate(self, obj: Event) -> list[FieldError]:
-        return validate_event(obj)
+    validate_name = staticmethod(path_segment)
+    validate = staticmethod(validate_event)
 
 
 def _first_seen(event: Event, now: datetime) -> str:

@@ -10,7 +10,7 @@ from tiphys.api.core.pods.resources import container_resource_messages, is_huge_
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.v1 import LimitRange, LimitRangeItem
 from tiphys.api.machinery.base import Quantity
-from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, required
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid, required
 from tiphys.api.machinery.names import qualified_name_messages
 from tiphys.api.machinery.quantity import compare, parse
 from tiphys.api.machinery.scheme import Kind
@@ -107,11 +107,8 @@ def _ratio(errors: Errors, path: str, ratio: Quantity | None, low: Quantity | No
 class LimitRangeRules(Uncounted[LimitRange]):
     create_on_update = True
 
-    def default(self, obj: LimitRange) -> None:
-        default_limit_range(obj)
-
-    def validate(self, obj: LimitRange) -> list[FieldError]:
-        return validate_limit_range(obj)
+    default = staticmethod(default_limit_range)
+    validate = staticmethod(validate_limit_range)
 
 
 LIMIT_RANGES: Kind[core.LimitRange] = Kind(type=core.LimitRange, plural="limitranges", rules=LimitRangeRules(), short_names=("limits",))

@@ -47,8 +47,7 @@ NAMESPACE_FINALIZER = "kubernetes"
 class NamespaceRules(Uncounted[Namespace]):
     """Namespaces stay until everything in them is gone, which the finalizer `kubernetes` in the spec stands for."""
 
-    def default(self, obj: Namespace) -> None:
-        default_namespace(obj)
+    default = staticmethod(default_namespace)
 
     def prepare_create(self, obj: Namespace) -> None:
         obj.status.phase = "Active"
@@ -63,14 +62,12 @@ class NamespaceRules(Uncounted[Namespace]):
     def prepare_status_update(self, new: Namespace, old: Namespace) -> None:
         new.status.phase = new.status.phase or "Active"
 
-    def validate(self, obj: Namespace) -> list[FieldError]:
-        return validate_namespace(obj)
+    validate = staticmethod(validate_namespace)
 
     def validate_status_update(self, new: Namespace, old: Namespace) -> list[FieldError]:
         return validate_namespace_status(new)
 
-    def validate_name(self, name: str) -> str:
-        return dns_label(name)
+    validate_name = staticmethod(dns_label)
 
     def is_held(self, obj: Namespace) -> bool:
         return bool(obj.metadata.finalizers or obj.spec.finalizers)

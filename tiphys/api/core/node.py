@@ -55,8 +55,7 @@ class NodeRules(Uncounted[Node]):
 
     status_wins_on_create = True
 
-    def default(self, obj: Node) -> None:
-        default_node(obj)
+    default = staticmethod(default_node)
 
     def prepare_create(self, obj: Node) -> None:
         obj.spec.configSource = None
@@ -66,11 +65,8 @@ class NodeRules(Uncounted[Node]):
         canonicalize(new)
         default_node(new)
 
-    def validate(self, obj: Node) -> list[FieldError]:
-        return validate_node(obj)
-
-    def validate_update(self, new: Node, old: Node) -> list[FieldError]:
-        return validate_node_update(new, old)
+    validate = staticmethod(validate_node)
+    validate_update = staticmethod(validate_node_update)
 
     def validate_status_update(self, new: Node, old: Node) -> list[FieldError]:
         return [*validate_node(new), *validate_node_update(new, old)]

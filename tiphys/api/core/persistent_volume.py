@@ -30,7 +30,7 @@ from tiphys.api.core.volumes.sources import azure_disk, driver_name, fibre_chann
 from tiphys.api.core.volumes.validation import HOST_PATH_TYPES
 from tiphys.api.helpers.node_labels import expression_warnings
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages
 from tiphys.api.machinery.quantity import parse, whole
 from tiphys.api.machinery.scheme import Column, Kind
@@ -346,9 +346,7 @@ def _since(new: PersistentVolume, old: PersistentVolume, now: datetime) -> None:
 
 class PersistentVolumeRules(Uncounted[PersistentVolume]):
     stamp_status = staticmethod(_since)
-
-    def default(self, obj: PersistentVolume) -> None:
-        default_volume(obj)
+    default = staticmethod(default_volume)
 
     def prepare_create(self, obj: PersistentVolume) -> None:
         obj.status.phase = "Pending"
@@ -357,11 +355,8 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
     def prepare_status_update(self, new: PersistentVolume, old: PersistentVolume) -> None:
         new.status.phase = new.status.phase or "Pending"
 
-    def validate(self, obj: PersistentVolume) -> list[FieldError]:
-        return validate_volume(obj)
-
-    def validate_update(self, new: PersistentVolume, old: PersistentVolume) -> list[FieldError]:
-        return validate_volume_update(new, old)
+    validate = staticmethod(validate_volume)
+    validate_update = staticmethod(validate_volume_update)
 
     def warnings(self, obj: PersistentVolume, old: PersistentVolume | None) -> list[str]:
         spec = obj.spec

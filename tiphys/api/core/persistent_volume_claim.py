@@ -214,8 +214,7 @@ def _resource(errors: Errors, path: str, name: str) -> bool:
 
 
 class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
-    def default(self, obj: PersistentVolumeClaim) -> None:
-        default_claim(obj)
+    default = staticmethod(default_claim)
 
     def prepare_create(self, obj: PersistentVolumeClaim) -> None:
         obj.status.phase = "Pending"
@@ -228,11 +227,8 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         canonicalize(new)
         new.status.phase = new.status.phase or "Pending"
 
-    def validate(self, obj: PersistentVolumeClaim) -> list[FieldError]:
-        return validate_claim(obj)
-
-    def validate_update(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> list[FieldError]:
-        return validate_claim_update(new, old)
+    validate = staticmethod(validate_claim)
+    validate_update = staticmethod(validate_claim_update)
 
     def validate_status_update(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> list[FieldError]:
         return validate_claim_status(new)

@@ -9,7 +9,6 @@ from tiphys.api.core.pods.warnings import template_warnings
 from tiphys.api.core.v1 import PodTemplate
 from tiphys.api.core.workloads import images_of, names_of
 from tiphys.api.machinery.columns import NAME, cell, format_labels
-from tiphys.api.machinery.errors import FieldError
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors
 
@@ -25,14 +24,12 @@ def validate_pod_template(value: PodTemplate) -> Errors:
 
 
 class PodTemplateRules(Rules[PodTemplate]):
-    def default(self, obj: PodTemplate) -> None:
-        default_pod_template(obj)
+    default = staticmethod(default_pod_template)
 
     def prepare_create(self, obj: PodTemplate) -> None:
         obj.metadata.generation = 1
 
-    def validate(self, obj: PodTemplate) -> list[FieldError]:
-        return validate_pod_template(obj)
+    validate = staticmethod(validate_pod_template)
 
     def warnings(self, obj: PodTemplate, old: PodTemplate | None) -> list[str]:
         return template_warnings("template", obj.template)

@@ -60,11 +60,8 @@ class ReplicationControllerRules(Rules[ReplicationController]):
     orphans_dependents = True
     judges_prefix = False
 
-    def default(self, obj: ReplicationController) -> None:
-        default_replication_controller(obj)
-
-    def validate(self, obj: ReplicationController) -> list[FieldError]:
-        return validate_replication_controller(obj)
+    default = staticmethod(default_replication_controller)
+    validate = staticmethod(validate_replication_controller)
 
     def validate_status_update(self, new: ReplicationController, old: ReplicationController) -> list[FieldError]:
         return validate_replication_controller_status(new.status)

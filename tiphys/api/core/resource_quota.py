@@ -139,11 +139,8 @@ class ResourceQuotaRules(Uncounted[ResourceQuota]):
     def prepare_status_update(self, new: ResourceQuota, old: ResourceQuota) -> None:
         canonicalize(new)
 
-    def validate(self, obj: ResourceQuota) -> list[FieldError]:
-        return validate_quota(obj)
-
-    def validate_update(self, new: ResourceQuota, old: ResourceQuota) -> list[FieldError]:
-        return validate_quota_update(new, old)
+    validate = staticmethod(validate_quota)
+    validate_update = staticmethod(validate_quota_update)
 
     def validate_status_update(self, new: ResourceQuota, old: ResourceQuota) -> list[FieldError]:
         return validate_quota_status(new)

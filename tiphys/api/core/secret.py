@@ -64,14 +64,9 @@ def validate_secret_update(new: Secret, old: Secret) -> Errors:
 
 
 class SecretRules(Rules[Secret]):
-    def default(self, obj: Secret) -> None:
-        default_secret(obj)
-
-    def validate(self, obj: Secret) -> list[FieldError]:
-        return validate_secret(obj)
-
-    def validate_update(self, new: Secret, old: Secret) -> list[FieldError]:
-        return validate_secret_update(new, old)
+    default = staticmethod(default_secret)
+    validate = staticmethod(validate_secret)
+    validate_update = staticmethod(validate_secret_update)
 
 
 COLUMNS = (

@@ -374,8 +374,7 @@ def validate_service_status(service: Service) -> Errors:
 class ServiceRules(Uncounted[Service]):
     create_on_update = True
 
-    def default(self, obj: Service) -> None:
-        default_service(obj)
+    default = staticmethod(default_service)
 
     def prepare_create(self, obj: Service) -> None:
         default_families(obj.spec)
@@ -384,14 +383,12 @@ class ServiceRules(Uncounted[Service]):
         carry_over(new, old)
         default_families(new.spec)
 
-    def validate(self, obj: Service) -> list[FieldError]:
-        return validate_service(obj)
+    validate = staticmethod(validate_service)
 
     def validate_create(self, obj: Service) -> list[FieldError]:
         return validate_create(obj)
 
-    def validate_update(self, new: Service, old: Service) -> list[FieldError]:
-        return validate_service_update(new, old)
+    validate_update = staticmethod(validate_service_update)
 
     def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
         return validate_service_status(new)
@@ -400,8 +397,7 @@ class ServiceRules(Uncounted[Service]):
         said = service_warnings(obj)
         return said + warn.warnings("", obj) if old is None else said
 
-    def validate_name(self, name: str) -> str:
-        return names_rules.dns_label(name)
+    validate_name = staticmethod(names_rules.dns_label)
 
 
 def _external_ip(service: Service) -> str:

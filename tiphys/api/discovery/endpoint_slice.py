@@ -145,8 +145,7 @@ _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-contro
 
 
 class EndpointSliceRules(Rules[EndpointSlice]):
-    def default(self, obj: EndpointSlice) -> None:
-        default_endpoint_slice(obj)
+    default = staticmethod(default_endpoint_slice)
 
     def prepare_create(self, obj: EndpointSlice) -> None:
         obj.metadata.generation = 1
@@ -171,11 +170,8 @@ class EndpointSliceRules(Rules[EndpointSlice]):
                 found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
         return found
 
-    def validate(self, obj: EndpointSlice) -> list[FieldError]:
-        return validate_endpoint_slice(obj)
-
-    def validate_update(self, new: EndpointSlice, old: EndpointSlice) -> list[FieldError]:
-        return validate_endpoint_slice_update(new, old)
+    validate = staticmethod(validate_endpoint_slice)
+    validate_update = staticmethod(validate_endpoint_slice_update)
 
     def spec_changed(self, new: EndpointSlice, old: EndpointSlice) -> bool:
         return (new.endpoints, new.ports, new.addressType, new.metadata.labels) != (

@@ -173,11 +173,8 @@ def _url(url: str) -> str:
 class FlowSchemaRules(Rules[FlowSchema]):
     resets = METADATA_STAYS
 
-    def default(self, obj: FlowSchema) -> None:
-        default_flow_schema(obj)
-
-    def validate(self, obj: FlowSchema) -> list[FieldError]:
-        return validate_flow_schema(obj)
+    default = staticmethod(default_flow_schema)
+    validate = staticmethod(validate_flow_schema)
 
     def prepare_status_update(self, new: FlowSchema, old: FlowSchema) -> None:
         new.metadata.labels, new.metadata.annotations = old.metadata.labels, old.metadata.annotations

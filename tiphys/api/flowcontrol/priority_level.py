@@ -139,11 +139,8 @@ def _queuing(errors: Errors, path: str, queuing: QueuingConfiguration) -> None:
 class PriorityLevelRules(Rules[PriorityLevelConfiguration]):
     resets = METADATA_STAYS
 
-    def default(self, obj: PriorityLevelConfiguration) -> None:
-        default_level(obj)
-
-    def validate(self, obj: PriorityLevelConfiguration) -> list[FieldError]:
-        return validate_level(obj)
+    default = staticmethod(default_level)
+    validate = staticmethod(validate_level)
 
     def prepare_status_update(self, new: PriorityLevelConfiguration, old: PriorityLevelConfiguration) -> None:
         new.metadata.labels, new.metadata.annotations = old.metadata.labels, old.metadata.annotations

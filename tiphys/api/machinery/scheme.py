@@ -130,81 +130,81 @@ class Rules(Generic[ObjectT]):
     orphaning_warning = ""
     """What a delete that says nothing about dependents is warned of."""
 
-    def default(self, obj: ObjectT) -> None:
+    def default(self, obj: ObjectT, /) -> None:
         """Fill in what the user left out."""
 
-    def prepare_create(self, obj: ObjectT) -> None:
+    def prepare_create(self, obj: ObjectT, /) -> None:
         """Set what users may not set, before a create. The generic code has set metadata; status is reset here if the kind has one."""
 
     stamp_author: Callable[[ObjectT, Author], None] | None = None
     """For kinds that keep who made them: `stamp_author(obj, author)`, after `prepare_create`."""
 
-    def prepare_update(self, new: ObjectT, old: ObjectT) -> None:
+    def prepare_update(self, new: ObjectT, old: ObjectT, /) -> None:
         """Carry over what an ordinary update may not change (the status, above all: the generic code has done that already)."""
 
-    def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
+    def prepare_status_update(self, new: ObjectT, old: ObjectT, /) -> None:
         """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
 
-    def prepare_approval(self, new: ObjectT, old: ObjectT) -> None:
+    def prepare_approval(self, new: ObjectT, old: ObjectT, /) -> None:
         """Carry over what an update of the subresource `approval` may not change, of the status as well."""
 
     stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
     """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`.
     The same of an approval."""
 
-    def validate(self, obj: ObjectT) -> list[FieldError]:
+    def validate(self, obj: ObjectT, /) -> list[FieldError]:
         """Mistakes in the object itself (metadata is checked by the generic code)."""
         return []
 
-    def validate_create(self, obj: ObjectT) -> list[FieldError]:
+    def validate_create(self, obj: ObjectT, /) -> list[FieldError]:
         """Mistakes that are none in an object that is there already; `validate(obj)` has run."""
         return []
 
-    def validate_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+    def validate_update(self, new: ObjectT, old: ObjectT, /) -> list[FieldError]:
         """Changes that are not allowed; `validate(new)` has run already."""
         return []
 
-    def validate_status_update(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+    def validate_status_update(self, new: ObjectT, old: ObjectT, /) -> list[FieldError]:
         """Mistakes in the status."""
         return []
 
-    def validate_approval(self, new: ObjectT, old: ObjectT) -> list[FieldError]:
+    def validate_approval(self, new: ObjectT, old: ObjectT, /) -> list[FieldError]:
         """Mistakes in the decision."""
         return []
 
-    def validate_name(self, name: str) -> str:
+    def validate_name(self, name: str, /) -> str:
         """What is wrong with the name, or "" (default: a DNS subdomain)."""
         return dns_subdomain(name)
 
-    def warnings(self, obj: ObjectT, old: ObjectT | None) -> list[str]:
+    def warnings(self, obj: ObjectT, old: ObjectT | None, /) -> list[str]:
         """Sentences for `Warning` headers."""
         return []
 
-    def spec_warnings(self, obj: ObjectT) -> list[str]:
+    def spec_warnings(self, obj: ObjectT, /) -> list[str]:
         """More of them, about the spec of a new object alone: pods that are alike are asked about once."""
         return []
 
-    def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
+    def spec_changed(self, new: ObjectT, old: ObjectT, /) -> bool:
         """Whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
         return getattr(new, "spec", None) != getattr(old, "spec", None)
 
-    def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
+    def grace_period(self, obj: ObjectT, asked: int | None, /) -> int | None:
         """Seconds between the delete call and the removal, None for kinds that go at once."""
         return None
 
-    def is_held(self, obj: ObjectT) -> bool:
+    def is_held(self, obj: ObjectT, /) -> bool:
         """Whether an object that is being deleted must stay for now: by finalizers, of whatever sort the kind has."""
         return bool(obj.metadata.finalizers)
 
-    def drop_status(self, obj: ObjectT) -> None:
+    def drop_status(self, obj: ObjectT, /) -> None:
         """Take the status off a new object, for kinds with a status subresource."""
         obj.status = type(obj.status)()  # type: ignore[attr-defined]
 
-    def keep_status(self, new: ObjectT, old: ObjectT) -> None:
+    def keep_status(self, new: ObjectT, old: ObjectT, /) -> None:
         """Put the old status back, for kinds with a status subresource."""
         new.status = old.status  # type: ignore[attr-defined]
 
-    def keep_all_but_status(self, new: ObjectT, old: ObjectT) -> None:
+    def keep_all_but_status(self, new: ObjectT, old: ObjectT, /) -> None:
         """Put everything but the status back, and the metadata that `resets` names."""
         for name in type(new).__struct_fields__:
             if name not in ("apiVersion", "kind", "metadata", "status"):
@@ -214,7 +214,7 @@ class Rules(Generic[ObjectT]):
                 for name in path[1:] or _KEPT_METADATA:
                     setattr(new.metadata, name, getattr(old.metadata, name))
 
-    def begin_deletion(self, obj: ObjectT) -> None:
+    def begin_deletion(self, obj: ObjectT, /) -> None:
         """Mark, beyond its metadata, that an object's deletion has begun."""
 
 

@@ -139,11 +139,8 @@ def _tls(errors: Errors, path: str, tls: IngressTLS) -> None:
 
 
 class IngressRules(Rules[Ingress]):
-    def validate(self, obj: Ingress) -> list[FieldError]:
-        return validate_ingress(obj)
-
-    def validate_create(self, obj: Ingress) -> list[FieldError]:
-        return validate_new_ingress(obj)
+    validate = staticmethod(validate_ingress)
+    validate_create = staticmethod(validate_new_ingress)
 
     def validate_status_update(self, new: Ingress, old: Ingress) -> list[FieldError]:
         return validate_ingress_status(new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
-from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required, too_long
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required, too_long
 from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.networking import GROUP
@@ -74,14 +74,9 @@ def _parameters(errors: Errors, path: str, value: IngressClassParametersReferenc
 
 
 class IngressClassRules(Rules[IngressClass]):
-    def default(self, obj: IngressClass) -> None:
-        default_ingress_class(obj)
-
-    def validate(self, obj: IngressClass) -> list[FieldError]:
-        return validate_ingress_class(obj)
-
-    def validate_update(self, new: IngressClass, old: IngressClass) -> list[FieldError]:
-        return validate_ingress_class_update(new, old)
+    default = staticmethod(default_ingress_class)
+    validate = staticmethod(validate_ingress_class)
+    validate_update = staticmethod(validate_ingress_class_update)
 
 
 def _parameters_cell(value: IngressClass) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
-from tiphys.api.machinery.errors import FieldError, required
+from tiphys.api.machinery.errors import required
 from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.networking import GROUP
@@ -37,11 +37,8 @@ def validate_ip_address_update(new: IPAddress, old: IPAddress) -> Errors:
 
 
 class IPAddressRules(Uncounted[IPAddress]):
-    def validate(self, obj: IPAddress) -> list[FieldError]:
-        return validate_ip_address(obj)
-
-    def validate_update(self, new: IPAddress, old: IPAddress) -> list[FieldError]:
-        return validate_ip_address_update(new, old)
+    validate = staticmethod(validate_ip_address)
+    validate_update = staticmethod(validate_ip_address_update)
 
     def validate_name(self, name: str) -> str:
         return "; ".join(canonical_ip_messages(name))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_selector
-from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import port_name_messages, port_number
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.networking import GROUP
@@ -108,11 +108,8 @@ def _block(errors: Errors, path: str, block: IPBlock) -> None:
 
 
 class NetworkPolicyRules(Rules[NetworkPolicy]):
-    def default(self, obj: NetworkPolicy) -> None:
-        default_network_policy(obj)
-
-    def validate(self, obj: NetworkPolicy) -> list[FieldError]:
-        return validate_network_policy(obj)
+    default = staticmethod(default_network_policy)
+    validate = staticmethod(validate_network_policy)
 
     def warnings(self, obj: NetworkPolicy, old: NetworkPolicy | None) -> list[str]:
         found: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, invalid, required
+from tiphys.api.machinery.errors import invalid, required
 from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.networking import GROUP
@@ -46,11 +46,8 @@ def validate_service_cidr_update(new: ServiceCIDR, old: ServiceCIDR) -> Errors:
 class ServiceCIDRRules(Uncounted[ServiceCIDR]):
     resets = METADATA_STAYS
 
-    def validate(self, obj: ServiceCIDR) -> list[FieldError]:
-        return validate_service_cidr(obj)
-
-    def validate_update(self, new: ServiceCIDR, old: ServiceCIDR) -> list[FieldError]:
-        return validate_service_cidr_update(new, old)
+    validate = staticmethod(validate_service_cidr)
+    validate_update = staticmethod(validate_service_cidr_update)
 
 
 COLUMNS = (NAME, Column("CIDRs", cell(lambda obj: ",".join(obj.spec.cidrs)), description="The ranges."), AGE)

@@ -9,7 +9,7 @@ from tiphys.api.core.pods.resources import requirements
 from tiphys.api.core.v1 import ResourceRequirements
 from tiphys.api.helpers.node_labels import DEPRECATED
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, duplicate, required
+from tiphys.api.machinery.errors import duplicate, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.node import v1 as node
 from tiphys.api.node.v1 import RuntimeClass
@@ -47,11 +47,8 @@ class RuntimeClassRules(Rules[RuntimeClass]):
     create_on_update = True
     needs_version = True
 
-    def validate(self, obj: RuntimeClass) -> list[FieldError]:
-        return validate_runtime_class(obj)
-
-    def validate_update(self, new: RuntimeClass, old: RuntimeClass) -> list[FieldError]:
-        return validate_runtime_class_update(new, old)
+    validate = staticmethod(validate_runtime_class)
+    validate_update = staticmethod(validate_runtime_class_update)
 
     def warnings(self, obj: RuntimeClass, old: RuntimeClass | None) -> list[str]:
         if obj.scheduling is None:

@@ -42,11 +42,8 @@ class PodDisruptionBudgetRules(Rules[PodDisruptionBudget]):
     names_finalizers = False
     needs_version = True
 
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
-
-    def validate(self, obj: PodDisruptionBudget) -> list[FieldError]:
-        return validate_budget(obj)
+    validate_name = staticmethod(path_segment)
+    validate = staticmethod(validate_budget)
 
     def validate_status_update(self, new: PodDisruptionBudget, old: PodDisruptionBudget) -> list[FieldError]:
         return validate_budget_status(new)

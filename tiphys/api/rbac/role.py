@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.machinery.errors import FieldError, invalid, required
+from tiphys.api.machinery.errors import invalid, required
 from tiphys.api.machinery.names import path_segment
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.rbac import GROUP
@@ -52,15 +52,13 @@ class Named:
 class RoleRules(Named, Rules[Role]):
     create_on_update = True
 
-    def validate(self, obj: Role) -> list[FieldError]:
-        return validate_role(obj)
+    validate = staticmethod(validate_role)
 
 
 class ClusterRoleRules(Named, Rules[ClusterRole]):
     create_on_update = True
 
-    def validate(self, obj: ClusterRole) -> list[FieldError]:
-        return validate_role(obj)
+    validate = staticmethod(validate_role)
 
 
 CLUSTER_ROLES: Kind[rbac.ClusterRole] = Kind(

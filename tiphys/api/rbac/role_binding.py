@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required
+from tiphys.api.machinery.errors import invalid, not_supported, required
 from tiphys.api.machinery.names import path_segment
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rbac import GROUP
@@ -63,27 +63,17 @@ def validate_binding_update(new: RoleBinding | ClusterRoleBinding, old: RoleBind
 class RoleBindingRules(Named, Rules[RoleBinding]):
     create_on_update = True
 
-    def default(self, obj: RoleBinding) -> None:
-        default_binding(obj)
-
-    def validate(self, obj: RoleBinding) -> list[FieldError]:
-        return validate_binding(obj)
-
-    def validate_update(self, new: RoleBinding, old: RoleBinding) -> list[FieldError]:
-        return validate_binding_update(new, old)
+    default = staticmethod(default_binding)
+    validate = staticmethod(validate_binding)
+    validate_update = staticmethod(validate_binding_update)
 
 
 class ClusterRoleBindingRules(Named, Rules[ClusterRoleBinding]):
     create_on_update = True
 
-    def default(self, obj: ClusterRoleBinding) -> None:
-        default_binding(obj)
-
-    def validate(self, obj: ClusterRoleBinding) -> list[FieldError]:
-        return validate_binding(obj)
-
-    def validate_update(self, new: ClusterRoleBinding, old: ClusterRoleBinding) -> list[FieldError]:
-        return validate_binding_update(new, old)
+    default = staticmethod(default_binding)
+    validate = staticmethod(validate_binding)
+    validate_update = staticmethod(validate_binding_update)
 
 
 def _subjects(binding: RoleBinding | ClusterRoleBinding, kind: str) -> str:

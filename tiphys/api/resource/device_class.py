@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core.pods.resources import is_extended
 from tiphys.api.machinery.columns import AGE, NAME
-from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.errors import invalid
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
@@ -27,8 +27,7 @@ def validate_class(value: DeviceClass) -> Errors:
 class DeviceClassRules(Rules[DeviceClass]):
     judges_prefix = False
 
-    def validate(self, obj: DeviceClass) -> list[FieldError]:
-        return validate_class(obj)
+    validate = staticmethod(validate_class)
 
 
 DEVICE_CLASSES: Kind[resource.DeviceClass] = Kind(

@@ -11,7 +11,7 @@ from tiphys.api.core.pods.scheduling import node_selector
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.volumes.sources import driver_name
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required, too_long, too_many
 from tiphys.api.machinery.names import label_value_messages
 from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.machinery.subresources import STATUS
@@ -293,17 +293,13 @@ class ResourceClaimRules(Uncounted[ResourceClaim]):
     def default(self, obj: ResourceClaim) -> None:
         default_claim(obj.spec)
 
-    def validate(self, obj: ResourceClaim) -> list[FieldError]:
-        return validate_claim(obj)
-
-    def validate_update(self, new: ResourceClaim, old: ResourceClaim) -> list[FieldError]:
-        return validate_claim_update(new, old)
+    validate = staticmethod(validate_claim)
+    validate_update = staticmethod(validate_claim_update)
 
     def prepare_status_update(self, new: ResourceClaim, old: ResourceClaim) -> None:
         new.metadata.labels, new.metadata.annotations = old.metadata.labels, old.metadata.annotations
 
-    def validate_status_update(self, new: ResourceClaim, old: ResourceClaim) -> list[FieldError]:
-        return validate_claim_status(new, old)
+    validate_status_update = staticmethod(validate_claim_status)
 
 
 def _state(claim: resource.ResourceClaim) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME
-from tiphys.api.machinery.errors import FieldError
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
@@ -31,11 +30,8 @@ class ResourceClaimTemplateRules(Uncounted[ResourceClaimTemplate]):
     def default(self, obj: ResourceClaimTemplate) -> None:
         default_claim(obj.spec.spec)
 
-    def validate(self, obj: ResourceClaimTemplate) -> list[FieldError]:
-        return validate_template(obj)
-
-    def validate_update(self, new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> list[FieldError]:
-        return validate_template_update(new, old)
+    validate = staticmethod(validate_template)
+    validate_update = staticmethod(validate_template_update)
 
 
 RESOURCE_CLAIM_TEMPLATES: Kind[resource.ResourceClaimTemplate] = Kind(

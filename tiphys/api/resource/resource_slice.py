@@ -12,7 +12,6 @@ from tiphys.api.core.volumes.sources import driver_name
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import (
-    FieldError,
     duplicate,
     forbidden,
     invalid,
@@ -343,11 +342,8 @@ class ResourceSliceRules(Rules[ResourceSlice]):
             for taint in device.taints:
                 taint.timeAdded = taint.timeAdded or obj.metadata.creationTimestamp
 
-    def validate(self, obj: ResourceSlice) -> list[FieldError]:
-        return validate_slice(obj)
-
-    def validate_update(self, new: ResourceSlice, old: ResourceSlice) -> list[FieldError]:
-        return validate_slice_update(new, old)
+    validate = staticmethod(validate_slice)
+    validate_update = staticmethod(validate_slice_update)
 
     def warnings(self, obj: ResourceSlice, old: ResourceSlice | None) -> list[str]:
         driver = obj.spec.driver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, forbidden, not_supported, required
+from tiphys.api.machinery.errors import forbidden, not_supported, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, immutable
 from tiphys.api.scheduling import v1 as scheduling
@@ -57,17 +57,13 @@ def validate_priority_class_update(new: PriorityClass, old: PriorityClass) -> Er
 
 
 class PriorityClassRules(Rules[PriorityClass]):
-    def default(self, obj: PriorityClass) -> None:
-        default_priority_class(obj)
+    default = staticmethod(default_priority_class)
 
     def prepare_create(self, obj: PriorityClass) -> None:
         obj.metadata.generation = 1
 
-    def validate(self, obj: PriorityClass) -> list[FieldError]:
-        return validate_priority_class(obj)
-
-    def validate_update(self, new: PriorityClass, old: PriorityClass) -> list[FieldError]:
-        return validate_priority_class_update(new, old)
+    validate = staticmethod(validate_priority_class)
+    validate_update = staticmethod(validate_priority_class_update)
 
 
 COLUMNS = (

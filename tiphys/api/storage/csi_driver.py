@@ -6,7 +6,7 @@ from typing import Any
 
 from tiphys.api.core.volumes.shared import UNSET
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
-from tiphys.api.machinery.errors import FieldError, duplicate, invalid, not_supported, required
+from tiphys.api.machinery.errors import duplicate, invalid, not_supported, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, immutable
 from tiphys.api.storage import GROUP
@@ -86,8 +86,7 @@ class CSIDriverRules(Rules[CSIDriver]):
     counted = False
     needs_version = True
 
-    def default(self, obj: CSIDriver) -> None:
-        default_driver(obj)
+    default = staticmethod(default_driver)
 
     def prepare_create(self, obj: CSIDriver) -> None:
         obj.spec.preventPodSchedulingIfMissing = None
@@ -96,11 +95,8 @@ class CSIDriverRules(Rules[CSIDriver]):
         if old.spec.preventPodSchedulingIfMissing is None:
             new.spec.preventPodSchedulingIfMissing = None
 
-    def validate(self, obj: CSIDriver) -> list[FieldError]:
-        return validate_driver(obj)
-
-    def validate_update(self, new: CSIDriver, old: CSIDriver) -> list[FieldError]:
-        return validate_driver_update(new, old)
+    validate = staticmethod(validate_driver)
+    validate_update = staticmethod(validate_driver_update)
 
     def warnings(self, obj: CSIDriver, old: CSIDriver | None) -> list[str]:
         requests = obj.spec.tokenRequests

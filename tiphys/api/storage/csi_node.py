@@ -7,7 +7,7 @@ import msgspec
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.volumes.sources import driver_name
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, duplicate, invalid, required
+from tiphys.api.machinery.errors import duplicate, invalid, required
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.rules.basics import Errors, immutable, label_name, non_negative
 from tiphys.api.storage import GROUP
@@ -60,11 +60,8 @@ def validate_node_update(new: CSINode, old: CSINode) -> Errors:
 class CSINodeRules(Uncounted[CSINode]):
     needs_version = True
 
-    def validate(self, obj: CSINode) -> list[FieldError]:
-        return validate_node(obj)
-
-    def validate_update(self, new: CSINode, old: CSINode) -> list[FieldError]:
-        return validate_node_update(new, old)
+    validate = staticmethod(validate_node)
+    validate_update = staticmethod(validate_node_update)
 
 
 COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tiphys.api.core.volumes.shared import set
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.machinery.columns import NAME, cell
-from tiphys.api.machinery.errors import FieldError, invalid
+from tiphys.api.machinery.errors import invalid
 from tiphys.api.machinery.quantity import parse
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_selector
@@ -34,11 +34,8 @@ def validate_capacity_update(new: CSIStorageCapacity, old: CSIStorageCapacity) -
 class CSIStorageCapacityRules(Rules[CSIStorageCapacity]):
     needs_version = True
 
-    def validate(self, obj: CSIStorageCapacity) -> list[FieldError]:
-        return validate_capacity(obj)
-
-    def validate_update(self, new: CSIStorageCapacity, old: CSIStorageCapacity) -> list[FieldError]:
-        return validate_capacity_update(new, old)
+    validate = staticmethod(validate_capacity)
+    validate_update = staticmethod(validate_capacity_update)
 
     def warnings(self, obj: CSIStorageCapacity, old: CSIStorageCapacity | None) -> list[str]:
         if obj.nodeTopology is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tiphys.api.core.v1 import TopologySelectorTerm
 from tiphys.api.helpers.node_labels import DEPRECATED
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, duplicate, not_supported, required
+from tiphys.api.machinery.errors import duplicate, not_supported, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors, immutable, label_name
 from tiphys.api.storage import GROUP
@@ -73,14 +73,9 @@ def _topologies(errors: Errors, path: str, terms: Sequence[TopologySelectorTerm]
 
 
 class StorageClassRules(Rules[StorageClass]):
-    def default(self, obj: StorageClass) -> None:
-        default_class(obj)
-
-    def validate(self, obj: StorageClass) -> list[FieldError]:
-        return validate_class(obj)
-
-    def validate_update(self, new: StorageClass, old: StorageClass) -> list[FieldError]:
-        return validate_class_update(new, old)
+    default = staticmethod(default_class)
+    validate = staticmethod(validate_class)
+    validate_update = staticmethod(validate_class_update)
 
     def warnings(self, obj: StorageClass, old: StorageClass | None) -> list[str]:
         return [

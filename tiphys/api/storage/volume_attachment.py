@@ -69,11 +69,8 @@ class VolumeAttachmentRules(Uncounted[VolumeAttachment]):
     resets = METADATA_STAYS
     needs_version = True
 
-    def validate(self, obj: VolumeAttachment) -> list[FieldError]:
-        return validate_attachment(obj)
-
-    def validate_update(self, new: VolumeAttachment, old: VolumeAttachment) -> list[FieldError]:
-        return validate_attachment_update(new, old)
+    validate = staticmethod(validate_attachment)
+    validate_update = staticmethod(validate_attachment_update)
 
     def validate_status_update(self, new: VolumeAttachment, old: VolumeAttachment) -> list[FieldError]:
         return validate_attachment_status(new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.machinery.columns import AGE, NAME, cell
-from tiphys.api.machinery.errors import FieldError, forbidden, required
+from tiphys.api.machinery.errors import forbidden, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.rules.basics import Errors
 from tiphys.api.storage import GROUP
@@ -30,11 +30,8 @@ def validate_attributes_class_update(new: VolumeAttributesClass, old: VolumeAttr
 
 
 class VolumeAttributesClassRules(Rules[VolumeAttributesClass]):
-    def validate(self, obj: VolumeAttributesClass) -> list[FieldError]:
-        return validate_attributes_class(obj)
-
-    def validate_update(self, new: VolumeAttributesClass, old: VolumeAttributesClass) -> list[FieldError]:
-        return validate_attributes_class_update(new, old)
+    validate = staticmethod(validate_attributes_class)
+    validate_update = staticmethod(validate_attributes_class_update)
 
 
 COLUMNS = (NAME, Column("DriverName", cell(lambda obj: obj.driverName), description="The driver that knows them."), AGE)

@@ -14,7 +14,6 @@ from tiphys.api.core.pods.validation import validate_new_pod, validate_pod
 from tiphys.api.core.pods.warnings import annotation_warnings, spec_warnings, template_warnings
 from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplateSpec
 from tiphys.api.helpers.resources import qos_class
-from tiphys.api.machinery.errors import FieldError
 from tiphys.api.machinery.names import dns_label_messages
 from tiphys.api.machinery.quantity import canonicalize
 from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Part, Rules, Subresource
@@ -38,8 +37,7 @@ class PodRules(Rules[Pod]):
         }
     )
 
-    def default(self, obj: Pod) -> None:
-        default_pod(obj)
+    default = staticmethod(default_pod)
 
     def prepare_create(self, obj: Pod) -> None:
         obj.status.phase = "Pending"
@@ -65,17 +63,10 @@ class PodRules(Rules[Pod]):
             for condition in status.conditions:
                 condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
 
-    def validate(self, obj: Pod) -> list[FieldError]:
-        return validate_pod(obj)
-
-    def validate_create(self, obj: Pod) -> list[FieldError]:
-        return validate_new_pod(obj)
-
-    def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
-        return validate_pod_update(new, old)
-
-    def validate_status_update(self, new: Pod, old: Pod) -> list[FieldError]:
-        return validate_pod_status_update(new, old)
+    validate = staticmethod(validate_pod)
+    validate_create = staticmethod(validate_new_pod)
+    validate_update = staticmethod(validate_pod_update)
+    validate_status_update = staticmethod(validate_pod_status_update)
 
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
