@@ -24,10 +24,10 @@ from bench.api import POD, STATUS
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery import codec
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import EntryCodec
-from tiphys.apiserver.http_head import parse_query
-from tiphys.apiserver.routes import resolve
+from tiphys.apiserver.cache.entry import EntryCodec
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.routes import resolve
+from tiphys.apiserver.http.head import parse_query
 from tiphys.apiserver.server import ApiServer
 from tiphys.apiserver.verbs import ownership, pipeline
 from tiphys.testing.api_server import ADMIN, running_api_server

@@ -20,7 +20,7 @@ from tiphys.api.helpers.services import needs_health_check
 from tiphys.api.machinery.errors import FieldError, InternalError, Invalid, invalid
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
-from tiphys.apiserver.storage import TypedSource
+from tiphys.apiserver.cache.storage import TypedSource
 from tiphys.store.contract import KeyExists
 
 T = TypeVar("T")

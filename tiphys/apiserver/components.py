@@ -13,11 +13,11 @@ from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import parse_micro_time
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver import render
+from tiphys.apiserver.answers import render
 from tiphys.apiserver.auth.source import ObjectSource
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import list_options
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import list_options
 from tiphys.apiserver.verbs.read import matcher
 from tiphys.wire.http import Response
 

@@ -18,7 +18,7 @@ from tiphys.api.machinery.errors import NotAcceptable, NotFound
 from tiphys.api.machinery.scheme import Kind, Scheme, Subresource
 from tiphys.api.machinery.versions import version_key
 from tiphys.api.meta.v1 import APIGroup, APIGroupList, APIResourceList, APIVersions
-from tiphys.apiserver.negotiate import indented, wants_lines
+from tiphys.apiserver.answers.negotiate import indented, wants_lines
 from tiphys.wire.http import Request, Response
 
 MAJOR, MINOR, GIT_VERSION = "1", "36", "v1.36.0+tiphys"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from tiphys.api.machinery.errors import NotFound
-from tiphys.apiserver.render import plain
+from tiphys.apiserver.answers.render import plain
 from tiphys.obs.health import Check, page, page_of_one
 from tiphys.wire.http import Request, Response
 

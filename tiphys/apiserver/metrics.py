@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from tiphys.api.machinery.scheme import Kind
-from tiphys.apiserver.routes import RequestInfo
+from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.obs import metrics
 from tiphys.obs.metrics import Family, Labels, Registry
 from tiphys.wire.http import Request, Response, Upgrade

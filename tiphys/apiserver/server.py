@@ -22,9 +22,8 @@ from tiphys.apiserver import components, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.answers.render import JSON_HEADERS
 from tiphys.apiserver.api_services import ApiServiceKeeper
-from tiphys.apiserver.app import App
-from tiphys.apiserver.aside import Aside
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, TokenFile
 from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
@@ -37,19 +36,20 @@ from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
 from tiphys.apiserver.authentication_trust import REFRESH_SECONDS, AuthenticationTrust
 from tiphys.apiserver.bootstrap import Bootstrap
-from tiphys.apiserver.context import Services
+from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.chain.app import App
+from tiphys.apiserver.chain.aside import Aside
+from tiphys.apiserver.chain.context import Services
+from tiphys.apiserver.chain.paths import Paths
 from tiphys.apiserver.crd.keeper import Keeper
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
-from tiphys.apiserver.http import Server, server_context
+from tiphys.apiserver.http.peer import PeerReader, peer_identity
+from tiphys.apiserver.http.server import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
-from tiphys.apiserver.paths import Paths
-from tiphys.apiserver.peer import PeerReader, peer_identity
-from tiphys.apiserver.render import JSON_HEADERS
-from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.warm import warm_up
 from tiphys.store.contract import Store, StoreFailed
 from tiphys.wire.http import PeerIdentity

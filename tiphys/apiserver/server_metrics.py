@@ -12,8 +12,8 @@ import msgspec
 
 from tiphys.apiserver import discovery
 from tiphys.apiserver.auth.authenticate import CertificateAuthenticator
+from tiphys.apiserver.cache.storage import Storage
 from tiphys.apiserver.flowcontrol.fairness import Fairness
-from tiphys.apiserver.storage import Storage
 from tiphys.obs import metrics
 from tiphys.obs.metrics import Registry, Samples
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiphys.daemon.settings import ClusterSettings
+from tiphys.images.archives import load_archive
+from tiphys.images.build import ImageError, Ready, ensure_images
+from tiphys.images.recipe import full_name, recipes
 from tiphys.node.cri.errors import RuntimeError_
-from tiphys.node.images.archives import load_archive
-from tiphys.node.images.build import ImageError, Ready, ensure_images
-from tiphys.node.images.recipe import full_name, recipes
 from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 

@@ -66,7 +66,7 @@ class NodeDaemon:
 
     async def _begin(self) -> tuple[ContainerdSupervisor, Client]:
         """A running containerd with the image that every pod needs, and a client of a server that answers."""
-        from tiphys.node.images.build import ensure_images
+        from tiphys.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor
 
         settings = self.settings
@@ -100,9 +100,9 @@ class NodeDaemon:
 
     async def _run_agent(self, client: Client, containerd: ContainerdSupervisor) -> None:
         from tiphys.daemon.parts import parts
+        from tiphys.images.puller import ImagePuller
         from tiphys.node.agent import NodeAgent
         from tiphys.node.cri.client import CriClient
-        from tiphys.node.images.puller import ImagePuller
 
         settings, containerd_socket = self.settings, str(containerd.socket_path)
         shown = parts(settings, containerd, self.started)

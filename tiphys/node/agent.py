@@ -18,26 +18,27 @@ from tiphys.api.helpers.resources import amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.machinery.base import Quantity
 from tiphys.client.client import Client
-from tiphys.node import containerd_events, machine
-from tiphys.node.admitted import Admitted
-from tiphys.node.allocations import Allocations
+from tiphys.node.container.image_pulls import ImagePuller, PullsImages
+from tiphys.node.container.log_rotation import rotate_logs
+from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
-from tiphys.node.endpoints.health import HealthServer
 from tiphys.node.eviction.manager import EvictionManager
-from tiphys.node.image_pulls import ImagePuller, PullsImages
-from tiphys.node.log_rotation import rotate_logs
+from tiphys.node.host import machine
+from tiphys.node.host.register import NodeRegistration
 from tiphys.node.loop import PodLoop
 from tiphys.node.mirror.part import Part
 from tiphys.node.mirror.publisher import MirrorPods
 from tiphys.node.objects import ObjectCache
-from tiphys.node.observed import Observed
-from tiphys.node.pleg import Relister
-from tiphys.node.pod_cgroups import PodCgroups
-from tiphys.node.probes import ProbeManager
-from tiphys.node.register import NodeRegistration
+from tiphys.node.pod.admitted import Admitted
+from tiphys.node.pod.allocations import Allocations
+from tiphys.node.pod.cgroups import PodCgroups
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.runtime import containerd_events
+from tiphys.node.runtime.pleg import Relister
+from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
-from tiphys.node.status_writer import StatusWriter
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.obs.health import Check
@@ -45,7 +46,7 @@ from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.recorder import EventRecorder
 
 if TYPE_CHECKING:
-    from tiphys.node.server import KubeletServer
+    from tiphys.node.serve.server import KubeletServer
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class NodeAgent:
     def _server(self) -> KubeletServer | None:
         if self.settings.tls_cert is None:
             return None
-        from tiphys.node.server import KubeletServer
+        from tiphys.node.serve.server import KubeletServer
 
         return KubeletServer(self.services, self.loop, self.mirrors, self.checks)
 

@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
-from tiphys.node.containerd_events import End
 from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.mirror.pod import is_mirror
-from tiphys.node.observed import Observed
-from tiphys.node.pod_worker import PodWorker
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.worker import PodWorker
 from tiphys.node.refresher import VolumeRefresher
+from tiphys.node.runtime.containerd_events import End
+from tiphys.node.serve.unread_stdin import pipes_of, release_stdin
 from tiphys.node.services import NodeServices
-from tiphys.node.unread_stdin import pipes_of, release_stdin
 from tiphys.runtime.informer import Informer
 
 log = logging.getLogger(__name__)

@@ -12,22 +12,22 @@ from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.api.node.v1 import RuntimeClass
 from tiphys.client.client import Client
-from tiphys.node import container_config
-from tiphys.node.admit import NODE_AFFINITY, Rejection, reject
-from tiphys.node.admitted import Admitted
-from tiphys.node.allocations import Allocations
+from tiphys.node.container import config as container_config
+from tiphys.node.container.dns_config import Resolver, parse_resolv_conf
+from tiphys.node.container.env import Sources, referenced
+from tiphys.node.container.fields import Identity
+from tiphys.node.container.image_pulls import ImagePuller
+from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
-from tiphys.node.dns_config import Resolver, parse_resolv_conf
-from tiphys.node.env import Sources, referenced
-from tiphys.node.fields import Identity
-from tiphys.node.image_pulls import ImagePuller
 from tiphys.node.objects import ObjectCache, Unreachable
-from tiphys.node.observed import Observed
-from tiphys.node.pleg import Relister
-from tiphys.node.pod_cgroups import PodCgroups
-from tiphys.node.probes import ProbeManager
+from tiphys.node.pod.admit import NODE_AFFINITY, Rejection, reject
+from tiphys.node.pod.admitted import Admitted
+from tiphys.node.pod.allocations import Allocations
+from tiphys.node.pod.cgroups import PodCgroups
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
-from tiphys.node.status_writer import StatusWriter
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.runtime.informer import Informer

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.node.cluster import Node
 from tests.e2e.runtime.machine import Machine, remove_leftovers
-from tiphys.node.images.build import ensure_images
+from tiphys.images.build import ensure_images
 
 CACHE = Path(__file__).resolve().parents[3] / "build" / "images"
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tests.e2e.node.cluster import BUSYBOX, Node
 from tiphys.api.core import v1 as core
-from tiphys.node.log_rotation import rotate_one
+from tiphys.node.container.log_rotation import rotate_one
 from tiphys.testing.eventually import eventually
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.node.cluster import Node
 from tests.e2e.runtime.machine import Machine
 from tiphys.daemon import pki
-from tiphys.node.unread_stdin import pipes_of
+from tiphys.node.serve.unread_stdin import pipes_of
 from tiphys.testing.eventually import eventually
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.runtime.machine import Machine, Pod, remove_leftovers
+from tiphys.images.build import ensure_images
 from tiphys.node.cri.client import CriClient
-from tiphys.node.images.build import ensure_images
 
 CACHE = Path(__file__).resolve().parents[3] / "build" / "images"
 

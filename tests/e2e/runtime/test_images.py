@@ -12,12 +12,12 @@ import pytest
 
 from tests.e2e.runtime.conftest import CACHE, RunPod
 from tests.e2e.runtime.machine import Machine, Pod
+from tiphys.images.build import ensure_images
+from tiphys.images.puller import ImagePuller
+from tiphys.images.recipe import full_name, recipes
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import NotFound, RuntimeError_
 from tiphys.node.cri.pb import api_pb2 as pb
-from tiphys.node.images.build import ensure_images
-from tiphys.node.images.puller import ImagePuller
-from tiphys.node.images.recipe import full_name, recipes
 from tiphys.testing.eventually import eventually
 
 

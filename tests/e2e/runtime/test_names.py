@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.runtime.conftest import CACHE
 from tests.e2e.runtime.machine import Machine, Pod
+from tiphys.images.build import ensure_images
 from tiphys.node.cri.client import CriClient
-from tiphys.node.images.build import ensure_images
 
 
 class Names(asyncio.DatagramProtocol):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, NS, PODS, Api, config, pod
-from tiphys.apiserver.storage import Storage
+from tiphys.apiserver.cache.storage import Storage
 
 
 @pytest.mark.parametrize("query", ["watch", "watch=yes", "watch=True"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, SERVICES, Answer, Api, config, service
-from tiphys.apiserver import storage
+from tiphys.apiserver.cache import storage
 from tiphys.store.contract import Event, Revision, StoreClosed, StoreCorrupt, StoreError, StoreFull
 from tiphys.store.memory import MemoryStore
 from tiphys.testing import eventually

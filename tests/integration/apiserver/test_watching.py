@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, PODS, Api, config, pod
-from tiphys.apiserver import watchcache, watchers
+from tiphys.apiserver.cache import watchcache, watchers
 from tiphys.store.contract import Store
 from tiphys.store.memory import MemoryStore
 from tiphys.store.sqlite import SqliteStore

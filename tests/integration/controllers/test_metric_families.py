@@ -18,7 +18,7 @@ from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
-from tiphys.node import stats
+from tiphys.node.host import stats
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.families import kubelet_lines
 from tiphys.node.metrics.groups import GroupUse, Interface, Transfers

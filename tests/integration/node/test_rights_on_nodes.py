@@ -13,8 +13,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.client.client import Client
-from tiphys.node.endpoints.callers import Callers
-from tiphys.node.endpoints.refusal import Refusal
+from tiphys.node.serve.endpoints.callers import Callers
+from tiphys.node.serve.endpoints.refusal import Refusal
 from tiphys.testing.api_server import running_api_server
 from tiphys.wire.http import PeerIdentity, Request
 

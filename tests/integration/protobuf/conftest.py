@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tiphys.aio.clock import LoopClock
-from tiphys.apiserver.http import Server, server_context
+from tiphys.apiserver.http.server import Server, server_context
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki

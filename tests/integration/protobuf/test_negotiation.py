@@ -16,7 +16,7 @@ from tiphys.api.machinery import protobuf
 from tiphys.api.machinery.protobuf.special import fields
 from tiphys.api.meta.v1 import DeleteOptions, ListMeta, ObjectMeta, Status
 from tiphys.api.policy import v1 as policy
-from tiphys.apiserver.watchcache import RING_EVENTS
+from tiphys.apiserver.cache.watchcache import RING_EVENTS
 from tiphys.wire.http import Request, Response
 
 MAPS = "/api/v1/namespaces/shop/configmaps"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
 from tiphys.aio.duplex import StreamDuplex, open_duplex
-from tiphys.node.streaming import serve_attach, serve_exec, serve_port_forward
+from tiphys.node.serve.streaming import serve_attach, serve_exec, serve_port_forward
 from tiphys.wire import spdy
 from tiphys.wire.channels import ChannelData, ChannelReader, ChannelWriter
 from tiphys.wire.headers import first, pairs, values

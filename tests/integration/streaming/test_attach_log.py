@@ -12,8 +12,8 @@ from tests.integration.streaming.kubectl import Kubectl, both_upgrades
 from tests.integration.streaming.neighbours import FakeRuntime, Front, Query, Session, listen, stop
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.duplex import StreamDuplex
-from tiphys.node.attach_log import AttachLog
-from tiphys.node.streaming import Attached, serve_attach
+from tiphys.node.container.attach_log import AttachLog
+from tiphys.node.serve.streaming import Attached, serve_attach
 
 
 class Container(Front):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tiphys.node.streaming.socket_duplex import SocketDuplex, connect_socket
+from tiphys.node.serve.streaming.socket_duplex import SocketDuplex, connect_socket
 
 
 @pytest.fixture

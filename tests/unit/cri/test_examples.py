@@ -12,7 +12,7 @@ import yaml
 
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.codec import decode
-from tiphys.node.images.recipe import File, recipes, short_name
+from tiphys.images.recipe import File, recipes, short_name
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 MANIFESTS = sorted(EXAMPLES.glob("*/*.yaml"))

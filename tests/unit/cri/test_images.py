@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tiphys.node.images import elf, oci, recipe
-from tiphys.node.images.packages import ImageError, merged
-from tiphys.node.images.recipe import Recipe, fingerprint, full_name, lineage, recipes, short_name
-from tiphys.node.images.rootfs import Rootfs
+from tiphys.images import elf, oci, recipe
+from tiphys.images.packages import ImageError, merged
+from tiphys.images.recipe import Recipe, fingerprint, full_name, lineage, recipes, short_name
+from tiphys.images.rootfs import Rootfs
 
 
 def test_every_recipe_is_well_formed() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.node.backoff import Backoff, backoff_key
-from tiphys.node.container_config import hashes, spec_hash
-from tiphys.node.observed import Observed, SeenContainer, SeenSandbox, State, ordered
-from tiphys.node.pod_plan import Plan, Verdicts, find_container, plan_pod
+from tiphys.node.container.config import hashes, spec_hash
+from tiphys.node.pod.backoff import Backoff, backoff_key
+from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox, State, ordered
+from tiphys.node.pod.plan import Plan, Verdicts, find_container, plan_pod
 
 NOW = 1_000_000.0
 MOMENT = datetime.fromtimestamp(NOW, UTC)

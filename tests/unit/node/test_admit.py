@@ -10,7 +10,7 @@ import pytest
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.sysctls import AllowedSysctls, normalized
-from tiphys.node.admit import Rejection, reject
+from tiphys.node.pod.admit import Rejection, reject
 
 CAPACITY = {"cpu": 2000, "memory": 1 << 30, "pods": 3}
 PORT = {"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}]}

@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from tiphys.aio.clock import LoopClock
-from tiphys.node.attach_log import SOON, AttachLog, Readers
-from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogEntry, LogOptions
-from tiphys.node.streaming.attach import by_channel
-from tiphys.node.streaming.remote_command import CommandStreams
+from tiphys.node.container.attach_log import SOON, AttachLog, Readers
+from tiphys.node.container.log_stream import stream_log
+from tiphys.node.container.logs import LogEntry, LogOptions
+from tiphys.node.serve.streaming.attach import by_channel
+from tiphys.node.serve.streaming.remote_command import CommandStreams
 from tiphys.wire.channels import STDERR, STDOUT
 
 

@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, GroupUse, Interface, Transfers, device_names, interfaces, parse_net_dev
 from tiphys.node.metrics.use import subjects
-from tiphys.node.observed import Observed, SeenContainer, SeenSandbox
+from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox
 from tiphys.obs import metrics
 
 V1 = {

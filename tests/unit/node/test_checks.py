@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
-from tiphys.node import checks
+from tiphys.node.container import checks
 
 
 @pytest.fixture

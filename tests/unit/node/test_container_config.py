@@ -11,15 +11,15 @@ from tests.unit.node.make import pod
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
-from tiphys.node import cgroups
-from tiphys.node.container_config import Inputs, container_config, sandbox_config, spec_hash
+from tiphys.node.container.config import Inputs, container_config, sandbox_config, spec_hash
+from tiphys.node.container.dns_config import Resolver, hosts_file, parse_resolv_conf, pod_resolver
+from tiphys.node.container.env import ConfigError, Sources, environment, expand
+from tiphys.node.container.fields import Identity
+from tiphys.node.container.hooks import run_hook
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
-from tiphys.node.dns_config import Resolver, hosts_file, parse_resolv_conf, pod_resolver
-from tiphys.node.env import ConfigError, Sources, environment, expand
-from tiphys.node.fields import Identity
-from tiphys.node.hooks import run_hook
-from tiphys.node.pod_plan import Start
+from tiphys.node.host import cgroups
+from tiphys.node.pod.plan import Start
 from tiphys.node.volumes.manager import used_volumes
 
 IDENTITY = Identity(pod_ips=("10.42.0.5",), host_ips=("192.0.2.1",), allocatable={"cpu": "2", "memory": "1Gi"})

@@ -17,15 +17,15 @@ from tests.unit.node.make import MOMENT, observed, pod, seen
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import ServiceUnavailable
-from tiphys.node import stats
-from tiphys.node.containerd_events import End, ended
-from tiphys.node.image_pulls import credentials, pull_policy, registry_of
-from tiphys.node.machine import meminfo
-from tiphys.node.pod_states import BadTransition, Life
-from tiphys.node.pod_status import Facts, pod_status
-from tiphys.node.status import NodeFacts, node_status, same, status_patch
-from tiphys.node.status_writer import StatusWriter
-from tiphys.node.status_writer import status_patch as pod_status_patch
+from tiphys.node.container.image_pulls import credentials, pull_policy, registry_of
+from tiphys.node.host import stats
+from tiphys.node.host.machine import meminfo
+from tiphys.node.host.status import NodeFacts, node_status, same, status_patch
+from tiphys.node.pod.states import BadTransition, Life
+from tiphys.node.pod.status import Facts, pod_status
+from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.pod.status_writer import status_patch as pod_status_patch
+from tiphys.node.runtime.containerd_events import End, ended
 from tiphys.testing.eventually import eventually
 from tiphys.testing.fake_api import FakeApi
 

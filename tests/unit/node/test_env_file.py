@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.node.env_file import MAX_BYTES, EnvFileError, read_inside, value_of
+from tiphys.node.container.env_file import MAX_BYTES, EnvFileError, read_inside, value_of
 
 TEXT = """
 # a comment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tiphys.api.core import v1 as core
-from tiphys.node.http_check import Reply, redirect, request_bytes, target
+from tiphys.node.container.http_check import Reply, redirect, request_bytes, target
 
 URL = "http://10.0.0.1:80/x"
 

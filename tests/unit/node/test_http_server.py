@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.daemon import pki
-from tiphys.node.http_server import HttpServer, server_context
+from tiphys.node.serve.http_server import HttpServer, server_context
 from tiphys.wire.http import Request, Response
 
 

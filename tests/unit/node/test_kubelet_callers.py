@@ -10,9 +10,9 @@ import pytest
 from tiphys.aio.clock import VirtualClock
 from tiphys.api.authentication.v1 import TokenReview, TokenReviewStatus, UserInfo
 from tiphys.api.authorization.v1 import SubjectAccessReview
-from tiphys.node.endpoints import callers
-from tiphys.node.endpoints.callers import Callers, subresources_of, verb_of
-from tiphys.node.endpoints.refusal import Refusal
+from tiphys.node.serve.endpoints import callers
+from tiphys.node.serve.endpoints.callers import Callers, subresources_of, verb_of
+from tiphys.node.serve.endpoints.refusal import Refusal
 from tiphys.testing.fake_api import Call, FakeApi
 from tiphys.wire.http import PeerIdentity, Request, Response
 

@@ -15,11 +15,11 @@ import pytest
 from tests.unit.node.make import box, observed, pod, seen
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.node.endpoints import health, system_logs
-from tiphys.node.endpoints.configz import configuration, duration
-from tiphys.node.endpoints.health import HealthServer
-from tiphys.node.endpoints.refusal import Refusal
-from tiphys.node.endpoints.running_pods import pod_list, running_pods
+from tiphys.node.serve.endpoints import health, system_logs
+from tiphys.node.serve.endpoints.configz import configuration, duration
+from tiphys.node.serve.endpoints.health import HealthServer
+from tiphys.node.serve.endpoints.refusal import Refusal
+from tiphys.node.serve.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.settings import NodeSettings
 from tiphys.testing.eventually import eventually
 from tiphys.wire.http import Request

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.unit.node.make import MOMENT
-from tiphys.node.endpoints.options import LogRequest, forwarded_ports, log_request, stream_options
-from tiphys.node.endpoints.refusal import Refusal
-from tiphys.node.logs import LogOptions
+from tiphys.node.container.logs import LogOptions
+from tiphys.node.serve.endpoints.options import LogRequest, forwarded_ports, log_request, stream_options
+from tiphys.node.serve.endpoints.refusal import Refusal
 from tiphys.wire.http import Request
 
 UNREADABLE = (400, '{"message": "Unable to decode query."}')

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.aio.clock import LoopClock
-from tiphys.node import logs
-from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogFormatter, LogOptions, last_lines, parse, tail_offset
+from tiphys.node.container import logs
+from tiphys.node.container.log_stream import stream_log
+from tiphys.node.container.logs import LogFormatter, LogOptions, last_lines, parse, tail_offset
 from tiphys.testing.eventually import eventually
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

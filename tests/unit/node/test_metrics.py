@@ -11,7 +11,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node.metrics import starts
 from tiphys.node.metrics.families import kubelet_lines, operation_type
 from tiphys.node.metrics.probes import ProbeMetrics
-from tiphys.node.observed import Observed, SeenSandbox
+from tiphys.node.pod.observed import Observed, SeenSandbox
 from tiphys.obs import metrics
 
 

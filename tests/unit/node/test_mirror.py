@@ -18,14 +18,14 @@ from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.daemon.process_state import ProcessState
-from tiphys.node.log_stream import stream_log
-from tiphys.node.logs import LogOptions
+from tiphys.node.container.log_stream import stream_log
+from tiphys.node.container.logs import LogOptions
 from tiphys.node.mirror.log import daemon_log, tail_offset
 from tiphys.node.mirror.part import Part
 from tiphys.node.mirror.pod import NAMESPACE, is_mirror_of, mirror_pod, mirror_status
 from tiphys.node.mirror.publisher import MirrorPods
+from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.settings import NodeSettings
-from tiphys.node.status_writer import StatusWriter
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.eventually import eventually
 from tiphys.testing.fake_api import FakeApi

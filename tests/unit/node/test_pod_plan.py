@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.node.make import NOW, box, observed, plan, pod, seen
-from tiphys.node.backoff import Backoff, backoff_key, backoff_left, next_backoff
-from tiphys.node.observed import Observed, SeenContainer
-from tiphys.node.pod_plan import Plan, Verdicts, grace_of
+from tiphys.node.pod.backoff import Backoff, backoff_key, backoff_left, next_backoff
+from tiphys.node.pod.observed import Observed, SeenContainer
+from tiphys.node.pod.plan import Plan, Verdicts, grace_of
 
 
 def names(result: Plan) -> list[str]:

@@ -10,9 +10,9 @@ import pytest
 from tests.unit.node.make import MOMENT, NOW, box, observed, pod, seen
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
-from tiphys.node.observed import Observed
-from tiphys.node.pod_plan import Verdicts
-from tiphys.node.pod_status import Facts, Waiting, pod_status
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.plan import Verdicts
+from tiphys.node.pod.status import Facts, Waiting, pod_status
 
 
 def status(it: core.Pod, what: Observed, **facts: Any) -> core.PodStatus:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import pod_requests
-from tiphys.node.allocations import Allocations
-from tiphys.node.preemption import NoRoom, may_preempt, victims
+from tiphys.node.pod.allocations import Allocations
+from tiphys.node.pod.preemption import NoRoom, may_preempt, victims
 
 CRITICAL = pod(priority=2_000_000_000)
 

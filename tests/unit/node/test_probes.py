@@ -10,9 +10,9 @@ import pytest
 
 from tests.unit.node.make import observed, pod, seen
 from tiphys.aio.clock import VirtualClock
+from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
-from tiphys.node.probes import ProbeManager
 
 pytestmark = pytest.mark.looptime
 

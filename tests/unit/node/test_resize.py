@@ -10,14 +10,14 @@ import msgspec
 
 from tests.unit.node.make import MOMENT, NOW, observed, pod, seen
 from tiphys.api.core import v1 as core
-from tiphys.node import resize
-from tiphys.node.admitted import Admitted
-from tiphys.node.allocations import Allocations
-from tiphys.node.container_config import hashes as hashes_of
-from tiphys.node.observed import Observed
-from tiphys.node.pod_plan import Plan, Update, plan_pod
-from tiphys.node.pod_status import Facts, pod_status
-from tiphys.node.status_writer import status_patch
+from tiphys.node.container.config import hashes as hashes_of
+from tiphys.node.pod import resize
+from tiphys.node.pod.admitted import Admitted
+from tiphys.node.pod.allocations import Allocations
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.plan import Plan, Update, plan_pod
+from tiphys.node.pod.status import Facts, pod_status
+from tiphys.node.pod.status_writer import status_patch
 
 SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
 LARGE = {"requests": {"cpu": "4"}}

@@ -15,7 +15,7 @@ import pytest
 
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.node.unread_stdin import release_stdin
+from tiphys.node.serve.unread_stdin import release_stdin
 from tiphys.testing.eventually import eventually
 
 KINDS = ("stdin", "stdout", "stderr")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
-from tiphys.node.fields import Identity
+from tiphys.node.container.fields import Identity
 from tiphys.node.volumes import atomic
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.manager import memory_size

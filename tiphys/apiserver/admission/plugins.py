@@ -26,7 +26,7 @@ from tiphys.apiserver.admission.storage import PersistentVolumeClaimResize, Stor
 from tiphys.apiserver.admission.taints import DefaultTolerationSeconds, TaintNodesByCondition
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.escalation import EscalationGuard
-from tiphys.apiserver.storage import Storage
+from tiphys.apiserver.cache.storage import Storage
 
 OFF = frozenset(
     (

@@ -19,8 +19,8 @@ from tiphys.api.machinery.scheme import Kind
 from tiphys.api.quota.evaluators import Evaluator, evaluator_of
 from tiphys.api.quota.judge import Refused, charges
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.storage import Storage
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.cache.storage import Storage
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 
 MAX_RACES = 32

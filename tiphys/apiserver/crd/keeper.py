@@ -23,11 +23,11 @@ from tiphys.api.machinery.errors import StatusError
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.bootstrap import SELF
-from tiphys.apiserver.context import Context, Services
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.chain.context import Context, Services
+from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.crd import conditions
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.routes import RequestInfo
-from tiphys.apiserver.storage import Storage, TypedSource
 from tiphys.apiserver.verbs.delete import delete_collection
 from tiphys.wire.http import Request, Response
 

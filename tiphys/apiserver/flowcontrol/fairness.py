@@ -27,10 +27,10 @@ from tiphys.api.helpers.flow_levels import (
 )
 from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, WAIT_BUCKETS, Flow, Lane, Level, Reason, Waiting, share_seats
 from tiphys.apiserver.flowcontrol.match import distinguisher, matches
 from tiphys.apiserver.flowcontrol.work import WRITE, Work
-from tiphys.apiserver.routes import RequestInfo
 from tiphys.wire.http import Request, Response
 
 SHARE_SECONDS = 0.004

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tiphys.api.flowcontrol import v1 as flow
 from tiphys.apiserver.auth.user import User, split_service_account
-from tiphys.apiserver.routes import RequestInfo
+from tiphys.apiserver.chain.routes import RequestInfo
 
 ALL = "*"
 

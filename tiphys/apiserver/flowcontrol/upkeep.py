@@ -23,8 +23,8 @@ from tiphys.api.helpers.flow_levels import (
     SUGGESTED_SCHEMAS,
 )
 from tiphys.api.meta.v1 import KubeObject
+from tiphys.apiserver.cache.storage import TypedSource
 from tiphys.apiserver.flowcontrol.fairness import Fairness
-from tiphys.apiserver.storage import TypedSource
 
 log = logging.getLogger(__name__)
 

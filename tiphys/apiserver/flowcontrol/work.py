@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 from tiphys.api.machinery.query import flag
-from tiphys.apiserver.routes import RequestInfo, resolve
-from tiphys.apiserver.watchcache import ResourceCache
+from tiphys.apiserver.cache.watchcache import ResourceCache
+from tiphys.apiserver.chain.routes import RequestInfo, resolve
 from tiphys.wire.http import Request
 
 BYTES_PER_SEAT = 100_000

@@ -8,9 +8,9 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import BadRequest, Conflict, Invalid, not_supported, required
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response

@@ -8,9 +8,9 @@ from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError, To
 from tiphys.api.machinery.selectors import from_label_selector
 from tiphys.api.meta.v1 import DeleteOptions, StatusCause, StatusDetails
 from tiphys.api.policy import v1 as policy
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.delete import remove
 from tiphys.apiserver.verbs.pipeline import check_place, read_body, update_named
 from tiphys.wire.http import Response

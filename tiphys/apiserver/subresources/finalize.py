@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response

@@ -16,7 +16,7 @@ from tiphys.api.machinery.errors import BadRequest, NotFound, ServiceUnavailable
 from tiphys.api.well_known import SERVICE_NAME
 from tiphys.apiserver import targets
 from tiphys.apiserver.auth.request_header import without_identity
-from tiphys.apiserver.context import Context
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.kubelet import forward
 from tiphys.apiserver.subresources.connect import refuse_dry_run
 from tiphys.wire.http import Response

@@ -14,10 +14,10 @@ from tiphys.api.machinery.errors import Invalid, invalid
 from tiphys.api.machinery.patch import STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.api.machinery.selectors import Selector, from_label_selector, from_map
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import field_validation, is_apply
 from tiphys.apiserver.verbs.apply import applied_change, check_fields, configuration
 from tiphys.apiserver.verbs.patch import keep_type
 from tiphys.apiserver.verbs.pipeline import check_place, read_body

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tiphys.api.authentication.v1 import TokenRequest
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.pipeline import admission_request, read_body
 from tiphys.wire.http import Response
 

@@ -19,9 +19,9 @@ from tiphys.api.machinery.scheme import Kind, Part, converted
 from tiphys.api.machinery.yamldoc import YAMLError, taken
 from tiphys.api.meta.v1.options import PatchOptions
 from tiphys.apiserver.auth.attributes import Attributes, refusal
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import field_validation
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change, answered

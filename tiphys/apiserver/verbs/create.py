@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from tiphys.api.machinery.errors import AlreadyExists, BadRequest, MethodNotSupported
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import parse_version
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import parse_version
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.pipeline import (
     admission_request,

@@ -8,10 +8,10 @@ from typing import Any
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import Conflict, NotFound
 from tiphys.api.meta.v1 import DeleteOptions
-from tiphys.apiserver import render
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import delete_options, list_options
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import delete_options, list_options
 from tiphys.apiserver.verbs.pipeline import admission_request, answered, erased, unsaved
 from tiphys.apiserver.verbs.read import after, selected
 from tiphys.store.contract import KeyMissing, RevisionMismatch

@@ -17,8 +17,8 @@ from tiphys.api.machinery.apply.document import Difference
 from tiphys.api.machinery.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of, without
 from tiphys.api.machinery.scheme import Kind, converted
 from tiphys.api.meta.v1 import ManagedFieldsEntry
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.remembered import Remembered, owned_parts
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.remembered import Remembered, owned_parts
 
 _TRACKED_VERBS = frozenset(("create", "update", "patch"))
 _SYSTEM = frozenset(("binding", "eviction"))

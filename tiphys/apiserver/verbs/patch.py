@@ -14,9 +14,9 @@ from tiphys.api.machinery import codec
 from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.machinery.patch import JSON_PATCH, STRATEGIC_MERGE_PATCH, apply_patch, check_format
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import field_validation, is_apply
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import field_validation, is_apply
 from tiphys.apiserver.verbs.apply import apply
 from tiphys.apiserver.verbs.pipeline import answered
 from tiphys.apiserver.verbs.pipeline import update as apply_change

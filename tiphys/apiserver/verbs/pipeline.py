@@ -24,13 +24,13 @@ from tiphys.api.machinery.quantity import canonicalize
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.rules import meta as meta_rules
-from tiphys.apiserver import render
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
-from tiphys.apiserver.aside import LARGE
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry, EntryCodec
-from tiphys.apiserver.options import JSON_MEDIA, field_validation, resource_version
-from tiphys.apiserver.remembered import Remembered
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry, EntryCodec
+from tiphys.apiserver.chain.aside import LARGE
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import JSON_MEDIA, field_validation, resource_version
+from tiphys.apiserver.chain.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response

@@ -10,12 +10,12 @@ from tiphys.api.machinery.errors import BadRequest, Gone
 from tiphys.api.machinery.query import decode_query
 from tiphys.api.machinery.selectors import SelectorError, parse_fields, parse_labels
 from tiphys.api.meta.v1.options import GetOptions
-from tiphys.apiserver import render
-from tiphys.apiserver.aside import LARGE
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.options import LATEST, Continue, ExpiredContinue, ListOptions, list_options, resource_version, too_large_version
-from tiphys.apiserver.watchers import Matcher
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.cache.watchers import Matcher
+from tiphys.apiserver.chain.aside import LARGE
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import LATEST, Continue, ExpiredContinue, ListOptions, list_options, resource_version, too_large_version
 from tiphys.store.contract import Compacted, FutureRevision, Revision
 from tiphys.wire.http import Response
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.machinery.errors import Invalid, invalid
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.create import store_new
 from tiphys.apiserver.verbs.pipeline import answered, check_place, decode_body, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change

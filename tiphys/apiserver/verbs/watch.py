@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 
 from tiphys.api.machinery.errors import MethodNotSupported, StatusError
-from tiphys.apiserver import table, websockets
-from tiphys.apiserver.context import Context
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.negotiate import Format, negotiate
-from tiphys.apiserver.options import ListOptions, list_options, table_options
+from tiphys.apiserver.answers import table
+from tiphys.apiserver.answers.negotiate import Format, negotiate
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.cache.watchers import CacheEvent, EventType, Render, Watcher, json_line
+from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import ListOptions, list_options, table_options
+from tiphys.apiserver.http import websockets
 from tiphys.apiserver.verbs.read import matcher, not_older_than, select
-from tiphys.apiserver.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.wire.http import Response
 
 BOOKMARK_EVERY = 60.0
@@ -89,7 +90,7 @@ def _bookmark(ctx: Context, form: Format, *, initial_end: bool = False) -> bytes
     else:
         obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
     if form.media == "protobuf":
-        from tiphys.apiserver import protobuf
+        from tiphys.apiserver.answers import protobuf
 
         sealed = protobuf.partial(msgspec.json.encode(obj)) if form.shape == "partial" else protobuf.document(kind, obj)
         return protobuf.frame("BOOKMARK", sealed)
@@ -103,7 +104,7 @@ def _stream_type(form: Format) -> str:
 def _failure(error: StatusError, form: Format) -> bytes:
     """An ERROR event."""
     if form.media == "protobuf":
-        from tiphys.apiserver import protobuf
+        from tiphys.apiserver.answers import protobuf
 
         return protobuf.frame("ERROR", protobuf.write_object(error.status()))
     return b'{"type":"ERROR","object":%b}\n' % msgspec.json.encode(error.status())
@@ -111,7 +112,7 @@ def _failure(error: StatusError, form: Format) -> bytes:
 
 def _protobuf_renderer(ctx: Context, form: Format) -> Render:
     """Events in protobuf: whole objects or metadata only."""
-    from tiphys.apiserver import protobuf
+    from tiphys.apiserver.answers import protobuf
 
     kind, decode = ctx.kind, ctx.storage.cache(ctx.kind).codec.decode
 

@@ -15,8 +15,8 @@ from tiphys.node.cri.errors import RuntimeError_
 from tiphys.node.eviction.local_storage import Excess, StorageUse, excess, is_limited, limits_containers
 from tiphys.node.eviction.measure import storage_use
 from tiphys.node.metrics import families
-from tiphys.node.pod_worker import PodWorker
-from tiphys.node.preemption import is_critical
+from tiphys.node.pod.preemption import is_critical
+from tiphys.node.pod.worker import PodWorker
 from tiphys.node.services import NodeServices
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tiphys.node.observed import Observed
+from tiphys.node.pod.observed import Observed
 from tiphys.obs import metrics
 
 OPERATION_BUCKETS = metrics.exponential(0.005, 2.5, 14)

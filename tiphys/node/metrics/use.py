@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.host.stats import ContainerUse, Usage
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, device_names, interfaces
-from tiphys.node.observed import Observed
-from tiphys.node.pleg import Relister
+from tiphys.node.pod.observed import Observed
 from tiphys.node.runtime.config import PAUSE_IMAGE
-from tiphys.node.stats import ContainerUse, Usage
+from tiphys.node.runtime.pleg import Relister
 from tiphys.obs import metrics
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tiphys.node.logs import BLOCK, LogEntry, LogFormat
+from tiphys.node.container.logs import BLOCK, LogEntry, LogFormat
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _HEAD = 64

@@ -14,8 +14,8 @@ from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, Statu
 from tiphys.client.client import Client
 from tiphys.node.mirror.part import Part, Run
 from tiphys.node.mirror.pod import NAMESPACE, is_mirror, is_mirror_of, mirror_pod, mirror_status, pod_name
+from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.settings import NodeSettings
-from tiphys.node.status_writer import StatusWriter
 from tiphys.runtime.informer import Informer
 
 log = logging.getLogger(__name__)

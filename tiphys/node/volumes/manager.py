@@ -17,12 +17,12 @@ from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import quantity
 from tiphys.api.machinery.errors import StatusError
-from tiphys.node.cgroups import pod_limits
-from tiphys.node.env import expand, files_of
-from tiphys.node.env_file import EnvFileError, read_inside
-from tiphys.node.fields import Identity
+from tiphys.node.container.env import expand, files_of
+from tiphys.node.container.env_file import EnvFileError, read_inside
+from tiphys.node.container.fields import Identity
+from tiphys.node.host.cgroups import pod_limits
 from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
-from tiphys.node.pod_plan import AnyContainer
+from tiphys.node.pod.plan import AnyContainer
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.host_path import host_path

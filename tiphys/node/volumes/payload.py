@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.node.fields import FieldPathError, Identity, pod_field, resource_field
-from tiphys.node.pod_plan import AnyContainer
+from tiphys.node.container.fields import FieldPathError, Identity, pod_field, resource_field
+from tiphys.node.pod.plan import AnyContainer
 
 DEFAULT_MODE = 0o644
 TOKEN_EXPIRY = 3600

@@ -1,6 +1,6 @@
 """Sub-paths of volumes, opened so that a link planted by a container cannot lead out of its volume.
 
-The path is opened beneath the volume (`tiphys.node.beneath`), and what was found is bind mounted by file descriptor: nothing that happens
+The path is opened beneath the volume (`tiphys.node.host.beneath`), and what was found is bind mounted by file descriptor: nothing that happens
 to the names afterwards matters. Directories that are missing are made one by one, each opened without following links before its mode is
 set.
 """
@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from tiphys.node.beneath import open_beneath
+from tiphys.node.host.beneath import open_beneath
 from tiphys.node.volumes import mounts
 from tiphys.node.volumes.payload import VolumeError
 

@@ -37,7 +37,7 @@ def test_every_field_has_one_number(name: str) -> None:
 
 def test_nothing_is_loaded_before_it_is_needed() -> None:
     said = (
-        "import sys, tiphys.apiserver.app, tiphys.api.kinds;"
+        "import sys, tiphys.apiserver.chain.app, tiphys.api.kinds;"
         "print([name for name in sys.modules if 'protobuf' in name and not name.startswith('google')])"
     )
     out = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from tiphys.api.apps.v1 import Deployment
 from tiphys.api.core.v1 import Pod
 from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver.entry import EntryCodec
+from tiphys.apiserver.cache.entry import EntryCodec
 
 PODS, DEPLOYMENTS = EntryCodec(SCHEME.of(Pod)), EntryCodec(SCHEME.of(Deployment))
 

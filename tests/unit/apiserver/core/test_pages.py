@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.apiserver.pages import PAGES_SECONDS, Pages
+from tiphys.apiserver.cache.pages import PAGES_SECONDS, Pages
 
 
 def test_tokens_of_a_list_hold_for_a_while_and_not_for_ever() -> None:

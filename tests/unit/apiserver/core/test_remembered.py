@@ -12,8 +12,8 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.apply import fieldset, typed
 from tiphys.api.machinery.apply.managers import without
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
-from tiphys.apiserver import remembered
-from tiphys.apiserver.remembered import Remembered
+from tiphys.apiserver.chain import remembered
+from tiphys.apiserver.chain.remembered import Remembered
 from tiphys.apiserver.verbs import ownership, pipeline
 from tiphys.apiserver.warm import warm_up
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.apiserver.http_head import parse_query
-from tiphys.apiserver.routes import RequestInfo, resolve
+from tiphys.apiserver.chain.routes import RequestInfo, resolve
+from tiphys.apiserver.http.head import parse_query
 from tiphys.wire.http import Request
 
 

@@ -12,9 +12,9 @@ from tiphys.api.events import v1 as events
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver.entry import Entry
-from tiphys.apiserver.storage import Storage, TypedSource
-from tiphys.apiserver.watchers import Watcher
+from tiphys.apiserver.cache.entry import Entry
+from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.watchers import Watcher
 from tiphys.store.contract import KeyExists, Page, Revision, RevisionMismatch
 from tiphys.store.memory import MemoryStore
 

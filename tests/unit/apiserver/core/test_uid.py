@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tiphys.apiserver.context import Services
+from tiphys.apiserver.chain.context import Services
 
 
 def test_uids_are_random_uuids() -> None:

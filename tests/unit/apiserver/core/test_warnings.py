@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.apiserver.render import MAX_WARNING, MAX_WARNINGS, warning_headers
+from tiphys.apiserver.answers.render import MAX_WARNING, MAX_WARNINGS, warning_headers
 
 
 def texts(headers: object) -> list[str]:

@@ -11,11 +11,11 @@ from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.flowcontrol import fairness as fairness_module
 from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, MOST_UNSENT, SHARE_SECONDS, Fairness
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, Flow
 from tiphys.apiserver.flowcontrol.work import Work
-from tiphys.apiserver.routes import RequestInfo
 from tiphys.wire.http import Request, Response
 
 READ = 0.0001

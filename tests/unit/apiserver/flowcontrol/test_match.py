@@ -11,9 +11,9 @@ import pytest
 
 from tiphys.api.helpers.flow_levels import MANDATORY_SCHEMAS, SUGGESTED_SCHEMAS
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.chain.routes import RequestInfo, resolve
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.match import deal, distinguisher, matches
-from tiphys.apiserver.routes import RequestInfo, resolve
 from tiphys.wire.http import Request
 
 EVERYBODY = "system:authenticated"

@@ -9,7 +9,7 @@ from typing import Any
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.meta import v1 as meta
-from tiphys.apiserver.table import render_partial, render_partial_list, render_table
+from tiphys.apiserver.answers.table import render_partial, render_partial_list, render_table
 
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 PODS: Kind[core.Pod] = Kind(

@@ -1,0 +1,268 @@
+"""The chain that every request passes, top to bottom.
+
+    request > authenticate > impersonate > priority and fairness > authorize > route > verb > response
+
+An error anywhere becomes the answer that tells the client (`failures`). Admission and validation
+are part of the verbs that write (`verbs.pipeline`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from tiphys.api.machinery.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
+from tiphys.api.machinery.scheme import Kind
+from tiphys.apiserver import components
+from tiphys.apiserver.answers import render
+from tiphys.apiserver.answers.failures import failure_of
+from tiphys.apiserver.auth.attributes import Attributes, refusal, selected_name
+from tiphys.apiserver.auth.authenticate import AuthenticatorChain
+from tiphys.apiserver.auth.impersonate import impersonate
+from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.chain import reviews
+from tiphys.apiserver.chain.aside import LARGE
+from tiphys.apiserver.chain.bodies import Bodies
+from tiphys.apiserver.chain.context import Context, Services
+from tiphys.apiserver.chain.options import RequestTimeout, request_timeout
+from tiphys.apiserver.chain.paths import Paths
+from tiphys.apiserver.chain.routes import RequestInfo, resolve
+from tiphys.apiserver.flowcontrol.fairness import Fairness
+from tiphys.apiserver.flowcontrol.levels import Flow
+from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate, is_long_running
+from tiphys.apiserver.metrics import CONNECTS, RequestMetrics
+from tiphys.apiserver.server_metrics import AccessMetrics
+from tiphys.apiserver.subresources import binding, connect, eviction, finalize, proxy, scale, token
+from tiphys.apiserver.verbs.create import create
+from tiphys.apiserver.verbs.delete import delete, delete_collection
+from tiphys.apiserver.verbs.patch import patch
+from tiphys.apiserver.verbs.read import get, list_
+from tiphys.apiserver.verbs.update import update
+from tiphys.apiserver.verbs.watch import watch
+from tiphys.wire.http import Request, Response
+
+Verb = Callable[[Context], Awaitable[Response]]
+
+VERBS: dict[str, Verb] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+
+COMPUTED: dict[str, dict[str, Verb]] = {
+    "v1/componentstatuses": {"get": components.get, "list": components.list_},
+    "v1/bindings": {"create": binding.create_beside},
+}
+"""Kinds that are not stored but worked out when somebody asks, by what they are served as."""
+
+_PROXIES: dict[str, Verb] = {"pods": proxy.proxy_pod, "services": proxy.proxy_service, "nodes": proxy.proxy_node}
+
+SUBRESOURCES: dict[tuple[str, str], Verb] = {
+    ("status", "get"): get,
+    ("status", "update"): update,
+    ("status", "patch"): patch,
+    **{
+        (part, name): verb
+        for part in ("ephemeralcontainers", "resize")
+        for name, verb in (("get", get), ("update", update), ("patch", patch))
+    },
+    ("approval", "get"): get,
+    ("approval", "update"): update,
+    ("approval", "patch"): patch,
+    ("scale", "get"): scale.get,
+    ("scale", "update"): scale.update,
+    ("scale", "patch"): scale.patch,
+    ("binding", "create"): binding.create,
+    ("eviction", "create"): eviction.create,
+    ("finalize", "update"): finalize.update,
+    ("token", "create"): token.create,
+    ("log", "get"): connect.log,
+    ("exec", "get"): connect.exec_,
+    ("exec", "create"): connect.exec_,
+    ("attach", "get"): connect.attach,
+    ("attach", "create"): connect.attach,
+    ("portforward", "get"): connect.port_forward,
+    ("portforward", "create"): connect.port_forward,
+}
+
+ALWAYS_ALLOWED_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
+
+
+_INTO_PODS = frozenset(("exec", "attach", "portforward"))
+_COLLECTION_VERBS = frozenset(("create", "deletecollection", "list", "watch"))
+_ALL_NAMESPACES = frozenset(("list", "watch"))
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+
+
+class App:
+    """Answers requests: the same whether they come over TLS or from a controller in the same process."""
+
+    def __init__(
+        self, services: Services, authenticators: AuthenticatorChain, paths: Paths, metrics: RequestMetrics, fairness: Fairness
+    ) -> None:
+        self.services = services
+        self.fairness = fairness
+        self._authenticators = authenticators
+        self._paths = paths
+        self._bodies = Bodies()
+        self._metrics = metrics
+        self._answering: set[asyncio.Future[Response]] = set()
+        """Requests with a deadline of their own that are being answered, or are finished though it has passed."""
+        self._access = AccessMetrics(metrics.registry)
+
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """The answer to a request; never raises but for cancellation. With `timeout` in its query it is 504 when that time is over."""
+        if request.query and request.param("timeout") and not is_long_running(request):
+            return self._within_timeout(request)
+        return self._handle(request)
+
+    async def _within_timeout(self, request: Request) -> Response:
+        """The answer, or when its time is over the 504. What the request began is finished all the same: a write may be half done."""
+        try:
+            seconds = request_timeout(request)
+        except BadRequest as error:
+            return render.failure(error, request)
+        if seconds <= 0:
+            return await self._handle(request)
+        answering = asyncio.ensure_future(self._handle(request))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        done, _ = await asyncio.wait((answering,), timeout=seconds)
+        return answering.result() if done else render.failure(RequestTimeout(), request)
+
+    async def _handle(self, request: Request) -> Response:
+        started = began = monotonic()
+        info = resolve(request)
+        kind = self.services.scheme.by_resource(info.group, info.version, info.resource) if info.is_resource else None
+        fairness = self.fairness
+        flow: Flow | None = None
+        seats = -1
+        work = READ
+        long = None
+        if kind is not None and (info.verb == "watch" or info.subresource in CONNECTS):
+            long, status = self._metrics.begin_long(request, info, kind, monotonic)
+        try:
+            user = await self._authenticators.authenticate(request)
+            self._access.authenticated(user.name, monotonic() - started)
+            user = impersonate(request, user, self.services.authorizer)
+            flow = fairness.flow_of(user, info)
+            if info.verb != "get" or info.subresource:
+                work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
+            wanted = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
+            if not fairness.enter(flow, wanted, work is WRITE):
+                await fairness.wait(flow, wanted, work.seconds, (request, info, user), writes=work is WRITE)
+                began = monotonic()
+            seats = wanted
+            response = await self._answer(request, info, kind, user)
+        except Exception as error:
+            if isinstance(error, Unauthorized) and flow is None:
+                self._access.refused(monotonic() - started)
+            response = render.failure(failure_of(error, request), request)
+        except BaseException:
+            if flow is not None and seats >= 0:
+                fairness.leave(flow, seats, work is WRITE)
+            if long is not None:
+                long.done()
+            raise
+        ended = monotonic()
+        if flow is not None:
+            if seats >= 0:
+                fairness.done(flow, seats, work, min(ended - began, work.most), request, response, waited=began is not started)
+            headers = response.headers
+            response.headers = flow.json_headers if headers is render.JSON_HEADERS else {**headers, **flow.headers}
+        if long is None:
+            self._metrics.observe(request, info, kind, response, ended - started, began - started)
+        else:
+            status[0] = response.status
+            long.follow(response)
+        return response
+
+    async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Response:
+        if not info.is_resource:
+            if info.path not in ALWAYS_ALLOWED_PATHS:
+                self._authorize(user, info, request)
+            return await self._paths.handle(request, user)
+        self._authorize(user, info, request)
+        if kind is None:
+            raise NotFound.path()
+        ctx = Context(request, info, kind, user, self.services)
+        if kind.deprecated:
+            ctx.warnings = [kind.deprecated]
+        verb = _verb(ctx)
+        if request.body and info.subresource != "proxy":
+            ctx.parsed = await self._bodies.parse(request)
+        if len(request.body) > LARGE:
+            ctx.large = True
+        try:
+            return await verb(ctx)
+        except StatusError as error:
+            error.warnings = ctx.warnings
+            raise
+
+    def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
+        selects = request.query and info.verb in ("list", "watch", "deletecollection")
+        selector = request.param("fieldSelector") if selects else ""
+        # A namespace is in itself: a role in it may allow to read it.
+        within = info.name if info.resource == "namespaces" and not info.group else info.namespace
+        attributes = Attributes(
+            user=user,
+            verb=info.verb,
+            group=info.group,
+            version=info.version,
+            resource=info.resource,
+            subresource=info.subresource,
+            namespace=within,
+            name=info.name or (selected_name(selector) if selector else ""),
+            path=info.path,
+            is_resource=info.is_resource,
+            field_selector=selector,
+        )
+        decision = self.services.authorizer.authorize(attributes)
+        if info.subresource in _INTO_PODS and info.verb == "get" and decision.allowed:
+            # WebSocket clients must use GET for a connection that can change as much as any POST.
+            attributes = msgspec.structs.replace(attributes, verb="create")
+            decision = self.services.authorizer.authorize(attributes)
+        if not decision.allowed:
+            self._access.denied.inc()
+            raise refusal(attributes, decision.reason)
+        self._access.allowed.value += 1.0
+
+
+def _verb(ctx: Context) -> Verb:
+    """The handler for what the URL and the method say together; raises NotFound, MethodNotSupported."""
+    info, kind = ctx.info, ctx.kind
+    _check_shape(info, kind)
+    if info.subresource:
+        if info.subresource == "proxy":
+            return _PROXIES[kind.plural]
+        found = SUBRESOURCES.get((info.subresource, info.verb))
+    elif kind.plural in reviews.REVIEWS and info.verb == "create":
+        found = reviews.REVIEWS[kind.plural]
+    else:
+        found = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
+    if found is None:
+        raise MethodNotSupported(_NOT_ALLOWED)
+    return found
+
+
+def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:
+    """Whether there is such a URL at all (404), and whether it takes the method (405)."""
+    if info.subresource:
+        if all(sub.name != info.subresource for sub in kind.subresources) or (info.rest and info.subresource != "proxy"):
+            raise NotFound.path()
+    elif info.verb == "create" if info.name else info.verb not in _COLLECTION_VERBS:
+        raise MethodNotSupported(_NOT_ALLOWED)
+    if kind.namespaced != bool(info.namespace):
+        if not kind.namespaced or info.name:
+            raise NotFound.path()
+        if info.verb not in _ALL_NAMESPACES:
+            raise MethodNotSupported(_NOT_ALLOWED)

@@ -1,0 +1,206 @@
+"""A pod and a container in the words of the Container Runtime Interface. Pure: what had to be looked up comes as `Inputs`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.api.helpers import resources
+from tiphys.node import names
+from tiphys.node.container.dns_config import Resolver, hostname
+from tiphys.node.container.env import ConfigError, expand
+from tiphys.node.container.security import container_security, sandbox_security
+from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.host import cgroups
+from tiphys.node.pod.plan import AnyContainer, Start
+
+_PROPAGATION = {
+    None: pb.PROPAGATION_PRIVATE,
+    "": pb.PROPAGATION_PRIVATE,
+    "None": pb.PROPAGATION_PRIVATE,
+    "HostToContainer": pb.PROPAGATION_HOST_TO_CONTAINER,
+    "Bidirectional": pb.PROPAGATION_BIDIRECTIONAL,
+}
+_PROTOCOLS = {"": pb.TCP, "TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """What a container's configuration needs beyond the pod."""
+
+    image_ref: str
+    env: Mapping[str, str]
+    image_uid: int | None = None
+    image_user: str = ""
+    mount_paths: Sequence[str | None] = ()
+    """For each of the container's volumeMounts its path on the host, sub-path included; None leaves the mount out."""
+    hosts_path: str = ""
+    """The file to show as /etc/hosts, or ""."""
+    message_path: str = ""
+    """The file to show at the container's terminationMessagePath, or ""."""
+    memory_capacity: int = 0
+    seccomp_root: str = ""
+    target_id: str = ""
+    devices: Sequence[tuple[str, str, str]] = ()
+    """Device files: path on the host, path inside, permissions."""
+
+
+def spec_hash(container: AnyContainer) -> str:
+    """Changes when a running container must be replaced by a new one. Of a container's fields only the image can change that way."""
+    return hashlib.sha256(f"{container.name}\0{container.image}".encode()).hexdigest()[:16]
+
+
+def hashes(pod: core.Pod) -> dict[str, str]:
+    """The spec hash of every container that is kept running, by name."""
+    return {container.name: spec_hash(container) for container in (*pod.spec.containers, *pod.spec.initContainers)}
+
+
+def pod_labels(pod: core.Pod) -> dict[str, str]:
+    """The labels by which a pod's sandboxes and containers are found again."""
+    return {names.POD_NAME: pod.metadata.name, names.POD_NAMESPACE: pod.metadata.namespace, names.POD_UID: pod.metadata.uid}
+
+
+def log_directory(root: str, pod: core.Pod) -> str:
+    """Where the logs of the pod's containers are: `<root>/<namespace>_<name>_<uid>`."""
+    return f"{root}/{pod.metadata.namespace}_{pod.metadata.name}_{pod.metadata.uid}"
+
+
+def sandbox_config(
+    pod: core.Pod, attempt: int, *, resolver: Resolver, domain: str, log_root: str, cgroup_parent: str, seccomp_root: str = ""
+) -> pb.PodSandboxConfig:
+    """The sandbox of a pod."""
+    name, zone = hostname(pod, domain)
+    if pod.spec.setHostnameAsFQDN and zone:
+        name = f"{name}.{zone}"
+        if len(name) > 64:
+            raise ConfigError(f"FQDN {name} is too long: 64 characters is the maximum")
+    ports = [
+        pb.PortMapping(protocol=_PROTOCOLS[port.protocol], container_port=port.containerPort, host_port=port.hostPort, host_ip=port.hostIP)
+        for container in (*pod.spec.containers, *pod.spec.initContainers)
+        for port in container.ports
+        if port.hostPort and not pod.spec.hostNetwork
+    ]
+    if pod.spec.resourceClaims:
+        # Without its devices a container is not what was asked for; there is no plugin that could prepare them.
+        raise ConfigError("resource claims of pods are not supported by this node")
+    context = pod.spec.securityContext or core.PodSecurityContext()
+    return pb.PodSandboxConfig(
+        metadata=pb.PodSandboxMetadata(name=pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid, attempt=attempt),
+        # On the host's network the host's name shows; containerd takes an empty one for that.
+        hostname="" if pod.spec.hostNetwork else name,
+        log_directory=log_directory(log_root, pod),
+        dns_config=pb.DNSConfig(servers=resolver.servers, searches=resolver.searches, options=resolver.options),
+        port_mappings=ports,
+        labels={**pod.metadata.labels, **pod_labels(pod)},
+        annotations=dict(pod.metadata.annotations),
+        linux=pb.LinuxPodSandboxConfig(
+            cgroup_parent=cgroup_parent,
+            security_context=sandbox_security(pod, seccomp_root=seccomp_root),
+            sysctls={sysctl.name: sysctl.value for sysctl in context.sysctls},
+            overhead=_overhead(pod) if pod.spec.overhead else None,
+        ),
+    )
+
+
+def _overhead(pod: core.Pod) -> pb.LinuxContainerResources:
+    """What the sandbox itself needs, which runtimes that start virtual machines want to know ("Pod Overhead")."""
+    asked = resources.amounts(pod.spec.overhead)
+    cpu = asked.get("cpu", 0)
+    return pb.LinuxContainerResources(
+        cpu_period=cgroups.PERIOD if cpu else 0,
+        cpu_quota=(cgroups.quota(cpu) or 0) if cpu else 0,
+        cpu_shares=cgroups.shares(cpu) if cpu else 0,
+        memory_limit_in_bytes=asked.get("memory", 0),
+    )
+
+
+def container_config(pod: core.Pod, container: AnyContainer, start: Start, inputs: Inputs) -> pb.ContainerConfig:
+    """A container of a pod; raises ConfigError when it cannot be configured as asked."""
+    env = inputs.env
+    return pb.ContainerConfig(
+        metadata=pb.ContainerMetadata(name=container.name, attempt=start.attempt),
+        image=pb.ImageSpec(image=inputs.image_ref),
+        command=[expand(word, env) for word in container.command],
+        args=[expand(word, env) for word in container.args],
+        working_dir=container.workingDir,
+        envs=[pb.KeyValue(key=key, value=value.encode("utf-8", "surrogateescape")) for key, value in env.items()],
+        mounts=_mounts(pod, container, inputs),
+        devices=[pb.Device(host_path=host, container_path=inside, permissions=mode) for host, inside, mode in inputs.devices],
+        labels={**pod_labels(pod), names.CONTAINER_NAME: container.name},
+        annotations=_annotations(pod, container, start),
+        log_path=f"{container.name}/{start.attempt}.log",
+        stdin=container.stdin,
+        stdin_once=container.stdinOnce,
+        tty=container.tty,
+        linux=pb.LinuxContainerConfig(
+            resources=linux_resources(pod, container, memory_capacity=inputs.memory_capacity),
+            security_context=container_security(
+                pod,
+                container,
+                image_uid=inputs.image_uid,
+                image_user=inputs.image_user,
+                seccomp_root=inputs.seccomp_root,
+                target_id=inputs.target_id,
+            ),
+        ),
+    )
+
+
+def _annotations(pod: core.Pod, container: AnyContainer, start: Start) -> dict[str, str]:
+    grace = pod.spec.terminationGracePeriodSeconds
+    return {
+        names.CONTAINER_HASH: spec_hash(container),
+        names.RESTART_COUNT: str(start.attempt),
+        names.MESSAGE_PATH: container.terminationMessagePath or names.DEFAULT_MESSAGE_PATH,
+        names.MESSAGE_POLICY: container.terminationMessagePolicy or "File",
+        names.GRACE_PERIOD: str(names.DEFAULT_GRACE if grace is None else grace),
+        names.CONTAINER_KIND: start.kind,
+    }
+
+
+def linux_resources(pod: core.Pod, container: AnyContainer, *, memory_capacity: int = 0) -> pb.LinuxContainerResources:
+    """CPU shares and quota, the memory limit and the out-of-memory score."""
+    limits = cgroups.container_limits(container)
+    return pb.LinuxContainerResources(
+        cpu_period=cgroups.PERIOD,
+        cpu_quota=limits.cpu_quota or 0,
+        cpu_shares=limits.cpu_shares,
+        memory_limit_in_bytes=limits.memory or 0,
+        oom_score_adj=cgroups.oom_score_adj(pod, container, memory_capacity),
+    )
+
+
+def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.Mount]:
+    mounts: list[pb.Mount] = []
+    for mount, path in zip(container.volumeMounts, inputs.mount_paths, strict=True):
+        if path is None:
+            continue
+        if mount.recursiveReadOnly == "Enabled":
+            why = f'volume "{mount.name}" requested recursive read-only mode, but it is not supported by the runtime'
+            raise ConfigError(f"failed to resolve recursive read-only mode: {why}")
+        volume = next((one for one in pod.spec.volumes if one.name == mount.name), None)
+        readonly = mount.readOnly or (volume is not None and forced_readonly(volume))
+        mounts.append(
+            pb.Mount(
+                host_path=path,
+                container_path=mount.mountPath if mount.mountPath.startswith("/") else f"/{mount.mountPath}",
+                readonly=readonly,
+                propagation=_PROPAGATION[mount.mountPropagation],
+            )
+        )
+    taken = {mount.container_path for mount in mounts}
+    if inputs.hosts_path and "/etc/hosts" not in taken:
+        readonly = bool(container.securityContext and container.securityContext.readOnlyRootFilesystem)
+        mounts.append(pb.Mount(host_path=inputs.hosts_path, container_path="/etc/hosts", readonly=readonly))
+    message = container.terminationMessagePath or names.DEFAULT_MESSAGE_PATH
+    if inputs.message_path and message not in taken:
+        mounts.append(pb.Mount(host_path=inputs.message_path, container_path=message))
+    return mounts
+
+
+def forced_readonly(volume: core.Volume) -> bool:
+    """Volumes whose content the node writes are never writable from inside."""
+    sources = (volume.configMap, volume.secret, volume.downwardAPI, volume.projected)
+    return any(source is not None for source in sources)

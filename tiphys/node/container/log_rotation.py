@@ -1,0 +1,40 @@
+"""Keeping containers' logs small: moved aside by size, the newest few kept ("Logging Architecture", log rotation)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from tiphys.node.container import logs
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.services import NodeServices
+
+log = logging.getLogger(__name__)
+
+PERIOD = 15.0
+
+
+async def rotate_logs(services: NodeServices) -> None:
+    """Look at the logs of running containers now and then, until cancelled."""
+    while True:
+        await services.clock.sleep(PERIOD)
+        for uid in services.relister.uids:
+            for container in services.relister.get(uid).running:
+                path = Path(container.log_path)
+                if container.log_path and logs.needs_rotation(path, services.settings.log_max_bytes):
+                    await rotate_one(services, container.id, path)
+
+
+async def rotate_one(services: NodeServices, container_id: str, path: Path) -> None:
+    """Move one log aside and have a new one opened; without a new one the old goes back, so that nothing is lost."""
+    try:
+        moved = await asyncio.to_thread(logs.rotate, path, services.settings.log_max_files, services.clock.now())
+    except OSError as error:
+        log.warning("log not rotated", extra={"path": str(path), "error": str(error)})
+        return
+    try:
+        await services.cri.reopen_container_log(container_id)
+    except RuntimeError_ as error:
+        log.warning("log not reopened", extra={"path": str(path), "error": str(error)})
+        await asyncio.to_thread(logs.put_back, moved, path)

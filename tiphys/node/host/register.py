@@ -1,0 +1,273 @@
+"""The node in the API: its Node object, its status, and the Lease that says it is alive.
+
+The Lease is renewed every ten seconds; the status is written when it changed, and every five minutes all the same ("Node Heartbeats").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+from collections.abc import Callable
+
+import msgspec
+
+from tiphys.api import well_known
+from tiphys.api.coordination import v1 as coordination
+from tiphys.api.core import v1 as core
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.host import machine
+from tiphys.node.host.status import MAX_IMAGES, NodeFacts, node_status, same, status_patch
+from tiphys.node.services import NodeServices
+
+log = logging.getLogger(__name__)
+
+LEASE_NAMESPACE = "kube-node-lease"
+VERSION = "v1.36.0+tiphys"
+IMAGES_PERIOD = 60.0
+PATIENCE = 15.0
+"""Seconds for which a runtime may be away before the node says that it is not ready."""
+_TROUBLE = (StatusError, ConnectionError, TimeoutError, OSError)
+
+
+class NodeRegistration:
+    """Keeps the API server's idea of this node up to date."""
+
+    def __init__(self, services: NodeServices, capacity: dict[str, str], begun: Callable[[], bool]) -> None:
+        self.services = services
+        self.capacity = capacity
+        self._begun = begun
+        self._down_since = 0.0
+        self._node: core.Node | None = None
+        self._written: core.NodeStatus | None = None
+        self._written_at = 0.0
+        self._info: core.NodeSystemInfo | None = None
+        self._images: list[core.ContainerImage] = []
+        self._images_at = -IMAGES_PERIOD
+        self._soon = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set once the Node is Ready in the API and pods are served."""
+        self._registered = asyncio.Event()
+
+    async def node(self) -> core.Node:
+        """The Node object as it was last read or written. Waits for the first registration."""
+        await self._registered.wait()
+        assert self._node is not None
+        return self._node
+
+    def hurry(self) -> None:
+        """Something about the node changed: look at once."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Register, then keep the Lease and the status, until cancelled."""
+        await self._register()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_lease(), name="node lease")
+            group.create_task(self._keep_status(), name="node status")
+
+    # -- the object
+
+    def labels(self) -> dict[str, str]:
+        """The labels every node has, and those it was told to have."""
+        arch, hostname = machine.architecture(), self.services.settings.name
+        return {
+            well_known.ARCH: arch,
+            well_known.OS: "linux",
+            well_known.HOSTNAME: hostname,
+            "beta.kubernetes.io/arch": arch,
+            "beta.kubernetes.io/os": "linux",
+            **self.services.settings.labels,
+        }
+
+    async def _register(self) -> None:
+        wait = 0.05
+        while True:
+            try:
+                self._node = await self._create_or_adopt()
+                self._registered.set()
+                return
+            except _TROUBLE as error:
+                log.info("node not registered yet", extra={"error": str(error)})
+                await self.services.clock.sleep(wait)
+                wait = min(wait * 2, 5.0)
+
+    async def _create_or_adopt(self) -> core.Node:
+        client, settings = self.services.client, self.services.settings
+        try:
+            node = await client.get(core.Node, settings.name)
+        except NotFound:
+            node = core.Node(metadata=ObjectMeta(name=settings.name, labels=self.labels()))
+            if settings.pod_cidr:
+                node.spec.podCIDR, node.spec.podCIDRs = settings.pod_cidr, [settings.pod_cidr]
+            node.spec.taints = [_taint(text) for text in settings.taints]
+            node.status = await self._status(node)
+            with contextlib.suppress(AlreadyExists):
+                made = await client.create(node)
+                if made.status.conditions:
+                    self._wrote(made.status)
+                return made
+            node = await client.get(core.Node, settings.name)
+        if node.status.conditions:
+            # What the agent before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
+            self._written = node.status
+        missing = {name: value for name, value in self.labels().items() if node.metadata.labels.get(name) != value}
+        if missing:
+            node = await client.patch(core.Node, settings.name, body={"metadata": {"labels": missing}}, kind="merge")
+        return node
+
+    # -- the status
+
+    async def _status(self, node: core.Node) -> core.NodeStatus:
+        services = self.services
+        not_ready, runtime = await self._runtime()
+        if self._info is None or (runtime and self._info.containerRuntimeVersion != runtime):
+            self._info = await asyncio.to_thread(machine.system_info, runtime or "containerd://unknown", VERSION)
+        facts = NodeFacts(
+            name=services.settings.name,
+            addresses=services.settings.addresses,
+            port=services.settings.port,
+            capacity=self.capacity,
+            allocatable=services.machine.allocatable,
+            info=self._info,
+            images=await self._list_images(),
+            pressures=await asyncio.to_thread(machine.pressures, services.settings),
+            not_ready=not_ready,
+        )
+        return node_status(node.status, facts, services.clock.now())
+
+    async def _runtime(self) -> tuple[str, str]:
+        """Why the runtime cannot run pods, or "", and its name and version."""
+        try:
+            status = await self.services.cri.status()
+            known = self._info.containerRuntimeVersion if self._info is not None else ""
+            if not known or known.endswith("unknown"):
+                version = await self.services.cri.version()
+                known = f"{version.runtime_name}://{version.runtime_version}"
+        except RuntimeError_ as error:
+            now = self.services.clock.monotonic()
+            self._down_since = self._down_since or now
+            if now - self._down_since < PATIENCE and self._shows_ready():
+                # A runtime that restarts leaves the pods running: nobody needs to move them.
+                return "", ""
+            return f"container runtime is down: {error.message or error.code}", ""
+        self._down_since = 0.0
+        bad = [one for one in status.status.conditions if not one.status]
+        said = [f"{one.type} is false: {one.reason} {one.message}".strip() for one in bad]
+        if not self._begun() and not self._shows_ready():
+            said.append("pods are not served yet")
+        return "; ".join(said), known
+
+    async def _list_images(self) -> list[core.ContainerImage]:
+        """The largest images, looked up once a minute."""
+        now = self.services.clock.monotonic()
+        if now - self._images_at < IMAGES_PERIOD:
+            return self._images
+        try:
+            images = await self.services.cri.list_images()
+        except RuntimeError_:
+            return self._images
+        self._images_at = now
+        ordered = sorted(images, key=lambda one: (-one.size, one.id))[:MAX_IMAGES]
+        self._images = [core.ContainerImage(names=[*one.repo_digests, *one.repo_tags], sizeBytes=one.size) for one in ordered]
+        return self._images
+
+    async def _keep_status(self) -> None:
+        settings, clock = self.services.settings, self.services.clock
+        while True:
+            self._soon.clear()
+            trouble = False
+            try:
+                await self._sync_status()
+            except NotFound:
+                log.warning("the Node object is gone, registering again")
+                await self._register()
+            except _TROUBLE as error:
+                trouble = True
+                log.info("node status not written", extra={"error": str(error)})
+            period = settings.status_period if self.ready.is_set() and not trouble and self._shows_ready() else 0.5
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._soon.wait()
+                # A storm of changes is one change.
+                await clock.sleep(0.05)
+
+    async def _sync_status(self) -> None:
+        assert self._node is not None
+        clock, settings = self.services.clock, self.services.settings
+        base_status = msgspec.structs.replace(self._node, status=self._written or self._node.status)
+        status = await self._status(base_status)
+        due = clock.monotonic() - self._written_at >= settings.status_report
+        if self._written is not None and not due and same(status, self._written):
+            self._note_ready()
+            return
+        body = status_patch(status)
+        self._node = await self.services.client.patch(core.Node, settings.name, body=body, kind="strategic", subresource="status")
+        self._wrote(status)
+
+    def _wrote(self, status: core.NodeStatus) -> None:
+        self._written, self._written_at = status, self.services.clock.monotonic()
+        self._note_ready()
+
+    def _shows_ready(self) -> bool:
+        return self._written is not None and any(one.type == "Ready" and one.status == "True" for one in self._written.conditions)
+
+    def _note_ready(self) -> None:
+        if self._begun() and self._shows_ready():
+            self.ready.set()
+
+    # -- the lease
+
+    async def _keep_lease(self) -> None:
+        settings, clock = self.services.settings, self.services.clock
+        lease: coordination.Lease | None = None
+        while True:
+            wait = settings.heartbeat
+            try:
+                lease = await self._renew(lease)
+            except _TROUBLE as error:
+                log.info("node lease not renewed", extra={"error": str(error)})
+                lease, wait = None, 1.0
+            await clock.sleep(wait)
+
+    async def _renew(self, lease: coordination.Lease | None) -> coordination.Lease:
+        client, settings, clock = self.services.client, self.services.settings, self.services.clock
+        if lease is None:
+            try:
+                lease = await client.get(coordination.Lease, settings.name, LEASE_NAMESPACE)
+            except NotFound:
+                return await client.create(self._new_lease())
+        fresh = msgspec.json.decode(msgspec.json.encode(lease), type=coordination.Lease)
+        fresh.spec.holderIdentity = settings.name
+        fresh.spec.leaseDurationSeconds = settings.lease_seconds
+        fresh.spec.renewTime = base.micro_time(clock.now())
+        try:
+            return await client.update(fresh)
+        except Conflict:
+            return await self._renew(None)
+
+    def _new_lease(self) -> coordination.Lease:
+        assert self._node is not None
+        meta = self._node.metadata
+        owner = OwnerReference(apiVersion="v1", kind="Node", name=meta.name, uid=meta.uid)
+        spec = coordination.LeaseSpec(
+            holderIdentity=meta.name,
+            leaseDurationSeconds=self.services.settings.lease_seconds,
+            renewTime=base.micro_time(self.services.clock.now()),
+        )
+        return coordination.Lease(metadata=ObjectMeta(name=meta.name, namespace=LEASE_NAMESPACE, ownerReferences=[owner]), spec=spec)
+
+
+def default_name() -> str:
+    """The machine's name as a Node's."""
+    return platform.node().lower() or "node"
+
+
+def _taint(text: str) -> core.Taint:
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
+    return core.Taint(key=key, value=value, effect=effect)

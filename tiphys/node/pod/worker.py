@@ -1,0 +1,496 @@
+"""One worker per pod: looks, plans, acts, reports. The states are in `pod_states`, the decisions in `pod_plan` and `pod_status`.
+
+The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new agent
+therefore finds running pods as they are, plans nothing for them, and leaves them alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import msgspec
+
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api.core import v1 as core
+from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
+from tiphys.node.container.env import referenced
+from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.metrics import families
+from tiphys.node.metrics.starts import PodStart
+from tiphys.node.pod import preemption, resize
+from tiphys.node.pod.actions import NotYet, PodActions
+from tiphys.node.pod.admit import Rejection
+from tiphys.node.pod.backoff import Backoff
+from tiphys.node.pod.killer import PodKiller
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.plan import Plan, deadline_left, plan_pod
+from tiphys.node.pod.states import Event, Life
+from tiphys.node.pod.status import Facts, Waiting, is_owned, pod_status
+from tiphys.node.services import NodeServices
+from tiphys.node.volumes.manager import followed
+from tiphys.node.volumes.payload import VolumeError
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = 0.5
+MAX_RETRY = 60.0
+_OVER = ("Succeeded", "Failed")
+_NO_VICTIMS = (
+    "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: "
+    "no set of running pods found to reclaim resources"
+)
+
+
+class PodWorker:
+    """Drives one pod from its arrival on the node until nothing of it is left."""
+
+    def __init__(self, services: NodeServices, uid: str, pod: core.Pod | None) -> None:
+        self.services = services
+        self.uid = uid
+        self.pod = pod
+        seen = services.relister.get(uid)
+        self.who = f"{pod.metadata.namespace}/{pod.metadata.name}" if pod is not None else f"{seen.namespace}/{seen.name}"
+        self.life = Life(self.who)
+        self.waiting: dict[str, Waiting] = {}
+        self.backoffs: dict[str, Backoff] = {}
+        self.failed: Waiting | None = None
+        self.disruption = ""
+        self.rejected = False
+        self.over = False
+        self.in_api = pod is not None
+        self.status = pod.status if pod is not None else core.PodStatus()
+        self.adopted = _adopted(pod) if pod is not None else {}
+        self._recorded = services.admitted.read(uid)
+        self.allocated, self.applied = resize.adopted(pod, seen, self._recorded) if pod is not None else ({}, {})
+        self.pending: resize.Pending | None = None
+        unfinished = pod is not None and resize.is_unfinished(pod, seen, self.allocated, self.applied)
+        self.progress = resize.Progress(pod.metadata.generation) if pod is not None and unfinished else None
+        self._pending_since = 0.0
+        self.actions = PodActions(services, self.waiting, self.applied)
+        self._wake = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._retry = 0.0
+        self._grace_cap: int | None = None
+        self._admitted = pod is None or self._recorded is not None or not seen.empty
+        """What was admitted before this agent started stays, whatever the node looks like now."""
+        self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
+        if pod is not None:
+            self._receive(pod)
+            self._enter()
+            self._admit()
+        else:
+            self.fire("missing")
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the node has taken the pod and keeps it running."""
+        return self.pod is not None and self._admitted and self.life.state == "syncing"
+
+    # -- what happens to it; nothing here waits
+
+    def update(self, pod: core.Pod) -> None:
+        """The API server shows the pod like this now."""
+        self.pod = pod
+        self._receive(pod)
+        self._admit()
+        self.services.statuses.observe(pod)
+        self.publish()
+        self._wake.set()
+
+    def missing(self) -> None:
+        """The API server does not know the pod."""
+        self.in_api = False
+        self.services.allocations.leave(self.uid)
+        self.fire("missing")
+        self._wake.set()
+
+    def observe(self) -> None:
+        """The runtime shows something new about the pod."""
+        self._probe()
+        self.publish()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something changed that plans depend on: a probe's verdict, a config map."""
+        self.publish()
+        self._wake.set()
+
+    def give_up(self, reason: str, message: str, *, grace: int | None = None, disruption: str = "") -> None:
+        """The pod fails as a whole (eviction, deadline): it is stopped and stays, as Failed, until it is deleted. `grace` is the most
+        seconds that it has for its end, if that is less than it has by itself; `disruption` says for whom it has to go."""
+        if self.life.state == "syncing":
+            self.failed, self.disruption = Waiting(reason, message), disruption
+            if grace is not None and (self._grace_cap is None or grace < self._grace_cap):
+                self._grace_cap = grace
+            self.fire("given_up")
+
+    def make_room(self) -> None:
+        """Give the pod up for a critical one."""
+        if self.pod is not None and self.life.state == "syncing":
+            self.services.tell(self.pod, "", "Warning", preemption.REASON, preemption.MESSAGE)
+            self.give_up(preemption.REASON, preemption.MESSAGE, disruption=preemption.DISRUPTION)
+
+    def fire(self, event: Event) -> None:
+        """Follow the table of states, and interrupt what is under way if it belongs to the state before."""
+        if event == "deleted" and self.life.state in ("terminating", "removing", "removed"):
+            return
+        if self.life.fire(event) or self.life.state == "terminating":
+            log.debug("pod worker", extra={"pod": self.who, "event": event, "state": self.life.state})
+            self._ending.set()
+        self._wake.set()
+
+    def _receive(self, pod: core.Pod) -> None:
+        self._follow(pod)
+        if pod.status.phase in _OVER and self.status.phase not in _OVER:
+            # Somebody else ended the pod (a controller after a lost node, say): that is final.
+            self.status = msgspec.structs.replace(self.status, phase=pod.status.phase, reason=pod.status.reason, message=pod.status.message)
+        if self.status.phase in _OVER and self.life.state == "syncing":
+            self.fire("over")
+        if pod.metadata.deletionTimestamp is None:
+            return
+        grace = pod.metadata.deletionGracePeriodSeconds
+        shorter = grace is not None and (self._grace_cap is None or grace < self._grace_cap)
+        if shorter:
+            self._grace_cap = grace
+        if self.life.state in ("syncing", "terminated"):
+            self.fire("deleted")
+        elif self.life.state == "terminating" and shorter:
+            self._ending.set()
+
+    def _follow(self, pod: core.Pod) -> None:
+        if self.life.state == "syncing":
+            self.services.objects.use(self.uid, followed(pod, referenced(pod)))
+
+    # -- the status
+
+    @property
+    def seen(self) -> Observed:
+        return self.services.relister.get(self.uid)
+
+    def view(self) -> core.Pod:
+        """The pod with our own idea of its status, other people's conditions as the API shows them, and the resources it was given."""
+        assert self.pod is not None
+        mine = [condition for condition in self.status.conditions if is_owned(condition)]
+        types = {condition.type for condition in mine}
+        others = [one for one in self.pod.status.conditions if not is_owned(one) and one.type not in types]
+        status = msgspec.structs.replace(self.status, conditions=mine + others)
+        return msgspec.structs.replace(resize.with_sizes(self.pod, self.allocated), status=status)
+
+    def publish(self) -> None:
+        """Work out the status and have it written if it differs."""
+        if self.pod is None or self.life.state in ("removed", "gone") or (self.life.state == "syncing" and not self._admitted):
+            return
+        facts = Facts(
+            seen=self.seen,
+            verdicts=self.services.probes.verdicts(self.seen),
+            waiting=self.waiting,
+            starting=self.actions.starting,
+            host_ips=self.services.settings.addresses,
+            failed=self.failed,
+            disruption=self.disruption,
+            rejected=self.rejected,
+            over=self.over,
+            adopted=self.adopted,
+            applied=self.applied,
+            resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
+        )
+        self.status = pod_status(self.view(), facts, self.services.clock.now())
+        clock, pulling = self.services.clock, self.services.images.pulling(self.uid)
+        self._start.observe(self.pod, self.status, now=clock.now(), elapsed=clock.monotonic(), pulling=pulling)
+        if self.status.phase in _OVER:
+            # From here on the scheduler gives what the pod had to others.
+            self.services.allocations.leave(self.uid)
+        if self.in_api:
+            self.services.statuses.set(self.pod, self.status)
+
+    # -- resources
+
+    def _enter(self) -> None:
+        if self.pod is not None and self.life.state == "syncing" and self._admitted:
+            self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated), self.make_room)
+
+    def _admit(self) -> None:
+        """Agree to the resources that the pod wants, or say why not."""
+        pod = self.pod
+        if pod is None or self.life.state != "syncing" or not self._admitted:
+            return
+        wanted = resize.sizes_of(pod)
+        if wanted == self.allocated:
+            self.pending = None
+            return
+        before, self.pending = self.pending, self.services.allocations.judge(pod)
+        generation = pod.metadata.generation
+        if self.pending is None:
+            self.allocated = wanted
+            self.progress = resize.Progress(generation)
+            self.services.tell(pod, "", "Normal", "ResizeStarted", resize.summary("Pod resize started", pod, generation))
+            self._enter()
+            return
+        if before is None or before.reason != self.pending.reason:
+            self._pending_since = self.services.clock.now().timestamp()
+            told = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
+            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", told)
+        self.services.allocations.wait(pod, self._pending_since, self._offered)
+
+    async def _record(self) -> bool:
+        """Keep on disk what the pod was admitted with; False when that failed."""
+        if self._recorded == self.allocated:
+            return True
+        sizes = dict(self.allocated)
+        try:
+            await self.services.admitted.write(self.uid, sizes)
+        except OSError as error:
+            log.warning("admission not recorded", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return False
+        self._recorded = sizes
+        return True
+
+    def _offered(self) -> None:
+        """Somebody else gave something back."""
+        self._admit()
+        self.wake()
+
+    async def _resize(self, pod: core.Pod, plan: Plan) -> float | None:
+        """Carry a resize on; seconds until the next attempt when it failed."""
+        assert self.progress is not None
+        generation = self.progress.generation
+        self.applied.update(resize.already(pod, self.seen, self.applied))
+        try:
+            await self.actions.resize(pod, plan)
+        except (RuntimeError_, OSError) as error:
+            said = str(error)
+            if said != self.progress.error:
+                told = resize.summary("Pod resize error", pod, generation, said)
+                self.services.tell(pod, "", "Warning", "ResizeError", told)
+            self.progress = resize.Progress(generation, said)
+            return self._next_retry()
+        finished = not plan.stop and not plan.start and resize.settled(pod, self.seen, self.applied)
+        if finished and self.progress.generation == generation:
+            self.progress = None
+            self.services.tell(pod, "", "Normal", "ResizeCompleted", resize.summary("Pod resize completed", pod, generation))
+        return None
+
+    def _probe(self) -> None:
+        if self.pod is not None and self.life.state in ("syncing", "terminating"):
+            ip = self.services.pod_ip(self.pod, self.seen)
+            started = self.seen.without(self.actions.starting)
+            self.services.probes.sync(self.pod, started, ip=ip, ending=self.life.state == "terminating")
+
+    # -- the work
+
+    async def run(self) -> None:
+        """Work until the pod is gone. Meant to be a task of its own; cancelling it leaves the pod as it is."""
+        if self.pod is not None:
+            self._probe()
+            self.publish()
+        while self.life.state != "gone":
+            step = asyncio.get_running_loop().create_task(self._step(), name=f"pod {self.who} {self.life.state}")
+            ending = asyncio.get_running_loop().create_task(self._ending.wait())
+            try:
+                await asyncio.wait((step, ending), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (step, ending):
+                    if not task.done():
+                        await cancel_and_wait(task)
+            self._ending.clear()
+            if not step.cancelled() and step.exception() is not None:
+                log.error("pod worker failed", extra={"pod": self.who}, exc_info=step.exception())
+                await self.services.clock.sleep(self._next_retry())
+
+    async def _step(self) -> None:
+        state = self.life.state
+        if state == "syncing":
+            await self._sync()
+        elif state == "terminating":
+            await self._terminate()
+        elif state == "removing":
+            await self._remove()
+        else:
+            await self._rest(None)
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Until something happens or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def _next_retry(self) -> float:
+        self._retry = min(self._retry * 2, MAX_RETRY) if self._retry else FIRST_RETRY
+        return self._retry
+
+    async def _be_admitted(self, pod: core.Pod) -> bool:
+        """Enter the pod into the node's book, or fail it for good. False: rejected, or to be tried again."""
+        try:
+            rejected = await self.services.rejection(pod)
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return False
+        if rejected is not None and rejected.missing and preemption.is_critical(pod):
+            try:
+                chosen = preemption.victims(pod, self.services.allocations.others(self.uid), rejected.missing)
+            except preemption.NoRoom as error:
+                rejected = Rejection("UnexpectedAdmissionError", f"{_NO_VICTIMS}: {error}")
+            else:
+                families.PREEMPTIONS.labels(next(iter(rejected.missing))).inc(len(chosen))
+                await self.services.allocations.preempt([one.metadata.uid for one in chosen])
+                return False  # to be judged again: others may have come meanwhile
+        self._admitted = True
+        if rejected is None:
+            self._enter()
+            self._admit()
+            self.publish()
+            return True
+        self.rejected = True
+        self.services.tell(pod, "", "Warning", rejected.reason, rejected.message)
+        self.give_up(rejected.reason, f"Pod was rejected: {rejected.message}")
+        return False
+
+    async def _sync(self) -> None:
+        self._wake.clear()
+        pod = self.view()
+        if not self._admitted and not await self._be_admitted(pod):
+            return
+        if not await self._record():
+            return
+        left = deadline_left(pod, self.services.clock.now())
+        if left is not None and left <= 0:
+            message = "Pod was active on the node longer than the specified deadline"
+            self.services.tell(pod, "", "Normal", "DeadlineExceeded", message)
+            self.give_up("DeadlineExceeded", message)
+            return
+        plan = plan_pod(
+            pod,
+            self.seen,
+            hashes=self.services.hashes(pod),
+            verdicts=self.services.probes.verdicts(self.seen),
+            backoffs=self.backoffs,
+            now=self.services.clock.now().timestamp(),
+            applied=self.applied,
+        )
+        self._crash_loops(pod, plan)
+        if plan.over:
+            self.over = not self.seen.running
+            self.fire("over")
+            return
+        alive = {one.id for one in self.seen.containers}
+        for ident in self.applied.keys() - alive:
+            del self.applied[ident]
+        again = await self._resize(pod, plan) if self.progress is not None else None
+        delays = [delay for delay in (plan.recheck_in, left, again) if delay is not None]
+        if not msgspec.structs.replace(plan, update=()).empty:
+            delays.append(await self._act(pod, plan))
+        self.publish()
+        await self._rest(min(delays, default=None))
+
+    async def _act(self, pod: core.Pod, plan: Plan) -> float:
+        """Carry the plan out; seconds until the next look."""
+        started = self.services.clock.monotonic()
+        try:
+            await self.actions.apply(pod, plan, self.backoffs, on_progress=self._progress)
+        except NotYet as error:
+            self.publish()
+            return error.retry
+        except (VolumeError, RuntimeError_, StatusError, OSError) as error:
+            log.info("pod could not be synced", extra={"pod": self.who, "error": str(error)})
+            self.publish()
+            return self._next_retry()
+        finally:
+            families.WORK_SECONDS.labels("sync").observe(self.services.clock.monotonic() - started)
+        self._retry = 0.0
+        # The actions have looked at the runtime: plan again from there at once.
+        return 0.0
+
+    def _progress(self) -> None:
+        self._probe()
+        self.publish()
+
+    def _crash_loops(self, pod: core.Pod, plan: Plan) -> None:
+        for name, delay in plan.backing_off.items():
+            fresh = name not in self.waiting or self.waiting[name].reason != "CrashLoopBackOff"
+            whose = f"{pod.metadata.name}_{pod.metadata.namespace}({pod.metadata.uid})"
+            message = f"back-off {_duration(delay)} restarting failed container={name} pod={whose}"
+            self.waiting[name] = Waiting("CrashLoopBackOff", message)
+            if fresh:
+                text = f"Back-off restarting failed container {name} in pod {whose}"
+                self.services.tell(pod, name, "Warning", "BackOff", text)
+
+    # -- the end
+
+    async def _terminate(self) -> None:
+        self._wake.clear()
+        self._probe()
+        self.publish()
+        killer = PodKiller(self.services, self.uid, self.pod)
+        try:
+            await killer.kill(grace_cap=self._grace_cap, missing=not self.in_api)
+            await self.services.relister.refresh(self.uid)
+        except RuntimeError_ as error:
+            log.warning("pod could not be stopped", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return
+        if self.seen.running or any(box.ready for box in self.seen.sandboxes):
+            await self._rest(self._next_retry())
+            return
+        self.over = True
+        self.waiting.clear()
+        self.publish()
+        self.services.probes.forget(self.uid)
+        await self._tear_down()
+        self.fire("stopped")
+        if not self.in_api:
+            self.fire("missing")
+        elif self.pod is not None and self.pod.metadata.deletionTimestamp is not None:
+            self.fire("deleted")
+
+    async def _tear_down(self) -> None:
+        """Give back what the pod held besides its containers."""
+        self.services.allocations.leave(self.uid)
+        self.services.images.forget(self.uid)
+        self.services.objects.use(self.uid, set())
+        while True:
+            try:
+                await self.services.volumes.tear_down(self.uid)
+                break
+            except OSError as error:
+                log.warning("volumes of a pod resist", extra={"pod": self.who, "error": str(error)})
+                await self.services.clock.sleep(self._next_retry())
+
+    async def _remove(self) -> None:
+        """Delete the pod from the API, then what is left of it from the node."""
+        self._wake.clear()
+        if self.in_api and self.pod is not None:
+            await self.services.statuses.wait_written(self.uid)
+            try:
+                meta = self.pod.metadata
+                await self.services.client.delete(core.Pod, meta.name, meta.namespace, grace=0, uid=self.uid)
+            except (NotFound, Conflict):
+                pass
+            except (StatusError, ConnectionError, TimeoutError, OSError) as error:
+                log.warning("pod not deleted from the API", extra={"pod": self.who, "error": str(error)})
+                await self._rest(self._next_retry())
+                return
+        try:
+            await self.actions.clean(self.uid, self.pod, self.seen)
+        except (RuntimeError_, OSError) as error:
+            log.warning("pod not removed from the node", extra={"pod": self.who, "error": str(error)})
+            await self._rest(self._next_retry())
+            return
+        self.services.statuses.forget(self.uid)
+        self.fire("removed")
+        if not self.in_api:
+            self.fire("missing")
+
+
+def _adopted(pod: core.Pod) -> dict[str, core.ContainerStatus]:
+    """What the API says about containers that are running already, by id: it holds until a probe knows better."""
+    known = (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
+    return {one.containerID.rpartition("/")[2]: one for one in known if one.state.running is not None}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
