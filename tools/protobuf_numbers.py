@@ -1,10 +1,10 @@
-"""Writes `tiphys/api/machinery/protobuf/numbers/`: the field numbers of the API's protobuf messages, as far as the types do not say them already.
+"""Writes `tiphys/api/machinery/protobuf/numbers/`: field numbers of the API's protobuf messages, as far as the types do not say them.
 
     python tools/protobuf_numbers.py wire-kubernetes-api.tsv
 
 The input has a line for each field: package, message, field, number and type, separated by tabs, as they stand in the API's `.proto`
-files. The notation of the output is explained in `tiphys/api/machinery/protobuf/messages.py`. Every field of every type must have a number whose
-type fits the Python type; the tool stops at the first that has not.
+files. The notation of the output is explained in `tiphys/api/machinery/protobuf/messages.py`. Every field of every type must have a number
+whose type fits the Python type; the tool stops at the first that has not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sub-paths of volumes, opened so that a link planted by a container cannot lead out of its volume.
 
-The path is opened beneath the volume (`tiphys.node.host.beneath`), and what was found is bind mounted by file descriptor: nothing that happens
-to the names afterwards matters. Directories that are missing are made one by one, each opened without following links before its mode is
-set.
+The path is opened beneath the volume (`tiphys.node.host.beneath`), and what was found is bind mounted by file descriptor: nothing that
+happens to the names afterwards matters. Directories that are missing are made one by one, each opened without following links before its
+mode is set.
 """
 
 from __future__ import annotations

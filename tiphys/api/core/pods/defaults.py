@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core.pods.image import pull_policy
+from tiphys.api.core.resource_defaults import round_to_milli
 from tiphys.api.core.v1 import (
     Container,
     EphemeralContainer,
@@ -15,7 +16,6 @@ from tiphys.api.core.v1 import (
     ResourceRequirements,
 )
 from tiphys.api.core.volumes.defaults import default_divisor, default_volume
-from tiphys.api.defaults.resources import round_to_milli
 from tiphys.api.helpers.resources import aggregate
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tiphys.api.core.pods.image import pull_policy
+from tiphys.api.core.resource_defaults import round_to_milli
 from tiphys.api.core.v1 import (
     DownwardAPIVolumeFile,
     EmptyDirVolumeSource,
@@ -13,7 +14,6 @@ from tiphys.api.core.v1 import (
     ResourceFieldSelector,
     Volume,
 )
-from tiphys.api.defaults.resources import round_to_milli
 from tiphys.api.machinery.quantity import ZERO
 
 DEFAULT_MODE = 0o644
