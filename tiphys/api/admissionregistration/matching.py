@@ -1,4 +1,4 @@
-"""What webhooks and policies match: rules, resources, selectors and conditions."""
+"""Matching of webhooks and policies: rules, resources, selectors and conditions."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def validate_definition(definition: CustomResourceDefinition) -> Errors:
 
 
 def validate_new_definition(definition: CustomResourceDefinition) -> Errors:
-    """What counts for new definitions only."""
+    """Return what is wrong with a definition only when it is new."""
     return _approval(definition, None)
 
 
@@ -82,7 +82,7 @@ def validate_definition_status(new: CustomResourceDefinition) -> Errors:
 
 
 def is_true(definition: CustomResourceDefinition, condition: str) -> bool:
-    """Whether the definition has the condition."""
+    """True if the definition has the condition."""
     return any(one.type == condition and one.status == "True" for one in definition.status.conditions or [])
 
 

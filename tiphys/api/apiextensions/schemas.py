@@ -220,7 +220,7 @@ def _rules(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _invariants(schema: Document, path: str, level: str) -> Iterator[FieldError]:
-    """What must hold for nodes that are not inside a junctor. `level` is root, item or field."""
+    """Check what holds for nodes that are not inside a combinator. `level` is root, item or field."""
     type_ = schema.get("type") or ""
     items, additional = schema.get("items"), schema.get("additionalProperties")
     embedded, preserve = bool(schema.get("x-kubernetes-embedded-resource")), bool(schema.get("x-kubernetes-preserve-unknown-fields"))

@@ -39,7 +39,7 @@ def validate_api_service(service: APIService) -> Errors:
 
 
 def _backend(errors: Errors, service: APIService) -> None:
-    """Where the requests go: to this server, or to a Service of the cluster."""
+    """Validate the server of the group version: this one, or a Service of the cluster."""
     spec = service.spec
     backend = spec.service
     if backend is None:

@@ -79,7 +79,7 @@ def _daemon_strategy(errors: Errors, path: str, strategy: DaemonSetUpdateStrateg
 
 
 def says_some(value: int | str | None) -> bool:
-    """Whether it is a number or a percentage other than 0."""
+    """True if it is a number or a percentage other than 0."""
     if isinstance(value, str):
         return not percent(value) and int(value[:-1]) != 0
     return bool(value)

@@ -141,7 +141,7 @@ def _with_claims(spec: StatefulSetSpec) -> PodTemplateSpec:
 
 
 def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
-    """What only new stateful sets are refused for."""
+    """Return what is wrong with a stateful set only when it is new."""
     errors: Errors = []
     if stateful_set.spec.serviceName:
         dns_label(errors, "spec.serviceName", stateful_set.spec.serviceName)

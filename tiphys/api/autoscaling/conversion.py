@@ -258,7 +258,7 @@ class _CarriedV1(msgspec.Struct):
 
 
 def _carried(annotations: dict[str, str], name: str, type_: Any) -> Any:
-    """What an annotation says, None when it is absent or makes no sense."""
+    """Value of an annotation; None when it is absent or makes no sense."""
     try:
         content = msgspec.json.decode(annotations[name], type=type_)
         for item in content:

@@ -38,7 +38,7 @@ HPA = v2.HorizontalPodAutoscaler
 
 
 def validate_autoscaler(obj: HPA) -> Errors:
-    """What is wrong whatever the object was before."""
+    """Return what is wrong with an autoscaler whatever it was before."""
     errors: Errors = []
     spec = obj.spec
     if spec.maxReplicas == 0:
@@ -59,7 +59,7 @@ def validate_autoscaler(obj: HPA) -> Errors:
 
 
 def validate_against(new: HPA, old: HPA | None) -> Errors:
-    """What is wrong unless the object was so before: fewer replicas than one, and references without a group."""
+    """Return what is wrong unless it was so before: fewer replicas than one, and references without a group."""
     errors: Errors = []
     lowest = 0 if old is not None and old.spec.minReplicas == 0 else 1
     if new.spec.minReplicas is not None and new.spec.minReplicas < lowest:

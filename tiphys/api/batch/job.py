@@ -315,7 +315,7 @@ def _success_rule(errors: Errors, path: str, rule: SuccessPolicyRule, completion
 
 
 def validate_job_update(new: Job, old: Job) -> Errors:
-    """What may not change once the job is there."""
+    """Return the changes of an existing job that are not allowed."""
     errors: Errors = []
     before, after = old.spec, new.spec
     if not is_indexed(after):
@@ -331,7 +331,7 @@ def validate_job_update(new: Job, old: Job) -> Errors:
 
 
 def _template_kept(errors: Errors, new: Job, old: Job) -> None:
-    """Where the pods may run and what they ask for can still change while the job is suspended and none of its pods runs."""
+    """Check that the template stays. Scheduling and resources may change while the job is suspended and none of its pods runs."""
     status = old.status
     template, before = new.spec.template, old.spec.template
     stopped = status.startTime is None or has_condition(status, "Suspended")

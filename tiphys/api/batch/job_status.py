@@ -29,7 +29,7 @@ class _Both:
         self.ended = self.finished != is_finished(old.status)
 
     def changed(self, *names: str) -> bool:
-        """Whether conditions (`Complete`) or fields (`startTime`) differ."""
+        """True if conditions (`Complete`) or fields (`startTime`) differ."""
         return any(
             self.is_[name] != self.was[name] if name in self.is_ else getattr(self.status, name) != getattr(self.before, name)
             for name in names

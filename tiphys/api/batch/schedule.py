@@ -39,12 +39,12 @@ _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
 
 
 class _Wrong(Exception):
-    """What is wrong with a schedule."""
+    """A schedule that cannot be parsed."""
 
 
 @lru_cache(4096)
 def schedule(text: str) -> str:
-    """What is wrong with a schedule, or ""."""
+    """Return what is wrong with a schedule, or ""."""
     try:
         _check(text)
     except _Wrong as wrong:
@@ -133,7 +133,7 @@ def _quoted(text: str) -> str:
 
 
 def time_zone(name: str) -> list[str]:
-    """What is wrong with the name of a time zone."""
+    """Return what is wrong with the name of a time zone."""
     if not name:
         return ["timeZone must be nil or non-empty string"]
     if any(part in (".", "..") or not _ZONE_PART.fullmatch(part) for part in name.split("/")):
@@ -146,7 +146,7 @@ def time_zone(name: str) -> list[str]:
 
 @lru_cache(1024)
 def is_zone(name: str) -> bool:
-    """Whether the machine's time zone database knows the zone."""
+    """True if the machine's time zone database knows the zone."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -235,7 +235,7 @@ def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: d
 
 
 class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
-    """Who asks is written down by the server, and what was asked never changes: the rest is for the approver and the signer."""
+    """The server records the requester; the request never changes, only the approver and the signer add to it."""
 
     resets = MappingProxyType(
         {

@@ -71,7 +71,7 @@ def _limit_names(errors: Errors, path: str, item: LimitRangeItem) -> None:
 
 
 def _bounds(errors: Errors, path: str, item: LimitRangeItem, name: str) -> None:
-    """What one resource's numbers say about each other: each pair that is given must be in order."""
+    """Check the order of one resource's numbers: of each pair that is given."""
     of_pod = item.type == "Pod"
     low, high = item.min.get(name), item.max.get(name)
     limit = None if of_pod else item.default.get(name)

@@ -291,7 +291,7 @@ _CHECKS: dict[str, Callable[[Errors, str, Any], None]] = {
 
 
 def validate_volume_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
-    """What a volume is made of stays; a secret for growing may be added, once."""
+    """Return the changes of a volume that are not allowed: its source stays; a secret for expansion may be added, once."""
     errors: Errors = []
     changed = [name for name in SOURCES if not _same_source(name, getattr(new.spec, name), getattr(old.spec, name))]
     if changed:
@@ -336,7 +336,7 @@ _GONE_SOURCES = {
 
 
 def _since(new: PersistentVolume, old: PersistentVolume, now: datetime) -> None:
-    """When the phase changed last, if whoever changed it does not say."""
+    """Time of the last change of the phase, if whoever changed it does not give it."""
     status, before = new.status, old.status
     if status.phase == before.phase:
         status.lastPhaseTransitionTime = status.lastPhaseTransitionTime or before.lastPhaseTransitionTime

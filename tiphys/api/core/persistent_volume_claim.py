@@ -68,7 +68,7 @@ def validate_claim(claim: PersistentVolumeClaim) -> Errors:
 
 
 def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
-    """What a claim, or a template of claims, asks for."""
+    """Validate the spec of a claim, or of a template of claims."""
     if not spec.accessModes:
         errors.append(required(f"{path}.accessModes", "at least 1 access mode is required"))
     label_selector(errors, f"{path}.selector", spec.selector)
@@ -87,7 +87,7 @@ def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> No
 
 
 def size_warnings(path: str, spec: PersistentVolumeClaimSpec) -> list[str]:
-    """What to say about sizes that are no whole number of bytes."""
+    """Warn of sizes that are no whole number of bytes."""
     said = []
     for kind in ("requests", "limits"):
         size = getattr(spec.resources, kind).get("storage")
@@ -203,7 +203,7 @@ def _not_negative(errors: Errors, path: str, quantity: str) -> None:
 
 
 def _resource(errors: Errors, path: str, name: str) -> bool:
-    """What a volume can have an amount of: storage, and whatever drivers define."""
+    """Validate the name of a resource of a volume: storage, and whatever drivers define."""
     if wrong := qualified_name_messages(name):
         text(errors, path, name, wrong)
     elif is_native(name) and name != "storage":

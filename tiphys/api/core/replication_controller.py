@@ -17,7 +17,7 @@ from tiphys.api.rules.basics import Errors, non_negative
 
 
 def default_replication_controller(controller: ReplicationController) -> None:
-    """What is not said about labels is what the template's pods have."""
+    """Default labels and selector to the labels of the template."""
     spec, template = controller.spec, controller.spec.template
     if template is not None:
         default_pod_spec(template.spec)

@@ -76,7 +76,7 @@ def _quota_amounts(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -
 
 
 def _suits(scope: str, resource: str) -> bool:
-    """Whether a scope can narrow a resource. What is not a standard resource of quotas suits every scope."""
+    """True if a scope can narrow a resource. What is not a standard resource of quotas suits every scope."""
     if quota_resource_messages(resource) or "/" in resource:
         return True
     if scope in _POD_SCOPES:

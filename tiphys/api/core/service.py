@@ -137,7 +137,7 @@ _MAX_AFFINITY_SECONDS = 86400
 
 
 def is_headless(spec: ServiceSpec) -> bool:
-    """Whether the Service has names but no address of its own."""
+    """True if the Service has names but no address of its own."""
     return spec.clusterIP == "None" or spec.clusterIPs == ["None"]
 
 

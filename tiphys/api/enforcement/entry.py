@@ -14,7 +14,7 @@ Sample = dict[str, Any]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one field of a type does, with everything below it unless that is declared too; or what some of its values do."""
+    """Effect of one field of a type, with everything below it unless that is declared too; or of some of its values."""
 
     owner: type[msgspec.Struct]
     field: str

@@ -18,7 +18,7 @@ _UNSET: tuple[Any, ...] = (None, "", [], {})
 
 
 class _Plan(NamedTuple):
-    """What to look at in a value of one type."""
+    """Fields to look at in a value of one type."""
 
     own: tuple[tuple[Callable[[Any], Any], Entry], ...]
     """How to read the field, and its entry."""
@@ -68,7 +68,7 @@ def _is_ours(entry: Entry, type_: type[msgspec.Struct]) -> bool:
 
 
 def _matters(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]]) -> bool:
-    """Whether anything in a value of this type is declared as warned."""
+    """True if anything in a value of this type is declared as warned."""
     if any(_is_ours(entry, type_) for entry in ENTRIES):
         return True
     shapes = (field.shape.item if field.shape.form == "list" else field.shape for field in describe(type_).fields.values())

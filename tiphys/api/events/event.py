@@ -33,7 +33,7 @@ _KEPT = (
 
 
 def validate_new_style(event: Event) -> Errors:
-    """What events.k8s.io/v1 demands besides of an event that is made."""
+    """Return what events.k8s.io/v1 demands besides of a new event."""
     errors = series(event)
     if event.eventTime is None:
         errors.append(required("eventTime"))

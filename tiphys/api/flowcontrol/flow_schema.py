@@ -154,7 +154,7 @@ def _path_rule(errors: Errors, path: str, rule: NonResourcePolicyRule) -> None:
 
 
 def _url(url: str) -> str:
-    """What is wrong with a path such as `/healthz` or `/openapi/*`, or ""."""
+    """Return what is wrong with a path such as `/healthz` or `/openapi/*`, or ""."""
     if not url:
         return "must not be empty"
     if url == "/":

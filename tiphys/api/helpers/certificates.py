@@ -1,4 +1,4 @@
-"""What certificate signing requests say: their decision, and whether they are of the sort that kubelets make."""
+"""Decisions about certificate signing requests, and the sort of request that kubelets make."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def alternative_names(request: x509.CertificateSigningRequest) -> list[x509.Gene
 
 
 def kubelet_client_fault(request: x509.CertificateSigningRequest, usages: Iterable[str]) -> str:
-    """Why a request is not one for a kubelet's client certificate, or ""."""
+    """Return why a request is not one for a kubelet's client certificate, or ""."""
     from cryptography import x509
 
     if organizations(request) != ["system:nodes"]:
@@ -65,7 +65,7 @@ def kubelet_client_fault(request: x509.CertificateSigningRequest, usages: Iterab
 
 
 def kubelet_serving_fault(request: x509.CertificateSigningRequest, usages: Iterable[str]) -> str:
-    """Why a request is not one for a kubelet's serving certificate, or ""."""
+    """Return why a request is not one for a kubelet's serving certificate, or ""."""
     from cryptography import x509
 
     if organizations(request) != ["system:nodes"]:
@@ -85,7 +85,7 @@ def kubelet_serving_fault(request: x509.CertificateSigningRequest, usages: Itera
 
 
 def api_client_fault(usages: Iterable[str]) -> str:
-    """Why a request is not one for a client certificate, or ""."""
+    """Return why a request is not one for a client certificate, or ""."""
     usages = list(usages)
     for usage in usages:
         if usage not in ("digital signature", "key encipherment", "client auth"):

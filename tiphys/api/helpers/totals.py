@@ -1,4 +1,4 @@
-"""What a pod asks for as a whole, as quantities: for limits and quotas, whose messages show them as the user wrote them.
+"""Resources of a pod as a whole, as quantities: for limits and quotas, whose messages show them as the user wrote them.
 
 The same sums as `helpers.resources`, which counts in whole numbers for the scheduler.
 """
@@ -70,7 +70,7 @@ def _own(pod: Pod, container: Container, which: Which, statuses: Mapping[str, Co
 
 
 def _is_infeasible(pod: Pod) -> bool:
-    """Whether the node can never grant the resize that the pod asks for (KEP-1287)."""
+    """True if the node can never grant the resize that the pod asks for (KEP-1287)."""
     return any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions)
 
 

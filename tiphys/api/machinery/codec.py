@@ -52,7 +52,7 @@ class Decoded(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is worked out once for each type."""
+    """Decoder and checks of a type, worked out once."""
 
     decoder: msgspec.json.Decoder[Any]
     about: Description
@@ -67,7 +67,7 @@ def _plan(type_: type[msgspec.Struct]) -> _Plan:
 
 
 def _micro_times(type_: type[msgspec.Struct], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where a type holds MicroTimes, as names of attributes; no list or map of the API does."""
+    """Names of the attributes of a type that hold MicroTimes; no list or map of the API does."""
     for about in describe(type_).fields.values():
         if about.shape.form == "microtime":
             yield (*above, about.attr)
@@ -251,7 +251,7 @@ def _right_kind(about: Description, obj: Any) -> bool:
 
 
 def _wrong_kind(about: Description, obj: Any) -> str:
-    """What is wrong with a patched object's kind; empty ones are filled in."""
+    """Return what is wrong with a patched object's kind; empty ones are filled in."""
     if about.kind and obj.kind not in ("", about.kind):
         return f'no kind "{obj.kind}" is registered for version "{obj.apiVersion}" at this path; it serves {about.kind}'
     if about.kind and obj.apiVersion not in ("", about.api_version):

@@ -189,7 +189,7 @@ def dns_label_messages(value: str) -> tuple[str, ...]:
 
 @_cached
 def dns_1035_label_messages(value: str) -> tuple[str, ...]:
-    """As a DNS label, starting with a letter."""
+    """Return what is wrong with a DNS label that must start with a letter."""
     wrong = []
     if len(value) > 63:
         wrong.append(_max_length(63))

@@ -116,12 +116,12 @@ def _condensed(requirements: Iterable[Requirement]) -> Iterator[Callable[[Mappin
 
 
 def _is_denied(values: set[str] | None, value: str) -> bool:
-    """Whether a label with this value is one that must not be there; None stands for any value."""
+    """True if a label with this value is one that must not be there; None stands for any value."""
     return values is None or value in values
 
 
 def _is_tighter(requirement: Requirement, other: Requirement) -> bool:
-    """Whether the one bound implies the other."""
+    """True if the one bound implies the other."""
     bound, known = _integer(requirement.values[0]) or 0, _integer(other.values[0]) or 0
     return bound > known if requirement.operator == ">" else bound < known
 
@@ -139,7 +139,7 @@ class Selector:
         self.empty = not self.requirements and not nothing
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an object with these labels is selected."""
+        """True if an object with these labels is selected."""
         for test in self._tests:
             if not test(labels):
                 return False
@@ -337,7 +337,7 @@ class FieldSelector:
         self.empty = not self.requirements
 
     def matches(self, fields: Mapping[str, str]) -> bool:
-        """Whether an object with these fields is selected."""
+        """True if an object with these fields is selected."""
         for field, value, equal in self._tests:
             if (fields.get(field, "") == value) is not equal:
                 return False

@@ -35,7 +35,7 @@ def only(amounts: Mapping[str, Quantity], names: Collection[str]) -> Amounts:
 
 
 def same(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> bool:
-    """Whether both name the same amounts, however they are spelled."""
+    """True if both name the same amounts, however they are spelled."""
     return left.keys() == right.keys() and all(not compare(quantity, right[name]) for name, quantity in left.items())
 
 

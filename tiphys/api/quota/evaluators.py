@@ -1,4 +1,4 @@
-"""What an object uses of a quota: every kind is counted; pods, services and claims use more.
+"""Use of a quota by an object: every kind is counted; pods, services and claims use more.
 
 An evaluator knows which of a quota's resources are its kind's, which writes can change their usage, and how much one object uses.
 """
@@ -56,19 +56,19 @@ class Evaluator:
     """Subresources ("" is the object itself) whose updates can change what an object uses."""
 
     def concerns(self, operation: str, subresource: str) -> bool:
-        """Whether writes of a sort can change what objects use."""
+        """True if writes of a sort can change what objects use."""
         return (operation == "CREATE" and not subresource) or (operation == "UPDATE" and subresource in self.updates)
 
     def changes(self, subresource: str, new: Any, old: Any) -> bool:
-        """Whether an update that `concerns` changes what the object uses."""
+        """True if an update that `concerns` changes what the object uses."""
         return True
 
     def lacking(self, required: Sequence[str], obj: Any) -> str:
-        """What the object should say and does not, or ""."""
+        """Return what the object has to specify and does not, or ""."""
         return ""
 
     def usage(self, obj: Any, now: datetime) -> Amounts:
-        """What the object uses."""
+        """Return the amounts that the object uses."""
         return self._each
 
 
@@ -129,7 +129,7 @@ def _without(name: str, containers: Iterable[Container]) -> set[str]:
 
 
 def is_charged(pod: Pod, now: datetime) -> bool:
-    """Whether a pod still uses what it asks for: not when it has finished or should be gone."""
+    """True if a pod still uses what it asks for: not when it has finished or should be gone."""
     if pod.status.phase in ("Failed", "Succeeded"):
         return False
     gone = gone_at(pod)
@@ -137,7 +137,7 @@ def is_charged(pod: Pod, now: datetime) -> bool:
 
 
 def gone_at(pod: Pod) -> datetime | None:
-    """When a pod that is being deleted stops being charged."""
+    """Return when a pod that is being deleted stops being charged."""
     meta = pod.metadata
     if meta.deletionTimestamp is None or meta.deletionGracePeriodSeconds is None:
         return None
@@ -202,7 +202,7 @@ class ClaimEvaluator(Evaluator):
 
 
 def _storage(claim: PersistentVolumeClaim) -> Quantity | None:
-    """What a claim asks for, or what is allocated to it when that is more, in whole bytes."""
+    """Return the storage that a claim requests, or that is allocated to it when that is more, in whole bytes."""
     wanted = claim.spec.resources.requests.get("storage")
     if wanted is None:
         return None
@@ -262,7 +262,7 @@ def _evaluator(plural: str, group: str) -> Evaluator:
 
 
 def evaluator_for(plural: str, group: str = "") -> Evaluator:
-    """Who knows what objects of a resource use."""
+    """Return the evaluator of a resource."""
     return _evaluator(plural, group)
 
 
@@ -281,7 +281,7 @@ def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def evaluator_of(kind: Kind[Any]) -> Evaluator | None:
-    """Who knows what objects of a kind use; None for kinds that quotas do not count: not namespaced, not stored, or events."""
+    """Return the evaluator of a kind; None for kinds that quotas do not count: not namespaced, not stored, or events."""
     if not kind.namespaced or "list" not in kind.verbs or kind.resource in _UNCOUNTED:
         return None
     return _evaluator(kind.plural, kind.group)

@@ -1,4 +1,4 @@
-"""Whether a write fits into the quotas of its namespace, and what it adds to their usage."""
+"""Admission of a write by the quotas of its namespace, and what it adds to their usage."""
 
 from __future__ import annotations
 

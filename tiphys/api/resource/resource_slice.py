@@ -113,7 +113,7 @@ def validate_slice_update(new: ResourceSlice, old: ResourceSlice) -> Errors:
 
 
 def _has_features(device: Device) -> bool:
-    """Whether a device uses what makes allocation dear: taints, counters, lists of attributes."""
+    """True if a device uses what makes allocation dear: taints, counters, lists of attributes."""
     return bool(device.taints or device.consumesCounters) or any(_listed(attribute) for attribute in device.attributes.values())
 
 

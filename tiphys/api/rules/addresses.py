@@ -60,7 +60,7 @@ def legacy_ip(errors: Errors, path: str, text: str) -> None:
 
 
 def canonical_ip_messages(text: str) -> list[str]:
-    """What is wrong with an address that has to be spelled as everybody spells it."""
+    """Return what is wrong with an address that has to be in canonical form."""
     address = parse_ip(text)
     if address is None:
         return [_NO_IP]
@@ -86,7 +86,7 @@ def canonical_cidr(errors: Errors, path: str, text: str) -> None:
 
 
 def ip_warnings(path: str, text: str) -> list[str]:
-    """What is odd about an address that is accepted."""
+    """Warn of an address that is accepted but not in canonical form."""
     address = parse_ip(text)
     if address is None:
         return []
@@ -98,7 +98,7 @@ def ip_warnings(path: str, text: str) -> list[str]:
 
 
 def cidr_warnings(path: str, text: str) -> list[str]:
-    """What is odd about a range that is accepted."""
+    """Warn of a range that is accepted but not in canonical form."""
     network = parse_cidr(text)
     if network is None:
         return []

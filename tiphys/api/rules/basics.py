@@ -140,7 +140,7 @@ def file_mode(errors: Errors, path: str, value: int | None) -> None:
 
 @lru_cache(8192)
 def is_ip(value: str) -> bool:
-    """Whether the text is an IPv4 or IPv6 address without a zone."""
+    """True if the text is an IPv4 or IPv6 address without a zone."""
     try:
         ipaddress.ip_address(value)
     except ValueError:

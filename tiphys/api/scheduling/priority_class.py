@@ -39,7 +39,7 @@ def validate_priority_class(value: PriorityClass) -> Errors:
 
 
 def _system_class(value: PriorityClass) -> str:
-    """What tells a class from the system's own of that name, or ""."""
+    """Return how a class differs from the system's own of that name, or ""."""
     name = value.metadata.name
     if name not in SYSTEM_PRIORITIES:
         return f"{name} is not a known system priority class"

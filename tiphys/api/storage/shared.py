@@ -18,7 +18,7 @@ def size(values: Mapping[str, str]) -> int:
 
 
 def provisioner(errors: Errors, path: str, name: str) -> None:
-    """Who makes volumes: a name such as a label key, in any case of letters."""
+    """Validate the name of a provisioner: such as a label key, in any case of letters."""
     if not name:
         errors.append(required(path))
     else:

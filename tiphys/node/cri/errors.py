@@ -1,4 +1,4 @@
-"""What can go wrong when the container runtime is asked for something.
+"""Errors of requests to the container runtime.
 
     RuntimeError_            any answer that is not success; has .verb, .code (gRPC code name) and .message
     |-- NotFound             the sandbox, container or image does not exist

@@ -73,7 +73,7 @@ def validate_profiles(errors: Errors, path: str, annotations: dict[str, str], sp
 
 
 def validate_change(errors: Errors, path: str, new: dict[str, str], old: dict[str, str]) -> None:
-    """What annotations say that a pod was made with stays."""
+    """Refuse changes of annotations that the pod was made with."""
     for names, verb in ((old, "remove or update"), (new, "add")):
         for key in names:
             what = "AppArmor annotations" if key.startswith(APP_ARMOR) else "mirror pod annotation" if key == CONFIG_MIRROR else ""
@@ -140,7 +140,7 @@ def adopt_app_armor(pod: Pod) -> None:
 
 
 def app_armor_warnings(path: str, annotations: dict[str, str], spec: PodSpec) -> list[str]:
-    """What to say about annotations at `path` in place of the field."""
+    """Warn of annotations at `path` that stand in place of the field."""
     if path == "metadata.annotations" and _is_windows(spec):
         return []  # Nothing is copied there; templates are warned about all the same.
     whole = _of_pod(spec)

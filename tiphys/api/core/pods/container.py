@@ -54,7 +54,7 @@ _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "suc
 
 @dataclass(slots=True)
 class Scope:
-    """What the containers of one pod are checked against."""
+    """Facts about the pod that its containers are checked against."""
 
     spec: PodSpec
     volumes: Mapping[str, Volume]
@@ -138,7 +138,7 @@ def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:
 
 
 def _common(errors: Errors, path: str, item: Container | EphemeralContainer, scope: Scope) -> None:
-    """What all containers have in common."""
+    """Validate the fields of all containers."""
     if not item.name:
         errors.append(required(f"{path}.name"))
     elif dns_label_messages(item.name):
@@ -169,7 +169,7 @@ def _common(errors: Errors, path: str, item: Container | EphemeralContainer, sco
 
 
 def _running(errors: Errors, path: str, item: Container, scope: Scope) -> None:
-    """What only containers that keep running have: probes and handlers."""
+    """Validate the fields of containers that keep running: probes and handlers."""
     if item.lifecycle is not None:
         _lifecycle(errors, f"{path}.lifecycle", item.lifecycle, scope)
     if item.livenessProbe is not None:

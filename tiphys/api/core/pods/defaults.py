@@ -184,7 +184,7 @@ def _default_http(action: HTTPGetAction) -> None:
 
 
 def _request_limits(resources: ResourceRequirements) -> None:
-    """What a container is limited to and does not request, it requests."""
+    """Default requests to the limits."""
     for name, quantity in resources.limits.items():
         resources.requests.setdefault(name, quantity)
 

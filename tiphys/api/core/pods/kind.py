@@ -78,7 +78,7 @@ class PodRules(Rules[Pod]):
         return spec_warnings("spec", obj.spec)
 
     def grace_period(self, obj: Pod, asked: int | None) -> int | None:
-        """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
+        """Return the requested time or the pod's own; 0 when no container runs. A negative time is one second."""
         if not obj.spec.nodeName or obj.status.phase in ("Failed", "Succeeded"):
             return 0
         seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
@@ -94,7 +94,7 @@ def _align_addresses(status: PodStatus) -> None:
 
 
 def hostname_warning(name: str, where: str) -> list[str]:
-    """What to say about a name that is allowed but makes a bad hostname."""
+    """Warn of a name that is allowed but makes a bad hostname."""
     wrong = dns_label_messages(name)
     if not wrong:
         return []
@@ -104,7 +104,7 @@ def hostname_warning(name: str, where: str) -> list[str]:
 
 
 def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool, changed: bool) -> list[str]:
-    """What to say about a workload whose pods are named after it."""
+    """Return the warnings about a workload whose pods are named after it."""
     said = hostname_warning(name, "Pod names and hostnames") if new else []
     return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
 

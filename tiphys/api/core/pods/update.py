@@ -1,4 +1,4 @@
-"""Which changes of a pod are allowed."""
+"""Changes of a pod that are allowed."""
 
 from __future__ import annotations
 

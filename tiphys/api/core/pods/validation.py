@@ -1,4 +1,4 @@
-"""Validation of pods and pod templates on creation. Updates are in `pod_update`."""
+"""Validation of pods and pod templates on creation. Updates are in `update.py`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def validate_pod(pod: Pod) -> Errors:
 
 
 def validate_new_pod(pod: Pod) -> Errors:
-    """What may only come later in a pod's life."""
+    """Refuse what may only come later in a pod's life."""
     errors: Errors = []
     init_resizes(errors, "spec.initContainers", pod.spec)
     made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
@@ -64,7 +64,7 @@ def validate_new_pod(pod: Pod) -> Errors:
 
 
 def validate_binding(binding: Binding) -> Errors:
-    """What binds a pod to a node."""
+    """Validate the binding of a pod to a node."""
     errors: Errors = []
     if binding.target.kind not in ("", "Node"):
         errors.append(not_supported("target.kind", binding.target.kind, ("Node", "<empty>")))
@@ -119,7 +119,7 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
 
 
 def _steering(errors: Errors, path: str, spec: PodSpec) -> None:
-    """What the scheduler reads."""
+    """Validate the fields that the scheduler reads."""
     if spec.nodeSelector:
         labels(errors, f"{path}.nodeSelector", spec.nodeSelector)
     if spec.affinity is not None:

@@ -1,4 +1,4 @@
-"""What people are told about a pod, or a template of pods, that is allowed but probably not what they mean."""
+"""Warnings about a pod, or a template of pods, that is allowed but probably not what is meant."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def class_of_claim(claim: PersistentVolumeClaim) -> str:
 
 
 def names_class(claim: PersistentVolumeClaim) -> bool:
-    """Whether a claim says which class it wants, even if that is none (`""`)."""
+    """True if a claim says which class it wants, even if that is none (`""`)."""
     return STORAGE_CLASS_BETA in claim.metadata.annotations or claim.spec.storageClassName is not None
 
 

@@ -49,7 +49,7 @@ class Versions(Protocol):
 
 
 class Application(NamedTuple):
-    """Who applies, and how."""
+    """Manager of an apply, its version and its force."""
 
     manager: str
     version: str
@@ -85,7 +85,7 @@ def apply(schema: Schema, live: dict[str, Any], entries: list[ManagedFieldsEntry
 
 
 def _before_first(schema: Schema, live: dict[str, Any], how: Application) -> dict[Manager, Owned]:
-    """What an object that nobody tracked so far holds belongs to `before-first-apply`."""
+    """Give the fields of an object that nobody tracked so far to `before-first-apply`."""
     if not live.get("metadata", {}).get("uid"):
         return {}
     there = document.compare(schema, _bare(live), live).changed
@@ -131,7 +131,7 @@ def _made(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> docum
 def _made_elsewhere(
     live: dict[str, Any], merged: dict[str, Any], owners: dict[Manager, Owned], how: Application
 ) -> dict[str, document.Difference | None]:
-    """What the apply changes in the other versions that managers wrote in; None for those that are not served any more."""
+    """Return the changes in the other versions that managers wrote in; None for those that are not served any more."""
     made: dict[str, document.Difference | None] = {}
     for version in {owned.version for owned in owners.values()} - {how.version}:
         schema = how.versions.schema(version) if how.versions is not None else None
@@ -196,7 +196,7 @@ def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned]
 
 
 def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], owned: Fields) -> dict[str, Any]:
-    """What is left after pruning, and what of the rest somebody owns."""
+    """Return what is left after pruning, with those of the pruned fields that somebody owns."""
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     left = named(schema, document.compare(schema, {}, pruned).changed)
@@ -225,7 +225,7 @@ def _pruned_within(schema: Schema, merged: dict[str, Any], wanted: Fields, last:
 
 
 def _is_left_by_kubectl(schema: Schema, live: dict[str, Any], conflict: ApplyConflict, how: Application) -> bool:
-    """Whether every disputed field still has the value that client-side apply noted; raises ApplyConflict with the rest otherwise."""
+    """True if every disputed field still has the value that client-side apply noted; raises ApplyConflict with the rest otherwise."""
     noted = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED, "")
     try:
         config = msgspec.json.decode(noted or "null", type=dict)

@@ -27,7 +27,7 @@ class SchemaMismatch(ValueError):
 
 
 class Difference(NamedTuple):
-    """What became of a document: the fields that are new or have another value, and those that are gone."""
+    """Changes of a document: the fields that are new or have another value, and those that are gone."""
 
     changed: Fields
     removed: Fields
@@ -207,7 +207,7 @@ def _compare(schema: Schema, old: Any, new: Any) -> tuple[Fields | None, Fields 
 
 
 def _is_nothing(schema: Schema, value: Any) -> bool:
-    """Whether a value is stored as if it were not there: a null, an empty list or map (but not an empty struct, which says something)."""
+    """True if a value is stored as if it were not there: a null, an empty list or map (but not an empty struct, which says something)."""
     return value is None or (not value and schema.shape is not None and schema.shape.form in ("list", "map"))
 
 

@@ -1,4 +1,4 @@
-"""Who owns which fields of an object: its managedFields, and what writes make of them (KEP-555 "Server-side Apply").
+"""Owners of the fields of an object: its managedFields, and what writes make of them (KEP-555 "Server-side Apply").
 
 `after_create` and `after_update` serve every ordinary writer, from the difference that the write made; `Managers` is the same opened up,
 for applies. An entry that a write does not touch keeps its very bytes, so that a write that changes nothing stays one.
@@ -27,7 +27,7 @@ FIELDS_V1 = "FieldsV1"
 
 
 class Manager(NamedTuple):
-    """What tells managers apart. The version is empty for those that apply: they are the same in every version."""
+    """Key of a manager. The version is empty for those that apply: they are the same in every version."""
 
     operation: str
     name: str
@@ -36,7 +36,7 @@ class Manager(NamedTuple):
 
 
 def manager_name(field_manager: str, user_agent: str) -> str:
-    """Who writes: the fieldManager parameter, or the first word of the User-Agent."""
+    """Return the name of the writer: the fieldManager parameter, or the first word of the User-Agent."""
     if field_manager:
         return field_manager
     text = "".join(character for character in user_agent.partition("/")[0] if character.isprintable())
@@ -46,12 +46,12 @@ def manager_name(field_manager: str, user_agent: str) -> str:
 
 
 def manager_of(entry: ManagedFieldsEntry) -> Manager:
-    """Whose entry it is."""
+    """Return the manager of an entry."""
     return Manager(entry.operation, entry.manager, "" if entry.operation == "Apply" else entry.apiVersion, entry.subresource)
 
 
 def is_reset(entries: Sequence[ManagedFieldsEntry]) -> bool:
-    """Whether a client asks to forget all managers: by one empty entry."""
+    """True if a client asks to forget all managers: by one empty entry."""
     return len(entries) == 1 and entries[0] == ManagedFieldsEntry()
 
 

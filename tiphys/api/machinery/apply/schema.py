@@ -1,4 +1,4 @@
-"""How values of each type are owned: whole, or part by part. Read from the types (`tiphys.api.machinery.introspect`).
+"""Ownership of the values of each type: whole, or part by part. Read from the types (`tiphys.api.machinery.introspect`).
 
 leaf    a scalar, or a struct, map or list that is replaced whole
 struct  an object with declared fields, each owned by itself
@@ -33,7 +33,7 @@ _DEFAULT_KEYS: Mapping[tuple[str, str], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """How values of one type are owned. `shape` says which values are right for a leaf."""
+    """Ownership of the values of one type. `shape` says which values are right for a leaf."""
 
     sort: Sort
     shape: Shape | None = None

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class _How(NamedTuple):
-    """How a field is patched, and the type of what is in it."""
+    """Treatment of a field, and the type of what is in it."""
 
     type: type[msgspec.Struct] | None = None
     merge: bool = False
@@ -54,7 +54,7 @@ def _how(type_: type[msgspec.Struct] | None, name: str) -> _How:
 
 
 def _map_of(type_: type[msgspec.Struct] | None, name: str) -> _How:
-    """As `_how`, for a value that is an object: the values of a map are not the fields of its item type."""
+    """Like `_how`, for a value that is an object: the values of a map are not the fields of its item type."""
     field = describe(type_).fields.get(name) if type_ is not None else None
     how = _how(type_, name)
     return how._replace(type=None) if field is not None and field.shape.form == "map" else how
@@ -105,7 +105,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _without_directives(value: Any) -> tuple[bool, Any]:
-    """Whether the value stays, and what is left of it: objects with `$patch` only spoke to something that is not there."""
+    """Return the value without directives, and whether it stays: objects with `$patch` only spoke to something that is not there."""
     if isinstance(value, dict):
         if _PATCH in value:
             return False, None
@@ -243,12 +243,12 @@ def _list_directives(how: _How, current: list[Any], patch: list[Any]) -> tuple[l
 
 
 def _holds_others(value: Any) -> bool:
-    """Whether a value is an object or a list, which is equal to no scalar and has no hash."""
+    """True if a value is an object or a list, which is equal to no scalar and has no hash."""
     return isinstance(value, dict | list)
 
 
 def _identity(item: Any, key: str) -> tuple[str, Any]:
-    """What tells an item from others: the value of the merge key, or a scalar itself. The type's name keeps 1 and true apart."""
+    """Key of an item: the value of the merge key, or a scalar itself. The type's name keeps 1 and true apart."""
     if key:
         if not isinstance(item, dict):
             raise BadRequest(f"expected a map, but received a {type(item).__name__}")
