@@ -60,7 +60,7 @@ def choice(errors: Errors, path: str, value: str | None, supported: Sequence[str
         errors.append(not_supported(path, value, supported))
 
 
-def check_rule(errors: Errors, path: str, rule: RuleWithOperations | NamedRuleWithOperations) -> None:
+def validate_rule(errors: Errors, path: str, rule: RuleWithOperations | NamedRuleWithOperations) -> None:
     if not rule.operations:
         errors.append(required(f"{path}.operations"))
     _alone(errors, f"{path}.operations", rule.operations, "operations")
@@ -112,7 +112,7 @@ def _resources(errors: Errors, path: str, resources: Sequence[str]) -> None:
         errors.append(invalid(path, resources, "if '*' is present, must not specify other resources without subresources"))
 
 
-def check_match(errors: Errors, path: str, match: MatchResources | None) -> None:
+def validate_match(errors: Errors, path: str, match: MatchResources | None) -> None:
     if match is None:
         return
     if match.matchPolicy is None:
@@ -137,10 +137,10 @@ def _named_rule(errors: Errors, path: str, rule: NamedRuleWithOperations) -> Non
         if name in seen:
             errors.append(duplicate(f"{path}.resourceNames[{index}]", name))
         seen.add(name)
-    check_rule(errors, path, rule)
+    validate_rule(errors, path, rule)
 
 
-def conditions(errors: Errors, path: str, values: Sequence[MatchCondition]) -> None:
+def validate_match_conditions(errors: Errors, path: str, values: Sequence[MatchCondition]) -> None:
     if len(values) > MAX_CONDITIONS:
         errors.append(too_many(path, len(values), MAX_CONDITIONS))
     seen: set[str] = set()

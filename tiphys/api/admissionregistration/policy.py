@@ -12,10 +12,10 @@ from tiphys.api.admissionregistration.matching import (
     IDENTIFIER,
     MUTATING_OPERATIONS,
     RESERVED,
-    check_match,
     choice,
-    conditions,
     default_match,
+    validate_match,
+    validate_match_conditions,
 )
 from tiphys.api.admissionregistration.v1 import (
     MutatingAdmissionPolicy,
@@ -30,8 +30,8 @@ from tiphys.api.machinery.errors import FieldError, duplicate, invalid, not_supp
 from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages
 from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind, Rules
 from tiphys.api.machinery.subresources import STATUS
-from tiphys.api.rules import conditions as conditions_rules
 from tiphys.api.rules.basics import Errors, label_name
+from tiphys.api.rules.conditions import conditions
 
 
 def default_policy(policy: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) -> None:
@@ -62,14 +62,14 @@ def validate_policy(policy: Policy) -> Errors:
     if spec.matchConstraints is None:
         errors.append(required("spec.matchConstraints"))
     else:
-        check_match(errors, "spec.matchConstraints", spec.matchConstraints)
+        validate_match(errors, "spec.matchConstraints", spec.matchConstraints)
         if not spec.matchConstraints.resourceRules:
             errors.append(required("spec.matchConstraints.resourceRules"))
         if isinstance(policy, MutatingAdmissionPolicy):
             for rule in spec.matchConstraints.resourceRules:
                 for operation in rule.operations:
                     choice(errors, "spec.matchConstraints.resourceRules.operations", operation, MUTATING_OPERATIONS)
-    conditions(errors, "spec.matchConditions", spec.matchConditions)
+    validate_match_conditions(errors, "spec.matchConditions", spec.matchConditions)
     for index, variable in enumerate(spec.variables):
         _variable(errors, f"spec.variables[{index}]", variable)
     if isinstance(policy, MutatingAdmissionPolicy):
@@ -190,7 +190,7 @@ def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:
             errors.append(required(f"{path}.warning"))
         if not warning.fieldRef.strip():
             errors.append(required(f"{path}.fieldRef"))
-    conditions_rules.conditions(errors, "status.conditions", policy.status.conditions)
+    conditions(errors, "status.conditions", policy.status.conditions)
     return errors
 
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from tiphys.api.admissionregistration import CATEGORIES, GROUP
 from tiphys.api.admissionregistration import v1 as admission
-from tiphys.api.admissionregistration.matching import check_match, choice, default_match
+from tiphys.api.admissionregistration.matching import choice, default_match, validate_match
 from tiphys.api.admissionregistration.policy import UNSET
 from tiphys.api.admissionregistration.v1 import MutatingAdmissionPolicyBinding, ParamRef, ValidatingAdmissionPolicyBinding
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_selector
@@ -37,7 +37,7 @@ def validate_binding(binding: Binding) -> Errors:
         errors.append(required("spec.policyName"))
     if spec.paramRef is not None:
         _param_ref(errors, "spec.paramRef", spec.paramRef)
-    check_match(errors, "spec.matchResources", spec.matchResources)
+    validate_match(errors, "spec.matchResources", spec.matchResources)
     if isinstance(binding, ValidatingAdmissionPolicyBinding):
         _actions(errors, "spec.validationActions", binding.spec.validationActions)
     return errors

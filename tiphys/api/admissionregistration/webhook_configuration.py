@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tiphys.api.admissionregistration import CATEGORIES, GROUP
 from tiphys.api.admissionregistration import v1 as admission
-from tiphys.api.admissionregistration.matching import FAILURE, FORM, MATCH, check_rule, choice, conditions, default_scopes
+from tiphys.api.admissionregistration.matching import FAILURE, FORM, MATCH, choice, default_scopes, validate_match_conditions, validate_rule
 from tiphys.api.admissionregistration.policy import REINVOCATIONS
 from tiphys.api.admissionregistration.v1 import (
     MutatingWebhook,
@@ -81,7 +81,7 @@ def validate_configuration(config: Configuration) -> Errors:
 def _webhook(errors: Errors, path: str, hook: Webhook) -> None:
     _full_name(errors, f"{path}.name", hook.name)
     for index, rule in enumerate(hook.rules):
-        check_rule(errors, f"{path}.rules[{index}]", rule)
+        validate_rule(errors, f"{path}.rules[{index}]", rule)
     choice(errors, f"{path}.failurePolicy", hook.failurePolicy, FAILURE)
     choice(errors, f"{path}.matchPolicy", hook.matchPolicy, MATCH)
     if hook.sideEffects is None:
@@ -100,7 +100,7 @@ def _webhook(errors: Errors, path: str, hook: Webhook) -> None:
         webhook_url(errors, f"{where}.url", config.url)
     elif config.service is not None:
         webhook_service(errors, f"{where}.service", config.service)
-    conditions(errors, f"{path}.matchConditions", hook.matchConditions)
+    validate_match_conditions(errors, f"{path}.matchConditions", hook.matchConditions)
 
 
 def _full_name(errors: Errors, path: str, name: str) -> None:

@@ -20,7 +20,7 @@ def validate_controller_revision(value: ControllerRevision) -> Errors:
     return errors
 
 
-def revision_kept(new: ControllerRevision, old: ControllerRevision) -> Errors:
+def validate_controller_revision_update(new: ControllerRevision, old: ControllerRevision) -> Errors:
     errors: Errors = []
     immutable(errors, "data", new.data, old.data)
     return errors
@@ -28,7 +28,7 @@ def revision_kept(new: ControllerRevision, old: ControllerRevision) -> Errors:
 
 class ControllerRevisionRules(Rules[ControllerRevision]):
     validate = staticmethod(validate_controller_revision)
-    validate_update = staticmethod(revision_kept)
+    validate_update = staticmethod(validate_controller_revision_update)
 
 
 def _controller(revision: ControllerRevision) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.shared import collisions
+from tiphys.api.apps.shared import is_nonzero, validate_collision_count
 from tiphys.api.apps.v1 import DaemonSet, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet
 from tiphys.api.core.pods import validation
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.warnings import template_warnings
-from tiphys.api.core.workloads import TEMPLATE, runs_for_ever, says_nothing, selected
+from tiphys.api.core.workloads import TEMPLATE, always_restarted, is_empty_selector, validate_selection
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_labels
 from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required
-from tiphys.api.machinery.names import percent
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.machinery.subresources import STATUS
@@ -46,11 +45,11 @@ def validate_daemon_set(daemon_set: DaemonSet) -> Errors:
     spec = daemon_set.spec
     label_selector(errors, "spec.selector", spec.selector)
     with suppress(SelectorError):  # What is wrong with it has been said.
-        selected(errors, from_label_selector(spec.selector), spec.template)
-    if spec.selector is not None and says_nothing(spec.selector):
+        validate_selection(errors, from_label_selector(spec.selector), spec.template)
+    if spec.selector is not None and is_empty_selector(spec.selector):
         errors.append(invalid("spec.selector", spec.selector, "empty selector is invalid for daemonset"))
     validation.template(errors, "spec.template", spec.template)
-    runs_for_ever(errors, "spec.template", spec.template, "DaemonSet")
+    always_restarted(errors, "spec.template", spec.template, "DaemonSet")
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
     _daemon_strategy(errors, "spec.updateStrategy", spec.updateStrategy)
     non_negative(errors, "spec.revisionHistoryLimit", spec.revisionHistoryLimit)
@@ -71,18 +70,11 @@ def _daemon_strategy(errors: Errors, path: str, strategy: DaemonSetUpdateStrateg
     for check in (int_or_percent, at_most_100_percent):
         check(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
         check(errors, f"{path}.maxSurge", rolling.maxSurge)
-    unavailable, surge = says_some(rolling.maxUnavailable), says_some(rolling.maxSurge)
+    unavailable, surge = is_nonzero(rolling.maxUnavailable), is_nonzero(rolling.maxSurge)
     if unavailable and surge:
         errors.append(invalid(f"{path}.maxSurge", rolling.maxSurge, "may not be set when maxUnavailable is non-zero"))
     elif not unavailable and not surge:
         errors.append(required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
-
-
-def says_some(value: int | str | None) -> bool:
-    """True if it is a number or a percentage other than 0."""
-    if isinstance(value, str):
-        return not percent(value) and int(value[:-1]) != 0
-    return bool(value)
 
 
 def validate_daemon_set_update(new: DaemonSet, old: DaemonSet) -> Errors:
@@ -95,7 +87,7 @@ def validate_daemon_set_status(new: DaemonSetStatus, old: DaemonSetStatus) -> Er
     errors: Errors = []
     for name in _DAEMON_COUNTS:
         non_negative(errors, f"status.{name}", getattr(new, name))
-    collisions(errors, new, old)
+    validate_collision_count(errors, new, old)
     return errors
 
 

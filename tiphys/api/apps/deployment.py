@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.shared import ready_and_available, replicated, selector_kept
+from tiphys.api.apps.shared import validate_ready_counts, validate_replica_spec, validate_selector_update
 from tiphys.api.apps.v1 import Deployment, DeploymentStatus, DeploymentStrategy, RollingUpdateDeployment
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.kind import workload_warnings
-from tiphys.api.core.workloads import TEMPLATE, not_more_than_all
+from tiphys.api.core.workloads import TEMPLATE, at_most_replicas
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import percent
@@ -40,7 +40,7 @@ def default_deployment(deployment: Deployment) -> None:
 def validate_deployment(deployment: Deployment) -> Errors:
     errors: Errors = []
     spec = deployment.spec
-    replicated(errors, spec)
+    validate_replica_spec(errors, spec)
     _strategy(errors, "spec.strategy", spec.strategy)
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
     non_negative(errors, "spec.revisionHistoryLimit", spec.revisionHistoryLimit)
@@ -83,8 +83,8 @@ def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> 
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
     for name in ("observedGeneration", *counts, "terminatingReplicas", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))
-    not_more_than_all(errors, new, ("updatedReplicas",))
-    ready_and_available(errors, new)
+    at_most_replicas(errors, new, ("updatedReplicas",))
+    validate_ready_counts(errors, new)
     if (new.collisionCount or 0) < (old.collisionCount or 0):
         errors.append(invalid("status.collisionCount", new.collisionCount or 0, "cannot be decremented"))
     return errors
@@ -100,7 +100,7 @@ class DeploymentRules(Rules[Deployment]):
         changed = old is not None and obj.spec != old.spec
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
-    validate_update = staticmethod(selector_kept)
+    validate_update = staticmethod(validate_selector_update)
 
     def validate_status_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
         return validate_deployment_status(new.status, old.status)

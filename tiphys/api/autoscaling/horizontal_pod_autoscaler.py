@@ -6,7 +6,7 @@ from typing import Any
 
 from tiphys.api.autoscaling import v1, v2
 from tiphys.api.autoscaling.conversion import DEFAULT_CPU_UTILIZATION, cpu_metric, from_v1, to_v1, without_carriers
-from tiphys.api.autoscaling.validation import validate_against, validate_autoscaler, validate_autoscaler_status
+from tiphys.api.autoscaling.validation import validate_autoscaler, validate_autoscaler_change, validate_autoscaler_status
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME, UNKNOWN, cell, of_stored
 from tiphys.api.machinery.errors import FieldError
@@ -122,9 +122,9 @@ class AutoscalerRules(Uncounted[v2.HorizontalPodAutoscaler]):
     validate = staticmethod(validate_autoscaler)
 
     def validate_create(self, obj: v2.HorizontalPodAutoscaler) -> list[FieldError]:
-        return validate_against(obj, None)
+        return validate_autoscaler_change(obj, None)
 
-    validate_update = staticmethod(validate_against)
+    validate_update = staticmethod(validate_autoscaler_change)
 
     def validate_status_update(self, new: v2.HorizontalPodAutoscaler, old: v2.HorizontalPodAutoscaler) -> list[FieldError]:
         return validate_autoscaler_status(new)

@@ -58,7 +58,7 @@ def validate_autoscaler(obj: HPA) -> Errors:
     return errors
 
 
-def validate_against(new: HPA, old: HPA | None) -> Errors:
+def validate_autoscaler_change(new: HPA, old: HPA | None) -> Errors:
     """Return what is wrong unless it was so before: fewer replicas than one, and references without a group."""
     errors: Errors = []
     lowest = 0 if old is not None and old.spec.minReplicas == 0 else 1

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from tiphys.api.batch import schedule as schedule_rules
 from tiphys.api.batch import v1 as batch
-from tiphys.api.batch.job import default_template, job_spec, spec_warnings
-from tiphys.api.batch.schedule import time_zone
+from tiphys.api.batch.job import default_job_template, spec_warnings, validate_job_spec
+from tiphys.api.batch.schedule import time_zone_messages
 from tiphys.api.batch.v1 import CronJob, CronJobSpec
 from tiphys.api.core.pods.kind import hostname_warning
 from tiphys.api.core.v1 import Container
@@ -22,7 +22,7 @@ from tiphys.api.rules.basics import Errors, non_negative
 def default_cron_job(cron_job: CronJob) -> None:
     """The jobs that it makes get their own defaults when they are made."""
     spec = cron_job.spec
-    default_template(spec.jobTemplate.spec)
+    default_job_template(spec.jobTemplate.spec)
     spec.concurrencyPolicy = spec.concurrencyPolicy or "Allow"
     spec.suspend = bool(spec.suspend)
     if spec.successfulJobsHistoryLimit is None:
@@ -53,7 +53,7 @@ def validate_cron(cron_job: CronJob, old: CronJob | None = None) -> Errors:
     elif spec.concurrencyPolicy not in _POLICIES:
         errors.append(not_supported("spec.concurrencyPolicy", spec.concurrencyPolicy, _POLICIES))
     made, path = spec.jobTemplate.spec, "spec.jobTemplate.spec"
-    job_spec(errors, path, made)
+    validate_job_spec(errors, path, made)
     if made.selector is not None:
         errors.append(invalid(f"{path}.selector", made.selector, "`selector` will be auto-generated"))
     if made.manualSelector:
@@ -70,7 +70,7 @@ def _schedule(errors: Errors, spec: CronJobSpec, *, zone_within: bool) -> None:
     if not text:
         errors.append(required(path))
         return
-    if said := schedule_rules.schedule(text):
+    if said := schedule_rules.schedule_message(text):
         errors.append(invalid(path, text, said))
     if "TZ" not in text:
         return
@@ -82,7 +82,7 @@ def _schedule(errors: Errors, spec: CronJobSpec, *, zone_within: bool) -> None:
 
 def _time_zone(errors: Errors, spec: CronJobSpec) -> None:
     if spec.timeZone is not None:
-        for said in time_zone(spec.timeZone):
+        for said in time_zone_messages(spec.timeZone):
             errors.append(invalid("spec.timeZone", spec.timeZone, said))
 
 

@@ -35,7 +35,7 @@ UNLIMITED = 2**31 - 1
 def default_job(job: Job) -> None:
     """A job without labels shares those of its pods, and so gets what is added to them. One completion and one pod at a time by default."""
     spec = job.spec
-    default_template(spec)
+    default_job_template(spec)
     if spec.completions is None and spec.parallelism is None:
         spec.completions = spec.parallelism = 1
     if spec.parallelism is None:
@@ -52,7 +52,7 @@ def default_job(job: Job) -> None:
         spec.podReplacementPolicy = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
 
 
-def default_template(spec: JobSpec) -> None:
+def default_job_template(spec: JobSpec) -> None:
     default_pod_spec(spec.template.spec)
     if spec.podFailurePolicy is not None:
         for rule in spec.podFailurePolicy.rules or []:
@@ -92,7 +92,7 @@ def validate_job(job: Job) -> Errors:
     errors: Errors = []
     spec = job.spec
     _generated_selector(errors, job)
-    job_spec(errors, "spec", spec)
+    validate_job_spec(errors, "spec", spec)
     if spec.selector is None:
         errors.append(required("spec.selector"))
     else:
@@ -135,7 +135,7 @@ def _generated_selector(errors: Errors, job: Job) -> None:
         return
 
 
-def job_spec(errors: Errors, path: str, spec: JobSpec) -> None:
+def validate_job_spec(errors: Errors, path: str, spec: JobSpec) -> None:
     """A job's spec, its selector apart."""
     for name in _COUNTS:
         non_negative(errors, f"{path}.{name}", getattr(spec, name))

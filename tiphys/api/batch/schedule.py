@@ -43,7 +43,7 @@ class _Wrong(Exception):
 
 
 @lru_cache(4096)
-def schedule(text: str) -> str:
+def schedule_message(text: str) -> str:
     """Return what is wrong with a schedule, or ""."""
     try:
         _check(text)
@@ -132,7 +132,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def time_zone(name: str) -> list[str]:
+def time_zone_messages(name: str) -> list[str]:
     """Return what is wrong with the name of a time zone."""
     if not name:
         return ["timeZone must be nil or non-empty string"]

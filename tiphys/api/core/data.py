@@ -13,7 +13,7 @@ MAX_DATA = 1024 * 1024
 _FROZEN = "field is immutable when `immutable` is set"
 
 
-def check_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes]) -> int:
+def validate_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes]) -> int:
     size = 0
     for key, value in keys.items():
         if said := config_key(key):
@@ -22,7 +22,7 @@ def check_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes
     return size
 
 
-def frozen(new: ConfigMap | Secret, old: ConfigMap | Secret, fields: tuple[str, ...]) -> Errors:
+def validate_immutable(new: ConfigMap | Secret, old: ConfigMap | Secret, fields: tuple[str, ...]) -> Errors:
     errors: Errors = []
     if old.immutable:
         if not new.immutable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core import v1 as core
 from tiphys.api.core.pods import scheduling
-from tiphys.api.core.pods.kind import flag
+from tiphys.api.core.pods.kind import format_flag
 from tiphys.api.core.pods.resources import amounts
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.v1 import Node
@@ -121,5 +121,5 @@ NODES: Kind[core.Node] = Kind(
     namespaced=False,
     short_names=("no",),
     subresources=(connect("proxy", "NodeProxyOptions", PROXY), STATUS),
-    selectable={"spec.unschedulable": lambda node: flag(node.spec.unschedulable)},
+    selectable={"spec.unschedulable": lambda node: format_flag(node.spec.unschedulable)},
 )

@@ -104,13 +104,13 @@ _BETA_LABELS = {
 
 def validate_volume(volume: PersistentVolume) -> Errors:
     errors: Errors = []
-    volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
+    validate_volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
     if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):
         errors.append(forbidden(f"metadata.annotations.{MOUNT_OPTIONS}", "may not specify mount options for this volume type"))
     return errors
 
 
-def volume_spec(errors: Errors, path: str, spec: PersistentVolumeSpec, *, name: str = "", inline: bool = False) -> None:
+def validate_volume_spec(errors: Errors, path: str, spec: PersistentVolumeSpec, *, name: str = "", inline: bool = False) -> None:
     """A volume, or one that stands inside an attachment (`inline`) and has no life of its own."""
     if inline:
         _inline(errors, path, spec)

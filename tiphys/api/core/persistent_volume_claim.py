@@ -63,11 +63,11 @@ _FROZEN = "spec is immutable after creation except resources.requests and volume
 
 def validate_claim(claim: PersistentVolumeClaim) -> Errors:
     errors: Errors = []
-    claim_spec(errors, "spec", claim.spec)
+    validate_claim_spec(errors, "spec", claim.spec)
     return errors
 
 
-def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
+def validate_claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
     """Validate the spec of a claim, or of a template of claims."""
     if not spec.accessModes:
         errors.append(required(f"{path}.accessModes", "at least 1 access mode is required"))
@@ -96,7 +96,7 @@ def size_warnings(path: str, spec: PersistentVolumeClaimSpec) -> list[str]:
     return said
 
 
-def claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
+def validate_claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
     """The claim that is made for one pod: of its metadata only labels and annotations are its own."""
     meta = template.metadata
     annotation_map(errors, f"{path}.metadata.annotations", meta.annotations)
@@ -104,7 +104,7 @@ def claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTem
     for field in msgspec.structs.fields(type(meta)):
         if field.name not in ("annotations", "labels") and getattr(meta, field.name):
             errors.append(forbidden(f"{path}.metadata.{field.name}", "cannot be set"))
-    claim_spec(errors, f"{path}.spec", template.spec)
+    validate_claim_spec(errors, f"{path}.spec", template.spec)
 
 
 def _data_sources(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:

@@ -16,13 +16,13 @@ from tiphys.api.meta.v1 import LabelSelector
 from tiphys.api.rules.basics import Errors
 
 
-def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
+def workload_template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
     """The template of pods that are to run for ever."""
     validation.template(errors, path, value)
-    runs_for_ever(errors, path, value, "ReplicaSet")
+    always_restarted(errors, path, value, "ReplicaSet")
 
 
-def runs_for_ever(errors: Errors, path: str, value: PodTemplateSpec, kind: str) -> None:
+def always_restarted(errors: Errors, path: str, value: PodTemplateSpec, kind: str) -> None:
     """Pods of this kind of workload are always restarted and have no deadline."""
     if value.spec.restartPolicy != "Always":
         errors.append(not_supported(f"{path}.spec.restartPolicy", value.spec.restartPolicy, ("Always",)))
@@ -34,7 +34,7 @@ class _Counted(Protocol):
     replicas: int
 
 
-def not_more_than_all(errors: Errors, status: _Counted, names: Iterable[str]) -> None:
+def at_most_replicas(errors: Errors, status: _Counted, names: Iterable[str]) -> None:
     """Each of the counts is of pods that `replicas` counts too."""
     for name in names:
         count: int = getattr(status, name)
@@ -42,13 +42,13 @@ def not_more_than_all(errors: Errors, status: _Counted, names: Iterable[str]) ->
             errors.append(invalid(f"status.{name}", count, "cannot be greater than status.replicas"))
 
 
-def selected(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
+def validate_selection(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
     if not selector.matches(template.metadata.labels):
         said = "`selector` does not match template `labels`"
         errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), said))
 
 
-def says_nothing(selector: LabelSelector) -> bool:
+def is_empty_selector(selector: LabelSelector) -> bool:
     return not selector.matchLabels and not selector.matchExpressions
 
 

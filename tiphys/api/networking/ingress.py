@@ -9,7 +9,7 @@ from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.networking import GROUP
 from tiphys.api.networking import v1 as networking
-from tiphys.api.networking.shared import check_reference
+from tiphys.api.networking.shared import validate_reference
 from tiphys.api.networking.v1 import HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressTLS
 from tiphys.api.rules.addresses import legacy_ip, parse_ip
 from tiphys.api.rules.basics import Errors, dns_subdomain, text
@@ -111,7 +111,7 @@ def _backend(errors: Errors, path: str, backend: IngressBackend) -> None:
     if service is not None and backend.resource is not None:
         errors.append(invalid(path, "", "cannot set both resource and service backends"))
     elif backend.resource is not None:
-        check_reference(errors, f"{path}.resource", backend.resource)
+        validate_reference(errors, f"{path}.resource", backend.resource)
     elif service is not None:
         if not service.name:
             errors.append(required(f"{path}.service.name"))

@@ -10,7 +10,7 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.networking import GROUP
 from tiphys.api.networking import v1 as networking
-from tiphys.api.networking.shared import check_reference, class_name
+from tiphys.api.networking.shared import class_name, validate_reference
 from tiphys.api.networking.v1 import IngressClass, IngressClassParametersReference
 from tiphys.api.rules.basics import Errors, dns_label, immutable, text
 
@@ -59,7 +59,7 @@ def _prefixed_path(errors: Errors, path: str, value: str) -> None:
 
 
 def _parameters(errors: Errors, path: str, value: IngressClassParametersReference) -> None:
-    check_reference(errors, path, value)
+    validate_reference(errors, path, value)
     if value.scope is None:
         errors.append(required(f"{path}.scope"))
     elif value.scope not in ("Cluster", "Namespace"):

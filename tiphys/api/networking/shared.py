@@ -10,14 +10,14 @@ from tiphys.api.rules.basics import Errors, text
 from tiphys.api.well_known import DEFAULT_INGRESS_CLASS
 
 
-def check_reference(errors: Errors, path: str, reference: TypedLocalObjectReference | IngressClassParametersReference) -> None:
+def validate_reference(errors: Errors, path: str, reference: TypedLocalObjectReference | IngressClassParametersReference) -> None:
     if reference.apiGroup is not None:
         text(errors, f"{path}.apiGroup", reference.apiGroup, dns_subdomain_messages(reference.apiGroup))
     for name in ("kind", "name"):
-        segment(errors, f"{path}.{name}", getattr(reference, name))
+        required_segment(errors, f"{path}.{name}", getattr(reference, name))
 
 
-def segment(errors: Errors, path: str, value: str) -> None:
+def required_segment(errors: Errors, path: str, value: str) -> None:
     """A required name that may stand in a URL."""
     if not value:
         errors.append(required(path))

@@ -17,7 +17,16 @@ from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.shared import EFFECTS, REFERENCE, binding_conditions, different, every, full_name, pool_name, uid
+from tiphys.api.resource.shared import (
+    EFFECTS,
+    REFERENCE,
+    binding_conditions,
+    fully_qualified_name,
+    pool_name,
+    uid,
+    validate_items,
+    validate_unique_items,
+)
 from tiphys.api.resource.v1 import (
     AllocatedDeviceStatus,
     AllocationResult,
@@ -60,7 +69,7 @@ _Names = Mapping[str, frozenset[str]]
 
 def validate_claim(claim: ResourceClaim) -> Errors:
     errors: Errors = []
-    devices(errors, "spec.devices", claim.spec.devices)
+    validate_devices(errors, "spec.devices", claim.spec.devices)
     return errors
 
 
@@ -74,26 +83,26 @@ def _names(claim: DeviceClaim) -> _Names:
     return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests or []}
 
 
-def devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
+def validate_devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
     names = _names(claim)
 
     def constraint(errors: Errors, path: str, item: DeviceConstraint) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
         if item.matchAttribute is not None:
-            full_name(errors, f"{path}.matchAttribute", item.matchAttribute)
+            fully_qualified_name(errors, f"{path}.matchAttribute", item.matchAttribute)
         elif item.distinctAttribute is not None:
-            full_name(errors, f"{path}.distinctAttribute", item.distinctAttribute)
+            fully_qualified_name(errors, f"{path}.distinctAttribute", item.distinctAttribute)
         else:
             said = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
             errors.append(required(path, said))
 
     def config(errors: Errors, path: str, item: DeviceClaimConfiguration) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
-        configuration(errors, path, item)
+        validate_configuration(errors, path, item)
 
-    different(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
-    every(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
-    every(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
+    validate_unique_items(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
+    validate_items(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
+    validate_items(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
 
 
 def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
@@ -106,7 +115,9 @@ def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
     elif request.exactly is not None:
         _wanted(errors, f"{path}.exactly", request.exactly)
     else:
-        different(errors, f"{path}.firstAvailable", request.firstAvailable, MAX_ALTERNATIVES, _alternative, lambda sub: sub.name)
+        validate_unique_items(
+            errors, f"{path}.firstAvailable", request.firstAvailable, MAX_ALTERNATIVES, _alternative, lambda sub: sub.name
+        )
 
 
 def _alternative(errors: Errors, path: str, request: DeviceSubRequest) -> None:
@@ -119,7 +130,7 @@ def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRe
         dns_subdomain(errors, f"{path}.deviceClassName", request.deviceClassName)
     else:
         errors.append(required(f"{path}.deviceClassName"))
-    every(errors, f"{path}.selectors", request.selectors, MAX_SELECTORS, check_selector)
+    validate_items(errors, f"{path}.selectors", request.selectors, MAX_SELECTORS, validate_selector)
     match request.allocationMode:
         case "All":
             if request.count:
@@ -129,10 +140,10 @@ def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRe
                 errors.append(invalid(f"{path}.count", request.count, "must be greater than zero"))
         case mode:
             errors.append(not_supported(f"{path}.allocationMode", mode, ("All", "ExactCount")))
-    every(errors, f"{path}.tolerations", request.tolerations, MAX_TOLERATIONS, _toleration)
+    validate_items(errors, f"{path}.tolerations", request.tolerations, MAX_TOLERATIONS, _toleration)
 
 
-def check_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
+def validate_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
     if selector.cel is None:
         errors.append(required(f"{path}.cel"))
     elif len(selector.cel.expression.encode()) > MAX_EXPRESSION:
@@ -157,7 +168,7 @@ def _toleration(errors: Errors, path: str, toleration: DeviceToleration) -> None
 
 
 def _references(errors: Errors, path: str, names: Sequence[str], known: _Names) -> None:
-    different(errors, path, names, MAX_REQUESTS, lambda errors, path, name: _reference(errors, path, name, known))
+    validate_unique_items(errors, path, names, MAX_REQUESTS, lambda errors, path, name: _reference(errors, path, name, known))
 
 
 def _reference(errors: Errors, path: str, name: str, known: _Names) -> None:
@@ -171,7 +182,7 @@ def _reference(errors: Errors, path: str, name: str, known: _Names) -> None:
     errors.append(invalid(path, name, REFERENCE))
 
 
-def configuration(
+def validate_configuration(
     errors: Errors, path: str, config: DeviceClaimConfiguration | DeviceAllocationConfiguration | DeviceClassConfiguration
 ) -> None:
     if config.opaque is None:
@@ -199,13 +210,13 @@ def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
     def consumer(errors: Errors, path: str, item: Any) -> None:
         errors += [required(f"{path}.{name}") for name in ("resource", "name", "uid") if not getattr(item, name)]
 
-    different(errors, "status.reservedFor", status.reservedFor, MAX_CONSUMERS, consumer, lambda item: item.uid)
+    validate_unique_items(errors, "status.reservedFor", status.reservedFor, MAX_CONSUMERS, consumer, lambda item: item.uid)
     allocated = {_device_id(result) for result in status.allocation.devices.results} if status.allocation is not None else set()
 
     def device(errors: Errors, path: str, item: AllocatedDeviceStatus) -> None:
         _device_status(errors, path, item, is_allocated=_device_id(item) in allocated)
 
-    different(errors, "status.devices", status.devices, -1, device, _device_id)
+    validate_unique_items(errors, "status.devices", status.devices, -1, device, _device_id)
     if status.reservedFor:
         if status.allocation is None:
             errors.append(forbidden("status.reservedFor", "may not be specified when `allocated` is not set"))
@@ -240,10 +251,10 @@ def _allocation(errors: Errors, path: str, allocation: AllocationResult, names: 
         elif item.source not in ("FromClaim", "FromClass"):
             errors.append(not_supported(f"{path}.source", item.source, ("FromClaim", "FromClass")))
         _references(errors, f"{path}.requests", item.requests, names)
-        configuration(errors, path, item)
+        validate_configuration(errors, path, item)
 
-    every(errors, f"{path}.devices.results", allocation.devices.results, MAX_RESULTS, result)
-    every(errors, f"{path}.devices.config", allocation.devices.config, 2 * MAX_CONFIGS, config)
+    validate_items(errors, f"{path}.devices.results", allocation.devices.results, MAX_RESULTS, result)
+    validate_items(errors, f"{path}.devices.config", allocation.devices.config, 2 * MAX_CONFIGS, config)
     if allocation.nodeSelector is not None:
         node_selector(errors, f"{path}.nodeSelector", allocation.nodeSelector)
 
@@ -275,7 +286,7 @@ def _network(errors: Errors, path: str, network: NetworkDeviceData) -> None:
         if parse_cidr(value) is None:
             errors.append(invalid(path, value, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"))
 
-    different(errors, f"{path}.ips", network.ips, MAX_ADDRESSES, address)
+    validate_unique_items(errors, f"{path}.ips", network.ips, MAX_ADDRESSES, address)
 
 
 def default_claim(spec: ResourceClaimSpec) -> None:

@@ -7,7 +7,7 @@ from tiphys.api.machinery.columns import AGE, NAME
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.resource_claim import default_claim, devices
+from tiphys.api.resource.resource_claim import default_claim, validate_devices
 from tiphys.api.resource.v1 import ResourceClaimTemplate
 from tiphys.api.rules.basics import Errors, annotation_map, immutable, labels
 
@@ -16,7 +16,7 @@ def validate_template(template: ResourceClaimTemplate) -> Errors:
     errors: Errors = []
     labels(errors, "spec.metadata.labels", template.spec.metadata.labels)
     annotation_map(errors, "spec.metadata.annotations", template.spec.metadata.annotations)
-    devices(errors, "spec.spec.devices", template.spec.spec.devices)
+    validate_devices(errors, "spec.spec.devices", template.spec.spec.devices)
     return errors
 
 

@@ -26,7 +26,7 @@ from tiphys.api.machinery.quantity import add, compare, parse, whole
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.shared import binding_conditions, different, every, pool_name, qualified_name
+from tiphys.api.resource.shared import binding_conditions, pool_name, qualified_name, validate_items, validate_unique_items
 from tiphys.api.resource.v1 import (
     CapacityRequestPolicy,
     CapacityRequestPolicyRange,
@@ -99,8 +99,8 @@ def validate_slice(value: ResourceSlice) -> Errors:
     def device(errors: Errors, path: str, item: Device) -> None:
         _device(errors, path, item, per_device=per_device)
 
-    different(errors, "spec.devices", spec.devices, limit, device, lambda item: item.name)
-    different(errors, "spec.sharedCounters", spec.sharedCounters, MAX_COUNTER_SETS, _counter_set, lambda item: item.name)
+    validate_unique_items(errors, "spec.devices", spec.devices, limit, device, lambda item: item.name)
+    validate_unique_items(errors, "spec.sharedCounters", spec.sharedCounters, MAX_COUNTER_SETS, _counter_set, lambda item: item.name)
     return errors
 
 
@@ -194,8 +194,10 @@ def _device(errors: Errors, path: str, device: Device, *, per_device: bool) -> N
     _entries(errors, f"{path}.attributes", device.attributes, -1, qualified_name, _attribute)
     capacity = _shared_capacity if device.allowMultipleAllocations else _whole_capacity
     _entries(errors, f"{path}.capacity", device.capacity, -1, qualified_name, capacity)
-    every(errors, f"{path}.taints", device.taints, MAX_TAINTS, _taint)
-    different(errors, f"{path}.consumesCounters", device.consumesCounters, MAX_CONSUMPTIONS, _consumption, lambda item: item.counterSet)
+    validate_items(errors, f"{path}.taints", device.taints, MAX_TAINTS, _taint)
+    validate_unique_items(
+        errors, f"{path}.consumesCounters", device.consumesCounters, MAX_CONSUMPTIONS, _consumption, lambda item: item.counterSet
+    )
     if per_device:
         _where(errors, path, device, _DEVICE_SETTLES, empty="must not be empty")
     elif device.nodeName is not None or device.nodeSelector is not None or device.allNodes is not None:
@@ -293,7 +295,7 @@ def _options(errors: Errors, path: str, policy: CapacityRequestPolicy, most: Qua
         if compare(value, most) > 0:
             errors.append(invalid(path, value, f"option is larger than capacity value: {most}"))
 
-    if every(errors, where, values, MAX_OPTIONS, option):
+    if validate_items(errors, where, values, MAX_OPTIONS, option):
         seen: set[int] = set()
         for index, value in enumerate(values):
             if whole(value) in seen:

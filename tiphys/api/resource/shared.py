@@ -28,7 +28,7 @@ ItemT = TypeVar("ItemT")
 Check = Callable[[Errors, str, ItemT], None]
 
 
-def every(errors: Errors, path: str, items: Sequence[ItemT], limit: int, check: Check[ItemT]) -> bool:
+def validate_items(errors: Errors, path: str, items: Sequence[ItemT], limit: int, check: Check[ItemT]) -> bool:
     """Each item, unless there are too many to look at; returns whether there were not."""
     if 0 <= limit < len(items):
         errors.append(too_many(path, len(items), limit))
@@ -38,7 +38,7 @@ def every(errors: Errors, path: str, items: Sequence[ItemT], limit: int, check: 
     return True
 
 
-def different(
+def validate_unique_items(
     errors: Errors,
     path: str,
     items: Sequence[ItemT],
@@ -47,7 +47,7 @@ def different(
     key: Callable[[ItemT], Hashable] = lambda item: str(item),
 ) -> None:
     """Each item, and that no two have the same key."""
-    if not every(errors, path, items, limit, check):
+    if not validate_items(errors, path, items, limit, check):
         return
     seen: set[Hashable] = set()
     for index, item in enumerate(items):
@@ -87,7 +87,7 @@ def qualified_name(errors: Errors, path: str, name: str) -> None:
         errors.append(invalid(path, identifier, said))
 
 
-def full_name(errors: Errors, path: str, name: str) -> None:
+def fully_qualified_name(errors: Errors, path: str, name: str) -> None:
     qualified_name(errors, path, name)
     if "/" not in name:
         errors.append(invalid(path, name, "a fully qualified name must be a domain and a name separated by a slash"))
@@ -102,7 +102,7 @@ def uid(errors: Errors, path: str, value: str) -> None:
 def binding_conditions(errors: Errors, path: str, wanted: Sequence[str], failed: Sequence[str]) -> None:
     """Conditions that a device must have before its pod is bound, and those after which it never will be."""
     for name, values in (("bindingConditions", wanted), ("bindingFailureConditions", failed)):
-        every(errors, f"{path}.{name}", values, MAX_BINDING_CONDITIONS, label_name)
+        validate_items(errors, f"{path}.{name}", values, MAX_BINDING_CONDITIONS, label_name)
         seen: set[str] = set()
         for index, value in enumerate(values):
             if value in seen:

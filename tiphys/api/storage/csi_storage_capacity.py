@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.volumes.shared import set
+from tiphys.api.core.volumes.shared import or_unset
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.machinery.columns import NAME, cell
 from tiphys.api.machinery.errors import invalid
@@ -51,7 +51,7 @@ def class_name(value: StorageClass) -> str:
 COLUMNS = (
     NAME,
     Column("StorageClassName", cell(lambda obj: obj.storageClassName), description="The class that it is about."),
-    Column("Capacity", cell(lambda obj: set(obj.capacity)), description="What is free."),
+    Column("Capacity", cell(lambda obj: or_unset(obj.capacity)), description="What is free."),
 )
 
 CSI_STORAGE_CAPACITIES: Kind[storage.CSIStorageCapacity] = Kind(

@@ -13,7 +13,7 @@ _MAX_PARAMETERS, MAX_SIZE = 512, 256 * 1024
 MAX_MESSAGE, MAX_NODE_ID = 1024, 256
 
 
-def size(values: Mapping[str, str]) -> int:
+def encoded_size(values: Mapping[str, str]) -> int:
     return sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
 
 
@@ -31,5 +31,5 @@ def parameters(errors: Errors, path: str, values: Mapping[str, str]) -> None:
         return
     if "" in values:
         errors.append(invalid(path, "", "field can not be empty."))
-    if size(values) > MAX_SIZE:
+    if encoded_size(values) > MAX_SIZE:
         errors.append(too_long(path, MAX_SIZE))

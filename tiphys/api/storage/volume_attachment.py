@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.persistent_volume import volume_spec
+from tiphys.api.core.persistent_volume import validate_volume_spec
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.volumes.sources import driver_name
 from tiphys.api.machinery.columns import AGE, NAME, cell
@@ -13,7 +13,7 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors, immutable, text
 from tiphys.api.storage import GROUP
 from tiphys.api.storage import v1 as storage
-from tiphys.api.storage.shared import MAX_MESSAGE, MAX_SIZE, size
+from tiphys.api.storage.shared import MAX_MESSAGE, MAX_SIZE, encoded_size
 from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentSource, VolumeError
 
 
@@ -36,7 +36,7 @@ def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource
         if source.persistentVolumeName is not None:
             errors.append(forbidden(path, said))
         else:
-            volume_spec(errors, f"{path}.inlineVolumeSpec", source.inlineVolumeSpec, inline=True)
+            validate_volume_spec(errors, f"{path}.inlineVolumeSpec", source.inlineVolumeSpec, inline=True)
     elif source.persistentVolumeName is None:
         errors.append(required(path, said))
     elif not source.persistentVolumeName:
@@ -45,7 +45,7 @@ def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource
 
 def validate_attachment_status(value: VolumeAttachment) -> Errors:
     errors: Errors = []
-    if size(value.status.attachmentMetadata) > MAX_SIZE:
+    if encoded_size(value.status.attachmentMetadata) > MAX_SIZE:
         errors.append(too_long("status.attachmentMetadata", MAX_SIZE))
     for name in ("attachError", "detachError"):
         problem: VolumeError | None = getattr(value.status, name)

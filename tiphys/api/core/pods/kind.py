@@ -109,7 +109,7 @@ def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool,
     return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
 
 
-def flag(value: bool | None) -> str:
+def format_flag(value: bool | None) -> str:
     return "true" if value else "false"
 
 
@@ -137,7 +137,7 @@ PODS: Kind[core.Pod] = Kind(
         "spec.restartPolicy": lambda pod: pod.spec.restartPolicy,
         "spec.schedulerName": lambda pod: pod.spec.schedulerName,
         "spec.serviceAccountName": lambda pod: pod.spec.serviceAccountName,
-        "spec.hostNetwork": lambda pod: flag(pod.spec.hostNetwork),
+        "spec.hostNetwork": lambda pod: format_flag(pod.spec.hostNetwork),
         "status.phase": lambda pod: pod.status.phase,
         "status.podIP": lambda pod: pod.status.podIP,
         "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),

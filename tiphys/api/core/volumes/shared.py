@@ -48,7 +48,7 @@ OLD_ANNOTATIONS = {
 UNSET = "<unset>"
 
 
-def set(value: str | None) -> str:
+def or_unset(value: str | None) -> str:
     return UNSET if value is None else value
 
 
@@ -57,10 +57,12 @@ def phase_cell(obj: PersistentVolume | PersistentVolumeClaim) -> str:
 
 
 ATTRIBUTES = Column(
-    "VolumeAttributesClass", cell(lambda obj: set(obj.spec.volumeAttributesClassName)), description="The class of its attributes."
+    "VolumeAttributesClass", cell(lambda obj: or_unset(obj.spec.volumeAttributesClassName)), description="The class of its attributes."
 )
 
-MODE = Column("VolumeMode", cell(lambda obj: set(obj.spec.volumeMode)), priority=1, description="Whether it is a file system or a disk.")
+MODE = Column(
+    "VolumeMode", cell(lambda obj: or_unset(obj.spec.volumeMode)), priority=1, description="Whether it is a file system or a disk."
+)
 
 
 def modes_cell(claim: PersistentVolumeClaim) -> str:

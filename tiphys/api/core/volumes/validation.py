@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tiphys.api.core.persistent_volume_claim import claim_template
+from tiphys.api.core.persistent_volume_claim import validate_claim_template
 from tiphys.api.core.v1 import (
     ConfigMapProjection,
     Container,
@@ -158,7 +158,7 @@ def _source(errors: Errors, path: str, volume: Volume, *, pod: bool) -> None:
         if source.volumeClaimTemplate is None:
             errors.append(required(f"{here}.volumeClaimTemplate"))
         else:
-            claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
+            validate_claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
     for extra in named[1:]:
         errors.append(forbidden(f"{path}.{_EXTRA_PATHS.get(extra, extra)}", "may not specify more than 1 volume type"))
     if volume.iscsi is not None and volume.iscsi.initiatorName is not None and len(f"{volume.name}:{volume.iscsi.targetPortal}") > 64:
