@@ -32,19 +32,12 @@ def default_match(match: MatchResources | None) -> None:
 
 
 ALL = "*"
-
 FAILURE = ("Fail", "Ignore")
-
 MATCH = ("Equivalent", "Exact")
-
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
-
 MUTATING_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
-
 _SCOPES = ("*", "Cluster", "Namespaced")
-
 MAX_CONDITIONS = 64
-
 IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
 
 RESERVED = frozenset((

@@ -41,13 +41,10 @@ def default_policy(policy: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) 
 
 
 REINVOCATIONS = ("IfNeeded", "Never")
-
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
-
+_MEMBERS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
 MAX_ANNOTATIONS = 20
-
 MAX_VALUE_EXPRESSION = 5 * 1024
-
 Policy = MutatingAdmissionPolicy | ValidatingAdmissionPolicy
 
 
@@ -157,9 +154,6 @@ def _mutations(errors: Errors, policy: MutatingAdmissionPolicy) -> None:
         errors.append(required("spec.reinvocationPolicy"))
     else:
         choice(errors, "spec.reinvocationPolicy", spec.reinvocationPolicy, REINVOCATIONS)
-
-
-_MEMBERS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
 
 
 def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:

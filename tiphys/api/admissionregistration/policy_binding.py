@@ -22,9 +22,7 @@ def default_policy_binding(binding: MutatingAdmissionPolicyBinding | ValidatingA
 
 
 _ACTIONS = ("Audit", "Deny", "Warn")
-
 _NOT_FOUND = ("Deny", "Allow")
-
 Binding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding
 
 

@@ -55,11 +55,8 @@ def _default_webhook(hook: MutatingWebhook | ValidatingWebhook) -> None:
 
 
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
-
 _REVIEWS = ("v1", "v1beta1")
-
 Webhook = MutatingWebhook | ValidatingWebhook
-
 Configuration = MutatingWebhookConfiguration | ValidatingWebhookConfiguration
 
 

@@ -24,9 +24,7 @@ from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_me
 from tiphys.api.rules.basics import Errors, immutable
 
 APPROVAL = "api-approved.kubernetes.io"
-
 MAX_SELECTABLE = 8
-
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 _COLUMN_FORMATS = (
@@ -34,7 +32,6 @@ _COLUMN_FORMATS = (
 )  # fmt: skip
 
 _SELECTABLE_PATH = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_\-]*|\['[^']*'\])+")
-
 _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_\-]*)|\['([^']*)'\]")
 
 

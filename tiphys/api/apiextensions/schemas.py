@@ -29,9 +29,7 @@ _WIRE_ROOT_FIELDS = frozenset(
 )
 
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
-
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
-
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 
 _STRUCTURAL_EXTENSIONS = (

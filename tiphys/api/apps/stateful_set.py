@@ -58,7 +58,6 @@ def default_claim_template(claim: PersistentVolumeClaim) -> None:
 
 
 _MUTABLE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy")
-
 _STATEFUL_COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
 
 

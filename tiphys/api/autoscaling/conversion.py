@@ -28,7 +28,6 @@ _CARRIERS = frozenset(
 )
 """Annotations that stand for fields."""
 DEFAULT_CPU_UTILIZATION = 80
-
 Document = dict[str, Any]
 _NOTHING = Quantity("0")
 

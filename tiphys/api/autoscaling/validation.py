@@ -14,11 +14,8 @@ from tiphys.api.machinery.names import path_segment
 from tiphys.api.rules.basics import Errors, dns_label, non_negative, text
 
 MAX_PERIOD_SECONDS = 1800
-
 MAX_STABILIZATION_SECONDS = 3600
-
 SELECT_POLICIES = ("Disabled", "Max", "Min")
-
 POLICY_TYPES = ("Percent", "Pods")
 
 SOURCES = {
@@ -31,9 +28,7 @@ SOURCES = {
 """Types of metrics and the fields that hold what they are about."""
 
 _BOTH = "may not set both a target raw value and a target utilization"
-
 _EITHER = "must set either a target raw value or a target utilization"
-
 HPA = v2.HorizontalPodAutoscaler
 
 

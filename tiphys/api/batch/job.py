@@ -28,7 +28,6 @@ from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_name
 from tiphys.api.rules.indexes import BadIndexes, count
 
 BACKOFF_LIMIT = 6
-
 UNLIMITED = 2**31 - 1
 
 
@@ -61,19 +60,12 @@ def default_job_template(spec: JobSpec) -> None:
 
 
 _MAX_PARALLELISM = _MAX_FAILED = 100_000
-
 _MAX_PARALLELISM_OF_MANY = _MAX_FAILED_OF_MANY = 10_000
-
 _MAX_RULES, _MAX_EXIT_CODES, _MAX_PATTERNS = 20, 255, 20
-
 _MAX_MANAGER = 63
-
 _MAX_SUCCEEDED_INDEXES = 64 * 1024
-
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
-
 _STATUSES = ("False", "True", "Unknown")
-
 _URL_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 _COUNTS = (
@@ -379,6 +371,17 @@ def _with_resources(wanted: list[Container], containers: list[Container]) -> lis
 _MANY_AT_ONCE = 10_000
 
 
+def spec_warnings(path: str, spec: JobSpec) -> list[str]:
+    said = template_warnings(f"{path}.template", spec.template)
+    if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
+        said.insert(
+            0,
+            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
+        )
+    return said
+
+
 class JobRules(Rules[Job]):
     """A job selects its pods by its own uid unless it brings a selector and says so."""
 
@@ -412,17 +415,6 @@ class JobRules(Rules[Job]):
         said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
         changed = old is None or obj.spec != old.spec
         return [*said, *spec_warnings("spec", obj.spec)] if changed else said
-
-
-def spec_warnings(path: str, spec: JobSpec) -> list[str]:
-    said = template_warnings(f"{path}.template", spec.template)
-    if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
-        said.insert(
-            0,
-            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
-            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
-        )
-    return said
 
 
 def _job_status(job: Job) -> str:

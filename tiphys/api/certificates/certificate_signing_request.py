@@ -39,19 +39,12 @@ SHORTEST: Final = 600
 """Seconds that a certificate must be asked for at least."""
 
 _DECISIONS: Final = ("Approved", "Denied")
-
 _FINAL: Final = (*_DECISIONS, "Failed")
-
 _STATUSES: Final = ("False", "True", "Unknown")
-
 _LONGEST_DOMAIN = 253
-
 _LONGEST_SIGNER = 253 + 253 + 63 + 2
-
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]++)-----\s*+")
-
 _END = re.compile(rb"-----END ([A-Z0-9 ]++)-----")
-
 _CONDITIONS = "status.conditions"
 
 

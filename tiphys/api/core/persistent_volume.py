@@ -61,7 +61,6 @@ SOURCES: tuple[str, ...] = tuple(
 """The fields of a volume that name its source, of which exactly one is set."""
 
 _POLICIES = ("Delete", "Recycle", "Retain")
-
 _INLINE = "in the context of inline volumes"
 
 _PATHS = {"gcePersistentDisk": "persistentDisk"}

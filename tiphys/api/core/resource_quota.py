@@ -18,15 +18,10 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import IMMUTABLE, Errors
 
 _POD_SCOPES: Final = frozenset(("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"))
-
 _WITHOUT_VALUES: Final = frozenset(("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity"))
-
 _SCOPES: Final = _POD_SCOPES | {"BestEffort", "VolumeAttributesClass"}
-
 _POD_RESOURCES: Final = frozenset(("pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"))
-
 _CLAIM_RESOURCES: Final = frozenset(("persistentvolumeclaims", "requests.storage"))
-
 _EXCLUSIVE: Final = (frozenset(("BestEffort", "NotBestEffort")), frozenset(("Terminating", "NotTerminating")))
 
 

@@ -80,54 +80,10 @@ def default_families(spec: ServiceSpec) -> None:
 
 
 EXTERNAL_NAME = "ExternalName"
-
-_HINTS = "service.kubernetes.io/topology-aware-hints"
-
-_MODE = "service.kubernetes.io/topology-mode"
-
-
-def service_warnings(service: Service) -> list[str]:
-    """Sentences for `Warning` headers."""
-    spec = service.spec
-    external, headless = spec.type == EXTERNAL_NAME, spec.type == "ClusterIP" and is_headless(spec)
-    found: list[str] = []
-    if _HINTS in service.metadata.annotations:
-        found.append(f"annotation {_HINTS} is deprecated, please use {_MODE} instead")
-    if not external and not is_headless(spec):
-        for index, address in enumerate(spec.clusterIPs):
-            found += ip_warnings(f"spec.clusterIPs[{index}]", address)
-    if headless:
-        ignored = (
-            ("loadBalancerIP", spec.loadBalancerIP),
-            ("externalIPs", spec.externalIPs),
-            ("SessionAffinity", spec.sessionAffinity != "None"),
-        )
-        found += [f"spec.{name} is ignored for headless services" for name, value in ignored if value]
-    for index, address in enumerate(spec.externalIPs):
-        found += ip_warnings(f"spec.externalIPs[{index}]", address)
-    if spec.externalIPs and not headless and not external:
-        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
-    if spec.loadBalancerIP:
-        found += ip_warnings("spec.loadBalancerIP", spec.loadBalancerIP)
-    for index, text in enumerate(spec.loadBalancerSourceRanges):
-        found += cidr_warnings(f"spec.loadBalancerSourceRanges[{index}]", text)
-    if external and spec.externalIPs:
-        found.append(f'spec.externalIPs is ignored when spec.type is "{EXTERNAL_NAME}"')
-    if not external and spec.externalName:
-        found.append(f'spec.externalName is ignored when spec.type is not "{EXTERNAL_NAME}"')
-    if spec.trafficDistribution == "PreferClose":
-        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
-    return found
-
-
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-
 _TRAFFIC = ("Cluster", "Local")
-
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
-
 FAMILIES = ("IPv4", "IPv6")
-
 _POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 
 _RANGES = "spec.LoadBalancerSourceRanges"
@@ -369,6 +325,44 @@ def validate_service_status(service: Service) -> Errors:
             if is_ip(ingress.hostname):
                 errors.append(invalid(f"{path}.hostname", ingress.hostname, "must be a DNS name, not an IP address"))
     return errors
+
+
+_HINTS = "service.kubernetes.io/topology-aware-hints"
+_MODE = "service.kubernetes.io/topology-mode"
+
+
+def service_warnings(service: Service) -> list[str]:
+    """Sentences for `Warning` headers."""
+    spec = service.spec
+    external, headless = spec.type == EXTERNAL_NAME, spec.type == "ClusterIP" and is_headless(spec)
+    found: list[str] = []
+    if _HINTS in service.metadata.annotations:
+        found.append(f"annotation {_HINTS} is deprecated, please use {_MODE} instead")
+    if not external and not is_headless(spec):
+        for index, address in enumerate(spec.clusterIPs):
+            found += ip_warnings(f"spec.clusterIPs[{index}]", address)
+    if headless:
+        ignored = (
+            ("loadBalancerIP", spec.loadBalancerIP),
+            ("externalIPs", spec.externalIPs),
+            ("SessionAffinity", spec.sessionAffinity != "None"),
+        )
+        found += [f"spec.{name} is ignored for headless services" for name, value in ignored if value]
+    for index, address in enumerate(spec.externalIPs):
+        found += ip_warnings(f"spec.externalIPs[{index}]", address)
+    if spec.externalIPs and not headless and not external:
+        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    if spec.loadBalancerIP:
+        found += ip_warnings("spec.loadBalancerIP", spec.loadBalancerIP)
+    for index, text in enumerate(spec.loadBalancerSourceRanges):
+        found += cidr_warnings(f"spec.loadBalancerSourceRanges[{index}]", text)
+    if external and spec.externalIPs:
+        found.append(f'spec.externalIPs is ignored when spec.type is "{EXTERNAL_NAME}"')
+    if not external and spec.externalName:
+        found.append(f'spec.externalName is ignored when spec.type is not "{EXTERNAL_NAME}"')
+    if spec.trafficDistribution == "PreferClose":
+        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
+    return found
 
 
 class ServiceRules(Uncounted[Service]):

@@ -66,7 +66,6 @@ CONTAINERS = (
 )
 
 _SELECTOR = Column("Selector", cell(lambda obj: format_selector(obj.spec.selector)), priority=1, description="The labels of its pods.")
-
 TEMPLATE = (*CONTAINERS, _SELECTOR)
 
 REPLICAS = (

@@ -140,7 +140,6 @@ def validate_endpoint_slice_update(new: discovery.EndpointSlice, old: discovery.
 
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-
 _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 
 

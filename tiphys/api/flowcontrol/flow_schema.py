@@ -31,11 +31,8 @@ def default_flow_schema(schema: FlowSchema) -> None:
 
 
 ALL = "*"
-
 LOWEST_PRECEDENCE = 10_000
-
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
-
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 
 

@@ -25,7 +25,6 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors
 
 DEFAULT_SHARES = 30
-
 DEFAULT_QUEUES, DEFAULT_HAND, DEFAULT_LENGTH = 64, 8, 50
 
 

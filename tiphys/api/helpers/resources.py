@@ -17,7 +17,6 @@ from tiphys.api.machinery.quantity import compare, milli, parse, total, whole
 Amounts = dict[str, int]
 Which = Literal["requests", "limits"]
 Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
-
 _QOS_RESOURCES = ("cpu", "memory")
 
 

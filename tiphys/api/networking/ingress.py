@@ -18,9 +18,7 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 """How ingresses named their class before `ingressClassName`."""
 
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
-
 _BAD_ENDINGS = ("/..", "/.")
 
 
@@ -153,7 +151,6 @@ class IngressRules(Rules[Ingress]):
 
 
 _ADDRESS_WIDTH = 16
-
 _HOSTS_SHOWN = 3
 
 

@@ -21,9 +21,7 @@ def default_ingress_class(value: IngressClass) -> None:
 
 
 _MAX_CONTROLLER = 250
-
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
-
 _http_path = re.compile(_HTTP_PATH).fullmatch
 
 

@@ -50,21 +50,24 @@ from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable,
 from tiphys.api.rules.conditions import conditions
 
 MAX_REQUESTS = MAX_CONSTRAINTS = MAX_CONFIGS = MAX_SELECTORS = MAX_RESULTS = 32
-
 MAX_ALTERNATIVES = 8
-
 MAX_TOLERATIONS = 16
-
 MAX_CONSUMERS = 256
-
 MAX_STATUS_CONDITIONS = 8
-
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
-
 MAX_INTERFACE_NAME, MAX_HARDWARE_ADDRESS, MAX_ADDRESSES = 256, 128, 16
 
 _Names = Mapping[str, frozenset[str]]
 """The requests of a claim, and the alternatives of each."""
+
+
+def default_claim(spec: ResourceClaimSpec) -> None:
+    for request in spec.devices.requests or []:
+        for wanted in (request.exactly, *request.firstAvailable):
+            if wanted is not None:
+                wanted.allocationMode = wanted.allocationMode or "ExactCount"
+                if wanted.allocationMode == "ExactCount":
+                    wanted.count = wanted.count or 1
 
 
 def validate_claim(claim: ResourceClaim) -> Errors:
@@ -287,15 +290,6 @@ def _network(errors: Errors, path: str, network: NetworkDeviceData) -> None:
             errors.append(invalid(path, value, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"))
 
     validate_unique_items(errors, f"{path}.ips", network.ips, MAX_ADDRESSES, address)
-
-
-def default_claim(spec: ResourceClaimSpec) -> None:
-    for request in spec.devices.requests or []:
-        for wanted in (request.exactly, *request.firstAvailable):
-            if wanted is not None:
-                wanted.allocationMode = wanted.allocationMode or "ExactCount"
-                if wanted.allocationMode == "ExactCount":
-                    wanted.count = wanted.count or 1
 
 
 class ResourceClaimRules(Uncounted[ResourceClaim]):

@@ -42,32 +42,21 @@ from tiphys.api.resource.v1 import (
 from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
 
 MAX_DEVICES, MAX_DEVICES_WITH_FEATURES = 128, 64
-
 MAX_COUNTER_SETS, MAX_COUNTERS = 8, 32
-
 MAX_CONSUMPTIONS = 2
 
 MAX_PROPERTIES = 32
 """Attributes and capacities of a device, together."""
 
 MAX_VALUES = 48
-
 MAX_VALUE = 64
-
 MAX_TAINTS = 16
-
 MAX_OPTIONS = 10
-
 _EFFECTS = ("NoExecute", "NoSchedule", "None")
-
 _NUMBER = r"(0|[1-9]\d*)"
-
 _PRE = r"(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
-
 _BUILD = "[0-9a-zA-Z-]+"
-
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRE}(\.{_PRE})*)?(\+{_BUILD}(\.{_BUILD})*)?", re.ASCII)
-
 _SETTLES = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
 
 _DEVICE_SETTLES = (

@@ -12,19 +12,12 @@ from tiphys.api.machinery.names import c_identifier
 from tiphys.api.rules.basics import Errors, dns_subdomain, label_name
 
 MAX_BINDING_CONDITIONS = 4
-
 MAX_POOL_NAME = 253
-
 MAX_ID = 32
-
 EFFECTS = ("NoExecute", "NoSchedule", "None")
-
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 REFERENCE = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
-
 ItemT = TypeVar("ItemT")
-
 Check = Callable[[Errors, str, ItemT], None]
 
 

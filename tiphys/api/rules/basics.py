@@ -20,7 +20,6 @@ from tiphys.api.machinery.names import (
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 
 Errors = list[FieldError]
-
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 MAX_ID = 2**31 - 1
 ANNOTATIONS_LIMIT = 256 * 1024

@@ -18,7 +18,6 @@ def default_priority_class(priority_class: PriorityClass) -> None:
 
 
 HIGHEST_USER_PRIORITY = 1_000_000_000
-
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 

@@ -28,7 +28,6 @@ def default_driver(value: CSIDriver) -> None:
 
 
 _MIN_TOKEN_SECONDS, _MIN_UPDATE_SECONDS = 600, 10
-
 _FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 
 

@@ -9,7 +9,6 @@ from tiphys.api.machinery.names import qualified_name_messages
 from tiphys.api.rules.basics import Errors, text
 
 _MAX_PARAMETERS, MAX_SIZE = 512, 256 * 1024
-
 MAX_MESSAGE, MAX_NODE_ID = 1024, 256
 
 

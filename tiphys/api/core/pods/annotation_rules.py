@@ -17,15 +17,10 @@ APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Prefix of annotations that name the AppArmor profile of a container."""
 
 SECCOMP: Final = "seccomp.security.alpha.kubernetes.io/pod"
-
 CONTAINER_SECCOMP: Final = "container.seccomp.security.alpha.kubernetes.io/"
-
 _LOCALHOST: Final = "localhost/"
-
 _TYPES: Final = {"unconfined": "Unconfined", "runtime/default": "RuntimeDefault"}
-
 _SECCOMP_TYPES: Final = {**_TYPES, "docker/default": "RuntimeDefault"}
-
 _COST_LIMIT: Final = 1 << 31
 
 

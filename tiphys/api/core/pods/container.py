@@ -38,17 +38,11 @@ from tiphys.api.machinery.names import (
 from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, no_backsteps, non_negative, one_of, port, text
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-
 _RESTART = ("Always", "Never", "OnFailure")
-
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
-
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-
 _NOT_EPHEMERAL = ("ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", *_PROBES, "lifecycle")
-
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 

@@ -20,9 +20,7 @@ from tiphys.api.helpers.resources import aggregate
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 
 TERMINATION_GRACE_SECONDS = 30
-
 _POD_LEVEL = ("cpu", "memory")
-
 _HUGE_PAGES = "hugepages-"
 
 

@@ -22,7 +22,6 @@ RESIZED: Final = frozenset(("name", "resources", "resizePolicy"))
 """What a resize reads of a container."""
 
 _RESIZABLE = ("cpu", "memory")
-
 _ONLY = "only cpu and memory resources are mutable"
 
 

@@ -29,7 +29,6 @@ _COUNTED = frozenset(
 )  # fmt: skip
 
 _POD_LEVEL = ("cpu", "memory")
-
 HUGE_PAGES = "hugepages-"
 
 

@@ -23,11 +23,8 @@ from tiphys.api.machinery.names import dns_subdomain_messages, label_value, labe
 from tiphys.api.rules.basics import Errors, dns_label, label_name, label_selector, text
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 
 

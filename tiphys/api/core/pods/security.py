@@ -11,13 +11,9 @@ from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_suppo
 from tiphys.api.rules.basics import Errors, identifier, relative_path
 
 _SECCOMP = ("Localhost", "RuntimeDefault", "Unconfined")
-
 _PATH_MAX = 4095
-
 _SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
-
 _SYSCTL = f"({_SYSCTL_SEGMENT}[\\./])*{_SYSCTL_SEGMENT}"
-
 _sysctl = re.compile(_SYSCTL).fullmatch
 
 

@@ -18,9 +18,7 @@ from tiphys.api.rules.addresses import legacy_ip
 from tiphys.api.rules.basics import MAX_ID, Errors, annotation_map, dns_label, dns_subdomain, in_range, label_name, labels, one_of, text
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
-
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-
 _PREEMPTION = ("PreemptLowerPriority", "Never")
 
 

@@ -48,9 +48,7 @@ _NAMES = {"storageos": "storageOS"}
 """Sources that warnings call by another name."""
 
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
-
 _WHOLE = ("memory", "ephemeral-storage")
-
 _AnyContainer = Container | EphemeralContainer
 
 _Path = tuple[str, str]

@@ -16,21 +16,13 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.rules.basics import Errors
 
 _MOST_SPEC_KIB: Final = 64
-
 _MOST_DOMAIN: Final = 256
-
 _MOST_USER: Final = 104
-
 _LABEL: Final = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-
 _control = re.compile("[\x00-\x1f\x7f]").search
-
 _net_bios = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}').fullmatch
-
 _dns_domain = re.compile(rf"{_LABEL}(?:\.{_LABEL})*").fullmatch
-
 _dots_and_spaces = re.compile("[. ]+").fullmatch
-
 _bad_letters = re.compile(r'["/\\:;|=,+*?<>@\[\]]').search
 
 _NOT_IN_PODS: Final = (

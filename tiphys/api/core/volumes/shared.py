@@ -18,7 +18,6 @@ MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 """Annotation: how a volume is mounted, before there was a field for it."""
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-
 VOLUME_MODES = ("Block", "Filesystem")
 
 

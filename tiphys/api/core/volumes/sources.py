@@ -11,13 +11,9 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.rules.basics import Errors, dns_label, in_range, relative_path, text
 
 _PARTITION = "must be between 1 and 255, inclusive"
-
 IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match
-
 EUI = re.compile(r"^eui.[0-9A-Za-z]{16}$").match
-
 NAA = re.compile(r"^naa.[0-9A-Za-z]{32}$").match
-
 _HOST_PORT = re.compile(r"(\[[^][]*\]|[^][:]*):[^][:]*").fullmatch
 
 

@@ -27,9 +27,7 @@ from tiphys.api.machinery.quantity import parse
 from tiphys.api.rules.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
 
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
-
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
-
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")
 
 VOLUME_FIELDS = frozenset({"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"})
@@ -44,11 +42,8 @@ ENV_FIELDS = frozenset(
 """What an environment variable may name, besides one label or annotation."""
 
 _POD_FIELDS = VOLUME_FIELDS | ENV_FIELDS | {"spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host"}
-
 _RESOURCES = tuple(f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory"))
-
 _SIZE_DIVISORS = frozenset({"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"})
-
 _SIZES = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei"
 
 _ORDER = (
