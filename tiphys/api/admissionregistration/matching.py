@@ -13,12 +13,14 @@ from tiphys.api.rules.basics import Errors, label_name, label_selector
 
 
 def default_scopes(rules: Iterable[RuleWithOperations | NamedRuleWithOperations]) -> None:
+    """Let rules apply to all scopes."""
     for rule in rules:
         if rule.scope is None:
             rule.scope = "*"
 
 
 def default_match(match: MatchResources | None) -> None:
+    """Match equivalent requests, in all namespaces and for all objects ("Matching requests: matchPolicy")."""
     if match is None:
         return
     if match.matchPolicy is None:
@@ -49,11 +51,13 @@ FORM = "; desired format: https://host[/path]"
 
 
 def choice(errors: Errors, path: str, value: str | None, supported: Sequence[str]) -> None:
+    """One of the supported values, or none."""
     if value is not None and value not in supported:
         errors.append(not_supported(path, value, supported))
 
 
 def validate_rule(errors: Errors, path: str, rule: RuleWithOperations | NamedRuleWithOperations) -> None:
+    """Operations, groups, versions, resources and scope; `*` stands alone ("Dynamic Admission Control: Matching requests")."""
     if not rule.operations:
         errors.append(required(f"{path}.operations"))
     _alone(errors, f"{path}.operations", rule.operations, "operations")
@@ -106,6 +110,7 @@ def _resources(errors: Errors, path: str, resources: Sequence[str]) -> None:
 
 
 def validate_match(errors: Errors, path: str, match: MatchResources | None) -> None:
+    """Policy, selectors and rules of the resources that are matched."""
     if match is None:
         return
     if match.matchPolicy is None:
@@ -134,6 +139,7 @@ def _named_rule(errors: Errors, path: str, rule: NamedRuleWithOperations) -> Non
 
 
 def validate_match_conditions(errors: Errors, path: str, values: Sequence[MatchCondition]) -> None:
+    """Expressions with unique names, not too many ("Dynamic Admission Control: matchConditions")."""
     if len(values) > MAX_CONDITIONS:
         errors.append(too_many(path, len(values), MAX_CONDITIONS))
     seen: set[str] = set()

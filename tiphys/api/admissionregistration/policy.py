@@ -35,6 +35,7 @@ from tiphys.api.rules.conditions import conditions
 
 
 def default_policy(policy: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) -> None:
+    """Fail closed, and match equivalent requests ("Validating Admission Policy: Failure Policy")."""
     if policy.spec.failurePolicy is None:
         policy.spec.failurePolicy = "Fail"
     default_match(policy.spec.matchConstraints)
@@ -49,6 +50,7 @@ Policy = MutatingAdmissionPolicy | ValidatingAdmissionPolicy
 
 
 def validate_policy(policy: Policy) -> Errors:
+    """Return what is wrong with a policy; its expressions are not compiled ("Validating Admission Policy")."""
     errors: Errors = []
     spec = policy.spec
     if spec.failurePolicy is None:
@@ -176,6 +178,7 @@ def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:
 
 
 def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:
+    """Return what is wrong with the status of a policy."""
     errors: Errors = []
     checking = policy.status.typeChecking
     for index, warning in enumerate(checking.expressionWarnings if checking is not None else ()):

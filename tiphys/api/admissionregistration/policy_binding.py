@@ -18,6 +18,7 @@ from tiphys.api.rules.basics import Errors, dns_subdomain, label_selector
 
 
 def default_policy_binding(binding: MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding) -> None:
+    """Default the match of a binding."""
     default_match(binding.spec.matchResources)
 
 
@@ -27,6 +28,7 @@ Binding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding
 
 
 def validate_binding(binding: Binding) -> Errors:
+    """Return what is wrong with a binding ("Validating Admission Policy")."""
     errors: Errors = []
     spec = binding.spec
     if spec.policyName:

@@ -31,6 +31,7 @@ HTTPS_PORT = 443
 
 
 def default_configuration(config: MutatingWebhookConfiguration | ValidatingWebhookConfiguration) -> None:
+    """Default each webhook ("Dynamic Admission Control: Webhook configuration")."""
     for hook in config.webhooks:
         _default_webhook(hook)
 
@@ -61,6 +62,7 @@ Configuration = MutatingWebhookConfiguration | ValidatingWebhookConfiguration
 
 
 def validate_configuration(config: Configuration) -> Errors:
+    """Return what is wrong with a webhook configuration ("Dynamic Admission Control: Webhook configuration")."""
     errors: Errors = []
     seen: set[str] = set()
     hooks: Sequence[Webhook] = config.webhooks

@@ -11,6 +11,7 @@ from tiphys.api.rules.basics import Errors, immutable, non_negative
 
 
 def validate_controller_revision(value: ControllerRevision) -> Errors:
+    """Return what is wrong with a revision: its data is a JSON object."""
     errors: Errors = []
     non_negative(errors, "revision", value.revision)
     if not value.data:
@@ -21,6 +22,7 @@ def validate_controller_revision(value: ControllerRevision) -> Errors:
 
 
 def validate_controller_revision_update(new: ControllerRevision, old: ControllerRevision) -> Errors:
+    """Refuse changes of the data."""
     errors: Errors = []
     immutable(errors, "data", new.data, old.data)
     return errors

@@ -20,6 +20,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, immutable, int_
 
 
 def default_daemon_set(daemon_set: DaemonSet) -> None:
+    """Update one node at a time, and keep ten revisions ("DaemonSet")."""
     spec = daemon_set.spec
     default_pod_spec(spec.template.spec)
     strategy = spec.updateStrategy
@@ -41,6 +42,7 @@ _DAEMON_COUNTS = (
 
 
 def validate_daemon_set(daemon_set: DaemonSet) -> Errors:
+    """Return what is wrong with a daemon set ("DaemonSet")."""
     errors: Errors = []
     spec = daemon_set.spec
     label_selector(errors, "spec.selector", spec.selector)
@@ -78,12 +80,14 @@ def _daemon_strategy(errors: Errors, path: str, strategy: DaemonSetUpdateStrateg
 
 
 def validate_daemon_set_update(new: DaemonSet, old: DaemonSet) -> Errors:
+    """Refuse changes of the selector."""
     errors: Errors = []
     immutable(errors, "spec.selector", new.spec.selector, old.spec.selector)
     return errors
 
 
 def validate_daemon_set_status(new: DaemonSetStatus, old: DaemonSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     for name in _DAEMON_COUNTS:
         non_negative(errors, f"status.{name}", getattr(new, name))

@@ -19,6 +19,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, int_or_percent,
 
 
 def default_deployment(deployment: Deployment) -> None:
+    """Run one replica, roll by 25%, keep ten revisions and give up after ten minutes ("Deployments")."""
     spec = deployment.spec
     default_pod_spec(spec.template.spec)
     if spec.replicas is None:
@@ -38,6 +39,7 @@ def default_deployment(deployment: Deployment) -> None:
 
 
 def validate_deployment(deployment: Deployment) -> Errors:
+    """Return what is wrong with a deployment ("Deployments: Writing a Deployment Spec")."""
     errors: Errors = []
     spec = deployment.spec
     validate_replica_spec(errors, spec)
@@ -79,6 +81,7 @@ def _is_zero(value: int | str | None) -> bool:
 
 
 def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
     for name in ("observedGeneration", *counts, "terminatingReplicas", "collisionCount"):

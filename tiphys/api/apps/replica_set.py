@@ -15,12 +15,14 @@ from tiphys.api.rules.basics import Errors, non_negative
 
 
 def default_replica_set(replica_set: ReplicaSet) -> None:
+    """Run one replica ("ReplicaSet")."""
     default_pod_spec(replica_set.spec.template.spec)
     if replica_set.spec.replicas is None:
         replica_set.spec.replicas = 1
 
 
 def validate_replica_set(replica_set: ReplicaSet) -> Errors:
+    """Return what is wrong with a replica set ("ReplicaSet: Writing a ReplicaSet manifest")."""
     errors: Errors = []
     validate_replica_spec(errors, replica_set.spec)
     non_negative(errors, "spec.minReadySeconds", replica_set.spec.minReadySeconds)
@@ -28,6 +30,7 @@ def validate_replica_set(replica_set: ReplicaSet) -> Errors:
 
 
 def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
     for name in (*counts, "observedGeneration", "terminatingReplicas"):

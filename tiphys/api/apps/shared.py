@@ -54,12 +54,14 @@ def validate_selector_update(new: Deployment | ReplicaSet, old: Deployment | Rep
 
 
 def validate_ready_counts(errors: Errors, status: DeploymentStatus | ReplicaSetStatus) -> None:
+    """Available pods are ready, and ready pods are replicas."""
     at_most_replicas(errors, status, ("readyReplicas", "availableReplicas"))
     if status.availableReplicas > status.readyReplicas:
         errors.append(invalid("status.availableReplicas", status.availableReplicas, "cannot be greater than readyReplicas"))
 
 
 def validate_collision_count(errors: Errors, new: StatefulSetStatus | DaemonSetStatus, old: StatefulSetStatus | DaemonSetStatus) -> None:
+    """The count of hash collisions only grows."""
     if (new.collisionCount or 0) < (old.collisionCount or 0):
         errors.append(invalid("status.collisionCount", new.collisionCount or 0, "cannot be decremented"))
 

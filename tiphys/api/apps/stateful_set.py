@@ -29,6 +29,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, dns_label, int_
 
 
 def default_stateful_set(stateful_set: StatefulSet) -> None:
+    """Run one replica, start pods in order and retain claims ("StatefulSets")."""
     spec = stateful_set.spec
     default_pod_spec(spec.template.spec)
     for claim in spec.volumeClaimTemplates:
@@ -149,6 +150,7 @@ def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
 
 
 def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
+    """Refuse changes of all but replicas, ordinals, template, update strategy and retention of claims."""
     errors: Errors = []
     spec = copy.copy(new.spec)
     for name in (*_MUTABLE, "minReadySeconds"):
@@ -161,6 +163,7 @@ def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
 
 
 def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     for name in (*_STATEFUL_COUNTS, "observedGeneration", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))

@@ -74,6 +74,7 @@ def validate_autoscaler_change(new: HPA, old: HPA | None) -> Errors:
 
 
 def validate_autoscaler_status(obj: HPA) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     non_negative(errors, "status.currentReplicas", obj.status.currentReplicas)
     non_negative(errors, "status.desiredReplicas", obj.status.desiredReplicas)

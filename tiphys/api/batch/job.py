@@ -52,6 +52,7 @@ def default_job(job: Job) -> None:
 
 
 def default_job_template(spec: JobSpec) -> None:
+    """Default the template of pods."""
     default_pod_spec(spec.template.spec)
     if spec.podFailurePolicy is not None:
         for rule in spec.podFailurePolicy.rules or []:
@@ -372,6 +373,7 @@ _MANY_AT_ONCE = 10_000
 
 
 def spec_warnings(path: str, spec: JobSpec) -> list[str]:
+    """Return the warnings about a job, or a template of jobs, at `path`."""
     said = template_warnings(f"{path}.template", spec.template)
     if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
         said.insert(

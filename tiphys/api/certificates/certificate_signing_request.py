@@ -83,6 +83,7 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def validate_request(csr: CertificateSigningRequest) -> Errors:
+    """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
     if said := _request_fault(spec.request):

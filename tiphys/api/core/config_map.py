@@ -12,6 +12,7 @@ from tiphys.api.rules.basics import Errors
 
 
 def validate_config_map(config: ConfigMap) -> Errors:
+    """Return what is wrong with a config map: keys that are no file names, or too much data ("ConfigMaps")."""
     errors: Errors = []
     size = validate_keys(errors, "data", config.data) + validate_keys(errors, "binaryData", config.binaryData)
     for key in config.data.keys() & config.binaryData.keys():
@@ -22,6 +23,7 @@ def validate_config_map(config: ConfigMap) -> Errors:
 
 
 def validate_config_map_update(new: ConfigMap, old: ConfigMap) -> Errors:
+    """Refuse changes of an immutable config map ("Immutable ConfigMaps")."""
     return validate_immutable(new, old, ("data", "binaryData"))
 
 

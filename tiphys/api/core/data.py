@@ -14,6 +14,7 @@ _FROZEN = "field is immutable when `immutable` is set"
 
 
 def validate_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes]) -> int:
+    """Keys that may be file names; returns the size of the values in bytes."""
     size = 0
     for key, value in keys.items():
         if said := config_key(key):
@@ -23,6 +24,7 @@ def validate_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, by
 
 
 def validate_immutable(new: ConfigMap | Secret, old: ConfigMap | Secret, fields: tuple[str, ...]) -> Errors:
+    """Refuse changes of the fields of an immutable object, and of `immutable` itself."""
     errors: Errors = []
     if old.immutable:
         if not new.immutable:

@@ -12,12 +12,14 @@ from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, dns_subdomain,
 
 
 def default_endpoints(endpoints: Endpoints) -> None:
+    """Default the protocol of ports to TCP."""
     for subset in endpoints.subsets:
         for port in subset.ports:
             port.protocol = port.protocol or "TCP"
 
 
 def validate_endpoints(endpoints: Endpoints) -> Errors:
+    """Return what is wrong with endpoints."""
     errors: Errors = []
     for index, subset in enumerate(endpoints.subsets):
         _subset(errors, f"subsets[{index}]", subset)

@@ -39,6 +39,7 @@ from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable,
 
 
 def default_volume(volume: PersistentVolume) -> None:
+    """Retain the volume as a file system, and default its source ("Persistent Volumes")."""
     spec = volume.spec
     spec.persistentVolumeReclaimPolicy = spec.persistentVolumeReclaimPolicy or "Retain"
     if spec.volumeMode is None:
@@ -102,6 +103,7 @@ _BETA_LABELS = {
 
 
 def validate_volume(volume: PersistentVolume) -> Errors:
+    """Return what is wrong with a volume ("Persistent Volumes")."""
     errors: Errors = []
     validate_volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
     if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):

@@ -29,6 +29,7 @@ _SNAPSHOTS = "snapshot.storage.k8s.io"
 
 
 def default_claim(claim: PersistentVolumeClaim) -> None:
+    """Ask for a file system, and begin in phase Pending ("Persistent Volumes")."""
     if claim.spec.volumeMode is None:
         claim.spec.volumeMode = "Filesystem"
     claim.status.phase = claim.status.phase or "Pending"
@@ -62,6 +63,7 @@ _FROZEN = "spec is immutable after creation except resources.requests and volume
 
 
 def validate_claim(claim: PersistentVolumeClaim) -> Errors:
+    """Return what is wrong with a claim ("Persistent Volumes: PersistentVolumeClaims")."""
     errors: Errors = []
     validate_claim_spec(errors, "spec", claim.spec)
     return errors
@@ -181,6 +183,7 @@ def _attributes_class_kept(errors: Errors, new: PersistentVolumeClaim, old: Pers
 
 
 def validate_claim_status(claim: PersistentVolumeClaim) -> Errors:
+    """Return what is wrong with the capacity, resizing and access modes of a status."""
     errors: Errors = []
     status = claim.status
     for name, quantity in status.capacity.items():

@@ -26,6 +26,7 @@ _EXCLUSIVE: Final = (frozenset(("BestEffort", "NotBestEffort")), frozenset(("Ter
 
 
 def validate_quota(quota: ResourceQuota) -> Errors:
+    """Return what is wrong with the amounts and scopes of a quota ("Resource Quotas")."""
     errors: Errors = []
     _quota_amounts(errors, "spec.hard", quota.spec.hard)
     _scopes(errors, quota.spec)
@@ -34,12 +35,14 @@ def validate_quota(quota: ResourceQuota) -> Errors:
 
 
 def validate_quota_update(new: ResourceQuota, old: ResourceQuota) -> Errors:
+    """Refuse changes of the scopes."""
     if set(new.spec.scopes) == set(old.spec.scopes):
         return []
     return [invalid("spec.scopes", new.spec.scopes, IMMUTABLE)]
 
 
 def validate_quota_status(quota: ResourceQuota) -> Errors:
+    """Return what is wrong with the amounts of a status."""
     errors: Errors = []
     _quota_amounts(errors, "status.hard", quota.status.hard)
     _quota_amounts(errors, "status.used", quota.status.used)

@@ -22,6 +22,7 @@ def default_secret(secret: Secret) -> None:
 
 
 def validate_secret(secret: Secret) -> Errors:
+    """Return what is wrong with a secret: keys, size, and the keys that its type demands ("Secrets: Types of Secret")."""
     errors: Errors = []
     if validate_keys(errors, "data", secret.data) > MAX_DATA:
         errors.append(FieldError("FieldValueTooLong", "data", f"may not be more than {MAX_DATA} bytes"))
@@ -58,6 +59,7 @@ def _json(errors: Errors, key: str, data: dict[str, bytes]) -> None:
 
 
 def validate_secret_update(new: Secret, old: Secret) -> Errors:
+    """Refuse changes of the type, and of an immutable secret ("Immutable Secrets")."""
     errors: Errors = []
     immutable(errors, "type", new.type, old.type)
     return errors + validate_immutable(new, old, ("data",))

@@ -232,6 +232,7 @@ def _families_match(errors: Errors, spec: ServiceSpec) -> None:
 
 
 def family_name(address: str) -> str:
+    """Name the family of an address as the API does."""
     return "IPv6" if ":" in address else "IPv4"
 
 

@@ -43,20 +43,24 @@ def at_most_replicas(errors: Errors, status: _Counted, names: Iterable[str]) -> 
 
 
 def validate_selection(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
+    """The selector selects the pods of the template."""
     if not selector.matches(template.metadata.labels):
         said = "`selector` does not match template `labels`"
         errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), said))
 
 
 def is_empty_selector(selector: LabelSelector) -> bool:
+    """True if the selector selects everything."""
     return not selector.matchLabels and not selector.matchExpressions
 
 
 def names_of(containers: Sequence[Container]) -> str:
+    """Join the names of containers for a table."""
     return ",".join(container.name for container in containers)
 
 
 def images_of(containers: Sequence[Container]) -> str:
+    """Join the images of containers for a table."""
     return ",".join(container.image for container in containers)
 
 

@@ -29,6 +29,7 @@ from tiphys.api.rules.basics import (
 
 
 def default_endpoint_slice(endpoint_slice: EndpointSlice) -> None:
+    """Default the name of ports to "" and the protocol to TCP."""
     for port in endpoint_slice.ports or []:
         if port.name is None:
             port.name = ""
@@ -40,6 +41,7 @@ _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 
 
 def validate_endpoint_slice(value: discovery.EndpointSlice) -> Errors:
+    """Return what is wrong with a slice ("EndpointSlices")."""
     errors: Errors = []
     one_of(errors, "addressType", value.addressType, ("FQDN", "IPv4", "IPv6"))
     endpoints, ports = value.endpoints or [], value.ports or []
@@ -134,6 +136,7 @@ def _too_many(path: str, actual: int, limit: int) -> FieldError:
 
 
 def validate_endpoint_slice_update(new: discovery.EndpointSlice, old: discovery.EndpointSlice) -> Errors:
+    """Refuse changes of the address type."""
     errors: Errors = []
     immutable(errors, "addressType", new.addressType, old.addressType)
     return errors

@@ -27,6 +27,7 @@ DEFAULT_PRECEDENCE = 1000
 
 
 def default_flow_schema(schema: FlowSchema) -> None:
+    """Default the precedence."""
     schema.spec.matchingPrecedence = schema.spec.matchingPrecedence or DEFAULT_PRECEDENCE
 
 
@@ -37,6 +38,7 @@ _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user
 
 
 def validate_flow_schema(schema: FlowSchema) -> Errors:
+    """Return what is wrong with a flow schema ("API Priority and Fairness")."""
     errors: Errors = []
     name = schema.metadata.name
     _flow_schema_spec(errors, name, schema.spec)

@@ -29,6 +29,7 @@ DEFAULT_QUEUES, DEFAULT_HAND, DEFAULT_LENGTH = 64, 8, 50
 
 
 def default_level(level: PriorityLevelConfiguration) -> None:
+    """Default shares, lendable percent and queues ("API Priority and Fairness")."""
     exempt, limited = level.spec.exempt, level.spec.limited
     if exempt is not None:
         exempt.nominalConcurrencyShares = exempt.nominalConcurrencyShares or 0
@@ -53,6 +54,7 @@ _ZERO_SHARES = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares"
 
 
 def validate_level(level: PriorityLevelConfiguration) -> Errors:
+    """Return what is wrong with a priority level ("API Priority and Fairness")."""
     errors: Errors = []
     name, spec = level.metadata.name, level.spec
     if _ZERO_SHARES in level.metadata.annotations:

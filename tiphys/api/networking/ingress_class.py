@@ -16,6 +16,7 @@ from tiphys.api.rules.basics import Errors, dns_label, immutable, text
 
 
 def default_ingress_class(value: IngressClass) -> None:
+    """Default the scope of parameters to the cluster."""
     if value.spec.parameters is not None and value.spec.parameters.scope is None:
         value.spec.parameters.scope = "Cluster"
 
@@ -26,6 +27,7 @@ _http_path = re.compile(_HTTP_PATH).fullmatch
 
 
 def validate_ingress_class(value: IngressClass) -> Errors:
+    """Return what is wrong with an ingress class ("Ingress: Ingress class")."""
     errors: Errors = []
     controller = value.spec.controller
     if len(controller) > _MAX_CONTROLLER:
@@ -37,6 +39,7 @@ def validate_ingress_class(value: IngressClass) -> Errors:
 
 
 def validate_ingress_class_update(new: IngressClass, old: IngressClass) -> Errors:
+    """Refuse changes of the controller."""
     errors: Errors = []
     immutable(errors, "spec.controller", new.spec.controller, old.spec.controller)
     return errors

@@ -16,6 +16,7 @@ from tiphys.api.rules.basics import Errors, immutable, text
 
 
 def validate_ip_address(value: IPAddress) -> Errors:
+    """Return what is wrong with the parent of an address ("Extend Service IP Ranges")."""
     errors: Errors = []
     parent = value.spec.parentRef
     if parent is None:
@@ -31,6 +32,7 @@ def validate_ip_address(value: IPAddress) -> Errors:
 
 
 def validate_ip_address_update(new: IPAddress, old: IPAddress) -> Errors:
+    """Refuse changes of the parent."""
     errors: Errors = []
     immutable(errors, "spec.parentRef", new.spec.parentRef, old.spec.parentRef)
     return errors

@@ -40,6 +40,7 @@ def policy_peers(policy: NetworkPolicy) -> Iterator[tuple[str, NetworkPolicyPeer
 
 
 def validate_network_policy(policy: NetworkPolicy) -> Errors:
+    """Return what is wrong with a policy ("Network Policies")."""
     errors: Errors = []
     spec = policy.spec
     label_selector(errors, "spec.podSelector", spec.podSelector)

@@ -11,6 +11,7 @@ from tiphys.api.well_known import DEFAULT_INGRESS_CLASS
 
 
 def validate_reference(errors: Errors, path: str, reference: TypedLocalObjectReference | IngressClassParametersReference) -> None:
+    """A reference to an object: kind and name, and a group that may be empty."""
     if reference.apiGroup is not None:
         text(errors, f"{path}.apiGroup", reference.apiGroup, dns_subdomain_messages(reference.apiGroup))
     for name in ("kind", "name"):
@@ -26,5 +27,6 @@ def required_segment(errors: Errors, path: str, value: str) -> None:
 
 
 def class_name(value: IngressClass) -> str:
+    """Return the name for a table, with a mark on the default class."""
     default = value.metadata.annotations.get(DEFAULT_INGRESS_CLASS) == "true"
     return f"{value.metadata.name} (default)" if default else value.metadata.name

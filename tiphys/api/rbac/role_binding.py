@@ -16,6 +16,7 @@ RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
 def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
+    """Default the API groups of role and subjects."""
     binding.roleRef.apiGroup = binding.roleRef.apiGroup or RBAC_GROUP
     for subject in binding.subjects:
         if not subject.apiGroup and subject.kind in ("User", "Group"):
@@ -23,6 +24,7 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 
 def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
+    """Return what is wrong with the role and the subjects of a binding ("Using RBAC Authorization")."""
     errors: Errors = []
     namespaced = isinstance(binding, RoleBinding)
     kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
@@ -57,6 +59,7 @@ def _subject(errors: Errors, path: str, subject: Subject, *, namespaced: bool) -
 
 
 def validate_binding_update(new: RoleBinding | ClusterRoleBinding, old: RoleBinding | ClusterRoleBinding) -> Errors:
+    """Refuse changes of the role ("Using RBAC Authorization: RoleBinding and ClusterRoleBinding")."""
     return [] if new.roleRef == old.roleRef else [invalid("roleRef", new.roleRef, "cannot change roleRef")]
 
 

@@ -62,6 +62,7 @@ _Names = Mapping[str, frozenset[str]]
 
 
 def default_claim(spec: ResourceClaimSpec) -> None:
+    """Ask for one device of each request ("Dynamic Resource Allocation")."""
     for request in spec.devices.requests or []:
         for wanted in (request.exactly, *request.firstAvailable):
             if wanted is not None:
@@ -71,12 +72,14 @@ def default_claim(spec: ResourceClaimSpec) -> None:
 
 
 def validate_claim(claim: ResourceClaim) -> Errors:
+    """Return what is wrong with a claim ("Dynamic Resource Allocation")."""
     errors: Errors = []
     validate_devices(errors, "spec.devices", claim.spec.devices)
     return errors
 
 
 def validate_claim_update(new: ResourceClaim, old: ResourceClaim) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors
@@ -87,6 +90,7 @@ def _names(claim: DeviceClaim) -> _Names:
 
 
 def validate_devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
+    """Requests, constraints and configuration of a claim, or of a template of claims."""
     names = _names(claim)
 
     def constraint(errors: Errors, path: str, item: DeviceConstraint) -> None:
@@ -147,6 +151,7 @@ def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRe
 
 
 def validate_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
+    """A CEL expression that is not too long."""
     if selector.cel is None:
         errors.append(required(f"{path}.cel"))
     elif len(selector.cel.expression.encode()) > MAX_EXPRESSION:
@@ -188,6 +193,7 @@ def _reference(errors: Errors, path: str, name: str, known: _Names) -> None:
 def validate_configuration(
     errors: Errors, path: str, config: DeviceClaimConfiguration | DeviceAllocationConfiguration | DeviceClassConfiguration
 ) -> None:
+    """Parameters for a driver."""
     if config.opaque is None:
         errors.append(required(f"{path}.opaque"))
         return
@@ -206,6 +212,7 @@ def _opaque(errors: Errors, path: str, value: Any, limit: int) -> None:
 
 
 def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
+    """Return what is wrong with allocation, reservations and devices of a status."""
     errors: Errors = []
     status, before = new.status, old.status
     names = _names(new.spec.devices)

@@ -13,6 +13,7 @@ from tiphys.api.rules.basics import Errors, annotation_map, immutable, labels
 
 
 def validate_template(template: ResourceClaimTemplate) -> Errors:
+    """Return what is wrong with a template of claims."""
     errors: Errors = []
     labels(errors, "spec.metadata.labels", template.spec.metadata.labels)
     annotation_map(errors, "spec.metadata.annotations", template.spec.metadata.annotations)
@@ -21,6 +22,7 @@ def validate_template(template: ResourceClaimTemplate) -> Errors:
 
 
 def validate_template_update(new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors

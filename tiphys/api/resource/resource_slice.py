@@ -68,6 +68,7 @@ ItemT = TypeVar("ItemT")
 
 
 def validate_slice(value: ResourceSlice) -> Errors:
+    """Return what is wrong with a slice ("Dynamic Resource Allocation")."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.driver", spec.driver)
@@ -94,6 +95,7 @@ def validate_slice(value: ResourceSlice) -> Errors:
 
 
 def validate_slice_update(new: ResourceSlice, old: ResourceSlice) -> Errors:
+    """Refuse changes of driver, pool and node."""
     errors: Errors = []
     immutable(errors, "spec.pool.name", new.spec.pool.name, old.spec.pool.name)
     immutable(errors, "spec.driver", new.spec.driver, old.spec.driver)

@@ -81,12 +81,14 @@ def qualified_name(errors: Errors, path: str, name: str) -> None:
 
 
 def fully_qualified_name(errors: Errors, path: str, name: str) -> None:
+    """A name with a domain before it."""
     qualified_name(errors, path, name)
     if "/" not in name:
         errors.append(invalid(path, name, "a fully qualified name must be a domain and a name separated by a slash"))
 
 
 def uid(errors: Errors, path: str, value: str) -> None:
+    """A UUID in lower case."""
     if not _UUID.fullmatch(value):
         said = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
         errors.append(invalid(path, value, said))

@@ -13,6 +13,7 @@ from tiphys.api.scheduling.v1 import PriorityClass
 
 
 def default_priority_class(priority_class: PriorityClass) -> None:
+    """Preempt pods of lower priority ("Pod Priority and Preemption")."""
     if priority_class.preemptionPolicy is None:
         priority_class.preemptionPolicy = "PreemptLowerPriority"
 
@@ -22,6 +23,7 @@ SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-crit
 
 
 def validate_priority_class(value: PriorityClass) -> Errors:
+    """Return what is wrong with a priority class ("Pod Priority and Preemption")."""
     errors: Errors = []
     name = value.metadata.name
     if name.startswith("system-"):
@@ -48,6 +50,7 @@ def _system_class(value: PriorityClass) -> str:
 
 
 def validate_priority_class_update(new: PriorityClass, old: PriorityClass) -> Errors:
+    """Refuse changes of value and preemption policy."""
     errors: Errors = []
     if new.value != old.value:
         errors.append(forbidden("value", "may not be changed in an update."))

@@ -15,6 +15,7 @@ from tiphys.api.storage.v1 import CSIDriver
 
 
 def default_driver(value: CSIDriver) -> None:
+    """Default the properties of a driver (API reference: "CSIDriver")."""
     spec = value.spec
     if spec.attachRequired is None:
         spec.attachRequired = True
@@ -32,6 +33,7 @@ _FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 
 
 def validate_driver(value: CSIDriver) -> Errors:
+    """Return what is wrong with a driver."""
     errors: Errors = []
     spec = value.spec
     for name, path in (("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", ""), ("seLinuxMount", "")):
@@ -69,6 +71,7 @@ def _token_requests(errors: Errors, path: str, value: CSIDriver) -> None:
 
 
 def validate_driver_update(new: CSIDriver, old: CSIDriver) -> Errors:
+    """Refuse changes of attachRequired and life-cycle modes."""
     errors: Errors = []
     immutable(errors, "spec.attachedRequired", new.spec.attachRequired, old.spec.attachRequired)
     immutable(errors, "spec.volumeLifecycleModes", new.spec.volumeLifecycleModes, old.spec.volumeLifecycleModes)

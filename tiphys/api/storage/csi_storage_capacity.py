@@ -16,6 +16,7 @@ from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
 
 
 def validate_capacity(value: CSIStorageCapacity) -> Errors:
+    """Return what is wrong with a capacity ("Storage Capacity")."""
     errors: Errors = []
     label_selector(errors, "nodeTopology", value.nodeTopology)
     dns_subdomain(errors, "storageClassName", value.storageClassName)
@@ -25,6 +26,7 @@ def validate_capacity(value: CSIStorageCapacity) -> Errors:
 
 
 def validate_capacity_update(new: CSIStorageCapacity, old: CSIStorageCapacity) -> Errors:
+    """Refuse changes of topology and class."""
     errors: Errors = []
     immutable(errors, "nodeTopology", new.nodeTopology, old.nodeTopology)
     immutable(errors, "storageClassName", new.storageClassName, old.storageClassName)
@@ -45,6 +47,7 @@ class CSIStorageCapacityRules(Rules[CSIStorageCapacity]):
 
 
 def class_name(value: StorageClass) -> str:
+    """Return the name for a table, with a mark on the default class."""
     return f"{value.metadata.name} (default)" if is_default_class(value) else value.metadata.name
 
 

@@ -13,6 +13,7 @@ MAX_MESSAGE, MAX_NODE_ID = 1024, 256
 
 
 def encoded_size(values: Mapping[str, str]) -> int:
+    """Count the bytes of keys and values."""
     return sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
 
 
@@ -25,6 +26,7 @@ def provisioner(errors: Errors, path: str, name: str) -> None:
 
 
 def parameters(errors: Errors, path: str, values: Mapping[str, str]) -> None:
+    """Parameters with keys, neither too many nor too large."""
     if len(values) > _MAX_PARAMETERS:
         errors.append(too_long(path, _MAX_PARAMETERS))
         return

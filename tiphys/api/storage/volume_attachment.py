@@ -18,6 +18,7 @@ from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentSource, Volu
 
 
 def validate_attachment(value: VolumeAttachment) -> Errors:
+    """Return what is wrong with an attachment."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.attacher", spec.attacher)
@@ -44,6 +45,7 @@ def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource
 
 
 def validate_attachment_status(value: VolumeAttachment) -> Errors:
+    """Return what is wrong with the status of an attachment."""
     errors: Errors = []
     if encoded_size(value.status.attachmentMetadata) > MAX_SIZE:
         errors.append(too_long("status.attachmentMetadata", MAX_SIZE))
@@ -60,6 +62,7 @@ def validate_attachment_status(value: VolumeAttachment) -> Errors:
 
 
 def validate_attachment_update(new: VolumeAttachment, old: VolumeAttachment) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors

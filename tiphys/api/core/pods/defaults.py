@@ -120,6 +120,7 @@ def drop_disabled(spec: PodSpec) -> None:
 
 
 def default_container(container: Container | EphemeralContainer) -> None:
+    """Default pull policy, termination message, ports, probes and hooks of a container."""
     if not container.imagePullPolicy:
         container.imagePullPolicy = pull_policy(container.image)
     if not container.terminationMessagePath:

@@ -110,6 +110,7 @@ def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool,
 
 
 def format_flag(value: bool | None) -> str:
+    """Spell a boolean for field selectors; absent is false."""
     return "true" if value else "false"
 
 

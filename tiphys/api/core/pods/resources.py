@@ -33,6 +33,7 @@ HUGE_PAGES = "hugepages-"
 
 
 def is_huge_pages(name: str) -> bool:
+    """True if the resource is huge pages of one size ("Manage HugePages")."""
     return name.startswith(HUGE_PAGES)
 
 

@@ -29,6 +29,7 @@ _DECIMAL = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 
 
 def affinity(errors: Errors, path: str, value: Affinity) -> None:
+    """Node affinity, pod affinity and anti-affinity ("Assigning Pods to Nodes")."""
     if value.nodeAffinity is not None:
         _node_affinity(errors, f"{path}.nodeAffinity", value.nodeAffinity)
     if value.podAffinity is not None:
@@ -48,6 +49,7 @@ def _node_affinity(errors: Errors, path: str, value: NodeAffinity) -> None:
 
 
 def node_selector(errors: Errors, path: str, selector: NodeSelector) -> None:
+    """One term or more, each of valid requirements ("Assigning Pods to Nodes")."""
     if not selector.nodeSelectorTerms:
         errors.append(required(f"{path}.nodeSelectorTerms", "must have at least one node selector term"))
     for index, term in enumerate(selector.nodeSelectorTerms):
@@ -137,6 +139,7 @@ def _label_keys(errors: Errors, path: str, rule: PodAffinityTerm | TopologySprea
 
 
 def tolerations(errors: Errors, path: str, values: Sequence[Toleration]) -> None:
+    """Operators, values and seconds of tolerations ("Taints and Tolerations")."""
     for index, toleration in enumerate(values):
         _toleration(errors, f"{path}[{index}]", toleration)
 

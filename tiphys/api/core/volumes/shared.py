@@ -48,10 +48,12 @@ UNSET = "<unset>"
 
 
 def or_unset(value: str | None) -> str:
+    """Return the text, or `<unset>` for a table."""
     return UNSET if value is None else value
 
 
 def phase_cell(obj: PersistentVolume | PersistentVolumeClaim) -> str:
+    """Return the phase for a table; Terminating for what is being deleted."""
     return obj.status.phase if obj.metadata.deletionTimestamp is None else "Terminating"
 
 
@@ -65,4 +67,5 @@ MODE = Column(
 
 
 def modes_cell(claim: PersistentVolumeClaim) -> str:
+    """Return the access modes of a bound claim for a table."""
     return classes.access_modes(claim.status.accessModes) if claim.spec.volumeName else ""
