@@ -130,8 +130,8 @@ def validate_match(errors: Errors, path: str, match: MatchResources | None) -> N
 def _named_rule(errors: Errors, path: str, rule: NamedRuleWithOperations) -> None:
     seen: set[str] = set()
     for index, name in enumerate(rule.resourceNames):
-        if said := path_segment(name):
-            errors.append(invalid(f"{path}.resourceNames[{index}]", name, said))
+        if message := path_segment(name):
+            errors.append(invalid(f"{path}.resourceNames[{index}]", name, message))
         if name in seen:
             errors.append(duplicate(f"{path}.resourceNames[{index}]", name))
         seen.add(name)

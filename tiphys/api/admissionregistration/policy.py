@@ -94,8 +94,8 @@ def _param_kind(errors: Errors, path: str, param: ParamKind) -> None:
     if not param.kind:
         errors.append(required(f"{path}.kind"))
     elif wrong := dns_1035_label_messages(param.kind.lower()):
-        said = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
-        errors.append(invalid(f"{path}.kind", param.kind, said))
+        message = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
+        errors.append(invalid(f"{path}.kind", param.kind, message))
 
 
 def _variable(errors: Errors, path: str, variable: Variable) -> None:
@@ -110,8 +110,8 @@ def _variable(errors: Errors, path: str, variable: Variable) -> None:
 def _validations(errors: Errors, policy: ValidatingAdmissionPolicy) -> None:
     spec, name = policy.spec, policy.metadata.name
     if not spec.validations and not spec.auditAnnotations:
-        said = "validations or auditAnnotations must contain at least one item"
-        errors += [required("spec.validations", said), required("spec.auditAnnotations", said)]
+        message = "validations or auditAnnotations must contain at least one item"
+        errors += [required("spec.validations", message), required("spec.auditAnnotations", message)]
         return
     for index, validation in enumerate(spec.validations):
         _validation(errors, f"spec.validations[{index}]", validation)
@@ -173,8 +173,8 @@ def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:
         errors.append(required(f"{path}.{member}.expression"))
     for other in _MEMBERS.values():
         if other != member and getattr(mutation, other) is not None:
-            said = f"must not be specified when patchType is {mutation.patchType}"
-            errors.append(invalid(f"{path}.{other}", f"{{{other}}}", said))
+            message = f"must not be specified when patchType is {mutation.patchType}"
+            errors.append(invalid(f"{path}.{other}", f"{{{other}}}", message))
 
 
 def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:

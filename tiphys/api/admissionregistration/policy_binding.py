@@ -46,8 +46,8 @@ def validate_binding(binding: Binding) -> Errors:
 def _param_ref(errors: Errors, path: str, ref: ParamRef) -> None:
     both = "name and selector are mutually exclusive"
     if ref.name:
-        if said := path_segment(ref.name):
-            errors.append(invalid(f"{path}.name", ref.name, said))
+        if message := path_segment(ref.name):
+            errors.append(invalid(f"{path}.name", ref.name, message))
         if ref.selector is not None:
             errors.append(forbidden(f"{path}.name", both))
     if ref.selector is not None:
@@ -70,11 +70,11 @@ def _actions(errors: Errors, path: str, actions: Sequence[str]) -> None:
             errors.append(duplicate(f"{path}[{index}]", action))
         seen.add(action)
     if {"Deny", "Warn"} <= seen:
-        said = (
+        message = (
             "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers"
             " serves no purpose)"
         )
-        errors.append(invalid(path, actions, said))
+        errors.append(invalid(path, actions, message))
     if not actions:
         errors.append(required(path, "at least one validation action is required"))
 

@@ -152,8 +152,8 @@ def webhook_service(errors: Errors, path: str, service: ServiceReference) -> Non
         errors.append(required(f"{path}.name"))
     if not service.namespace:
         errors.append(required(f"{path}.namespace"))
-    if said := port_number(service.port or 0):
-        errors.append(invalid(f"{path}.port", service.port or 0, f"port is not valid: {said}"))
+    if message := port_number(service.port or 0):
+        errors.append(invalid(f"{path}.port", service.port or 0, f"port is not valid: {message}"))
     url = service.path
     if not url or url == "/":
         return
@@ -166,7 +166,7 @@ def webhook_service(errors: Errors, path: str, service: ServiceReference) -> Non
         if not step:
             errors.append(invalid(f"{path}.path", url, f"segment[{index}] may not be empty"))
         else:
-            text(errors, f"{path}.path", url, [f"segment[{index}]: {said}" for said in dns_subdomain_messages(step)])
+            text(errors, f"{path}.path", url, [f"segment[{index}]: {message}" for message in dns_subdomain_messages(step)])
 
 
 ConfigurationT = TypeVar("ConfigurationT", MutatingWebhookConfiguration, ValidatingWebhookConfiguration)

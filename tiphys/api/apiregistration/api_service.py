@@ -21,9 +21,9 @@ def validate_api_service(service: APIService) -> Errors:
     """Return what is wrong with an API service ("Kubernetes API Aggregation Layer")."""
     errors: Errors = []
     spec, name = service.spec, service.metadata.name
-    wanted = f"{spec.version}.{spec.group}"
-    if name and name != wanted and not path_segment(name):
-        errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{wanted}"'))
+    expected = f"{spec.version}.{spec.group}"
+    if name and name != expected and not path_segment(name):
+        errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{expected}"'))
     if spec.group:
         dns_subdomain(errors, "spec.group", spec.group)
     elif spec.version != "v1":
@@ -53,8 +53,8 @@ def _backend(errors: Errors, service: APIService) -> None:
         errors.append(required("spec.service.namespace"))
     if not backend.name:
         errors.append(required("spec.service.name"))
-    if said := port_number(backend.port or 0):
-        errors.append(invalid("spec.service.port", backend.port or 0, f"port is not valid: {said}"))
+    if message := port_number(backend.port or 0):
+        errors.append(invalid("spec.service.port", backend.port or 0, f"port is not valid: {message}"))
     if spec.insecureSkipTLSVerify and spec.caBundle:
         errors.append(invalid("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present"))
 

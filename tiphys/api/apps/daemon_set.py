@@ -105,8 +105,8 @@ class DaemonSetRules(Rules[DaemonSet]):
         obj.metadata.annotations.setdefault(TEMPLATE_GENERATION, "0")  # The field of older versions, which its author owns.
 
     def prepare_create(self, obj: DaemonSet) -> None:
-        said = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
-        if not (said.isascii() and said.isdigit() and int(said) > 0):
+        generation = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
+        if not (generation.isascii() and generation.isdigit() and int(generation) > 0):
             obj.metadata.annotations[TEMPLATE_GENERATION] = "1"
 
     def prepare_update(self, new: DaemonSet, old: DaemonSet) -> None:

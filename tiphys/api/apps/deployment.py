@@ -49,8 +49,8 @@ def validate_deployment(deployment: Deployment) -> Errors:
     if spec.progressDeadlineSeconds is not None:
         non_negative(errors, "spec.progressDeadlineSeconds", spec.progressDeadlineSeconds)
         if spec.progressDeadlineSeconds <= spec.minReadySeconds:
-            said = "must be greater than minReadySeconds"
-            errors.append(invalid("spec.progressDeadlineSeconds", spec.progressDeadlineSeconds, said))
+            message = "must be greater than minReadySeconds"
+            errors.append(invalid("spec.progressDeadlineSeconds", spec.progressDeadlineSeconds, message))
     return errors
 
 
@@ -58,8 +58,8 @@ def _strategy(errors: Errors, path: str, strategy: DeploymentStrategy) -> None:
     rolling = strategy.rollingUpdate
     if strategy.type == "Recreate":
         if rolling is not None:
-            said = "may not be specified when strategy `type` is 'Recreate'"
-            errors.append(forbidden(f"{path}.rollingUpdate", said))
+            message = "may not be specified when strategy `type` is 'Recreate'"
+            errors.append(forbidden(f"{path}.rollingUpdate", message))
     elif strategy.type != "RollingUpdate":
         errors.append(not_supported(path, strategy, ("Recreate", "RollingUpdate")))
     elif rolling is None:
@@ -69,8 +69,8 @@ def _strategy(errors: Errors, path: str, strategy: DeploymentStrategy) -> None:
         int_or_percent(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
         int_or_percent(errors, f"{path}.maxSurge", rolling.maxSurge)
         if _is_zero(rolling.maxUnavailable) and _is_zero(rolling.maxSurge):
-            said = "may not be 0 when `maxSurge` is 0"
-            errors.append(invalid(f"{path}.maxUnavailable", rolling.maxUnavailable, said))
+            message = "may not be 0 when `maxSurge` is 0"
+            errors.append(invalid(f"{path}.maxUnavailable", rolling.maxUnavailable, message))
         at_most_100_percent(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
 
 

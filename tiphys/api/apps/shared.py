@@ -31,8 +31,8 @@ def validate_replica_spec(errors: Errors, spec: DeploymentSpec | ReplicaSetSpec)
         errors.append(invalid("spec.selector", spec.selector, "invalid label selector"))
         return
     if not selector.empty and not selector.matches(spec.template.metadata.labels):
-        said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), said))
+        message = "`selector` does not match template `labels`"
+        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), message))
     workload_template(errors, "spec.template", spec.template)
 
 

@@ -150,15 +150,15 @@ def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
 
 
 def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
-    """Refuse changes of all but replicas, ordinals, template, update strategy and retention of claims."""
+    """Refuse changes of all fields of the spec but those of `_MUTABLE`, and minReadySeconds."""
     errors: Errors = []
     spec = copy.copy(new.spec)
     for name in (*_MUTABLE, "minReadySeconds"):
         setattr(spec, name, getattr(old.spec, name))
     if spec != old.spec:
         named = ", ".join(f"'{name}'" for name in _MUTABLE)
-        said = f"updates to statefulset spec for fields other than {named} and 'minReadySeconds' are forbidden"
-        errors.append(forbidden("spec", said))
+        message = f"updates to statefulset spec for fields other than {named} and 'minReadySeconds' are forbidden"
+        errors.append(forbidden("spec", message))
     return errors
 
 
@@ -197,10 +197,10 @@ class StatefulSetRules(Rules[StatefulSet]):
     validate_name = staticmethod(names.dns_label)
 
     def warnings(self, obj: StatefulSet, old: StatefulSet | None) -> list[str]:
-        said = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
+        warnings = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
         if (obj.spec.revisionHistoryLimit or 0) < 0:
-            said.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
-        return said
+            warnings.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+        return warnings
 
 
 COLUMNS = (

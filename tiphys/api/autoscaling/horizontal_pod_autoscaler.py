@@ -57,8 +57,8 @@ def _use(source: _Source, current: v2.MetricValueStatus | None) -> str:
         now = UNKNOWN if current is None or current.averageValue is None else current.averageValue
         return f"{source.name}: {now}/{target.averageValue}"
     now = UNKNOWN if current is None or current.averageUtilization is None else f"{current.averageUtilization}%"
-    wanted = "<auto>" if target.averageUtilization is None else f"{target.averageUtilization}%"
-    return f"{source.name}: {now}/{wanted}"
+    desired = "<auto>" if target.averageUtilization is None else f"{target.averageUtilization}%"
+    return f"{source.name}: {now}/{desired}"
 
 
 def _value(target: v2.MetricTarget, current: v2.MetricValueStatus | None) -> str:

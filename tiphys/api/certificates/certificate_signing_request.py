@@ -86,13 +86,13 @@ def validate_request(csr: CertificateSigningRequest) -> Errors:
     """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
-    if said := _request_fault(spec.request):
-        errors.append(invalid("spec.request", spec.request, said))
+    if message := _request_fault(spec.request):
+        errors.append(invalid("spec.request", spec.request, message))
     _usages(errors, spec.usages)
     _signer(errors, "spec.signerName", spec.signerName)
     if spec.expirationSeconds is not None and spec.expirationSeconds < SHORTEST:
-        said = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
-        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, said))
+        message = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
+        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, message))
     return errors
 
 
@@ -146,8 +146,8 @@ def validate_request_status(new: CertificateSigningRequest, old: CertificateSign
     """An update of the status: it may set the certificate, once, but decides nothing."""
     errors = _conditions(new)
     if new.status.certificate != old.status.certificate:
-        if said := _certificate_fault(new.status.certificate):
-            errors.append(invalid("status.certificate", "<certificate data>", said))
+        if message := _certificate_fault(new.status.certificate):
+            errors.append(invalid("status.certificate", "<certificate data>", message))
         if old.status.certificate:
             errors.append(forbidden("status.certificate", "updates may not modify existing certificate content"))
     _removed(errors, new, old)

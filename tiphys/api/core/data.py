@@ -17,8 +17,8 @@ def validate_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, by
     """Keys that may be file names; returns the size of the values in bytes."""
     size = 0
     for key, value in keys.items():
-        if said := config_key(key):
-            errors.append(invalid(f"{path}[{key}]", key, said))
+        if message := config_key(key):
+            errors.append(invalid(f"{path}[{key}]", key, message))
         size += len(value) if isinstance(value, bytes) or value.isascii() else len(value.encode())
     return size
 

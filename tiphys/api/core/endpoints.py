@@ -47,8 +47,8 @@ def _endpoint_port(errors: Errors, path: str, item: EndpointPort, *, named: bool
         dns_label(errors, f"{path}.name", item.name)
     elif named:
         errors.append(required(f"{path}.name"))
-    if said := port_number(item.port):
-        errors.append(invalid(f"{path}.port", item.port, said))
+    if message := port_number(item.port):
+        errors.append(invalid(f"{path}.port", item.port, message))
     one_of(errors, f"{path}.protocol", item.protocol, PROTOCOLS)
     if item.appProtocol is not None:
         label_name(errors, f"{path}.appProtocol", item.appProtocol)

@@ -90,8 +90,8 @@ def _bounds(errors: Errors, path: str, item: LimitRangeItem, name: str) -> None:
     _ratio(errors, f"{path}.maxLimitRequestRatio[{name}]", item.maxLimitRequestRatio.get(name), low, high)
     overcommit = is_native(name) and not is_huge_pages(name)
     if not overcommit and limit is not None and request is not None and compare(limit, request):
-        said = f"default value {limit} must equal to defaultRequest value {request} in {name}"
-        errors.append(invalid(f"{path}.defaultRequest[{name}]", request, said))
+        message = f"default value {limit} must equal to defaultRequest value {request} in {name}"
+        errors.append(invalid(f"{path}.defaultRequest[{name}]", request, message))
 
 
 def _ratio(errors: Errors, path: str, ratio: Quantity | None, low: Quantity | None, high: Quantity | None) -> None:

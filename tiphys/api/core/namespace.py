@@ -37,10 +37,10 @@ def validate_namespace_status(new: Namespace) -> Errors:
     errors: Errors = []
     expected = "Terminating" if new.metadata.deletionTimestamp else "Active"
     if new.status.phase != expected:
-        said = "may only be 'Active' if `deletionTimestamp` is empty"
+        message = "may only be 'Active' if `deletionTimestamp` is empty"
         if new.metadata.deletionTimestamp:
-            said = "may only be 'Terminating' if `deletionTimestamp` is not empty"
-        errors.append(invalid("status.Phase", new.status.phase, said))
+            message = "may only be 'Terminating' if `deletionTimestamp` is not empty"
+        errors.append(invalid("status.Phase", new.status.phase, message))
     return errors
 
 

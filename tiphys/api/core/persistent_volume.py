@@ -194,8 +194,8 @@ def _source(errors: Errors, path: str, spec: PersistentVolumeSpec, volume: str) 
     if name == "local" and spec.nodeAffinity is None:
         errors.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
     elif name == "iscsi" and source.initiatorName is not None and len(f"{volume}:{source.targetPortal}") > 64:
-        said = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
-        errors.append(invalid(f"{here}.targetportal", source.targetPortal, said))
+        message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        errors.append(invalid(f"{here}.targetportal", source.targetPortal, message))
     elif name == "hostPath" and posixpath.normpath(source.path) == "/" and spec.persistentVolumeReclaimPolicy == "Recycle":
         errors.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
 
@@ -251,8 +251,8 @@ def _azure_file(errors: Errors, path: str, source: Any) -> None:
 def _glusterfs(errors: Errors, path: str, source: Any) -> None:
     namespace = source.endpointsNamespace
     if namespace == "":
-        said = "if the endpointnamespace is set, it must be a valid namespace name"
-        errors.append(invalid(f"{path}.endpointsNamespace", namespace, said))
+        message = "if the endpointnamespace is set, it must be a valid namespace name"
+        errors.append(invalid(f"{path}.endpointsNamespace", namespace, message))
     elif namespace is not None:
         text(errors, f"{path}.endpointsNamespace", namespace, dns_label_messages(namespace))
 
@@ -296,8 +296,8 @@ def validate_volume_update(new: PersistentVolume, old: PersistentVolume) -> Erro
     errors: Errors = []
     changed = [name for name in SOURCES if not _same_source(name, getattr(new.spec, name), getattr(old.spec, name))]
     if changed:
-        said = f"spec.persistentvolumesource is immutable after creation\n{difference(new.spec, old.spec, changed)}"
-        errors.append(forbidden("spec.persistentvolumesource", said))
+        message = f"spec.persistentvolumesource is immutable after creation\n{difference(new.spec, old.spec, changed)}"
+        errors.append(forbidden("spec.persistentvolumesource", message))
     immutable(errors, "volumeMode", new.spec.volumeMode, old.spec.volumeMode)
     affinity, before = new.spec.nodeAffinity, old.spec.nodeAffinity
     if before is not None and affinity != before and _renewed(before, affinity) != affinity:
@@ -361,15 +361,17 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
 
     def warnings(self, obj: PersistentVolume, old: PersistentVolume | None) -> list[str]:
         spec = obj.spec
-        found = [f"metadata.annotations[{key}]: {said}" for key, said in OLD_ANNOTATIONS.items() if key in obj.metadata.annotations]
+        warnings = [
+            f"metadata.annotations[{key}]: {message}" for key, message in OLD_ANNOTATIONS.items() if key in obj.metadata.annotations
+        ]
         if spec.persistentVolumeReclaimPolicy == "Recycle":
-            said = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
-            found.append(f"spec.persistentVolumeReclaimPolicy: {said}")
+            message = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+            warnings.append(f"spec.persistentVolumeReclaimPolicy: {message}")
         if spec.nodeAffinity is not None and spec.nodeAffinity.required is not None:
             for index, term in enumerate(spec.nodeAffinity.required.nodeSelectorTerms):
                 path = f"spec.nodeAffinity.required.nodeSelectorTerms[{index}].matchExpressions"
-                found += expression_warnings(path, term.matchExpressions)
-        return [*found, *(said for name, said in _GONE_SOURCES.items() if getattr(spec, name) is not None)]
+                warnings += expression_warnings(path, term.matchExpressions)
+        return [*warnings, *(message for name, message in _GONE_SOURCES.items() if getattr(spec, name) is not None)]
 
 
 def _claim_of(volume: PersistentVolume) -> str:

@@ -90,12 +90,12 @@ def validate_claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSp
 
 def size_warnings(path: str, spec: PersistentVolumeClaimSpec) -> list[str]:
     """Warn of sizes that are no whole number of bytes."""
-    said = []
+    warnings = []
     for kind in ("requests", "limits"):
         size = getattr(spec.resources, kind).get("storage")
         if size is not None and not is_whole(size):
-            said.append(f'{path}.resources.{kind}[storage]: fractional byte value "{size}" is invalid, must be an integer')
-    return said
+            warnings.append(f'{path}.resources.{kind}[storage]: fractional byte value "{size}" is invalid, must be an integer')
+    return warnings
 
 
 def validate_claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
@@ -177,9 +177,9 @@ def _attributes_class_kept(errors: Errors, new: PersistentVolumeClaim, old: Pers
     name = new.spec.volumeAttributesClassName
     if name == old.spec.volumeAttributesClassName or old.status.currentVolumeAttributesClassName is None or name:
         return
-    said = "nil" if name is None else "empty string"
+    shown = "nil" if name is None else "empty string"
     path = "spec.volumeAttributesClassName"
-    errors.append(forbidden(path, f"update to {said} is forbidden when status.currentVolumeAttributesClassName is not nil"))
+    errors.append(forbidden(path, f"update to {shown} is forbidden when status.currentVolumeAttributesClassName is not nil"))
 
 
 def validate_claim_status(claim: PersistentVolumeClaim) -> Errors:
@@ -237,10 +237,10 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         return validate_claim_status(new)
 
     def warnings(self, obj: PersistentVolumeClaim, old: PersistentVolumeClaim | None) -> list[str]:
-        found = []
+        warnings = []
         if STORAGE_CLASS_BETA in obj.metadata.annotations:
-            found.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
-        return found + size_warnings("spec", obj.spec)
+            warnings.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
+        return warnings + size_warnings("spec", obj.spec)
 
 
 def _capacity(claim: PersistentVolumeClaim) -> str:

@@ -51,7 +51,7 @@ def validate_quota_status(quota: ResourceQuota) -> Errors:
 
 def quota_warnings(quota: ResourceQuota) -> list[str]:
     """A request above the limit can never be used up."""
-    said = []
+    warnings = []
     hard = quota.spec.hard
     for name in ("cpu", "memory", "storage", "ephemeral-storage"):
         requested = f"requests.{name}"
@@ -61,8 +61,8 @@ def quota_warnings(quota: ResourceQuota) -> list[str]:
             continue
         request, limit = hard[requested], hard[f"limits.{name}"]
         if compare(request, limit) > 0:
-            said.append(f"ResourceQuota {requested} ({request}) should be less than limits.{name} ({limit})")
-    return said
+            warnings.append(f"ResourceQuota {requested} ({request}) should be less than limits.{name} ({limit})")
+    return warnings
 
 
 def _quota_amounts(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -> None:
@@ -116,19 +116,19 @@ def _selector(errors: Errors, spec: ResourceQuotaSpec) -> None:
 def _requirement(errors: Errors, path: str, requirement: ScopedResourceSelectorRequirement) -> None:
     operator = requirement.operator
     if requirement.scopeName in _WITHOUT_VALUES and operator != "Exists":
-        said = (
+        message = (
             "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating,"
             " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
         )
-        errors.append(invalid(f"{path}.operator", operator, said))
+        errors.append(invalid(f"{path}.operator", operator, message))
     if operator in ("In", "NotIn"):
         if not requirement.values:
-            said = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
-            errors.append(required(f"{path}.values", said))
+            message = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+            errors.append(required(f"{path}.values", message))
     elif operator in ("Exists", "DoesNotExist"):
         if requirement.values:
-            said = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
-            errors.append(invalid(f"{path}.values", requirement.values, said))
+            message = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+            errors.append(invalid(f"{path}.values", requirement.values, message))
     else:
         errors.append(invalid(f"{path}.operator", operator, "not a valid selector operator"))
 

@@ -45,8 +45,8 @@ def at_most_replicas(errors: Errors, status: _Counted, names: Iterable[str]) -> 
 def validate_selection(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
     """The selector selects the pods of the template."""
     if not selector.matches(template.metadata.labels):
-        said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), said))
+        message = "`selector` does not match template `labels`"
+        errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), message))
 
 
 def is_empty_selector(selector: LabelSelector) -> bool:

@@ -164,13 +164,13 @@ class EndpointSliceRules(Rules[EndpointSlice]):
             endpoint.deprecatedTopology = {}
 
     def warnings(self, obj: EndpointSlice, old: EndpointSlice | None) -> list[str]:
-        found = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
+        warnings = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
         if obj.metadata.labels.get(MANAGED_BY) in _OWN_SLICES or obj.addressType == "FQDN":
-            return found
+            return warnings
         for index, endpoint in enumerate(obj.endpoints or []):
             for number, address in enumerate(endpoint.addresses):
-                found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
-        return found
+                warnings += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
+        return warnings
 
     validate = staticmethod(validate_endpoint_slice)
     validate_update = staticmethod(validate_endpoint_slice_update)

@@ -64,8 +64,8 @@ def validate_level(level: PriorityLevelConfiguration) -> Errors:
     if fixed is not None:
         if name == EXEMPT:
             if msgspec.structs.replace(spec, exempt=fixed.spec.exempt) != fixed.spec:
-                said = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
-                errors.append(invalid("spec", spec, said))
+                message = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
+                errors.append(invalid("spec", spec, message))
         elif spec != fixed.spec:
             errors.append(invalid("spec", spec, f"spec of '{name}' must equal the fixed value"))
     return errors + validate_conditions(level.status.conditions)
@@ -133,8 +133,8 @@ def _queuing(errors: Errors, path: str, queuing: QueuingConfiguration) -> None:
     elif hand > queues:
         errors.append(invalid(f"{path}.handSize", hand, f"should not be greater than queues ({queues})"))
     elif math.ceil(math.log2(queues) * hand) > MAX_HASH_BITS:
-        said = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {MAX_HASH_BITS}"
-        errors.append(invalid(f"{path}.handSize", hand, said))
+        message = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {MAX_HASH_BITS}"
+        errors.append(invalid(f"{path}.handSize", hand, message))
 
 
 class PriorityLevelRules(Rules[PriorityLevelConfiguration]):

@@ -40,5 +40,5 @@ def available(service: APIService, now: datetime | None) -> APIServiceCondition:
             type=AVAILABLE, status="True", lastTransitionTime=now, reason="Local", message="Local APIServices are always available"
         )
     where = f"{service.spec.service.namespace}/{service.spec.service.name}"
-    said = f"requests are not routed to service/{where}: this server does not aggregate other API servers"
-    return APIServiceCondition(type=AVAILABLE, status="False", lastTransitionTime=now, reason="AggregationUnsupported", message=said)
+    message = f"requests are not routed to service/{where}: this server does not aggregate other API servers"
+    return APIServiceCondition(type=AVAILABLE, status="False", lastTransitionTime=now, reason="AggregationUnsupported", message=message)

@@ -112,11 +112,11 @@ def is_sidecar(container: Container | EphemeralContainer) -> bool:
 def qos_class(pod: Pod) -> Qos:
     """Return the QoS class: the order of eviction when a node runs short ("Pod Quality of Service Classes")."""
     spec = pod.spec
-    asked = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
-    if not any(item.requests or item.limits for item in asked):
+    resources = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
+    if not any(item.requests or item.limits for item in resources):
         return "BestEffort"
     guaranteed, some = True, False
-    for item in asked:
+    for item in resources:
         for name in _QOS_RESOURCES:
             limit = parse(item.limits.get(name, "0"))
             request = parse(item.requests[name]) if name in item.requests else limit

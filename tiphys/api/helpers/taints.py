@@ -19,10 +19,10 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
         case "Equal":
             return toleration.value == taint.value
         case "Lt" | "Gt" as operator:
-            wanted, actual = integer(toleration.value), integer(taint.value)
-            if wanted is None or actual is None:
+            threshold, actual = integer(toleration.value), integer(taint.value)
+            if threshold is None or actual is None:
                 return False
-            return actual < wanted if operator == "Lt" else actual > wanted
+            return actual < threshold if operator == "Lt" else actual > threshold
     return False
 
 

@@ -57,15 +57,15 @@ def _totals(pod: Pod, which: Which, statuses: Mapping[str, ContainerStatus]) -> 
 
 
 def _own(pod: Pod, container: Container, which: Which, statuses: Mapping[str, ContainerStatus]) -> Mapping[str, Quantity]:
-    wanted: Mapping[str, Quantity] = getattr(container.resources, which)
+    amounts: Mapping[str, Quantity] = getattr(container.resources, which)
     status = statuses.get(container.name)
     if status is None or status.resources is None:
-        return wanted
+        return amounts
     actual = dict(getattr(status.resources, which))
     if which == "requests":
         _raise(actual, status.allocatedResources)
     if not _is_infeasible(pod):
-        _raise(actual, wanted)
+        _raise(actual, amounts)
     return actual
 
 

@@ -70,8 +70,8 @@ def _host(errors: Errors, path: str, host: str) -> None:
     """A name, or all names of a domain."""
     if "*" not in host:
         text(errors, path, host, dns_subdomain_messages(host))
-    elif said := wildcard_dns_subdomain(host):
-        errors.append(invalid(path, host, said))
+    elif message := wildcard_dns_subdomain(host):
+        errors.append(invalid(path, host, message))
 
 
 def _rule(errors: Errors, path: str, rule: IngressRule) -> None:
@@ -123,8 +123,8 @@ def _backend(errors: Errors, path: str, backend: IngressBackend) -> None:
         elif port.name:
             text(errors, f"{path}.service.port.name", port.name, port_name_messages(port.name))
         elif port.number:
-            if said := port_number(port.number):
-                errors.append(invalid(f"{path}.service.port.number", port.number, said))
+            if message := port_number(port.number):
+                errors.append(invalid(f"{path}.service.port.number", port.number, message))
         else:
             errors.append(required(path, "port name or number is required"))
     else:

@@ -22,8 +22,8 @@ def required_segment(errors: Errors, path: str, value: str) -> None:
     """A required name that may stand in a URL."""
     if not value:
         errors.append(required(path))
-    elif said := path_segment(value):
-        errors.append(invalid(path, value, said))
+    elif message := path_segment(value):
+        errors.append(invalid(path, value, message))
 
 
 def class_name(value: IngressClass) -> str:

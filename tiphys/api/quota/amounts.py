@@ -44,7 +44,7 @@ def above(amounts: Mapping[str, Quantity], bounds: Mapping[str, Quantity]) -> li
     return [name for name, quantity in amounts.items() if name in bounds and compare(quantity, bounds[name]) > 0]
 
 
-def said(amounts: Mapping[str, Quantity]) -> str:
+def format_amounts(amounts: Mapping[str, Quantity]) -> str:
     """`cpu=1,memory=2Gi`."""
     return ",".join(f"{name}={amounts[name]}" for name in sorted(amounts))
 

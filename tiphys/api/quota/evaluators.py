@@ -94,8 +94,8 @@ class PodEvaluator(Evaluator):
         if not demanded or (resources is not None and (resources.requests or resources.limits)):
             return ""
         missing = {name: _without(name, (*obj.spec.containers, *obj.spec.initContainers)) for name in demanded}
-        said = "; ".join(f"{name} for: {','.join(sorted(where))}" for name, where in missing.items() if where)
-        return f"must specify {said}" if said else ""
+        message = "; ".join(f"{name} for: {','.join(sorted(where))}" for name, where in missing.items() if where)
+        return f"must specify {message}" if message else ""
 
     def usage(self, obj: Pod, now: datetime) -> Amounts:
         used: Amounts = {"count/pods": ONE}
@@ -203,11 +203,11 @@ class ClaimEvaluator(Evaluator):
 
 def _storage(claim: PersistentVolumeClaim) -> Quantity | None:
     """Return the storage that a claim requests, or that is allocated to it when that is more, in whole bytes."""
-    wanted = claim.spec.resources.requests.get("storage")
-    if wanted is None:
+    requested = claim.spec.resources.requests.get("storage")
+    if requested is None:
         return None
     allocated = claim.status.allocatedResources.get("storage")
-    largest = allocated if allocated is not None and compare(allocated, wanted) > 0 else wanted
+    largest = allocated if allocated is not None and compare(allocated, requested) > 0 else requested
     rounded = format_value(whole(largest))
     return largest if not compare(largest, rounded) else rounded
 

@@ -34,8 +34,8 @@ def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
         errors.append(not_supported("roleRef.kind", binding.roleRef.kind, kinds))
     if not binding.roleRef.name:
         errors.append(required("roleRef.name"))
-    elif said := path_segment(binding.roleRef.name):
-        errors.append(invalid("roleRef.name", binding.roleRef.name, said))
+    elif message := path_segment(binding.roleRef.name):
+        errors.append(invalid("roleRef.name", binding.roleRef.name, message))
     for index, subject in enumerate(binding.subjects):
         _subject(errors, f"subjects[{index}]", subject, namespaced=namespaced)
     return errors

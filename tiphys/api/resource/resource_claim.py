@@ -64,11 +64,11 @@ _Names = Mapping[str, frozenset[str]]
 def default_claim(spec: ResourceClaimSpec) -> None:
     """Ask for one device of each request ("Dynamic Resource Allocation")."""
     for request in spec.devices.requests or []:
-        for wanted in (request.exactly, *request.firstAvailable):
-            if wanted is not None:
-                wanted.allocationMode = wanted.allocationMode or "ExactCount"
-                if wanted.allocationMode == "ExactCount":
-                    wanted.count = wanted.count or 1
+        for exact in (request.exactly, *request.firstAvailable):
+            if exact is not None:
+                exact.allocationMode = exact.allocationMode or "ExactCount"
+                if exact.allocationMode == "ExactCount":
+                    exact.count = exact.count or 1
 
 
 def validate_claim(claim: ResourceClaim) -> Errors:
@@ -100,8 +100,8 @@ def validate_devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
         elif item.distinctAttribute is not None:
             fully_qualified_name(errors, f"{path}.distinctAttribute", item.distinctAttribute)
         else:
-            said = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
-            errors.append(required(path, said))
+            message = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
+            errors.append(required(path, message))
 
     def config(errors: Errors, path: str, item: DeviceClaimConfiguration) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
@@ -231,8 +231,8 @@ def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
         if status.allocation is None:
             errors.append(forbidden("status.reservedFor", "may not be specified when `allocated` is not set"))
         elif new.metadata.deletionTimestamp is not None and any(item not in before.reservedFor for item in status.reservedFor):
-            said = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
-            errors.append(forbidden("status.reservedFor", said))
+            message = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
+            errors.append(forbidden("status.reservedFor", message))
     if status.allocation is not None and before.allocation is not None:
         immutable(errors, "status.allocation", status.allocation, before.allocation)
     elif status.allocation is not None:

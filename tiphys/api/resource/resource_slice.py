@@ -128,8 +128,8 @@ def _where(errors: Errors, path: str, place: ResourceSliceSpec | Device, settles
     if not ways:
         errors.append(required(path, settles))
     elif len(ways) > 1:
-        said = settles if settles is _DEVICE_SETTLES else f"{settles}, but multiple fields are set"
-        errors.append(invalid(path, f"{{{', '.join(ways)}}}", said))
+        message = settles if settles is _DEVICE_SETTLES else f"{settles}, but multiple fields are set"
+        errors.append(invalid(path, f"{{{', '.join(ways)}}}", message))
 
 
 def _entries(
@@ -177,8 +177,8 @@ def _device(errors: Errors, path: str, device: Device, *, per_device: bool) -> N
     dns_label(errors, f"{path}.name", device.name)
     properties = len(device.attributes) + len(device.capacity)
     if properties > MAX_PROPERTIES:
-        said = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
-        errors.append(invalid(path, properties, said))
+        message = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
+        errors.append(invalid(path, properties, message))
     values = sum(len(_listed(attribute)) or 1 for attribute in device.attributes.values())
     if values > MAX_VALUES:
         errors.append(invalid(path, values, f"the total number of attribute values must not exceed {MAX_VALUES}"))
@@ -192,10 +192,10 @@ def _device(errors: Errors, path: str, device: Device, *, per_device: bool) -> N
     if per_device:
         _where(errors, path, device, _DEVICE_SETTLES, empty="must not be empty")
     elif device.nodeName is not None or device.nodeSelector is not None or device.allNodes is not None:
-        said = (
+        message = (
             "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec"
         )
-        errors.append(invalid(path, None, said))
+        errors.append(invalid(path, None, message))
     binding_conditions(errors, path, device.bindingConditions, device.bindingFailureConditions)
     _mappings(errors, f"{path}.nodeAllocatableResourceMappings", device)
 
@@ -262,8 +262,8 @@ def _shared_capacity(errors: Errors, path: str, capacity: DeviceCapacity) -> Non
         return
     where, most = f"{path}.requestPolicy", capacity.value or Quantity("0")
     if policy.validValues and policy.validRange is not None:
-        said = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
-        errors.append(forbidden(where, said))
+        message = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
+        errors.append(forbidden(where, message))
     elif policy.validValues:
         _options(errors, where, policy, most)
     elif policy.validRange is not None:
@@ -318,8 +318,8 @@ def _range(errors: Errors, path: str, value: CapacityRequestPolicyRange, default
             errors.append(invalid(f"{path}.step", step, f"one step {one} is larger than capacity value: {most}"))
         for reached in (default, high):
             if reached is not None and (not whole(step) or (whole(reached) - whole(low)) % whole(step)):
-                said = f"value is not a multiple of a given step ({step}) from ({low})"
-                errors.append(invalid(f"{path}.step", reached, said))
+                message = f"value is not a multiple of a given step ({step}) from ({low})"
+                errors.append(invalid(f"{path}.step", reached, message))
 
 
 class ResourceSliceRules(Rules[ResourceSlice]):

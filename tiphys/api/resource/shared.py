@@ -76,8 +76,8 @@ def qualified_name(errors: Errors, path: str, name: str) -> None:
             return
     if len(identifier) > MAX_ID:
         errors.append(too_long(path, MAX_ID))
-    if said := c_identifier(identifier):
-        errors.append(invalid(path, identifier, said))
+    if message := c_identifier(identifier):
+        errors.append(invalid(path, identifier, message))
 
 
 def fully_qualified_name(errors: Errors, path: str, name: str) -> None:
@@ -90,24 +90,24 @@ def fully_qualified_name(errors: Errors, path: str, name: str) -> None:
 def uid(errors: Errors, path: str, value: str) -> None:
     """A UUID in lower case."""
     if not _UUID.fullmatch(value):
-        said = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
-        errors.append(invalid(path, value, said))
+        message = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
+        errors.append(invalid(path, value, message))
 
 
-def binding_conditions(errors: Errors, path: str, wanted: Sequence[str], failed: Sequence[str]) -> None:
+def binding_conditions(errors: Errors, path: str, binding: Sequence[str], failed: Sequence[str]) -> None:
     """Conditions that a device must have before its pod is bound, and those after which it never will be."""
-    for name, values in (("bindingConditions", wanted), ("bindingFailureConditions", failed)):
+    for name, values in (("bindingConditions", binding), ("bindingFailureConditions", failed)):
         validate_items(errors, f"{path}.{name}", values, MAX_BINDING_CONDITIONS, label_name)
         seen: set[str] = set()
         for index, value in enumerate(values):
             if value in seen:
                 errors.append(duplicate(f"{path}.{name}[{index}]", value))
             seen.add(value)
-            if values is failed and value in wanted:
-                said = "bindingFailureConditions must not overlap with bindingConditions"
-                errors.append(invalid(f"{path}.{name}[{index}]", value, said))
-    if failed and not wanted:
-        errors.append(invalid(f"{path}.bindingConditions", wanted, "bindingConditions are required to use bindingFailureConditions"))
-    if wanted and not failed:
-        said = "bindingFailureConditions are required to use bindingConditions"
-        errors.append(invalid(f"{path}.bindingFailureConditions", failed, said))
+            if values is failed and value in binding:
+                message = "bindingFailureConditions must not overlap with bindingConditions"
+                errors.append(invalid(f"{path}.{name}[{index}]", value, message))
+    if failed and not binding:
+        errors.append(invalid(f"{path}.bindingConditions", binding, "bindingConditions are required to use bindingFailureConditions"))
+    if binding and not failed:
+        message = "bindingFailureConditions are required to use bindingConditions"
+        errors.append(invalid(f"{path}.bindingFailureConditions", failed, message))

@@ -54,8 +54,8 @@ def legacy_ip(errors: Errors, path: str, text: str) -> None:
     """An address in a field that has existed for long."""
     if parse_ip(text) is None:
         errors.append(invalid(path, text, _NO_IP))
-    elif said := _ambiguous_ip(text):
-        errors.append(invalid(path, text, said))
+    elif message := _ambiguous_ip(text):
+        errors.append(invalid(path, text, message))
 
 
 def canonical_ip_messages(text: str) -> list[str]:
@@ -63,8 +63,8 @@ def canonical_ip_messages(text: str) -> list[str]:
     address = parse_ip(text)
     if address is None:
         return [_NO_IP]
-    if said := _ambiguous_ip(text):
-        return [said]
+    if message := _ambiguous_ip(text):
+        return [message]
     return [] if text == str(address) else [f'must be in canonical form ("{address}")']
 
 
@@ -72,8 +72,8 @@ def legacy_cidr(errors: Errors, path: str, text: str) -> None:
     """A range in a field that has existed for long."""
     if parse_cidr(text) is None:
         errors.append(invalid(path, text, _NO_CIDR))
-    elif said := _ambiguous_cidr(text):
-        errors.append(invalid(path, text, said))
+    elif message := _ambiguous_cidr(text):
+        errors.append(invalid(path, text, message))
 
 
 def canonical_cidr(errors: Errors, path: str, text: str) -> None:
@@ -136,10 +136,10 @@ def _ambiguous_ip(text: str) -> str:
 
 def _ambiguous_cidr(text: str) -> str:
     head, _, bits = text.rpartition("/")
-    said = _ambiguous_ip(head)
-    if said.startswith("must not have leading") or bits != str(int(bits)):
+    message = _ambiguous_ip(head)
+    if message.startswith("must not have leading") or bits != str(int(bits)):
         return "must not have leading 0s in IP or prefix length"
-    if said:
+    if message:
         return "must not have an IPv4-mapped IPv6 address"
     network = parse_cidr(text)
     if network is not None and network.network_address != parse_ip(head):

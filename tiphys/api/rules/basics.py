@@ -133,8 +133,8 @@ def port(errors: Errors, path: str, value: int | str | None) -> None:
     """A port by number or by name."""
     if isinstance(value, str):
         text(errors, path, value, port_name_messages(value))
-    elif said := port_number(value or 0):
-        errors.append(invalid(path, value or 0, said))
+    elif message := port_number(value or 0):
+        errors.append(invalid(path, value or 0, message))
 
 
 def file_mode(errors: Errors, path: str, value: int | None) -> None:
@@ -188,8 +188,8 @@ def endpoint_ip(errors: Errors, path: str, value: str) -> None:
 def int_or_percent(errors: Errors, path: str, value: int | str | None) -> None:
     """A number that is not negative, or a percentage."""
     if isinstance(value, str):
-        if said := percent(value):
-            errors.append(invalid(path, value, said))
+        if message := percent(value):
+            errors.append(invalid(path, value, message))
     elif value is not None:
         non_negative(errors, path, value)
 

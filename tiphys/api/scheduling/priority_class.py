@@ -27,9 +27,9 @@ def validate_priority_class(value: PriorityClass) -> Errors:
     errors: Errors = []
     name = value.metadata.name
     if name.startswith("system-"):
-        if said := _system_class(value):
+        if message := _system_class(value):
             prefix = "priority class names with 'system-' prefix are reserved for system use only. error: "
-            errors.append(forbidden("metadata.name", prefix + said))
+            errors.append(forbidden("metadata.name", prefix + message))
     elif value.value > HIGHEST_USER_PRIORITY:
         errors.append(forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
     if value.preemptionPolicy == "":

@@ -47,11 +47,11 @@ def validate_driver(value: CSIDriver) -> Errors:
             errors.append(not_supported("spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral")))
     period = spec.nodeAllocatableUpdatePeriodSeconds
     if period is not None and period < _MIN_UPDATE_SECONDS:
-        said = f"must be greater than or equal to {_MIN_UPDATE_SECONDS} seconds"
-        errors.append(invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, said))
+        message = f"must be greater than or equal to {_MIN_UPDATE_SECONDS} seconds"
+        errors.append(invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, message))
     if spec.serviceAccountTokenInSecrets is not None and not spec.tokenRequests:
-        said = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
-        errors.append(invalid("spec.serviceAccountTokenInSecrets", spec.serviceAccountTokenInSecrets, said))
+        message = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
+        errors.append(invalid("spec.serviceAccountTokenInSecrets", spec.serviceAccountTokenInSecrets, message))
     return errors
 
 

@@ -32,14 +32,14 @@ def validate_attachment(value: VolumeAttachment) -> Errors:
 
 
 def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource) -> None:
-    said = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    message = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
     if source.inlineVolumeSpec is not None:
         if source.persistentVolumeName is not None:
-            errors.append(forbidden(path, said))
+            errors.append(forbidden(path, message))
         else:
             validate_volume_spec(errors, f"{path}.inlineVolumeSpec", source.inlineVolumeSpec, inline=True)
     elif source.persistentVolumeName is None:
-        errors.append(required(path, said))
+        errors.append(required(path, message))
     elif not source.persistentVolumeName:
         errors.append(required(f"{path}.persistentVolumeName", "must specify non empty persistentVolumeName"))
 
@@ -56,8 +56,8 @@ def validate_attachment_status(value: VolumeAttachment) -> Errors:
         if len(problem.message.encode()) > MAX_MESSAGE:
             errors.append(too_long(f"status.{name}.message", MAX_SIZE))
         if problem.errorCode is not None and problem.errorCode < 0:
-            said = "must be between 0 and 2147483647, inclusive"
-            errors.append(invalid(f"status.{name}.errorCode", problem.errorCode, said))
+            message = "must be between 0 and 2147483647, inclusive"
+            errors.append(invalid(f"status.{name}.errorCode", problem.errorCode, message))
     return errors
 
 

@@ -139,12 +139,12 @@ def app_armor_warnings(path: str, annotations: dict[str, str], spec: PodSpec) ->
     if path == "metadata.annotations" and _is_windows(spec):
         return []  # Nothing is copied there; templates are warned about all the same.
     whole = _of_pod(spec)
-    said = []
+    warnings = []
     for _, container in containers("", spec):
         key = APP_ARMOR + container.name
         if key in annotations:
             own = container.securityContext.appArmorProfile if container.securityContext is not None else None
             meant = app_armor_profile(annotations[key])
             if (own is None or own == meant) and (meant is None or meant != whole):
-                said.append(f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead')
-    return said
+                warnings.append(f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead')
+    return warnings

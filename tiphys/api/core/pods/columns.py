@@ -46,9 +46,9 @@ def summarize(pod: Pod) -> Summary:
     blocked, ready, restarts, sidecar_restarts = _initialization(pod, sidecars)
     if not blocked or any(c.type == "Initialized" and c.status == "True" for c in status.conditions):
         restarts = sidecar_restarts
-        said, running = _containers(status.containerStatuses, restarts)
+        message, running = _containers(status.containerStatuses, restarts)
         ready += running
-        reason = _settled(pod, said or blocked or reason, running)
+        reason = _settled(pod, message or blocked or reason, running)
     else:
         reason = blocked
     if pod.metadata.deletionTimestamp is not None:

@@ -71,8 +71,8 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        said = annotation_warnings("metadata", obj.metadata, obj.spec)
-        return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
+        warnings = annotation_warnings("metadata", obj.metadata, obj.spec)
+        return hostname_warning(obj.metadata.name, "the Pod's hostname") + warnings
 
     def spec_warnings(self, obj: Pod) -> list[str]:
         return spec_warnings("spec", obj.spec)
@@ -105,8 +105,8 @@ def hostname_warning(name: str, where: str) -> list[str]:
 
 def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool, changed: bool) -> list[str]:
     """Return the warnings about a workload whose pods are named after it."""
-    said = hostname_warning(name, "Pod names and hostnames") if new else []
-    return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
+    warnings = hostname_warning(name, "Pod names and hostnames") if new else []
+    return warnings + template_warnings("spec.template", template) if template is not None and (new or changed) else warnings
 
 
 def format_flag(value: bool | None) -> str:

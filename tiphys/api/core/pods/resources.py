@@ -176,10 +176,10 @@ def _within_limit(errors: Errors, path: str, name: str, quantity: Quantity, limi
         if not overcommit:
             errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
     elif limit != quantity:
-        asked, most = parse(quantity), parse(limit)
-        if asked != most and not overcommit:
+        request, most = parse(quantity), parse(limit)
+        if request != most and not overcommit:
             errors.append(invalid(f"{path}.requests", quantity, f"must be equal to {name} limit of {limit}"))
-        elif asked > most:
+        elif request > most:
             errors.append(invalid(f"{path}.requests", quantity, f"must be less than or equal to {name} limit of {limit}"))
 
 
@@ -233,7 +233,7 @@ def pod_resources(errors: Errors, path: str, spec: PodSpec, claims: frozenset[st
 
 
 def _consistent(errors: Errors, path: str, kind: str, own: Mapping[str, Quantity], of_containers: Mapping[str, Quantity]) -> None:
-    for name, asked in of_containers.items():
-        if name in own and compare(asked, own[name]) > 0:
-            said = f"must be greater than or equal to aggregate container {kind} of {asked}"
-            errors.append(invalid(f"{path}.{kind}[{name}]", own[name], said))
+    for name, requested in of_containers.items():
+        if name in own and compare(requested, own[name]) > 0:
+            message = f"must be greater than or equal to aggregate container {kind} of {requested}"
+            errors.append(invalid(f"{path}.{kind}[{name}]", own[name], message))

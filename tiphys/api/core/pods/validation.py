@@ -37,8 +37,8 @@ def validate_pod(pod: Pod) -> Errors:
     for kind in ("containers", "initContainers"):
         for index, item in enumerate(getattr(spec, kind)):
             if item.image != item.image.strip():
-                said = "must not have leading or trailing whitespace"
-                errors.append(invalid(f"spec.{kind}[{index}].image", item.image, said))
+                message = "must not have leading or trailing whitespace"
+                errors.append(invalid(f"spec.{kind}[{index}].image", item.image, message))
     return errors
 
 
@@ -212,8 +212,8 @@ def _dns_config(errors: Errors, path: str, spec: PodSpec) -> None:
     if len(config.searches) > 32:
         errors.append(invalid(f"{path}.searches", config.searches, "must not have more than 32 search paths"))
     if len(" ".join(config.searches)) > 2048:
-        said = "must not have more than 2048 characters (including spaces) in the search list"
-        errors.append(invalid(f"{path}.searches", config.searches, said))
+        message = "must not have more than 2048 characters (including spaces) in the search list"
+        errors.append(invalid(f"{path}.searches", config.searches, message))
     for index, search in enumerate(config.searches):
         if search != ".":
             name = search.removesuffix(".")
@@ -235,11 +235,11 @@ def _resource_claims(errors: Errors, path: str, spec: PodSpec) -> None:
             dns_label(errors, f"{here}.name", claim.name)
             seen.add(claim.name)
         if claim.resourceClaimName is not None and claim.resourceClaimTemplateName is not None:
-            said = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(here, internal(claim), said))
+            message = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errors.append(invalid(here, internal(claim), message))
         if claim.resourceClaimName is None and claim.resourceClaimTemplateName is None:
-            said = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(here, internal(claim), said))
+            message = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            errors.append(invalid(here, internal(claim), message))
         for name in ("resourceClaimName", "resourceClaimTemplateName"):
             if (value := getattr(claim, name)) is not None:
                 dns_subdomain(errors, f"{here}.{name}", value)

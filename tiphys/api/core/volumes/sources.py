@@ -73,15 +73,15 @@ def flocker(errors: Errors, path: str, source: Any) -> None:
 
 def quobyte(errors: Errors, path: str, source: Any) -> None:
     """A Quobyte volume and its registries."""
-    said = "must be a host:port pair or multiple pairs separated by commas"
+    message = "must be a host:port pair or multiple pairs separated by commas"
     if not source.registry:
-        errors.append(required(f"{path}.registry", said))
+        errors.append(required(f"{path}.registry", message))
     elif len(source.tenant) >= 65:
         errors.append(required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters"))
     else:
         for pair in source.registry.split(","):
             if not _HOST_PORT(pair):
-                errors.append(invalid(f"{path}.registry", source.registry, said))
+                errors.append(invalid(f"{path}.registry", source.registry, message))
     if not source.volume:
         errors.append(required(f"{path}.volume"))
 

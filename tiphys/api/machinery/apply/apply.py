@@ -110,10 +110,10 @@ def _merged(
     owners = {**managers, self: Owned(fields, how.version, None, None)}
     if last is not None:
         merged = _pruned(schema, merged, owners, last, how)
-    made = _made(schema, live, merged)
-    _settle_conflicts(owners, self, {how.version: made, **_made_elsewhere(live, merged, owners, how)}, how)
+    changes = _made(schema, live, merged)
+    _settle_conflicts(owners, self, {how.version: changes, **_made_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
-    if made.changed or made.removed:
+    if changes.changed or changes.removed:
         owners[self] = Owned(mine, how.version, time(how.now), None)
     elif last is None or mine != last.fields or last.version != how.version:
         # The object stays as it is: as upstream, whose updater looks at nothing else, the time of the last change stays too.
@@ -124,38 +124,40 @@ def _merged(
 
 
 def _made(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> document.Difference:
-    made = document.compare(schema, live, merged)
-    return made._replace(changed=fieldset.difference(made.changed, _UNOWNED))
+    changes = document.compare(schema, live, merged)
+    return changes._replace(changed=fieldset.difference(changes.changed, _UNOWNED))
 
 
 def _made_elsewhere(
     live: dict[str, Any], merged: dict[str, Any], owners: dict[Manager, Owned], how: Application
 ) -> dict[str, document.Difference | None]:
     """Return the changes in the other versions that managers wrote in; None for those that are not served any more."""
-    made: dict[str, document.Difference | None] = {}
+    changes: dict[str, document.Difference | None] = {}
     for version in {owned.version for owned in owners.values()} - {how.version}:
         schema = how.versions.schema(version) if how.versions is not None else None
         if how.versions is None or schema is None:
-            made[version] = None
+            changes[version] = None
         else:
-            made[version] = _made(
+            changes[version] = _made(
                 schema, how.versions.convert(live, how.version, version), how.versions.convert(merged, how.version, version)
             )
-    return made
+    return changes
 
 
-def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: dict[str, document.Difference | None], how: Application) -> None:
+def _settle_conflicts(
+    owners: dict[Manager, Owned], self: Manager, changes: dict[str, document.Difference | None], how: Application
+) -> None:
     """Take what changed from everybody else, or raise ApplyConflict. Managers of versions that are not served are forgotten."""
     conflicts: list[FieldConflict] = []
     for manager, owned in sorted(owners.items()):
-        theirs = made[owned.version]
+        theirs = changes[owned.version]
         if manager == self or theirs is None:
             continue
         disputed = fieldset.intersection(owned.fields, theirs.changed)
         conflicts += [FieldConflict(manager, path) for path in fieldset.paths(disputed)]
     if conflicts and not how.force:
         raise ApplyConflict(conflicts)
-    touched = {version: None if theirs is None else fieldset.union(theirs.changed, theirs.removed) for version, theirs in made.items()}
+    touched = {version: None if theirs is None else fieldset.union(theirs.changed, theirs.removed) for version, theirs in changes.items()}
     for manager, owned in list(owners.items()):
         gone = touched[owned.version]
         if manager == self:
@@ -231,11 +233,11 @@ def _is_left_by_kubectl(schema: Schema, live: dict[str, Any], conflict: ApplyCon
         config = msgspec.json.decode(noted or "null", type=dict)
         if config.get("apiVersion") != how.version:
             return False
-        made = document.compare(schema, config, live)
+        changes = document.compare(schema, config, live)
         fields = without(document.set_of(schema, config), how.resets)
     except (ValueError, msgspec.MsgspecError, AttributeError, TypeError):
         return False
-    fields = fieldset.difference(fieldset.difference(fields, made.changed), made.removed)
+    fields = fieldset.difference(fieldset.difference(fields, changes.changed), changes.removed)
     rest = [one for one in conflict.conflicts if not fieldset.has(fields, one.path)]
     if rest:
         raise ApplyConflict(rest)

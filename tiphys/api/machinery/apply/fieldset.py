@@ -162,8 +162,8 @@ def describe_path(path: Iterable[str]) -> str:
         if sort == "f":
             parts.append(f".{text}")
         elif sort == "k":
-            said = ",".join(f"{key}={_quote(value)}" for key, value in sorted(json.loads(text).items()))
-            parts.append(f"[{said}]")
+            keys = ",".join(f"{key}={_quote(value)}" for key, value in sorted(json.loads(text).items()))
+            parts.append(f"[{keys}]")
         elif sort == "v":
             parts.append(f"[={_quote(json.loads(text))}]")
         else:

@@ -86,8 +86,8 @@ def skip(data: bytes, at: int, end: int, tag: int) -> int:
         elif wire_type == GROUP_END and depth:
             depth -= 1
         else:
-            said = "wiretype end group for non-group" if wire_type == GROUP_END else f"illegal wireType {wire_type}"
-            raise Malformed(f"proto: {said}")
+            message = "wiretype end group for non-group" if wire_type == GROUP_END else f"illegal wireType {wire_type}"
+            raise Malformed(f"proto: {message}")
         if at > end:
             raise Malformed("unexpected EOF")
         if not depth:
