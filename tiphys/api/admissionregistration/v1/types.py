@@ -139,7 +139,7 @@ class MutatingAdmissionPolicy(KubeObject):
     apiVersion: str = constant("admissionregistration.k8s.io/v1")
     kind: str = constant("MutatingAdmissionPolicy")
     spec: MutatingAdmissionPolicySpec = always(MutatingAdmissionPolicySpec)
-    """What is wanted."""
+    """Desired state of the mutating admission policy."""
 
 
 class ParamRef(Struct):
@@ -173,7 +173,7 @@ class MutatingAdmissionPolicyBinding(KubeObject):
     apiVersion: str = constant("admissionregistration.k8s.io/v1")
     kind: str = constant("MutatingAdmissionPolicyBinding")
     spec: MutatingAdmissionPolicyBindingSpec = always(MutatingAdmissionPolicyBindingSpec)
-    """What is wanted."""
+    """Desired state of the mutating admission policy binding."""
 
 
 class RuleWithOperations(Struct):
@@ -221,7 +221,7 @@ class MutatingWebhook(Struct):
     name: str = always(str)
     """Its full name, such as `imagepolicy.example.com`."""
     clientConfig: WebhookClientConfig = always(WebhookClientConfig)
-    """How to reach it."""
+    """Address of the webhook."""
     rules: Annotated[list[RuleWithOperations], Atomic()] = []
     """The operations on resources for which it is asked."""
     failurePolicy: str | None = None
@@ -277,7 +277,7 @@ class Validation(Struct):
     expression: str = always(str)
     """A CEL expression that is true when all is well; it sees `object`, `oldObject`, `request`, `params` and more."""
     message: str = ""
-    """What the client is told when it is false."""
+    """Message for the client when the expression is false."""
     reason: str | None = None
     """The reason in the Status of the refusal; `Invalid` by default."""
     messageExpression: str = ""
@@ -309,9 +309,9 @@ class ValidatingAdmissionPolicy(KubeObject):
     apiVersion: str = constant("admissionregistration.k8s.io/v1")
     kind: str = constant("ValidatingAdmissionPolicy")
     spec: ValidatingAdmissionPolicySpec = always(ValidatingAdmissionPolicySpec)
-    """What is wanted."""
+    """Desired state of the validating admission policy."""
     status: ValidatingAdmissionPolicyStatus = always(ValidatingAdmissionPolicyStatus)
-    """What was observed."""
+    """Observed state of the validating admission policy."""
 
 
 class ValidatingAdmissionPolicyBindingSpec(Struct):
@@ -333,7 +333,7 @@ class ValidatingAdmissionPolicyBinding(KubeObject):
     apiVersion: str = constant("admissionregistration.k8s.io/v1")
     kind: str = constant("ValidatingAdmissionPolicyBinding")
     spec: ValidatingAdmissionPolicyBindingSpec = always(ValidatingAdmissionPolicyBindingSpec)
-    """What is wanted."""
+    """Desired state of the validating admission policy binding."""
 
 
 class ValidatingWebhook(Struct):
@@ -342,7 +342,7 @@ class ValidatingWebhook(Struct):
     name: str = always(str)
     """Its full name, such as `imagepolicy.example.com`."""
     clientConfig: WebhookClientConfig = always(WebhookClientConfig)
-    """How to reach it."""
+    """Address of the webhook."""
     rules: Annotated[list[RuleWithOperations], Atomic()] = []
     """The operations on resources for which it is asked."""
     failurePolicy: str | None = None

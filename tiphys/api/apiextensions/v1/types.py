@@ -53,7 +53,7 @@ class WebhookConversion(Struct):
     """The web service that converts objects."""
 
     clientConfig: WebhookClientConfig | None = None
-    """How to reach it."""
+    """Address of the webhook."""
     conversionReviewVersions: Annotated[list[str], Atomic()] = always(list)
     """Versions of ConversionReview that it understands, the preferred one first."""
 
@@ -75,11 +75,11 @@ class CustomResourceDefinitionCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
     observedGeneration: int = 0
     """The generation of the spec that this was worked out from."""
 
@@ -144,7 +144,7 @@ class ValidationRule(Struct):
     rule: str = always(str)
     """The expression; `self` is the value and `oldSelf` what it was."""
     message: str = ""
-    """What the client is told when it is false."""
+    """Message for the client when the expression is false."""
     messageExpression: str = ""
     """A CEL expression that gives the message instead."""
     reason: str | None = None
@@ -319,9 +319,9 @@ class CustomResourceDefinition(KubeObject):
     apiVersion: str = constant("apiextensions.k8s.io/v1")
     kind: str = constant("CustomResourceDefinition")
     spec: CustomResourceDefinitionSpec = always(CustomResourceDefinitionSpec)
-    """What is wanted."""
+    """Desired state of the custom resource definition."""
     status: CustomResourceDefinitionStatus = always(CustomResourceDefinitionStatus)
-    """What was observed."""
+    """Observed state of the custom resource definition."""
 
 
 class JSON(Struct):

@@ -46,11 +46,11 @@ class APIServiceCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class APIServiceStatus(Struct):
@@ -66,6 +66,6 @@ class APIService(KubeObject):
     apiVersion: str = constant("apiregistration.k8s.io/v1")
     kind: str = constant("APIService")
     spec: APIServiceSpec = always(APIServiceSpec)
-    """What is wanted."""
+    """Desired state of the API service."""
     status: APIServiceStatus = always(APIServiceStatus)
-    """What was observed."""
+    """Observed state of the API service."""

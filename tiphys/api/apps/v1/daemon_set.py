@@ -13,15 +13,15 @@ class DaemonSetCondition(Struct):
     """One aspect of a DaemonSet's state."""
 
     type: str = always(str)
-    """What it is about."""
+    """Type of the condition."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class DaemonSetStatus(Struct):
@@ -75,11 +75,11 @@ class DaemonSetSpec(Struct):
     template: PodTemplateSpec = always(PodTemplateSpec)
     """The pods; their node selector and tolerations say where they run."""
     updateStrategy: DaemonSetUpdateStrategy = always(DaemonSetUpdateStrategy)
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
     minReadySeconds: int = 0
     """Seconds that a pod must be ready to count as available. 0 by default."""
     revisionHistoryLimit: int | None = None
-    """How many old revisions are kept to go back to. 10 by default."""
+    """Number of old revisions that are kept for rollbacks. 10 by default."""
 
 
 class DaemonSet(KubeObject):
@@ -88,6 +88,6 @@ class DaemonSet(KubeObject):
     apiVersion: str = constant("apps/v1")
     kind: str = constant("DaemonSet")
     spec: DaemonSetSpec = always(DaemonSetSpec)
-    """Which pods run on which nodes."""
+    """Desired pods, one for each node."""
     status: DaemonSetStatus = always(DaemonSetStatus)
     """On how many they do."""

@@ -19,11 +19,11 @@ class DeploymentCondition(Struct):
     lastUpdateTime: Time | None = null()
     """When it was last looked at and found worth writing."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class DeploymentStatus(Struct):
@@ -72,17 +72,17 @@ class DeploymentSpec(Struct):
     """Desired pods of a Deployment, and the strategy for replacing them."""
 
     replicas: int | None = None
-    """How many pods. 1 by default."""
+    """Desired number of pods. 1 by default."""
     selector: LabelSelector | None = None
     """The labels of the pods; those of the template must match. It cannot be changed."""
     template: PodTemplateSpec = always(PodTemplateSpec)
     """The pods. Their restart policy is always `Always`."""
     strategy: Annotated[DeploymentStrategy, Patch("retainKeys")] = always(DeploymentStrategy)
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
     minReadySeconds: int = 0
     """Seconds that a pod must be ready to count as available. 0 by default."""
     revisionHistoryLimit: int | None = None
-    """How many old ReplicaSets are kept to go back to. 10 by default."""
+    """Number of old ReplicaSets that are kept for rollbacks. 10 by default."""
     paused: bool = False
     """Whether changes of the template wait."""
     progressDeadlineSeconds: int | None = None
@@ -95,6 +95,6 @@ class Deployment(KubeObject):
     apiVersion: str = constant("apps/v1")
     kind: str = constant("Deployment")
     spec: DeploymentSpec = always(DeploymentSpec)
-    """What pods there are to be."""
+    """Desired state of the pods."""
     status: DeploymentStatus = always(DeploymentStatus)
-    """How far that has come."""
+    """Observed progress of the rollout."""

@@ -17,11 +17,11 @@ class ReplicaSetCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class ReplicaSetStatus(Struct):
@@ -47,7 +47,7 @@ class ReplicaSetSpec(Struct):
     """Desired number of pods, and their template."""
 
     replicas: int | None = None
-    """How many pods. 1 by default."""
+    """Desired number of pods. 1 by default."""
     minReadySeconds: int = 0
     """Seconds that a pod must be ready to count as available. 0 by default."""
     selector: LabelSelector | None = None
@@ -62,6 +62,6 @@ class ReplicaSet(KubeObject):
     apiVersion: str = constant("apps/v1")
     kind: str = constant("ReplicaSet")
     spec: ReplicaSetSpec = always(ReplicaSetSpec)
-    """How many pods of which sort there are to be."""
+    """Desired number of pods, and their template."""
     status: ReplicaSetStatus = always(ReplicaSetStatus)
-    """How many there are."""
+    """Observed numbers of pods."""

@@ -23,15 +23,15 @@ class StatefulSetCondition(Struct):
     """One aspect of a StatefulSet's state."""
 
     type: str = always(str)
-    """What it is about."""
+    """Type of the condition."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class StatefulSetStatus(Struct):
@@ -79,16 +79,16 @@ class StatefulSetPersistentVolumeClaimRetentionPolicy(Struct):
     """Retention of the pods' claims."""
 
     whenDeleted: str = ""
-    """When the set is deleted: `Retain` (default) or `Delete`."""
+    """Retention when the set is deleted: `Retain` (default) or `Delete`."""
     whenScaled: str = ""
-    """When there are fewer replicas: `Retain` (default) or `Delete`."""
+    """Retention when there are fewer replicas: `Retain` (default) or `Delete`."""
 
 
 class StatefulSetSpec(Struct):
     """Pods with names and storage of their own."""
 
     replicas: int | None = None
-    """How many pods. 1 by default."""
+    """Desired number of pods. 1 by default."""
     selector: LabelSelector | None = None
     """The labels of the pods; those of the template must match. It cannot be changed."""
     template: PodTemplateSpec = always(PodTemplateSpec)
@@ -100,15 +100,15 @@ class StatefulSetSpec(Struct):
     podManagementPolicy: str = ""
     """`OrderedReady` (default) makes pods one after the other, `Parallel` all at once. It cannot be changed."""
     updateStrategy: StatefulSetUpdateStrategy = always(StatefulSetUpdateStrategy)
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
     revisionHistoryLimit: int | None = None
-    """How many old revisions are kept to go back to. 10 by default."""
+    """Number of old revisions that are kept for rollbacks. 10 by default."""
     minReadySeconds: int = 0
     """Seconds that a pod must be ready to count as available. 0 by default."""
     persistentVolumeClaimRetentionPolicy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = None
-    """What becomes of the pods' claims. They are kept by default."""
+    """Retention of the pods' claims. They are kept by default."""
     ordinals: StatefulSetOrdinals | None = None
-    """How pods are numbered."""
+    """Numbering of the pods."""
 
 
 class StatefulSet(KubeObject):
@@ -117,6 +117,6 @@ class StatefulSet(KubeObject):
     apiVersion: str = constant("apps/v1")
     kind: str = constant("StatefulSet")
     spec: StatefulSetSpec = always(StatefulSetSpec)
-    """What pods there are to be."""
+    """Desired state of the pods."""
     status: StatefulSetStatus = always(StatefulSetStatus)
-    """How many there are."""
+    """Observed numbers of pods."""

@@ -38,7 +38,7 @@ class SelfSubjectReviewStatus(Struct):
     """The answer."""
 
     userInfo: UserInfo = always(UserInfo)
-    """Who you are."""
+    """Attributes of the caller."""
 
 
 class SelfSubjectReview(KubeObject):
@@ -56,7 +56,7 @@ class TokenRequestSpec(Struct):
     audiences: Annotated[list[str], Atomic()] = always(list)
     """Whom it is for; the API server if empty."""
     expirationSeconds: int | None = None
-    """How long it should be valid, in seconds, at least 600. 3600 by default."""
+    """Requested validity, in seconds, at least 600. 3600 by default."""
     boundObjectRef: BoundObjectReference | None = null()
     """The object whose end is also the token's."""
 
@@ -67,7 +67,7 @@ class TokenRequestStatus(Struct):
     token: str = always(str)
     """The token."""
     expirationTimestamp: Time | None = null()
-    """When it ends."""
+    """Time of expiry."""
 
 
 class TokenRequest(KubeObject):
@@ -87,11 +87,11 @@ class TokenReviewStatus(Struct):
     authenticated: bool = False
     """Whether the token is good."""
     user: UserInfo = always(UserInfo)
-    """Whose it is."""
+    """User that the token belongs to."""
     audiences: Annotated[list[str], Atomic()] = []
     """For which of the given audiences it is good."""
     error: str = ""
-    """Why it is not good."""
+    """Error in the check of the token."""
 
 
 class TokenReviewSpec(Struct):

@@ -36,7 +36,7 @@ class SubjectAccessReviewStatus(Struct):
     reason: str = ""
     """Why."""
     evaluationError: str = ""
-    """What went wrong on the way to the answer."""
+    """Error during the evaluation."""
 
 
 class ResourceAttributes(Struct):
@@ -94,7 +94,7 @@ class LocalSubjectAccessReview(KubeObject):
     apiVersion: str = constant("authorization.k8s.io/v1")
     kind: str = constant("LocalSubjectAccessReview")
     spec: SubjectAccessReviewSpec = always(SubjectAccessReviewSpec)
-    """Who wants to do what."""
+    """User and request to review."""
     status: SubjectAccessReviewStatus = always(SubjectAccessReviewStatus)
     """The answer."""
 
@@ -136,7 +136,7 @@ class SelfSubjectAccessReview(KubeObject):
     apiVersion: str = constant("authorization.k8s.io/v1")
     kind: str = constant("SelfSubjectAccessReview")
     spec: SelfSubjectAccessReviewSpec = always(SelfSubjectAccessReviewSpec)
-    """What you want to do."""
+    """Request to review."""
     status: SubjectAccessReviewStatus = always(SubjectAccessReviewStatus)
     """The answer."""
 
@@ -158,7 +158,7 @@ class SubjectRulesReviewStatus(Struct):
     incomplete: bool = always(bool)
     """Whether there may be more than is listed."""
     evaluationError: str = ""
-    """What went wrong on the way to the answer."""
+    """Error during the evaluation."""
 
 
 class SelfSubjectRulesReview(KubeObject):
@@ -178,6 +178,6 @@ class SubjectAccessReview(KubeObject):
     apiVersion: str = constant("authorization.k8s.io/v1")
     kind: str = constant("SubjectAccessReview")
     spec: SubjectAccessReviewSpec = always(SubjectAccessReviewSpec)
-    """Who wants to do what."""
+    """User and request to review."""
     status: SubjectAccessReviewStatus = always(SubjectAccessReviewStatus)
     """The answer."""

@@ -39,11 +39,11 @@ class HorizontalPodAutoscalerStatus(Struct):
     observedGeneration: int | None = None
     """The generation of the spec that this was worked out from."""
     lastScaleTime: Time | None = None
-    """When it last changed the number of replicas."""
+    """Time of the last change of the number of replicas."""
     currentReplicas: int = always(int)
-    """How many replicas there are."""
+    """Last observed number of replicas."""
     desiredReplicas: int = always(int)
-    """How many it wants."""
+    """Number of replicas that the autoscaler last computed."""
     currentCPUUtilizationPercentage: int | None = None
     """The average use of CPU that it saw."""
 
@@ -54,9 +54,9 @@ class HorizontalPodAutoscaler(KubeObject):
     apiVersion: str = constant("autoscaling/v1")
     kind: str = constant("HorizontalPodAutoscaler")
     spec: HorizontalPodAutoscalerSpec = always(HorizontalPodAutoscalerSpec)
-    """What is wanted."""
+    """Desired state of the horizontal pod autoscaler."""
     status: HorizontalPodAutoscalerStatus = always(HorizontalPodAutoscalerStatus)
-    """What was observed."""
+    """Observed state of the horizontal pod autoscaler."""
 
 
 class ScaleStatus(Struct):
@@ -81,6 +81,6 @@ class Scale(KubeObject):
     apiVersion: str = constant("autoscaling/v1")
     kind: str = constant("Scale")
     spec: ScaleSpec = always(ScaleSpec)
-    """What is wanted."""
+    """Desired state of the scale."""
     status: ScaleStatus = always(ScaleStatus)
-    """What was observed."""
+    """Observed state of the scale."""

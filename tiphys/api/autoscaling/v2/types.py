@@ -78,7 +78,7 @@ class ExternalMetricSource(Struct):
     """A metric from outside the cluster, as a target."""
 
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
     target: MetricTarget = always(MetricTarget)
     """The value to reach."""
 
@@ -87,7 +87,7 @@ class ExternalMetricStatus(Struct):
     """A metric from outside the cluster, as seen last."""
 
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
     current: MetricValueStatus = always(MetricValueStatus)
     """The value that was seen."""
 
@@ -98,7 +98,7 @@ class HPAScalingPolicy(Struct):
     type: str = always(str)
     """`Pods` or `Percent`."""
     value: int = always(int)
-    """How many pods, or how many percent of them."""
+    """Greatest change, in pods or in percent."""
     periodSeconds: int = always(int)
     """The length of the while, at most 1800 seconds."""
 
@@ -109,11 +109,11 @@ class HPAScalingRules(Struct):
     stabilizationWindowSeconds: int | None = None
     """For how long the gentlest recommendation counts, at most 3600 seconds."""
     selectPolicy: str | None = None
-    """Which policy counts: `Max`, `Min`, or `Disabled` for no scaling in this direction."""
+    """Policy that is applied: `Max`, `Min`, or `Disabled` for no scaling in this direction."""
     policies: Annotated[list[HPAScalingPolicy], Atomic()] = []
     """The policies; without any the defaults of the direction hold."""
     tolerance: Quantity | None = None
-    """How far the metric may be from its target before anything is done, as a share such as `0.1`."""
+    """Tolerated distance of the metric from its target, as a share such as `0.1`."""
 
 
 class ObjectMetricSource(Struct):
@@ -124,7 +124,7 @@ class ObjectMetricSource(Struct):
     target: MetricTarget = always(MetricTarget)
     """The value to reach."""
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
 
 
 class ResourceMetricSource(Struct):
@@ -140,7 +140,7 @@ class PodsMetricSource(Struct):
     """A metric of each pod, as a target."""
 
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
     target: MetricTarget = always(MetricTarget)
     """The value to reach, as an average."""
 
@@ -183,7 +183,7 @@ class HorizontalPodAutoscalerSpec(Struct):
     metrics: Annotated[list[MetricSpec], Atomic()] = []
     """The metrics; the one that asks for most replicas decides. CPU at 80 percent by default."""
     behavior: HorizontalPodAutoscalerBehavior | None = None
-    """How fast it scales."""
+    """Rate of scaling in both directions."""
 
 
 class HorizontalPodAutoscalerCondition(Struct):
@@ -194,18 +194,18 @@ class HorizontalPodAutoscalerCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class PodsMetricStatus(Struct):
     """A metric of each pod, as seen last."""
 
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
     current: MetricValueStatus = always(MetricValueStatus)
     """The value that was seen."""
 
@@ -223,7 +223,7 @@ class ObjectMetricStatus(Struct):
     """A metric of one object, as seen last."""
 
     metric: MetricIdentifier = always(MetricIdentifier)
-    """Which metric."""
+    """Name and selector of the metric."""
     current: MetricValueStatus = always(MetricValueStatus)
     """The value that was seen."""
     describedObject: CrossVersionObjectReference = always(CrossVersionObjectReference)
@@ -253,11 +253,11 @@ class HorizontalPodAutoscalerStatus(Struct):
     observedGeneration: int | None = None
     """The generation of the spec that this was worked out from."""
     lastScaleTime: Time | None = None
-    """When it last changed the number of replicas."""
+    """Time of the last change of the number of replicas."""
     currentReplicas: int = 0
-    """How many replicas there are."""
+    """Last observed number of replicas."""
     desiredReplicas: int = always(int)
-    """How many it wants."""
+    """Number of replicas that the autoscaler last computed."""
     currentMetrics: Annotated[list[MetricStatus], Atomic()] | None = null()
     """The metrics as seen last."""
     conditions: Annotated[list[HorizontalPodAutoscalerCondition], MapList("type"), Patch("merge", "type")] = []
@@ -270,6 +270,6 @@ class HorizontalPodAutoscaler(KubeObject):
     apiVersion: str = constant("autoscaling/v2")
     kind: str = constant("HorizontalPodAutoscaler")
     spec: HorizontalPodAutoscalerSpec = always(HorizontalPodAutoscalerSpec)
-    """What is wanted."""
+    """Desired state of the horizontal pod autoscaler."""
     status: HorizontalPodAutoscalerStatus = always(HorizontalPodAutoscalerStatus)
-    """What was observed."""
+    """Observed state of the horizontal pod autoscaler."""

@@ -54,7 +54,7 @@ class SuccessPolicyRule(Struct):
     succeededIndexes: str | None = None
     """The indexes, such as `0,2-4`."""
     succeededCount: int | None = None
-    """How many of them must succeed."""
+    """Number of indexes that must succeed."""
 
 
 class SuccessPolicy(Struct):
@@ -68,21 +68,21 @@ class JobSpec(Struct):
     """Desired pods, completions and limits of a Job."""
 
     parallelism: int | None = None
-    """How many pods run at the same time."""
+    """Number of pods that run at the same time."""
     completions: int | None = None
-    """How many pods must succeed; if absent, the success of any ends the Job."""
+    """Number of pods that must succeed; if absent, the success of any ends the Job."""
     activeDeadlineSeconds: int | None = None
-    """How many seconds the Job may take."""
+    """Maximum duration of the Job, in seconds."""
     podFailurePolicy: PodFailurePolicy | None = None
-    """What follows from the ways in which a pod may fail."""
+    """Actions for the kinds of pod failure."""
     successPolicy: SuccessPolicy | None = None
-    """When an indexed Job counts as a success before all of it has succeeded."""
+    """Conditions under which an indexed Job succeeds before all of its indexes have."""
     backoffLimit: int | None = None
-    """How many failures of pods the Job survives, 6 by default."""
+    """Number of pod failures before the Job fails, 6 by default."""
     backoffLimitPerIndex: int | None = None
-    """How many failures an index survives; only for indexed Jobs."""
+    """Number of pod failures before an index fails; only for indexed Jobs."""
     maxFailedIndexes: int | None = None
-    """How many indexes may fail before the Job does."""
+    """Number of indexes that may fail before the Job does."""
     selector: LabelSelector | None = None
     """Labels of its pods; the server makes them."""
     manualSelector: bool | None = None
@@ -90,13 +90,13 @@ class JobSpec(Struct):
     template: PodTemplateSpec = always(PodTemplateSpec)
     """The pods; their restart policy is `Never` or `OnFailure`."""
     ttlSecondsAfterFinished: int | None = None
-    """How many seconds after its end the Job is deleted; never if absent."""
+    """Seconds from the end of the Job to its deletion; never deleted if absent."""
     completionMode: str | None = None
     """`NonIndexed`, or `Indexed` to give each pod a number."""
     suspend: bool | None = None
     """Whether the Job runs no pods for now."""
     podReplacementPolicy: str | None = None
-    """When a pod is replaced: once it is `Failed`, or already when it is `TerminatingOrFailed`."""
+    """Time at which a pod is replaced: once it is `Failed`, or already when it is `TerminatingOrFailed`."""
     managedBy: str | None = None
     """The controller that looks after the Job, when it is not the built-in one."""
 
@@ -118,17 +118,17 @@ class CronJobSpec(Struct):
     timeZone: str | None = None
     """The time zone of the schedule, such as `Europe/Berlin`; that of the controller by default."""
     startingDeadlineSeconds: int | None = None
-    """How many seconds late a Job may still start; a later one counts as missed."""
+    """Seconds by which a Job may start late; a later one counts as missed."""
     concurrencyPolicy: str = ""
-    """What happens while an earlier Job runs: `Allow`, `Forbid` another one, or `Replace` the earlier."""
+    """Treatment of a Job that is due while an earlier one runs: `Allow`, `Forbid` another one, or `Replace` the earlier."""
     suspend: bool | None = None
     """Whether no more Jobs are made for now."""
     jobTemplate: JobTemplateSpec = always(JobTemplateSpec)
     """The Jobs to make."""
     successfulJobsHistoryLimit: int | None = None
-    """How many finished Jobs are kept, 3 by default."""
+    """Number of successful Jobs that are kept, 3 by default."""
     failedJobsHistoryLimit: int | None = None
-    """How many failed Jobs are kept, 1 by default."""
+    """Number of failed Jobs that are kept, 1 by default."""
 
 
 class CronJobStatus(Struct):
@@ -137,9 +137,9 @@ class CronJobStatus(Struct):
     active: Annotated[list[ObjectReference], Atomic()] = []
     """The Jobs that run."""
     lastScheduleTime: Time | None = None
-    """When a Job was last due and made."""
+    """Time for which the last Job was scheduled."""
     lastSuccessfulTime: Time | None = None
-    """When a Job last finished well."""
+    """Time of the last success of a Job."""
 
 
 class CronJob(KubeObject):
@@ -148,9 +148,9 @@ class CronJob(KubeObject):
     apiVersion: str = constant("batch/v1")
     kind: str = constant("CronJob")
     spec: CronJobSpec = always(CronJobSpec)
-    """What is wanted."""
+    """Desired state of the cron job."""
     status: CronJobStatus = always(CronJobStatus)
-    """What was observed."""
+    """Observed state of the cron job."""
 
 
 class UncountedTerminatedPods(Struct):
@@ -170,13 +170,13 @@ class JobCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastProbeTime: Time | None = null()
-    """When it was last looked at."""
+    """Time of the last check."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class JobStatus(Struct):
@@ -185,9 +185,9 @@ class JobStatus(Struct):
     conditions: Annotated[list[JobCondition], Atomic(), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""
     startTime: Time | None = None
-    """When it began, or began again after a suspension."""
+    """Time of the start, or of the last resumption."""
     completionTime: Time | None = None
-    """When it succeeded."""
+    """Time of the success."""
     active: int = 0
     """Pods that run or wait."""
     succeeded: int = 0
@@ -212,6 +212,6 @@ class Job(KubeObject):
     apiVersion: str = constant("batch/v1")
     kind: str = constant("Job")
     spec: JobSpec = always(JobSpec)
-    """What is wanted."""
+    """Desired state of the job."""
     status: JobStatus = always(JobStatus)
-    """What was observed."""
+    """Observed state of the job."""

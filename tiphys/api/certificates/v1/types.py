@@ -16,13 +16,13 @@ class CertificateSigningRequestCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
     lastUpdateTime: Time | None = null()
-    """When the condition was last written."""
+    """Time of the last write of the condition."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
 
 
 class CertificateSigningRequestStatus(Struct):
@@ -40,19 +40,19 @@ class CertificateSigningRequestSpec(Struct):
     request: bytes = b""
     """The certificate request, PEM in base64."""
     signerName: str = always(str)
-    """Who is to sign, such as `kubernetes.io/kube-apiserver-client`."""
+    """Name of the requested signer, such as `kubernetes.io/kube-apiserver-client`."""
     expirationSeconds: int | None = None
     """For how many seconds the certificate should be valid, at least 600; the signer may decide otherwise."""
     usages: Annotated[list[str], Atomic()] = []
-    """What the key is used for, such as `client auth`."""
+    """Requested usages of the key, such as `client auth`."""
     username: str = ""
-    """Who asked; set by the server."""
+    """Name of the requester; set by the server."""
     uid: str = ""
     """The UID of who asked; set by the server."""
     groups: Annotated[list[str], Atomic()] = []
     """The groups of who asked; set by the server."""
     extra: dict[str, list[str]] = {}
-    """What else is known of who asked; set by the server."""
+    """Extra attributes of the requester; set by the server."""
 
 
 class CertificateSigningRequest(KubeObject):
@@ -61,6 +61,6 @@ class CertificateSigningRequest(KubeObject):
     apiVersion: str = constant("certificates.k8s.io/v1")
     kind: str = constant("CertificateSigningRequest")
     spec: CertificateSigningRequestSpec = always(CertificateSigningRequestSpec)
-    """What is wanted."""
+    """Desired state of the certificate signing request."""
     status: CertificateSigningRequestStatus = always(CertificateSigningRequestStatus)
-    """What was observed."""
+    """Observed state of the certificate signing request."""

@@ -10,19 +10,19 @@ class LeaseSpec(Struct):
     """Holder of a lease, and the time until it expires."""
 
     holderIdentity: str | None = None
-    """Who holds it; nobody if absent."""
+    """Identity of the holder; nobody if absent."""
     leaseDurationSeconds: int | None = None
     """Seconds without renewal after which others may take it."""
     acquireTime: MicroTime | None = None
-    """When the holder got it."""
+    """Time at which the holder acquired the lease."""
     renewTime: MicroTime | None = None
-    """When the holder renewed it last."""
+    """Time of the last renewal."""
     leaseTransitions: int | None = None
-    """How often it changed hands."""
+    """Number of changes of the holder."""
     strategy: str | None = None
-    """How a leader is chosen in coordinated election."""
+    """Strategy of coordinated leader election."""
     preferredHolder: str | None = None
-    """Who should get it next; needs strategy."""
+    """Identity of the preferred next holder; needs strategy."""
 
 
 class Lease(KubeObject):
@@ -31,4 +31,4 @@ class Lease(KubeObject):
     apiVersion: str = constant("coordination.k8s.io/v1")
     kind: str = constant("Lease")
     spec: LeaseSpec = always(LeaseSpec)
-    """Who holds it, and until when."""
+    """Holder of the lease, and the time until it expires."""

@@ -34,7 +34,7 @@ class Secret(KubeObject):
     stringData: dict[str, str] = {}
     """Values given as text: written into data, over what is there, and never read back."""
     type: str = ""
-    """What the secret is for, which says which keys it needs. `Opaque` by default; cannot be changed."""
+    """Type of the secret, which determines the keys that it needs. `Opaque` by default; cannot be changed."""
 
 
 class ServiceAccount(KubeObject):

@@ -101,7 +101,7 @@ class SecurityContext(Struct):
     procMount: str | None = None
     """What of /proc is hidden: `Default` masks sensitive paths, `Unmasked` none (only with hostUsers false)."""
     seccompProfile: SeccompProfile | None = None
-    """Which system calls may be made."""
+    """Profile of allowed system calls."""
     appArmorProfile: AppArmorProfile | None = None
     """The AppArmor profile."""
 
@@ -184,7 +184,7 @@ class SleepAction(Struct):
     """Waits."""
 
     seconds: int = always(int)
-    """How many seconds."""
+    """Number of seconds to sleep."""
 
 
 class LifecycleHandler(Struct):
@@ -256,7 +256,7 @@ class VolumeMount(Struct):
     recursiveReadOnly: str | None = None
     """Whether mounts below are read-only too: `Disabled` (default), `IfPossible` or `Enabled`. Needs readOnly."""
     mountPath: str = always(str)
-    """Where the volume appears in the container. Must not contain a colon."""
+    """Path of the volume in the container. Must not contain a colon."""
     subPath: str = ""
     """The path inside the volume that is mounted instead of its root."""
     mountPropagation: str | None = None
@@ -272,7 +272,7 @@ class VolumeDevice(Struct):
     name: str = always(str)
     """The name of a volume of the pod that is a claim."""
     devicePath: str = always(str)
-    """Where the device appears in the container."""
+    """Path of the device in the container."""
 
 
 class EnvVarSource(Struct):
@@ -298,7 +298,7 @@ class EnvVar(Struct):
     value: str = ""
     """Its value. $(NAME) is replaced by an earlier variable, $$ is one dollar sign. Empty by default."""
     valueFrom: EnvVarSource | None = None
-    """Where the value comes from, if not from value."""
+    """Source of the value, if it is not in value."""
 
 
 class ContainerResizePolicy(Struct):
@@ -343,7 +343,7 @@ class ResourceRequirements(Struct):
     limits: dict[str, Quantity] = {}
     """The most it may use, by resource. Beyond it CPU is throttled and memory ends in a kill."""
     requests: dict[str, Quantity] = {}
-    """What is set aside for it, by resource; by default as much as its limit. The scheduler goes by it."""
+    """Reserved amounts, by resource; by default as much as its limit. The scheduler goes by it."""
     claims: Annotated[list[ResourceClaim], MapList("name")] = []
     """Device claims that the container uses."""
 
@@ -368,7 +368,7 @@ class Container(Struct):
     env: Annotated[list[EnvVar], MapList("name"), Patch("merge", "name")] = []
     """Environment variables."""
     resources: ResourceRequirements = always(ResourceRequirements)
-    """What the container needs and what it may use."""
+    """Requests and limits of the container."""
     resizePolicy: Annotated[list[ContainerResizePolicy], Atomic()] = []
     """Whether the container restarts when its resources change."""
     restartPolicy: str | None = None
@@ -386,7 +386,7 @@ class Container(Struct):
     startupProbe: Probe | None = None
     """Asked first; until it succeeds the other probes wait, and if it fails the container is restarted."""
     lifecycle: Lifecycle | None = None
-    """What is done after the start and before the stop."""
+    """Hooks after the start and before the stop."""
     terminationMessagePath: str = ""
     """The file whose content becomes the message of the ended container; `/dev/termination-log` by default. At most 4096 bytes are read."""
     terminationMessagePolicy: str = ""
@@ -418,16 +418,16 @@ class ContainerStateWaiting(Struct):
     """A container that does not run yet."""
 
     reason: str = ""
-    """Why, in one word, such as `ContainerCreating` or `CrashLoopBackOff`."""
+    """Reason, in one CamelCase word, such as `ContainerCreating` or `CrashLoopBackOff`."""
     message: str = ""
-    """Why, in words."""
+    """Explanation, for people."""
 
 
 class ContainerStateRunning(Struct):
     """A container that runs."""
 
     startedAt: Time | None = null()
-    """When it was started."""
+    """Time of the start."""
 
 
 class ContainerStateTerminated(Struct):
@@ -438,13 +438,13 @@ class ContainerStateTerminated(Struct):
     signal: int = 0
     """The signal that ended it, if one did."""
     reason: str = ""
-    """Why it ended, in one word, such as `Completed`, `Error` or `OOMKilled`."""
+    """Reason for the end, in one CamelCase word, such as `Completed`, `Error` or `OOMKilled`."""
     message: str = ""
     """The termination message, or why it ended, in words."""
     startedAt: Time | None = null()
-    """When it was started."""
+    """Time of the start."""
     finishedAt: Time | None = null()
-    """When it ended."""
+    """Time of the end."""
     containerID: str = ""
     """Its identity, as `runtime://id`."""
 
@@ -518,7 +518,7 @@ class VolumeMountStatus(Struct):
     name: str = always(str)
     """The name of the volume."""
     mountPath: str = always(str)
-    """Where it is mounted."""
+    """Path of the mount in the container."""
     readOnly: bool = False
     """Whether nothing can be written."""
     recursiveReadOnly: str | None = None
@@ -533,13 +533,13 @@ class ContainerStatus(Struct):
     name: str = always(str)
     """The name of the container."""
     state: ContainerState = always(ContainerState)
-    """What it is doing."""
+    """Present state."""
     lastState: ContainerState = always(ContainerState)
-    """How it ended the time before."""
+    """State in which it last ended."""
     ready: bool = always(bool)
     """Whether it passes its readiness probe; without one, whether it has started."""
     restartCount: int = always(int)
-    """How often it was restarted, as far as old containers still tell."""
+    """Number of restarts, as far as old containers still tell."""
     image: str = always(str)
     """The image it runs; the runtime may name it differently from the spec."""
     imageID: str = always(str)
@@ -549,13 +549,13 @@ class ContainerStatus(Struct):
     started: bool | None = None
     """Whether it has started: its startup probe succeeded and its postStart handler is done."""
     allocatedResources: dict[str, Quantity] = {}
-    """What the node has set aside for it."""
+    """Resources that the node has allocated to the container."""
     resources: ResourceRequirements | None = None
     """Requests and limits that are in force."""
     volumeMounts: Annotated[list[VolumeMountStatus], MapList("mountPath"), Patch("merge", "mountPath")] = []
     """Its mounts."""
     user: ContainerUser | None = None
-    """Who it runs as."""
+    """User that the first process runs as."""
     allocatedResourcesStatus: Annotated[list[ResourceStatus], MapList("name"), Patch("merge", "name")] = []
     """The health of devices that were given to it."""
     stopSignal: str | None = None

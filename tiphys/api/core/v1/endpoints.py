@@ -34,7 +34,7 @@ class EndpointPort(Struct):
     protocol: str = ""
     """`TCP` (default), `UDP` or `SCTP`."""
     appProtocol: str | None = None
-    """What is spoken on the port."""
+    """Application protocol of the port."""
 
 
 class EndpointSubset(Struct):

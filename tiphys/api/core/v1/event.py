@@ -11,9 +11,9 @@ class EventSeries(Struct):
     """An event that keeps happening."""
 
     count: int = 0
-    """How often so far."""
+    """Number of occurrences so far."""
     lastObservedTime: MicroTime | None = null()
-    """When last."""
+    """Time of the last occurrence."""
 
 
 class EventSource(Struct):
@@ -31,27 +31,27 @@ class Event(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Event")
     involvedObject: ObjectReference = always(ObjectReference)
-    """What it happened to."""
+    """Object that the event is about."""
     reason: str = ""
-    """What happened, in one word."""
+    """Reason for the event, in one CamelCase word."""
     message: str = ""
-    """What happened, in words."""
+    """Description of what happened, for people."""
     source: EventSource = always(EventSource)
-    """Who reported it."""
+    """Component that reported the event."""
     firstTimestamp: Time | None = null()
-    """When it happened first."""
+    """Time of the first occurrence."""
     lastTimestamp: Time | None = null()
-    """When it happened last."""
+    """Time of the last occurrence."""
     count: int = 0
-    """How often it happened."""
+    """Number of occurrences."""
     type: str = ""
     """`Normal` or `Warning`."""
     eventTime: MicroTime | None = null()
-    """When it happened, to the microsecond, for events of the newer style."""
+    """Time of the event, to the microsecond, for events of the newer style."""
     series: EventSeries | None = None
-    """How it goes on, if it does."""
+    """Series that the event belongs to, if it repeats."""
     action: str = ""
-    """What was done or tried."""
+    """Action that was taken or attempted."""
     related: ObjectReference | None = None
     """Another object that it is about."""
     reportingComponent: str = always(str)

@@ -12,22 +12,22 @@ class NamespaceSpec(Struct):
     """Finalizers of a namespace."""
 
     finalizers: Annotated[list[str], Atomic()] = []
-    """Who has to agree before the namespace is gone; `kubernetes` until all that is in it is deleted."""
+    """Parties that must agree before the namespace is removed; `kubernetes` until all that is in it is deleted."""
 
 
 class NamespaceCondition(Struct):
     """One aspect of a namespace's state, above all of what holds its deletion up."""
 
     type: str = always(str)
-    """What it is about."""
+    """Type of the condition."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class NamespaceStatus(Struct):
@@ -45,6 +45,6 @@ class Namespace(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Namespace")
     spec: NamespaceSpec = always(NamespaceSpec)
-    """How it ends."""
+    """Finalizers of the namespace."""
     status: NamespaceStatus = always(NamespaceStatus)
     """Whether it is in use."""

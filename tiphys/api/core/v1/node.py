@@ -68,7 +68,7 @@ class NodeSpec(Struct):
     unschedulable: bool = False
     """Whether no new pods are placed here, as after `kubectl cordon`."""
     taints: Annotated[list[Taint], Atomic()] = []
-    """What keeps pods away that do not tolerate it."""
+    """Taints, which repel pods that do not tolerate them."""
     configSource: NodeConfigSource | None = None
     """No longer used."""
     externalID: str = ""
@@ -97,7 +97,7 @@ class NodeRuntimeHandler(Struct):
     name: str = always(str)
     """Its name; empty for the default one."""
     features: NodeRuntimeHandlerFeatures | None = None
-    """What it can do."""
+    """Features of the runtime handler."""
 
 
 class NodeConfigStatus(Struct):
@@ -158,17 +158,17 @@ class NodeCondition(Struct):
     """One aspect of a node's state."""
 
     type: str = always(str)
-    """What it is about, such as `Ready` or `DiskPressure`."""
+    """Type of the condition, such as `Ready` or `DiskPressure`."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastHeartbeatTime: Time | None = null()
-    """When the node reported it last."""
+    """Time of the last report by the node."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why it is so, in words."""
+    """Explanation of the status, for people."""
 
 
 class NodeAddress(Struct):
@@ -184,19 +184,19 @@ class NodeStatus(Struct):
     """Observed state of a node, written by its agent."""
 
     capacity: dict[str, Quantity] = {}
-    """What it has, by resource."""
+    """Total resources of the node."""
     allocatable: dict[str, Quantity] = {}
-    """What pods can have of it, by resource."""
+    """Resources of the node that are available to pods."""
     phase: str = ""
     """No longer used."""
     conditions: Annotated[list[NodeCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of its state, one of each type."""
     addresses: Annotated[list[NodeAddress], MapList("type"), Patch("merge", "type")] = []
-    """How it can be reached."""
+    """Addresses of the node."""
     daemonEndpoints: NodeDaemonEndpoints = always(NodeDaemonEndpoints)
     """Ports of its daemons."""
     nodeInfo: NodeSystemInfo = always(NodeSystemInfo)
-    """What runs on it."""
+    """Identity of the machine, and versions of its software."""
     images: Annotated[list[ContainerImage], Atomic()] = []
     """Images it has, the largest first."""
     volumesInUse: Annotated[list[str], Atomic()] = []
@@ -208,7 +208,7 @@ class NodeStatus(Struct):
     runtimeHandlers: Annotated[list[NodeRuntimeHandler], Atomic()] = []
     """Its container runtimes."""
     features: NodeFeatures | None = None
-    """What its runtimes can do."""
+    """Features of the node's runtime handlers."""
     declaredFeatures: Annotated[list[str], Atomic()] = []
     """Features that its agent offers, sorted."""
 
@@ -219,9 +219,9 @@ class Node(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Node")
     spec: NodeSpec = always(NodeSpec)
-    """What it is to be."""
+    """Desired state of the node."""
     status: NodeStatus = always(NodeStatus)
-    """What is known about it."""
+    """Observed state of the node."""
 
 
 class NodeAllocatableResourceClaimStatus(Struct):

@@ -104,7 +104,7 @@ class FlexPersistentVolumeSource(Struct):
     readOnly: bool = False
     """Whether it may only be read."""
     options: dict[str, str] = {}
-    """What the driver is told."""
+    """Parameters for the driver."""
 
 
 class GlusterfsPersistentVolumeSource(Struct):
@@ -162,11 +162,11 @@ class PersistentVolumeStatus(Struct):
     phase: str = ""
     """`Pending`, `Available`, `Bound`, `Released` or `Failed`."""
     message: str = ""
-    """Why, for people."""
+    """Explanation, for people."""
     reason: str = ""
-    """Why, in one word."""
+    """Reason, in one CamelCase word."""
     lastPhaseTransitionTime: Time | None = None
-    """When the phase last changed."""
+    """Time of the last change of the phase."""
 
 
 class StorageOSPersistentVolumeSource(Struct):
@@ -234,20 +234,20 @@ class VolumeNodeAffinity(Struct):
     """Nodes from which a volume can be reached."""
 
     required: NodeSelector | None = None
-    """What nodes must be like."""
+    """Requirements for nodes."""
 
 
 class PersistentVolumeSpec(Struct):
     """Storage of a volume, its access modes and its claim."""
 
     capacity: dict[str, Quantity] = {}
-    """How large it is."""
+    """Size of the volume."""
     accessModes: Annotated[list[str], Atomic()] = []
     """In which ways it can be mounted."""
     claimRef: ObjectReference | None = None
     """The claim that it is bound to."""
     persistentVolumeReclaimPolicy: str = ""
-    """What becomes of it when the claim goes: `Retain`, `Delete` or `Recycle`."""
+    """Treatment of the volume when its claim is deleted: `Retain`, `Delete` or `Recycle`."""
     storageClassName: str = ""
     """The class that it belongs to."""
     mountOptions: Annotated[list[str], Atomic()] = []
@@ -310,9 +310,9 @@ class PersistentVolume(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("PersistentVolume")
     spec: PersistentVolumeSpec = always(PersistentVolumeSpec)
-    """What is wanted."""
+    """Desired state of the persistent volume."""
     status: PersistentVolumeStatus = always(PersistentVolumeStatus)
-    """What was observed."""
+    """Observed state of the persistent volume."""
 
 
 class PersistentVolumeClaimCondition(Struct):
@@ -323,13 +323,13 @@ class PersistentVolumeClaimCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastProbeTime: Time | None = null()
-    """When it was last looked at."""
+    """Time of the last check."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class PersistentVolumeClaimStatus(Struct):
@@ -340,17 +340,17 @@ class PersistentVolumeClaimStatus(Struct):
     accessModes: Annotated[list[str], Atomic()] = []
     """In which ways the volume can be mounted."""
     capacity: dict[str, Quantity] = {}
-    """How large the volume is."""
+    """Actual size of the volume."""
     conditions: Annotated[list[PersistentVolumeClaimCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""
     allocatedResources: dict[str, Quantity] = {}
-    """How large the volume is to become."""
+    """Sizes that the volume is being expanded to."""
     allocatedResourceStatuses: dict[str, str] = {}
-    """How far that is, for each resource."""
+    """Progress of the expansion, by resource."""
     currentVolumeAttributesClassName: str | None = None
     """The class whose attributes the volume has."""
     modifyVolumeStatus: ModifyVolumeStatus | None = None
-    """How far a change of class is."""
+    """Progress of a change of class."""
 
 
 class PersistentVolumeClaim(KubeObject):
@@ -359,6 +359,6 @@ class PersistentVolumeClaim(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("PersistentVolumeClaim")
     spec: PersistentVolumeClaimSpec = always(PersistentVolumeClaimSpec)
-    """What is wanted."""
+    """Desired state of the persistent volume claim."""
     status: PersistentVolumeClaimStatus = always(PersistentVolumeClaimStatus)
-    """What was observed."""
+    """Observed state of the persistent volume claim."""

@@ -56,7 +56,7 @@ class Sysctl(Struct):
     name: str = always(str)
     """The parameter, such as `net.core.somaxconn`."""
     value: str = always(str)
-    """What it is set to."""
+    """Value to set."""
 
 
 class PodSecurityContext(Struct):
@@ -83,7 +83,7 @@ class PodSecurityContext(Struct):
     fsGroupChangePolicy: str | None = None
     """When the owner of a volume's files is changed: `Always` (default), or `OnRootMismatch` only if the root differs."""
     seccompProfile: SeccompProfile | None = None
-    """Which system calls the containers may make."""
+    """Profile of the system calls that containers may make."""
     appArmorProfile: AppArmorProfile | None = None
     """The AppArmor profile of the containers."""
     seLinuxChangePolicy: str | None = None
@@ -137,13 +137,13 @@ class PodSpec(Struct):
     ephemeralContainers: Annotated[list[EphemeralContainer], MapList("name"), Patch("merge", "name")] = []
     """Containers added to the running pod for a while, for debugging. They cannot be set on creation and never restart."""
     restartPolicy: str = ""
-    """When containers are started again after they ended: `Always` (default), `OnFailure` or `Never`."""
+    """Policy for restarting containers that have ended: `Always` (default), `OnFailure` or `Never`."""
     terminationGracePeriodSeconds: int | None = None
     """Seconds that processes get to end by themselves after they were asked to, before they are killed. 30 if absent, 0 means at once."""
     activeDeadlineSeconds: int | None = None
     """Seconds after its start at which the pod is stopped and counts as failed."""
     dnsPolicy: str = ""
-    """Where names are resolved: `ClusterFirst` (default), `ClusterFirstWithHostNet`, `Default` (as the node does) or `None` (only
+    """Policy for resolving names: `ClusterFirst` (default), `ClusterFirstWithHostNet`, `Default` (as the node does) or `None` (only
     dnsConfig)."""
     nodeSelector: Annotated[dict[str, str], Atomic()] = {}
     """Labels that a node must have to get the pod."""
@@ -194,11 +194,11 @@ class PodSpec(Struct):
     preemptionPolicy: str | None = None
     """Whether the pod may drive out pods of lower priority: `PreemptLowerPriority` (default) or `Never`."""
     overhead: dict[str, Quantity] = {}
-    """What running the pod costs besides its containers, filled in from the runtime class."""
+    """Resources that the pod needs besides its containers, filled in from the runtime class."""
     topologySpreadConstraints: Annotated[
         list[TopologySpreadConstraint], MapList("topologyKey", "whenUnsatisfiable"), Patch("merge", "topologyKey")
     ] = []
-    """How pods like this one are spread over zones, nodes or other groups of nodes."""
+    """Constraints on the spread of pods like this one over zones, nodes or other groups of nodes."""
     setHostnameAsFQDN: bool | None = None
     """Whether the host name is the full domain name instead of its first part."""
     os: PodOS | None = None
@@ -206,7 +206,7 @@ class PodSpec(Struct):
     hostUsers: bool | None = None
     """Whether the pod uses the node's user ids (default). With false it gets a range of its own, so root inside is nobody outside."""
     schedulingGates: Annotated[list[PodSchedulingGate], MapList("name"), Patch("merge", "name")] = []
-    """As long as any is left the pod is not scheduled. They can only be removed."""
+    """Gates, each of which holds back the scheduling of the pod. They can only be removed."""
     resourceClaims: Annotated[list[PodResourceClaim], MapList("name"), Patch("merge,retainKeys", "name")] = []
     """Device claims that must be granted before the pod starts."""
     resources: ResourceRequirements | None = None
@@ -221,19 +221,19 @@ class PodCondition(Struct):
     """One aspect of a pod's state."""
 
     type: str = always(str)
-    """What it is about, such as `Ready`, `PodScheduled` or `Initialized`."""
+    """Type of the condition, such as `Ready`, `PodScheduled` or `Initialized`."""
     observedGeneration: int = 0
     """The metadata.generation that the condition was derived from."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastProbeTime: Time | None = null()
-    """When it was looked at last."""
+    """Time of the last check."""
     lastTransitionTime: Time | None = null()
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why it is so, in one word for programs."""
+    """Reason for the status, in one CamelCase word for programs."""
     message: str = ""
-    """Why it is so, in words for people."""
+    """Explanation of the status, for people."""
 
 
 class PodResourceClaimStatus(Struct):
@@ -267,13 +267,13 @@ class PodStatus(Struct):
     observedGeneration: int = 0
     """The metadata.generation of the spec that this status is about."""
     phase: str = ""
-    """Where the pod is in its life: `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`."""
+    """Phase of the pod's life: `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`."""
     conditions: Annotated[list[PodCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of the state, one of each type."""
     message: str = ""
-    """Why the pod is in this state, in words."""
+    """Explanation of the pod's state, for people."""
     reason: str = ""
-    """Why the pod is in this state, in one word, such as `Evicted`."""
+    """Reason for the pod's state, in one CamelCase word, such as `Evicted`."""
     nominatedNodeName: str = ""
     """The node on which other pods are being removed to make room for this one."""
     hostIP: str = ""
@@ -285,7 +285,7 @@ class PodStatus(Struct):
     podIPs: Annotated[list[PodIP], MapList("ip"), Patch("merge", "ip")] = []
     """All addresses of the pod, at most one per family; the first is podIP."""
     startTime: Time | None = None
-    """When the node accepted the pod, before it pulled images."""
+    """Time at which the node accepted the pod, before it pulled images."""
     initContainerStatuses: Annotated[list[ContainerStatus], Atomic()] = []
     """States of the init containers, in the order in which they run."""
     containerStatuses: Annotated[list[ContainerStatus], Atomic()] = []
@@ -302,7 +302,7 @@ class PodStatus(Struct):
     extendedResourceClaimStatus: PodExtendedResourceClaimStatus | None = None
     """The claim for extended resources that devices provide."""
     allocatedResources: dict[str, Quantity] = {}
-    """What the node has set aside for the whole pod."""
+    """Resources that the node has allocated to the pod as a whole."""
     resources: ResourceRequirements | None = None
     """Requests and limits in force for the whole pod."""
     nodeAllocatableResourceClaimStatuses: Annotated[list[NodeAllocatableResourceClaimStatus], Atomic()] = []
@@ -315,9 +315,9 @@ class Pod(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Pod")
     spec: PodSpec = always(PodSpec)
-    """What the pod is to be. Little of it can change later."""
+    """Desired state of the pod. Little of it can change later."""
     status: PodStatus = always(PodStatus)
-    """What is known about it, written by the node."""
+    """Observed state of the pod, written by its node."""
 
 
 class PodTemplateSpec(Struct):
@@ -326,7 +326,7 @@ class PodTemplateSpec(Struct):
     metadata: ObjectMeta = always(ObjectMeta)
     """Labels, annotations and the like of the pods."""
     spec: PodSpec = always(PodSpec)
-    """What the pods are to be."""
+    """Desired state of the pods."""
 
 
 class PodTemplate(KubeObject):

@@ -22,7 +22,7 @@ class LimitRangeItem(Struct):
     defaultRequest: dict[str, Quantity] = {}
     """Requests of containers that state none."""
     maxLimitRequestRatio: dict[str, Quantity] = {}
-    """How many times its request a limit may be."""
+    """Maximum ratio of limit to request."""
 
 
 class LimitRangeSpec(Struct):
@@ -38,7 +38,7 @@ class LimitRange(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("LimitRange")
     spec: LimitRangeSpec = always(LimitRangeSpec)
-    """What is wanted."""
+    """Desired state of the limit range."""
 
 
 class ScopedResourceSelectorRequirement(Struct):
@@ -66,9 +66,9 @@ class ResourceQuotaSpec(Struct):
     hard: dict[str, Quantity] = {}
     """The most of each resource, such as `pods` or `requests.cpu`."""
     scopes: Annotated[list[str], Atomic()] = []
-    """Which objects count; all of these must hold."""
+    """Scopes of the objects that count; an object must match all of them."""
     scopeSelector: ScopeSelector | None = None
-    """Which objects count, by values of scopes."""
+    """Selection of the objects that count, by scopes and their values."""
 
 
 class ResourceQuotaStatus(Struct):
@@ -77,7 +77,7 @@ class ResourceQuotaStatus(Struct):
     hard: dict[str, Quantity] = {}
     """The bounds that hold."""
     used: dict[str, Quantity] = {}
-    """What is used of each."""
+    """Observed use of each resource."""
 
 
 class ResourceQuota(KubeObject):
@@ -86,6 +86,6 @@ class ResourceQuota(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("ResourceQuota")
     spec: ResourceQuotaSpec = always(ResourceQuotaSpec)
-    """What is wanted."""
+    """Desired state of the resource quota."""
     status: ResourceQuotaStatus = always(ResourceQuotaStatus)
-    """What was observed."""
+    """Observed state of the resource quota."""

@@ -79,7 +79,7 @@ class NodeSelectorRequirement(Struct):
     operator: str = always(str)
     """`In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`."""
     values: Annotated[list[str], Atomic()] = []
-    """What to compare with: none for `Exists` and `DoesNotExist`, one number for `Gt` and `Lt`."""
+    """Values to compare with: none for `Exists` and `DoesNotExist`, one number for `Gt` and `Lt`."""
 
 
 class NodeSelectorTerm(Struct):
@@ -117,7 +117,7 @@ class ResourceFieldSelector(Struct):
     containerName: str = ""
     """The container; needed in volumes, by default the one the variable is for."""
     resource: str = always(str)
-    """What, such as `limits.cpu`."""
+    """Name of the resource, such as `limits.cpu`."""
     divisor: Quantity | None = None
     """The unit of the answer; 1 by default."""
 

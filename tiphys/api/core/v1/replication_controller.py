@@ -13,7 +13,7 @@ class ReplicationControllerSpec(Struct):
     """Desired number of pods, and their template."""
 
     replicas: int | None = None
-    """How many pods there should be, 1 by default."""
+    """Desired number of pods. 1 by default."""
     minReadySeconds: int = 0
     """For how many seconds a new pod must be ready to count as available."""
     selector: Annotated[dict[str, str], Atomic()] = {}
@@ -30,11 +30,11 @@ class ReplicationControllerCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class ReplicationControllerStatus(Struct):
@@ -60,6 +60,6 @@ class ReplicationController(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("ReplicationController")
     spec: ReplicationControllerSpec = always(ReplicationControllerSpec)
-    """What is wanted."""
+    """Desired state of the replication controller."""
     status: ReplicationControllerStatus = always(ReplicationControllerStatus)
-    """What was observed."""
+    """Observed state of the replication controller."""

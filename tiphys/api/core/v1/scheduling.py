@@ -13,9 +13,9 @@ class PreferredSchedulingTerm(Struct):
     """Nodes that are liked better."""
 
     weight: int = always(int)
-    """How much better, 1 to 100."""
+    """Weight of the preference, 1 to 100."""
     preference: NodeSelectorTerm = always(NodeSelectorTerm)
-    """Which nodes."""
+    """Selection of the preferred nodes."""
 
 
 class NodeAffinity(Struct):
@@ -31,7 +31,7 @@ class PodAffinityTerm(Struct):
     """A group of pods, and how close is close."""
 
     labelSelector: LabelSelector | None = None
-    """Which pods; none if absent."""
+    """Selection of pods; none if absent."""
     namespaces: Annotated[list[str], Atomic()] = []
     """Namespaces to look in, besides those of namespaceSelector. The pod's own if both are absent."""
     topologyKey: str = always(str)
@@ -48,9 +48,9 @@ class WeightedPodAffinityTerm(Struct):
     """Places that are liked better."""
 
     weight: int = always(int)
-    """How much better, 1 to 100."""
+    """Weight of the preference, 1 to 100."""
     podAffinityTerm: PodAffinityTerm = always(PodAffinityTerm)
-    """Which places."""
+    """Pods and topology of the preference."""
 
 
 class PodAntiAffinity(Struct):
@@ -75,7 +75,7 @@ class Affinity(Struct):
     """Nodes and pods that a pod requires, prefers or avoids."""
 
     nodeAffinity: NodeAffinity | None = None
-    """Which nodes."""
+    """Rules for nodes."""
     podAffinity: PodAffinity | None = None
     """Near which pods."""
     podAntiAffinity: PodAntiAffinity | None = None
@@ -106,7 +106,7 @@ class Taint(Struct):
     effect: str = always(str)
     """`NoSchedule`, `PreferNoSchedule`, or `NoExecute`, which also drives running pods out."""
     timeAdded: Time | None = None
-    """When it was added, for `NoExecute`."""
+    """Time at which the taint was added, for `NoExecute`."""
 
 
 class Toleration(Struct):

@@ -23,7 +23,7 @@ class PortStatus(Struct):
     protocol: str = always(str)
     """`TCP`, `UDP` or `SCTP`."""
     error: str | None = None
-    """What went wrong, if anything."""
+    """Error of the port, if any."""
 
 
 class LoadBalancerIngress(Struct):
@@ -36,7 +36,7 @@ class LoadBalancerIngress(Struct):
     ipMode: str | None = None
     """`VIP` when packets arrive with the balancer's address (default), `Proxy` when they arrive with that of the node or pod."""
     ports: Annotated[list[PortStatus], Atomic()] = []
-    """What became of its ports."""
+    """Observed state of its ports."""
 
 
 class LoadBalancerStatus(Struct):
@@ -61,7 +61,7 @@ class ServicePort(Struct):
     protocol: str = ""
     """`TCP` (default), `UDP` or `SCTP`."""
     appProtocol: str | None = None
-    """What is spoken on the port, such as `http` or `kubernetes.io/h2c`: a hint for those who route it."""
+    """Application protocol of the port, such as `http` or `kubernetes.io/h2c`: a hint for those who route it."""
     port: int = always(int)
     """The port that clients connect to, 1 to 65535."""
     targetPort: IntOrString | None = None
@@ -96,7 +96,7 @@ class ServiceSpec(Struct):
     externalName: str = ""
     """The name that the Service stands for, with type ExternalName."""
     externalTrafficPolicy: str = ""
-    """What nodes do with traffic from outside: `Cluster` (default) spreads it over all endpoints, `Local` keeps it on the node and keeps
+    """Routing of traffic from outside: `Cluster` (default) spreads it over all endpoints, `Local` keeps it on the node and keeps
     the client's address."""
     healthCheckNodePort: int = 0
     """The port on which nodes tell the load balancer whether they have endpoints, with `Local`. Cannot be changed."""
@@ -107,13 +107,13 @@ class ServiceSpec(Struct):
     ipFamilies: Annotated[list[str], Atomic()] = []
     """Families of its addresses, such as `IPv4`; chosen by the cluster if empty. The first cannot be changed."""
     ipFamilyPolicy: str | None = None
-    """How many families it wants: `SingleStack` (default), `PreferDualStack` or `RequireDualStack`."""
+    """Policy for address families: `SingleStack` (default), `PreferDualStack` or `RequireDualStack`."""
     allocateLoadBalancerNodePorts: bool | None = None
     """Whether a LoadBalancer Service also gets node ports. True by default."""
     loadBalancerClass: str | None = None
-    """Who implements the load balancer; the cluster's default if absent. Cannot be changed."""
+    """Class of the load balancer; the cluster's default if absent. Cannot be changed."""
     internalTrafficPolicy: str | None = None
-    """What happens to traffic from pods: `Cluster` (default) uses all endpoints, `Local` only those on the same node."""
+    """Routing of traffic from pods: `Cluster` (default) uses all endpoints, `Local` only those on the same node."""
     trafficDistribution: str | None = None
     """A preference among endpoints: `PreferSameZone`, `PreferSameNode`, or `PreferClose`, the old name of the first."""
 
@@ -133,6 +133,6 @@ class Service(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Service")
     spec: ServiceSpec = always(ServiceSpec)
-    """What it offers, and on which pods."""
+    """Desired state of the Service."""
     status: ServiceStatus = always(ServiceStatus)
-    """What became of it."""
+    """Observed state of the Service."""

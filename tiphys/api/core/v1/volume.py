@@ -103,7 +103,7 @@ class ClusterTrustBundleProjection(Struct):
     signerName: str | None = None
     """All bundles of a signer. Not together with name."""
     labelSelector: LabelSelector | None = None
-    """Which bundles of the signer; none if absent, all if empty."""
+    """Selection of the signer's bundles; none if absent, all if empty."""
     optional: bool | None = None
     """Whether the pod starts without them."""
     path: str = always(str)
@@ -125,7 +125,7 @@ class ConfigMapProjection(Struct):
     """A ConfigMap as files."""
 
     items: Annotated[list[KeyToPath], Atomic()] = []
-    """Which keys, and under which names; all under their own if empty."""
+    """Keys to project, and their file names; all keys under their own names if empty."""
     optional: bool | None = None
     """Whether the ConfigMap or its keys may be missing."""
     name: str = ""
@@ -136,7 +136,7 @@ class ConfigMapVolumeSource(Struct):
     """A ConfigMap as files, which follow its changes."""
 
     items: Annotated[list[KeyToPath], Atomic()] = []
-    """Which keys, and under which names; all under their own if empty."""
+    """Keys to project, and their file names; all keys under their own names if empty."""
     defaultMode: int | None = None
     """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
     optional: bool | None = None
@@ -225,7 +225,7 @@ class PersistentVolumeClaimSpec(Struct):
     selector: LabelSelector | None = None
     """Labels of the volumes that will do."""
     resources: VolumeResourceRequirements = always(VolumeResourceRequirements)
-    """How large it has to be."""
+    """Requested size."""
     volumeName: str = ""
     """The volume that is bound to it."""
     storageClassName: str | None = None
@@ -418,11 +418,11 @@ class PodCertificateProjection(Struct):
     """A private key and a certificate for the pod, renewed in time."""
 
     signerName: str = ""
-    """Who signs the certificate."""
+    """Signer of the certificate."""
     keyType: str = ""
     """The kind of key, such as `ED25519` or `ECDSAP256`."""
     maxExpirationSeconds: int | None = None
-    """How long the certificate may be valid, in seconds; one day by default."""
+    """Maximum validity of the certificate, in seconds; one day by default."""
     credentialBundlePath: str = ""
     """The file with key and certificates together."""
     keyPath: str = ""
@@ -450,7 +450,7 @@ class ServiceAccountTokenProjection(Struct):
     audience: str = ""
     """Whom the token is for; the API server if empty."""
     expirationSeconds: int | None = None
-    """How long it is valid, in seconds, at least 600. 3600 by default."""
+    """Validity in seconds, at least 600. 3600 by default."""
     path: str = always(str)
     """The file."""
 
@@ -459,7 +459,7 @@ class SecretProjection(Struct):
     """A Secret as files."""
 
     items: Annotated[list[KeyToPath], Atomic()] = []
-    """Which keys, and under which names; all under their own if empty."""
+    """Keys to project, and their file names; all keys under their own names if empty."""
     optional: bool | None = None
     """Whether the Secret or its keys may be missing."""
     name: str = ""
@@ -561,7 +561,7 @@ class SecretVolumeSource(Struct):
     secretName: str = ""
     """The Secret in the pod's namespace."""
     items: Annotated[list[KeyToPath], Atomic()] = []
-    """Which keys, and under which names; all under their own if empty."""
+    """Keys to project, and their file names; all keys under their own names if empty."""
     defaultMode: int | None = None
     """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
     optional: bool | None = None

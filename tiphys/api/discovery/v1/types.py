@@ -61,7 +61,7 @@ class Endpoint(Struct):
     zone: str | None = None
     """The zone it is in."""
     hints: EndpointHints | None = None
-    """Who should use it."""
+    """Zones and nodes whose clients should use the endpoint."""
 
 
 class EndpointPort(Struct):
@@ -75,7 +75,7 @@ class EndpointPort(Struct):
     port: int | None = None
     """The port; all ports if absent."""
     appProtocol: str | None = None
-    """What is spoken on the port."""
+    """Application protocol of the port."""
 
 
 class EndpointSlice(KubeObject):

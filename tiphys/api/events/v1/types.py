@@ -14,7 +14,7 @@ class EventSeries(Struct):
     count: int = always(int)
     """How often it happened up to the last time."""
     lastObservedTime: MicroTime | None = null()
-    """When it last happened."""
+    """Time of the last occurrence."""
 
 
 class Event(KubeObject):
@@ -23,23 +23,23 @@ class Event(KubeObject):
     apiVersion: str = constant("events.k8s.io/v1")
     kind: str = constant("Event")
     eventTime: MicroTime | None = null()
-    """When it was first seen."""
+    """Time of the first occurrence."""
     series: EventSeries | None = None
-    """How it went on, when it happened again."""
+    """Series of further occurrences."""
     reportingController: str = ""
-    """Who tells it, such as `example.com/operator`."""
+    """Name of the reporting controller, such as `example.com/operator`."""
     reportingInstance: str = ""
     """Which of several such programs tells it."""
     action: str = ""
-    """What was done or tried, in one word."""
+    """Action that was taken or attempted, in one word."""
     reason: str = ""
-    """Why, in one word."""
+    """Reason, in one CamelCase word."""
     regarding: ObjectReference = always(ObjectReference)
     """The object that it is about."""
     related: ObjectReference | None = None
     """Another object that has to do with it."""
     note: str = ""
-    """What happened, for people."""
+    """Description of the event, for people."""
     type: str = ""
     """`Normal` or `Warning`."""
     deprecatedSource: EventSource = always(EventSource)

@@ -14,7 +14,7 @@ class ExemptPriorityLevelConfiguration(Struct):
     nominalConcurrencyShares: int | None = None
     """Its share of the server's seats, which others may borrow; 0 by default."""
     lendablePercent: int | None = None
-    """How much of its share others may borrow, in percent."""
+    """Percentage of its share that others may borrow."""
 
 
 class FlowDistinguisherMethod(Struct):
@@ -108,7 +108,7 @@ class FlowSchemaSpec(Struct):
     priorityLevelConfiguration: PriorityLevelConfigurationReference = always(PriorityLevelConfigurationReference)
     """The level that they go to."""
     matchingPrecedence: int = always(int)
-    """Where the schema stands among all: the lowest number that matches decides, 1 to 10000."""
+    """Order of the schema among all: the lowest number that matches decides, 1 to 10000."""
     distinguisherMethod: FlowDistinguisherMethod | None = None
     """What tells flows apart; without it all requests are one flow."""
     rules: Annotated[list[PolicyRulesWithSubjects], Atomic()] = []
@@ -123,11 +123,11 @@ class FlowSchemaCondition(Struct):
     status: str = ""
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class FlowSchemaStatus(Struct):
@@ -143,20 +143,20 @@ class FlowSchema(KubeObject):
     apiVersion: str = constant("flowcontrol.apiserver.k8s.io/v1")
     kind: str = constant("FlowSchema")
     spec: FlowSchemaSpec = always(FlowSchemaSpec)
-    """What is wanted."""
+    """Desired state of the flow schema."""
     status: FlowSchemaStatus = always(FlowSchemaStatus)
-    """What was observed."""
+    """Observed state of the flow schema."""
 
 
 class QueuingConfiguration(Struct):
     """Queues of a priority level."""
 
     queues: int = always(int)
-    """How many queues there are, 64 by default."""
+    """Number of queues, 64 by default."""
     handSize: int = always(int)
-    """How many queues a flow may choose from, 8 by default."""
+    """Number of queues that a flow may choose from, 8 by default."""
     queueLengthLimit: int = always(int)
-    """How many requests a queue holds, 50 by default."""
+    """Maximum length of a queue, 50 by default."""
 
 
 class LimitResponse(Struct):
@@ -174,11 +174,11 @@ class LimitedPriorityLevelConfiguration(Struct):
     nominalConcurrencyShares: int | None = None
     """Its share of the server's seats, compared with those of other levels; 30 by default."""
     limitResponse: LimitResponse = always(LimitResponse)
-    """What happens when no seat is free."""
+    """Treatment of requests when no seat is free."""
     lendablePercent: int | None = None
-    """How much of its share other levels may borrow, in percent."""
+    """Percentage of its share that other levels may borrow."""
     borrowingLimitPercent: int | None = None
-    """How much it may borrow, in percent of its share; without limit if absent."""
+    """Maximum that it may borrow, in percent of its share; without limit if absent."""
 
 
 class PriorityLevelConfigurationCondition(Struct):
@@ -189,11 +189,11 @@ class PriorityLevelConfigurationCondition(Struct):
     status: str = ""
     """`True`, `False` or `Unknown`."""
     lastTransitionTime: Time | None = null()
-    """When the status last changed."""
+    """Time of the last change of the status."""
     reason: str = ""
-    """Why the condition is as it is, in one word."""
+    """Reason for the status, in one CamelCase word."""
     message: str = ""
-    """Why the condition is as it is, for people."""
+    """Explanation of the status, for people."""
 
 
 class PriorityLevelConfigurationStatus(Struct):
@@ -220,6 +220,6 @@ class PriorityLevelConfiguration(KubeObject):
     apiVersion: str = constant("flowcontrol.apiserver.k8s.io/v1")
     kind: str = constant("PriorityLevelConfiguration")
     spec: PriorityLevelConfigurationSpec = always(PriorityLevelConfigurationSpec)
-    """What is wanted."""
+    """Desired state of the priority level configuration."""
     status: PriorityLevelConfigurationStatus = always(PriorityLevelConfigurationStatus)
-    """What was observed."""
+    """Observed state of the priority level configuration."""

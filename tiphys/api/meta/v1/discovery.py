@@ -69,7 +69,7 @@ class APIResource(Struct):
     kind: str = always(str)
     """The kind of its objects."""
     verbs: list[str] = always(list)
-    """What can be done with it."""
+    """Verbs that the resource supports."""
     shortNames: Annotated[list[str], Atomic()] = []
     """Short names that people may type."""
     categories: Annotated[list[str], Atomic()] = []

@@ -14,17 +14,17 @@ class Condition(Struct):
     """One aspect of an object's state."""
 
     type: str = always(str)
-    """What it is about, in CamelCase or as `domain/Name`."""
+    """Type of the condition, in CamelCase or as `domain/Name`."""
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     observedGeneration: int = 0
     """The metadata.generation that the condition was derived from."""
     lastTransitionTime: Time | None = None
-    """When the status changed last."""
+    """Time of the last change of the status."""
     reason: str = always(str)
-    """Why it is so, in one CamelCase word for programs."""
+    """Reason for the status, in one CamelCase word for programs."""
     message: str = always(str)
-    """Why it is so, in words for people."""
+    """Explanation of the status, for people."""
 
 
 class FieldSelectorRequirement(Struct):
@@ -35,7 +35,7 @@ class FieldSelectorRequirement(Struct):
     operator: str = always(str)
     """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     values: Annotated[list[str], Atomic()] = []
-    """What to compare with."""
+    """Values to compare with."""
 
 
 class LabelSelectorRequirement(Struct):
@@ -46,7 +46,7 @@ class LabelSelectorRequirement(Struct):
     operator: str = always(str)
     """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     values: Annotated[list[str], Atomic()] = []
-    """What to compare with; none for `Exists` and `DoesNotExist`."""
+    """Values to compare with; none for `Exists` and `DoesNotExist`."""
 
 
 class LabelSelector(Struct):
@@ -69,7 +69,7 @@ class ListMeta(Struct):
     continue_: str = field(name="continue", default="")
     """A token to ask for the next page with; empty on the last one. It expires after some minutes."""
     remainingItemCount: int | None = None
-    """How many items follow, if that is known."""
+    """Number of further items, if it is known."""
     shardInfo: ShardInfo | None = None
     """The part of all objects that the list is about."""
 
@@ -84,7 +84,7 @@ class ManagedFieldsEntry(Struct):
     apiVersion: str = ""
     """The version of the schema that the fields are in."""
     time: Time | None = None
-    """When the set of fields changed last."""
+    """Time of the last change of the set of fields."""
     fieldsType: str = ""
     """`FieldsV1`."""
     fieldsV1: msgspec.Raw = msgspec.Raw()
@@ -132,7 +132,7 @@ class ObjectMeta(Struct):
     creationTimestamp: Time | None = None
     """CreationTimestamp is a timestamp of the server's clock, taken when the object was created."""
     deletionTimestamp: Time | None = None
-    """When the object is to be gone. Once set, it can only come earlier."""
+    """Time at which the object is due to be removed. Once set, it can only come earlier."""
     deletionGracePeriodSeconds: int | None = None
     """Seconds from the call to delete it until it is gone."""
     labels: dict[str, str] = {}
@@ -142,9 +142,9 @@ class ObjectMeta(Struct):
     ownerReferences: Annotated[list[OwnerReference], MapList("uid"), Patch("merge", "uid")] = []
     """Objects without which this one makes no sense."""
     finalizers: Annotated[list[str], SetList(), Patch("merge")] = []
-    """Who has to agree before the object is gone, as `domain/name`. Each takes its entry off when it is done."""
+    """Parties that must agree before the object is removed, as `domain/name`. Each takes its entry off when it is done."""
     managedFields: Annotated[list[ManagedFieldsEntry], Atomic()] = []
-    """Which manager set which fields, for server-side apply."""
+    """Fields that each manager has set, for server-side apply."""
 
 
 class KubeObject(Struct):

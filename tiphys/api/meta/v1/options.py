@@ -22,11 +22,11 @@ class DeleteOptions(Struct):
     gracePeriodSeconds: int | None = None
     """Seconds until it is gone; 0 means at once. By default what the object itself says."""
     preconditions: Preconditions | None = None
-    """What must be true, or else the answer is a conflict."""
+    """Preconditions; a conflict is answered if one does not hold."""
     orphanDependents: bool | None = None
     """The old way to say propagationPolicy: true is `Orphan`."""
     propagationPolicy: str | None = None
-    """What becomes of objects that it owns: `Orphan` leaves them, `Background` deletes them afterwards, `Foreground` before."""
+    """Treatment of objects that it owns: `Orphan` leaves them, `Background` deletes them afterwards, `Foreground` before."""
     dryRun: Annotated[list[str], Atomic()] = []
     """`All` to go through everything without storing it."""
     ignoreStoreReadErrorWithClusterBreakingPotential: bool | None = None
@@ -41,7 +41,7 @@ class GetOptions(Struct):
     """Parameters of a GET of one object."""
 
     resourceVersion: str = ""
-    """How recent the answer must be."""
+    """Minimum freshness of the answer, as a version."""
 
 
 class ListOptions(Struct):
@@ -56,7 +56,7 @@ class ListOptions(Struct):
     allowWatchBookmarks: bool = False
     """Whether a watch sends BOOKMARK events."""
     resourceVersion: str = ""
-    """How recent the answer must be; where a watch starts."""
+    """Minimum freshness of the answer, as a version; where a watch starts."""
     resourceVersionMatch: str = ""
     """The meaning of resourceVersion: `Exact` or `NotOlderThan`."""
     timeoutSeconds: int | None = None

@@ -46,9 +46,9 @@ class Status(KubeObject):
     status: str = ""
     """`Success` or `Failure`."""
     message: str = ""
-    """What happened, in words."""
+    """Description of what happened, for people."""
     reason: str = ""
-    """Why it failed, in one word for programs, such as `NotFound`."""
+    """Reason for the failure, in one CamelCase word for programs, such as `NotFound`."""
     details: StatusDetails | None = None
     """More about it."""
     code: int = 0

@@ -81,7 +81,7 @@ class IPAddress(KubeObject):
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("IPAddress")
     spec: IPAddressSpec = always(IPAddressSpec)
-    """What is wanted."""
+    """Desired state of the IP address."""
 
 
 class IPBlock(Struct):
@@ -101,7 +101,7 @@ class IngressPortStatus(Struct):
     protocol: str = always(str)
     """`TCP`, `UDP` or `SCTP`."""
     error: str | None = None
-    """What went wrong, in one word."""
+    """Error, in one CamelCase word."""
 
 
 class IngressLoadBalancerIngress(Struct):
@@ -153,11 +153,11 @@ class IngressSpec(Struct):
     ingressClassName: str | None = None
     """The class whose controller looks after it."""
     defaultBackend: IngressBackend | None = None
-    """Where requests go that no rule fits."""
+    """Destination of requests that no rule matches."""
     tls: Annotated[list[IngressTLS], Atomic()] = []
     """Certificates by host."""
     rules: Annotated[list[IngressRule], Atomic()] = []
-    """Where requests go, by host."""
+    """Destinations of requests, by host."""
 
 
 class Ingress(KubeObject):
@@ -166,9 +166,9 @@ class Ingress(KubeObject):
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("Ingress")
     spec: IngressSpec = always(IngressSpec)
-    """What is wanted."""
+    """Desired state of the ingress."""
     status: IngressStatus = always(IngressStatus)
-    """What was observed."""
+    """Observed state of the ingress."""
 
 
 class IngressClassParametersReference(Struct):
@@ -201,7 +201,7 @@ class IngressClass(KubeObject):
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("IngressClass")
     spec: IngressClassSpec = always(IngressClassSpec)
-    """What is wanted."""
+    """Desired state of the ingress class."""
 
 
 class NetworkPolicyPort(Struct):
@@ -263,7 +263,7 @@ class NetworkPolicy(KubeObject):
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("NetworkPolicy")
     spec: NetworkPolicySpec = always(NetworkPolicySpec)
-    """What is wanted."""
+    """Desired state of the network policy."""
 
 
 class ServiceCIDRSpec(Struct):
@@ -286,6 +286,6 @@ class ServiceCIDR(KubeObject):
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("ServiceCIDR")
     spec: ServiceCIDRSpec = always(ServiceCIDRSpec)
-    """What is wanted."""
+    """Desired state of the service CIDR."""
     status: ServiceCIDRStatus = always(ServiceCIDRStatus)
-    """What was observed."""
+    """Observed state of the service CIDR."""

@@ -31,8 +31,8 @@ class RuntimeClass(KubeObject):
     apiVersion: str = constant("node.k8s.io/v1")
     kind: str = constant("RuntimeClass")
     handler: str = always(str)
-    """What the nodes' runtime calls it."""
+    """Name of the class in the nodes' runtime."""
     overhead: Overhead | None = None
-    """What a pod of this class needs beside its containers."""
+    """Resources that a pod of this class needs beside its containers."""
     scheduling: Scheduling | None = None
-    """Which nodes offer it."""
+    """Nodes that offer the class."""

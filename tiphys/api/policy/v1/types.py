@@ -15,7 +15,7 @@ class Eviction(KubeObject):
     apiVersion: str = constant("policy/v1")
     kind: str = constant("Eviction")
     deleteOptions: DeleteOptions | None = None
-    """How it is deleted."""
+    """Options of the deletion."""
 
 
 class PodDisruptionBudgetStatus(Struct):
@@ -26,13 +26,13 @@ class PodDisruptionBudgetStatus(Struct):
     disruptedPods: dict[str, Time] = {}
     """Pods whose eviction was granted and has not been seen yet, with the time."""
     disruptionsAllowed: int = always(int)
-    """How many pods may be evicted now."""
+    """Number of pods that may be evicted now."""
     currentHealthy: int = always(int)
-    """How many pods are healthy."""
+    """Number of healthy pods."""
     desiredHealthy: int = always(int)
-    """How many healthy pods there must be."""
+    """Minimum number of healthy pods."""
     expectedPods: int = always(int)
-    """How many pods the budget counts."""
+    """Number of pods that the budget counts."""
     conditions: Annotated[list[Condition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of the state, one of each type."""
 
@@ -41,11 +41,11 @@ class PodDisruptionBudgetSpec(Struct):
     """Pods of a budget, and the disruptions that they tolerate."""
 
     minAvailable: IntOrString | None = None
-    """How many pods must stay, as a number or a percentage. Not together with maxUnavailable."""
+    """Minimum of available pods, as a number or a percentage. Not together with maxUnavailable."""
     selector: Annotated[LabelSelector | None, Patch("replace")] = None
     """The pods it is about; none if absent, all of the namespace if empty."""
     maxUnavailable: IntOrString | None = None
-    """How many pods may be missing, as a number or a percentage."""
+    """Maximum of unavailable pods, as a number or a percentage."""
     unhealthyPodEvictionPolicy: str | None = None
     """Whether pods that are not ready may go: `IfHealthyBudget` (default) if the others suffice, or `AlwaysAllow`."""
 
@@ -56,6 +56,6 @@ class PodDisruptionBudget(KubeObject):
     apiVersion: str = constant("policy/v1")
     kind: str = constant("PodDisruptionBudget")
     spec: PodDisruptionBudgetSpec = always(PodDisruptionBudgetSpec)
-    """How much disruption there may be."""
+    """Desired limits of disruption."""
     status: PodDisruptionBudgetStatus = always(PodDisruptionBudgetStatus)
-    """How much there may be now."""
+    """Disruptions that are allowed now."""

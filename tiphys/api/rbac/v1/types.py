@@ -19,7 +19,7 @@ class PolicyRule(Struct):
     """Verbs that are granted on resources or URLs. No rule denies anything."""
 
     verbs: Annotated[list[str], Atomic()] = always(list)
-    """What: verbs such as `get` and `list`, or `*`."""
+    """Verbs such as `get` and `list`, or `*`."""
     apiGroups: Annotated[list[str], Atomic()] = []
     """API groups of the resources; empty text is the core group, `*` all."""
     resources: Annotated[list[str], Atomic()] = []
@@ -36,7 +36,7 @@ class ClusterRole(KubeObject):
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("ClusterRole")
     rules: Annotated[list[PolicyRule], Atomic()] | None = null()
-    """What may be done."""
+    """Rules that grant rights."""
     aggregationRule: AggregationRule | None = None
     """Roles that this one is put together from; then rules are overwritten."""
 
@@ -73,7 +73,7 @@ class ClusterRoleBinding(KubeObject):
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("ClusterRoleBinding")
     subjects: Annotated[list[Subject], Atomic()] = []
-    """Who gets it."""
+    """Subjects that the role is granted to."""
     roleRef: RoleRef = always(RoleRef)
     """The role. It cannot be changed."""
 
@@ -84,7 +84,7 @@ class Role(KubeObject):
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("Role")
     rules: Annotated[list[PolicyRule], Atomic()] | None = null()
-    """What may be done."""
+    """Rules that grant rights."""
 
 
 class RoleBinding(KubeObject):
@@ -93,6 +93,6 @@ class RoleBinding(KubeObject):
     apiVersion: str = constant("rbac.authorization.k8s.io/v1")
     kind: str = constant("RoleBinding")
     subjects: Annotated[list[Subject], Atomic()] = []
-    """Who gets it."""
+    """Subjects that the role is granted to."""
     roleRef: RoleRef = always(RoleRef)
     """A role of the namespace, or a cluster role, whose rights then count here only. It cannot be changed."""

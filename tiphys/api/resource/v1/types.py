@@ -116,7 +116,7 @@ class AllocationResult(Struct):
     nodeSelector: NodeSelector | None = None
     """The nodes from which they can be used; all if absent."""
     allocationTimestamp: Time | None = None
-    """When they were given."""
+    """Time of the allocation."""
 
 
 class CELDeviceSelector(Struct):
@@ -250,7 +250,7 @@ class Device(Struct):
     allNodes: bool | None = None
     """Whether all nodes can use it; only where devices say that one by one."""
     taints: Annotated[list[DeviceTaint], Atomic()] = []
-    """What keeps claims away that do not tolerate it."""
+    """Taints, which repel claims that do not tolerate them."""
     bindsToNode: bool | None = None
     """Whether a claim that gets it is tied to the node that was chosen."""
     bindingConditions: Annotated[list[str], Atomic()] = []
@@ -280,13 +280,13 @@ class ExactDeviceRequest(Struct):
     allocationMode: str = ""
     """`ExactCount` or `All`."""
     count: int = 0
-    """How many, with the first mode; 1 by default."""
+    """Number of devices, with the first mode; 1 by default."""
     adminAccess: bool | None = None
     """Whether the devices are only watched, also while others have them."""
     tolerations: Annotated[list[DeviceToleration], Atomic()] = []
     """Taints that do no harm."""
     capacity: CapacityRequirements | None = None
-    """How much of its capacities a device must offer."""
+    """Capacities that a device must offer."""
 
 
 class DeviceSubRequest(Struct):
@@ -301,11 +301,11 @@ class DeviceSubRequest(Struct):
     allocationMode: str = ""
     """`ExactCount` or `All`."""
     count: int = 0
-    """How many, with the first mode; 1 by default."""
+    """Number of devices, with the first mode; 1 by default."""
     tolerations: Annotated[list[DeviceToleration], Atomic()] = []
     """Taints that do no harm."""
     capacity: CapacityRequirements | None = None
-    """How much of its capacities a device must offer."""
+    """Capacities that a device must offer."""
 
 
 class DeviceRequest(Struct):
@@ -345,7 +345,7 @@ class DeviceClaim(Struct):
     requests: Annotated[list[DeviceRequest], Atomic()] | None = null()
     """The devices."""
     constraints: Annotated[list[DeviceConstraint], Atomic()] = []
-    """What devices must have in common."""
+    """Attributes that devices must have in common."""
     config: Annotated[list[DeviceClaimConfiguration], Atomic()] = []
     """Settings for them."""
 
@@ -374,7 +374,7 @@ class DeviceClass(KubeObject):
     apiVersion: str = constant("resource.k8s.io/v1")
     kind: str = constant("DeviceClass")
     spec: DeviceClassSpec = always(DeviceClassSpec)
-    """What is wanted."""
+    """Desired state of the device class."""
 
 
 class ResourceClaimConsumerReference(Struct):
@@ -394,11 +394,11 @@ class ResourceClaimStatus(Struct):
     """Allocation and reservations of a claim."""
 
     allocation: AllocationResult | None = None
-    """What it got."""
+    """Result of the allocation."""
     reservedFor: Annotated[list[ResourceClaimConsumerReference], MapList("uid"), Patch("merge", "uid")] = []
-    """Who may use it."""
+    """Objects that may use the claim."""
     devices: Annotated[list[AllocatedDeviceStatus], MapList("driver", "device", "pool", "shareID")] = []
-    """What drivers say about the devices."""
+    """Status of the devices, reported by their drivers."""
 
 
 class ResourceClaimSpec(Struct):
@@ -414,9 +414,9 @@ class ResourceClaim(KubeObject):
     apiVersion: str = constant("resource.k8s.io/v1")
     kind: str = constant("ResourceClaim")
     spec: ResourceClaimSpec = always(ResourceClaimSpec)
-    """What is wanted."""
+    """Desired state of the resource claim."""
     status: ResourceClaimStatus = always(ResourceClaimStatus)
-    """What was observed."""
+    """Observed state of the resource claim."""
 
 
 class ResourceClaimTemplateSpec(Struct):
@@ -434,7 +434,7 @@ class ResourceClaimTemplate(KubeObject):
     apiVersion: str = constant("resource.k8s.io/v1")
     kind: str = constant("ResourceClaimTemplate")
     spec: ResourceClaimTemplateSpec = always(ResourceClaimTemplateSpec)
-    """What is wanted."""
+    """Desired state of the resource claim template."""
 
 
 class ResourcePool(Struct):
@@ -475,4 +475,4 @@ class ResourceSlice(KubeObject):
     apiVersion: str = constant("resource.k8s.io/v1")
     kind: str = constant("ResourceSlice")
     spec: ResourceSliceSpec = always(ResourceSliceSpec)
-    """What is wanted."""
+    """Desired state of the resource slice."""

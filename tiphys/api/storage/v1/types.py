@@ -52,14 +52,14 @@ class CSIDriver(KubeObject):
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("CSIDriver")
     spec: CSIDriverSpec = always(CSIDriverSpec)
-    """What is wanted."""
+    """Desired state of the CSI driver."""
 
 
 class VolumeNodeResources(Struct):
     """Number of a driver's volumes that a node can hold."""
 
     count: int | None = None
-    """How many volumes."""
+    """Maximum number of volumes."""
 
 
 class CSINodeDriver(Struct):
@@ -72,7 +72,7 @@ class CSINodeDriver(Struct):
     topologyKeys: Annotated[list[str], Atomic()] | None = null()
     """Labels that tell from where volumes can be reached."""
     allocatable: VolumeNodeResources | None = None
-    """How many volumes the node can have."""
+    """Number of volumes that the node can hold."""
 
 
 class CSINodeSpec(Struct):
@@ -88,7 +88,7 @@ class CSINode(KubeObject):
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("CSINode")
     spec: CSINodeSpec = always(CSINodeSpec)
-    """What is wanted."""
+    """Desired state of the CSI node."""
 
 
 class CSIStorageCapacity(KubeObject):
@@ -101,7 +101,7 @@ class CSIStorageCapacity(KubeObject):
     storageClassName: str = always(str)
     """The class."""
     capacity: Quantity | None = None
-    """How much there is."""
+    """Available capacity."""
     maximumVolumeSize: Quantity | None = None
     """The largest volume that can be made."""
 
@@ -112,11 +112,11 @@ class StorageClass(KubeObject):
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("StorageClass")
     provisioner: str = always(str)
-    """Who makes them."""
+    """Name of the provisioner."""
     parameters: dict[str, str] = {}
-    """What the provisioner is told."""
+    """Parameters for the provisioner."""
     reclaimPolicy: str | None = None
-    """What becomes of a volume when its claim goes: `Delete` or `Retain`."""
+    """Treatment of a volume when its claim is deleted: `Delete` or `Retain`."""
     mountOptions: Annotated[list[str], Atomic()] = []
     """Options for mounting the volumes."""
     allowVolumeExpansion: bool | None = None
@@ -124,7 +124,7 @@ class StorageClass(KubeObject):
     volumeBindingMode: str | None = None
     """`Immediate`, or `WaitForFirstConsumer` to make the volume where the pod goes."""
     allowedTopologies: Annotated[list[TopologySelectorTerm], Atomic()] = []
-    """Where volumes may be made."""
+    """Topologies in which volumes may be provisioned."""
 
 
 class VolumeError(Struct):
@@ -146,9 +146,9 @@ class VolumeAttachmentStatus(Struct):
     attachmentMetadata: dict[str, str] = {}
     """What the node needs to know for mounting it."""
     attachError: VolumeError | None = None
-    """What went wrong at attaching."""
+    """Error of attaching."""
     detachError: VolumeError | None = None
-    """What went wrong at detaching."""
+    """Error of detaching."""
 
 
 class VolumeAttachmentSource(Struct):
@@ -164,7 +164,7 @@ class VolumeAttachmentSpec(Struct):
     """Volume, node and attacher."""
 
     attacher: str = always(str)
-    """Who attaches it."""
+    """Driver that attaches the volume."""
     source: VolumeAttachmentSource = always(VolumeAttachmentSource)
     """The volume."""
     nodeName: str = always(str)
@@ -177,9 +177,9 @@ class VolumeAttachment(KubeObject):
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("VolumeAttachment")
     spec: VolumeAttachmentSpec = always(VolumeAttachmentSpec)
-    """What is wanted."""
+    """Desired state of the volume attachment."""
     status: VolumeAttachmentStatus = always(VolumeAttachmentStatus)
-    """What was observed."""
+    """Observed state of the volume attachment."""
 
 
 class VolumeAttributesClass(KubeObject):
@@ -190,4 +190,4 @@ class VolumeAttributesClass(KubeObject):
     driverName: str = always(str)
     """The CSI driver."""
     parameters: dict[str, str] = {}
-    """What the driver is told."""
+    """Parameters for the driver."""
