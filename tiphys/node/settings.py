@@ -16,13 +16,13 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     root: Path
     """The agent's own directory: pods' volumes are below it."""
     log_root: Path | None = None
-    """Where containers' logs are, one directory per pod."""
+    """Directory of the containers' logs, with one directory per pod."""
     ips: tuple[str, ...] = ()
     """Addresses of the node, the first one is its own; by default the one that the default route uses."""
     port: int = 10250
     bind: str = "0.0.0.0"
     healthz_port: int = 0
-    """Where the health page is served without TLS; 0 for nowhere."""
+    """Port of the health page, without TLS; 0 for none."""
     healthz_bind: str = "127.0.0.1"
     system_logs: Path = Path("/var/log")
     """The folder that `/logs/` shows."""

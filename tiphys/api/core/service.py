@@ -20,7 +20,7 @@ from tiphys.api.rules.addresses import cidr_warnings, ip_warnings, legacy_cidr, 
 from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, dns_subdomain, endpoint_ip, ip, is_ip, label_name, labels, one_of
 
 CLIENT_IP_SECONDS = 10800
-"""How long a client sticks to its endpoint with `sessionAffinity: ClientIP`."""
+"""Seconds for which a client sticks to its endpoint with `sessionAffinity: ClientIP`."""
 
 
 def default_service(service: Service) -> None:

@@ -10,7 +10,7 @@ import msgspec
 Effect = Literal["enforced", "refused", "dropped", "warned", "informational"]
 
 Sample = dict[str, Any]
-"""What to merge into a minimal object so that it has the field."""
+"""Document to merge into a minimal object so that it has the field."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

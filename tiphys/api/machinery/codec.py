@@ -39,7 +39,7 @@ _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _BIG = b"0" * 10
 _BIG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{10}")
 _SAMPLE = 120
-"""How much of a document an error quotes: enough to see which one it is, and the mistake still stands in sight."""
+"""Characters of a document that an error quotes: enough to see which one it is, and the mistake still stands in sight."""
 
 
 @dataclass(slots=True)

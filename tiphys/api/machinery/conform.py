@@ -18,7 +18,7 @@ from tiphys.api.machinery.base import Time, micro_time
 from tiphys.api.machinery.introspect import Description, Field, Shape, describe
 
 LIMIT = 100
-"""How many problems of each sort are told; a document with more is not worth more words."""
+"""Maximum number of problems of each sort that are reported; a document with more is not worth more words."""
 
 _ZEROS: dict[str, Any] = {"str": "", "int": 0, "float": 0.0, "bool": False, "bytes": b"", "quantity": "0", "intorstring": 0}
 _TYPES = {

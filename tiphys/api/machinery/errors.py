@@ -143,7 +143,7 @@ class StatusError(Exception):
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
     warnings: Sequence[str] = ()
-    """What the request was warned of before it failed."""
+    """Warnings about the request from before it failed."""
 
     def __init__(self, message: str, *, details: StatusDetails | None = None) -> None:
         super().__init__(message)

@@ -15,7 +15,7 @@ from tiphys.api.rules.addresses import legacy_ip, parse_ip
 from tiphys.api.rules.basics import Errors, dns_subdomain, text
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-"""How ingresses named their class before `ingressClassName`."""
+"""Annotation with the class of ingresses before `ingressClassName`."""
 
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")

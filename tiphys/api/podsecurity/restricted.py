@@ -114,7 +114,7 @@ CHECKS: Final[dict[str, dict[int, Check]]] = {
     "runAsUser": {23: root_user, 35: _unless_user_namespace(root_user)},
     "seccompProfile_restricted": {19: seccomp, 25: _unless_windows(seccomp)},
 }
-"""As `baseline.CHECKS`."""
+"""Like `baseline.CHECKS`."""
 
 INSTEAD_OF: Final = {
     "capabilities_restricted": "capabilities_baseline",

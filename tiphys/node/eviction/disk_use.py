@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _SECTOR = 512
-"""What `st_blocks` counts in, whatever the file system's block size."""
+"""Unit of `st_blocks` in bytes, whatever the file system's block size."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _Inode = tuple[int, int]

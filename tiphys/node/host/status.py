@@ -32,7 +32,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     images: Sequence[core.ContainerImage] = ()
     pressures: Mapping[str, str] = {}
     not_ready: str = ""
-    """Why pods cannot run, or ""."""
+    """Reason for which pods cannot run, or ""."""
 
 
 def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.NodeStatus:

@@ -65,7 +65,7 @@ class Facts(msgspec.Struct, frozen=True):
     applied: Mapping[str, core.ResourceRequirements] = {}
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
     resize: Sequence[core.PodCondition] = ()
-    """What there is to say about a change of resources."""
+    """Conditions of a change of resources."""
 
 
 def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 DEFAULT_BRIDGE = "tiphys0"
 BIN_DIRS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
-"""Where distributions put the reference plugins; Debian's place first."""
+"""Directories in which distributions put the reference plugins; Debian's place first."""
 
 CONF_NAME = "10-tiphys.conflist"
 

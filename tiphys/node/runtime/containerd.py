@@ -45,7 +45,7 @@ class ContainerdRun(msgspec.Struct, frozen=True):
     restarts: int = 0
     """Starts since it was last ended on purpose, without the first."""
     last_ended: int = 0
-    """When the run before was replaced, which is seconds after its end."""
+    """Time at which the run before was replaced, which is seconds after its end."""
 
 
 class ContainerdSupervisor:

@@ -30,7 +30,7 @@ class ExpressionWarning(Struct):
     fieldRef: str = always(str)
     """The path of the expression in the policy, such as `spec.validations[0].expression`."""
     warning: str = always(str)
-    """What is wrong with it, for each type that it was checked against."""
+    """Problems of the expression, for each type that it was checked against."""
 
 
 class JSONPatch(Struct):
@@ -233,9 +233,9 @@ class MutatingWebhook(Struct):
     objectSelector: LabelSelector | None = None
     """Labels that the new or the old object must have."""
     sideEffects: str | None = None
-    """What a call changes elsewhere: `None`, or `NoneOnDryRun` when nothing is changed in a dry run."""
+    """Side effects of a call: `None`, or `NoneOnDryRun` when nothing is changed in a dry run."""
     timeoutSeconds: int | None = None
-    """How long an answer is awaited, 1 to 30 seconds."""
+    """Timeout of a call in seconds, 1 to 30."""
     admissionReviewVersions: Annotated[list[str], Atomic()] = always(list)
     """Versions of AdmissionReview that it understands, the preferred one first."""
     reinvocationPolicy: str | None = None
@@ -292,7 +292,7 @@ class ValidatingAdmissionPolicySpec(Struct):
     matchConstraints: MatchResources | None = None
     """The requests that the policy is about."""
     validations: Annotated[list[Validation], Atomic()] = []
-    """What must be true of the request."""
+    """Expressions that must hold for the request."""
     failurePolicy: str | None = None
     """`Fail` refuses the request when an expression cannot be evaluated, `Ignore` lets it pass."""
     auditAnnotations: Annotated[list[AuditAnnotation], Atomic()] = []
@@ -324,7 +324,7 @@ class ValidatingAdmissionPolicyBindingSpec(Struct):
     matchResources: MatchResources | None = None
     """A further selection: a request must match this and the policy."""
     validationActions: Annotated[list[str], SetList()] = []
-    """What follows from a failed validation: `Deny`, `Warn`, `Audit`; the first two exclude each other."""
+    """Actions after a failed validation: `Deny`, `Warn`, `Audit`; the first two exclude each other."""
 
 
 class ValidatingAdmissionPolicyBinding(KubeObject):
@@ -354,9 +354,9 @@ class ValidatingWebhook(Struct):
     objectSelector: LabelSelector | None = None
     """Labels that the new or the old object must have."""
     sideEffects: str | None = None
-    """What a call changes elsewhere: `None`, or `NoneOnDryRun` when nothing is changed in a dry run."""
+    """Side effects of a call: `None`, or `NoneOnDryRun` when nothing is changed in a dry run."""
     timeoutSeconds: int | None = None
-    """How long an answer is awaited, 1 to 30 seconds."""
+    """Timeout of a call in seconds, 1 to 30."""
     admissionReviewVersions: Annotated[list[str], Atomic()] = always(list)
     """Versions of AdmissionReview that it understands, the preferred one first."""
     matchConditions: Annotated[list[MatchCondition], MapList("name"), Patch("merge", "name")] = []

@@ -16,13 +16,13 @@ class CustomResourceColumnDefinition(Struct):
     type: str = always(str)
     """`string`, `integer`, `number`, `boolean` or `date`."""
     format: str = ""
-    """What sort of text or number it is, such as `name` or `int64`."""
+    """Format of the text or number, such as `name` or `int64`."""
     description: str = ""
-    """What the column says."""
+    """Description of the column."""
     priority: int = 0
     """0 for columns that are always shown; higher ones only with `-o wide`."""
     jsonPath: str = always(str)
-    """Where the value is, such as `.spec.replicas`."""
+    """Path of the value, such as `.spec.replicas`."""
 
 
 class ServiceReference(Struct):
@@ -159,7 +159,7 @@ class ExternalDocumentation(Struct):
     """Reference to further documentation."""
 
     description: str = ""
-    """What is written there."""
+    """Description of the document."""
     url: str = ""
     """The address."""
 
@@ -174,15 +174,15 @@ class JSONSchemaProps(Struct):
     ref: str | None = field(name="$ref", default=None)
     """A reference to another schema; not allowed in structural ones."""
     description: str = ""
-    """What the value is."""
+    """Description of the value."""
     type: str = ""
     """`object`, `array`, `string`, `integer`, `number` or `boolean`."""
     format: str = ""
-    """What sort of value it is, such as `date-time` or `int32`; formats that are not known are ignored."""
+    """Format of the value, such as `date-time` or `int32`; formats that are not known are ignored."""
     title: str = ""
     """A short name of the value."""
     default: Any = None
-    """What stands for a value that is absent."""
+    """Value that stands for an absent one."""
     maximum: Number | None = None
     """The largest number."""
     exclusiveMaximum: bool = False
@@ -204,7 +204,7 @@ class JSONSchemaProps(Struct):
     uniqueItems: bool = False
     """Must be false; list types say which items are told apart."""
     multipleOf: Number | None = None
-    """What a number must be a multiple of."""
+    """Divisor of every valid number."""
     enum: Annotated[list[Any], Atomic()] = []
     """The values that are allowed."""
     maxProperties: int | None = None
@@ -230,13 +230,13 @@ class JSONSchemaProps(Struct):
     patternProperties: dict[str, JSONSchemaProps] = {}
     """Schemas of keys that match expressions; not allowed in structural schemas."""
     dependencies: dict[str, Any] = {}
-    """What keys ask of others; not allowed in structural schemas."""
+    """Keys or schemas that the presence of a key requires; not allowed in structural schemas."""
     additionalItems: Any = None
     """The schema of further items; not allowed in structural schemas."""
     definitions: dict[str, JSONSchemaProps] = {}
     """Schemas for references; not allowed in structural schemas."""
     externalDocs: ExternalDocumentation | None = None
-    """Where more is written about the value."""
+    """Further documentation of the value."""
     example: Any = None
     """An example of the value."""
     nullable: bool = False
@@ -250,9 +250,9 @@ class JSONSchemaProps(Struct):
     x_kubernetes_list_map_keys: Annotated[list[str], Atomic()] = field(name="x-kubernetes-list-map-keys", default_factory=list)
     """The fields that tell the items of a list of type `map` apart."""
     x_kubernetes_list_type: str | None = field(name="x-kubernetes-list-type", default=None)
-    """How a list is merged: `atomic`, `set` or `map`."""
+    """Merge semantics of a list: `atomic`, `set` or `map`."""
     x_kubernetes_map_type: str | None = field(name="x-kubernetes-map-type", default=None)
-    """How an object is merged: `granular` or `atomic`."""
+    """Merge semantics of an object: `granular` or `atomic`."""
     x_kubernetes_validations: Annotated[list[ValidationRule], MapList("rule"), Patch("merge", "rule")] = field(
         name="x-kubernetes-validations", default_factory=list
     )
@@ -285,9 +285,9 @@ class CustomResourceDefinitionVersion(Struct):
     deprecated: bool = False
     """Whether clients that use it are warned."""
     deprecationWarning: str | None = None
-    """What they are told; there is a text for it by default."""
+    """Warning for clients of a deprecated version; there is a text for it by default."""
     schema: CustomResourceValidation | None = None
-    """What its objects look like."""
+    """Schema of the objects."""
     subresources: CustomResourceSubresources | None = None
     """The subresources that objects have."""
     additionalPrinterColumns: Annotated[list[CustomResourceColumnDefinition], Atomic()] = []
@@ -308,7 +308,7 @@ class CustomResourceDefinitionSpec(Struct):
     versions: Annotated[list[CustomResourceDefinitionVersion], Atomic()] = always(list)
     """The versions in which it is served; one of them is stored."""
     conversion: CustomResourceConversion | None = None
-    """How objects get from one version to another."""
+    """Conversion of objects between versions."""
     preserveUnknownFields: bool = False
     """Must be false; unknown fields are kept only where a schema says so."""
 

@@ -33,9 +33,9 @@ class APIServiceSpec(Struct):
     caBundle: Annotated[bytes, Atomic()] = b""
     """PEM certificates that the server's certificate is checked against."""
     groupPriorityMinimum: int = always(int)
-    """Where the group stands among all: higher ones first."""
+    """Priority of the group among all groups: higher ones first."""
     versionPriority: int = always(int)
-    """Where the version stands in its group: higher ones first."""
+    """Priority of the version in its group: higher ones first."""
 
 
 class APIServiceCondition(Struct):

@@ -44,7 +44,7 @@ class DaemonSetStatus(Struct):
     numberUnavailable: int = 0
     """Nodes that should have an available pod and do not."""
     collisionCount: int | None = None
-    """How often the name of a new revision was taken; part of the next name."""
+    """Number of collisions of the name of a new revision; part of the next name."""
     conditions: Annotated[list[DaemonSetCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of the state, one of each type."""
 
@@ -53,9 +53,9 @@ class RollingUpdateDaemonSet(Struct):
     """Number of nodes that a rolling update touches at a time."""
 
     maxUnavailable: IntOrString | None = None
-    """How many nodes may be without their pod meanwhile, as a number or a percentage. 1 by default."""
+    """Maximum number of nodes without their pod meanwhile, as a number or a percentage. 1 by default."""
     maxSurge: IntOrString | None = None
-    """How many nodes may run old and new pod at once, as a number or a percentage. 0 by default."""
+    """Maximum number of nodes that run old and new pod at once, as a number or a percentage. 0 by default."""
 
 
 class DaemonSetUpdateStrategy(Struct):

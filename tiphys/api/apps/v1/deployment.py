@@ -17,7 +17,7 @@ class DeploymentCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     lastUpdateTime: Time | None = null()
-    """When it was last looked at and found worth writing."""
+    """Time of the last update of the condition."""
     lastTransitionTime: Time | None = null()
     """Time of the last change of the status."""
     reason: str = ""
@@ -46,17 +46,17 @@ class DeploymentStatus(Struct):
     conditions: Annotated[list[DeploymentCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of the state, one of each type."""
     collisionCount: int | None = None
-    """How often the name of a new ReplicaSet was taken; part of the next name."""
+    """Number of collisions of the name of a new ReplicaSet; part of the next name."""
 
 
 class RollingUpdateDeployment(Struct):
     """Number of pods that a rolling update touches at a time."""
 
     maxUnavailable: IntOrString | None = None
-    """How many pods may be missing meanwhile, as a number or a percentage of replicas, rounded down. 25% by default; not 0 if maxSurge
+    """Maximum number of missing pods, as a number or a percentage of replicas, rounded down. 25% by default; not 0 if maxSurge
     is."""
     maxSurge: IntOrString | None = None
-    """How many pods there may be beyond replicas, as a number or a percentage, rounded up. 25% by default; not 0 if maxUnavailable is."""
+    """Maximum number of pods beyond replicas, as a number or a percentage, rounded up. 25% by default; not 0 if maxUnavailable is."""
 
 
 class DeploymentStrategy(Struct):

@@ -16,7 +16,7 @@ class RollingUpdateStatefulSetStrategy(Struct):
     partition: int | None = None
     """Pods with a lower number stay as they are. 0 by default."""
     maxUnavailable: IntOrString | None = None
-    """How many pods may be missing meanwhile, as a number or a percentage. 1 by default."""
+    """Maximum number of pods that may be missing meanwhile, as a number or a percentage. 1 by default."""
 
 
 class StatefulSetCondition(Struct):
@@ -52,7 +52,7 @@ class StatefulSetStatus(Struct):
     updateRevision: str = ""
     """The revision of the pods that are updated."""
     collisionCount: int | None = None
-    """How often the name of a new revision was taken; part of the next name."""
+    """Number of collisions of the name of a new revision; part of the next name."""
     conditions: Annotated[list[StatefulSetCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of the state, one of each type."""
     availableReplicas: int = always(int)

@@ -12,18 +12,18 @@ class FieldSelectorAttributes(Struct):
     """The field selector of the request in question."""
 
     rawSelector: str = ""
-    """As text."""
+    """Selector as text."""
     requirements: Annotated[list[FieldSelectorRequirement], Atomic()] = []
-    """As conditions."""
+    """Selector as requirements."""
 
 
 class LabelSelectorAttributes(Struct):
     """The label selector of the request in question."""
 
     rawSelector: str = ""
-    """As text."""
+    """Selector as text."""
     requirements: Annotated[list[LabelSelectorRequirement], Atomic()] = []
-    """As conditions."""
+    """Selector as requirements."""
 
 
 class SubjectAccessReviewStatus(Struct):
@@ -34,7 +34,7 @@ class SubjectAccessReviewStatus(Struct):
     denied: bool = False
     """Whether it is forbidden, not just not allowed."""
     reason: str = ""
-    """Why."""
+    """Reason for the decision."""
     evaluationError: str = ""
     """Error during the evaluation."""
 
@@ -167,7 +167,7 @@ class SelfSubjectRulesReview(KubeObject):
     apiVersion: str = constant("authorization.k8s.io/v1")
     kind: str = constant("SelfSubjectRulesReview")
     spec: SelfSubjectRulesReviewSpec = always(SelfSubjectRulesReviewSpec)
-    """Where."""
+    """Namespace to review."""
     status: SubjectRulesReviewStatus = always(SubjectRulesReviewStatus)
     """The answer."""
 

@@ -107,7 +107,7 @@ class JobTemplateSpec(Struct):
     metadata: ObjectMeta = always(ObjectMeta)
     """Their labels and annotations."""
     spec: JobSpec = always(JobSpec)
-    """What they run."""
+    """Desired state of the Jobs."""
 
 
 class CronJobSpec(Struct):

@@ -19,7 +19,7 @@ from tiphys.api.rules.basics import Errors
 from tiphys.api.well_known import CONFIG_MIRROR
 
 RESIZED: Final = frozenset(("name", "resources", "resizePolicy"))
-"""What a resize reads of a container."""
+"""Fields of a container that a resize reads."""
 
 _RESIZABLE = ("cpu", "memory")
 _ONLY = "only cpu and memory resources are mutable"

@@ -16,9 +16,9 @@ class ComponentCondition(Struct):
     status: str = always(str)
     """`True`, `False` or `Unknown`."""
     message: str = ""
-    """What it said."""
+    """Message of the component."""
     error: str = ""
-    """What went wrong."""
+    """Error of the check."""
 
 
 class ComponentStatus(KubeObject):

@@ -99,7 +99,7 @@ class SecurityContext(Struct):
     """Whether a process can gain more rights than its parent, through set-uid programs for instance. Always true for privileged
     containers."""
     procMount: str | None = None
-    """What of /proc is hidden: `Default` masks sensitive paths, `Unmasked` none (only with hostUsers false)."""
+    """Masking of /proc: `Default` masks sensitive paths, `Unmasked` none (only with hostUsers false)."""
     seccompProfile: SeccompProfile | None = None
     """Profile of allowed system calls."""
     appArmorProfile: AppArmorProfile | None = None
@@ -263,7 +263,7 @@ class VolumeMount(Struct):
     """Whether later mounts are seen across the border: `None` (default), `HostToContainer` or `Bidirectional`, which needs a privileged
     container."""
     subPathExpr: str = ""
-    """As subPath, with $(VARIABLE) replaced from the container's environment. Not together with subPath."""
+    """Like subPath, with $(VARIABLE) replaced from the container's environment. Not together with subPath."""
 
 
 class VolumeDevice(Struct):

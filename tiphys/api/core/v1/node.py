@@ -15,7 +15,7 @@ class AttachedVolume(Struct):
     name: str = always(str)
     """The volume."""
     devicePath: str = always(str)
-    """Where its device is."""
+    """Path of the device on the node."""
 
 
 class ConfigMapNodeConfigSource(Struct):
@@ -232,4 +232,4 @@ class NodeAllocatableResourceClaimStatus(Struct):
     containers: Annotated[list[str], SetList()] = []
     """The containers that use it."""
     resources: dict[str, Quantity] = {}
-    """How much it stands for, by resource."""
+    """Amounts that it stands for, by resource."""

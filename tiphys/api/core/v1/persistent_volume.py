@@ -43,13 +43,13 @@ class CSIPersistentVolumeSource(Struct):
     driver: str = always(str)
     """The driver."""
     volumeHandle: str = always(str)
-    """What the driver calls the volume."""
+    """Handle of the volume in the driver."""
     readOnly: bool = False
     """Whether it may only be read."""
     fsType: str = ""
     """The file system, `ext4` by default."""
     volumeAttributes: dict[str, str] = {}
-    """What the driver noted about the volume when it was made."""
+    """Attributes that the driver recorded when the volume was made."""
     controllerPublishSecretRef: SecretReference | None = None
     """A Secret for attaching the volume."""
     nodeStageSecretRef: SecretReference | None = None
@@ -83,7 +83,7 @@ class CinderPersistentVolumeSource(Struct):
     """A block volume of OpenStack."""
 
     volumeID: str = always(str)
-    """What Cinder calls the volume."""
+    """ID of the volume in Cinder."""
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
@@ -188,7 +188,7 @@ class ScaleIOPersistentVolumeSource(Struct):
     """A volume of ScaleIO."""
 
     gateway: str = always(str)
-    """Where its API is."""
+    """Address of its API."""
     system: str = always(str)
     """The storage system."""
     secretRef: SecretReference | None = None

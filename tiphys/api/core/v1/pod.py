@@ -81,13 +81,13 @@ class PodSecurityContext(Struct):
     sysctls: Annotated[list[Sysctl], Atomic()] = []
     """Kernel parameters to set in the pod's namespaces; the pod fails where the node does not allow them."""
     fsGroupChangePolicy: str | None = None
-    """When the owner of a volume's files is changed: `Always` (default), or `OnRootMismatch` only if the root differs."""
+    """Policy for changing the owner of a volume's files: `Always` (default), or `OnRootMismatch` only if the root differs."""
     seccompProfile: SeccompProfile | None = None
     """Profile of the system calls that containers may make."""
     appArmorProfile: AppArmorProfile | None = None
     """The AppArmor profile of the containers."""
     seLinuxChangePolicy: str | None = None
-    """How volumes get the pod's SELinux label: `MountOption` (default where possible) or `Recursive`."""
+    """Method of giving volumes the pod's SELinux label: `MountOption` (default where possible) or `Recursive`."""
 
 
 class PodDNSConfigOption(Struct):
@@ -256,7 +256,7 @@ class PodExtendedResourceClaimStatus(Struct):
     """The claim that was made for extended resources backed by devices."""
 
     requestMappings: Annotated[list[ContainerExtendedResourceRequest], Atomic()] = always(list)
-    """Which request of the claim serves which container and resource."""
+    """Requests of the claim, by the container and resource that they serve."""
     resourceClaimName: str = always(str)
     """The claim."""
 
@@ -291,7 +291,7 @@ class PodStatus(Struct):
     containerStatuses: Annotated[list[ContainerStatus], Atomic()] = []
     """States of the containers."""
     qosClass: str = ""
-    """How early the pod is evicted when the node runs short: `BestEffort` first, then `Burstable`, then `Guaranteed`. Follows from requests
+    """Order of eviction when the node runs short: `BestEffort` first, then `Burstable`, then `Guaranteed`. Follows from requests
     and limits."""
     ephemeralContainerStatuses: Annotated[list[ContainerStatus], Atomic()] = []
     """States of the ephemeral containers."""

@@ -136,7 +136,7 @@ class TopologySpreadConstraint(Struct):
     labelSelector: LabelSelector | None = None
     """The pods that are counted, in the same namespace."""
     minDomains: int | None = None
-    """How many places there have to be; with fewer the smallest count is taken as 0. Only with `DoNotSchedule`."""
+    """Minimum number of topology domains; with fewer the smallest count is taken as 0. Only with `DoNotSchedule`."""
     nodeAffinityPolicy: str | None = None
     """Whether only nodes count that the pod's affinity and selector allow: `Honor` (default) or `Ignore`."""
     nodeTaintsPolicy: str | None = None

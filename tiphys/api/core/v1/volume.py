@@ -28,9 +28,9 @@ class AzureDiskVolumeSource(Struct):
     diskName: str = always(str)
     """The disk."""
     diskURI: str = always(str)
-    """Where it is in blob storage."""
+    """URI in blob storage."""
     cachingMode: str | None = None
-    """How the host caches it: `None`, `ReadOnly` or `ReadWrite` (default)."""
+    """Caching by the host: `None`, `ReadOnly` or `ReadWrite` (default)."""
     fsType: str | None = None
     """Its file system; `ext4` by default."""
     readOnly: bool | None = None
@@ -178,9 +178,9 @@ class EmptyDirVolumeSource(Struct):
     """A directory that lives as long as the pod does on its node."""
 
     medium: str = ""
-    """Where it is: the node's disk (empty, default), `Memory`, or `HugePages`."""
+    """Storage medium: the node's disk (empty, default), `Memory`, or `HugePages`."""
     sizeLimit: Quantity | None = None
-    """How large it may grow before the pod is evicted; with `Memory` also how large it is."""
+    """Maximum size before the pod is evicted; with `Memory` also how large it is."""
 
 
 class TypedLocalObjectReference(Struct):
@@ -221,7 +221,7 @@ class PersistentVolumeClaimSpec(Struct):
     """The storage that is asked for."""
 
     accessModes: Annotated[list[str], Atomic()] = []
-    """How it is to be mounted, such as `ReadWriteOnce`."""
+    """Desired access modes, such as `ReadWriteOnce`."""
     selector: LabelSelector | None = None
     """Labels of the volumes that will do."""
     resources: VolumeResourceRequirements = always(VolumeResourceRequirements)
@@ -235,7 +235,7 @@ class PersistentVolumeClaimSpec(Struct):
     dataSource: TypedLocalObjectReference | None = None
     """A snapshot or claim to fill it from."""
     dataSourceRef: TypedObjectReference | None = None
-    """As dataSource, also for other kinds and namespaces."""
+    """Like dataSource, also for other kinds and namespaces."""
     volumeAttributesClassName: str | None = None
     """The class of attributes, such as speed, that can change later."""
 
@@ -336,7 +336,7 @@ class HostPathVolumeSource(Struct):
     path: str = always(str)
     """The path on the node."""
     type: str | None = None
-    """What must be there, or is made: `DirectoryOrCreate`, `Directory`, `FileOrCreate`, `File`, `Socket`, `CharDevice` or `BlockDevice`.
+    """Type of what must or will exist: `DirectoryOrCreate`, `Directory`, `FileOrCreate`, `File`, `Socket`, `CharDevice` or `BlockDevice`.
     Empty (default) checks nothing."""
 
 
@@ -380,7 +380,7 @@ class LocalVolumeSource(Struct):
     """A disk or directory of one node."""
 
     path: str = always(str)
-    """Where it is on the node."""
+    """Path on the node."""
     fsType: str | None = None
     """Its file system, if it is a device."""
 

@@ -161,4 +161,4 @@ POD_CHECKS: dict[str, Callable[[Errors, str, Any], None]] = {
     "quobyte": quobyte,
     "storageos": _storage_os,
 }
-"""What more is to check of a source in a pod, once its required fields are there."""
+"""Further checks of a source in a pod, once its required fields are there."""

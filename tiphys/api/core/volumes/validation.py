@@ -31,7 +31,7 @@ _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")
 
 VOLUME_FIELDS = frozenset({"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"})
-"""What a downward API volume may name."""
+"""Fields that a downward API volume may name."""
 
 ENV_FIELDS = frozenset(
     {
@@ -39,7 +39,7 @@ ENV_FIELDS = frozenset(
         "status.hostIPs", "status.podIP", "status.podIPs",
     }
 )  # fmt: skip
-"""What an environment variable may name, besides one label or annotation."""
+"""Fields that an environment variable may name, besides one label or annotation."""
 
 _POD_FIELDS = VOLUME_FIELDS | ENV_FIELDS | {"spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host"}
 _RESOURCES = tuple(f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory"))

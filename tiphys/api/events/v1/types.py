@@ -12,7 +12,7 @@ class EventSeries(Struct):
     """An event that happened again."""
 
     count: int = always(int)
-    """How often it happened up to the last time."""
+    """Number of occurrences up to the last one."""
     lastObservedTime: MicroTime | None = null()
     """Time of the last occurrence."""
 
@@ -29,7 +29,7 @@ class Event(KubeObject):
     reportingController: str = ""
     """Name of the reporting controller, such as `example.com/operator`."""
     reportingInstance: str = ""
-    """Which of several such programs tells it."""
+    """Instance of the reporting controller."""
     action: str = ""
     """Action that was taken or attempted, in one word."""
     reason: str = ""

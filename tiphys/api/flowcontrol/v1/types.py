@@ -95,7 +95,7 @@ class PolicyRulesWithSubjects(Struct):
     """Requests that match, by who sends them and what they ask."""
 
     subjects: Annotated[list[Subject], Atomic()] = always(list)
-    """Who sends them; one must match."""
+    """Senders of the requests; one must match."""
     resourceRules: Annotated[list[ResourcePolicyRule], Atomic()] = []
     """Requests to resources; one of these or of the others must match."""
     nonResourceRules: Annotated[list[NonResourcePolicyRule], Atomic()] = []
@@ -110,7 +110,7 @@ class FlowSchemaSpec(Struct):
     matchingPrecedence: int = always(int)
     """Order of the schema among all: the lowest number that matches decides, 1 to 10000."""
     distinguisherMethod: FlowDistinguisherMethod | None = None
-    """What tells flows apart; without it all requests are one flow."""
+    """Method of telling flows apart; without it all requests are one flow."""
     rules: Annotated[list[PolicyRulesWithSubjects], Atomic()] = []
     """Requests that match; one rule must."""
 
@@ -165,7 +165,7 @@ class LimitResponse(Struct):
     type: str = always(str)
     """`Queue`, or `Reject` at once."""
     queuing: QueuingConfiguration | None = None
-    """How queues are made, with the first type."""
+    """Queues, with the first type."""
 
 
 class LimitedPriorityLevelConfiguration(Struct):
@@ -211,7 +211,7 @@ class PriorityLevelConfigurationSpec(Struct):
     limited: LimitedPriorityLevelConfiguration | None = None
     """The limits, with the first type."""
     exempt: ExemptPriorityLevelConfiguration | None = None
-    """What an exempt level reserves, with the second type."""
+    """Shares of an exempt level, with the second type."""
 
 
 class PriorityLevelConfiguration(KubeObject):

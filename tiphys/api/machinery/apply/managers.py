@@ -136,7 +136,7 @@ def maker(fields: bytes, name: str, version: str, now: datetime, *, subresource:
 
 
 Elsewhere = Callable[[str], Difference | None]
-"""What a write made of the object as another version shows it; None for versions in which it is not served (any more)."""
+"""Changes of a write as another version shows them; None for versions in which it is not served (any more)."""
 
 
 def after_update(

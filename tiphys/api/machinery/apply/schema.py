@@ -28,7 +28,7 @@ _DEFAULT_KEYS: Mapping[tuple[str, str], Any] = {
     ("LocalObjectReference", "name"): "",
     ("ObjectReference", "name"): "",
 }
-"""What stands for a key that an item leaves out; an item that leaves out any other is a mistake."""
+"""Values of keys that an item leaves out; an item that leaves out any other is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)

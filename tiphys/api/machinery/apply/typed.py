@@ -27,7 +27,7 @@ UNTRACKED: Mapping[str, frozenset[str]] = {
         ("name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion")
     ),
 }
-"""What no manager owns: the server's own, and what tells objects apart."""
+"""Fields that no manager owns: the server's own, and those that tell objects apart."""
 
 _Diff = Callable[[Any, Any], tuple[Fields | None, Fields | None]]
 _Added = Callable[[Any], Fields]

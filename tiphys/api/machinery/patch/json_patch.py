@@ -16,7 +16,7 @@ from tiphys.api.machinery.errors import BadRequest, Invalid, TooLarge
 
 MAX_OPERATIONS = 10_000
 MAX_COPIED_BYTES = 3 << 20
-"""How much `copy` operations of one patch may multiply the document, in bytes of JSON."""
+"""Maximum growth of the document by `copy` operations of one patch, in bytes of JSON."""
 
 
 class _Failed(Exception):

@@ -39,7 +39,7 @@ class APIGroup(Struct):
     preferredVersion: GroupVersionForDiscovery = always(GroupVersionForDiscovery)
     """The version to use if nothing speaks against it."""
     serverAddressByClientCIDRs: Annotated[list[ServerAddressByClientCIDR], Atomic()] = []
-    """How clients reach the server, by their network."""
+    """Addresses of the server, by the network of the client."""
 
 
 class APIGroupList(Struct):
@@ -101,7 +101,7 @@ class APIVersions(Struct):
     versions: Annotated[list[str], Atomic()] = always(list)
     """The versions."""
     serverAddressByClientCIDRs: Annotated[list[ServerAddressByClientCIDR], Atomic()] = always(list)
-    """How clients reach the server, by their network."""
+    """Addresses of the server, by the network of the client."""
 
 
 class GroupResource(Struct):

@@ -102,7 +102,7 @@ class ShardInfo(Struct):
     """A part of all objects."""
 
     selector: str = always(str)
-    """Which part."""
+    """Selector of the part."""
 
 
 class WatchEvent(Struct):

@@ -45,7 +45,7 @@ class HTTPIngressPath(Struct):
     pathType: str | None = None
     """`Exact`, `Prefix` by steps of the path, or `ImplementationSpecific`."""
     backend: IngressBackend = always(IngressBackend)
-    """Where they go."""
+    """Destination of the requests."""
 
 
 class HTTPIngressRuleValue(Struct):

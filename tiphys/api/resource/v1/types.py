@@ -30,13 +30,13 @@ class AllocatedDeviceStatus(Struct):
     device: str = always(str)
     """The device."""
     shareID: str | None = None
-    """Which share of the device, when several claims have it."""
+    """Share of the device, when several claims have it."""
     conditions: Annotated[list[Condition], MapList("type")] | None = null()
     """Aspects of how it stands, one of each type."""
     data: Any = None
-    """What the driver wants told."""
+    """Data that the driver reports."""
     networkData: NetworkDeviceData | None = None
-    """What a network device is called and where it is reached."""
+    """Interface and addresses of a network device."""
 
 
 class DeviceToleration(Struct):
@@ -74,9 +74,9 @@ class DeviceRequestAllocationResult(Struct):
     bindingFailureConditions: Annotated[list[str], Atomic()] = []
     """Conditions that mean that binding failed."""
     shareID: str | None = None
-    """Which share of the device it is."""
+    """Share of the device."""
     consumedCapacity: dict[str, Quantity] = {}
-    """How much of its capacities the share has."""
+    """Capacities that the share consumes."""
 
 
 class OpaqueDeviceConfiguration(Struct):
@@ -134,14 +134,14 @@ class CapacityRequestPolicyRange(Struct):
     max: Quantity | None = None
     """The largest."""
     step: Quantity | None = None
-    """What amounts grow by from the smallest."""
+    """Step between valid amounts, from the smallest on."""
 
 
 class CapacityRequestPolicy(Struct):
     """Amounts of a capacity that may be requested."""
 
     default: Quantity | None = None
-    """What a request gets that states nothing."""
+    """Amount for a request that states none."""
     validValues: Annotated[list[Quantity], Atomic()] = []
     """The amounts that there are; larger ones are looked for first fit."""
     validRange: CapacityRequestPolicyRange | None = None
@@ -177,7 +177,7 @@ class DeviceCapacity(Struct):
     value: Quantity | None = None
     """The amount."""
     requestPolicy: CapacityRequestPolicy | None = None
-    """How much of it may be asked for, where claims share the device."""
+    """Amounts that may be requested, where claims share the device."""
 
 
 class DeviceCounterConsumption(Struct):
@@ -195,7 +195,7 @@ class NodeAllocatableResourceMapping(Struct):
     capacityKey: str | None = None
     """The capacity of the device that says how much."""
     allocationMultiplier: Quantity | None = None
-    """What each unit of it stands for."""
+    """Amount that each unit stands for."""
 
 
 class DeviceTaint(Struct):
@@ -238,11 +238,11 @@ class Device(Struct):
     name: str = always(str)
     """Its name in the pool."""
     attributes: dict[str, DeviceAttribute] = {}
-    """What it is like, by name."""
+    """Attributes of the device, by name."""
     capacity: dict[str, DeviceCapacity] = {}
-    """How much of what it has."""
+    """Capacities of the device, by name."""
     consumesCounters: Annotated[list[DeviceCounterConsumption], Atomic()] = []
-    """What it takes from the pool's shared counters."""
+    """Consumption of the pool's shared counters."""
     nodeName: str | None = None
     """The node that has it; only where devices say that one by one."""
     nodeSelector: NodeSelector | None = None
@@ -260,14 +260,14 @@ class Device(Struct):
     allowMultipleAllocations: bool | None = None
     """Whether several claims may have it."""
     nodeAllocatableResourceMappings: dict[str, NodeAllocatableResourceMapping] = {}
-    """What it takes of the resources that the node has for pods."""
+    """Consumption of the node's allocatable resources."""
 
 
 class DeviceSelector(Struct):
     """A condition on devices."""
 
     cel: CELDeviceSelector | None = None
-    """As an expression."""
+    """Expression in CEL."""
 
 
 class ExactDeviceRequest(Struct):
@@ -425,7 +425,7 @@ class ResourceClaimTemplateSpec(Struct):
     metadata: ObjectMeta = always(ObjectMeta)
     """Their labels and annotations."""
     spec: ResourceClaimSpec = always(ResourceClaimSpec)
-    """What they ask for."""
+    """Desired state of the claims."""
 
 
 class ResourceClaimTemplate(KubeObject):
@@ -445,7 +445,7 @@ class ResourcePool(Struct):
     generation: int = always(int)
     """Grows with every change of the pool; slices of older ones do not count."""
     resourceSliceCount: int = always(int)
-    """How many slices the pool has in this generation."""
+    """Number of slices of the pool in this generation."""
 
 
 class ResourceSliceSpec(Struct):

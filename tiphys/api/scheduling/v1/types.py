@@ -16,6 +16,6 @@ class PriorityClass(KubeObject):
     globalDefault: bool = False
     """Whether pods that name no class get this one."""
     description: str = ""
-    """When to use it, in words."""
+    """Description of the intended use."""
     preemptionPolicy: str | None = None
     """Whether its pods drive out others: `PreemptLowerPriority` (default) or `Never`. It cannot be changed."""

@@ -68,7 +68,7 @@ class CSINodeDriver(Struct):
     name: str = always(str)
     """The driver."""
     nodeID: str = always(str)
-    """What the driver calls the node."""
+    """ID of the node in the driver."""
     topologyKeys: Annotated[list[str], Atomic()] | None = null()
     """Labels that tell from where volumes can be reached."""
     allocatable: VolumeNodeResources | None = None
@@ -131,9 +131,9 @@ class VolumeError(Struct):
     """Error of a volume operation."""
 
     time: Time | None = null()
-    """When."""
+    """Time of the error."""
     message: str = ""
-    """What, for people."""
+    """Description of the error, for people."""
     errorCode: int | None = None
     """The code of the gRPC error."""
 
@@ -144,7 +144,7 @@ class VolumeAttachmentStatus(Struct):
     attached: bool = always(bool)
     """Whether it is attached."""
     attachmentMetadata: dict[str, str] = {}
-    """What the node needs to know for mounting it."""
+    """Information that the node needs for mounting the volume."""
     attachError: VolumeError | None = None
     """Error of attaching."""
     detachError: VolumeError | None = None

@@ -29,7 +29,7 @@ MASTERS = "system:masters"
 TOKEN_SECONDS = 120.0
 ALLOWED_SECONDS = 300.0
 DENIED_SECONDS = 30.0
-"""How long an answer of the API server holds: upstream's defaults."""
+"""Seconds for which an answer of the API server holds: upstream's defaults."""
 REMEMBERED = 1000
 REVIEWS = 8
 """Most reviews under way at once: strangers must not keep the API server busy."""

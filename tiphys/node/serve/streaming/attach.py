@@ -48,7 +48,7 @@ class Attached:
     """The container of an attach session."""
 
     log: AttachLog | None
-    """Where its output begins for this client; None when it begins with what comes."""
+    """Beginning of its output for this client; None when it begins with what comes."""
     running: Callable[[], bool]
     clock: Clock
     to_end: bool
