@@ -1,7 +1,8 @@
 """The one registry of kinds: which type a kind has, where it is served, and which rules it follows.
 
 A kind is declared once, in its module `tiphys/api/<group>/<kind>.py`, as a `Kind`; handlers, storage, discovery, OpenAPI, tables and
-clients read it from here."""
+clients read it from here.
+"""
 
 from __future__ import annotations
 
