@@ -44,7 +44,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def enforced(owner: type[msgspec.Struct], fields: str, *by: str, text: str = "", case: str = "", keys: str = "") -> tuple[Entry, ...]:
-    """Fields (names separated by spaces) that modules of tiphys enforce: `node.security` is `tiphys.node.container.security`."""
+    """Fields (names separated by spaces) that modules of tiphys enforce: `node.container.security` is `tiphys.node.container.security`."""
     modules = tuple(f"tiphys.{module}" for module in by)
     return tuple(
         Entry(owner=owner, field=field, effect="enforced", by=modules, text=text, case=case, keys=keys) for field in fields.split()
