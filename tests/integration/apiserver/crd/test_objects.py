@@ -378,7 +378,10 @@ async def test_a_deprecated_version_says_so(api: Api) -> None:
 # --- names of built-in kinds ---
 
 
-@pytest.mark.parametrize(("kind", "scope"), [("TokenReview", "Cluster"), ("LocalSubjectAccessReview", "Namespaced"), ("Service", "Namespaced")])
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [("TokenReview", "Cluster"), ("LocalSubjectAccessReview", "Namespaced"), ("Service", "Namespaced"), ("Namespace", "Namespaced")],
+)
 async def test_a_custom_kind_with_a_built_in_name_is_an_ordinary_one(api: Api, kind: str, scope: str) -> None:
     await define(api, definition(kind, "example.com", version("v1", OPEN), scope=scope))
     root = f"/apis/example.com/v1/{'' if scope == 'Cluster' else 'namespaces/default/'}{kind.lower()}s"
