@@ -400,4 +400,5 @@ PERSISTENT_VOLUMES: Kind[core.PersistentVolume] = Kind(
     subresources=(STATUS,),
     selectable={"name": lambda volume: volume.metadata.name},
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -317,4 +317,5 @@ RESOURCE_CLAIMS: Kind[resource.ResourceClaim] = Kind(
     group=GROUP,
     subresources=(STATUS,),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -137,7 +137,7 @@ class Fairness:
         """The flow of a request."""
         if info.is_resource:
             namespace = info.namespace
-            if info.resource == "namespaces":
+            if info.resource == "namespaces" and not info.group:
                 namespace = info.name
             key: tuple[Any, ...] = (user.name, user.groups, info.verb, info.resource, namespace, info.group, info.subresource)
         else:

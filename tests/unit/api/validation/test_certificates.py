@@ -65,22 +65,23 @@ def said(errors: list[Any]) -> list[str]:
 
 
 def test_approvals() -> None:
-    assert RULES.validate_approval(with_conditions("Approved"), with_conditions()) == []
-    assert said(RULES.validate_approval(with_conditions("Denied"), with_conditions("Approved"))) == [
+    validate = RULES.parts["approval"].validate
+    assert validate(with_conditions("Approved"), with_conditions()) == []
+    assert said(validate(with_conditions("Denied"), with_conditions("Approved"))) == [
         'status.conditions: Forbidden: updates may not remove a condition of type "Approved"'
     ]
-    assert said(RULES.validate_approval(with_conditions("Approved", "Denied"), with_conditions("Approved"))) == [
+    assert said(validate(with_conditions("Approved", "Denied"), with_conditions("Approved"))) == [
         'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive'
     ]
     wrong = with_conditions("Approved", "Approved", "")
     wrong.status.conditions[0].status = "False"
-    assert said(RULES.validate_approval(wrong, with_conditions())) == [
+    assert said(validate(wrong, with_conditions())) == [
         'status.conditions[0].status: Unsupported value: "False": supported values: "True"',
         'status.conditions[1].type: Duplicate value: "Approved"',
         "status.conditions[2].type: Required value",
     ]
     new = with_conditions("Approved", certificate=b"sneaked in")
-    RULES.prepare_approval(new, with_conditions())
+    RULES.parts["approval"].keep(new, with_conditions())
     assert new.status.certificate == b""
 
 
