@@ -39,12 +39,12 @@ def run_pod(cluster: Cluster, name: str) -> None:
 def test_up_on_a_running_cluster_changes_nothing(cluster: Cluster) -> None:
     before = cluster.pid("server"), cluster.pid("node")
     assert None not in before
-    assert "running already" in cluster.up().out
+    assert "already running" in cluster.up().out
     assert (cluster.pid("server"), cluster.pid("node")) == before
 
 
 def test_up_with_other_options_says_what_to_do(cluster: Cluster) -> None:
-    with pytest.raises(CommandFailed, match=r"runs with other settings: stop it with tiphys down"):
+    with pytest.raises(CommandFailed, match=r"running with different settings: run tiphys down"):
         cluster.up("--cluster-domain", "other.local")
 
 
