@@ -33,7 +33,7 @@ class Duplex(Protocol):
 
     @property
     def can_half_close(self) -> bool:
-        """Whether one direction can end without the other. Not with TLS: there a side that has ended takes nothing more either."""
+        """True if one direction can end without the other. Not with TLS: there a side that has ended takes nothing more either."""
         ...
 
     def write_eof(self) -> None:

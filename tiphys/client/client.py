@@ -34,7 +34,7 @@ PATCH_TYPES: dict[PatchKind, str] = {
     "apply": "application/apply-patch+yaml",
 }
 MAX_RETRIES = 10
-"""How often an answer with `Retry-After` is tried again."""
+"""Maximum number of retries after answers with `Retry-After`."""
 
 OnWrite = Callable[[Kind[Any], KubeObject], None]
 

@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Cluster(_Part, rename="kebab"):
-    """Where a server is and whom to trust. Data is base64."""
+    """Address of a server and the authorities to trust. Data is base64."""
 
     server: str = ""
     certificate_authority: str = ""
@@ -37,7 +37,7 @@ class Cluster(_Part, rename="kebab"):
 
 
 class User(_Part, rename="kebab"):
-    """Who we are. Data is base64."""
+    """Credentials of a user. Data is base64."""
 
     client_certificate: str = ""
     client_certificate_data: str = ""

@@ -11,7 +11,7 @@ from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFu
 
 
 def is_lasting(error: BaseException) -> bool:
-    """Whether another start would meet the same failure until somebody mends its cause."""
+    """Return whether another start would meet the same failure until somebody mends its cause."""
     return not isinstance(error, StoreFailed)
 
 

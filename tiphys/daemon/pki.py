@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 WARN_BEFORE = timedelta(days=30)
-"""How long before its end a certificate that was not renewed is reported."""
+"""Time before its expiry at which a certificate that was not renewed is reported."""
 BACKDATE = timedelta(minutes=5)
 """Clocks of machines in one cluster differ a little; a certificate is valid from this long before it was made."""
 
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the serving certificates must be valid for."""
+    """Names and addresses that the serving certificates must be valid for."""
 
     host: str = ""
     addresses: tuple[str, ...] = ()

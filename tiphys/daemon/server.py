@@ -219,7 +219,7 @@ class Daemon:
 
 
 def _request_headers(settings: ClusterSettings) -> RequestHeaders:
-    """Which front proxies are believed, and how they name callers; raises SettingsError."""
+    """Return the trusted front proxies and the headers in which they name callers; raises SettingsError."""
     headers = RequestHeaders(
         allowed_names=names_in(settings.requestheader_allowed_names),
         username=names_in(settings.requestheader_username_headers),

@@ -1,4 +1,4 @@
-"""Who may ask cluster DNS: the cluster's own networks, and the machine itself."""
+"""Clients that may query cluster DNS: the cluster's own networks and the machine itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Askers:
         self._networks = [(int(one.netmask), int(one.network_address)) for one in networks]
 
     def allow(self, address: str) -> bool:
-        """Whether an IPv4 address lies in one of the networks or is an address of this machine."""
+        """Return whether an IPv4 address lies in one of the networks or is an address of this machine."""
         (number,) = struct.unpack("!I", socket.inet_aton(address))
         return any(number & mask == network for mask, network in self._networks) or _is_local(address)
 

@@ -17,7 +17,7 @@ OPCODE_MASK, CHECKING_DISABLED = 0x7800, 0x0010
 HEADER = struct.Struct("!HHHHHH")
 PLAIN_UDP = 512
 OUR_UDP = 1232
-"""What we take, and the most that we send in a datagram unasked: it fits every link."""
+"""Maximum size of datagrams we accept, and that we send to clients without EDNS: it fits every link."""
 MAX_UDP = 4096
 MAX_TCP = 65535
 MAX_EXTRA = 8
@@ -112,14 +112,14 @@ def _skip_name(data: bytes, at: int) -> int:
 
 
 class Answer(NamedTuple):
-    """What there is to say, in records as bytes; it serves every client that asks the same."""
+    """Answer as encoded records; it serves every client with the same question."""
 
     code: int = NOERROR
     records: tuple[bytes, ...] = ()
     authority: tuple[bytes, ...] = ()
     extra: tuple[bytes, ...] = ()
     pinned: int = 0
-    """How many records must stay in front (aliases); the others may be turned."""
+    """Number of records that must stay in front (aliases); the others may be rotated."""
     authoritative: bool = True
 
 
@@ -162,7 +162,7 @@ def _fitting(records: Sequence[bytes], room: int) -> tuple[tuple[bytes, ...], in
 
 
 def udp_limit(query: Query) -> int:
-    """How long a datagram to this client may be."""
+    """Return the maximum size of a datagram to this client."""
     return min(query.size, MAX_UDP)
 
 

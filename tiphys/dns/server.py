@@ -49,7 +49,7 @@ class DnsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsSettings:
-    """Where to listen, and for which domain."""
+    """Settings of the DNS server."""
 
     address: str
     port: int = 53
@@ -180,7 +180,7 @@ class DnsServer:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many questions are being passed on that another would only wait."""
+        """True if so many questions are being passed on that another would only wait."""
         return len(self.tasks) >= MAX_FORWARDS
 
     def answer_now(self, query: Query, *, limit: int) -> bytes | None:

@@ -80,7 +80,7 @@ class _Exchange(asyncio.DatagramProtocol):
 
 
 def question_end(data: bytes) -> int:
-    """Where the question section of a message with one question ends; raises IndexError for a broken one."""
+    """Return the end of the question section of a message with one question; raises IndexError for a malformed one."""
     at = HEADER
     while length := data[at]:
         at += 1 + length
@@ -90,7 +90,7 @@ def question_end(data: bytes) -> int:
 
 
 def answers(query: bytes, data: bytes) -> bool:
-    """Whether a message answers a query: its id, and its question unless it has none (a refusal)."""
+    """Return whether a message answers a query: its id, and its question unless it has none (a refusal)."""
     if len(data) < HEADER or data[:2] != query[:2] or not data[2] & RESPONSE_BIT:
         return False
     end = question_end(query)
@@ -98,7 +98,7 @@ def answers(query: bytes, data: bytes) -> bool:
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether an answer should be asked for again over TCP."""
+    """Return whether an answer should be asked for again over TCP."""
     return bool(data[2] & TRUNCATED_BIT)
 
 

@@ -33,14 +33,14 @@ class Srv(NamedTuple):
 
 
 class Name(NamedTuple):
-    """What is known under one name. All empty: it only has names below it."""
+    """Records of one name. All empty: it exists only because of names below it."""
 
     addresses: tuple[str, ...] = ()
     services: tuple[Srv, ...] = ()
     alias: str = ""
     text: str = ""
     canonical: bool = False
-    """Whether its addresses lead back to it."""
+    """True if its addresses lead back to it."""
 
 
 NOTHING = Name()
@@ -95,13 +95,13 @@ def _label(port: str | None, protocol: str | None, base: str) -> str:
 
 
 def is_label(text: str) -> bool:
-    """Whether text can be one part of a host name. Underscores are met in practice."""
+    """Return whether text can be one part of a host name. Underscores are met in practice."""
     return 0 < len(text) < 64 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 @lru_cache(maxsize=16384)
 def is_ipv4(text: str) -> bool:
-    """Whether text is an IPv4 address."""
+    """Return whether text is an IPv4 address."""
     try:
         IPv4Address(text)
     except (AddressValueError, ValueError):
@@ -163,11 +163,11 @@ class Zone:
                     del self._reverse[address]
 
     def owns(self, name: str) -> bool:
-        """Whether a lower-case name without its final dot is for this zone to answer."""
+        """Return whether a lower-case name without its final dot is for this zone to answer."""
         return name.endswith(self._suffix) or name == self.domain
 
     def find(self, name: str) -> Name | None:
-        """What is known under a full name, None when it does not exist."""
+        """Return the records of a full name, or None when it does not exist."""
         if name == self.domain:
             return NOTHING
         short = name.removesuffix(self._suffix)

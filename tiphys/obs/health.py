@@ -20,7 +20,7 @@ class Page(NamedTuple):
     status: int
     text: str
     failed: Mapping[str, str]
-    """Why checks failed, by name."""
+    """Failures of checks, by name."""
 
 
 def page(endpoint: str, checks: Mapping[str, Check], query: Sequence[tuple[str, str]]) -> Page:

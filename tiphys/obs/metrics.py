@@ -18,7 +18,7 @@ from itertools import accumulate
 from typing import Generic, Literal, TypeVar
 
 Stability = Literal["ALPHA", "BETA", "STABLE", ""]
-"""What upstream promises about a family ("Kubernetes Metrics Reference"); "" for families that it does not have."""
+"""Stability level of a family upstream ("Kubernetes Metrics Reference"); "" for families that upstream does not have."""
 Labels = tuple[str, ...]
 Samples = Iterable[tuple[Labels, float]]
 
@@ -175,7 +175,7 @@ class Registry:
 
 
 REGISTRY = Registry()
-"""What the process counts as a whole: parts that run once in it."""
+"""Registry of the whole process, for parts that run once in it."""
 counter = REGISTRY.counter
 gauge = REGISTRY.gauge
 histogram = REGISTRY.histogram

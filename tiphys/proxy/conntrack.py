@@ -46,7 +46,7 @@ def is_stale(
     dns: str,
     is_local: Callable[[str], bool],
 ) -> bool:
-    """Whether a flow goes where the plan would not send it. `known` has every UDP frontend, those that went with no endpoints."""
+    """Return whether a flow goes where the plan would not send it. `known` has every UDP frontend, those that went with no endpoints."""
     address, port = entry.addressed
     wanted = known.get(Frontend(address, "udp", port))
     if wanted is None:
@@ -119,7 +119,7 @@ def _udp(link: socket.socket) -> Iterator[Entry]:
 
 
 def _is_local(address: str) -> bool:
-    """Whether an address is this machine's: only such can be bound."""
+    """Return whether an address is this machine's: only such can be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))

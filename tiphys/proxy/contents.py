@@ -1,4 +1,4 @@
-"""What the table should hold, Service by Service, so that a change costs what changed and not what there is. Pure.
+"""Desired contents of the table, by Service, so that the cost of a change depends on the change alone. Pure.
 
 Chains and sets belong to one Service. Elements may be claimed by several: two Services with the same external address, or the hairpin of
 a pod behind two Services. The claim of the first by namespace and name counts, and when that goes the next one takes over.

@@ -53,7 +53,7 @@ async def apply(script: str, *, started: Callable[[int], None] | None = None) ->
 
 
 async def is_whole(table: str) -> bool:
-    """Whether the table is there with the rule that everything hangs on."""
+    """Return whether the table is there with the rule that everything hangs on."""
     try:
         return "@nodeports" in await run("nft", "list", "chain", "ip", table, "dispatch")
     except KernelError:
@@ -90,7 +90,7 @@ async def remove_routes(*, pods: str, services: str, dns_address: str) -> list[s
 
 
 async def load_bridge_filter() -> bool:
-    """Whether packets between two ports of a bridge can pass the IP hooks; loads br_netfilter where it is a module."""
+    """Return whether packets between two ports of a bridge can pass the IP hooks; loads br_netfilter where it is a module."""
     if not has_bridge_filter():
         with contextlib.suppress(KernelError):
             await run("modprobe", "br_netfilter")
@@ -98,7 +98,7 @@ async def load_bridge_filter() -> bool:
 
 
 def has_bridge_filter() -> bool:
-    """Whether br_netfilter is there, built in or loaded."""
+    """Return whether br_netfilter is there, built in or loaded."""
     return BRIDGE_FILTER.exists()
 
 

@@ -45,7 +45,7 @@ REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """What the proxy needs to know of the cluster and of this node."""
+    """Settings of the proxy: facts about the cluster and this node."""
 
     table: str
     bridge: str
@@ -54,7 +54,7 @@ class ProxySettings:
     node_name: str
     dns_address: str
     local_api: Endpoint | None = None
-    """Where the API server listens if only this machine can reach it; its Service leads there instead of to its endpoints."""
+    """Address of an API server that only this machine can reach; the `kubernetes` Service leads there instead of to its endpoints."""
     forwarding_record: Path = forwarding.RECORD
 
 

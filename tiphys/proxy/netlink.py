@@ -27,7 +27,7 @@ class Message(NamedTuple):
 
     type: int
     port: int
-    """Who caused it: usually the process id of the sender of the request."""
+    """Netlink port of the originator: usually the process id of the sender of the request."""
     body: bytes
 
 

@@ -1,4 +1,4 @@
-"""What others do to our part of the kernel: nft tables flushed by hand or by a firewall's restart, addresses and routes taken away, the
+"""Notices of foreign changes to our part of the kernel: nft tables flushed by hand or by a firewall, addresses and routes removed, the
 bridge made by the first pod. The kernel tells; nothing is polled.
 """
 

@@ -47,7 +47,7 @@ EMPTY = Part()
 
 
 def part_of(ports: Iterable[PortPlan], pods: str) -> Part:
-    """What the ports of a Service bring into the table. `pods` is the range of the pods."""
+    """Return the part of the table that the ports of a Service need. `pods` is the pod range."""
     chains: dict[str, tuple[str, ...]] = {}
     sets: dict[str, int] = {}
     elements: dict[tuple[str, str], str] = {}

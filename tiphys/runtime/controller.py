@@ -41,11 +41,11 @@ RECONCILES = metrics.counter("tiphys_reconcile_total", "Reconciles by controller
 SECONDS = metrics.histogram("tiphys_reconcile_seconds", "Duration of reconciles.", "controller")
 
 CATCH_UP_SECONDS = 1.0
-"""How long a worker waits for a cache that is behind before it puts the key back."""
+"""Maximum time a worker waits for a cache that is behind before it puts the key back."""
 
 
 class Result(NamedTuple):
-    """What a reconcile returns: whether to look again later, in seconds."""
+    """Result of a reconcile: the delay in seconds until the next one, if any."""
 
     after: float | None = None
 
@@ -72,7 +72,7 @@ class Controller(Protocol):
 
 
 class ControllerContext:
-    """What a controller is given. The reconciles of a controller start when every informer it took in `setup` is synced."""
+    """Dependencies given to a controller. Its reconciles start once every informer it took in `setup` is synced."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class ControlLoop:
         return "error"
 
     async def _caught_up(self, key: Key) -> bool:
-        """Whether the caches show what the last reconcile of the key wrote, waiting a moment for it."""
+        """Return whether the caches show what the last reconcile of the key wrote, waiting a moment for it."""
         written = self._written.get(key)
         if written is None:
             return True

@@ -1,4 +1,4 @@
-"""What a control loop states about itself, once: everything that is derived from it (caches, names, wiring, tests) reads it here."""
+"""Declaration of a control loop: the one place from which caches, names, wiring and tests are derived."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Whole(Generic[T]):
 
     @property
     def is_selection(self) -> bool:
-        """Whether some objects of the kind are left out."""
+        """True if some objects of the kind are left out."""
         return bool(self.namespace or self.labels or self.fields)
 
     def kind(self, scheme: Scheme) -> Kind[T]:
@@ -77,7 +77,7 @@ class LoopSettings:
 
     @property
     def enabled(self) -> bool:
-        """Whether the loop can run with these settings."""
+        """True if the loop can run with these settings."""
         return True
 
 
@@ -89,13 +89,13 @@ class Declaration:
     kind: type[KubeObject] | None = None
     """Kind that it reconciles; None for a loop that looks after objects of all kinds."""
     guards: bool = False
-    """Whether it only keeps objects from vanishing too early, so that nothing acts on their spec all the same."""
+    """True if it only keeps objects from vanishing too early, so that nothing acts on their spec all the same."""
     roles: tuple[str, ...] = ()
     """Roles it acts under: the names that upstream's controllers have in `system:controller:NAME`."""
     reads: tuple[Read, ...] = ()
     """Caches that it takes with `ControllerContext.read`."""
     follows_any: bool = False
-    """Whether it may follow kinds that it learns of as it runs (`ControllerContext.follow`)."""
+    """True if it may follow kinds that it learns of as it runs (`ControllerContext.follow`)."""
     settings: type[LoopSettings] | None = None
     """Type of the one argument of its constructor; None when there is none."""
 

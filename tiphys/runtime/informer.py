@@ -34,7 +34,7 @@ def without_managed_fields(obj: T) -> T:
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which collection an informer follows."""
+    """Collection that an informer follows."""
 
     group: str
     version: str
@@ -45,7 +45,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether every object of its namespace (or of all) is in it."""
+        """True if every object of its namespace (or of all) is in it."""
         return not self.labels and not self.fields
 
 
@@ -83,7 +83,7 @@ class Informer(Generic[T]):
 
     @property
     def synced(self) -> bool:
-        """Whether the first list is in."""
+        """True if the first list is in."""
         return self._synced.is_set()
 
     def get(self, key: Key) -> T | None:

@@ -57,7 +57,7 @@ Move = Literal["wait", "take", "renew"]
 
 
 def decide(seen: Seen, identity: str, now: float, duration: float) -> Move:
-    """What a candidate may do about a lease: renew its own, take one that nobody holds or renews, or wait."""
+    """Decide a candidate's move on a lease: renew its own, take one that is unheld or expired, or wait."""
     holder = seen.lease.spec.holderIdentity
     if holder == identity:
         return "renew"
@@ -107,7 +107,7 @@ class LeaderElector:
 
     @property
     def leader(self) -> str:
-        """Who leads, as far as is known; empty when nobody does."""
+        """Identity of the current leader as far as known; empty when there is none."""
         return (self._seen.lease.spec.holderIdentity or "") if self._seen else ""
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:

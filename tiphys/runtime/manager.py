@@ -96,12 +96,12 @@ class Manager:
 
     @property
     def synced(self) -> bool:
-        """Whether every controller has the caches it needs."""
+        """True if every controller has the caches it needs."""
         return all(loop.synced for loop in self.loops)
 
     @property
     def idle(self) -> bool:
-        """Whether no key waits for a worker or is worked on (delayed keys may wait for their time)."""
+        """True if no key waits for a worker or is worked on (delayed keys may wait for their time)."""
         return all(loop.ctx.queue.idle for loop in self.loops)
 
     async def run(self) -> None:

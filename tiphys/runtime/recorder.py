@@ -78,7 +78,7 @@ class _Written(msgspec.Struct):
 
 
 class Draft(NamedTuple):
-    """What is to be said, before it is thinned."""
+    """Event to record, before rate limiting and aggregation."""
 
     about: core.ObjectReference
     type: str

@@ -61,9 +61,9 @@ class WorkQueue(Generic[K]):
         self._rng = rng
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._dirty: dict[K, float] = {}
-        """What waits for a worker, with the moment it came."""
+        """Keys waiting for a worker, with the time they were queued."""
         self._working: dict[K, float] = {}
-        """What workers have, with the moment they got it."""
+        """Keys that workers are processing, with the time they started."""
         self._failures: dict[K, int] = {}
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
@@ -92,7 +92,7 @@ class WorkQueue(Generic[K]):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits for a worker or is worked on."""
+        """True if nothing waits for a worker or is worked on."""
         return not self._dirty and not self._working
 
     def add(self, key: K) -> None:

@@ -1,4 +1,4 @@
-"""Why a node is out of the question, as a number per row: what the filters of `ORDER` said, and what other pods say."""
+"""Causes that rule out nodes, as one number per row: verdicts of the filters in `ORDER`, then those of other pods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALLOWED, NO_NODE = 0, -1
 
 
 class Objection(NamedTuple):
-    """What other pods have against a node. `final` when no pod leaving could help."""
+    """Objection of other pods to a node. `final` when no eviction could help."""
 
     rule: str
     reason: str
@@ -59,7 +59,7 @@ def reasons_of(cause: int, template: Template, cluster: Snapshot, row: int) -> t
 
 
 def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> bool:
-    """Whether the pod could not run in the row even if other pods left it."""
+    """Return whether the pod could not run in the row even if other pods left it."""
     if cause >= FIRST_OBJECTION:
         return OBJECTIONS[cause - FIRST_OBJECTION].final
     return FILTERS[cause - 1].is_final(template, cluster, row)

@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Rows = slice | Ints
-"""Which rows of the cluster: all of them as a slice, or some by number."""
+"""Rows of the cluster: all of them as a slice, or some by number."""
 
 ABSENT = -1
 V = TypeVar("V", bound=Hashable)
@@ -55,7 +55,7 @@ class Column(Generic[V]):
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether most values are of rows that went."""
+        """True if most values are of rows that went."""
         return len(self.values) > 2 * len(self.codes) + 64
 
     def pick(self, rows: Rows, verdict: Callable[[V], Any], dtype: Any, absent: Any) -> npt.NDArray[Any]:
@@ -71,7 +71,7 @@ class Column(Generic[V]):
         return table[codes]
 
     def any_of(self, rows: Rows, values: list[V]) -> Bools:
-        """Whether each row has one of the values."""
+        """Return whether each row has one of the values."""
         table = np.zeros(len(self.values) + 1, dtype=np.bool_)
         for value in values:
             code = self._code_of.get(value)

@@ -21,7 +21,7 @@ KNOWN_NEIGHBOURS = 256
 
 
 class Opinion(NamedTuple):
-    """What all filters and scores say about a pod."""
+    """Verdicts of all filters and scores on a pod."""
 
     causes: Causes
     candidates: Bools
@@ -55,7 +55,7 @@ class Cycle:
         return self.cluster.names[row]
 
     def ask(self, info: PodInfo) -> Opinion:
-        """What filters and scores say about a pod as things are."""
+        """Run filters and scores for a pod on the current snapshot."""
         vectors = self._vectors.of(info.template, self.cluster)
         neighbours = self._neighbours_of(info)
         verdicts = neighbours.verdicts(self.cluster)
@@ -73,11 +73,11 @@ class Cycle:
         return Opinion(causes, candidates, scores)
 
     def explain(self, info: PodInfo) -> Diagnosis:
-        """What each node that cannot take the pod has against it, whether or not another can."""
+        """Return the reasons against each node that cannot take the pod, even if others can."""
         return diagnose(info, self.cluster, self.ask(info).causes)
 
     def preempt(self, info: PodInfo, budgets: Iterable[Budget]) -> Room | NoRoom:
-        """Where room could be made for a pod that was just turned down everywhere."""
+        """Find a node on which evictions make room for a pod that was just rejected everywhere."""
         if info.pod.spec.preemptionPolicy == "Never":
             return NoRoom(NEVER)
         ahead = self.nominations.before(info)

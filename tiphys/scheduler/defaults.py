@@ -1,4 +1,4 @@
-"""How pods are spread that say nothing about it: those of one Service or one owner, over nodes and, more loosely, over zones.
+"""Default spreading of pods without constraints: those of one Service or one owner, over nodes and, less strictly, over zones.
 
 See "Pod Topology Spread Constraints", section on cluster-level defaults; the numbers are upstream's built-in ones.
 """
@@ -17,7 +17,7 @@ SKEWS = ((HOSTNAME, 3), (ZONE, 5))
 
 
 class _Selectors(msgspec.Struct):
-    """What a namespace has: selectors of Services by name, of owners by owner."""
+    """Selectors in a namespace: of Services by name, of workloads by owner."""
 
     services: dict[str, Mapping[str, str]] = {}
     owners: dict[Owner, Selector] = {}

@@ -1,4 +1,4 @@
-"""Which changes in the cluster may help which parked pods ("Scheduler queueing hints", KEP-4247). Pure.
+"""Queueing hints: which parked pods a change in the cluster may help ("Scheduler queueing hints", KEP-4247). Pure.
 
 A hint is a question about a parked pod, asked once for all pods of its kind: may what happened let it in? A wrong yes costs a try, a wrong
 no costs the pod five minutes.
@@ -50,7 +50,7 @@ def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) 
 
 
 def _could_take(cluster: Snapshot, row: int, template: Template) -> bool:
-    """Whether a node could run such a pod if no other pod were on it."""
+    """Return whether a node could run such a pod if no other pod were on it."""
     rows = slice(row, row + 1)
     return not any(
         not rule.allowed(template, cluster, rows)[0] and (not rule.depends_on_pods or rule.is_final(template, cluster, row))
@@ -90,5 +90,5 @@ def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
 
 
 def own_change_helps(old: core.Pod, new: core.Pod) -> bool:
-    """Whether a waiting pod itself changed in a way that scheduling looks at."""
+    """Return whether a waiting pod itself changed in a way that scheduling looks at."""
     return old.spec != new.spec or old.metadata.labels != new.metadata.labels

@@ -23,11 +23,11 @@ from tiphys.scheduler.template import Template
 
 SPREAD_WEIGHT, AFFINITY_WEIGHT = 2, 2
 REQUIRED_AFFINITY_WEIGHT = 1
-"""What a required term of a placed pod is worth to a pod that it is about."""
+"""Score weight of a placed pod's required term for a pod that matches it."""
 
 
 class Verdicts(NamedTuple):
-    """Where the pod may run as far as other pods go, question by question, in the order in which they are asked."""
+    """Rows in which other pods allow the pod to run, one mask per check, in the order of the checks."""
 
     labelled: Bools
     """The node has the labels that required spreading is about."""
@@ -39,7 +39,7 @@ class Verdicts(NamedTuple):
 
 
 class _Area(NamedTuple):
-    """Where a constraint on spreading counts pods."""
+    """Area in which a spread constraint counts pods."""
 
     codes: Codes
     values: int
@@ -47,7 +47,7 @@ class _Area(NamedTuple):
     included: Bools
     """The rows whose pods count."""
     is_whole: bool
-    """Whether these are all rows that have the label, so that the tally's own domains serve."""
+    """True if these are all rows that have the label, so that the tally's own domains serve."""
     present: Ints
     """The domains that exist, as codes."""
 
@@ -73,7 +73,7 @@ class Neighbours:
     # ---- filters ----------------------------------------------------------------------------------------------------------------------
 
     def verdicts(self, cluster: Snapshot) -> Verdicts | None:
-        """Where the pod may run; None when no pod has a say in that."""
+        """Return the rows in which the pod may run; None when no other pod restricts it."""
         social = self.social
         bonds = [bond for bond in cluster.relations.bonds(social) if bond.manner == "far"]
         if not social.must_spread and not social.terms.near and not social.terms.far and not bonds:
@@ -218,7 +218,7 @@ def _has_some(cluster: Snapshot, tally: Tally, key: str) -> Bools:
 
 
 def _distinct(codes: Codes, values: int) -> int:
-    """How many different values there are; to be without one is a value as well."""
+    """Return the number of distinct values; a missing value counts as one."""
     seen = np.zeros(values + 1, dtype=np.bool_)
     seen[codes] = True
     return int(seen.sum())

@@ -28,7 +28,7 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 _PRIORITY_SHIFT = 2**31
 
 CauseIn = Callable[[PodInfo, int], int]
-"""What keeps a pod out of a row, as the snapshot is."""
+"""Function that returns the cause that keeps a pod out of a row of the current snapshot."""
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Budget(msgspec.Struct, frozen=True):
     disrupted: frozenset[str] = frozenset()
 
     def covers(self, info: PodInfo) -> bool:
-        """Whether a pod of this budget would go. A budget without a selector protects nothing here."""
+        """Return whether a pod of this budget would go. A budget without a selector protects nothing here."""
         meta = info.pod.metadata
         if meta.namespace != self.namespace or self.selector.empty or meta.name in self.disrupted:
             return False
@@ -48,17 +48,17 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Room(NamedTuple):
-    """What it takes to make room on a node."""
+    """Evictions that make room on a node."""
 
     node: str
     victims: tuple[PodInfo, ...]
     """The most important first."""
     violations: int
-    """How many of them their budgets would not let go."""
+    """Number of victims whose eviction violates a disruption budget."""
 
 
 class NoRoom(NamedTuple):
-    """Why nothing can be made."""
+    """Reason why no room can be made."""
 
     message: str
 

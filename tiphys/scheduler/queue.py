@@ -47,7 +47,7 @@ class Waiting(msgspec.Struct, eq=False):
     place: Place = "active"
     tries: int = 0
     first: float | None = None
-    """When it was tried first."""
+    """Time of the first attempt."""
     due: float = 0.0
     not_before: float = 0.0
     rules: frozenset[str] = frozenset()
@@ -168,7 +168,7 @@ class SchedulingQueue:
 
     @property
     def next_due(self) -> float | None:
-        """When `release` will have something to do."""
+        """Time at which `release` has something to do."""
         while self._timed:
             due, ticket, uid = self._timed[0]
             one = self._waiting.get(uid)
@@ -179,7 +179,7 @@ class SchedulingQueue:
 
     @property
     def places(self) -> Counter[Place]:
-        """How many pods are where."""
+        """Return the number of pods in each place."""
         return +self._places
 
     @property

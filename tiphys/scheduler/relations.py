@@ -24,7 +24,7 @@ class Placed(NamedTuple):
 
 
 class Carrier(msgspec.Struct, eq=False):
-    """Where the pods are that carry some terms."""
+    """Locations of the pods that carry certain terms."""
 
     terms: Terms
     tally: Tally
@@ -53,7 +53,7 @@ class Relations:
 
     @property
     def has_carriers(self) -> bool:
-        """Whether any pod has terms that others must heed."""
+        """True if any pod has terms that others must heed."""
         return bool(self._carriers)
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:

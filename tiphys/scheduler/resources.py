@@ -1,4 +1,4 @@
-"""What a pod asks of a node, in whole numbers: CPU in thousandths of a core, everything else in its unit.
+"""Resource requests of a pod as integers: CPU in thousandths of a core, everything else in its own unit.
 
 The rules are those of "Resource Management for Pods and Containers", "Sidecar Containers" (KEP-753), "Pod Overhead" and
 "Pod Level Resources" (KEP-2837).
@@ -93,7 +93,7 @@ def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
 
 
 def pod_requests(pod: core.Pod) -> Requests:
-    """What a pod asks for: the larger of what its containers and its init containers need at once, plus its overhead."""
+    """Return a pod's requests: the larger of what its containers and its init containers need at once, plus its overhead."""
     exact = _total(pod, {})
     rounded = _total(pod, {CPU: DEFAULT_CPU, MEMORY: DEFAULT_MEMORY})
     return Requests({name: value for name, value in exact.items() if value}, rounded.get(CPU, 0), rounded.get(MEMORY, 0))
@@ -118,7 +118,7 @@ def host_ports(containers: Iterable[core.Container]) -> tuple[HostPort, ...]:
 
 
 def conflict(one: HostPort, other: HostPort) -> bool:
-    """Whether two pods cannot have these ports on one node: the address 0.0.0.0 stands for all."""
+    """Return whether two pods cannot have these ports on one node: the address 0.0.0.0 stands for all."""
     if (one.protocol, one.port) != (other.protocol, other.port):
         return False
     return one.ip == other.ip or "0.0.0.0" in (one.ip, other.ip)

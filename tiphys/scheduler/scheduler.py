@@ -283,7 +283,7 @@ class Scheduler:
         tasks.spawn(self._writer.unschedulable(info, message, nominated), name=f"condition {info.key}")
 
     def _awaits_victims(self, info: PodInfo) -> bool:
-        """Whether room was made for the pod already, and its victims (or others that were preempted) have not left."""
+        """Return whether room was made for the pod already, and its victims (or others that were preempted) have not left."""
         node = self._cycle.nominations.node_of(info.uid)
         if node is None:
             return False

@@ -1,4 +1,4 @@
-"""What the scheduler does not look at is dropped before objects are kept: most of a pod is about running it."""
+"""Slim objects for the scheduler's caches: fields that it does not read are dropped, as most of a pod is about running it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _resized(statuses: list[core.ContainerStatus]) -> list[core.ContainerStatus]
 
 
 def _forget_infeasible(pod: core.Pod) -> None:
-    """What the node will never give the pod is not counted: its containers want what was allocated to them."""
+    """Drop requests that the node will never grant, so that the allocated resources count instead."""
     if not any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions):
         return
     allocated = {one.name: one.allocatedResources for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
@@ -63,14 +63,14 @@ def _forget_infeasible(pod: core.Pod) -> None:
 
 
 class SlimNodeSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a node takes."""
+    """Fields of a node's spec that restrict which pods it takes."""
 
     unschedulable: bool = False
     taints: list[core.Taint] = []
 
 
 class SlimNodeStatus(Struct, forbid_unknown_fields=False):
-    """What a node has to give."""
+    """Fields of a node's status that describe its capacity."""
 
     allocatable: dict[str, Quantity] = {}
     images: list[core.ContainerImage] = []
@@ -92,7 +92,7 @@ def without_annotations(node: SlimNode) -> SlimNode:
 
 
 class SlimWorkloadSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a workload owns."""
+    """Selector of the pods that a workload owns."""
 
     selector: LabelSelector | None = None
 
@@ -104,7 +104,7 @@ class SlimWorkload(KubeObject, forbid_unknown_fields=False):
 
 
 class SlimReplicationControllerSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a ReplicationController owns."""
+    """Selector of the pods that a ReplicationController owns."""
 
     selector: dict[str, str] = {}
 

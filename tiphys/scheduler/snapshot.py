@@ -39,7 +39,7 @@ class Log:
 
     @property
     def position(self) -> int:
-        """Where the next entry will be."""
+        """Position of the next entry."""
         return self._dropped + len(self._rows)
 
     def note(self, row: int) -> None:
@@ -192,7 +192,7 @@ class Snapshot:
         self.node_log.note(row)
 
     def facts(self, name: str) -> NodeFacts | None:
-        """What is known of a node."""
+        """Return the facts about a node, or None for an unknown one."""
         return self._facts.get(name)
 
     def label(self, key: str) -> Column[str]:
@@ -265,7 +265,7 @@ class Snapshot:
         return self._node_of.get(uid)
 
     def info_of(self, uid: str) -> PodInfo | None:
-        """What is known of a pod on a node."""
+        """Return the entry of a pod on a node, or None for an unknown one."""
         node = self._node_of.get(uid)
         return self.pods_on[node][uid] if node is not None else None
 

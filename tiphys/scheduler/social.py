@@ -1,4 +1,4 @@
-"""How a pod relates to other pods: whom it wants near or far, how it wants to be spread, and what others can know it by.
+"""Relations of a pod to other pods: affinity and anti-affinity, spread constraints, and the labels that others match it by.
 
 As with templates, pods that are alike in this share one `Social`. What a pod carries for others to respect once it is placed (its terms of
 affinity) is a `Terms`, shared even by pods whose labels differ, such as those of a StatefulSet.
@@ -31,7 +31,7 @@ class Group(NamedTuple):
     selector: Selector
 
     def has(self, social: Social, namespaces: NamespaceLabels) -> bool:
-        """Whether a pod is one of them."""
+        """Return whether a pod is one of them."""
         if social.namespace not in self.namespaces and not self.namespace_selector.matches(namespaces.get(social.namespace, {})):
             return False
         return self.selector.matches(social.labels)
@@ -70,7 +70,7 @@ class Spread(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """What made the pod."""
+    """Controller of the pod."""
 
     group: str
     kind: str
@@ -88,7 +88,7 @@ class Social(msgspec.Struct, frozen=True, eq=False):
     must_spread: tuple[Spread, ...]
     rather_spread: tuple[Spread, ...]
     by_default: bool
-    """Whether the pod leaves spreading to the defaults of the cluster."""
+    """True if the pod leaves spreading to the defaults of the cluster."""
 
 
 def social_key(pod: core.Pod) -> bytes:

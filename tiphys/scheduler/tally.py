@@ -1,4 +1,4 @@
-"""How many pods of a group are on each node, and on the nodes of each topology domain: counted once, then updated pod by pod."""
+"""Counts of a group's pods per node and per topology domain: counted once, then updated pod by pod."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tally:
         self._domains: dict[str, Domains] = {}
 
     def matches(self, social: Social, terminating: bool) -> bool:
-        """Whether such a pod counts."""
+        """Return whether such a pod counts."""
         # The Social is kept beside the answer, so that its id stays its own.
         ident = (id(social), terminating)
         known = self._known.get(ident)

@@ -1,4 +1,4 @@
-"""What scheduling needs to know of a pod, taken out of it once.
+"""Facts about a pod that scheduling needs, extracted from it once.
 
 Pods made from one template differ in names only, so everything but the names is a `Template`, shared by all of them, found by its key.
 Filters and scores take templates; their results are kept per template (see `classes`).
@@ -145,7 +145,7 @@ class Reader:
         self._socials: Shared[Social] = Shared(social_key, make_social)
 
     def info(self, pod: core.Pod) -> PodInfo:
-        """What the scheduler keeps of a pod."""
+        """Return the entry that the scheduler keeps for a pod."""
         return PodInfo(
             pod=pod,
             key=Key.of(pod),
@@ -158,10 +158,10 @@ class Reader:
 
 
 def is_mine(pod: core.Pod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
-    """Whether this scheduler has to place the pod."""
+    """Return whether this scheduler has to place the pod."""
     return not pod.spec.nodeName and (pod.spec.schedulerName or scheduler) == scheduler and pod.metadata.deletionTimestamp is None
 
 
 def is_over(pod: core.Pod) -> bool:
-    """Whether the pod has ended and takes nothing of its node."""
+    """Return whether the pod has ended and takes nothing of its node."""
     return pod.status.phase in ("Succeeded", "Failed")

@@ -1,4 +1,4 @@
-"""What filters and scores said about a template, for all rows, kept and repaired.
+"""Cached results of filters and scores for a template, one vector over all rows, updated row by row.
 
 A pod that was placed changes one row; the next pod of the template has that row worked out again and nothing else. When many rows
 changed since the template was last asked for, all of them are worked out at once.
@@ -19,7 +19,7 @@ from tiphys.scheduler.template import Template
 
 TAINTS_WEIGHT, AFFINITY_WEIGHT = 3, 2
 MANY = 8
-"""When more than one row in this many changed, all are worked out again."""
+"""Inverse of the share of changed rows above which all rows are computed again."""
 
 
 class Vectors:

@@ -1,4 +1,4 @@
-"""What the scheduler writes: bindings, the PodScheduled condition, victims of preemption, and the events that tell of them."""
+"""Writes of the scheduler: bindings, the PodScheduled condition, victims of preemption, and the events about them."""
 
 from __future__ import annotations
 
@@ -138,5 +138,5 @@ def _differs(pod: core.Pod, message: str) -> bool:
 
 
 def is_preempted(pod: core.Pod) -> bool:
-    """Whether the pod was told to make room for another."""
+    """Return whether the pod was told to make room for another."""
     return any(one.type == DISRUPTED and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)

@@ -1,4 +1,4 @@
-"""What a store promises: revisioned keys and bytes, and nothing about kinds.
+"""Contract of a store: revisioned keys and bytes, independent of kinds.
 
 A store keeps an ordered log of revisions. Every successful write takes the next revision; a read may ask for the state at an older
 revision until compaction has forgotten it; a watch replays the log from a revision and follows it without gaps or repeats.
@@ -160,7 +160,7 @@ class Store(Protocol):
 
     @property
     def failure(self) -> StoreFailed | None:
-        """Why every write is refused until the store is opened again; None while it is well."""
+        """Error that makes the store refuse every write until it is opened again; None while it is healthy."""
         ...
 
     async def failed(self) -> StoreFailed:

@@ -157,7 +157,7 @@ class MemoryStore:
         return bisect_right(self._log, revision, key=lambda entry: entry[0].revision)
 
     def _undone(self, revision: int) -> dict[str, KeyValue | None]:
-        """What the keys that changed after `revision` were at it: the state before the first of these changes."""
+        """Return the state at `revision` of the keys that changed since: their state before the first of these changes."""
         undone: dict[str, KeyValue | None] = {}
         for event, before in self._log[self._index_after(revision) :]:
             undone.setdefault(event.key, before)

@@ -53,7 +53,7 @@ def replica_set_name(deployment: str, hash_: str) -> str:
 
 
 def same_template(a: core.PodTemplateSpec, b: core.PodTemplateSpec) -> bool:
-    """Whether two templates differ in nothing but the hash label."""
+    """Return whether two templates differ in nothing but the hash label."""
     return a.spec == b.spec and _unhashed(a) == _unhashed(b)
 
 

@@ -1,4 +1,4 @@
-"""What a Deployment has to do next, as data ("Deployments"). Pure.
+"""Next step of a Deployment, as data ("Deployments"). Pure.
 
 One step resizes ReplicaSets, creates the one for a new template, forgets old ones and says what the status is. A step depends only on what
 is observed, so a controller that starts anew goes on where the last one stopped.

@@ -1,4 +1,4 @@
-"""How many pods each ReplicaSet of a Deployment should have next ("Rolling Update Deployment", "Proportional scaling"). Pure.
+"""Next sizes of a Deployment's ReplicaSets ("Rolling Update Deployment", "Proportional scaling"). Pure.
 
 The two bounds of a rolling update:
 
@@ -22,12 +22,12 @@ Sizes = dict[str, int]
 
 
 def size(replica_set: apps.ReplicaSet) -> int:
-    """What it is asked for."""
+    """Return the desired number of replicas of a ReplicaSet."""
     return 1 if replica_set.spec.replicas is None else replica_set.spec.replicas
 
 
 def wanted(deployment: apps.Deployment) -> int:
-    """What the Deployment is asked for."""
+    """Return the desired number of replicas of a Deployment."""
     return 1 if deployment.spec.replicas is None else deployment.spec.replicas
 
 
@@ -93,7 +93,7 @@ def recreate_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old
 
 
 def was_scaled(deployment: apps.Deployment, replica_sets: Iterable[apps.ReplicaSet]) -> bool:
-    """Whether the Deployment's size changed since its ReplicaSets were sized."""
+    """Return whether the Deployment's size changed since its ReplicaSets were sized."""
     replicas = wanted(deployment)
     return any(size(replica_set) > 0 and number_of(replica_set, DESIRED) not in (None, replicas) for replica_set in replica_sets)
 
@@ -147,7 +147,7 @@ def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], size
 
 
 def _share(deployment: apps.Deployment, replica_set: apps.ReplicaSet) -> int:
-    """How much the ReplicaSet changes when the Deployment goes from the size noted in its annotation to its present one."""
+    """Return the change of a ReplicaSet when the Deployment is scaled from the size noted in its annotation to its present one."""
     replicas, current = wanted(deployment), size(replica_set)
     if replicas == 0:
         return -current

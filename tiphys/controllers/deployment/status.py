@@ -84,7 +84,7 @@ def note_pause(deployment: apps.Deployment, status: apps.DeploymentStatus, now: 
 
 
 def is_complete(deployment: apps.Deployment, status: apps.DeploymentStatus) -> bool:
-    """Whether all pods are new and available, and no others are left."""
+    """Return whether all pods are new and available, and no others are left."""
     replicas = wanted(deployment)
     return (status.updatedReplicas, status.replicas, status.availableReplicas) == (replicas, replicas, replicas)
 

@@ -1,4 +1,4 @@
-"""How many pods of a PodDisruptionBudget may be evicted now ("Specifying a Disruption Budget for your Application"). Pure."""
+"""Number of pods of a PodDisruptionBudget that may be evicted now ("Specifying a Disruption Budget for your Application"). Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
 
 EVICTION_SECONDS = 120.0
-"""How long an eviction that was granted may take before the pod counts as staying."""
+"""Time after which a granted eviction that has not happened no longer counts."""
 ALLOWED = "DisruptionAllowed"
 
 
 def needs_scale(budget: policy.PodDisruptionBudget) -> bool:
-    """Whether the budget depends on how many pods are wanted, rather than on how many there are."""
+    """Return whether the budget depends on how many pods are wanted, rather than on how many there are."""
     spec = budget.spec
     return spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
 

@@ -36,7 +36,7 @@ class Backend(NamedTuple):
 
 
 def needs_endpoints(service: core.Service) -> bool:
-    """Whether its pods are found by a selector and reached by address."""
+    """Return whether its pods are found by a selector and reached by address."""
     return service.spec.type != "ExternalName" and bool(service.spec.selector)
 
 
@@ -118,7 +118,7 @@ def _number(target: IntOrString | None, port: int, protocol: str, pod: SlimPod) 
 
 
 def pod_reference(pod: SlimPod) -> core.ObjectReference:
-    """How endpoints name the pod behind them."""
+    """Return the reference by which endpoints name a pod."""
     meta = pod.metadata
     return core.ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
 

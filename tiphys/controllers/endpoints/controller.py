@@ -118,7 +118,7 @@ def _zone(node: core.Node | None) -> str:
 
 
 def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
-    """Whether a change of a pod can change endpoints: most status updates cannot."""
+    """Return whether a change of a pod can change endpoints: most status updates cannot."""
     return _trace(old) != _trace(new)
 
 

@@ -22,7 +22,7 @@ CAPACITY = 1000
 
 
 def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> bool:
-    """Whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
+    """Return whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
     meta = endpoints.metadata
     if meta.labels.get(SKIP_MIRROR) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
         return False

@@ -35,7 +35,7 @@ FULL = 100
 
 
 class Plan(NamedTuple):
-    """What to write."""
+    """Slices to create, update and delete."""
 
     create: list[discovery.EndpointSlice]
     update: list[discovery.EndpointSlice]
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What the slices of one owner have in common."""
+    """Fields that all slices of one owner share."""
 
     name: str
     namespace: str

@@ -1,4 +1,4 @@
-"""Who owns whom, over all kinds ("Garbage Collection"). Pure: informers feed it, and it answers whom a change concerns.
+"""Graph of owners and dependents over all kinds ("Garbage Collection"). Pure: informers feed it, and it returns whom a change concerns.
 
 It holds names and uids only; the objects themselves are in the caches.
 """
@@ -34,12 +34,12 @@ class Ident(NamedTuple):
 
 
 def is_waiting(meta: ObjectMeta) -> bool:
-    """Whether it is being deleted and waits until its dependents are gone."""
+    """Return whether it is being deleted and waits until its dependents are gone."""
     return meta.deletionTimestamp is not None and FOREGROUND in meta.finalizers
 
 
 def is_orphaning(meta: ObjectMeta) -> bool:
-    """Whether it is being deleted and waits until its dependents are told that they are on their own."""
+    """Return whether it is being deleted and waits until its dependents are told that they are on their own."""
     return meta.deletionTimestamp is not None and ORPHAN in meta.finalizers
 
 
@@ -119,7 +119,7 @@ class Graph:
             yield from self._waiting_among(owner.uid for owner in old.metadata.ownerReferences)
 
     def _is_doubtful(self, owner: str, dependent: Ident) -> bool:
-        """Whether an owner is unknown, about to go, or out of the dependent's reach."""
+        """Return whether an owner is unknown, about to go, or out of the dependent's reach."""
         ident = self._idents.get(owner)
         return ident is None or owner in self._waiting or ident.namespace not in ("", dependent.namespace)
 

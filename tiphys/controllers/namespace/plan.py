@@ -1,4 +1,4 @@
-"""What a namespace that is being deleted tells about itself ("Namespaces"). Pure."""
+"""Status of a namespace that is being deleted ("Namespaces"). Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FINALIZER = "kubernetes"
 
 
 class Content(NamedTuple):
-    """What is left after everything was told to go."""
+    """Remaining contents of a namespace after deletion was requested for all of them."""
 
     counts: Mapping[str, int]
     """Resource (`deployments.apps`) to the number of objects left."""
@@ -44,7 +44,7 @@ def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
 
 
 def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str]) -> Content:
-    """What is left, from the objects that lists showed."""
+    """Summarize the objects that remain, as listed."""
     finalizers: Counter[str] = Counter()
     grace = 0.0
     for objs in left.values():

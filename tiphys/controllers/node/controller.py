@@ -23,7 +23,7 @@ STARTUP_GRACE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings(LoopSettings):
-    """How long a node may be silent."""
+    """Grace periods of nodes without heartbeats."""
 
     grace: float = 40.0
     """Seconds of silence after which a node's state is unknown (`--node-monitor-grace-period`)."""
@@ -174,7 +174,7 @@ def _heartbeat(node: core.Node) -> object:
 
 
 def _changed(old: core.Node | None, new: core.Node | None) -> bool:
-    """Whether anything happened but a heartbeat."""
+    """Return whether anything happened but a heartbeat."""
     if old is None or new is None:
         return True
     before, after = ({found.type: found.status for found in node.status.conditions} for node in (old, new))

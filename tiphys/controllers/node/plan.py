@@ -1,4 +1,4 @@
-"""What the state of a node should say, and which taints follow from it ("Node Status", "Taint Nodes by Condition"). Pure."""
+"""Conditions of a node, and the taints that follow from them ("Node Status", "Taint Nodes by Condition"). Pure."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def taints(node: core.Node, *, evict: bool, now: datetime) -> list[core.Taint]:
 
 
 def _managed(node: core.Node) -> set[tuple[str, str]]:
-    """Which taints are the controller's to remove: while a node has not reported, those of its birth stay."""
+    """Return the taints that the controller may remove: those from the creation of a node stay until it has reported."""
     managed = {(key, "NoSchedule") for key in (*_PRESSURES.values(), UNSCHEDULABLE)}
     if readiness(node):
         managed |= {(key, effect) for key in (NOT_READY, UNREACHABLE) for effect in ("NoSchedule", "NoExecute")}
@@ -103,7 +103,7 @@ def _wanted(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
 
 
 def is_evicting(node: core.Node) -> bool:
-    """Whether its pods are being sent away because it was lost."""
+    """Return whether its pods are being sent away because it was lost."""
     return any(taint.effect == "NoExecute" and taint.key in (NOT_READY, UNREACHABLE) for taint in node.spec.taints)
 
 
@@ -114,7 +114,7 @@ def zone_of(node: core.Node) -> str:
 
 
 def mode(lost: int, fine: int) -> Mode:
-    """How much of a zone, or of the cluster, is lost."""
+    """Classify a zone, or the cluster, by its share of lost nodes."""
     if lost and not fine:
         return "full"
     if lost >= PARTIAL_NODES and lost / (lost + fine) >= PARTIAL:
@@ -123,7 +123,7 @@ def mode(lost: int, fine: int) -> Mode:
 
 
 class Census:
-    """How many nodes of each zone are lost. Nodes that have not reported yet do not count."""
+    """Numbers of lost nodes per zone. Nodes that have not reported yet do not count."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, bool]] = {}

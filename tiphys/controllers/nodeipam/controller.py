@@ -58,7 +58,7 @@ class NodeIpamController:
         if not self._cluster.prefixlen <= self._mask <= self._cluster.max_prefixlen:
             raise ValueError(f"a node's part of {settings.cluster_cidr} cannot have a prefix of {self._mask} bits")
         self._given: dict[str, str] = {}
-        """What was given away and the cache may not show yet."""
+        """Ranges that were assigned but may not show in the cache yet."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx

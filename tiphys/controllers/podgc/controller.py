@@ -37,7 +37,7 @@ def _born(pod: SlimPod) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodCollectorSettings(LoopSettings):
-    """How many finished pods may stay, and how long a node may be gone."""
+    """Limits on finished pods and on the absence of nodes."""
 
     threshold: int = 12500
     """Finished pods that may stay before the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""

@@ -56,7 +56,7 @@ def _claims(pod: SlimPod) -> Iterable[Key]:
 
 
 def _may_free(old: SlimPod | None, new: SlimPod | None) -> bool:
-    """Whether a change of a pod can be the end of its use of a claim."""
+    """Return whether a change of a pod can be the end of its use of a claim."""
     pod = new or old
     return bool(pod is not None and pod.spec.volumes) and (new is None or is_finished(new) or new.metadata.deletionTimestamp is not None)
 

@@ -1,4 +1,4 @@
-"""Who uses a claim, a volume or a class of attributes, and what becomes of its finalizer. Pure.
+"""Users of a claim, a volume or a class of attributes, and the finalizer that depends on them. Pure.
 
 "Storage Object in Use Protection" (Persistent Volumes).
 """
@@ -21,7 +21,7 @@ def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[st
 
 
 def is_leaving(meta: ObjectMeta, finalizer: str) -> bool:
-    """Whether it is a question of its users alone that the object is still there."""
+    """Return whether it is a question of its users alone that the object is still there."""
     return meta.deletionTimestamp is not None and finalizer in meta.finalizers
 
 
@@ -42,7 +42,7 @@ def claims_of(pod: SlimPod) -> list[str]:
 
 
 def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
-    """Whether a pod keeps a claim.
+    """Return whether a pod keeps a claim.
 
     One that has no node does not: no node starts a pod whose claim is being deleted. One that has ended does: its node may still have the
     volume mounted.

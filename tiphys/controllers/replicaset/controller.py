@@ -69,7 +69,7 @@ class ReplicaController(Generic[OwnerT]):
         return [Key.of(candidate) for candidate in sets if self._selector(candidate).matches(pod.metadata.labels)]
 
     def _selector(self, owner: OwnerT) -> Selector:
-        """Which pods are its own: NOTHING for a selector that selects everything, or that cannot be understood."""
+        """Return the selector of its pods: NOTHING for one that is invalid or selects everything."""
         raise NotImplementedError
 
     async def reconcile(self, key: Key) -> Result:

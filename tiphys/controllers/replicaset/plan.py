@@ -1,4 +1,4 @@
-"""What a ReplicaSet or a ReplicationController has to do next, as data ("ReplicaSet", "ReplicationController").
+"""Next step of a ReplicaSet or a ReplicationController, as data ("ReplicaSet", "ReplicationController").
 
 Its pods that are active (neither finished nor being deleted) must be as many as it wants. The plan says how many to create or which to
 delete, and what the status is afterwards. Pure.
@@ -19,7 +19,7 @@ from tiphys.api.well_known import POD_DELETION_COST
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
-"""What keeps up a number of pods. The two differ in how they select, which is none of the plan's business."""
+"""Kinds that maintain a number of pods. They differ in how they select, which does not concern the plan."""
 _Status = apps.ReplicaSetStatus | core.ReplicationControllerStatus
 ConditionT = TypeVar("ConditionT", bound=apps.ReplicaSetCondition | core.ReplicationControllerCondition)
 
@@ -42,14 +42,14 @@ class Plan(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why the step could not be taken: the reason (FailedCreate, FailedDelete) and a message."""
+    """Failure of a step: the reason (FailedCreate, FailedDelete) and a message."""
 
     reason: str
     message: str
 
 
 def desired(owner: Replicator) -> int:
-    """How many pods it wants."""
+    """Return the desired number of pods."""
     replicas = owner.spec.replicas
     return 1 if replicas is None else replicas
 
@@ -107,7 +107,7 @@ def _age(moment: datetime | None, now: datetime) -> float:
 
 
 def deletion_cost(pod: SlimPod) -> int:
-    """What the user says the pod is worth ("Pod deletion cost"), 0 when not or not a number."""
+    """Return the pod's deletion cost set by the user ("Pod deletion cost"), 0 when it is missing or not a number."""
     text = pod.metadata.annotations.get(POD_DELETION_COST, "0")
     try:
         return int(text)

@@ -77,7 +77,7 @@ class ResourceQuotaController:
             self._charged.setdefault(Key.of(new), deque()).append((self._ctx.clock.monotonic(), more))
 
     def _recent(self, key: Key) -> Amounts:
-        """What was charged in the last `SETTLE` seconds."""
+        """Return the amounts charged in the last `SETTLE` seconds."""
         charges = self._charged.get(key)
         if not charges:
             return {}
@@ -104,7 +104,7 @@ class ResourceQuotaController:
         return Result(min(after, SETTLE) if recent else after)
 
     async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:
-        """What the quota's objects use, and after how many seconds that may change by itself."""
+        """Return the quota's usage, and the seconds after which it may change by itself."""
         namespace, now = quota.metadata.namespace, self._ctx.clock.now()
         found: Amounts = {}
         after = RESYNC
@@ -131,7 +131,7 @@ class ResourceQuotaController:
         return found, after
 
     async def _number(self, kind: Kind[Any], namespace: str) -> int:
-        """How many objects of a kind there are, without reading them."""
+        """Count the objects of a kind without reading them."""
         bare = partial_kind(kind.group, kind.version, kind.plural)
         page = await self._ctx.client.list(bare, namespace, limit=1)
         return len(page.items) + (page.remaining or 0)
@@ -179,7 +179,7 @@ class ResourceQuotaController:
 
 
 def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
-    """Whether a change of an object can change what it uses."""
+    """Return whether a change of an object can change what it uses."""
     if isinstance(old, SlimPod) and isinstance(new, SlimPod):
         return _charged_parts(old) != _charged_parts(new)
     if isinstance(old, core.Service) and isinstance(new, core.Service):

@@ -15,7 +15,7 @@ from tiphys.api.quota.scopes import matches, requirements
 
 
 def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], now: datetime) -> Amounts:
-    """What objects of one kind use of a quota; nothing of a resource is zero."""
+    """Return the usage of a quota by objects of one kind; unused resources are zero."""
     names = evaluator.resources(quota.spec.hard)
     used: Amounts = dict.fromkeys(names, ZERO)
     conditions = requirements(quota)

@@ -16,7 +16,7 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCIDRSettings(LoopSettings):
-    """How long a range stays that is not to be used any more."""
+    """Delays of the removal of unused ranges."""
 
     grace: float = 10.0
     """Seconds after which every API server has heard of it."""

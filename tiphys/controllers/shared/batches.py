@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Outcome(NamedTuple):
-    """How many calls succeeded, and the first exception."""
+    """Number of successful calls, and the first exception."""
 
     done: int
     error: Exception | None = None

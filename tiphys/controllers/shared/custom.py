@@ -20,5 +20,5 @@ def custom_kind(definition: SlimDefinition | None) -> Kind[PartialObject] | None
 
 
 def is_named(definition: SlimDefinition, api_version: str, kind: str) -> bool:
-    """Whether it defines a kind, in any version."""
+    """Return whether it defines a kind, in any version."""
     return definition.spec.group == api_version.rpartition("/")[0] and definition.status.acceptedNames.kind == kind

@@ -11,7 +11,7 @@ from tiphys.controllers.shared.refusal import namespace_ends
 
 
 def is_active(namespace: core.Namespace) -> bool:
-    """Whether things may be created in it."""
+    """Return whether things may be created in it."""
     return namespace.metadata.deletionTimestamp is None and namespace.status.phase != "Terminating"
 
 

@@ -21,7 +21,7 @@ LONGEST = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long to pause after work; in seconds, but for `share`, which is the pause per second of work."""
+    """Pauses after work, in seconds, except for `share`, which is the pause per second of work."""
 
     noticeable: float = NOTICEABLE
     share: float = SHARE

@@ -23,5 +23,5 @@ def map_selector(labels: Mapping[str, str]) -> Selector:
 
 
 def selects(selector: LabelSelector | None, obj: KubeObject) -> bool:
-    """Whether the workload's selector matches the object."""
+    """Return whether the workload's selector matches the object."""
     return workload_selector(selector).matches(obj.metadata.labels)

@@ -1,4 +1,4 @@
-"""When a pod must leave a node because of its taints ("Taints and Tolerations"). Pure."""
+"""Evictions of pods because of taints, with their times ("Taints and Tolerations"). Pure."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def preferred_affinity(template: Template, cluster: Snapshot, rows: Rows) -> Int
 
 
 def soft_taints(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
-    """How many PreferNoSchedule taints of a node the pod does not tolerate (raw, few is good)."""
+    """Count the PreferNoSchedule taints of a node that the pod does not tolerate (raw, fewer is better)."""
     relevant = [one for one in template.tolerations if one.effect in ("", SOFT_EFFECT)]
 
     def count(taints: TaintSet) -> int:
@@ -39,7 +39,7 @@ def soft_taints(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
 
 
 def image_locality(template: Template, cluster: Snapshot) -> Floats:
-    """How much of the pod's images a node has, by size; an image that few nodes have counts less, lest these few get everything."""
+    """Return the share of the pod's images that a node has, by size; images on few nodes count less, lest those nodes get every pod."""
     total = np.zeros(cluster.capacity, dtype=np.int64)
     nodes = max(len(cluster), 1)
     for image in template.images:

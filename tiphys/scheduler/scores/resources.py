@@ -26,7 +26,7 @@ def least_allocated(template: Template, cluster: Snapshot, rows: Rows) -> Floats
 
 
 def balanced_allocation(template: Template, cluster: Snapshot, rows: Rows) -> Floats:
-    """How much the pod improves the balance between the used shares of CPU and memory: 50 (worse) to 100 (better).
+    """Return the effect of the pod on the balance between the used shares of CPU and memory: 50 (worse) to 100 (better).
 
     A pod that asks for neither leaves the balance as it is, so it gets 0 everywhere.
     """

@@ -180,7 +180,7 @@ def number(db: sqlite3.Connection, query: str) -> int:
 
 
 def translate(error: Exception, path: str) -> StoreError:
-    """What an error of SQLite or the operating system means for the user."""
+    """Translate an error of SQLite or the operating system into one of ours."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(f"{path}: the disk or the store is full")

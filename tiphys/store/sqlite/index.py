@@ -12,7 +12,7 @@ from bisect import bisect_left
 from tiphys.store.contract import Compacted, FutureRevision, Revision
 
 Entry = tuple[int, int, float | None]
-"""Where a live key stands: mod_revision, create_revision, deadline in unix seconds. A plain tuple: the garbage collector stops tracking
+"""Index entry of a live key: mod_revision, create_revision, deadline in unix seconds. A plain tuple: the garbage collector stops tracking
 those, and there is one per key."""
 
 
@@ -74,7 +74,7 @@ class Index:
         return self._sorted
 
     def _forget_order_if_costly(self) -> None:
-        """When nobody lists, the changes noted must not pile up."""
+        """Drop the sorted order when noted changes pile up because nobody lists."""
         if len(self._fresh) + len(self._stale) > 10_000 + len(self.live) // 4:
             self._sorted = None
             self._fresh = []

@@ -1,4 +1,4 @@
-"""How a revision is written as a row of the log, and read back with its checksum verified."""
+"""Encoding of a revision as a row of the log, and decoding with verification of its checksum."""
 
 from __future__ import annotations
 
