@@ -12,7 +12,7 @@ __all__ = ["cgroup_root", "cni_dirs", "hierarchies", "is_v2", "overlay_works"]
 
 
 def cni_dirs() -> tuple[str, ...]:
-    """The directories in which CNI plugins are looked for."""
+    """Return the directories in which CNI plugins are looked for."""
     return BIN_DIRS
 
 

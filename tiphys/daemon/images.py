@@ -14,11 +14,11 @@ from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 
 class ImagesError(Exception):
-    """Images cannot be had; the message says why and what to do."""
+    """Images are unavailable; the message says why and how to fix it."""
 
 
 def known_images() -> list[str]:
-    """The names of the images that can be built here."""
+    """Return the names of the images that can be built here."""
     return [full_name(name) for name in recipes()]
 
 

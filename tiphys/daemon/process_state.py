@@ -31,7 +31,7 @@ def state_file(run_dir: Path, name: str) -> Path:
 
 
 def read_state(run_dir: Path, name: str) -> ProcessState | None:
-    """The state of a daemon; None for one that was never started or was stopped by `tiphys down`, and for a damaged file."""
+    """Return the state of a daemon; None for one that was never started or was stopped by `tiphys down`, and for a damaged file."""
     try:
         lines = state_file(run_dir, name).read_text().splitlines()
     except OSError:

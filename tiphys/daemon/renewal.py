@@ -1,4 +1,4 @@
-"""Renewing the cluster's certificates while it runs ("PKI certificates and requirements").
+"""Renewal of the cluster's certificates while it runs ("PKI certificates and requirements").
 
 Whoever uses a certificate looks at its file now and then (`aio.certificates`), so writing new files is all that is to be done.
 """

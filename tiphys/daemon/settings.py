@@ -170,7 +170,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 def load(data_dir: Path) -> ClusterSettings | None:
-    """The settings that `tiphys up` left in a data directory, or None; raises SettingsError when they are damaged."""
+    """Return the settings that `tiphys up` left in a data directory, or None; raises SettingsError when they are damaged."""
     path = data_dir / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=ClusterSettings)
@@ -202,5 +202,5 @@ def parse_ports(text: str) -> range:
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The names in a list with commas."""
+    """Return the names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 
 
 class Askers:
-    """Judges the source addresses of questions."""
+    """Filter of the source addresses of questions."""
 
     def __init__(self, ranges: Iterable[str]) -> None:
         networks = [IPv4Network(one) for one in ranges]
@@ -22,7 +22,7 @@ class Askers:
 
 
 def _is_local(address: str) -> bool:
-    """Ask the kernel, since addresses of the machine come and go: only its own can be bound."""
+    """Return whether an address belongs to this machine. The kernel is asked, as addresses come and go: only its own can be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
         try:
             probe.bind((address, 0))

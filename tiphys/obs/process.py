@@ -45,7 +45,7 @@ def _memory() -> tuple[int, int]:
 
 
 def process_lines() -> Iterator[str]:
-    """The lines of the process' own families."""
+    """Yield the lines of the process' own families."""
     virtual, held = _memory()
     files = 0
     with suppress(OSError):

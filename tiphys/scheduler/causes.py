@@ -16,7 +16,7 @@ from tiphys.scheduler.template import Template
 Causes = npt.NDArray[np.int8]
 
 ALLOWED, NO_NODE = 0, -1
-"""Causes that are no objection; FILTERS count from 1."""
+"""Values that are not objections; FILTERS count from 1."""
 
 
 class Objection(NamedTuple):
@@ -39,7 +39,7 @@ FIRST_OBJECTION = len(FILTERS) + 1
 
 
 def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
-    """The causes, with those of other pods where there were none."""
+    """Return the causes, with those of other pods in rows that had none."""
     result = causes.copy()
     for number, fine in enumerate(verdicts, FIRST_OBJECTION):
         result[(result == ALLOWED) & ~fine] = number
@@ -47,12 +47,12 @@ def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
 
 
 def rule_of(cause: int) -> str:
-    """The name of the rule behind a cause."""
+    """Return the name of the rule behind a cause."""
     return FILTERS[cause - 1].name if cause < FIRST_OBJECTION else OBJECTIONS[cause - FIRST_OBJECTION].rule
 
 
 def reasons_of(cause: int, template: Template, cluster: Snapshot, row: int) -> tuple[str, ...]:
-    """The reasons that people read."""
+    """Return the reasons in the words shown to users."""
     if cause >= FIRST_OBJECTION:
         return (OBJECTIONS[cause - FIRST_OBJECTION].reason,)
     return tuple(FILTERS[cause - 1].reasons(template, cluster, row))
@@ -66,7 +66,7 @@ def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> boo
 
 
 def cause_in_row(template: Template, cluster: Snapshot, row: int, verdicts: Callable[[Snapshot], Verdicts | None]) -> int:
-    """The cause in one row, as things are: nothing is remembered. Other pods' verdicts are asked for last, when they matter."""
+    """Return the current cause in one row, uncached. Verdicts about other pods are computed last, and only when they matter."""
     rows = slice(row, row + 1)
     for number, rule in enumerate(FILTERS, 1):
         if not rule.allowed(template, cluster, rows)[0]:

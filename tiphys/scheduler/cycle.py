@@ -1,4 +1,4 @@
-"""One decision: which node a pod goes to. Synchronous and without I/O; chance comes as an argument."""
+"""One decision: the node for a pod. Synchronous and without I/O; randomness is an argument."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Opinion(NamedTuple):
 
 
 class Cycle:
-    """Decides on a snapshot, and remembers per template what can be used again."""
+    """Decides on a snapshot, and caches per template what can be reused."""
 
     def __init__(self, cluster: Snapshot, *, rng: random.Random, lap: Callable[[str, str], None] = lambda point, status: None) -> None:
         self.cluster = cluster
         self._lap = lap
-        """Told when a part of a decision ends, and how, in upstream's names."""
+        """Called at the end of each part of a decision, with its result, under upstream's names."""
         self.nominations = Nominations()
         self._rng = rng
         self._vectors = VectorCache()
         self._neighbours: dict[tuple[bytes, bytes], Neighbours] = {}
 
     def place(self, info: PodInfo) -> str | Diagnosis:
-        """The name of the best node, any of the best by chance, or why there is none."""
+        """Return the name of the best node (at random among equals), or the reasons why there is none."""
         nominated = self._nominated(info)
         if nominated is not None:
             return nominated
@@ -91,7 +91,7 @@ class Cycle:
     # ---- nominated pods ---------------------------------------------------------------------------------------------------------------
 
     def _nominated(self, info: PodInfo) -> str | None:
-        """The node that was emptied for the pod, when it is free now."""
+        """Return the node on which room was made for the pod, if it is free now."""
         name = self.nominations.node_of(info.uid)
         row = self.cluster.row_of.get(name) if name is not None else None
         if name is None or row is None or self._cause(info, row) != ALLOWED:
@@ -100,7 +100,7 @@ class Cycle:
         return name if not others or self._cause_beside(info, row, others) == ALLOWED else None
 
     def _leave_to_nominated(self, info: PodInfo, causes: Causes) -> Causes:
-        """The causes, with nodes turned down that would not have room for both the pod and those that they were promised to."""
+        """Return the causes, with nodes rejected that have no room for both the pod and the pods nominated to them."""
         changed: Causes | None = None
         for node, others in self.nominations.before(info).items():
             row = self.cluster.row_of.get(node)

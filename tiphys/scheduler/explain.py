@@ -25,7 +25,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     @property
     def message(self) -> str:
-        """In upstream's words: `0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint(s).`"""
+        """Message in upstream's words: `0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint(s).`"""
         if not self.nodes:
             return NO_NODES
         counted = Counter(reason for reasons in self.reasons.values() for reason in reasons)

@@ -30,12 +30,12 @@ class Verdicts(NamedTuple):
     """Rows in which other pods allow the pod to run, one mask per check, in the order of the checks."""
 
     labelled: Bools
-    """The node has the labels that required spreading is about."""
+    """The node has the labels that required spreading needs."""
     spread: Bools
     near: Bools
     far: Bools
     tolerated: Bools
-    """No placed pod keeps this one away."""
+    """No placed pod rejects this one."""
 
 
 class _Area(NamedTuple):
@@ -45,15 +45,15 @@ class _Area(NamedTuple):
     values: int
     has_key: Bools
     included: Bools
-    """The rows whose pods count."""
+    """Rows whose pods count."""
     is_whole: bool
-    """True if these are all rows that have the label, so that the tally's own domains serve."""
+    """True if these are all rows with the label, so that the tally's own domains apply."""
     present: Ints
-    """The domains that exist, as codes."""
+    """Codes of the existing domains."""
 
 
 class Neighbours:
-    """Answers about other pods, for pods of one template and one Social. What depends on nodes only is kept until nodes change."""
+    """Verdicts and scores about other pods, for pods of one template and one Social. Values that depend only on nodes are cached."""
 
     def __init__(self, template: Template, social: Social) -> None:
         self.template = template
@@ -64,7 +64,7 @@ class Neighbours:
         self._nodes_seen = -1
 
     def refresh(self, cluster: Snapshot) -> None:
-        """Take in that nodes may have changed."""
+        """Update for changes of nodes."""
         if self._nodes_seen != cluster.node_log.position:
             self._nodes_seen = cluster.node_log.position
             self._areas.clear()
@@ -124,7 +124,7 @@ class Neighbours:
     # ---- scores -----------------------------------------------------------------------------------------------------------------------
 
     def scores(self, cluster: Snapshot, candidates: Bools) -> Floats | None:
-        """The weighted sum of the scores; None when nobody prefers anything."""
+        """Return the weighted sum of the scores; None when no pod has preferences."""
         social = self.social
         spreads = cluster.relations.defaults.of(social) if social.by_default else social.rather_spread
         total: Floats | None = None
@@ -225,7 +225,7 @@ def _distinct(codes: Codes, values: int) -> int:
 
 
 def _between(raw: Ints, candidates: Bools) -> Floats:
-    """0 for the least of the candidates, 100 for the most."""
+    """Scale to 0 for the lowest of the candidates and 100 for the highest."""
     of_candidates = raw[candidates]
     least, most = int(of_candidates.min()), int(of_candidates.max())
     if most == least:

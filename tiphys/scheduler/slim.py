@@ -21,7 +21,7 @@ _UNUSED_IN_SPEC = ("hostAliases", "imagePullSecrets", "dnsConfig", "readinessGat
 
 
 def slim_pod(pod: core.Pod) -> core.Pod:
-    """A pod without what it takes to run it. Changes and returns the pod."""
+    """Strip a pod of the fields for running it. Changes and returns the pod."""
     without_managed_fields(pod)
     spec, status = pod.spec, pod.status
     pod.metadata.annotations = {}
@@ -77,7 +77,7 @@ class SlimNodeStatus(Struct, forbid_unknown_fields=False):
 
 
 class SlimNode(KubeObject, forbid_unknown_fields=False):
-    """A node without what changes with every heartbeat."""
+    """Node without the fields that change with every heartbeat."""
 
     apiVersion: str = constant("v1")
     kind: str = constant("Node")
@@ -86,7 +86,7 @@ class SlimNode(KubeObject, forbid_unknown_fields=False):
 
 
 def without_annotations(node: SlimNode) -> SlimNode:
-    """Drop the annotations and the ownership of fields; changes and returns the node."""
+    """Drop annotations and managedFields; changes and returns the node."""
     node.metadata.annotations = {}
     return without_managed_fields(node)
 
@@ -98,7 +98,7 @@ class SlimWorkloadSpec(Struct, forbid_unknown_fields=False):
 
 
 class SlimWorkload(KubeObject, forbid_unknown_fields=False):
-    """A ReplicaSet or a StatefulSet without the template of its pods."""
+    """ReplicaSet or StatefulSet without its pod template."""
 
     spec: SlimWorkloadSpec = always(SlimWorkloadSpec)
 
@@ -110,7 +110,7 @@ class SlimReplicationControllerSpec(Struct, forbid_unknown_fields=False):
 
 
 class SlimReplicationController(KubeObject, forbid_unknown_fields=False):
-    """A ReplicationController without the template of its pods."""
+    """ReplicationController without its pod template."""
 
     spec: SlimReplicationControllerSpec = always(SlimReplicationControllerSpec)
 

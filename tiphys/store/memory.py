@@ -1,4 +1,4 @@
-"""A store in memory: the contract in its plainest form, for tests and throw-away clusters."""
+"""Store in memory: the contract in its simplest form, for tests and short-lived clusters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tiphys.store.watches import WatchHub
 
 
 class MemoryStore:
-    """Everything in two Python containers: what is live, and a log of events with what each of them replaced.
+    """Store made of two Python containers: the live keys, and a log of events with the values they replaced.
 
     `keep_revisions` bounds the log (it is trimmed at twice that length), `tick` is the pause in seconds between looks at deadlines.
     """

@@ -89,7 +89,7 @@ def test_a_server_whose_disk_fails_comes_back_by_itself(cluster: Cluster) -> Non
     assert cluster.kubectl("create -f -", stdin=manifest).code == 0
     log = (cluster.data_dir / "log" / "server.log").read_text()
     assert "disk I/O error; the store takes no more writes until it is restarted" in log
-    assert "tiphys-keeper: ended with code 1, starting it again" in log
+    assert "tiphys-keeper: exited with code 1, restarting" in log
     wait_for(lambda: cluster.tiphys("status", check=False).code == 0)
 
 

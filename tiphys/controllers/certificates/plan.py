@@ -27,7 +27,7 @@ from tiphys.api.helpers.certificates import (
 
 BACKDATE: Final = timedelta(minutes=5)
 SHORT: Final = timedelta(hours=8)
-"""A certificate that is valid for less keeps its whole time although it is backdated."""
+"""Lifetime below which a certificate is valid for its whole time although it is backdated."""
 DECIDED_FOR: Final = timedelta(hours=1)
 PENDING_FOR: Final = timedelta(hours=24)
 """Retention of requests after they were issued, denied or failed, and of requests that stay pending."""
@@ -49,7 +49,7 @@ _PURPOSES: Final = {
     "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
     "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-"""The purposes that the signers of this cluster accept."""
+"""Key usages that the signers of this cluster accept."""
 
 
 class Authority(NamedTuple):
@@ -86,7 +86,7 @@ def lifetime(asked: int | None, longest: timedelta) -> timedelta:
 def issue(
     request: x509.CertificateSigningRequest, usages: Iterable[str], life: timedelta, authority: Authority, now: datetime, serial: int
 ) -> x509.Certificate:
-    """The certificate: subject, key and names of the request, usages as given, and nothing else that it asks for. Raises CannotSign."""
+    """Return the certificate: subject, key and names of the request, usages as given, nothing else. Raises CannotSign."""
     ends = authority.certificate.not_valid_after_utc
     if now >= ends:
         raise CannotSign(f"the signer has expired: NotAfter={ends}")
@@ -126,7 +126,7 @@ def _purposes(usages: Iterable[str]) -> list[ObjectIdentifier]:
 
 
 def is_self_node(csr: CertificateSigningRequest, request: x509.CertificateSigningRequest) -> bool:
-    """Return whether a node asks for the next client certificate of its own."""
+    """Return whether a node requests the next client certificate of its own."""
     return csr.spec.username == common_name(request)
 
 

@@ -1,4 +1,4 @@
-"""The disruption controller: keeps the status of PodDisruptionBudgets, which evictions are granted by."""
+"""The disruption controller: keeps the status of PodDisruptionBudgets, on which evictions are granted."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class DisruptionController:
         return sum([await self._scale_of(namespace, root) for namespace, root in roots.values()])
 
     def _above(self, namespace: str, owner: OwnerReference) -> OwnerReference:
-        """The Deployment of a ReplicaSet that has one, else the owner itself."""
+        """Return the Deployment of a ReplicaSet that has one, else the owner itself."""
         if owner.kind == "ReplicaSet" and owner.apiVersion.startswith("apps/"):
             replica_set = self._sets.get(Key(namespace, owner.name))
             above = controller_of(replica_set) if replica_set is not None else None

@@ -14,7 +14,7 @@ from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, is_waiting
 
 Owner = Literal["solid", "waiting", "absent", "unknown"]
-"""An owner is there; is there until its dependents are gone; is not there; or is of a kind that nobody can look up."""
+"""State of an owner: it exists; exists until its dependents are gone; does not exist; or is of a kind that cannot be looked up."""
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -59,5 +59,5 @@ def _unblocking(reference: OwnerReference) -> OwnerReference:
 
 
 def blocks(meta: ObjectMeta, owner: str) -> bool:
-    """Return whether the object keeps its owner (a uid) from going before it."""
+    """Return whether the object blocks the deletion of its owner (a uid)."""
     return any(reference.uid == owner and reference.blockOwnerDeletion for reference in meta.ownerReferences)

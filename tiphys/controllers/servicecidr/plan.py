@@ -23,7 +23,7 @@ def networks(cidr: ServiceCIDR) -> list[Network]:
 
 
 def is_within(inner: Network, outer: Network) -> bool:
-    """Return whether all of a range is part of another one."""
+    """Return whether a range lies entirely within another one."""
     low, high = int(outer.network_address), int(outer.broadcast_address)
     return inner.version == outer.version and low <= int(inner.network_address) and int(inner.broadcast_address) <= high
 
@@ -34,12 +34,12 @@ def is_in(ip: str, cidr: ServiceCIDR) -> bool:
 
 
 def is_ours(address: IPAddress) -> bool:
-    """Return whether an IPAddress was made for a Service by an API server."""
+    """Return whether an API server created an IPAddress for a Service."""
     return address.metadata.labels.get(MANAGED_BY) == MANAGER
 
 
 def is_held(cidr: ServiceCIDR, others: Iterable[ServiceCIDR], addresses: Iterable[IPAddress]) -> bool:
-    """Return whether addresses in use would be in no range any more if this one went."""
+    """Return whether addresses in use would be in no range without this one."""
     rest = [other for other in others if other.metadata.name != cidr.metadata.name]
     outer = [network for other in rest for network in networks(other)]
     if all(any(is_within(network, wide) for wide in outer) for network in networks(cidr)):
@@ -58,7 +58,7 @@ def condition(held: bool, now: datetime) -> Condition:
 
 
 def with_condition(conditions: list[Condition], wanted: Condition) -> list[Condition] | None:
-    """The conditions with the wanted one, or None when it is there; the time of its last change is kept while its status is."""
+    """Return the conditions with the desired one, or None when it is there; its transition time stays while its status does."""
     for index, found in enumerate(conditions):
         if found.type == wanted.type:
             if (found.status, found.reason, found.message) == (wanted.status, wanted.reason, wanted.message):

@@ -24,7 +24,7 @@ ORPHANS = "namespace of orphans"
 
 
 def orphan_namespace(obj: KubeObject) -> Iterable[str]:
-    """The function of the ORPHANS index."""
+    """Return the function of the ORPHANS index."""
     return () if controller_of(obj) is not None else (obj.metadata.namespace,)
 
 
@@ -35,7 +35,7 @@ def index_orphans(informer: Informer[T]) -> Informer[T]:
 
 
 def reference(owner: KubeObject) -> OwnerReference:
-    """The reference by which `owner` controls something."""
+    """Return the reference by which `owner` controls something."""
     meta = owner.metadata
     return OwnerReference(
         apiVersion=owner.apiVersion, kind=owner.kind, name=meta.name, uid=meta.uid, controller=True, blockOwnerDeletion=True

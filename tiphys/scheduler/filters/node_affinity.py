@@ -1,4 +1,4 @@
-"""The pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
+"""Filter by the pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of what the pod would like: preferred node affinity, soft taints, images that are there already."""
+"""Scores of the pod's preferences: preferred node affinity, soft taints, images present on the node."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tiphys.scheduler.template import Template
 
 MEGABYTE = 1024 * 1024
 LEAST_IMAGE = 23 * MEGABYTE
-"""Images smaller than this are not worth the thought."""
+"""Size below which images are ignored."""
 MOST_PER_CONTAINER = 1000 * MEGABYTE
 
 
 def preferred_affinity(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
-    """The sum of the weights of the preferred terms that a node meets (raw)."""
+    """Return the sum of the weights of the preferred terms that a node meets (raw)."""
     total: Ints = np.zeros(len(cluster.alive[rows]), dtype=np.int64)
     for preference in template.preferred:
         if preference.weight:
