@@ -15,11 +15,11 @@ class Clock(Protocol):
     """Wall-clock time for what is written down, monotonic seconds for what is measured, and sleep."""
 
     def now(self) -> datetime:
-        """The current time, in UTC."""
+        """Return the current time, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return seconds since some fixed moment; never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -23,7 +23,7 @@ from tiphys.wire.http import Request, Response
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 60.0
-"""How long an unused connection is kept."""
+"""Time for which an unused connection is kept open."""
 
 # A peer that vanished without a word is noticed after 30 seconds, also by a watch that only listens.
 _KEEPALIVE = (

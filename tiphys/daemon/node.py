@@ -32,7 +32,7 @@ PAUSE = "pause"
 
 
 class NodeDaemon:
-    """Everything that runs on a machine of the cluster."""
+    """Daemon of a node: containerd, agent, proxy and DNS."""
 
     def __init__(self, settings: ClusterSettings) -> None:
         self.settings = settings
@@ -41,7 +41,7 @@ class NodeDaemon:
         self.started = int(self.clock.now().timestamp())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
+        """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         begun = await until(stop, self._begin())
@@ -65,7 +65,7 @@ class NodeDaemon:
             await client.close()
 
     async def _begin(self) -> tuple[ContainerdSupervisor, Client]:
-        """A running containerd with the image that every pod needs, and a client of a server that answers."""
+        """Start containerd with the pause image, and return it with a client of a server that answers."""
         from tiphys.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor
 

@@ -167,7 +167,7 @@ class Daemon:
         return [("controller-manager", self._run_controllers), ("scheduler", self._run_scheduler)]
 
     def client(self, peer: PeerIdentity) -> Client:
-        """A client in this process that acts as `peer`."""
+        """Return a client in this process that acts as `peer`."""
         assert self.server is not None
         return Client(InProcessTransport(self.server.app.handle, peer=peer), user_agent=peer.common_name.removeprefix("system:"))
 
@@ -212,14 +212,14 @@ class Daemon:
             await client.close()
 
     def _elector(self, client: Client, name: str) -> LeaderElector | None:
-        """An embedded store is locked by the one server that may run, so nobody else could lead: a restart need not wait for a lease."""
+        """Return the elector; None for an embedded store, whose lock admits one server: a restart need not wait for a lease."""
         if not self.settings.store_url.startswith("etcd"):
             return None
         return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock)
 
 
 def _request_headers(settings: ClusterSettings) -> RequestHeaders:
-    """Which front proxies are believed, and how they name callers; raises SettingsError."""
+    """Return the trusted front proxies and the headers in which they name callers; raises SettingsError."""
     headers = RequestHeaders(
         allowed_names=names_in(settings.requestheader_allowed_names),
         username=names_in(settings.requestheader_username_headers),

@@ -1,4 +1,4 @@
-"""Saving and restoring a cluster's state, for the command line."""
+"""Snapshots of a cluster's state, for the command line."""
 
 from __future__ import annotations
 

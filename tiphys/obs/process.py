@@ -1,4 +1,4 @@
-"""What every process says of itself: time, memory, files, and its version ("process_*", "python_info", "kubernetes_build_info")."""
+"""Metrics of the process itself: time, memory, files and version ("process_*", "python_info", "kubernetes_build_info")."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _started() -> float:
 
 
 STARTED = _started()
-"""When the process began, in seconds since the epoch."""
+"""Start time of the process, in seconds since the epoch."""
 
 
 def resident() -> int:
@@ -45,7 +45,7 @@ def _memory() -> tuple[int, int]:
 
 
 def process_lines() -> Iterator[str]:
-    """The lines of the process' own families."""
+    """Yield the lines of the process' own families."""
     virtual, held = _memory()
     files = 0
     with suppress(OSError):

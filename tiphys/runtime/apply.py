@@ -1,4 +1,4 @@
-"""Read, change, write, and again when somebody else wrote in between."""
+"""Read-modify-write of an object, repeated when somebody else wrote in between."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAUSE = BackoffPolicy(first=0.01, cap=1.0, factor=2.0, jitter=0.5)
 
 
 def copied(obj: S) -> S:
-    """An independent copy of an object, such as one from an informer, or of a part of it."""
+    """Return an independent copy of an object, such as one from an informer, or of a part of it."""
     return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 

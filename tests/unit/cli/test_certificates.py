@@ -25,7 +25,7 @@ def settings_with(directory: Path, *, age: timedelta) -> ClusterSettings:
 
 @pytest.mark.parametrize(
     ("days", "phrase"),
-    [(0, ""), (330, ""), (340, "apiserver.crt ends on {end}, in 24 days"), (364, "in 0 days"), (400, "apiserver.crt ended on {end}")],
+    [(0, ""), (330, ""), (340, "apiserver.crt expires on {end}, in 24 days"), (364, "in 0 days"), (400, "apiserver.crt expired on {end}")],
 )
 def test_doctor_warns(tmp_path: Path, days: int, phrase: str) -> None:
     settings = settings_with(tmp_path, age=timedelta(days=days))
@@ -42,5 +42,5 @@ def test_doctor_says_nothing_before_the_first_start(tmp_path: Path) -> None:
 def test_status_names_them(tmp_path: Path) -> None:
     settings_with(tmp_path, age=timedelta(days=350))
     said = CliRunner().invoke(status.command, ["--data-dir", str(tmp_path)])
-    assert "certs    admin.crt ends on" in said.output
-    assert f"it should have been renewed, see {tmp_path}/log/server.log" in said.output
+    assert "certs    admin.crt expires on" in said.output
+    assert f"renewal has failed, see {tmp_path}/log/server.log" in said.output

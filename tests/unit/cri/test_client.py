@@ -94,13 +94,13 @@ async def test_a_sandbox_request_arrives_whole_and_its_id_comes_back(runtime: Ru
     ],
 )
 async def test_each_grpc_status_becomes_an_error_of_ours(
-    runtime: Runtime, client: CriClient, code: grpc.StatusCode, expected: type[errors.RuntimeError_]
+    runtime: Runtime, client: CriClient, code: grpc.StatusCode, expected: type[errors.CriError]
 ) -> None:
     async def refuse(_: Any, context: Any) -> Any:
         await context.abort(code, "the runtime's words")
 
     runtime.on("RuntimeService/StartContainer", pb.StartContainerRequest, refuse)
-    with pytest.raises(errors.RuntimeError_, match="StartContainer: the runtime's words") as caught:
+    with pytest.raises(errors.CriError, match="StartContainer: the runtime's words") as caught:
         await client.start_container("c1")
     assert type(caught.value) is expected
     assert caught.value.code == code.name

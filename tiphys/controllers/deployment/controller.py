@@ -33,7 +33,7 @@ from tiphys.runtime import (
 
 
 class DeploymentController:
-    """Rolls templates out over ReplicaSets."""
+    """Rolls out pod templates over ReplicaSets."""
 
     declaration = Declaration(
         name="deployment",
@@ -123,7 +123,7 @@ class DeploymentController:
             self._ctx.recorder.event(deployment, "Normal", "ScalingReplicaSet", step.create.event)
 
     async def _collide(self, deployment: apps.Deployment, made: apps.ReplicaSet) -> None:
-        """The name is taken: by our own ReplicaSet that the cache does not show yet, or by a stranger; then take another name."""
+        """Handle a taken name: by our own ReplicaSet that the cache does not show yet, or by a stranger; then choose another name."""
         found = await self._ctx.client.get(apps.ReplicaSet, made.metadata.name, made.metadata.namespace)
         owner = controller_of(found)
         ours = owner is not None and owner.uid == deployment.metadata.uid

@@ -1,4 +1,4 @@
-"""How many pods each ReplicaSet of a Deployment should have next ("Rolling Update Deployment", "Proportional scaling"). Pure.
+"""Next sizes of a Deployment's ReplicaSets ("Rolling Update Deployment", "Proportional scaling"). Pure.
 
 The two bounds of a rolling update:
 
@@ -18,16 +18,16 @@ from tiphys.controllers.deployment.history import DESIRED, MAXIMUM, number_of, o
 from tiphys.controllers.shared.scaled import scaled
 
 Sizes = dict[str, int]
-"""Name of a ReplicaSet to the number of pods it should have."""
+"""Names of ReplicaSets to their desired numbers of pods."""
 
 
 def size(replica_set: apps.ReplicaSet) -> int:
-    """What it is asked for."""
+    """Return the desired number of replicas of a ReplicaSet."""
     return 1 if replica_set.spec.replicas is None else replica_set.spec.replicas
 
 
 def wanted(deployment: apps.Deployment) -> int:
-    """What the Deployment is asked for."""
+    """Return the desired number of replicas of a Deployment."""
     return 1 if deployment.spec.replicas is None else deployment.spec.replicas
 
 
@@ -36,7 +36,7 @@ def is_rolling(deployment: apps.Deployment) -> bool:
 
 
 def bounds(deployment: apps.Deployment) -> tuple[int, int]:
-    """maxSurge and maxUnavailable in pods; never both zero, since nothing could move then."""
+    """Return maxSurge and maxUnavailable in pods; never both zero, since nothing could move then."""
     if not is_rolling(deployment):
         return 0, 0
     replicas, rolling = wanted(deployment), deployment.spec.strategy.rollingUpdate
@@ -48,12 +48,12 @@ def bounds(deployment: apps.Deployment) -> tuple[int, int]:
 
 
 def sure(replica_set: apps.ReplicaSet, replicas: int | None = None) -> int:
-    """Available pods that will still be there when it has the size it is asked for (or `replicas`)."""
+    """Return the number of available pods that remain when it has its desired size (or `replicas`)."""
     return min(size(replica_set) if replicas is None else replicas, replica_set.status.availableReplicas)
 
 
 def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
-    """The next sizes of a rolling update; the new ReplicaSet goes by the name "" while it does not exist."""
+    """Return the next sizes of a rolling update; the new ReplicaSet has the name "" while it does not exist."""
     replicas = wanted(deployment)
     surge, unavailable = bounds(deployment)
     at_least = replicas - unavailable
@@ -67,7 +67,7 @@ def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old:
 
 
 def _shrink_old(sizes: Sizes, old: Sequence[apps.ReplicaSet], at_least: int, new_available: int) -> None:
-    """Take from the old ReplicaSets what can be missed: first pods that are not available, then available ones, the oldest first."""
+    """Shrink the old ReplicaSets as far as allowed: first by pods that are not available, then by available ones, the oldest first."""
     budget = sum(sizes.values()) + new_available - at_least
     for replica_set in old:
         name = replica_set.metadata.name
@@ -85,7 +85,7 @@ def _shrink_old(sizes: Sizes, old: Sequence[apps.ReplicaSet], at_least: int, new
 
 
 def recreate_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet], *, running: bool) -> Sizes:
-    """The next sizes of a Recreate: nothing new while old pods run. Without "" the new ReplicaSet must not be made yet."""
+    """Return the next sizes of a Recreate: nothing new while old pods run. Without "" the new ReplicaSet must not be created yet."""
     sizes = {replica_set.metadata.name: 0 for replica_set in old}
     if running or any(size(replica_set) for replica_set in old):
         return {**sizes, new.metadata.name: size(new)} if new is not None else sizes
@@ -93,13 +93,13 @@ def recreate_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old
 
 
 def was_scaled(deployment: apps.Deployment, replica_sets: Iterable[apps.ReplicaSet]) -> bool:
-    """Whether the Deployment's size changed since its ReplicaSets were sized."""
+    """Return whether the Deployment's size changed since its ReplicaSets were sized."""
     replicas = wanted(deployment)
     return any(size(replica_set) > 0 and number_of(replica_set, DESIRED) not in (None, replicas) for replica_set in replica_sets)
 
 
 def proportional_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
-    """Sizes after the Deployment was scaled, or while it is paused: every active ReplicaSet grows or shrinks by its share, so that scaling
+    """Return the sizes after scaling, or during a pause: every active ReplicaSet grows or shrinks by its share, so that scaling
     in the middle of a rollout does not hasten it.
     """
     everything = [*old, new] if new is not None else list(old)
@@ -147,7 +147,7 @@ def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], size
 
 
 def _share(deployment: apps.Deployment, replica_set: apps.ReplicaSet) -> int:
-    """How much the ReplicaSet changes when the Deployment goes from the size noted in its annotation to its present one."""
+    """Return the change of a ReplicaSet when the Deployment is scaled from the size noted in its annotation to its present one."""
     replicas, current = wanted(deployment), size(replica_set)
     if replicas == 0:
         return -current

@@ -1,4 +1,4 @@
-"""EndpointSlices for Endpoints that people write by hand, for Services without a selector ("EndpointSlice mirroring").
+"""EndpointSlices for Endpoints written by hand, for Services without a selector ("EndpointSlice mirroring").
 
 Whoever reads slices only (the service proxy, the DNS) then finds these backends as well.
 """
@@ -18,11 +18,11 @@ MANAGER = "endpointslicemirroring-controller.k8s.io"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 MIRRORED = "mirrored endpoint slices"
 CAPACITY = 1000
-"""Addresses per subset."""
+"""Maximum number of addresses per subset."""
 
 
 def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> bool:
-    """Whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
+    """Return whether the Endpoints were written by hand for a Service without a selector. Pure."""
     meta = endpoints.metadata
     if meta.labels.get(SKIP_MIRROR) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
         return False
@@ -30,7 +30,7 @@ def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> boo
 
 
 def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, wanted: bool) -> slices.Plan:
-    """The writes that make the mirrored slices right. Pure."""
+    """Plan the writes that update the mirrored slices. Pure."""
     meta = endpoints.metadata
     labels = inherited(meta.labels, (SERVICE_NAME, slices.MANAGED_BY))
     labels = {**labels, SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
@@ -66,7 +66,7 @@ def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
 
 
 class MirrorController:
-    """Keys are Endpoints, which have the names of their Services."""
+    """Mirrors Endpoints. Keys are Endpoints, which have the names of their Services."""
 
     declaration = Declaration(
         name="endpointslicemirroring-controller",

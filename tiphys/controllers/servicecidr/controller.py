@@ -1,4 +1,4 @@
-"""The loop that makes ranges of Service addresses ready, and lets go those that nothing needs."""
+"""Controller of ranges of Service IPs: marks them ready, and releases those that nothing needs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCIDRSettings(LoopSettings):
-    """How long a range stays that is not to be used any more."""
+    """Delays of the removal of unused ranges."""
 
     grace: float = 10.0
-    """Seconds after which every API server has heard of it."""
+    """Seconds after which every API server has observed the change."""
 
 
 class ServiceCIDRController:
-    """Keys are ServiceCIDRs."""
+    """Protects ranges. Keys are ServiceCIDRs."""
 
     declaration = Declaration(
         name="service-cidr-controller",
@@ -45,7 +45,7 @@ class ServiceCIDRController:
         ctx.watch(self._addresses, self._around, when=lambda old, new: new is None)
 
     def _concerned(self, changed: ServiceCIDR) -> Iterable[Key]:
-        """The range itself, and those that it covers: they may go now, or not any more."""
+        """Return the range itself and those that it covers: their removal may have become possible or impossible."""
         inner = [
             Key.of(other)
             for other in self._ranges.list()

@@ -9,7 +9,7 @@ from time import monotonic, time
 from types import MappingProxyType
 
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.host.stats import ContainerUse, Usage
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, device_names, interfaces
@@ -62,7 +62,7 @@ class NodeUse:
         """Ask the runtime for the size of writable layers, for the answers after this."""
         try:
             listed = await self._cri.list_container_stats()
-        except RuntimeError_ as error:
+        except CriError as error:
             log.debug("sizes of writable layers are unknown", extra={"error": str(error)})
             return
         self._written = {one.attributes.id: one.writable_layer.used_bytes.value for one in listed}

@@ -66,7 +66,7 @@ class Relister:
         return self._owners.get(ident)
 
     async def relist(self) -> None:
-        """Look at everything. Raises RuntimeError_ when the runtime does not answer."""
+        """Look at everything. Raises CriError when the runtime does not answer."""
         serial, started = self._next(), monotonic()
         if self._relisted:
             families.RELIST_INTERVAL.labels().observe(started - self._relisted)
@@ -82,7 +82,7 @@ class Relister:
         families.LAST_SEEN.labels().set(time())
 
     async def refresh(self, uid: str) -> Observed:
-        """Look at one pod. Raises RuntimeError_ when the runtime does not answer."""
+        """Look at one pod. Raises CriError when the runtime does not answer."""
         serial = self._next()
         labels = {names.POD_UID: uid}
         boxes, containers = await asyncio.gather(self.cri.list_pod_sandboxes(labels=labels), self.cri.list_containers(labels=labels))

@@ -31,7 +31,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node.container.attach_log import AttachLog, Readers
 from tiphys.node.container.log_stream import stream_log
 from tiphys.node.container.logs import LogOptions, rotated
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.host import machine, stats
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine
@@ -131,7 +131,7 @@ class KubeletServer:
             return await route(request, rest)
         except Refusal as refusal:
             return Response(status=refusal.status, headers=TEXT, body=str(refusal).encode() + b"\n")
-        except RuntimeError_ as error:
+        except CriError as error:
             return Response(status=500, headers=TEXT, body=f"{error}\n".encode())
 
     async def _healthz(self, request: Request, rest: list[str]) -> Response:
@@ -241,7 +241,7 @@ class KubeletServer:
                 url = await self.services.cri.attach(
                     ident, tty=options.tty, stdin=options.input, stdout=options.output, stderr=options.error
                 )
-            except RuntimeError_:
+            except CriError:
                 # It may have ended since it was seen.
                 if begin is None or await self._is_running(worker.uid, ident):
                     raise

@@ -1,4 +1,4 @@
-"""What the pod asks for must be free on the node ("Resource Management for Pods and Containers")."""
+"""Filter of nodes with enough free resources for the pod's requests ("Resource Management for Pods and Containers")."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NodeResourcesFit:
         return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, wanted[name], cluster, row))]
 
     def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
-        """Whether the node has too little even when it is empty."""
+        """Return whether the node has too little even when it is empty."""
         wanted = template.requests.amounts
         return any(value > cluster.allocatable[row, cluster.resource(name)] for name, value in wanted.items())
 

@@ -1,4 +1,4 @@
-"""Ports of the node that other pods have already."""
+"""Filter of nodes whose host ports are already taken by other pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file itself: who holds it, whether it is sound, how it is opened, and what its errors mean."""
+"""The database file: locking, integrity checks, opening, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKPOINT_PAGES = 2000
 
 
 class FileLock:
-    """Keeps other processes (and other stores of this one) off the file, for as long as this process lives.
+    """Lock that keeps other processes (and other stores of this one) off the file, for as long as this process lives.
 
     The lock is on a file beside the database: SQLite's own locks are per process and would be dropped by closing any other descriptor of
     the database.
@@ -84,7 +84,7 @@ def close_cleanly(db: sqlite3.Connection, *, is_sound: bool = True) -> None:
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode that any thread may use (one at a time)."""
+    """Return a connection in autocommit mode that any thread may use (one at a time)."""
     target = f"file:{_quoted(path)}?mode=ro" if read_only else path
     db = sqlite3.connect(target, uri=read_only, isolation_level=None, check_same_thread=False, cached_statements=128)
     db.execute("PRAGMA cache_size = -4096")
@@ -92,7 +92,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def check_header(path: str) -> None:
-    """Refuse what is plainly no SQLite file, before SQLite opens it. A missing or empty file is a new store."""
+    """Reject what is clearly not an SQLite file before SQLite opens it. A missing or empty file is a new store."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
@@ -132,7 +132,7 @@ def _create(db: sqlite3.Connection) -> None:
 
 
 def check_identity(db: sqlite3.Connection, path: str) -> None:
-    """Raises StoreCorrupt for somebody else's database and StoreError for one of a newer Tiphys."""
+    """Raise StoreCorrupt for a foreign database and StoreError for one of a newer Tiphys."""
     if number(db, "PRAGMA application_id") != APPLICATION_ID:
         raise StoreCorrupt(f"{path} is a SQLite file, but not a Tiphys store", REPAIR)
     if number(db, "PRAGMA user_version") > FORMAT:
@@ -140,7 +140,7 @@ def check_identity(db: sqlite3.Connection, path: str) -> None:
 
 
 def check_structure(db: sqlite3.Connection, path: str) -> None:
-    """SQLite's own quick check of every page; raises StoreCorrupt."""
+    """Run SQLite's quick check of every page; raises StoreCorrupt."""
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise StoreCorrupt(f"{path} is damaged ({found})", REPAIR)
@@ -175,12 +175,12 @@ def load_index(db: sqlite3.Connection, path: str) -> Index:
 
 
 def number(db: sqlite3.Connection, query: str) -> int:
-    """The one number that a query returns."""
+    """Return the one number that a query returns."""
     return int(db.execute(query).fetchone()[0])
 
 
 def translate(error: Exception, path: str) -> StoreError:
-    """What an error of SQLite or the operating system means for the user."""
+    """Translate an error of SQLite or the operating system into one of ours."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(f"{path}: the disk or the store is full")
@@ -198,7 +198,7 @@ def translate(error: Exception, path: str) -> StoreError:
 
 @contextlib.contextmanager
 def errors_of(path: str) -> Iterator[None]:
-    """Turns what SQLite and the operating system raise into this package's errors."""
+    """Context manager that translates errors of SQLite and the operating system into this package's."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -11,7 +11,7 @@ from tiphys.store.sqlite.file import FileLock, check_header, check_identity, che
 from tiphys.store.sqlite.rows import COLUMNS, DELETE, Row
 
 REVISION_JUMP = 1_000_000
-"""How far a restore moves the revision ahead: clients remember revisions that the restored store has not reached."""
+"""Number that a restore adds to the revision: clients remember revisions that the restored store has not reached."""
 
 
 def take_snapshot(source: str, target: str) -> Revision:
