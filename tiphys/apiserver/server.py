@@ -46,11 +46,11 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
-from tiphys.apiserver.http.peer import PeerReader, peer_identity
-from tiphys.apiserver.http.server import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.warm import warm_up
+from tiphys.http.peer import PeerReader, peer_identity
+from tiphys.http.server import Server, server_context
 from tiphys.store.contract import Store, StoreFailed
 from tiphys.wire.http import PeerIdentity
 

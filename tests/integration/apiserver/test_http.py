@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, NS, Api, config
 from tests.integration.apiserver.raw import Raw, request
-from tiphys.apiserver.http import connection as limits
+from tiphys.http import connection as limits
 from tiphys.testing import eventually
 
 VERSION = request("GET", "/version")

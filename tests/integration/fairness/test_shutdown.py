@@ -14,8 +14,8 @@ import pytest
 from tests.integration.apiserver.api import CONFIGS, Api, config
 from tests.integration.apiserver.raw import Raw, RawConnection, request
 from tiphys.aio.clock import LoopClock
-from tiphys.apiserver.http import server as http
-from tiphys.apiserver.http.connection import Connection
+from tiphys.http import server as http
+from tiphys.http.connection import Connection
 from tiphys.store.memory import MemoryStore
 from tiphys.store.open import open_store
 from tiphys.testing.api_server import running_api_server

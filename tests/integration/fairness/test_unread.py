@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.integration.apiserver.api import CONFIGS, Api, config
 from tests.integration.apiserver.raw import request
-from tiphys.apiserver.http.backlog import total
+from tiphys.http.backlog import total
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
 

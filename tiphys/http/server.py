@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tiphys.apiserver.http.backlog import CHECK_SECONDS, Backlog
-from tiphys.apiserver.http.connection import Connection
-from tiphys.apiserver.http.peer import peer_identity
-from tiphys.apiserver.http.turns import Turns
+from tiphys.http.backlog import CHECK_SECONDS, Backlog
+from tiphys.http.connection import Connection
+from tiphys.http.peer import peer_identity
+from tiphys.http.turns import Turns
 from tiphys.wire.http import PeerIdentity, Request, Response
 
 SWEEP_SECONDS = 5.0

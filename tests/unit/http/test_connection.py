@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tiphys.apiserver.http import connection as connection_module
-from tiphys.apiserver.http.connection import PIECE, Connection
-from tiphys.apiserver.http.server import Server
+from tiphys.http import connection as connection_module
+from tiphys.http.connection import PIECE, Connection
+from tiphys.http.server import Server
 from tiphys.testing.eventually import eventually
 from tiphys.wire.http import Request, Response
 

@@ -22,12 +22,12 @@ import msgspec
 
 from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
-from tiphys.apiserver.http.backlog import Unread
-from tiphys.apiserver.http.head import header_name, parse_query, response_head
+from tiphys.http.backlog import Unread
+from tiphys.http.head import header_name, parse_query, response_head
 from tiphys.wire.http import REPEATED, Request, Response
 
 if TYPE_CHECKING:
-    from tiphys.apiserver.http.server import Server
+    from tiphys.http.server import Server
 
 log = logging.getLogger(__name__)
 
