@@ -30,6 +30,7 @@ from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.node import NodeAuthorizer
+from tiphys.apiserver.auth.peer_reader import PeerReader
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
 from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaderAuthenticator, RequestHeaders, identity_headers
 from tiphys.apiserver.auth.review import Reviewer
@@ -51,7 +52,7 @@ from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.warm import warm_up
 from tiphys.http.limits import Limits
-from tiphys.http.peer import PeerReader, peer_identity
+from tiphys.http.peer import peer_identity
 from tiphys.http.server import Server, server_context
 from tiphys.store.contract import Store, StoreFailed
 from tiphys.wire.http import PeerIdentity
