@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 0.5
 """After a refusal the client may still be sending: closing at once would make its system throw the answer away."""
-AT_ONCE = 8
-"""Answers given within one callback; a client that pipelines more shares the loop with others."""
 JOIN_BELOW = 64 << 10
 PIECE = 512 << 10
 """Larger bodies go out in pieces, each when the one before is on its way: encrypted whole, a list would be in memory for each reader."""
@@ -237,7 +235,7 @@ class Connection(asyncio.Protocol):
         # A reader that speaks HTTP/1.0 does not know chunks: its connection ends with the answer.
         keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
         self._begin()
-        if self._task is None and self._resume is None and not self._parser.should_upgrade() and self._at_once < AT_ONCE:
+        if self._task is None and self._resume is None and not self._parser.should_upgrade() and self._at_once < self._limits.at_once:
             self._at_once += 1
             self._answer_at_once(request, keep_alive)
             return

@@ -29,3 +29,6 @@ class Limits:
     """The same for the sum of their bodies."""
     connections: int = 20_000
     """Connections open at a time; the next are cut."""
+    at_once: int = 8
+    """Requests begun within one callback, outside of any task; a client that pipelines more shares the loop with others. 0 for handlers
+    that need a task from their first step (`asyncio.timeout`, task groups)."""
