@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from tiphys.aio.clock import LoopClock
-from tiphys.apiserver.http.server import Server, server_context
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
+from tiphys.http.server import Server, server_context
 from tiphys.testing.api_server import ADMIN, running_api_server
 from tiphys.wire.http import Request, Response
 

@@ -11,13 +11,12 @@ from typing import Any
 import msgspec
 
 from tiphys.api.machinery.errors import MethodNotSupported, StatusError
-from tiphys.apiserver.answers import table
+from tiphys.apiserver.answers import table, websockets
 from tiphys.apiserver.answers.negotiate import Format, negotiate
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.cache.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import ListOptions, list_options, table_options
-from tiphys.apiserver.http import websockets
 from tiphys.apiserver.verbs.read import matcher, not_older_than, select
 from tiphys.wire.http import Response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tiphys.apiserver.chain.routes import RequestInfo, resolve
-from tiphys.apiserver.http.head import parse_query
+from tiphys.http.head import parse_query
 from tiphys.wire.http import Request
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.apiserver.http.backlog import CHECK_BYTES, Backlog, Unread, laggards, total
+from tiphys.http.backlog import CHECK_BYTES, Backlog, Unread, laggards, total
 
 MB = 1 << 20
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tiphys.aio.tasks import cancel_and_wait
-from tiphys.apiserver.http.turns import PART_BYTES, TURN_BYTES, Turns
+from tiphys.http.turns import PART_BYTES, TURN_BYTES, Turns
 
 
 async def test_one_turn_sends_so_much_and_no_more() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.apiserver.http.head import header_name, parse_query, response_head
+from tiphys.http.head import header_name, parse_query, response_head
 from tiphys.wire.http import Response
 
 
@@ -21,7 +21,7 @@ def test_names_are_lower_case_and_remembered_in_bounds() -> None:
     assert header_name(b"Content-TYPE") == "content-type"
     for n in range(5000):
         assert header_name(b"X-%d" % n) == f"x-{n}"
-    from tiphys.apiserver.http import head as http_head
+    from tiphys.http import head as http_head
 
     assert len(http_head._NAMES) <= http_head._MAX_NAMES
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tiphys.apiserver.http import connection as connection_module
-from tiphys.apiserver.http.connection import PIECE, Connection
-from tiphys.apiserver.http.server import Server
+from tiphys.http import connection as connection_module
+from tiphys.http.connection import PIECE, Connection
+from tiphys.http.server import Server
 from tiphys.testing.eventually import eventually
 from tiphys.wire.http import Request, Response
 
@@ -51,13 +51,13 @@ class Door:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.server = Server(self.answer, context=None)
-        self.server.loop = asyncio.get_running_loop()
+        self.server.pool.loop = asyncio.get_running_loop()
 
     async def answer(self, request: Request) -> Response:
         return Response(body=bytes(SIZE), sent=lambda: self.sent.append(request.path))
 
     def connect(self) -> tuple[Connection, Socket]:
-        connection, socket = Connection(self.server), Socket()
+        connection, socket = Connection(self.server.pool), Socket()
         connection.connection_made(socket)
         return connection, socket
 
@@ -66,7 +66,7 @@ class Door:
 async def door() -> AsyncIterator[Door]:
     door = Door()
     yield door
-    await asyncio.gather(*door.server._tasks)
+    await asyncio.gather(*door.server.pool._tasks)
 
 
 async def test_large_answers_go_out_piece_by_piece(door: Door) -> None:

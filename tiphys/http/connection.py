@@ -15,40 +15,23 @@ import time
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
-import msgspec
 
 from tiphys.aio.duplex import take_over
-from tiphys.api.meta.v1 import Status
-from tiphys.apiserver.http.backlog import Unread
-from tiphys.apiserver.http.head import header_name, parse_query, response_head
+from tiphys.http.backlog import Unread
+from tiphys.http.head import header_name, parse_query, response_head
+from tiphys.http.pool import Pool
 from tiphys.wire.http import REPEATED, Request, Response
-
-if TYPE_CHECKING:
-    from tiphys.apiserver.http.server import Server
 
 log = logging.getLogger(__name__)
 
-MAX_HEADER_BYTES = 64 << 10
-MAX_TARGET_BYTES = 64 << 10
-MAX_BODY_BYTES = 3 << 20
-IDLE_SECONDS = 180.0
-HEAD_SECONDS = 30.0
-REQUEST_SECONDS = 120.0
-STALL_SECONDS = 60.0
 LINGER_SECONDS = 0.5
 """After a refusal the client may still be sending: closing at once would make its system throw the answer away."""
-MAX_PIPELINED = 64
-MAX_PIPELINED_BYTES = 4 << 20
-AT_ONCE = 8
-"""Answers given within one callback; a client that pipelines more shares the loop with others."""
 JOIN_BELOW = 64 << 10
 PIECE = 512 << 10
 """Larger bodies go out in pieces, each when the one before is on its way: encrypted whole, a list would be in memory for each reader."""
-
-
 SLOW_SECONDS = 0.25
 """From the first time that an answer waits for its reader: after this it counts as sent, so that slow readers keep no seats."""
 WRITE_HIGH = 64 << 10
@@ -64,11 +47,6 @@ class _Queued(NamedTuple):
     request: Request
     keep_alive: bool
     refusal: Response | None = None
-
-
-def _failure(status: int, reason: str, message: str) -> Response:
-    said = Status(status="Failure", message=message, reason=reason, code=status)
-    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(said))
 
 
 @types.coroutine
@@ -90,8 +68,9 @@ def _resumed(begun: Coroutine[Any, Any, Response], waiting: Any) -> Generator[An
 class Connection(asyncio.Protocol):
     """One client connection: parses, queues, answers in order."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._limits = pool.limits
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[_Queued] = deque()
         self._queued_bytes = 0
@@ -121,17 +100,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self._peer = self._server.identify(transport)
+        self._peer = self._pool.identify(transport)
         self._joint = REPEATED if self._peer.proxy_name else ","
-        if len(self._server.connections) >= self._server.max_connections:
-            self._server.refused += 1
+        if not self._pool.admit(self):
             self._refused = True
             self._transport.abort()
-            return
-        self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.forget(self)
+        self._pool.forget(self)
         self.resume_writing()
         self._body_left = 0
         # Only streams end with their reader. Anything else is finished: a write whose caller went may be half done.
@@ -139,19 +115,19 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        self._resume = self._server.loop.create_future()
+        self._resume = self._pool.loop.create_future()
         self._stalled_at = time.monotonic()
-        if self._server.backlog.begin(self, self._body_left):
-            self._server.check_backlog_soon()
+        if self._pool.backlog.begin(self, self._body_left):
+            self._pool.check_backlog_soon()
         if self._sent is not None:
-            self._server.loop.call_later(SLOW_SECONDS, self._sent)
+            self._pool.loop.call_later(SLOW_SECONDS, self._sent)
             self._sent = None
 
     def resume_writing(self) -> None:
         if self._resume is not None and not self._resume.done():
             self._resume.set_result(None)
         self._resume = None
-        self._server.backlog.end(self)
+        self._pool.backlog.end(self)
 
     def unread(self, now: float) -> Unread:
         """What it holds while its reader does not keep up: what was written, and what waits to be."""
@@ -172,7 +148,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._upgrading:
             self._leftover += data
-            if len(self._leftover) > MAX_BODY_BYTES:
+            if len(self._leftover) > self._limits.body_bytes:
                 self._transport.pause_reading()
             return
         if self._refused:
@@ -185,7 +161,7 @@ class Connection(asyncio.Protocol):
             self._upgrading = True
             self._leftover = data[upgrade.args[0] :]
         except (httptools.HttpParserError, ValueError):
-            self._refuse(_failure(400, "BadRequest", "the request is not valid HTTP/1.1"))
+            self._refuse(400, "BadRequest", "the request is not valid HTTP/1.1")
 
     # --- parser callbacks ---
 
@@ -202,13 +178,13 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        if len(self._target) > MAX_TARGET_BYTES:
-            self._refuse(_failure(414, "RequestURITooLong", f"the URL is longer than {MAX_TARGET_BYTES} bytes"))
+        if len(self._target) > self._limits.target_bytes:
+            self._refuse(414, "RequestURITooLong", f"the URL is longer than {self._limits.target_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(_failure(431, "BadRequest", f"the request headers are larger than {MAX_HEADER_BYTES} bytes"))
+        if self._header_bytes > self._limits.header_bytes:
+            self._refuse(431, "BadRequest", f"the request headers are larger than {self._limits.header_bytes} bytes")
             return
         key = header_name(name)
         text = value.decode("latin-1")
@@ -218,7 +194,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._reading_body = True
         length = self._headers.get("content-length", "")
-        if length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
+        if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
             self._too_large()
         elif "expect" in self._headers and self._headers["expect"].lower() == "100-continue":
             if self._task is None:
@@ -232,13 +208,13 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self._body_bytes > MAX_BODY_BYTES:
+        if self._body_bytes > self._limits.body_bytes:
             self._too_large()
         else:
             self._body.append(body)
 
     def _too_large(self) -> None:
-        self._refuse(_failure(413, "RequestEntityTooLarge", f"Request entity too large: limit is {MAX_BODY_BYTES}"))
+        self._refuse(413, "RequestEntityTooLarge", f"Request entity too large: limit is {self._limits.body_bytes}")
 
     def on_message_complete(self) -> None:
         if self._refused:
@@ -259,7 +235,7 @@ class Connection(asyncio.Protocol):
         # A reader that speaks HTTP/1.0 does not know chunks: its connection ends with the answer.
         keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
         self._begin()
-        if self._task is None and self._resume is None and not self._parser.should_upgrade() and self._at_once < AT_ONCE:
+        if self._task is None and self._resume is None and not self._parser.should_upgrade() and self._at_once < self._limits.at_once:
             self._at_once += 1
             self._answer_at_once(request, keep_alive)
             return
@@ -267,39 +243,43 @@ class Connection(asyncio.Protocol):
         self._queued_bytes += len(body)
         if self._task is None:
             self._run(self._serve())
-        elif not self._paused_reading and (len(self._queue) > MAX_PIPELINED or self._queued_bytes > MAX_PIPELINED_BYTES):
+        elif not self._paused_reading and self._is_crowded(self._limits.pipelined):
             self._paused_reading = True
             self._transport.pause_reading()
 
-    def _refuse(self, response: Response) -> None:
+    def _is_crowded(self, requests: int) -> bool:
+        """Whether more than so many requests, or bytes of bodies, wait for their turn."""
+        return len(self._queue) > requests or self._queued_bytes > self._limits.pipelined_bytes
+
+    def _refuse(self, status: int, reason: str, message: str) -> None:
         """Answer a request that is not worth reading to its end, and close."""
         if not self._refused:
             self._refused = True
-            self._queue.append(_Queued(Request("GET", ""), False, response))
+            self._queue.append(_Queued(Request("GET", ""), False, self._pool.refuse(status, reason, message)))
             if self._task is None:
                 self._run(self._serve())
 
     # --- answering ---
 
     def _run(self, serving: Coroutine[Any, Any, None]) -> None:
-        self._task = self._server.spawn(serving)
+        self._task = self._pool.spawn(serving)
 
     def _answer_at_once(self, request: Request, keep_alive: bool) -> None:
         """Begin a request here; what has to wait goes on in a task."""
-        begun = self._server.handler(request)
+        begun = self._pool.handler(request)
         try:
             waiting = begun.send(None)
         except StopIteration as done:
             response: Response = done.value
-            keep_alive = keep_alive and not self._server.draining
+            keep_alive = keep_alive and not self._pool.draining
             if keep_alive and response.stream is None and response.upgrade is None and len(response.body) <= PIECE:
                 if not self._transport.is_closing():
                     self._send_whole(request, response, keep_alive)
             else:
                 self._run(self._serve(response=response, request=request, keep_alive=keep_alive))
-        except Exception:
-            log.exception("connection failed", extra={"peer": self._peer.address})
-            self._transport.abort()
+        except Exception as error:
+            self._answering = request
+            self._fail(error)
         else:
             self._run(self._serve(_resumed(begun, waiting), request=request, keep_alive=keep_alive))
 
@@ -324,26 +304,37 @@ class Connection(asyncio.Protocol):
                 queued = self._queue.popleft()
                 self._queued_bytes -= len(queued.request.body)
                 self._note(queued.request)
-                answer = queued.refusal or await self._server.handler(queued.request)
+                answer = queued.refusal or await self._pool.handler(queued.request)
                 if not await self._respond(queued.request, answer, queued.keep_alive):
                     return
-                if self._paused_reading and len(self._queue) < MAX_PIPELINED // 2 and self._queued_bytes < MAX_PIPELINED_BYTES:
+                if self._paused_reading and not self._is_crowded(self._limits.pipelined // 2):
                     self._paused_reading = False
                     self._transport.resume_reading()
             if self._owes_continue:
                 self._say_continue()
-        except ConnectionError:
-            self._transport.abort()
         except asyncio.CancelledError:
             self._transport.abort()
             raise
-        except Exception:
-            log.exception("connection failed", extra={"peer": self._peer.address})
-            self._transport.abort()
+        except Exception as error:
+            self._fail(error)
         finally:
             self._task = None
             self._answering = None
             self._active_at = time.monotonic()
+
+    def _fail(self, error: Exception) -> None:
+        """End a connection whose handler failed, which its client is told, or that failed itself."""
+        request, self._answering = self._answering, None
+        if request is not None:
+            log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
+            if not self._transport.is_closing():
+                response = self._pool.refuse(500, "InternalError", "Internal error occurred: see the server's log")
+                self._send_whole(request, response, keep_alive=False)
+                self._transport.close()
+            return
+        if not isinstance(error, ConnectionError):
+            log.error("connection failed", exc_info=error, extra={"peer": self._peer.address})
+        self._transport.abort()
 
     async def _respond(self, request: Request, response: Response, keep_alive: bool) -> bool:
         """Send one response; returns whether the connection goes on."""
@@ -361,7 +352,7 @@ class Connection(asyncio.Protocol):
         if response.upgrade is not None:
             await self._hand_over(response)
             return False
-        keep_alive = keep_alive and not self._server.draining and not self._upgrading
+        keep_alive = keep_alive and not self._pool.draining and not self._upgrading
         if response.stream is not None:
             await self._send_stream(request, response, response.stream, keep_alive)
         else:
@@ -370,7 +361,7 @@ class Connection(asyncio.Protocol):
             await self._send_in_pieces(request, response, keep_alive)
         if not keep_alive:
             if self._refused:
-                self._server.loop.call_later(LINGER_SECONDS, self._transport.close)
+                self._pool.loop.call_later(LINGER_SECONDS, self._transport.close)
             else:
                 self._transport.close()
         return keep_alive
@@ -399,7 +390,7 @@ class Connection(asyncio.Protocol):
         try:
             for at in range(0, len(body), PIECE):
                 piece = body[at : at + PIECE]
-                await self._server.answer_turns.take(len(piece), first=at > 0)
+                await self._pool.answer_turns.take(len(piece), first=at > 0)
                 self._body_left = len(body)
                 await self._write(piece)
         finally:
@@ -415,7 +406,7 @@ class Connection(asyncio.Protocol):
                 return
             async for part in stream:
                 if part:
-                    await self._server.stream_turns.take(len(part))
+                    await self._pool.stream_turns.take(len(part))
                     await self._write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
             if chunked:
                 await self._write(b"0\r\n\r\n")
@@ -433,27 +424,24 @@ class Connection(asyncio.Protocol):
             await response.upgrade(duplex)
         finally:
             duplex.close()
-            self._server.forget(self)
+            self._pool.forget(self)
 
     # --- limits ---
 
     def sweep(self, now: float) -> None:
         """Cut a connection that is idle, that takes too long to send a request, or that does not read its answers."""
+        limits = self._limits
         if self._handed_over:
             return
-        if self._resume is not None and now - self._stalled_at > STALL_SECONDS:
+        if self._resume is not None and now - self._stalled_at > limits.stall_seconds:
             self._transport.abort()
         elif self._task is not None:
             answering = self._answering
-            if (
-                answering is not None
-                and now - self._answering_since > self._server.response_seconds
-                and not self._server.is_long(answering)
-            ):
+            if answering is not None and now - self._answering_since > limits.response_seconds and not self._pool.is_long(answering):
                 self._expire()
-        elif self._begun_at and now - self._begun_at > (REQUEST_SECONDS if self._reading_body else HEAD_SECONDS):
-            self._refuse(_failure(408, "Timeout", "the request took too long to arrive"))
-        elif now - self._active_at > IDLE_SECONDS:
+        elif self._begun_at and now - self._begun_at > (limits.request_seconds if self._reading_body else limits.head_seconds):
+            self._refuse(408, "Timeout", "the request took too long to arrive")
+        elif now - self._active_at > limits.idle_seconds:
             self._transport.abort()
 
     def _note(self, request: Request) -> None:
@@ -463,7 +451,7 @@ class Connection(asyncio.Protocol):
     def _expire(self) -> None:
         """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""
         self._answering = None
-        response = _failure(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
+        response = self._pool.refuse(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
         self._send_whole(Request("GET", ""), response, keep_alive=False)
         self._transport.close()
 
