@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import httptools
 import msgspec
 
+from tiphys.aio.clock import monotonic
 from tiphys.aio.duplex import take_over
 from tiphys.api.meta.v1 import Status
 from tiphys.apiserver.http.backlog import Unread
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._owes_continue = False
         self._paused_reading = False
         self._at_once = 0
-        self._active_at = time.monotonic()
+        self._active_at = monotonic()
         self._stalled_at = 0.0
         self._begun_at = 0.0
         self._reading_body = False
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._resume = self._server.loop.create_future()
-        self._stalled_at = time.monotonic()
+        self._stalled_at = monotonic()
         if self._server.backlog.begin(self, self._body_left):
             self._server.check_backlog_soon()
         if self._sent is not None:
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
             return
         if self._refused:
             return
-        self._active_at = time.monotonic()
+        self._active_at = monotonic()
         self._at_once = 0
         try:
             self._parser.feed_data(data)
@@ -343,7 +343,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._answering = None
-            self._active_at = time.monotonic()
+            self._active_at = monotonic()
 
     async def _respond(self, request: Request, response: Response, keep_alive: bool) -> bool:
         """Send one response; returns whether the connection goes on."""
@@ -458,7 +458,7 @@ class Connection(asyncio.Protocol):
 
     def _note(self, request: Request) -> None:
         """A request that is not answered at once: the sweeper looks after it."""
-        self._answering, self._answering_since = request, time.monotonic()
+        self._answering, self._answering_since = request, monotonic()
 
     def _expire(self) -> None:
         """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""

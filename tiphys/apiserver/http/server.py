@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tiphys.aio.clock import monotonic
 from tiphys.apiserver.http.backlog import CHECK_SECONDS, Backlog
 from tiphys.apiserver.http.connection import Connection
 from tiphys.apiserver.http.peer import peer_identity
@@ -82,14 +82,14 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = time.monotonic()
+            now = monotonic()
             for connection in tuple(self.connections):
                 connection.sweep(now)
 
     async def _watch_backlog(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            self.backlog.check(time.monotonic())
+            self.backlog.check(monotonic())
 
     def check_backlog_soon(self) -> None:
         """Look at what is unread in this turn of the loop."""
@@ -98,7 +98,7 @@ class Server:
 
     def _check_backlog(self) -> None:
         self._check = None
-        self.backlog.check(time.monotonic())
+        self.backlog.check(monotonic())
 
     async def stop(self, grace: float = 5.0) -> None:
         """Stop listening, let answers under way finish for `grace` seconds (streams for less), then cut the rest."""
