@@ -266,6 +266,7 @@ class ApiServer:
                 guard=EscalationGuard(rbac, authorizer),
                 authorizer=authorizer,
                 clock=self.clock,
+                rng=self._rng,
                 storage=self.storage,
                 enabled=settings.enable_admission_plugins,
                 disabled=settings.disable_admission_plugins,
@@ -282,6 +283,7 @@ class ApiServer:
                 self._find_node, self._kubelet_tls(), unverified=self._kubelet_tls(verify=False), local=settings.local_kubelets
             ),
             now=self.clock.now,
+            rng=self._rng,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
             components=self.components,
@@ -294,7 +296,9 @@ class ApiServer:
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
-        fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
+        fairness = Fairness(
+            seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS, clock=self.clock
+        )
         server_metrics.declare(metrics.registry, self.storage, fairness)
         paths = Paths(
             self.scheme,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple, cast
 
 import httptools
 
+from tiphys.aio.clock import monotonic
 from tiphys.aio.duplex import take_over
 from tiphys.http.backlog import Unread
 from tiphys.http.head import header_name, parse_query, response_head
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._owes_continue = False
         self._paused_reading = False
         self._at_once = 0
-        self._active_at = time.monotonic()
+        self._active_at = monotonic()
         self._stalled_at = 0.0
         self._begun_at = 0.0
         self._reading_body = False
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._resume = self._pool.loop.create_future()
-        self._stalled_at = time.monotonic()
+        self._stalled_at = monotonic()
         if self._pool.backlog.begin(self, self._body_left):
             self._pool.check_backlog_soon()
         if self._sent is not None:
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
             return
         if self._refused:
             return
-        self._active_at = time.monotonic()
+        self._active_at = monotonic()
         self._at_once = 0
         try:
             self._parser.feed_data(data)
@@ -320,7 +320,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._answering = None
-            self._active_at = time.monotonic()
+            self._active_at = monotonic()
 
     def _fail(self, error: Exception) -> None:
         """End a connection whose handler failed, which its client is told, or that failed itself."""
@@ -446,7 +446,7 @@ class Connection(asyncio.Protocol):
 
     def _note(self, request: Request) -> None:
         """A request that is not answered at once: the sweeper looks after it."""
-        self._answering, self._answering_since = request, time.monotonic()
+        self._answering, self._answering_since = request, monotonic()
 
     def _expire(self) -> None:
         """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""

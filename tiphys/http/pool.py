@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from tiphys.aio.clock import monotonic
 from tiphys.http.backlog import Backlog, Waiting
 from tiphys.http.limits import Limits
 from tiphys.http.peer import peer_identity
@@ -91,14 +91,14 @@ class Pool:
 
     def sweep(self) -> None:
         """Let each connection look whether it is within its limits of time."""
-        now = time.monotonic()
+        now = monotonic()
         for connection in tuple(self.connections):
             connection.sweep(now)
 
     def check_backlog(self) -> None:
         """Look at what is unread."""
         self._check = None
-        self.backlog.check(time.monotonic())
+        self.backlog.check(monotonic())
 
     def check_backlog_soon(self) -> None:
         """Look at what is unread in this turn of the loop."""

@@ -10,11 +10,11 @@ import heapq
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
 
+from tiphys.aio.clock import monotonic
 from tiphys.api.machinery.scheme import Kind, Scheme, converted
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.apiserver.cache.entry import Entry, StaleEntry

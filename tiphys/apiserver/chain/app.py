@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from time import monotonic
 from typing import Any
 
 import msgspec
 
+from tiphys.aio.clock import monotonic
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
 from tiphys.api.machinery.scheme import Kind

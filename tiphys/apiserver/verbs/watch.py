@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -155,7 +154,7 @@ class WatchStream:
         self._watcher = watcher
         self._bookmark = partial(_bookmark, ctx, form) if options.bookmarks else None
         least = ctx.services.watch_seconds
-        timeout = options.timeout if options.timeout is not None else random.uniform(least, 2 * least)
+        timeout = options.timeout if options.timeout is not None else ctx.services.rng.uniform(least, 2 * least)
         self._end = self._loop.call_later(timeout, self._finish)
         self._next_bookmark = self._loop.call_later(BOOKMARK_EVERY, self._send_bookmark) if options.bookmarks else None
 

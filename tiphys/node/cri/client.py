@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tiphys.aio.clock import monotonic
 from tiphys.node.cri.errors import CriError, NotFound, Unavailable, from_code
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics.families import OPERATION_ERRORS, operation, operation_type

@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, time
 from typing import cast
 
+from tiphys.aio.clock import Clock, monotonic
 from tiphys.node import names
 from tiphys.node.container.logs import last_lines
 from tiphys.node.cri.client import CriClient
@@ -41,8 +41,9 @@ Changed = Callable[[Observed], None]
 class Relister:
     """Knows every pod of the runtime, and tells of changes."""
 
-    def __init__(self, cri: CriClient, on_change: Changed) -> None:
+    def __init__(self, cri: CriClient, on_change: Changed, clock: Clock) -> None:
         self.cri = cri
+        self._clock = clock
         self._on_change = on_change
         self._pods: dict[str, Observed] = {}
         self._containers: dict[tuple[str, State], SeenContainer] = {}
@@ -79,7 +80,7 @@ class Relister:
             await self._apply(uid, serial, await self._observe(uid, mine, of))
         self._forget()
         families.RELIST_SECONDS.labels().observe(monotonic() - started)
-        families.LAST_SEEN.labels().set(time())
+        families.LAST_SEEN.labels().set(self._clock.now().timestamp())
 
     async def refresh(self, uid: str) -> Observed:
         """Look at one pod. Raises CriError when the runtime does not answer."""

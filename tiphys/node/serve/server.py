@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -91,7 +90,7 @@ class KubeletServer:
         settings = services.settings
         self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
         size = Machine(services.machine.cores, services.machine.memory)
-        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size)
+        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size, services.clock)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         authorities = [str(settings.client_ca)] if settings.client_ca is not None else []
@@ -322,7 +321,9 @@ class KubeletServer:
     # -- what is used
 
     async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
-        node, uses = await asyncio.gather(asyncio.to_thread(_node_usage, self.started), self._use.containers())
+        node, uses = await asyncio.gather(
+            asyncio.to_thread(_node_usage, self.started, self.services.clock.now().timestamp()), self._use.containers()
+        )
         return node, uses
 
     async def _stats(self, request: Request, rest: list[str]) -> Response:
@@ -411,11 +412,11 @@ def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool)
     raise Refusal(400, f"{where} is waiting to start: {reason}")
 
 
-def _node_usage(started: float) -> stats.Usage:
+def _node_usage(started: float, now: float) -> stats.Usage:
     ticks = os.sysconf("SC_CLK_TCK")
     cpu = 0
     with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as file:
         busy = [int(word) for word in file.readline().split()[1:9]]
         cpu = (sum(busy) - busy[3] - busy[4]) * 1_000_000_000 // ticks
     used = machine.memory() - machine.memory_available()
-    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=time.time(), started=started)
+    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=now, started=started)
