@@ -8,7 +8,6 @@ from tiphys.api.authorization import v1 as authorization
 from tiphys.api.machinery.scheme import Kind
 
 GROUP = "authorization.k8s.io"
-
 _CREATE = ("create",)
 
 LOCAL_SUBJECT_ACCESS_REVIEWS: Kind[authorization.LocalSubjectAccessReview] = Kind(

@@ -39,19 +39,12 @@ SHORTEST: Final = 600
 """Seconds that a certificate must be asked for at least."""
 
 _DECISIONS: Final = ("Approved", "Denied")
-
 _FINAL: Final = (*_DECISIONS, "Failed")
-
 _STATUSES: Final = ("False", "True", "Unknown")
-
 _LONGEST_DOMAIN = 253
-
 _LONGEST_SIGNER = 253 + 253 + 63 + 2
-
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]++)-----\s*+")
-
 _END = re.compile(rb"-----END ([A-Z0-9 ]++)-----")
-
 _CONDITIONS = "status.conditions"
 
 
@@ -90,15 +83,16 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def validate_request(csr: CertificateSigningRequest) -> Errors:
+    """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
-    if said := _request_fault(spec.request):
-        errors.append(invalid("spec.request", spec.request, said))
+    if message := _request_fault(spec.request):
+        errors.append(invalid("spec.request", spec.request, message))
     _usages(errors, spec.usages)
     _signer(errors, "spec.signerName", spec.signerName)
     if spec.expirationSeconds is not None and spec.expirationSeconds < SHORTEST:
-        said = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
-        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, said))
+        message = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
+        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, message))
     return errors
 
 
@@ -152,8 +146,8 @@ def validate_request_status(new: CertificateSigningRequest, old: CertificateSign
     """An update of the status: it may set the certificate, once, but decides nothing."""
     errors = _conditions(new)
     if new.status.certificate != old.status.certificate:
-        if said := _certificate_fault(new.status.certificate):
-            errors.append(invalid("status.certificate", "<certificate data>", said))
+        if message := _certificate_fault(new.status.certificate):
+            errors.append(invalid("status.certificate", "<certificate data>", message))
         if old.status.certificate:
             errors.append(forbidden("status.certificate", "updates may not modify existing certificate content"))
     _removed(errors, new, old)
@@ -239,7 +233,7 @@ def _keep_certificate(new: CertificateSigningRequest, old: CertificateSigningReq
 
 
 class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
-    """Who asks is written down by the server, and what was asked never changes: the rest is for the approver and the signer."""
+    """The server records the requester; the request never changes, only the approver and the signer add to it."""
 
     resets = MappingProxyType(
         {

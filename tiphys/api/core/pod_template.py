@@ -14,10 +14,12 @@ from tiphys.api.rules.basics import Errors
 
 
 def default_pod_template(template: PodTemplate) -> None:
+    """Default the pod spec of the template."""
     default_pod_spec(template.template.spec)
 
 
 def validate_pod_template(value: PodTemplate) -> Errors:
+    """Return what is wrong with a template of pods."""
     errors: Errors = []
     validation.template(errors, "template", value.template)
     return errors

@@ -1,4 +1,4 @@
-"""What runs on the node with its use: which control groups there are, whose they are, and what they use now."""
+"""Use by all that runs on the node: the control groups there are, their owners, and what they use now."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class NodeUse:
 
     @property
     def stale(self) -> bool:
-        """Whether `refresh` is due; true once per housekeeping interval."""
+        """True if `refresh` is due; true once per housekeeping interval."""
         now = self._clock.monotonic()
         if now - self._written_at < HOUSEKEEPING:
             return False

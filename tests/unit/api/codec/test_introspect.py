@@ -70,5 +70,5 @@ def test_kinds_know_what_they_are() -> None:
 
 def test_documentation_is_inherited() -> None:
     assert "type" in docs_of(core.Pod).fields["kind"]
-    assert docs_of(meta.KubeObject).text.startswith("What every kind of object has")
+    assert docs_of(meta.KubeObject).text.startswith("Base of all kinds")
     assert docs_of(core.Pod).text != docs_of(meta.KubeObject).text

@@ -303,7 +303,7 @@ def test_what_old_cron_jobs_may_keep(server: Any) -> None:
     ["* * * * *", "*/5 0-3 1,15 jan-MAR mon-fri", "5/15 ? * * 0", "@daily", "@every 1h30m", "@every 1.5s", "0 0 31 2 SUN", "1-59/2 * * * *", ",1, * * * *"],
 )  # fmt: skip
 def test_sound_schedules(text: str) -> None:
-    assert cron.schedule(text) == ""
+    assert cron.schedule_message(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -325,10 +325,10 @@ def test_sound_schedules(text: str) -> None:
     ],
 )
 def test_broken_schedules(text: str, said: str) -> None:
-    assert cron.schedule(text) == said
+    assert cron.schedule_message(text) == said
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_judged(text: str) -> None:
-    assert isinstance(cron.schedule(text), str)
-    assert isinstance(cron.time_zone(text), list)
+    assert isinstance(cron.schedule_message(text), str)
+    assert isinstance(cron.time_zone_messages(text), list)

@@ -74,7 +74,7 @@ def _lines(package: str) -> Mapping[str, str]:
 
 
 def is_known(type_: type) -> bool:
-    """Whether the type has a message."""
+    """True if the type has a message."""
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_.__name__ in _lines(home(type_))
 
 
