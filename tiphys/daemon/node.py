@@ -44,10 +44,10 @@ class NodeDaemon:
         """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        begun = await until(stop, self._begin())
-        if begun is None:
+        ready = await until(stop, self._begin())
+        if ready is None:
             return
-        containerd, client = begun
+        containerd, client = ready
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
             ("agent", lambda: self._run_agent(client, containerd)),

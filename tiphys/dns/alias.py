@@ -11,10 +11,10 @@ from tiphys.dns.upstream import NoUpstream, Upstream, is_truncated
 
 async def follow(upstream: Upstream, found: Found, query: Query) -> Answer:
     """Return the complete answer; raises NoUpstream."""
-    asked = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
-    data = await upstream.ask(asked, tcp=False)
+    request = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
+    data = await upstream.ask(request, tcp=False)
     if is_truncated(data):
-        data = await upstream.ask(asked, tcp=True)
+        data = await upstream.ask(request, tcp=True)
     code, records = _read(data)
     everything = (*found.answer.records, *records)
     return Answer(code, everything, pinned=len(everything))

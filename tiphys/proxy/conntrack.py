@@ -48,14 +48,14 @@ def is_stale(
 ) -> bool:
     """Return whether a flow goes to an endpoint that the plan does not contain. `known` has every UDP frontend, also removed ones."""
     address, port = entry.addressed
-    wanted = known.get(Frontend(address, "udp", port))
-    if wanted is None:
-        wanted = known.get(Frontend("", "udp", port))
-        if wanted is not None and not (entry.answered_by != entry.addressed or is_local(address)):
+    endpoints = known.get(Frontend(address, "udp", port))
+    if endpoints is None:
+        endpoints = known.get(Frontend("", "udp", port))
+        if endpoints is not None and not (entry.answered_by != entry.addressed or is_local(address)):
             return False  # Somebody else's server with the same port.
-    if wanted is None:
+    if endpoints is None:
         return address != dns and IPv4Address(address) in services
-    return entry.answered_by not in wanted
+    return entry.answered_by not in endpoints
 
 
 def parse(body: bytes) -> Entry | None:
@@ -106,12 +106,12 @@ def forget_stale(known: Mapping[Frontend, frozenset[Endpoint]], *, services: str
 def _udp(link: socket.socket) -> Iterator[Entry]:
     """Return all UDP flows; the kernel filters out the others where it can (5.8 and later)."""
     protocol = netlink.nested(TUPLE_PROTO, netlink.attribute(PROTO_NUM, bytes((UDP,))))
-    wanted = netlink.nested(
+    udp_filter = netlink.nested(
         FILTER,
         netlink.attribute(FILTER_ORIG, struct.pack("=I", FILTER_BY_PROTOCOL)),
         netlink.attribute(FILTER_REPLY, struct.pack("=I", 0)),
     )
-    body = FAMILY + netlink.nested(TUPLE_ORIG, protocol) + wanted
+    body = FAMILY + netlink.nested(TUPLE_ORIG, protocol) + udp_filter
     for answer in netlink.exchange(link, GET, netlink.NLM_F_DUMP, body):
         entry = parse(answer)
         if entry is not None:

@@ -79,12 +79,12 @@ class Notices:
         self._own = 0
 
     def _read_tables(self, link: socket.socket) -> None:
-        told = False
+        changed = False
         while (data := self._receive(link, self._on_overflow)) is not None:
             for message in netlink.messages(data):
-                if not told and message.type >> 8 == NFTABLES and message.port != self._own and self._is_ours(message):
-                    told = True
-        if told:
+                if not changed and message.type >> 8 == NFTABLES and message.port != self._own and self._is_ours(message):
+                    changed = True
+        if changed:
             self._on_table()
 
     def _is_ours(self, message: netlink.Message) -> bool:

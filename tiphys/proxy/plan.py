@@ -169,8 +169,8 @@ def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice]
     ready: list[Found] = []
     leaving: list[Found] = []
     for piece in slices:
-        wanted = (port.name, port.protocol or "TCP")
-        number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == wanted), None)
+        target = (port.name, port.protocol or "TCP")
+        number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == target), None)
         if number is None:
             continue
         for endpoint in piece.endpoints or []:

@@ -228,7 +228,7 @@ class ControlLoop:
             self._queue.forget(key)
             log.error("reconcile gave up", extra={"error": str(error)})
             return "terminal"
-        delay = self._queue.add_rate_limited(key, at_least=_asked_delay(error))
+        delay = self._queue.add_rate_limited(key, at_least=_retry_after(error))
         fields = {"error": str(error), "failures": self._queue.failures(key), "delay": round(delay, 3)}
         if isinstance(error, Conflict | AlreadyExists):
             log.debug("reconcile met a conflict", extra=fields)
@@ -245,13 +245,13 @@ class ControlLoop:
         if written is None:
             return True
         for informer in self.ctx.taken:
-            wanted = written.get((informer.selection.group, informer.selection.plural), 0)
+            required = written.get((informer.selection.group, informer.selection.plural), 0)
             in_sight = informer.selection.is_whole and informer.selection.namespace in ("", key.namespace)
-            if not in_sight or informer.revision >= wanted:
+            if not in_sight or informer.revision >= required:
                 continue
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await informer.wait_for(wanted)
+                    await informer.wait_for(required)
             except TimeoutError:
                 return False
         # A reconcile of the key is the only writer of this, and the queue lets only one run at a time.
@@ -259,6 +259,6 @@ class ControlLoop:
         return True
 
 
-def _asked_delay(error: Exception) -> float:
+def _retry_after(error: Exception) -> float:
     details = error.details if isinstance(error, StatusError) else None
     return float(details.retryAfterSeconds) if details is not None else 0.0

@@ -68,9 +68,9 @@ class DefaultSpreads:
 
     def _work_out(self, known: _Selectors, social: Social) -> tuple[Spread, ...]:
         together: dict[str, str] = {}
-        for wanted in known.services.values():
-            if all(social.labels.get(key) == value for key, value in wanted.items()):
-                together.update(wanted)
+        for labels in known.services.values():
+            if all(social.labels.get(key) == value for key, value in labels.items()):
+                together.update(labels)
         selector = from_map(together) if together else EVERYTHING
         owned = known.owners.get(social.owner) if social.owner is not None else None
         if owned is not None and not owned.nothing:

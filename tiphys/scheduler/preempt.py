@@ -74,8 +74,8 @@ def make_room(
     """Return the least harmful preemption for a pod that fits nowhere for these causes. The snapshot is changed and then restored."""
     rows = list(cluster.row_of.items())
     open_rows = [(name, row) for name, row in rows if not is_final(int(causes[row]), info.template, cluster, row)]
-    said: Counter[str] = Counter()
-    said[NOT_HELPFUL] += len(rows) - len(open_rows)
+    failures: Counter[str] = Counter()
+    failures[NOT_HELPFUL] += len(rows) - len(open_rows)
     found: list[Room] = []
     enough = max(LEAST_TRIED, len(rows) // SHARE_TRIED)
     start = rng.randrange(len(open_rows)) if open_rows else 0
@@ -83,13 +83,13 @@ def make_room(
     for name, row in (*open_rows[start:], *open_rows[:start]):
         room = _room_on(name, row, info, cluster, cause_in, known)
         if not isinstance(room, Room):
-            said.update(room)
+            failures.update(room)
             continue
         found.append(room)
         if len(found) >= enough:
             break
     if not found:
-        counted = ", ".join(sorted(f"{count} {text}" for text, count in said.items() if count))
+        counted = ", ".join(sorted(f"{count} {text}" for text, count in failures.items() if count))
         return NoRoom(f"preemption: 0/{len(rows)} nodes are available: {counted}.")
     return least_harm(found)
 

@@ -53,15 +53,15 @@ def _raise_to(total: Amounts, other: Mapping[str, int]) -> None:
 
 
 def _container(container: core.Container, status: core.ContainerStatus | None, assumed: Mapping[str, int]) -> Amounts:
-    wants = amounts(container.resources.requests)
+    requests = amounts(container.resources.requests)
     if status is not None:
         # While a resize is on its way, what the container has and what it is to have both count ("In-place Resize of Pod Resources").
-        _raise_to(wants, amounts(status.allocatedResources))
+        _raise_to(requests, amounts(status.allocatedResources))
         if status.resources is not None:
-            _raise_to(wants, amounts(status.resources.requests))
+            _raise_to(requests, amounts(status.resources.requests))
     for name, value in assumed.items():
-        wants.setdefault(name, value)
-    return wants
+        requests.setdefault(name, value)
+    return requests
 
 
 def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
@@ -74,15 +74,15 @@ def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
     sidecars: Amounts = {}
     highest: Amounts = {}
     for container in spec.initContainers:
-        wants = _container(container, init_status.get(container.name), assumed)
+        requests = _container(container, init_status.get(container.name), assumed)
         if container.restartPolicy == "Always":
-            _add(together, wants)
-            _add(sidecars, wants)
+            _add(together, requests)
+            _add(sidecars, requests)
             _raise_to(highest, sidecars)
         else:
             # It runs beside the sidecars that started before it.
-            _add(wants, sidecars)
-            _raise_to(highest, wants)
+            _add(requests, sidecars)
+            _raise_to(highest, requests)
     _raise_to(together, highest)
     if spec.resources is not None:
         for name, quantity in spec.resources.requests.items():

@@ -100,8 +100,8 @@ class Writer:
                 log.warning("victim not deleted", extra={"pod": str(victim.key), "error": str(error)})
                 good = False
             else:
-                said = f"Preempted by pod {info.uid} on node {room.node}"
-                self._recorder.event(victim.pod, "Normal", "Preempted", said, action="Preempting")
+                message = f"Preempted by pod {info.uid} on node {room.node}"
+                self._recorder.event(victim.pod, "Normal", "Preempted", message, action="Preempting")
         return good
 
     async def unnominate(self, info: PodInfo) -> None:

@@ -76,11 +76,11 @@ def signer_fault(csr: CertificateSigningRequest, request: x509.CertificateSignin
     return None
 
 
-def lifetime(asked: int | None, longest: timedelta) -> timedelta:
+def lifetime(requested: int | None, longest: timedelta) -> timedelta:
     """Return the lifetime of the certificate: the requested one, within bounds."""
-    if asked is None:
+    if requested is None:
         return longest
-    return min(max(timedelta(seconds=asked), timedelta(seconds=SHORTEST)), longest)
+    return min(max(timedelta(seconds=requested), timedelta(seconds=SHORTEST)), longest)
 
 
 def issue(
@@ -113,12 +113,12 @@ def issue(
 
 
 def _key_usage(usages: Iterable[str]) -> x509.KeyUsage | None:
-    wanted = {_USAGES[usage] for usage in usages if usage in _USAGES}
-    if "key_agreement" not in wanted:
-        wanted -= {"encipher_only", "decipher_only"}  # They say how the key agreement is used.
-    if not wanted:
+    names = {_USAGES[usage] for usage in usages if usage in _USAGES}
+    if "key_agreement" not in names:
+        names -= {"encipher_only", "decipher_only"}  # They say how the key agreement is used.
+    if not names:
         return None
-    return x509.KeyUsage(**{name: name in wanted for name in dict.fromkeys(_USAGES.values())})
+    return x509.KeyUsage(**{name: name in names for name in dict.fromkeys(_USAGES.values())})
 
 
 def _purposes(usages: Iterable[str]) -> list[ObjectIdentifier]:

@@ -144,12 +144,12 @@ class DeploymentController:
             # The next try will say it again.
             return
 
-    async def _write_status(self, deployment: apps.Deployment, wanted: apps.DeploymentStatus, revision: str) -> None:
+    async def _write_status(self, deployment: apps.Deployment, desired: apps.DeploymentStatus, revision: str) -> None:
         annotations = dict(deployment.metadata.annotations)
         if revision:
             annotations[history.REVISION] = revision
-        if wanted == deployment.status and annotations == deployment.metadata.annotations:
+        if desired == deployment.status and annotations == deployment.metadata.annotations:
             return
         meta = msgspec.structs.replace(deployment.metadata, annotations=annotations)
-        changed = msgspec.structs.replace(deployment, metadata=meta, status=wanted)
+        changed = msgspec.structs.replace(deployment, metadata=meta, status=desired)
         await update_present(self._ctx.client, changed, subresource="status")

@@ -106,7 +106,7 @@ def _resize(
     name, before = replica_set.metadata.name, rollout.size(replica_set)
     after = sizes[name]
     if before != after or (note_size and (before or after)):
-        replicas = rollout.wanted(deployment)
+        replicas = rollout.desired_replicas(deployment)
         annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
     meta = msgspec.structs.replace(replica_set.metadata, annotations=annotations)
     spec = msgspec.structs.replace(replica_set.spec, replicas=after, minReadySeconds=min_ready_seconds)
@@ -134,9 +134,9 @@ def _make(deployment: apps.Deployment, replicas: int, revision: int) -> apps.Rep
             template=msgspec.structs.replace(spec.template, metadata=template_meta),
         ),
     )
-    asked = rollout.wanted(deployment)
+    replicas = rollout.desired_replicas(deployment)
     annotations = history.annotations_for(deployment, made, revision)
-    made.metadata.annotations = history.with_size_annotations(annotations, asked, asked + rollout.bounds(deployment)[0])
+    made.metadata.annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
     return made
 
 

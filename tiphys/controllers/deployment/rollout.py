@@ -26,7 +26,7 @@ def size(replica_set: apps.ReplicaSet) -> int:
     return 1 if replica_set.spec.replicas is None else replica_set.spec.replicas
 
 
-def wanted(deployment: apps.Deployment) -> int:
+def desired_replicas(deployment: apps.Deployment) -> int:
     """Return the desired number of replicas of a Deployment."""
     return 1 if deployment.spec.replicas is None else deployment.spec.replicas
 
@@ -39,7 +39,7 @@ def bounds(deployment: apps.Deployment) -> tuple[int, int]:
     """Return maxSurge and maxUnavailable in pods; never both zero, since nothing could move then."""
     if not is_rolling(deployment):
         return 0, 0
-    replicas, rolling = wanted(deployment), deployment.spec.strategy.rollingUpdate
+    replicas, rolling = desired_replicas(deployment), deployment.spec.strategy.rollingUpdate
     surge = scaled(rolling.maxSurge if rolling else "25%", replicas, up=True)
     unavailable = scaled(rolling.maxUnavailable if rolling else "25%", replicas, up=False)
     if surge == 0 and unavailable == 0:
@@ -54,7 +54,7 @@ def sure(replica_set: apps.ReplicaSet, replicas: int | None = None) -> int:
 
 def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
     """Return the next sizes of a rolling update; the new ReplicaSet has the name "" while it does not exist."""
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     surge, unavailable = bounds(deployment)
     at_least = replicas - unavailable
     sizes = {replica_set.metadata.name: size(replica_set) for replica_set in old}
@@ -89,12 +89,12 @@ def recreate_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old
     sizes = {replica_set.metadata.name: 0 for replica_set in old}
     if running or any(size(replica_set) for replica_set in old):
         return {**sizes, new.metadata.name: size(new)} if new is not None else sizes
-    return {**sizes, (new.metadata.name if new is not None else ""): wanted(deployment)}
+    return {**sizes, (new.metadata.name if new is not None else ""): desired_replicas(deployment)}
 
 
 def was_scaled(deployment: apps.Deployment, replica_sets: Iterable[apps.ReplicaSet]) -> bool:
     """Return whether the Deployment's size changed since its ReplicaSets were sized."""
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     return any(size(replica_set) > 0 and number_of(replica_set, DESIRED) not in (None, replicas) for replica_set in replica_sets)
 
 
@@ -108,22 +108,22 @@ def proportional_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None,
     if len(active) <= 1:
         only = active[0] if active else new or (oldest_first(old)[-1] if old else None)
         if only is not None:
-            sizes[only.metadata.name] = wanted(deployment)
+            sizes[only.metadata.name] = desired_replicas(deployment)
         return sizes
     if new is not None and _is_saturated(deployment, new):
-        return {name: wanted(deployment) if name == new.metadata.name else 0 for name in sizes}
+        return {name: desired_replicas(deployment) if name == new.metadata.name else 0 for name in sizes}
     if is_rolling(deployment):
         _spread(deployment, active, sizes)
     return sizes
 
 
 def _is_saturated(deployment: apps.Deployment, new: apps.ReplicaSet) -> bool:
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     return size(new) == replicas and number_of(new, DESIRED) == replicas and new.status.availableReplicas == replicas
 
 
 def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], sizes: Sizes) -> None:
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     allowed = replicas + bounds(deployment)[0] if replicas else 0
     missing = allowed - sum(size(replica_set) for replica_set in active)
     if missing == 0:
@@ -148,7 +148,7 @@ def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], size
 
 def _share(deployment: apps.Deployment, replica_set: apps.ReplicaSet) -> int:
     """Return the change of a ReplicaSet when the Deployment is scaled from the size noted in its annotation to its present one."""
-    replicas, current = wanted(deployment), size(replica_set)
+    replicas, current = desired_replicas(deployment), size(replica_set)
     if replicas == 0:
         return -current
     now = replicas + bounds(deployment)[0]

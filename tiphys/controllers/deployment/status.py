@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.machinery.base import time
-from tiphys.controllers.deployment.rollout import bounds, wanted
+from tiphys.controllers.deployment.rollout import bounds, desired_replicas
 
 PROGRESSING = "Progressing"
 AVAILABLE = "Available"
@@ -46,9 +46,9 @@ def _without(conditions: Iterable[apps.DeploymentCondition], type_: str) -> list
 
 
 def counted(
-    deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None, asked: int, now: datetime
+    deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None, desired: int, now: datetime
 ) -> apps.DeploymentStatus:
-    """Return the part of the status that follows from the ReplicaSets, whose desired sizes add up to `asked`."""
+    """Return the part of the status that follows from the ReplicaSets, whose desired sizes add up to `desired`."""
     states = [replica_set.status for replica_set in replica_sets]
     available = sum(state.availableReplicas for state in states)
     status = apps.DeploymentStatus(
@@ -57,12 +57,12 @@ def counted(
         updatedReplicas=new.status.replicas if new is not None else 0,
         readyReplicas=sum(state.readyReplicas for state in states),
         availableReplicas=available,
-        unavailableReplicas=max(asked - available, 0),
+        unavailableReplicas=max(desired - available, 0),
         terminatingReplicas=sum(state.terminatingReplicas or 0 for state in states),
         conditions=list(deployment.status.conditions),
         collisionCount=deployment.status.collisionCount,
     )
-    if available >= wanted(deployment) - bounds(deployment)[1]:
+    if available >= desired_replicas(deployment) - bounds(deployment)[1]:
         set_condition(status, AVAILABLE, "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now)
     else:
         set_condition(status, AVAILABLE, "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now)
@@ -85,7 +85,7 @@ def note_pause(deployment: apps.Deployment, status: apps.DeploymentStatus, now: 
 
 def is_complete(deployment: apps.Deployment, status: apps.DeploymentStatus) -> bool:
     """Return whether all pods are new and available, and no others are left."""
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     return (status.updatedReplicas, status.replicas, status.availableReplicas) == (replicas, replicas, replicas)
 
 

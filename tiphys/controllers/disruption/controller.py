@@ -64,7 +64,7 @@ class DisruptionController:
             pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
         granted, after = disrupted(budget, pods, now)
         try:
-            wanted = await self._scale(pods) if needs_scale(budget) else None
+            scale = await self._scale(pods) if needs_scale(budget) else None
         except NoScale as error:
             self._ctx.recorder.event(
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
@@ -73,7 +73,7 @@ class DisruptionController:
             return Result(after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        await write_status(self._ctx.client, budget, status(budget, pods, wanted, granted, now))
+        await write_status(self._ctx.client, budget, status(budget, pods, scale, granted, now))
         return Result(after)
 
     async def _scale(self, pods: Sequence[SlimPod]) -> int:

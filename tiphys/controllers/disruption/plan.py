@@ -23,10 +23,10 @@ def needs_scale(budget: policy.PodDisruptionBudget) -> bool:
     return spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
 
 
-def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None) -> tuple[int, int]:
-    """Return expectedPods and desiredHealthy; `wanted` is the owners' desired number of pods, where it is needed."""
+def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], scale: int | None) -> tuple[int, int]:
+    """Return expectedPods and desiredHealthy; `scale` is the owners' desired number of pods, where it is needed."""
     spec = budget.spec
-    expected = wanted if wanted is not None and needs_scale(budget) else len(pods)
+    expected = scale if scale is not None and needs_scale(budget) else len(pods)
     if spec.maxUnavailable is not None:
         return expected, max(expected - scaled(spec.maxUnavailable, expected, up=True), 0)
     return expected, scaled(spec.minAvailable, expected, up=True)
@@ -46,10 +46,10 @@ def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: 
 
 
 def status(
-    budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None, granted: Mapping[str, datetime], now: datetime
+    budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], scale: int | None, granted: Mapping[str, datetime], now: datetime
 ) -> policy.PodDisruptionBudgetStatus:
     """Return the status of a budget for these pods."""
-    expected, desired = targets(budget, pods, wanted)
+    expected, desired = targets(budget, pods, scale)
     healthy = sum(is_ready(pod) and pod.metadata.deletionTimestamp is None and pod.metadata.name not in granted for pod in pods)
     allowed = max(healthy - desired, 0) if expected > 0 else 0
     generation = budget.metadata.generation

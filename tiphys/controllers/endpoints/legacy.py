@@ -36,8 +36,8 @@ def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints
     annotations = {key: value for key, value in meta.annotations.items() if key != OVER_CAPACITY}
     if truncated:
         annotations[OVER_CAPACITY] = "truncated"
-    wanted = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
-    return None if wanted == current else wanted
+    desired = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
+    return None if desired == current else desired
 
 
 def _counts(service: core.Service, backend: Backend) -> bool:

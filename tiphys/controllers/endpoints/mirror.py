@@ -29,13 +29,13 @@ def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> boo
     return service is not None and not service.spec.selector and service.spec.type != "ExternalName"
 
 
-def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, wanted: bool) -> slices.Plan:
+def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, mirrored: bool) -> slices.Plan:
     """Plan the writes that update the mirrored slices. Pure."""
     meta = endpoints.metadata
     labels = inherited(meta.labels, (SERVICE_NAME, slices.MANAGED_BY))
     labels = {**labels, SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
-    for subset in endpoints.subsets if wanted else ():
+    for subset in endpoints.subsets if mirrored else ():
         ports = sorted_ports(Port(port.name, port.protocol or "TCP", port.port, port.appProtocol) for port in subset.ports)
         addresses = [(address, True) for address in subset.addresses] + [(address, False) for address in subset.notReadyAddresses]
         for address, ready in addresses[:CAPACITY]:
@@ -90,7 +90,7 @@ class MirrorController:
         # Without them the slices go by ownership.
         if endpoints is not None and endpoints.metadata.deletionTimestamp is None:
             known = self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}")
-            wanted = wants_mirror(self._services.get(key), endpoints)
-            if wanted or known:
-                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, wanted=wanted))
+            mirrored = wants_mirror(self._services.get(key), endpoints)
+            if mirrored or known:
+                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, mirrored=mirrored))
         return DONE

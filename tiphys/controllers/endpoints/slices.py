@@ -85,8 +85,8 @@ def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSli
         # Those of an earlier owner of that name are the garbage collector's.
         if meta.deletionTimestamp is None and any(owner.uid == frame.owner for owner in meta.ownerReferences):
             by_ports.setdefault((slice_.addressType, _ports_of(slice_)), []).append(slice_)
-    for place, wanted in groups.items():
-        _arrange_group(result, frame, place, wanted, by_ports.pop(place, []))
+    for place, desired in groups.items():
+        _arrange_group(result, frame, place, desired, by_ports.pop(place, []))
     for unused in by_ports.values():
         result.delete.extend(unused)
     return result
@@ -118,11 +118,11 @@ def _arrange_group(
     result: Plan,
     frame: Frame,
     place: tuple[str, tuple[Port, ...]],
-    wanted: Mapping[str, discovery.Endpoint],
+    desired: Mapping[str, discovery.Endpoint],
     slices: Sequence[discovery.EndpointSlice],
 ) -> None:
     """Update the slices of one family and one set of ports."""
-    missing = dict(wanted)
+    missing = dict(desired)
     contents: list[list[discovery.Endpoint]] = []
     for slice_ in slices:
         known = [identity(old) for old in slice_.endpoints or []]
@@ -136,7 +136,7 @@ def _arrange_group(
             break
         contents[index] += left[:room]
         left = left[room:]
-    is_only = not wanted
+    is_only = not desired
     for slice_, kept in zip(slices, contents, strict=True):
         if not kept and not (is_only and slice_ is slices[0]):
             result.delete.append(slice_)

@@ -142,9 +142,9 @@ class NodeController:
         if seconds is not None and not is_evicting(node):
             wait = self._turn(node, seconds)
             evict = wait is None
-        wanted = taints(node, evict=evict, now=self._ctx.clock.now())
-        if wanted != node.spec.taints:
-            body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": wanted}}
+        desired = taints(node, evict=evict, now=self._ctx.clock.now())
+        if desired != node.spec.taints:
+            body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": desired}}
             await self._ctx.client.patch(core.Node, node.metadata.name, body=body)
             if evict and not is_evicting(node):
                 EVICTIONS.labels(_zone(node)).inc()

@@ -69,13 +69,13 @@ def _unknown(found: core.NodeCondition, moment: datetime) -> core.NodeCondition:
 
 def taints(node: core.Node, *, evict: bool, now: datetime) -> list[core.Taint]:
     """Return the taints that the node should have. `evict` says whether a lost node's pods may be sent away now."""
-    wanted = _wanted(node, evict=evict)
+    desired = _desired_taints(node, evict=evict)
     managed = _managed(node)
-    kept = [taint for taint in node.spec.taints if (taint.key, taint.effect) in wanted or (taint.key, taint.effect) not in managed]
+    kept = [taint for taint in node.spec.taints if (taint.key, taint.effect) in desired or (taint.key, taint.effect) not in managed]
     present = {(taint.key, taint.effect) for taint in kept}
     added = [
         core.Taint(key=key, effect=effect, timeAdded=time(now))
-        for key, effect in sorted(wanted, reverse=True)
+        for key, effect in sorted(desired, reverse=True)
         if (key, effect) not in present
     ]
     return [*kept, *added]
@@ -89,17 +89,17 @@ def _managed(node: core.Node) -> set[tuple[str, str]]:
     return managed
 
 
-def _wanted(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
+def _desired_taints(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
     statuses = {found.type: found.status for found in node.status.conditions}
-    wanted = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
+    desired = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
     if node.spec.unschedulable:
-        wanted.add((UNSCHEDULABLE, "NoSchedule"))
+        desired.add((UNSCHEDULABLE, "NoSchedule"))
     key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(statuses.get("Ready", ""))
     if key is not None:
-        wanted.add((key, "NoSchedule"))
+        desired.add((key, "NoSchedule"))
         if evict:
-            wanted.add((key, "NoExecute"))
-    return wanted
+            desired.add((key, "NoExecute"))
+    return desired
 
 
 def is_evicting(node: core.Node) -> bool:

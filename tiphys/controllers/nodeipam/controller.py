@@ -57,7 +57,7 @@ class NodeIpamController:
         self._cluster, self._mask = ip_network(settings.cluster_cidr), settings.node_mask
         if not self._cluster.prefixlen <= self._mask <= self._cluster.max_prefixlen:
             raise ValueError(f"a node's part of {settings.cluster_cidr} cannot have a prefix of {self._mask} bits")
-        self._given: dict[str, str] = {}
+        self._assigned: dict[str, str] = {}
         """Ranges that were assigned but may not show in the cache yet."""
 
     def setup(self, ctx: ControllerContext) -> None:
@@ -68,22 +68,22 @@ class NodeIpamController:
     async def reconcile(self, key: Key) -> Result:
         node = self._nodes.get(key)
         if node is None or node.spec.podCIDR:
-            self._given.pop(key.name, None)
+            self._assigned.pop(key.name, None)
             return DONE
-        mine = self._given.get(key.name) or self._pick()
+        mine = self._assigned.get(key.name) or self._pick()
         if mine is None:
             self._ctx.recorder.event(node, "Normal", "CIDRNotAvailable", f"Node {key.name} status is now: CIDRNotAvailable")
             return Result(FULL_PAUSE)
         # Nothing is awaited between picking and noting, so two workers never pick the same.
-        self._given[key.name] = mine
+        self._assigned[key.name] = mine
         body = {"metadata": {"uid": node.metadata.uid}, "spec": {"podCIDR": mine, "podCIDRs": [mine]}}
         try:
             await self._ctx.client.patch(core.Node, key.name, body=body)
         except BaseException:
-            del self._given[key.name]
+            del self._assigned[key.name]
             raise
         return DONE
 
     def _pick(self) -> str | None:
         used = {cidr for node in self._nodes.list() for cidr in (node.spec.podCIDRs or [node.spec.podCIDR]) if cidr}
-        return free_range(self._cluster, self._mask, used | set(self._given.values()))
+        return free_range(self._cluster, self._mask, used | set(self._assigned.values()))

@@ -130,9 +130,9 @@ class AttributesClassProtectionController:
 
 
 async def _settle(ctx: ControllerContext, obj: KubeObject, finalizer: str, *, used: bool) -> None:
-    wanted = finalizers_after(obj.metadata, finalizer, used=used)
-    if wanted is None:
+    desired = finalizers_after(obj.metadata, finalizer, used=used)
+    if desired is None:
         return
     changed = copied(obj)
-    changed.metadata.finalizers = wanted
+    changed.metadata.finalizers = desired
     await update_present(ctx.client, changed)

@@ -89,8 +89,8 @@ class ReplicaController(Generic[OwnerT]):
             step = plan(owner, pods, lambda: self._related(owner), now)
         created, outcome, failure = await self._apply(key, owner, step)
         counted: list[PodLike] = [*step.keep, *created]
-        wanted = status(owner, counted, step.terminating, failure, now)
-        await write_status(self._ctx.client, owner, wanted)
+        desired = status(owner, counted, step.terminating, failure, now)
+        await write_status(self._ctx.client, owner, desired)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:

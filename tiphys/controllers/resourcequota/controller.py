@@ -97,9 +97,9 @@ class ResourceQuotaController:
         with self._pacer.measure(key):
             recent = self._recent(key)
             found, after = await self._count(quota)
-            wanted = status(quota, found, recent)
-        changed = not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard)
-        if changed and await write_status(self._ctx.client, quota, wanted) is None:
+            desired = status(quota, found, recent)
+        changed = not same(desired.used, quota.status.used) or not same(desired.hard, quota.status.hard)
+        if changed and await write_status(self._ctx.client, quota, desired) is None:
             return DONE
         return Result(min(after, SETTLE) if recent else after)
 

@@ -67,7 +67,7 @@ class ServiceCIDRController:
                 changed = copied(cidr)
                 changed.metadata.finalizers = [*cidr.metadata.finalizers, FINALIZER]
                 cidr = await self._ctx.client.update(changed)
-            await self._say(cidr, held=False)
+            await self._write_condition(cidr, held=False)
         except NotFound:
             return DONE
         return DONE
@@ -76,7 +76,7 @@ class ServiceCIDRController:
         if FINALIZER not in cidr.metadata.finalizers or cidr.metadata.deletionTimestamp is None:
             return DONE
         if is_held(cidr, self._ranges.list(), self._addresses.list()):
-            await self._say(cidr, held=True)
+            await self._write_condition(cidr, held=True)
             return DONE
         left = self._grace - (self._ctx.clock.now() - cidr.metadata.deletionTimestamp).total_seconds()
         if left > 0:
@@ -90,7 +90,7 @@ class ServiceCIDRController:
         await client.update(changed)
         return DONE
 
-    async def _say(self, cidr: ServiceCIDR, *, held: bool) -> None:
-        wanted = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
-        if wanted is not None:
-            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=wanted))
+    async def _write_condition(self, cidr: ServiceCIDR, *, held: bool) -> None:
+        conditions = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
+        if conditions is not None:
+            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=conditions))

@@ -57,13 +57,13 @@ def condition(held: bool, now: datetime) -> Condition:
     return Condition(type="Ready", status="True", message=READY, lastTransitionTime=now)
 
 
-def with_condition(conditions: list[Condition], wanted: Condition) -> list[Condition] | None:
+def with_condition(conditions: list[Condition], desired: Condition) -> list[Condition] | None:
     """Return the conditions with the desired one, or None when it is there; its transition time stays while its status does."""
     for index, found in enumerate(conditions):
-        if found.type == wanted.type:
-            if (found.status, found.reason, found.message) == (wanted.status, wanted.reason, wanted.message):
+        if found.type == desired.type:
+            if (found.status, found.reason, found.message) == (desired.status, desired.reason, desired.message):
                 return None
-            if found.status == wanted.status:
-                wanted.lastTransitionTime = found.lastTransitionTime
-            return [*conditions[:index], wanted, *conditions[index + 1 :]]
-    return [*conditions, wanted]
+            if found.status == desired.status:
+                desired.lastTransitionTime = found.lastTransitionTime
+            return [*conditions[:index], desired, *conditions[index + 1 :]]
+    return [*conditions, desired]

@@ -30,13 +30,13 @@ def balanced_allocation(template: Template, cluster: Snapshot, rows: Rows) -> Fl
 
     A pod that asks for neither leaves the balance as it is, so it gets 0 everywhere.
     """
-    wanted = template.requests.amounts
-    if not wanted.get(CPU) and not wanted.get(MEMORY):
+    requests = template.requests.amounts
+    if not requests.get(CPU) and not requests.get(MEMORY):
         return np.zeros(len(cluster.alive[rows]), dtype=np.float64)
     columns = [cluster.resource(CPU), cluster.resource(MEMORY)]
     there = np.stack([cluster.allocatable[rows, column] for column in columns])
     before = np.stack([cluster.used[rows, column] for column in columns])
-    after = before + np.array([[wanted.get(CPU, 0)], [wanted.get(MEMORY, 0)]])
+    after = before + np.array([[requests.get(CPU, 0)], [requests.get(MEMORY, 0)]])
     both = np.all(there > 0, axis=0)
     gain = _balance(after, there, both) - _balance(before, there, both)
     half = MAX // 2

@@ -33,10 +33,10 @@ class Reader:
                 entry = self._index.live.get(key)
                 newest = self._index.revision
                 self._pin()
-            wanted = entry[0] if entry else 0
-            if at < newest and not 0 < wanted <= at:
-                wanted = self._undone_key(key, at, newest)
-            return read_intact(self._db, [wanted], path=self._path)[wanted].to_key_value() if wanted else None
+            found = entry[0] if entry else 0
+            if at < newest and not 0 < found <= at:
+                found = self._undone_key(key, at, newest)
+            return read_intact(self._db, [found], path=self._path)[found].to_key_value() if found else None
 
     def list(self, prefix: str, revision: int | None, start: str, limit: int) -> Page:
         with self._reading():

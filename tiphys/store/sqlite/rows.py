@@ -94,9 +94,9 @@ def read_rows(db: sqlite3.Connection, revisions: Iterable[int]) -> dict[int, Row
 
 def read_intact(db: sqlite3.Connection, revisions: Iterable[int], *, path: str) -> dict[int, Row]:
     """Return the rows of these revisions; raises StoreCorrupt when one is missing or fails its checksum."""
-    wanted = list(revisions)
-    rows = read_rows(db, wanted)
-    for revision in wanted:
+    numbers = list(revisions)
+    rows = read_rows(db, numbers)
+    for revision in numbers:
         row = rows.get(revision)
         if row is None:
             raise StoreCorrupt(f"{path}: revision {revision} is missing", REPAIR)
