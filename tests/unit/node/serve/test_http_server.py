@@ -52,7 +52,7 @@ class Client:
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    made = pki.ensure(tmp_path, datetime.now(UTC), names=pki.Names(host="localhost"), nodes=["n"])
+    made = await asyncio.to_thread(pki.ensure, tmp_path, datetime.now(UTC), names=pki.Names(host="localhost"), nodes=["n"])
     serving, own = made.pair("kubelet-server"), made.pair("admin")
     server = HttpServer(answer, server_context(str(serving.cert), str(serving.key), str(made.ca)))
     await server.start("127.0.0.1", 0)
