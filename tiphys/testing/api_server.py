@@ -6,6 +6,7 @@ async with running_api_server(tmp_path) as (server, client_for):
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -43,7 +44,7 @@ async def running_api_server(
     `local_kubelets` says where the kubelets of nodes listen on loopback.
     """
     clock, rng = clock or LoopClock(), random.Random(1)
-    keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
+    keys = await asyncio.to_thread(pki.ensure, directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
         # The `kubernetes` Service names the port also where nothing listens, so it must be a number.
         port=0 if listen else 6443,

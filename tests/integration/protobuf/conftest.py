@@ -84,7 +84,7 @@ class Cluster:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path, listen=True) as (server, client_for):
-        keys = pki.ensure(tmp_path / "pki", LoopClock().now(), names=pki.Names())
+        keys = await asyncio.to_thread(pki.ensure, tmp_path / "pki", LoopClock().now(), names=pki.Names())
         running = Cluster(0, keys, client_for(), InProcessTransport(server.app.handle, peer=ADMIN), tmp_path)
 
         async def handle(request: Request) -> Response:
