@@ -16,7 +16,7 @@ class BackoffPolicy:
     jitter: float = 0.0
 
     def delay(self, tries: int, rng: random.Random | None = None) -> float:
-        """Seconds to wait after `tries` failures before this one."""
+        """Return seconds to wait after `tries` failures before this one."""
         # Powers overflow long before anyone waits that often.
         grown = self.first * self.factor ** min(tries, 64)
         delay = min(grown, self.cap)
@@ -34,7 +34,7 @@ class Backoff:
         self._rng = rng
 
     def next(self) -> float:
-        """Seconds to wait now."""
+        """Return seconds to wait now."""
         delay = self.policy.delay(self.tries, self._rng)
         self.tries += 1
         return delay

@@ -15,7 +15,7 @@ from tiphys.obs.logging import get_logger
 log = get_logger(__name__)
 
 REFRESH_SECONDS = 60.0
-"""How often files are looked at, as in kube-apiserver and client-go."""
+"""Interval between checks of the files, as in kube-apiserver and client-go."""
 
 Stamp = tuple[int, ...] | None
 
@@ -73,7 +73,7 @@ class CertificateFiles:
 
 
 def _stamp(path: Path | None) -> Stamp:
-    """What changes when a file is replaced."""
+    """Return a value that changes when a file is replaced."""
     if path is None:
         return None
     stat = path.stat()

@@ -1,4 +1,4 @@
-"""Time as an interface: nothing in Tiphys reads a clock or sleeps except through a `Clock`.
+"""Time as an interface: nothing in Tiphys reads a clock except through a `Clock`, and nothing sleeps but on the event loop.
 
 `LoopClock` follows the running event loop, so a test that fakes the loop's time (looptime) fakes all of Tiphys' waiting with it.
 """
@@ -10,16 +10,20 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+monotonic = time.monotonic
+"""The real monotonic seconds for the price of a call into C. They measure how long work took, for metrics and logs, and limit how long real
+sockets and processes may take. What waits or decides asks its `Clock`, which may be virtual."""
+
 
 class Clock(Protocol):
     """Wall-clock time for what is written down, monotonic seconds for what is measured, and sleep."""
 
     def now(self) -> datetime:
-        """The current time, in UTC."""
+        """Return the current time, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return seconds since some fixed moment; never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:

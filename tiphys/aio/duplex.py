@@ -33,7 +33,7 @@ class Duplex(Protocol):
 
     @property
     def can_half_close(self) -> bool:
-        """Whether one direction can end without the other. Not with TLS: there a side that has ended takes nothing more either."""
+        """True if one direction can end without the other. Not with TLS: there a side that has ended takes nothing more either."""
         ...
 
     def write_eof(self) -> None:
@@ -141,17 +141,19 @@ class StreamDuplex(asyncio.Protocol):
 
 
 async def open_duplex(host: str, port: int, *, ssl: ssl.SSLContext | None = None) -> StreamDuplex:
-    """A TCP or TLS connection. Raises OSError."""
+    """Return a TCP or TLS connection. Raises OSError."""
     _, duplex = await asyncio.get_running_loop().create_connection(StreamDuplex, host, port, ssl=ssl)
     return duplex
 
 
 def take_over(transport: asyncio.Transport, *, unread: bytes = b"") -> StreamDuplex:
-    """The connection of another protocol, from now on as a Duplex; `unread` is what that protocol had received beyond its last message."""
+    """Turn the connection of another protocol into a Duplex; `unread` is data received beyond that protocol's last message."""
     duplex = StreamDuplex(unread=unread)
     transport.set_protocol(duplex)
     duplex.connection_made(transport)
-    if not transport.is_closing():
+    if transport.is_closing():
+        duplex.connection_lost(None)  # Nobody will tell it: the protocol before it has heard of the end already, or is about to.
+    else:
         transport.resume_reading()
     return duplex
 

@@ -78,7 +78,7 @@ async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The outcome of `work`, or None when `stop` comes first; the work is cancelled then."""
+    """Return the outcome of `work`, or None when `stop` comes first, which cancels the work."""
     task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""`tiphys apiserver`: the API server alone."""
+"""`tiphys apiserver`: run only the API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tiphys.cli.running import run_daemon
 @click.command()
 @settings_options
 def command(data_dir: Path, **given: Any) -> None:
-    """Run the API server without controllers and scheduler."""
+    """Run the API server in the foreground, without controllers and scheduler."""
     from tiphys.daemon.server import Daemon
 
     settings = settings_of(data_dir, given)

@@ -1,4 +1,4 @@
-"""`tiphys doctor`: whether this machine can run a cluster, and the fix for whatever keeps it from that."""
+"""`tiphys doctor`: check that this machine can run a cluster, and print a fix for each problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 @click.command()
 @settings_options
 def command(data_dir: Path, **given: Any) -> None:
-    """Check everything that a start needs, with the fix for each thing that is missing. Exits with 1 when something fails."""
+    """Check this machine for everything that a cluster needs, and print a fix for each problem. Exits with 1 if a check fails."""
     settings = settings_of(data_dir, given)
     results = run_checks(settings)
     width = max(len(result.name) for result in results)
@@ -26,13 +26,13 @@ def command(data_dir: Path, **given: Any) -> None:
     warned = sum(result.status == "warn" for result in results)
     click.echo()
     if failed:
-        click.echo(f"{_things(failed)} to mend before a cluster can start.")
+        click.echo(f"{_count(failed, 'problem')} must be fixed before a cluster can start.")
         raise SystemExit(1)
-    click.echo("This machine is ready for a cluster." + (f" {_things(warned)} worth a look." if warned else ""))
+    click.echo("This machine is ready for a cluster." + (f" {_count(warned, 'warning')}." if warned else ""))
 
 
-def _things(count: int) -> str:
-    return "One thing" if count == 1 else f"{count} things"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _show(result: CheckResult, width: int) -> None:

@@ -16,9 +16,9 @@ from tiphys.daemon.settings import ClusterSettings
 
 @click.command()
 @data_dir_option
-@click.option("--purge", is_flag=True, help="Remove everything: containers, images, network, state.")
+@click.option("--purge", is_flag=True, help="Also remove all images, network configuration and state.")
 def command(data_dir: Path, purge: bool) -> None:
-    """Stop the cluster and its containers; state and images stay unless --purge is given."""
+    """Stop the cluster and its containers. State and images are kept unless --purge is given."""
     try:
         settings = settings_of(data_dir, {})
     except Failure:
@@ -33,10 +33,10 @@ def command(data_dir: Path, purge: bool) -> None:
     if purge:
         left += _remove_files(settings)
         if left:
-            raise Failure("some things could not be removed:\n" + "\n".join(f"  {what}" for what in left), code=1)
-        click.echo(f"The cluster in {settings.data_dir} is removed.")
+            raise Failure("could not remove:\n" + "\n".join(f"  {item}" for item in left), code=1)
+        click.echo(f"Removed the cluster in {settings.data_dir}.")
     else:
-        click.echo(f"The cluster in {settings.data_dir} is stopped." if any(ran) else "No cluster was running.")
+        click.echo(f"Stopped the cluster in {settings.data_dir}." if any(ran) else "No cluster was running.")
 
 
 def _remove_files(settings: ClusterSettings) -> list[str]:

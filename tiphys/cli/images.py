@@ -1,4 +1,4 @@
-"""`tiphys images`: getting images into the cluster without a registry."""
+"""`tiphys images`: build or load images without a registry."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 @click.group()
 def command() -> None:
-    """Build the images that need no registry, and load images from archives."""
+    """Build images from Debian packages, or load images from archives."""
 
 
 @command.command()
 @data_dir_option
 @click.argument("names", nargs=-1)
 def build(data_dir: Path, names: tuple[str, ...]) -> None:
-    """Build images from Debian packages and import them (all that are known, unless NAMES are given). Harmless to repeat."""
+    """Build images from Debian packages and import them (default: all known images). Images that exist are not built again."""
     from tiphys.daemon.images import build_images, known_images
 
     settings = settings_of(data_dir, {})
@@ -40,19 +40,19 @@ def build(data_dir: Path, names: tuple[str, ...]) -> None:
 @data_dir_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def load(data_dir: Path, file: Path) -> None:
-    """Import a Docker or OCI archive from FILE, or from standard input with "-": docker save app:1 | tiphys images load -"""
+    """Import images from a Docker or OCI archive, or from standard input if FILE is "-" (docker save app:1 | tiphys images load -)."""
     from tiphys.daemon.images import load_images
 
     settings = settings_of(data_dir, {})
     if str(file) == "-":
-        # An archive is read more than once, which a pipe does not allow.
+        # The archive is read more than once, which a pipe does not allow.
         with tempfile.NamedTemporaryFile(prefix="tiphys-image-", suffix=".tar") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
             names = _run(load_images(settings, Path(copy.name)))
     else:
         if not os.access(file, os.R_OK):
-            raise Failure(f"{file} cannot be read: name an archive made with docker save", code=1)
+            raise Failure(f"cannot read {file}: give an archive made with docker save", code=1)
         names = _run(load_images(settings, file.absolute()))
     for name in names:
         click.echo(f"loaded {name}")

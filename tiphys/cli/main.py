@@ -1,4 +1,4 @@
-"""The `tiphys` command: one verb per module, imported when it is called, so that `tiphys --help` stays quick."""
+"""The `tiphys` command: one verb per module, imported on use, so that `tiphys --help` stays fast."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import click
 
 VERBS = {
     "up": "Start a cluster on this machine.",
-    "down": "Stop the cluster; --purge removes every trace of it.",
-    "status": "Show what runs and whether it is well.",
-    "doctor": "Check what a start needs, and print the fix for what is missing.",
-    "server": "Run the API server, the controllers and the scheduler.",
-    "apiserver": "Run the API server alone.",
-    "node": "Run the node agent, the service proxy and cluster DNS.",
-    "token": "Make tokens for service accounts.",
-    "snapshot": "Save and restore the cluster's state.",
-    "images": "Build the images that need no registry.",
+    "down": "Stop the cluster; with --purge, remove every trace of it.",
+    "status": "Show the state of the cluster's processes, nodes and pods.",
+    "doctor": "Check that this machine can run a cluster, and print fixes.",
+    "server": "Run the API server, controllers and scheduler in the foreground.",
+    "apiserver": "Run only the API server, in the foreground.",
+    "node": "Run the kubelet, service proxy and DNS in the foreground.",
+    "token": "Create tokens for service accounts.",
+    "snapshot": "Save or restore the cluster's state.",
+    "images": "Build or load images without a registry.",
     "kubectl": "Run kubectl against this cluster.",
 }
-"""Verb to the line that help shows."""
+"""Verbs with their help texts."""
 
 
 class Verbs(click.Group):
-    """Loads a verb's module when the verb is used."""
+    """Command group that imports a verb's module when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -47,7 +47,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: failures that the user can mend end in one sentence."""
+    """Run the command line; report failures that the user can fix in one sentence."""
     from tiphys.cli.errors import Failure
 
     try:

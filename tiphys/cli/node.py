@@ -1,4 +1,4 @@
-"""`tiphys node`: this machine as a node."""
+"""`tiphys node`: run this machine as a node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiphys.cli.running import run_daemon
 @click.command()
 @settings_options
 def command(data_dir: Path, **given: Any) -> None:
-    """Run the node agent, the service proxy and cluster DNS until a signal ends them; containers go on."""
+    """Run the kubelet, the service proxy and cluster DNS in the foreground. Containers keep running when it ends."""
     from tiphys.daemon.node import NodeDaemon
 
     settings = settings_of(data_dir, given)

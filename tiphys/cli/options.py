@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how they become settings."""
+"""Options shared by several verbs, and their conversion to settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(text: str) -> int:
-    """Seconds, written as 3600, 90m, 24h or 1h30m; raises click.BadParameter."""
+    """Parse a duration such as 3600, 90m, 24h or 1h30m into seconds; raises click.BadParameter."""
     parts = re.findall(r"(\d+)([smhd]?)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise click.BadParameter(f"{text!r} is not a duration such as 90m, 24h or 3600")
@@ -34,78 +34,122 @@ def _sysctls(_context: click.Context, _option: click.Parameter, text: str | None
 
 
 _OPTIONS = (
-    click.option("--bind", help="Address that the API server listens on.", metavar="ADDRESS"),
-    click.option("--secure-port", type=click.IntRange(1, 65535), help="Port of the API server (6443)."),
+    click.option("--bind", help="IP address that the API server listens on (default 127.0.0.1).", metavar="ADDRESS"),
+    click.option("--secure-port", type=click.IntRange(1, 65535), help="HTTPS port of the API server (default 6443)."),
+    click.option("--store", help="URL of the store: sqlite:///PATH or memory:// (default: SQLite in the data directory).", metavar="URL"),
+    click.option("--node-name", help="Name of this machine's Node (default: the host name).", metavar="NAME"),
+    click.option("--kubelet-port", type=click.IntRange(1, 65535), help="HTTPS port of the kubelet (default 10250)."),
     click.option(
-        "--store", help="Where state is kept: sqlite:///path or memory:// (by default a file in the data directory).", metavar="URL"
+        "--healthz-port",
+        type=click.IntRange(0, 65535),
+        help="HTTP port of the kubelet's health check, 0 to disable it (default: 2 below --kubelet-port, 10248).",
     ),
-    click.option("--node-name", help="Name of this machine's node (the host name)."),
-    click.option("--kubelet-port", type=click.IntRange(1, 65535), help="Port of the node agent (10250)."),
-    click.option("--healthz-port", type=click.IntRange(0, 65535), help="Port of the node agent's plain health page (10248), 0 for none."),
-    click.option("--healthz-bind-address", help="Address of the health page (127.0.0.1).", metavar="ADDRESS"),
+    click.option("--healthz-bind-address", help="IP address of the kubelet's health check (default 127.0.0.1).", metavar="ADDRESS"),
     click.option(
-        "--allowed-unsafe-sysctls", callback=_sysctls, help="Sysctls that pods may set besides the safe ones.", metavar="NAME,PREFIX*,..."
+        "--allowed-unsafe-sysctls",
+        callback=_sysctls,
+        help="Comma-separated unsafe sysctls, or patterns ending in *, that pods may set (default: none).",
+        metavar="NAME,PREFIX*,...",
     ),
-    click.option("--pod-max-pids", type=click.IntRange(-1), help="Processes of one pod at once (4096), -1 for no limit."),
-    click.option("--cluster-cidr", "pod_range", help="Addresses of pods (10.42.0.0/16).", metavar="CIDR"),
-    click.option("--service-cluster-ip-range", "service_range", help="Addresses of Services (10.43.0.0/16).", metavar="CIDR"),
-    click.option("--service-node-port-range", "node_ports", help="Ports of NodePort Services (30000-32767).", metavar="LOW-HIGH"),
-    click.option("--cluster-domain", "domain", help="Domain of cluster DNS (cluster.local)."),
-    click.option("--token-auth-file", type=click.Path(exists=True, dir_okay=False), help="Static tokens: token,user,uid,groups a line."),
+    click.option("--pod-max-pids", type=click.IntRange(-1), help="Maximum number of processes per pod, -1 for no limit (default 4096)."),
+    click.option("--cluster-cidr", "pod_range", help="IPv4 range of pod addresses (default 10.42.0.0/16).", metavar="CIDR"),
+    click.option("--service-cluster-ip-range", "service_range", help="IPv4 range of cluster IPs (default 10.43.0.0/16).", metavar="CIDR"),
+    click.option(
+        "--service-node-port-range", "node_ports", help="Port range of NodePort Services (default 30000-32767).", metavar="LOW-HIGH"
+    ),
+    click.option("--cluster-domain", "domain", help="DNS domain of the cluster (default cluster.local).", metavar="DOMAIN"),
+    click.option(
+        "--token-auth-file",
+        type=click.Path(exists=True, dir_okay=False),
+        help="CSV file of static bearer tokens, with token,user,uid,groups on each line (default: none).",
+    ),
     click.option(
         "--requestheader-client-ca-file",
         type=click.Path(exists=True, dir_okay=False),
-        help="Authority of front proxies (one of the cluster's own).",
+        help="CA bundle that verifies client certificates of front proxies (default: the cluster's front-proxy CA).",
     ),
     click.option(
-        "--requestheader-allowed-names", help="Common names of front proxies (front-proxy-client); empty for any.", metavar="NAME,..."
+        "--requestheader-allowed-names",
+        help="Common names accepted in certificates of front proxies, empty for any (default front-proxy-client).",
+        metavar="NAME,...",
     ),
-    click.option("--requestheader-username-headers", help="Headers with the user (X-Remote-User).", metavar="HEADER,..."),
-    click.option("--requestheader-uid-headers", help="Headers with the user's UID (X-Remote-Uid).", metavar="HEADER,..."),
-    click.option("--requestheader-group-headers", help="Headers with the user's groups (X-Remote-Group).", metavar="HEADER,..."),
     click.option(
-        "--requestheader-extra-headers-prefix", help="Prefixes of headers with more about the user (X-Remote-Extra-).", metavar="PREFIX,..."
+        "--requestheader-username-headers",
+        help="Headers that front proxies send the user name in (default X-Remote-User).",
+        metavar="HEADER,...",
     ),
-    click.option("--enable-admission-plugins", help="Plugins to run beside those that are on by default.", metavar="NAME,..."),
-    click.option("--disable-admission-plugins", help="Plugins not to run, of those that are on by default.", metavar="NAME,..."),
     click.option(
-        "--max-requests-inflight", type=click.IntRange(1), help="Requests under way at once (400), shared out by priority and fairness."
+        "--requestheader-uid-headers",
+        help="Headers that front proxies send the user's UID in (default X-Remote-Uid).",
+        metavar="HEADER,...",
     ),
-    click.option("--max-mutating-requests-inflight", type=click.IntRange(0), help="As many more under way at once (200)."),
-    click.option("--request-timeout", type=seconds, help="How long a request may take: 60s, 2m (60s).", metavar="DURATION"),
-    click.option("--min-request-timeout", type=click.IntRange(1), help="Seconds for which a watch is served, at least (1800)."),
+    click.option(
+        "--requestheader-group-headers",
+        help="Headers that front proxies send the user's groups in (default X-Remote-Group).",
+        metavar="HEADER,...",
+    ),
+    click.option(
+        "--requestheader-extra-headers-prefix",
+        help="Prefixes of headers that front proxies send extra user attributes in (default X-Remote-Extra-).",
+        metavar="PREFIX,...",
+    ),
+    click.option(
+        "--enable-admission-plugins", help="Admission plugins to enable in addition to those enabled by default.", metavar="NAME,..."
+    ),
+    click.option("--disable-admission-plugins", help="Admission plugins to disable, among those enabled by default.", metavar="NAME,..."),
+    click.option(
+        "--max-requests-inflight",
+        type=click.IntRange(1),
+        help="Maximum number of non-mutating requests in flight (default 400). Priority and fairness shares out the sum of both limits.",
+    ),
+    click.option(
+        "--max-mutating-requests-inflight", type=click.IntRange(0), help="Maximum number of mutating requests in flight (default 200)."
+    ),
+    click.option(
+        "--request-timeout",
+        type=seconds,
+        help="Timeout of requests other than watches, such as 60s or 2m (default 60s).",
+        metavar="DURATION",
+    ),
+    click.option(
+        "--min-request-timeout", type=click.IntRange(1), help="Minimum duration of a watch, in seconds (default 1800).", metavar="SECONDS"
+    ),
     click.option(
         "--shutdown-delay-duration",
         "shutdown_delay",
         type=seconds,
-        help="How long to serve after the signal to stop (0).",
+        help="Time to keep serving after a termination signal, with /readyz failing (default 0s).",
         metavar="DURATION",
     ),
-    click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)),
+    click.option(
+        "--log-level",
+        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+        help="Lowest level of messages to log (default INFO).",
+    ),
 )
 
 
 def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--data-dir`, which every verb takes."""
+    """Add `--data-dir`, which every verb takes."""
     return click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
         default=default_data_dir,
         envvar="TIPHYS_DATA_DIR",
-        help="Where the cluster's state lives.",
-        show_default="/var/lib/tiphys for root",
+        help="Directory of the cluster's state (default: /var/lib/tiphys for root, else ~/.local/state/tiphys).",
+        show_default=False,
     )(function)
 
 
 def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """All options of a cluster."""
+    """Add all options of a cluster."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return data_dir_option(function)
 
 
 def settings_of(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
-    """The settings that the data directory remembers, changed by what is given; raises Failure when they cannot be used."""
+    """Return the settings saved in the data directory, overridden by the given options; raises Failure when they are unusable."""
     try:
         settings = _merged(data_dir, given)
         settings.check()

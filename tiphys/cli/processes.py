@@ -1,6 +1,6 @@
-"""The background processes of a cluster: kept running, found again, ended by their process id.
+"""Background processes of a cluster: started, kept running, found again and stopped by process id.
 
-Each daemon is the child of a keeper, a shell loop that starts it again when it dies, with growing delays, and stops when it ends by itself
+Each daemon is the child of a keeper, a shell loop that restarts it when it dies, with growing delays, and stops when it exits by itself
 or cannot start (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
 """
 
@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiphys.aio.clock import monotonic
 from tiphys.daemon.process_state import ProcessState, read_state, state_file
 from tiphys.daemon.settings import ClusterSettings
 
@@ -34,7 +35,7 @@ while [ -z "$stop" ]; do
   [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"; code=$?
   while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
-  # A signal to the keeper ends its wait: the code of the child that ended meanwhile is still to be had, once.
+  # A signal to the keeper interrupts its wait: the exit code of a child that ended meanwhile can still be read, once.
   [ -n "$stop" ] && { wait "$child" 2>/dev/null; again=$?; [ $again -eq 127 ] || code=$again; }
   child=; ended=$(date +%s)
   note
@@ -43,22 +44,22 @@ while [ -z "$stop" ]; do
   [ $((ended - began)) -ge 10 ] && quick=0
   case $quick in 0) delay=0.2;; 1) delay=0.5;; 2) delay=1;; 3) delay=2;; *) delay=5;; esac
   quick=$((quick + 1)); restarts=$((restarts + 1))
-  echo "tiphys-keeper: ended with code $code, starting it again in $delay s"
+  echo "tiphys-keeper: exited with code $code, restarting in $delay s"
   sleep $delay & pause=$!
   wait "$pause"; pause=
 done
 rm -f "$PIDFILE" "$PIDFILE.keeper"
 """
-"""Starts its arguments again whenever they end, at once after a run of 10 s and with growing delays after shorter ones.
+"""Shell script that restarts its command whenever it exits: at once after a run of 10 s, with growing delays after shorter runs.
 
-A daemon that ends with 0 was told to, one that ends with 78 would end so again. What `tiphys.daemon.process_state` reads is written here.
+It stops after exit code 0 (a requested stop) and 78 (a restart would fail again), and writes what `tiphys.daemon.process_state` reads.
 """
 STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One daemon of a cluster: `server` or `node`."""
+    """Daemon of a cluster: `server` or `node`."""
 
     name: str
     settings: ClusterSettings
@@ -76,19 +77,19 @@ class Process:
         return self.settings.log_dir / f"{self.name}.log"
 
     def state(self) -> ProcessState | None:
-        """What the keeper has written down: starts, restarts and the last exit code."""
+        """Return the state recorded by the keeper: start time, restarts and last exit code."""
         return read_state(self.settings.run_dir, self.name)
 
     def keeper_pid(self) -> int | None:
-        """The keeper's process id, if it runs."""
+        """Return the keeper's process id, or None when it is not running."""
         return self._alive(self.keeper_file)
 
     def pid(self) -> int | None:
-        """The daemon's process id, if it runs."""
+        """Return the daemon's process id, or None when it is not running."""
         return self._alive(self.pid_file)
 
     def _alive(self, file: Path) -> int | None:
-        """The process id in a file, if that process is one of this cluster: ids are used again after a reboot."""
+        """Return the process id in a file if that process belongs to this cluster: ids are reused after a reboot."""
         try:
             pid = int(file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -99,7 +100,7 @@ class Process:
         return pid if ours in command and state != "Z" else None
 
     def start(self) -> None:
-        """Start the keeper, and with it the daemon. A daemon that has lost its keeper is ended first."""
+        """Start the keeper, which starts the daemon. A daemon that has lost its keeper is stopped first."""
         if self.pid() is not None:
             self.stop()
         self.settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -124,23 +125,23 @@ class Process:
         self.keeper_file.write_text(f"{keeper.pid}\n")
 
     def stop(self, timeout: float = STOP_SECONDS) -> bool:
-        """End keeper and daemon; returns whether anything ran. After `timeout` seconds they are killed."""
+        """Stop keeper and daemon, with SIGKILL after `timeout` seconds; returns whether either was running."""
         pids = [pid for pid in (self.keeper_pid(), self.pid()) if pid is not None]
         for pid in pids:
             _send(pid, signal.SIGTERM)
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while any(_exists(pid) for pid in pids):
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 for pid in pids:
                     _send(pid, signal.SIGKILL)
                 deadline += timeout
-            time.sleep(0.02)
+            time.sleep(0.02)  # noqa: TID251 - there is no loop to sleep on, and these are not our children
         for file in (self.pid_file, self.keeper_file, state_file(self.settings.run_dir, self.name)):
             file.unlink(missing_ok=True)
         return bool(pids)
 
-    def last_words(self, lines: int = 8) -> str:
-        """The end of the log; the last line that a failed start leaves says what is wrong."""
+    def log_tail(self, lines: int = 8) -> str:
+        """Return the last lines of the log; after a failed start they name the problem."""
         try:
             text = self.log_file.read_text(errors="replace")
         except OSError:
@@ -149,7 +150,7 @@ class Process:
 
 
 def processes(settings: ClusterSettings) -> tuple[Process, Process]:
-    """Server and node, in the order in which they start."""
+    """Return server and node, in start order."""
     return Process("server", settings), Process("node", settings)
 
 

@@ -1,4 +1,4 @@
-"""Long-running verbs: an event loop with uvloop, signals that end it politely, logs, and errors told in one sentence."""
+"""Entry point of the long-running verbs: uvloop, graceful shutdown on signals, logging, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tiphys.cli.errors import EX_CONFIG, Failure
 
 
 def run_daemon(run: Callable[[asyncio.Event], Awaitable[None]], *, log_level: str, address: str, option: str) -> None:
-    """Run until SIGTERM or SIGINT; raises Failure for what the user can mend, and for what another start may."""
+    """Run until SIGTERM or SIGINT; raises Failure for errors that the user or a restart can fix."""
     import uvloop
 
     from tiphys.obs.logging import configure

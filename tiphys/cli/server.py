@@ -1,4 +1,4 @@
-"""`tiphys server`: API server, controllers and scheduler in one process."""
+"""`tiphys server`: run the API server, the controllers and the scheduler in one process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiphys.cli.running import run_daemon
 @click.command()
 @settings_options
 def command(data_dir: Path, **given: Any) -> None:
-    """Run the API server, the controllers and the scheduler until a signal ends them."""
+    """Run the API server, the controllers and the scheduler in the foreground."""
     from tiphys.daemon.server import Daemon
 
     settings = settings_of(data_dir, given)

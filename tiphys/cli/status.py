@@ -1,15 +1,14 @@
-"""`tiphys status`: what runs, and whether it is well."""
+"""`tiphys status`: show the state of the cluster's processes, nodes and pods."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.aio.clock import LoopClock
 from tiphys.cli.checks.certificates import late_certificates
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import Process, processes
@@ -19,37 +18,37 @@ from tiphys.daemon.settings import ClusterSettings
 @click.command()
 @data_dir_option
 def command(data_dir: Path) -> None:
-    """Show processes with their memory, the API server's health, nodes and pods. Exits with 1 when something is not well."""
+    """Show the processes and their memory, the API server's health, nodes and pods. Exits with 1 if anything is unhealthy."""
     settings = settings_of(data_dir, {})
-    well = True
+    healthy = True
     for process in processes(settings):
         pid = process.pid()
-        well = well and pid is not None
+        healthy = healthy and pid is not None
         click.echo(f"{process.name:<8} {_describe(process, pid)}")
-    report = asyncio.run(_ask(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
+    report = asyncio.run(_report(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
     for line in report:
         click.echo(line)
-    for late in late_certificates(settings, datetime.now(UTC)):
-        well = False
-        click.echo(f"certs    {late}: it should have been renewed, see {settings.log_dir / 'server.log'}")
-    if not well or any("NotReady" in line or "not answering" in line for line in report):
+    for late in late_certificates(settings, LoopClock().now()):
+        healthy = False
+        click.echo(f"certs    {late}: renewal has failed, see {settings.log_dir / 'server.log'}")
+    if not healthy or any("NotReady" in line or "unreachable" in line for line in report):
         raise SystemExit(1)
 
 
 def _describe(process: Process, pid: int | None) -> str:
     if pid is None:
-        last = process.last_words(1)
-        return "not running" + (f" (last: {last})" if last else "")
-    said = f"running, pid {pid}, {_resident(pid)} MiB"
+        last = process.log_tail(1)
+        return "not running" + (f" (last log line: {last})" if last else "")
+    text = f"running, pid {pid}, {_resident(pid)} MiB"
     state = process.state()
     if state is not None and state.restarts:
         times = "once" if state.restarts == 1 else f"{state.restarts} times"
-        said += f", restarted {times} (last exit code {state.last_exit}, {ago(time.time() - state.last_ended)} ago)"
-    return said if process.keeper_pid() is not None else f"{said}, without a keeper: tiphys up gives it one"
+        text += f", restarted {times} (last exit code {state.last_exit}, {ago(LoopClock().now().timestamp() - state.last_ended)} ago)"
+    return text if process.keeper_pid() is not None else f"{text}, without a keeper: run tiphys up to start one"
 
 
 def ago(seconds: float) -> str:
-    """A time span in its largest unit: 40 s, 5 min, 3 h, 12 d."""
+    """Format a duration in its largest unit: 40 s, 5 min, 3 h, 12 d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
@@ -57,14 +56,14 @@ def ago(seconds: float) -> str:
 
 
 def _resident(pid: int) -> int:
-    """Resident memory in MiB."""
+    """Return a process's resident memory in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) // 1024
     return 0
 
 
-async def _ask(settings: ClusterSettings) -> list[str]:
+async def _report(settings: ClusterSettings) -> list[str]:
     from tiphys.api.core import v1 as core
     from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
@@ -81,7 +80,7 @@ async def _ask(settings: ClusterSettings) -> list[str]:
             phases[pod.status.phase] = phases.get(pod.status.phase, 0) + 1
         lines.append("pods     " + (", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "none"))
     except (ConnectionError, StatusError) as error:
-        return [f"api      {settings.server_url}: not answering ({error})"]
+        return [f"api      {settings.server_url}: unreachable ({error})"]
     finally:
         await client.close()
     return lines

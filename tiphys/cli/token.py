@@ -1,4 +1,4 @@
-"""`tiphys token`: tokens for service accounts."""
+"""`tiphys token`: create tokens for service accounts."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tiphys.daemon.settings import ClusterSettings
 
 @click.group()
 def command() -> None:
-    """Make tokens that authenticate service accounts."""
+    """Create tokens for service accounts."""
 
 
 @command.command()
 @data_dir_option
 @click.argument("service_account", metavar="SERVICEACCOUNT")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of the service account.")
+@click.option("-n", "--namespace", default="default", help="Namespace of the service account (default: default).")
 @click.option(
     "--duration",
     type=seconds,
     default="0",
-    show_default=False,
-    help="How long the token is valid: 90m, 24h, 3600 (by default the server decides).",
+    metavar="DURATION",
+    help="Lifetime of the token, such as 90m, 24h or 3600 (default: chosen by the API server).",
 )
-@click.option("--audience", "audiences", multiple=True, help="Who the token is for (the API server); may be repeated.")
+@click.option("--audience", "audiences", multiple=True, help="Intended audience of the token; repeatable (default: the API server).")
 def create(data_dir: Path, service_account: str, namespace: str, duration: int, audiences: tuple[str, ...]) -> None:
     """Print a new token for SERVICEACCOUNT."""
     settings = settings_of(data_dir, {})
     if not settings.admin_kubeconfig.exists():
-        raise Failure(f"there is no cluster in {settings.data_dir}: start one with tiphys up", code=1)
+        raise Failure(f"no cluster in {settings.data_dir}: start one with tiphys up", code=1)
     click.echo(asyncio.run(_request(settings, service_account, namespace, duration, audiences)))
 
 
@@ -47,11 +47,11 @@ async def _request(settings: ClusterSettings, name: str, namespace: str, duratio
     client = kubeconfig.load(settings.admin_kubeconfig)
     try:
         body = authentication.TokenRequest(spec=spec)
-        answer = await client.post(core.ServiceAccount, name, namespace, "token", body, authentication.TokenRequest)
+        response = await client.post(core.ServiceAccount, name, namespace, "token", body, authentication.TokenRequest)
     except StatusError as error:
-        raise Failure(f"no token for {namespace}/{name}: {error}", code=1) from error
+        raise Failure(f"cannot create a token for {namespace}/{name}: {error}", code=1) from error
     except ConnectionError as error:
-        raise Failure(f"{settings.server_url} does not answer ({error}): look at tiphys status", code=1) from error
+        raise Failure(f"cannot reach {settings.server_url} ({error}): run tiphys status", code=1) from error
     finally:
         await client.close()
-    return answer.status.token
+    return response.status.token

@@ -1,15 +1,15 @@
-"""`tiphys up`: a cluster on this machine from one command."""
+"""`tiphys up`: start a cluster on this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.aio.clock import monotonic
 from tiphys.cli.errors import EX_CONFIG, Failure
 from tiphys.cli.options import settings_of, settings_options
 from tiphys.cli.processes import Process, processes
@@ -22,62 +22,62 @@ POLL_SECONDS = 0.05
 
 @click.command()
 @settings_options
-@click.option("--wait/--no-wait", default=True, help="Return when the node is Ready (the default), or as soon as the API answers.")
-@click.option("--foreground", is_flag=True, help="Stay in the foreground and stop the cluster at the end.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the node is Ready, or only until the API server is (default: --wait).")
+@click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop the cluster on SIGINT or SIGTERM.")
 def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
-    """Start a cluster; harmless when it runs already."""
+    """Start a cluster in the background. Does nothing if it is already running."""
     settings = settings_of(data_dir, given)
-    started = time.monotonic()
+    started = monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():
         if given_differs(settings, data_dir, given):
-            raise Failure("the cluster runs with other settings: stop it with tiphys down, then start it with the new ones")
-        click.echo(f"The cluster in {settings.data_dir} is running already.")
+            raise Failure("the cluster is running with different settings: run tiphys down, then tiphys up with the new ones")
+        click.echo(f"The cluster in {settings.data_dir} is already running.")
     else:
         check_machine(settings)
         save(settings)
-    begun = _start_missing(server, node)
+    started_now = _start_missing(server, node)
     try:
         asyncio.run(_wait_ready(settings, server, node, wait=wait))
     except Failure as failure:
         if failure.code == EX_CONFIG:
-            for process in reversed(begun):
+            for process in reversed(started_now):
                 process.stop()
         raise
-    _say(settings, time.monotonic() - started)
+    _print_summary(settings, monotonic() - started)
     if foreground:
-        _stay(server, node)
+        _wait_and_stop(server, node)
 
 
-def _start_missing(*wanted: Process) -> list[Process]:
-    """Start what does not run; returns it."""
-    begun = [process for process in wanted if process.keeper_pid() is None]
-    for process in begun:
+def _start_missing(*daemons: Process) -> list[Process]:
+    """Start the daemons that are not running; returns them."""
+    missing = [process for process in daemons if process.keeper_pid() is None]
+    for process in missing:
         process.start()
-    return begun
+    return missing
 
 
 def given_differs(settings: ClusterSettings, data_dir: Path, given: dict[str, Any]) -> bool:
-    """Whether options were given that differ from those the running cluster started with."""
+    """Return whether the given options differ from the settings of the running cluster."""
     return settings != settings_of(data_dir, {})
 
 
 def save(settings: ClusterSettings) -> None:
-    """Remember the settings; raises Failure when the directory cannot be written."""
+    """Save the settings; raises Failure when the directory is not writable."""
     try:
         settings.save()
     except OSError as error:
-        raise Failure(f"{settings.data_dir} cannot be written ({error.strerror}): choose another place with --data-dir") from error
+        raise Failure(f"{settings.data_dir} is not writable ({error.strerror}): choose another directory with --data-dir") from error
 
 
 def check_machine(settings: ClusterSettings) -> None:
-    """Refuse to start what cannot work; raises Failure with every problem and its fix."""
+    """Run the checks of `tiphys doctor`; raises Failure with every problem and its fix."""
     from tiphys.cli.checks import run_checks
 
     failed = [result for result in run_checks(settings) if result.status == "fail"]
     if failed:
         lines = [f"  {result.name}: {result.message}\n    fix: {result.fix}" for result in failed]
-        raise Failure("this machine is not ready for a cluster:\n" + "\n".join(lines))
+        raise Failure("this machine cannot run a cluster:\n" + "\n".join(lines))
 
 
 async def _wait_ready(settings: ClusterSettings, server: Process, node: Process, *, wait: bool) -> None:
@@ -85,7 +85,7 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
     from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
-    deadline = time.monotonic() + API_SECONDS
+    deadline = monotonic() + API_SECONDS
     while not settings.admin_kubeconfig.exists():
         _check_alive(server, deadline, "the API server")
         await asyncio.sleep(POLL_SECONDS)
@@ -100,11 +100,11 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
                 pass
             _check_alive(server, deadline, "the API server")
             await asyncio.sleep(POLL_SECONDS)
-        deadline = time.monotonic() + NODE_SECONDS
+        deadline = monotonic() + NODE_SECONDS
         while wait:
             try:
-                found = await client.get(core.Node, settings.node_name)
-                if any(condition.type == "Ready" and condition.status == "True" for condition in found.status.conditions):
+                node_object = await client.get(core.Node, settings.node_name)
+                if any(condition.type == "Ready" and condition.status == "True" for condition in node_object.status.conditions):
                     break
             except (ConnectionError, StatusError):
                 pass
@@ -114,23 +114,23 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
         await client.close()
 
 
-def _check_alive(process: Process, deadline: float, what: str) -> None:
-    """Raise Failure when the process has given up or the time is over."""
+def _check_alive(process: Process, deadline: float, name: str) -> None:
+    """Raise Failure when the process has ended for good or the deadline has passed."""
     if process.keeper_pid() is None and process.pid() is None:
-        raise Failure(f"{what} did not start:\n{process.last_words()}", code=EX_CONFIG)
-    if time.monotonic() > deadline:
-        raise Failure(f"{what} is not ready in time; the end of {process.log_file}:\n{process.last_words()}", code=1)
+        raise Failure(f"{name} failed to start:\n{process.log_tail()}", code=EX_CONFIG)
+    if monotonic() > deadline:
+        raise Failure(f"timed out waiting for {name}; last lines of {process.log_file}:\n{process.log_tail()}", code=1)
 
 
-def _say(settings: ClusterSettings, seconds: float) -> None:
+def _print_summary(settings: ClusterSettings, seconds: float) -> None:
     option = "" if settings.is_default else f" --data-dir {settings.data_dir}"
-    click.echo(f"The cluster is ready after {seconds:.1f} s: {settings.server_url}, node {settings.node_name}")
+    click.echo(f"Cluster ready in {seconds:.1f} s: {settings.server_url}, node {settings.node_name}")
     click.echo(f"  export KUBECONFIG={settings.admin_kubeconfig}")
     click.echo(f"  tiphys kubectl{option} get pods -A")
     click.echo(f"  tiphys status{option}       tiphys down{option} [--purge]")
 
 
-def _stay(server: Process, node: Process) -> None:
+def _wait_and_stop(server: Process, node: Process) -> None:
     """Wait for a signal, then stop the cluster."""
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
     node.stop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import import_module
+from random import Random
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -34,7 +35,7 @@ PATCH_TYPES: dict[PatchKind, str] = {
     "apply": "application/apply-patch+yaml",
 }
 MAX_RETRIES = 10
-"""How often an answer with `Retry-After` is tried again."""
+"""Maximum number of retries after answers with `Retry-After`."""
 
 OnWrite = Callable[[Kind[Any], KubeObject], None]
 
@@ -63,10 +64,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         scheme: Scheme | None = None,
         clock: Clock | None = None,
+        rng: Random | None = None,
         on_write: OnWrite | None = None,
     ) -> None:
         self.transport = transport
         self.clock = clock or LoopClock()
+        self.rng = rng or Random()
         self._scheme = scheme
         self._on_write = on_write
         self._headers = {"accept": "application/json", "user-agent": user_agent, **(headers or {})}
@@ -80,14 +83,15 @@ class Client:
         return self._scheme
 
     def derive(self, *, user_agent: str = "", headers: Mapping[str, str] | None = None, on_write: OnWrite | None = None) -> Client:
-        """A client on the same transport under another name. `on_write` hears of every object that a write brought back."""
+        """Return a client on the same transport under another name. `on_write` hears of every object that a write brought back."""
         merged = {**self._headers, **(headers or {})}
         if user_agent:
             merged["user-agent"] = user_agent
-        return Client(self.transport, headers=merged, scheme=self._scheme, clock=self.clock, on_write=on_write or self._on_write)
+        heard = on_write or self._on_write
+        return Client(self.transport, headers=merged, scheme=self._scheme, clock=self.clock, rng=self.rng, on_write=heard)
 
     def kind_of(self, type_: type[T] | Kind[T]) -> Kind[T]:
-        """The kind to a type; raises KeyError for a type that is not registered."""
+        """Return the kind to a type; raises KeyError for a type that is not registered."""
         return type_ if isinstance(type_, Kind) else self.scheme.of(type_)
 
     async def get(self, type_: type[T] | Kind[T], name: str, namespace: str = "", *, resource_version: str = "") -> T:
@@ -133,7 +137,7 @@ class Client:
     async def pages(
         self, type_: type[T] | Kind[T], namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
     ) -> AsyncIterator[ObjectList[T]]:
-        """A collection page by page, all of one snapshot. Raises Gone when the snapshot is forgotten on the way."""
+        """Yield a collection page by page, all of one snapshot. Raises Gone when the snapshot is forgotten on the way."""
         token = ""
         while True:
             page = await self.list(type_, namespace, labels=labels, fields=fields, limit=limit, continue_=token)
@@ -348,7 +352,7 @@ def _is_status(body: bytes) -> bool:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Seconds that the server asks to wait, where it may be asked again."""
+    """Return seconds that the server asks to wait, where it may be asked again."""
     if response.status != 429 and response.status < 500:
         return None
     value = response.headers.get("retry-after") or response.headers.get("Retry-After") or ""
@@ -356,7 +360,7 @@ def _retry_after(response: Response) -> float | None:
 
 
 async def read_body(response: Response) -> bytes:
-    """The whole body, of a stream as well."""
+    """Return the whole body, of a stream as well."""
     if response.stream is None:
         return response.body
     async with aclosing(_chunks(response)) as chunks:

@@ -1,4 +1,4 @@
-"""What a client shows to prove who it is, read again now and then: tokens and certificates in files are replaced while we run."""
+"""Credentials of a client, reread periodically: tokens and certificates in files are replaced while we run."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(line: bytes) -> Frame:
-    """The frame in a line; raises ValueError (msgspec.DecodeError) for anything else."""
+    """Return the frame in a line; raises ValueError (msgspec.DecodeError) for anything else."""
     return _frames.decode(line)
 
 
@@ -47,7 +47,7 @@ class LineReader:
         self._limit = limit
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that the chunk completes, without their ends and without empty ones. Raises ValueError past the limit."""
+        """Return the lines that the chunk completes, without their ends and without empty ones. Raises ValueError past the limit."""
         if b"\n" not in chunk:
             self._keep(chunk)
             return []

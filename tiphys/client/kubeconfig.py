@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import msgspec
 import yaml
@@ -27,7 +28,7 @@ class _Part(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Cluster(_Part, rename="kebab"):
-    """Where a server is and whom to trust. Data is base64."""
+    """Address of a server and the authorities to trust. Data is base64."""
 
     server: str = ""
     certificate_authority: str = ""
@@ -37,7 +38,7 @@ class Cluster(_Part, rename="kebab"):
 
 
 class User(_Part, rename="kebab"):
-    """Who we are. Data is base64."""
+    """Credentials of a user. Data is base64."""
 
     client_certificate: str = ""
     client_certificate_data: str = ""
@@ -82,7 +83,7 @@ class Config(_Part):
     current_context: str = msgspec.field(name="current-context", default="")
 
     def select(self, context: str = "") -> tuple[Cluster, User, Context]:
-        """The parts that a context (by default the current one) names; raises ValueError for what is missing."""
+        """Return the parts that a context (by default the current one) names; raises ValueError for what is missing."""
         name = context or self.current_context
         chosen = next((entry.context for entry in self.contexts if entry.name == name), None)
         if chosen is None:
@@ -105,7 +106,7 @@ def build(
     token: str = "",
     namespace: str = "",
 ) -> Config:
-    """A kubeconfig for one user at one server, with everything inline, so that the file can be carried elsewhere."""
+    """Return a kubeconfig for one user at one server, with everything inline, so that the file can be carried elsewhere."""
     return Config(
         clusters=[NamedCluster(name=name, cluster=Cluster(server=server, certificate_authority_data=_encoded(ca)))],
         users=[NamedUser(name=user, user=User(client_certificate_data=_encoded(cert), client_key_data=_encoded(key), token=token))],
@@ -140,7 +141,7 @@ def save(path: str | Path, config: Config) -> None:
 
 
 def transport(config: Config, *, context: str = "", folder: Path = Path(), clock: Clock | None = None) -> HttpTransport:
-    """The transport for a context; relative file names begin at `folder`. Raises ValueError and OSError."""
+    """Return the transport for a context; relative file names begin at `folder`. Raises ValueError and OSError."""
     cluster, user, _ = config.select(context)
     if user.exec is not None:
         raise ValueError("credential plugins (exec) are not supported")
@@ -157,14 +158,16 @@ def transport(config: Config, *, context: str = "", folder: Path = Path(), clock
     )
 
 
-def load(path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None) -> Client:
-    """A client from a kubeconfig file. Raises OSError, and ValueError for a file that does not say where the server is."""
+def load(
+    path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None, rng: Random | None = None
+) -> Client:
+    """Return a client from a kubeconfig file. Raises OSError, and ValueError for a file that does not say where the server is."""
     made = transport(read(path), context=context, folder=Path(path).parent, clock=clock)
-    return Client(made, user_agent=user_agent, clock=clock)
+    return Client(made, user_agent=user_agent, clock=clock, rng=rng)
 
 
 def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_agent: str = "tiphys", clock: Clock | None = None) -> Client:
-    """A client for a process in a pod, from its service account's files and the pod's environment. Raises ValueError elsewhere."""
+    """Return a client for a process in a pod, from its service account's files and the pod's environment. Raises ValueError elsewhere."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
     if not host or not port:
         raise ValueError("not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")

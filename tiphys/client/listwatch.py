@@ -75,7 +75,7 @@ TRANSITIONS: dict[tuple[State, Outcome], State] = {
 
 
 class Sink(Protocol[T]):
-    """Who is told. The calls are synchronous and come in the order of the server."""
+    """Receiver of changes. The calls are synchronous and come in the order of the server."""
 
     def replace(self, items: list[T], resource_version: str) -> None:
         """The whole collection, as it was at a version."""
@@ -133,7 +133,7 @@ class ListWatch(Generic[T]):
             await self.step()
 
     async def step(self) -> None:
-        """What the present state asks for, and on to the next one."""
+        """Perform the action of the current state, and move on to the next one."""
         outcome = await self._steps[self.state]()
         self.state = TRANSITIONS[self.state, outcome]
 

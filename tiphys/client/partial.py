@@ -17,5 +17,5 @@ ACCEPT_PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.
 
 
 def partial_kind(group: str, version: str, plural: str, *, namespaced: bool = True) -> Kind[PartialObject]:
-    """A kind to give to `Client` and informers in place of a type, for any resource that discovery names."""
+    """Return a kind to give to `Client` and informers in place of a type, for any resource that discovery names."""
     return Kind(type=PartialObject, plural=plural, group=group, version=version, namespaced=namespaced)

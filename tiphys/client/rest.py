@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from tiphys.aio.certificates import CertificateFiles
-from tiphys.aio.clock import Clock, LoopClock
+from tiphys.aio.clock import Clock, LoopClock, monotonic
 from tiphys.client.credentials import Credentials
 from tiphys.client.tls import Pem, client_context
 from tiphys.obs import metrics
@@ -23,7 +22,7 @@ from tiphys.wire.http import Request, Response
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 60.0
-"""How long an unused connection is kept."""
+"""Time for which an unused connection is kept open."""
 
 # A peer that vanished without a word is noticed after 30 seconds, also by a watch that only listens.
 _KEEPALIVE = (

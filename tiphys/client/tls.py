@@ -13,7 +13,7 @@ Pem = bytes | str | Path
 
 
 def read_pem(pem: Pem) -> bytes:
-    """The PEM data; raises OSError."""
+    """Return the PEM data; raises OSError."""
     return pem if isinstance(pem, bytes) else Path(pem).read_bytes()
 
 
@@ -32,7 +32,7 @@ def _as_file(pem: Pem) -> Iterator[str]:
 
 
 def client_context(*, ca: Pem | None = None, cert: Pem | None = None, key: Pem | None = None, insecure: bool = False) -> ssl.SSLContext:
-    """A context that trusts `ca` alone (or the system's authorities) and presents `cert`.
+    """Return a context that trusts `ca` alone (or the system's authorities) and presents `cert`.
 
     `insecure` trusts anybody. Raises OSError for files that cannot be read and ssl.SSLError for what is in them.
     """

@@ -1,4 +1,4 @@
-"""All control loops of a cluster, for `Manager.add_all`."""
+"""Registry of all control loops of a cluster, for `Manager.add_all`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LOOPS: tuple[type[Controller], ...] = (
     VolumeProtectionController,
     AttributesClassProtectionController,
 )
-"""Every loop; what else there is to know about one is in its declaration."""
+"""Classes of all loops; everything else about a loop is in its declaration."""
 
 
 def all_controllers(settings: ControllerSettings) -> list[Controller]:

@@ -10,7 +10,7 @@ S = TypeVar("S", bound=LoopSettings)
 
 
 class ControllerSettings:
-    """The parts that differ from their defaults, by type."""
+    """Settings that differ from their defaults, by type."""
 
     def __init__(self, *parts: LoopSettings) -> None:
         self._parts = {type(part): part for part in parts}

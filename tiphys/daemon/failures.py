@@ -1,4 +1,4 @@
-"""Failures that people meet when a daemon starts, each as one sentence with its fix."""
+"""Explanations of failures at the start of a daemon, each as one sentence with its fix."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFu
 
 
 def is_lasting(error: BaseException) -> bool:
-    """Whether another start would meet the same failure until somebody mends its cause."""
+    """Return whether another start would fail in the same way until somebody fixes the cause."""
     return not isinstance(error, StoreFailed)
 
 
 def explain(error: BaseException, *, address: str = "", option: str = "") -> str | None:
-    """The sentence for an error that people meet, or None for one that is our mistake and deserves its traceback."""
+    """Return the sentence for an error that users can fix, or None for a bug that deserves its traceback."""
     if isinstance(error, StoreCorrupt):
         return f"{error.detail}; {error.repair}" if error.repair else error.detail
     if isinstance(error, StoreFull):

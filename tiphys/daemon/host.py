@@ -1,4 +1,4 @@
-"""What the command line must know of the node agent to judge a machine, without loading the agent."""
+"""Facts about the node agent that the command line needs, without importing the agent."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["cgroup_root", "cni_dirs", "hierarchies", "is_v2", "overlay_works"]
 
 
 def cni_dirs() -> tuple[str, ...]:
-    """The directories in which CNI plugins are looked for."""
+    """Return the directories in which CNI plugins are looked for."""
     return BIN_DIRS
 
 
 def cgroup_root() -> Path:
-    """Where control groups are mounted."""
+    """Return the mount point of control groups."""
     from tiphys.node.runtime.cgroups import ROOT
 
     return ROOT

@@ -9,16 +9,16 @@ from tiphys.daemon.settings import ClusterSettings
 from tiphys.images.archives import load_archive
 from tiphys.images.build import ImageError, Ready, ensure_images
 from tiphys.images.recipe import full_name, recipes
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 
 class ImagesError(Exception):
-    """Images cannot be had; the message says why and what to do."""
+    """Images are unavailable; the message says why and how to fix it."""
 
 
 def known_images() -> list[str]:
-    """The names of the images that can be built here."""
+    """Return the names of the images that can be built here."""
     return [full_name(name) for name in recipes()]
 
 
@@ -28,7 +28,7 @@ async def build_images(settings: ClusterSettings, names: Sequence[str]) -> list[
         return await ensure_images(names, cache_dir=settings.image_cache, containerd_socket=_socket(settings))
     except KeyError as error:
         raise ImagesError(error.args[0]) from error
-    except (ImageError, RuntimeError_, OSError) as error:
+    except (ImageError, CriError, OSError) as error:
         raise ImagesError(str(error)) from error
 
 
@@ -36,7 +36,7 @@ async def load_images(settings: ClusterSettings, archive: Path) -> list[str]:
     """Import an archive; returns the names of its images. Raises ImagesError."""
     try:
         return await load_archive(archive, containerd_socket=_socket(settings))
-    except (ImageError, RuntimeError_, OSError) as error:
+    except (ImageError, CriError, OSError) as error:
         raise ImagesError(str(error)) from error
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
-from tiphys.aio.clock import LoopClock
+from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
@@ -32,22 +32,22 @@ PAUSE = "pause"
 
 
 class NodeDaemon:
-    """Everything that runs on a machine of the cluster."""
+    """Daemon of a node: containerd, agent, proxy and DNS."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
-        self.clock = LoopClock()
-        self.rng = random.Random()
+        self.clock = clock or LoopClock()
+        self.rng = rng or random.Random()
         self.started = int(self.clock.now().timestamp())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`; containers stay. Raises ContainerdError when there is no runtime to be had."""
+        """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        begun = await until(stop, self._begin())
-        if begun is None:
+        ready = await until(stop, self._begin())
+        if ready is None:
             return
-        containerd, client = begun
+        containerd, client = ready
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
             ("agent", lambda: self._run_agent(client, containerd)),
@@ -65,7 +65,7 @@ class NodeDaemon:
             await client.close()
 
     async def _begin(self) -> tuple[ContainerdSupervisor, Client]:
-        """A running containerd with the image that every pod needs, and a client of a server that answers."""
+        """Start containerd with the pause image, and return it with a client of a server that answers."""
         from tiphys.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor
 
@@ -76,7 +76,7 @@ class NodeDaemon:
         credentials = settings.dir / "node.kubeconfig"
         while not credentials.exists():  # The server writes it when it starts for the first time.
             await self.clock.sleep(0.05)
-        client = kubeconfig.load(credentials)
+        client = kubeconfig.load(credentials, clock=self.clock, rng=self.rng)
         try:
             await self._wait_for_server(client)
         except BaseException:

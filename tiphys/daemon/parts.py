@@ -13,7 +13,7 @@ from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 
 def parts(settings: ClusterSettings, containerd: ContainerdSupervisor, started: int) -> tuple[Part, ...]:
-    """Server (where its keeper has left a state), node and containerd. `started`: unix seconds of this process's own start."""
+    """Return the server (if its keeper has left a state), the node and containerd. `started`: unix seconds of this process's own start."""
     own = ProcessState(pid=os.getpid(), started=started, restarts=0, last_exit=None, last_ended=0, log=None)
 
     def server() -> ProcessState | None:

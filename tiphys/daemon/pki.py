@@ -1,4 +1,4 @@
-"""The cluster's own certificate authority: who the components are, on disk.
+"""The cluster's own certificate authority and the identities of its components, on disk.
 
 Everything is ECDSA P-256, so making the whole tree costs milliseconds and happens at every first start. The CA and the service-account
 key are kept for ever once made; certificates are made again when less than a third of their life is left, when the names they must carry
@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 WARN_BEFORE = timedelta(days=30)
-"""How long before its end a certificate that was not renewed is reported."""
+"""Time before its expiry at which a certificate that was not renewed is reported."""
 BACKDATE = timedelta(minutes=5)
 """Clocks of machines in one cluster differ a little; a certificate is valid from this long before it was made."""
 
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the serving certificates must be valid for."""
+    """Names and addresses that the serving certificates must be valid for."""
 
     host: str = ""
     addresses: tuple[str, ...] = ()
@@ -290,7 +290,7 @@ def _general_name(san: str) -> x509.GeneralName:
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The key in the form of RFC 5915, whose header names the algorithm: Java clients take a bare `PRIVATE KEY` for RSA."""
+    """Return the key in the form of RFC 5915, whose header names the algorithm: Java clients take a bare `PRIVATE KEY` for RSA."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
 
 

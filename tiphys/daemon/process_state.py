@@ -1,4 +1,4 @@
-"""What a daemon's keeper writes down about it: `<run directory>/server.state` and `node.state`.
+"""State of a daemon as recorded by its keeper: `<run directory>/server.state` and `node.state`.
 
 Lines of `name=value`: `pid` (empty between two starts), `started` (unix seconds of the newest start), `restarts` (since the keeper began),
 `last_exit` (exit code of the run before, 128 and more for a signal, empty without one), `last_ended` (unix seconds) and `log` (a path). The
@@ -22,16 +22,16 @@ class ProcessState:
     last_exit: int | None
     last_ended: int
     log: Path | None
-    """Where all runs write to; None when that is not a file of ours."""
+    """Log file of all runs; None when the output does not go to a file of ours."""
 
 
 def state_file(run_dir: Path, name: str) -> Path:
-    """Where the state of a daemon (`server` or `node`) is."""
+    """Return the path of the state file of a daemon (`server` or `node`)."""
     return run_dir / f"{name}.state"
 
 
 def read_state(run_dir: Path, name: str) -> ProcessState | None:
-    """The state of a daemon; None for one that was never started or was stopped by `tiphys down`, and for a damaged file."""
+    """Return the state of a daemon; None for one that was never started or was stopped by `tiphys down`, and for a damaged file."""
     try:
         lines = state_file(run_dir, name).read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a purge takes away besides containers: mounts of volumes, nft table, routes, addresses."""
+"""Removal of what a cluster leaves besides containers: volume mounts, nft table, routes and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renewing the cluster's certificates while it runs ("PKI certificates and requirements").
+"""Renewal of the cluster's certificates while it runs ("PKI certificates and requirements").
 
 Whoever uses a certificate looks at its file now and then (`aio.certificates`), so writing new files is all that is to be done.
 """
@@ -15,7 +15,7 @@ from tiphys.daemon.pki import Pki, PkiError
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 3600.0
-"""How often certificates are looked at. They are renewed months before they end, so a check that fails is made up for by the next ones."""
+"""Interval between checks of certificates. They are renewed months before they expire, so later checks make up for a failed one."""
 
 
 async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:

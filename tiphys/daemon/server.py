@@ -51,10 +51,10 @@ PARTS = ("apiserver", "controller-manager", "scheduler")
 class Daemon:
     """One server process with the parts asked for."""
 
-    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
         self.clock = clock or LoopClock()
-        self.rng = random.Random()
+        self.rng = rng or random.Random()
         self.server: ApiServer | None = None
 
     def certificates(self) -> pki.Pki:
@@ -140,7 +140,7 @@ class Daemon:
                 grace = FAILED_GRACE
                 raise failure
             if self.settings.shutdown_delay:
-                await asyncio.sleep(self.settings.shutdown_delay)
+                await self.clock.sleep(self.settings.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
@@ -167,9 +167,10 @@ class Daemon:
         return [("controller-manager", self._run_controllers), ("scheduler", self._run_scheduler)]
 
     def client(self, peer: PeerIdentity) -> Client:
-        """A client in this process that acts as `peer`."""
+        """Return a client in this process that acts as `peer`."""
         assert self.server is not None
-        return Client(InProcessTransport(self.server.app.handle, peer=peer), user_agent=peer.common_name.removeprefix("system:"))
+        transport, name = InProcessTransport(self.server.app.handle, peer=peer), peer.common_name.removeprefix("system:")
+        return Client(transport, user_agent=name, clock=self.clock, rng=self.rng)
 
     async def _run_controllers(self) -> None:
         # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
@@ -212,14 +213,14 @@ class Daemon:
             await client.close()
 
     def _elector(self, client: Client, name: str) -> LeaderElector | None:
-        """An embedded store is locked by the one server that may run, so nobody else could lead: a restart need not wait for a lease."""
+        """Return the elector; None for an embedded store, whose lock admits one server: a restart need not wait for a lease."""
         if not self.settings.store_url.startswith("etcd"):
             return None
-        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock)
+        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock, rng=self.rng)
 
 
 def _request_headers(settings: ClusterSettings) -> RequestHeaders:
-    """Which front proxies are believed, and how they name callers; raises SettingsError."""
+    """Return the trusted front proxies and the headers in which they name callers; raises SettingsError."""
     headers = RequestHeaders(
         allowed_names=names_in(settings.requestheader_allowed_names),
         username=names_in(settings.requestheader_username_headers),

@@ -1,4 +1,4 @@
-"""What a cluster on this machine is told when it starts, and remembers until it is purged.
+"""Settings of a cluster on this machine: given when it starts, and kept until it is purged.
 
 The data directory identifies a cluster: every name that must be unique on the machine (bridge, nft table, control groups, run
 directory) follows from it, so that several clusters live side by side. `tiphys up` writes the settings to `settings.json` there; the
@@ -83,7 +83,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def node_healthz_port(self) -> int:
-        """Where the node agent's health page is, 0 for nowhere. Clusters side by side differ in it as they do in the kubelet's port."""
+        """Port of the kubelet's health check, 0 to disable it. Like the kubelet's port, it differs between clusters on one machine."""
         return max(self.kubelet_port - 2, 0) if self.healthz_port < 0 else self.healthz_port
 
     @property
@@ -170,7 +170,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 def load(data_dir: Path) -> ClusterSettings | None:
-    """The settings that `tiphys up` left in a data directory, or None; raises SettingsError when they are damaged."""
+    """Return the settings that `tiphys up` left in a data directory, or None; raises SettingsError when they are damaged."""
     path = data_dir / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=ClusterSettings)
@@ -202,5 +202,5 @@ def parse_ports(text: str) -> range:
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The names in a list with commas."""
+    """Return the names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

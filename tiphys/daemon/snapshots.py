@@ -1,4 +1,4 @@
-"""Saving and restoring a cluster's state, for the command line."""
+"""Snapshots of a cluster's state, for the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def save(settings: ClusterSettings, target: Path) -> int:
     source = _store_file(settings)
     if not source.exists():
         raise SnapshotError(f"there is no state in {settings.data_dir} yet: start a cluster with tiphys up")
-    return _told(lambda: take_snapshot(str(source), str(target.absolute())))
+    return _translate_errors(lambda: take_snapshot(str(source), str(target.absolute())))
 
 
 def restore(settings: ClusterSettings, source: Path) -> int:
@@ -28,7 +28,7 @@ def restore(settings: ClusterSettings, source: Path) -> int:
 
     The state that was there is kept beside it. Raises SnapshotError, also when the cluster runs.
     """
-    return _told(lambda: restore_snapshot(str(source.absolute()), str(_store_file(settings))))
+    return _translate_errors(lambda: restore_snapshot(str(source.absolute()), str(_store_file(settings))))
 
 
 def _store_file(settings: ClusterSettings) -> Path:
@@ -38,7 +38,7 @@ def _store_file(settings: ClusterSettings) -> Path:
     return Path(path)
 
 
-def _told(work: Callable[[], int]) -> int:
+def _translate_errors(work: Callable[[], int]) -> int:
     try:
         return work()
     except StoreCorrupt as error:

@@ -1,4 +1,4 @@
-"""Aliases that lead out of the cluster (ExternalName Services): the target is asked for elsewhere and put behind the alias."""
+"""Aliases that lead out of the cluster (ExternalName Services): the target is resolved elsewhere and appended to the alias."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tiphys.dns.upstream import NoUpstream, Upstream, is_truncated
 
 
 async def follow(upstream: Upstream, found: Found, query: Query) -> Answer:
-    """The whole answer; raises NoUpstream."""
-    asked = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
-    data = await upstream.ask(asked, tcp=False)
+    """Return the complete answer; raises NoUpstream."""
+    request = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
+    data = await upstream.ask(request, tcp=False)
     if is_truncated(data):
-        data = await upstream.ask(asked, tcp=True)
+        data = await upstream.ask(request, tcp=True)
     code, records = _read(data)
     everything = (*found.answer.records, *records)
     return Answer(code, everything, pinned=len(everything))
 
 
 def _read(data: bytes) -> tuple[int, list[bytes]]:
-    """Code and answer records of any message, with compression undone; dnspython is loaded only for this."""
+    """Decode the code and answer records of any message, with compression undone; dnspython is loaded only for this."""
     import dns.exception
     import dns.message
 

@@ -1,4 +1,4 @@
-"""From a question to its answer, on a zone. Pure; the caller passes on what the zone does not own.
+"""Answers to questions about a zone. Pure; the caller forwards what the zone does not own.
 
 Answers are kept encoded until the zone changes, so the common question costs a look-up.
 """
@@ -21,14 +21,14 @@ MAX_EXTRA = 16
 
 
 class Found(NamedTuple):
-    """An answer, and where it goes on if an alias leads out of the cluster."""
+    """Answer, and the target to continue with if an alias leads out of the cluster."""
 
     answer: Answer
     elsewhere: str = ""
 
 
 class Answers:
-    """Answers on a zone, remembered."""
+    """Answers about a zone, cached."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
@@ -36,7 +36,7 @@ class Answers:
         self._serial = zone.serial
 
     def find(self, query: Query) -> Found | None:
-        """The answer to a question, or None when it is not about this zone."""
+        """Return the answer to a question, or None when it is not about this zone."""
         if query.problem:
             return Found(Answer(query.problem, authoritative=False))
         if query.klass not in (m.IN, m.ANY_CLASS):
@@ -80,7 +80,7 @@ def _find(zone: Zone, name: str, kind: int) -> Found | None:
 
 
 def _records(zone: Zone, name: str, known: Name, owner: bytes, kind: int) -> tuple[list[bytes], tuple[bytes, ...]]:
-    """The records of the type asked for, and those that go with them."""
+    """Return the records of the requested type, and the additional ones."""
     records: list[bytes] = []
     extra: list[bytes] = []
     if kind in (m.A, m.ANY):
@@ -103,7 +103,7 @@ def _records(zone: Zone, name: str, known: Name, owner: bytes, kind: int) -> tup
 
 
 def _soa(zone: Zone, owner: str) -> bytes:
-    """Says how long an absence may be remembered."""
+    """Return the SOA record, which says how long an absence may be cached."""
     data = m.soa_data(f"ns.dns.{zone.domain}", f"hostmaster.{zone.domain}", zone.serial, NEGATIVE_TTL)
     return record(wire_name(owner), m.SOA, NEGATIVE_TTL, data)
 

@@ -17,7 +17,7 @@ OPCODE_MASK, CHECKING_DISABLED = 0x7800, 0x0010
 HEADER = struct.Struct("!HHHHHH")
 PLAIN_UDP = 512
 OUR_UDP = 1232
-"""What we take, and the most that we send in a datagram unasked: it fits every link."""
+"""Maximum size of datagrams we accept, and that we send to clients without EDNS: it fits every link."""
 MAX_UDP = 4096
 MAX_TCP = 65535
 MAX_EXTRA = 8
@@ -29,11 +29,11 @@ THE_QUESTION = b"\xc0\x0c"
 
 
 class NotAQuestion(Exception):
-    """Nothing to answer: too short to tell, or itself an answer (answering those makes servers talk for ever)."""
+    """Message that gets no answer: too short, or itself an answer (answering those makes servers talk for ever)."""
 
 
 class Query(NamedTuple):
-    """A question. A bad one carries the code to refuse it with."""
+    """Question. A malformed one carries the code to refuse it with."""
 
     id: int
     flags: int
@@ -42,10 +42,10 @@ class Query(NamedTuple):
     kind: int
     klass: int
     question: bytes
-    """The question section as it came: clients compare its spelling."""
+    """Question section as received: clients compare its spelling."""
     edns: bool = False
     size: int = PLAIN_UDP
-    """The largest datagram that the client takes."""
+    """Maximum size of datagrams that the client accepts."""
     problem: int = NOERROR
 
 
@@ -112,19 +112,19 @@ def _skip_name(data: bytes, at: int) -> int:
 
 
 class Answer(NamedTuple):
-    """What there is to say, in records as bytes; it serves every client that asks the same."""
+    """Answer as encoded records; it serves every client with the same question."""
 
     code: int = NOERROR
     records: tuple[bytes, ...] = ()
     authority: tuple[bytes, ...] = ()
     extra: tuple[bytes, ...] = ()
     pinned: int = 0
-    """How many records must stay in front (aliases); the others may be turned."""
+    """Number of records that must stay in front (aliases); the others may be rotated."""
     authoritative: bool = True
 
 
 def respond(query: Query, answer: Answer, *, limit: int, turn: int = 0) -> bytes:
-    """The response's bytes, within the limit. Records that find no room are left out and the client is told to ask over TCP: some
+    """Encode the response, within the limit. Records that do not fit are left out and the client is told to ask over TCP: some
     clients make do with what they got. `turn` rotates the records, so that clients spread.
     """
     records: Sequence[bytes] = answer.records
@@ -162,17 +162,17 @@ def _fitting(records: Sequence[bytes], room: int) -> tuple[tuple[bytes, ...], in
 
 
 def udp_limit(query: Query) -> int:
-    """How long a datagram to this client may be."""
+    """Return the maximum size of a datagram to this client."""
     return min(query.size, MAX_UDP)
 
 
 def record(owner: bytes, kind: int, ttl: int, data: bytes) -> bytes:
-    """A resource record of class IN; `owner` is a name in wire form or THE_QUESTION."""
+    """Return a resource record of class IN; `owner` is a name in wire form or THE_QUESTION."""
     return owner + _FIXED.pack(kind, IN, ttl, len(data)) + data
 
 
 def wire_name(text: str) -> bytes:
-    """A name in wire form, uncompressed; raises ValueError for what is no name."""
+    """Encode a name in wire form, uncompressed; raises ValueError for an invalid name."""
     text = text.rstrip(".")
     parts = [part.encode("latin-1") for part in text.split(".")] if text else []
     if any(not 0 < len(part) < 64 for part in parts) or sum(len(part) + 1 for part in parts) > 254:
@@ -181,21 +181,21 @@ def wire_name(text: str) -> bytes:
 
 
 def address_data(address: str) -> bytes:
-    """The data of an A record."""
+    """Return the data of an A record."""
     return bytes(map(int, address.split(".")))
 
 
 def srv_data(port: int, target: str) -> bytes:
-    """The data of an SRV record; all targets are alike."""
+    """Return the data of an SRV record; all targets are alike."""
     return struct.pack("!HHH", 0, 100, port) + wire_name(target)
 
 
 def text_data(text: str) -> bytes:
-    """The data of a TXT record of one string."""
+    """Return the data of a TXT record of one string."""
     data = text.encode()
     return bytes((len(data),)) + data
 
 
 def soa_data(primary: str, mailbox: str, serial: int, negative_ttl: int) -> bytes:
-    """The data of an SOA record."""
+    """Return the data of an SOA record."""
     return wire_name(primary) + wire_name(mailbox) + struct.pack("!IIIII", serial, 7200, 1800, 86400, negative_ttl)

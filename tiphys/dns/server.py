@@ -1,4 +1,4 @@
-"""Cluster DNS on every node: answers for the cluster's domain from memory, and passes everything else on.
+"""Cluster DNS on every node: answers for the cluster's domain from memory, and forwards everything else.
 
 It listens on the cluster's DNS address, which is an address of this machine's own, so no question crosses a network or a translation.
 """
@@ -39,23 +39,23 @@ MAX_FORWARDS = 2048
 UDP_BUFFER = 1 << 20
 BY_SERVICE = "service"
 IP_FREEBIND = 15
-"""Linux: an address may be bound before it is there. The service proxy adds ours, perhaps a moment later."""
+"""Linux option: bind an address before it exists. The service proxy adds ours, perhaps a moment later."""
 FAILURE = Answer(SERVFAIL, authoritative=False)
 
 
 class DnsError(Exception):
-    """The server cannot listen; the message says what to do."""
+    """The server cannot listen; the message says how to fix it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsSettings:
-    """Where to listen, and for which domain."""
+    """Settings of the DNS server."""
 
     address: str
     port: int = 53
     domain: str = "cluster.local"
     ranges: tuple[str, ...] = ()
-    """The cluster's networks (CIDRs): they and the machine may ask, and questions for the names of their addresses are never passed on."""
+    """The cluster's networks (CIDRs): they and the machine may ask, and reverse lookups of their addresses are never forwarded."""
     resolv_conf: Path = Path("/etc/resolv.conf")
     upstream_port: int = 53
 
@@ -88,7 +88,7 @@ class _Udp(asyncio.DatagramProtocol):
             self._server.tasks.spawn(self._later(data, query, addr), name="dns-forward")
 
     def error_received(self, exc: Exception) -> None:
-        """A client that is gone is no matter."""
+        """Ignore that a client is gone."""
 
     async def _later(self, data: bytes, query: Query, addr: tuple[str | object, int]) -> None:
         self._transport.sendto(await self._server.answer_later(data, query, tcp=False), addr)
@@ -113,7 +113,7 @@ class DnsServer:
         resolvers = Resolvers(settings.resolv_conf, exclude=frozenset((settings.address,)))
         self._upstream = Upstream(resolvers, rng=rng, port=settings.upstream_port)
         self.ready = asyncio.Event()
-        """Set once the cluster's names are known; until then questions for them fail, and others are passed on."""
+        """Set once the cluster's names are known; until then questions about them fail, and others are forwarded."""
 
     async def run(self) -> None:
         """Listen and answer until cancelled; raises DnsError when the port is taken."""
@@ -139,7 +139,7 @@ class DnsServer:
             await self._informers.stop()
 
     def _bind(self) -> tuple[socket.socket, socket.socket]:
-        """Both sockets, UDP first."""
+        """Bind both sockets, UDP first."""
         made: list[socket.socket] = []
         try:
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -180,11 +180,11 @@ class DnsServer:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many questions are being passed on that another would only wait."""
+        """True if so many questions are being forwarded that another would only wait."""
         return len(self.tasks) >= MAX_FORWARDS
 
     def answer_now(self, query: Query, *, limit: int) -> bytes | None:
-        """The response if this server knows it, None if others must be asked."""
+        """Return the response if this server knows it, None if it must ask upstream."""
         self._turn += 1
         found = self._answers.find(query)
         if found is None or found.elsewhere:
@@ -194,7 +194,7 @@ class DnsServer:
         return respond(query, found.answer, limit=limit, turn=self._turn)
 
     async def answer_later(self, data: bytes, query: Query, *, tcp: bool) -> bytes:
-        """Ask the machine's name servers; an alias of ours is followed and put before their answer."""
+        """Ask the machine's name servers; an alias of ours is followed and prepended to their answer."""
         found = self._answers.find(query)
         limit = MAX_TCP if tcp else udp_limit(query)
         try:

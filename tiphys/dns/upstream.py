@@ -1,4 +1,4 @@
-"""Names outside the cluster: questions passed on to the machine's own name servers.
+"""Resolution of names outside the cluster: questions are forwarded to the machine's own name servers.
 
 The same question asked twice at the same time is passed on once. That saves work, and it ends loops: if the machine's name server asks us
 in its turn, its question is the one that waits already, so no further packet is sent and all fail together after a moment.
@@ -22,11 +22,11 @@ RESPONSE_BIT, TRUNCATED_BIT = 0x80, 0x02
 
 
 class NoUpstream(Exception):
-    """No name server answers, or none is configured, or too much is under way."""
+    """No name server answers, or none is configured, or too many questions are in flight."""
 
 
 def parse_servers(text: str, *, exclude: frozenset[str]) -> list[str]:
-    """The name servers in a resolv.conf, less those that would ask us back."""
+    """Return the name servers in a resolv.conf, without those that would ask us back."""
     words = [line.split() for line in text.splitlines()]
     found = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
     return [server for server in dict.fromkeys(found) if server not in exclude][:MAX_SERVERS]
@@ -42,7 +42,7 @@ class Resolvers:
         self._servers: list[str] = []
 
     def servers(self) -> Sequence[str]:
-        """In the order in which to ask."""
+        """Name servers in the order in which to ask them."""
         try:
             state = os.stat(self._path)
             stamp = (state.st_mtime_ns, state.st_ino)
@@ -54,13 +54,13 @@ class Resolvers:
         return self._servers
 
     def failed(self, server: str) -> None:
-        """Ask this one last from now on."""
+        """Move a server to the end of that order."""
         if server in self._servers:
             self._servers = [*(other for other in self._servers if other != server), server]
 
 
 class _Exchange(asyncio.DatagramProtocol):
-    """One question to one server."""
+    """Exchange of one question with one server."""
 
     def __init__(self, query: bytes) -> None:
         self._query = query
@@ -80,7 +80,7 @@ class _Exchange(asyncio.DatagramProtocol):
 
 
 def question_end(data: bytes) -> int:
-    """Where the question section of a message with one question ends; raises IndexError for a broken one."""
+    """Return the end of the question section of a message with one question; raises IndexError for a malformed one."""
     at = HEADER
     while length := data[at]:
         at += 1 + length
@@ -90,7 +90,7 @@ def question_end(data: bytes) -> int:
 
 
 def answers(query: bytes, data: bytes) -> bool:
-    """Whether a message answers a query: its id, and its question unless it has none (a refusal)."""
+    """Return whether a message answers a query: its id matches, and its question unless it has none (a refusal)."""
     if len(data) < HEADER or data[:2] != query[:2] or not data[2] & RESPONSE_BIT:
         return False
     end = question_end(query)
@@ -98,12 +98,12 @@ def answers(query: bytes, data: bytes) -> bool:
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether an answer should be asked for again over TCP."""
+    """Return whether an answer should be asked for again over TCP."""
     return bool(data[2] & TRUNCATED_BIT)
 
 
 class Upstream:
-    """Passes questions on, bounded in number and time. `port` is the name servers'."""
+    """Forwarder of questions, bounded in number and time. `port` is the name servers'."""
 
     def __init__(self, resolvers: Resolvers, *, rng: random.Random, port: int = 53) -> None:
         self._resolvers = resolvers
@@ -112,7 +112,7 @@ class Upstream:
         self._under_way: dict[tuple[bool, bytes], asyncio.Future[bytes]] = {}
 
     async def ask(self, query: bytes, *, tcp: bool) -> bytes:
-        """The answer's bytes for a well-formed query, with the query's own id and spelling; raises NoUpstream."""
+        """Return the answer's bytes for a well-formed query, with the query's own id and spelling; raises NoUpstream."""
         end = question_end(query)
         key = (tcp, query[2:HEADER] + query[HEADER:end].lower() + query[end:])
         waiting = self._under_way.get(key)

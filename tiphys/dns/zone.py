@@ -1,4 +1,4 @@
-"""The cluster's names, from Services and EndpointSlices ("DNS for Services and Pods", DNS specification 1.1). Pure.
+"""Names of the cluster, from Services and EndpointSlices ("DNS for Services and Pods", DNS specification 1.1). Pure.
 
 web.default.svc.cluster.local              A     the Service's address, or those of its endpoints if it is headless
 web-0.web.default.svc.cluster.local        A     one endpoint, by its hostname
@@ -25,22 +25,22 @@ REVERSE = ".in-addr.arpa"
 
 
 class Srv(NamedTuple):
-    """The answer for a named port."""
+    """Target of a named port."""
 
     port: int
     target: str
-    """Below the cluster's domain."""
+    """Name below the cluster's domain."""
 
 
 class Name(NamedTuple):
-    """What is known under one name. All empty: it only has names below it."""
+    """Records of one name. All empty: it exists only because of names below it."""
 
     addresses: tuple[str, ...] = ()
     services: tuple[Srv, ...] = ()
     alias: str = ""
     text: str = ""
     canonical: bool = False
-    """Whether its addresses lead back to it."""
+    """True if its addresses resolve back to it."""
 
 
 NOTHING = Name()
@@ -49,7 +49,7 @@ ServiceNames = dict[str, Name]
 
 
 def names_of(service: core.Service, slices: Iterable[discovery.EndpointSlice]) -> ServiceNames:
-    """Every name that a Service brings, in lower case."""
+    """Return every name that a Service contributes, in lower case."""
     spec = service.spec
     base = f"{service.metadata.name}.{service.metadata.namespace}.svc".lower()
     if spec.type == "ExternalName":
@@ -71,7 +71,7 @@ def names_of(service: core.Service, slices: Iterable[discovery.EndpointSlice]) -
 
 
 def _endpoints(base: str, slices: Iterable[discovery.EndpointSlice]) -> tuple[dict[str, set[str]], dict[str, set[Srv]]]:
-    """Addresses by host name, and named ports, of the endpoints that are ready."""
+    """Return the addresses by host name, and the named ports, of the ready endpoints."""
     hosts: dict[str, set[str]] = {}
     ports: dict[str, set[Srv]] = {}
     for piece in slices:
@@ -95,13 +95,13 @@ def _label(port: str | None, protocol: str | None, base: str) -> str:
 
 
 def is_label(text: str) -> bool:
-    """Whether text can be one part of a host name. Underscores are met in practice."""
+    """Return whether text can be one label of a host name. Underscores occur in practice."""
     return 0 < len(text) < 64 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 @lru_cache(maxsize=16384)
 def is_ipv4(text: str) -> bool:
-    """Whether text is an IPv4 address."""
+    """Return whether text is an IPv4 address."""
     try:
         IPv4Address(text)
     except (AddressValueError, ValueError):
@@ -125,7 +125,7 @@ class Zone:
         self._reverse: dict[str, dict[str, None]] = {}
 
     def put(self, key: Key, names: ServiceNames) -> None:
-        """Set the names of a Service; none removes it."""
+        """Set the names of a Service; an empty set removes it."""
         old = self._by_service.get(key, {})
         if old == names:
             return
@@ -163,11 +163,11 @@ class Zone:
                     del self._reverse[address]
 
     def owns(self, name: str) -> bool:
-        """Whether a lower-case name without its final dot is for this zone to answer."""
+        """Return whether this zone answers for a lower-case name without its final dot."""
         return name.endswith(self._suffix) or name == self.domain
 
     def find(self, name: str) -> Name | None:
-        """What is known under a full name, None when it does not exist."""
+        """Return the records of a full name, or None when it does not exist."""
         if name == self.domain:
             return NOTHING
         short = name.removesuffix(self._suffix)
@@ -177,23 +177,23 @@ class Zone:
         return NOTHING if short in self._parents else _pod(short)
 
     def reverse(self, address: str) -> list[str]:
-        """The full names of an address that is a Service's or an endpoint's."""
+        """Return the full names of an address of a Service or endpoint."""
         return [name + self._suffix for name in sorted(self._reverse.get(address, ()))]
 
     def reverse_zone(self, name: str) -> str:
-        """The part of the reverse tree that belongs to the cluster and holds a name, or ""."""
+        """Return the part of the reverse tree that belongs to the cluster and contains a name, or ""."""
         return next((zone for zone in self._reverse_zones if name == zone or name.endswith("." + zone)), "")
 
 
 def _parents(name: str) -> Iterable[str]:
-    """`default.svc` and `svc` of `web.default.svc`."""
+    """Return the parents: `default.svc` and `svc` of `web.default.svc`."""
     while "." in name:
         name = name.partition(".")[2]
         yield name
 
 
 def _pod(short: str) -> Name | None:
-    """`10-42-0-5.default.pod`; its parent `default.pod` has names below it, whatever the namespace."""
+    """Resolve `10-42-0-5.default.pod`; its parent `default.pod` has names below it, whatever the namespace."""
     parts = short.split(".")
     if parts[-1] != "pod" or not 1 < len(parts) < 4:
         return None
@@ -204,6 +204,6 @@ def _pod(short: str) -> Name | None:
 
 
 def _reverse_zone(network: IPv4Network) -> str:
-    """`42.10.in-addr.arpa` of 10.42.0.0/16; up to the next octet for other lengths."""
+    """Return the reverse zone of a range: `42.10.in-addr.arpa` of 10.42.0.0/16; up to the next octet for other lengths."""
     octets = str(network.network_address).split(".")[: network.prefixlen // 8]
     return ".".join(reversed(octets)) + REVERSE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tiphys.images.packages import ImageError
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 
 _UNPACKED = re.compile(r"^unpacking (\S+) \(sha256:", re.MULTILINE)
 
@@ -18,7 +18,7 @@ _UNPACKED = re.compile(r"^unpacking (\S+) \(sha256:", re.MULTILINE)
 async def load_archive(archive: Path, *, containerd_socket: Path) -> list[str]:
     """Import a Docker or OCI archive, compressed or not; returns the names of its images.
 
-    Raises ImageError when it is no such archive or holds no named image, RuntimeError_ when containerd does not answer.
+    Raises ImageError when it is no such archive or holds no named image, CriError when containerd does not answer.
     """
     async with CriClient(containerd_socket) as cri:
         snapshotter = await snapshotter_of(cri)
@@ -33,7 +33,7 @@ async def snapshotter_of(cri: CriClient) -> str:
     try:
         info = (await cri.status(verbose=True)).info
         return str(json.loads(info["config"])["containerd"]["snapshotter"])
-    except (KeyError, ValueError, RuntimeError_):
+    except (KeyError, ValueError, CriError):
         return "overlayfs"
 
 

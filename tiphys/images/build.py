@@ -59,7 +59,7 @@ async def ensure_images(names: Iterable[str], *, cache_dir: str | Path, containe
     """Make images ("nginx" or "tiphys.local/nginx:1") available in a containerd, building what is not in `cache_dir`.
 
     Harmless to repeat: an image that containerd holds in the wanted edition costs one question. Raises KeyError for a name without a
-    recipe, ImageError when an image cannot be built or imported, and RuntimeError_ when containerd does not answer.
+    recipe, ImageError when an image cannot be built or imported, and CriError when containerd does not answer.
     """
     wanted = [short_name(name) for name in names]
     cache = Path(cache_dir)

@@ -23,7 +23,7 @@ class ImagePuller:
         self._building = asyncio.Lock()
 
     async def pull_image(self, image: str, *, auth: pb.AuthConfig | None = None, sandbox_config: pb.PodSandboxConfig | None = None) -> str:
-        """Fetch or build an image; returns the reference to create containers from. Raises RuntimeError_."""
+        """Fetch or build an image; returns the reference to create containers from. Raises CriError."""
         if not image.startswith(f"{REGISTRY}/"):
             return await self._cri.pull_image(image, auth=auth, sandbox_config=sandbox_config)
         try:

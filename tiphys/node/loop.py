@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.mirror.pod import is_mirror
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.worker import PodWorker
@@ -205,7 +205,7 @@ class PodLoop:
             try:
                 await self.services.relister.relist()
                 self.runtime_error = ""
-            except RuntimeError_ as error:
+            except CriError as error:
                 self.runtime_error = str(error)
             settled = self._streaming and self.services.clock.monotonic() >= self._quiet_from
             quiet = settled and not self.runtime_error
@@ -228,7 +228,7 @@ class PodLoop:
                         self._exec_ended(end)
                     else:
                         self._tasks.spawn(self._chase(end.container), name=f"chase {end.container[:12]}")
-            except RuntimeError_ as error:
+            except CriError as error:
                 log.debug("event stream ended", extra={"error": str(error)})
             self._streaming = False
             self._relist_now.set()
@@ -251,7 +251,7 @@ class PodLoop:
                     await relister.relist()
                     continue
                 seen = await relister.refresh(uid)
-            except RuntimeError_:
+            except CriError:
                 return
             alive = [one.id for one in seen.running] + [box.id for box in seen.sandboxes if box.ready]
             if ident not in alive and relister.owner(ident) is not None:

@@ -1,1 +1,1 @@
-"""How Tiphys tells what it does: logging and metrics."""
+"""Logging and metrics."""

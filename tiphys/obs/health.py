@@ -20,11 +20,11 @@ class Page(NamedTuple):
     status: int
     text: str
     failed: Mapping[str, str]
-    """Why checks failed, by name."""
+    """Failures of checks, by name."""
 
 
 def page(endpoint: str, checks: Mapping[str, Check], query: Sequence[tuple[str, str]]) -> Page:
-    """The page of all checks. The query may ask for every line (`verbose`) and leave out checks (`exclude=etcd`)."""
+    """Return the page of all checks. The query may ask for every line (`verbose`) and leave out checks (`exclude=etcd`)."""
     excluded = {value for key, value in query if key == "exclude"}
     lines, failed = [], {}
     for name, check in checks.items():
@@ -47,7 +47,7 @@ def page(endpoint: str, checks: Mapping[str, Check], query: Sequence[tuple[str, 
 
 
 def page_of_one(name: str, check: Check) -> Page:
-    """The page of one check."""
+    """Return the page of one check."""
     reason = check()
     return Page(500, f"internal server error: {reason}\n", {name: reason}) if reason else Page(200, "ok", {})
 

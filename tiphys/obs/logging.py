@@ -36,7 +36,7 @@ def fields(**values: Any) -> Iterator[None]:
 
 
 def record_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """The fields of a record: those of its context, then its own."""
+    """Return the fields of a record: those of its context, then its own."""
     own = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
     return {**(_context.get() or {}), **own}
 
@@ -55,7 +55,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: `ts`, `level`, `logger`, `msg`, the fields, and `trace` for an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         line = {"ts": _timestamp(record), "level": record.levelname.lower(), "logger": record.name, "msg": record.getMessage()}
         line |= {name: value for name, value in record_fields(record).items() if name not in line}
         trace = _trace(self, record)

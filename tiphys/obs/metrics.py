@@ -18,7 +18,7 @@ from itertools import accumulate
 from typing import Generic, Literal, TypeVar
 
 Stability = Literal["ALPHA", "BETA", "STABLE", ""]
-"""What upstream promises about a family ("Kubernetes Metrics Reference"); "" for families that it does not have."""
+"""Stability level of a family upstream ("Kubernetes Metrics Reference"); "" for families that upstream does not have."""
 Labels = tuple[str, ...]
 Samples = Iterable[tuple[Labels, float]]
 
@@ -86,7 +86,7 @@ class Family(Generic[ChildT]):
         self._children: dict[Labels, ChildT] = {}
 
     def labels(self, *values: str) -> ChildT:
-        """The child for these label values, in the order of the declaration."""
+        """Return the child for these label values, in the order of the declaration."""
         child = self._children.get(values)
         if child is None:
             if len(values) != len(self.label_names):
@@ -99,7 +99,7 @@ class Family(Generic[ChildT]):
         self._children.pop(values, None)
 
     def lines(self) -> Iterator[str]:
-        """The text, nothing for a family without children."""
+        """Yield the text, nothing for a family without children."""
         if not self._children:
             return
         yield self._head
@@ -123,7 +123,7 @@ class Collected:
         self._read = read
 
     def lines(self) -> Iterator[str]:
-        """The text, nothing for a family without samples."""
+        """Yield the text, nothing for a family without samples."""
         samples = list(self._read())
         if samples:
             yield self._head
@@ -167,7 +167,7 @@ class Registry:
         self._computed.append(lines)
 
     def lines(self) -> Iterator[str]:
-        """The text of all families."""
+        """Yield the text of all families."""
         for family in tuple(self.families.values()):
             yield from family.lines()
         for lines in self._computed:
@@ -175,7 +175,7 @@ class Registry:
 
 
 REGISTRY = Registry()
-"""What the process counts as a whole: parts that run once in it."""
+"""Registry of the whole process, for parts that run once in it."""
 counter = REGISTRY.counter
 gauge = REGISTRY.gauge
 histogram = REGISTRY.histogram
@@ -191,7 +191,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def page(*parts: Iterable[str]) -> bytes:
-    """The text of several sources as one document, to be served as `CONTENT_TYPE`."""
+    """Return the text of several sources as one document, to be served as `CONTENT_TYPE`."""
     return ("\n".join(line for part in parts for line in part) + "\n").encode()
 
 
@@ -211,7 +211,7 @@ async def page_in_turns(*parts: Iterable[str]) -> bytes:
 
 
 def head(name: str, type_: str, doc: str, stability: Stability = "") -> str:
-    """The two lines above a family's samples."""
+    """Return the two lines above a family's samples."""
     level = f"[{stability}] " if stability else ""
     return f"# HELP {name} {level}{doc}\n# TYPE {name} {type_}"
 
@@ -222,7 +222,7 @@ def sample(name: str, labels: str, value: float) -> str:
 
 
 def histogram_lines(name: str, labels: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Iterator[str]:
-    """The lines of one histogram; `counts` are those of each bucket alone, the last without a bound."""
+    """Yield the lines of one histogram; `counts` are those of each bucket alone, the last without a bound."""
     before = f"{labels}," if labels else ""
     so_far = 0
     for bound, so_far in zip((*bounds, float("inf")), accumulate(counts), strict=True):
@@ -237,7 +237,7 @@ def pairs(names: Labels, values: Labels) -> str:
 
 
 def number(value: float) -> str:
-    """A value as Prometheus reads it."""
+    """Return a value as Prometheus reads it."""
     if value == float("inf"):
         return "+Inf"
     whole = int(value)
@@ -245,7 +245,7 @@ def number(value: float) -> str:
 
 
 def escaped(value: str) -> str:
-    """A label's value between its quotes."""
+    """Return a label's value between its quotes."""
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return value

@@ -1,4 +1,4 @@
-"""What every process says of itself: time, memory, files, and its version ("process_*", "python_info", "kubernetes_build_info")."""
+"""Metrics of the process itself: time, memory, files and version ("process_*", "python_info", "kubernetes_build_info")."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _boot_time() -> float:
 def _started() -> float:
     with suppress(OSError, ValueError, StopIteration), open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
         return _boot_time() + int(file.read().rpartition(")")[2].split()[19]) / _TICKS
-    return time.time()
+    return time.time()  # noqa: TID251 - when it began, and this package stands below the clock
 
 
 STARTED = _started()
-"""When the process began, in seconds since the epoch."""
+"""Start time of the process, in seconds since the epoch."""
 
 
 def resident() -> int:
@@ -45,7 +45,7 @@ def _memory() -> tuple[int, int]:
 
 
 def process_lines() -> Iterator[str]:
-    """The lines of the process' own families."""
+    """Yield the lines of the process' own families."""
     virtual, held = _memory()
     files = 0
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Taking the proxy's traces off the machine."""
+"""Removal of the proxy's traces from the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tiphys.proxy import forwarding, kernel
 async def remove_all(
     *, table: str, pod_range: str, service_range: str, dns_address: str, forwarding_record: Path = forwarding.RECORD
 ) -> list[str]:
-    """Remove table, routes and address, and put forwarding back; returns what could not be undone, in words."""
+    """Remove table, routes and address, and restore forwarding; returns descriptions of what could not be undone."""
     left: list[str] = []
     try:
         # Adding first makes the delete succeed where there is nothing.

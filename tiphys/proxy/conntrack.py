@@ -1,4 +1,4 @@
-"""Connections that the kernel remembers although the plan has changed.
+"""Connection tracking entries that outlive a change of the plan.
 
 The kernel translates a connection as it began. TCP ends by itself when its endpoint goes, but a UDP client that keeps its port would send
 to the old place for as long as it sends. So these entries are removed and the client's next packet is looked up again.
@@ -29,12 +29,12 @@ FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
 
 
 class Entry(NamedTuple):
-    """A UDP flow: what the client addressed, and who answers."""
+    """UDP flow: the address that the client used, and the endpoint that answers."""
 
     addressed: Endpoint
     answered_by: Endpoint
     tuple: bytes
-    """The original direction as the kernel wrote it: what a removal names."""
+    """Original direction as the kernel encoded it, by which an entry is removed."""
     zone: bytes = b""
 
 
@@ -46,20 +46,20 @@ def is_stale(
     dns: str,
     is_local: Callable[[str], bool],
 ) -> bool:
-    """Whether a flow goes where the plan would not send it. `known` has every UDP frontend, those that went with no endpoints."""
+    """Return whether a flow goes to an endpoint that the plan does not contain. `known` has every UDP frontend, also removed ones."""
     address, port = entry.addressed
-    wanted = known.get(Frontend(address, "udp", port))
-    if wanted is None:
-        wanted = known.get(Frontend("", "udp", port))
-        if wanted is not None and not (entry.answered_by != entry.addressed or is_local(address)):
+    endpoints = known.get(Frontend(address, "udp", port))
+    if endpoints is None:
+        endpoints = known.get(Frontend("", "udp", port))
+        if endpoints is not None and not (entry.answered_by != entry.addressed or is_local(address)):
             return False  # Somebody else's server with the same port.
-    if wanted is None:
+    if endpoints is None:
         return address != dns and IPv4Address(address) in services
-    return entry.answered_by not in wanted
+    return entry.answered_by not in endpoints
 
 
 def parse(body: bytes) -> Entry | None:
-    """An entry from the kernel's words, None if it is not UDP over IPv4."""
+    """Decode an entry of the kernel; None if it is not UDP over IPv4."""
     if body[0] != socket.AF_INET:
         return None
     top = netlink.attributes(body[4:])
@@ -78,7 +78,7 @@ def _end(direction: Mapping[int, bytes], address: int, port: int) -> Endpoint:
 
 
 def forget_stale(known: Mapping[Frontend, frozenset[Endpoint]], *, services: str, dns: str) -> int:
-    """Remove the flows that go where the plan would not send them; returns how many. Raises OSError. Blocks: call it in a thread."""
+    """Remove the flows that go to endpoints not in the plan; returns their number. Raises OSError. Blocks: call it in a thread."""
     network = IPv4Network(services)
     locality: dict[str, bool] = {}
 
@@ -104,14 +104,14 @@ def forget_stale(known: Mapping[Frontend, frozenset[Endpoint]], *, services: str
 
 
 def _udp(link: socket.socket) -> Iterator[Entry]:
-    """All UDP flows; the kernel leaves the others out where it can (5.8 and later)."""
+    """Return all UDP flows; the kernel filters out the others where it can (5.8 and later)."""
     protocol = netlink.nested(TUPLE_PROTO, netlink.attribute(PROTO_NUM, bytes((UDP,))))
-    wanted = netlink.nested(
+    udp_filter = netlink.nested(
         FILTER,
         netlink.attribute(FILTER_ORIG, struct.pack("=I", FILTER_BY_PROTOCOL)),
         netlink.attribute(FILTER_REPLY, struct.pack("=I", 0)),
     )
-    body = FAMILY + netlink.nested(TUPLE_ORIG, protocol) + wanted
+    body = FAMILY + netlink.nested(TUPLE_ORIG, protocol) + udp_filter
     for answer in netlink.exchange(link, GET, netlink.NLM_F_DUMP, body):
         entry = parse(answer)
         if entry is not None:
@@ -119,7 +119,7 @@ def _udp(link: socket.socket) -> Iterator[Entry]:
 
 
 def _is_local(address: str) -> bool:
-    """Whether an address is this machine's: only such can be bound."""
+    """Return whether an address belongs to this machine: only such an address can be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))

@@ -1,4 +1,4 @@
-"""What the table should hold, Service by Service, so that a change costs what changed and not what there is. Pure.
+"""Desired contents of the table, by Service, so that the cost of a change depends on the change alone. Pure.
 
 Chains and sets belong to one Service. Elements may be claimed by several: two Services with the same external address, or the hairpin of
 a pod behind two Services. The claim of the first by namespace and name counts, and when that goes the next one takes over.
@@ -20,7 +20,7 @@ class Contents:
         self._claims: dict[tuple[str, str], dict[Key, str]] = {}
 
     def change(self, parts: Mapping[Key, Part]) -> tuple[Part, Part]:
-        """Replace the parts of some Services (EMPTY removes one): what these held before and hold now, ready for `change_script`."""
+        """Replace the parts of some Services (EMPTY removes one); returns their old and new parts, ready for `change_script`."""
         before = [self._parts.get(key, EMPTY) for key in parts]
         touched = {element for part in (*before, *parts.values()) for element in part.elements}
         held = self._winners(touched)
@@ -29,7 +29,7 @@ class Contents:
         return _together(before, held), _together(parts.values(), self._winners(touched))
 
     def whole(self) -> Part:
-        """Everything together."""
+        """Return all parts together."""
         return _together(self._parts.values(), self._winners(self._claims))
 
     def _replace(self, key: Key, old: Part, new: Part) -> None:

@@ -1,4 +1,4 @@
-"""The machine's switch for forwarding packets: on while a cluster needs it, and as it was when the last one is purged.
+"""IP forwarding of the machine: on while a cluster needs it, and restored when the last one is purged.
 
 Clusters on one machine share the switch. Each leaves a claim in a directory beside the value that was found; the directory is on a tmpfs,
 so a reboot forgets it together with the switch. Where forwarding was on already nothing is written and nothing will be taken back.
@@ -15,7 +15,7 @@ FOUND = ".found"
 
 
 def allow(claim: str, *, record: Path = RECORD) -> None:
-    """Let packets pass between pods and the world. Harmless when repeated; raises OSError."""
+    """Enable packet forwarding between pods and the network. Idempotent; raises OSError."""
     found = SWITCH.read_text().strip()
     if found == "1":
         if record.is_dir():
@@ -29,7 +29,7 @@ def allow(claim: str, *, record: Path = RECORD) -> None:
 
 
 def release(claim: str, *, record: Path = RECORD) -> None:
-    """Give up a claim; the last one puts the switch back. Raises OSError."""
+    """Release a claim; the last one restores the switch. Raises OSError."""
     (record / claim).unlink(missing_ok=True)
     if not record.is_dir() or any(path.name != FOUND for path in record.iterdir()):
         return

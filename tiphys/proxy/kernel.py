@@ -1,4 +1,4 @@
-"""The kernel side: nft scripts, routes, the bridge. The only module here that runs programs."""
+"""Access to the kernel: nft scripts, routes, the bridge. The only module here that runs programs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NOT_THERE = ("No such process", "Cannot assign requested address", "Address not 
 
 
 class KernelError(Exception):
-    """A program refused; the message carries its words."""
+    """A program failed; the message carries its output."""
 
 
 async def run(*command: str, script: str = "", started: Callable[[int], None] | None = None) -> str:
-    """Run a program to its end; raises KernelError. `started` hears the process id before the script is sent."""
+    """Run a program to its end; raises KernelError. `started` receives the process id before the script is sent."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -47,13 +47,13 @@ async def run(*command: str, script: str = "", started: Callable[[int], None] | 
 
 
 async def apply(script: str, *, started: Callable[[int], None] | None = None) -> None:
-    """Apply an nft script in one transaction; raises KernelError and changes nothing when any of it is refused."""
+    """Apply an nft script in one transaction; raises KernelError and changes nothing when any part is rejected."""
     if script:
         await run("nft", "-f", "-", script=script, started=started)
 
 
 async def is_whole(table: str) -> bool:
-    """Whether the table is there with the rule that everything hangs on."""
+    """Return whether the table exists with the rule that all others depend on."""
     try:
         return "@nodeports" in await run("nft", "list", "chain", "ip", table, "dispatch")
     except KernelError:
@@ -61,7 +61,7 @@ async def is_whole(table: str) -> bool:
 
 
 async def prepare_routes(*, pods: str, services: str, dns_address: str) -> None:
-    """Keep the cluster's ranges on this machine. Harmless when done before; raises KernelError.
+    """Keep the cluster's ranges on this machine. Idempotent; raises KernelError.
 
     Pods that are not known are unreachable. Services get a route that leads nowhere but lets local programs address them, so that
     the output hook can translate; what it does not translate is refused there. The DNS address is this machine's own, and the source
@@ -73,7 +73,7 @@ async def prepare_routes(*, pods: str, services: str, dns_address: str) -> None:
 
 
 async def remove_routes(*, pods: str, services: str, dns_address: str) -> list[str]:
-    """Undo `prepare_routes`; returns what could not be removed, in words. What is not there is no error."""
+    """Undo `prepare_routes`; returns descriptions of what could not be removed. Missing items are no error."""
     left: list[str] = []
     for command in (
         ("ip", "route", "del", services, "dev", "lo"),
@@ -90,7 +90,7 @@ async def remove_routes(*, pods: str, services: str, dns_address: str) -> list[s
 
 
 async def load_bridge_filter() -> bool:
-    """Whether packets between two ports of a bridge can pass the IP hooks; loads br_netfilter where it is a module."""
+    """Load br_netfilter where it is a module; returns whether packets between two ports of a bridge can pass the IP hooks."""
     if not has_bridge_filter():
         with contextlib.suppress(KernelError):
             await run("modprobe", "br_netfilter")
@@ -98,19 +98,19 @@ async def load_bridge_filter() -> bool:
 
 
 def has_bridge_filter() -> bool:
-    """Whether br_netfilter is there, built in or loaded."""
+    """Return whether br_netfilter is available, built in or loaded."""
     return BRIDGE_FILTER.exists()
 
 
 class Bridge:
-    """The pods' bridge, which comes with the first pod and may come again with another index."""
+    """Bridge of the pods, which appears with the first pod and may reappear with another index."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._prepared = 0
 
     async def prepare(self) -> None:
-        """Set the bridge's switches if it is there and new; never raises.
+        """Set the bridge's switches if it exists and is new; never raises.
 
         Local programs use node ports on 127.0.0.1, and pods reach an API server that listens there (route_localnet); packets between
         its ports pass the IP hooks (nf_call_iptables), whatever the machine's setting for other bridges.

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MIN_INTERVAL = 0.05
 RETRY_SECONDS = 2.0
 REPAIR_INTERVAL = 1.0
-"""Seconds between two repairs: if two of us quarrel over a table, slowly."""
+"""Seconds between two repairs: if two instances compete for a table, slowly."""
 BY_SERVICE = "service"
 
 SYNC_SECONDS = histogram("tiphys_proxy_sync_seconds", "Time to bring the kernel's rules up to date.", "kind", buckets=SECONDS)
@@ -45,7 +45,7 @@ REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """What the proxy needs to know of the cluster and of this node."""
+    """Settings of the proxy: facts about the cluster and this node."""
 
     table: str
     bridge: str
@@ -54,7 +54,7 @@ class ProxySettings:
     node_name: str
     dns_address: str
     local_api: Endpoint | None = None
-    """Where the API server listens if only this machine can reach it; its Service leads there instead of to its endpoints."""
+    """Address of an API server that only this machine can reach; the `kubernetes` Service leads there instead of to its endpoints."""
     forwarding_record: Path = forwarding.RECORD
 
 
@@ -88,7 +88,7 @@ class ServiceProxy:
         self._contents = Contents()
         self._udp: dict[Key, dict[Frontend, frozenset[Endpoint]]] = {}
         self._udp_gone: set[Frontend] = set()
-        """UDP frontends that went, until their flows have ended."""
+        """Removed UDP frontends, until their flows have ended."""
         self._made = False
         self._bridged = True
         self._suspect = False
@@ -156,7 +156,7 @@ class ServiceProxy:
     # --- bringing the kernel up to date ---
 
     async def _sync_machine(self) -> None:
-        """Routes, the DNS address, and the switches that forwarding needs."""
+        """Set up routes, the DNS address, and the switches that forwarding needs."""
         settings = self._settings
         if self._routes_stale:
             self._routes_stale = False
@@ -215,7 +215,7 @@ class ServiceProxy:
             self._notices.catch_up()
 
     def _replan(self, keys: Iterable[Key]) -> tuple[dict[Key, Part], bool]:
-        """The new parts of some Services, and whether that moved a UDP frontend."""
+        """Plan some Services anew; returns their parts, and whether a UDP frontend moved."""
         parts: dict[Key, Part] = {}
         udp_changed = False
         for key in keys:

@@ -1,4 +1,4 @@
-"""The little of netlink that the proxy speaks itself: messages, attributes, and groups of notifications. No programs, no waiting."""
+"""Minimal netlink for the proxy: messages, attributes, and groups of notifications. No programs, no waiting."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Message(NamedTuple):
 
     type: int
     port: int
-    """Who caused it: usually the process id of the sender of the request."""
+    """Netlink port of the originator: usually the process id of the sender of the request."""
     body: bytes
 
 
 def connect(protocol: int) -> socket.socket:
-    """A netlink socket; raises OSError."""
+    """Return a netlink socket; raises OSError."""
     link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     link.bind((0, 0))
     return link
 
 
 def subscribe(protocol: int, *groups: int) -> socket.socket:
-    """A non-blocking socket that hears of what the groups tell, with room for what a large transaction says at once."""
+    """Return a non-blocking socket that receives the groups' notifications, with room for those of a large transaction."""
     link = connect(protocol)
     try:
         link.setblocking(False)
@@ -53,7 +53,7 @@ def subscribe(protocol: int, *groups: int) -> socket.socket:
 
 
 def messages(data: bytes) -> Iterator[Message]:
-    """The messages in a datagram."""
+    """Decode the messages in a datagram."""
     at = 0
     while at + _HEADER.size <= len(data):
         length, kind, _, _, port = _HEADER.unpack_from(data, at)
@@ -64,7 +64,7 @@ def messages(data: bytes) -> Iterator[Message]:
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes in a message's body, by type."""
+    """Decode the attributes in a message's body, by type."""
     found: dict[int, bytes] = {}
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
@@ -77,12 +77,12 @@ def attributes(data: bytes) -> dict[int, bytes]:
 
 
 def attribute(kind: int, data: bytes) -> bytes:
-    """An attribute, padded."""
+    """Encode an attribute, padded."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + b"\0" * (-len(data) % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """An attribute that holds attributes."""
+    """Encode an attribute that contains attributes."""
     return attribute(kind | NESTED, b"".join(parts))
 
 

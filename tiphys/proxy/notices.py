@@ -1,4 +1,4 @@
-"""What others do to our part of the kernel: nft tables flushed by hand or by a firewall's restart, addresses and routes taken away, the
+"""Notices of foreign changes to our part of the kernel: nft tables flushed by hand or by a firewall, addresses and routes removed, the
 bridge made by the first pod. The kernel tells; nothing is polled.
 """
 
@@ -48,7 +48,7 @@ class Notices:
         self._links: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
 
     def start(self) -> None:
-        """Listen, on the running loop. Where that is not possible the rules are still made, only not repaired."""
+        """Start listening on the running loop. Where that fails, rules are still made, but not repaired."""
         try:
             self._links.append((netlink.subscribe(netlink.NETLINK_NETFILTER, GROUP_NFTABLES), self._read_tables))
             self._links.append((netlink.subscribe(netlink.NETLINK_ROUTE, GROUP_LINK, GROUP_ADDRESS, GROUP_ROUTE), self._read_routes))
@@ -67,11 +67,11 @@ class Notices:
         self._links.clear()
 
     def own(self, process: int) -> None:
-        """Changes by this process are ours."""
+        """Treat changes by a process as ours."""
         self._own = process
 
     def catch_up(self) -> None:
-        """Read what the kernel has said so far. A transaction is told before the program that made it ends, so after `own` has ended
+        """Read what the kernel has sent so far. A transaction is reported before the program that made it ends, so after `own` has ended
         nothing that is read later can be its doing.
         """
         for link, read in self._links:
@@ -79,12 +79,12 @@ class Notices:
         self._own = 0
 
     def _read_tables(self, link: socket.socket) -> None:
-        told = False
+        changed = False
         while (data := self._receive(link, self._on_overflow)) is not None:
             for message in netlink.messages(data):
-                if not told and message.type >> 8 == NFTABLES and message.port != self._own and self._is_ours(message):
-                    told = True
-        if told:
+                if not changed and message.type >> 8 == NFTABLES and message.port != self._own and self._is_ours(message):
+                    changed = True
+        if changed:
             self._on_table()
 
     def _is_ours(self, message: netlink.Message) -> bool:

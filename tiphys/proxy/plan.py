@@ -1,4 +1,4 @@
-"""From a Service and its EndpointSlices to what the kernel must do, as data. Pure.
+"""From a Service and its EndpointSlices to the translations that the kernel must do, as data. Pure.
 
     Frontend (where packets are addressed to) --> PortPlan --> Endpoint (where they go), in turn
 
@@ -26,18 +26,18 @@ PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 DEFAULT_AFFINITY = 10800
 
 Access = Literal["inside", "outside", "balancer"]
-"""How clients come: by the cluster address; by a node port or an external address; by the address of a load balancer."""
+"""Path of a client: by the cluster IP; by a node port or an external IP; by the IP of a load balancer."""
 
 
 class Endpoint(NamedTuple):
-    """Where packets go."""
+    """Destination of packets."""
 
     address: str
     port: int
 
 
 class Frontend(NamedTuple):
-    """Where packets are addressed to: an address, or "" for any address of this node (a node port), and a port."""
+    """Address that clients use: an IP, or "" for any address of this node (a node port), and a port."""
 
     address: str
     protocol: str
@@ -45,7 +45,7 @@ class Frontend(NamedTuple):
 
 
 class PortPlan(NamedTuple):
-    """One port of one Service: who may ask, and who answers."""
+    """Port of a Service: the clients it admits, and its endpoints."""
 
     name: str
     """`namespace/service:port`, for people who read the rules."""
@@ -56,7 +56,7 @@ class PortPlan(NamedTuple):
     here: tuple[Endpoint, ...]
     """Endpoints on this node."""
     inside_local: bool = False
-    """Whether clients inside the cluster reach endpoints of this node only (internalTrafficPolicy: Local)."""
+    """True if clients inside the cluster reach endpoints of this node only (internalTrafficPolicy: Local)."""
     outside_local: bool = False
     """The same for clients outside; they keep their source address then (externalTrafficPolicy: Local)."""
     affinity: int = 0
@@ -66,12 +66,12 @@ class PortPlan(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Names the port's chains: stable, short, unique."""
+        """Digest that names the port's chains: stable, short, unique."""
         return hashlib.sha256(f"{self.name}/{self.protocol}".encode()).hexdigest()[:12]
 
 
 class Context(NamedTuple):
-    """What a plan depends on besides the objects."""
+    """Inputs of a plan besides the objects."""
 
     node: str
     skip: frozenset[str] = frozenset()
@@ -82,7 +82,7 @@ class Context(NamedTuple):
 
 @lru_cache(maxsize=16384)
 def is_ipv4(text: str) -> bool:
-    """Whether text is an IPv4 address. Whatever is not never reaches a rule, so nothing in an object can become a command."""
+    """Return whether text is an IPv4 address. Nothing else ever reaches a rule, so nothing in an object can become a command."""
     try:
         IPv4Address(text)
     except (AddressValueError, ValueError):
@@ -91,7 +91,7 @@ def is_ipv4(text: str) -> bool:
 
 
 def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice], context: Context) -> tuple[PortPlan, ...]:
-    """The plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName, another proxy's)."""
+    """Return the plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName, another proxy's)."""
     spec = service.spec
     if spec.type == "ExternalName" or _is_left_alone(service.metadata.labels):
         return ()
@@ -105,7 +105,7 @@ def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice
 
 
 def _is_left_alone(labels: Mapping[str, str]) -> bool:
-    """Whether an object is meant for another proxy or for none. The value of the label does not matter, not even "" or "false"."""
+    """Return whether another proxy, or none, handles an object. The value of the label does not matter, not even "" or "false"."""
     return SERVICE_PROXY_NAME in labels or HEADLESS in labels
 
 
@@ -165,12 +165,12 @@ Found = tuple[Endpoint, bool]
 
 
 def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> tuple[list[Found], list[Found]]:
-    """The endpoints of a port that are ready, and those that are terminating but serve."""
+    """Return the endpoints of a port that are ready, and those that are terminating but serve."""
     ready: list[Found] = []
     leaving: list[Found] = []
     for piece in slices:
-        wanted = (port.name, port.protocol or "TCP")
-        number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == wanted), None)
+        target = (port.name, port.protocol or "TCP")
+        number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == target), None)
         if number is None:
             continue
         for endpoint in piece.endpoints or []:

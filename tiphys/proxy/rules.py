@@ -33,7 +33,7 @@ class Ranges(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Contents of the table besides what is always there: those of one Service, or of many together."""
+    """Contents of the table besides the fixed rules: those of one Service, or of many together."""
 
     chains: Mapping[str, tuple[str, ...]] = {}
     """Chain to its rules."""
@@ -47,7 +47,7 @@ EMPTY = Part()
 
 
 def part_of(ports: Iterable[PortPlan], pods: str) -> Part:
-    """What the ports of a Service bring into the table. `pods` is the range of the pods."""
+    """Return the part of the table that the ports of a Service need. `pods` is the pod range."""
     chains: dict[str, tuple[str, ...]] = {}
     sets: dict[str, int] = {}
     elements: dict[tuple[str, str], str] = {}
@@ -103,7 +103,7 @@ def _outside_rules(port: PortPlan, pods: str) -> tuple[str, ...]:
 
 
 def _spread(chains: dict[str, tuple[str, ...]], sets: dict[str, int], port: PortPlan, kind: str, endpoints: tuple[Endpoint, ...]) -> None:
-    """Add the chain that sends connections to endpoints in turn."""
+    """Add the chain that distributes connections over endpoints in turn."""
     chain = f"{kind}-{port.digest}"
     comment = f'comment "{port.name[:COMMENT_LIMIT]}"'
     if not port.affinity:
@@ -126,7 +126,7 @@ def _spread(chains: dict[str, tuple[str, ...]], sets: dict[str, int], port: Port
 
 
 def base_script(table: str, ranges: Ranges, *, bridged: bool = True) -> str:
-    """Make the table anew with what is always there, in one transaction with whatever follows.
+    """Return the script that creates the table with its fixed rules, in one transaction with whatever follows.
 
     `bridged` says whether packets between two pods of this node pass these hooks (br_netfilter). Where they do not, the answer of a
     pod to its neighbour would miss the way back through the translation, so the node puts itself in between.
@@ -199,7 +199,7 @@ table ip {table} {{
 
 
 def change_script(table: str, old: Part, new: Part) -> str:
-    """The commands that turn one content into another; "" when they are the same."""
+    """Return the commands that turn one set of contents into another; "" when they are equal."""
     lines = [
         f"add set ip {table} {name} {{ type ipv4_addr; flags dynamic, timeout; timeout {timeout}s; }}"
         for name, timeout in new.sets.items()
@@ -224,7 +224,7 @@ def change_script(table: str, old: Part, new: Part) -> str:
 
 
 def _elements(verb: str, table: str, elements: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
-    """One command per map or set."""
+    """Return one command per map or set."""
     grouped: dict[str, list[str]] = {}
     for (name, key), value in elements:
         grouped.setdefault(name, []).append(f"{key} : {value}" if value else key)

@@ -1,4 +1,4 @@
-"""What control loops are made of: informers, queues, the reconcile loop, leader election, events."""
+"""Building blocks of control loops: informers, queues, the reconcile loop, leader election, events."""
 
 from tiphys.runtime.apply import copied, update_with_retry
 from tiphys.runtime.controller import DONE, Controller, ControllerContext, ControlLoop, Result, Terminal

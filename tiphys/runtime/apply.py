@@ -1,8 +1,7 @@
-"""Read, change, write, and again when somebody else wrote in between."""
+"""Read-modify-write of an object, repeated when somebody else wrote in between."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,7 +22,7 @@ PAUSE = BackoffPolicy(first=0.01, cap=1.0, factor=2.0, jitter=0.5)
 
 
 def copied(obj: S) -> S:
-    """An independent copy of an object, such as one from an informer, or of a part of it."""
+    """Return an independent copy of an object, such as one from an informer, or of a part of it."""
     return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 
@@ -35,7 +34,6 @@ async def update_with_retry(
     *,
     subresource: str = "",
     tries: int = TRIES,
-    rng: random.Random | None = None,
 ) -> T:
     """Read the object at `key`, let `mutate` change it in place and write it back, up to `tries` times while it meets conflicts.
 
@@ -52,5 +50,5 @@ async def update_with_retry(
         except Conflict:
             if number == tries - 1:
                 raise
-        await client.clock.sleep(PAUSE.delay(number, rng or random.Random()))
+        await client.clock.sleep(PAUSE.delay(number, client.rng))
     raise ValueError("tries must be at least 1")

@@ -1,4 +1,4 @@
-"""A collection in memory, with indexes, and those who want to hear of changes. No I/O and no waiting: an informer feeds it."""
+"""Collection in memory, with indexes and subscribers. No I/O and no waiting: an informer feeds it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Keys = dict[Key, None]
 
 
 class Index(Generic[T]):
-    """Keys by the values that a function gives for an object. The function must be pure: it is asked again about old objects."""
+    """Keys by the values that a function yields for an object. The function must be pure: it is called again for old objects."""
 
     def __init__(self, fn: IndexFn[T]) -> None:
         self.fn = fn
         self._keys: dict[str, Keys] = {}
 
     def move(self, key: Key, old: T | None, new: T | None) -> None:
-        """Follow an object from one state to the next."""
+        """Update the index for an object's change from one state to the next."""
         before = set(self.fn(old)) if old is not None else set()
         after = list(dict.fromkeys(self.fn(new))) if new is not None else []
         for value in before.difference(after):
@@ -61,17 +61,17 @@ class Cache(Generic[T]):
         return len(self._objects)
 
     def get(self, key: Key) -> T | None:
-        """The object, or None."""
+        """Return the object, or None."""
         return self._objects.get(key)
 
     def list(self, namespace: str = "") -> builtins.list[T]:
-        """All objects, or those of a namespace."""
+        """Return all objects, or those of a namespace."""
         if not namespace:
             return list(self._objects.values())
         return [self._objects[key] for key in self._namespaces.keys(namespace)]
 
     def by_index(self, index: str, value: str) -> builtins.list[T]:
-        """The objects for which the index has the value. Raises KeyError for an index that was never added."""
+        """Return the objects for which the index has the value. Raises KeyError for an index that was never added."""
         return [self._objects[key] for key in self._indexes[index].keys(value)]
 
     def add_index(self, name: str, fn: IndexFn[T]) -> None:
@@ -97,7 +97,7 @@ class Cache(Generic[T]):
             self._tell([handler], None, obj)
 
     def put(self, obj: T) -> None:
-        """An object was added or changed."""
+        """Record an added or changed object."""
         key = Key.of(obj)
         old = self._objects.get(key)
         self._objects[key] = obj
@@ -105,7 +105,7 @@ class Cache(Generic[T]):
         self._tell(self._handlers, old, obj)
 
     def drop(self, obj: T) -> None:
-        """An object went; `obj` is its last state."""
+        """Record a removed object; `obj` is its last state."""
         key = Key.of(obj)
         old = self._objects.pop(key, None)
         if old is not None:

@@ -1,4 +1,4 @@
-"""Control loops: a key goes in, an outcome comes out, and one place decides what happens then.
+"""Control loops: a key goes in, an outcome comes out, and one place decides what follows.
 
     reconcile returned DONE            forget earlier failures
     returned Result(after=30)          forget, and look again in 30 s
@@ -41,11 +41,11 @@ RECONCILES = metrics.counter("tiphys_reconcile_total", "Reconciles by controller
 SECONDS = metrics.histogram("tiphys_reconcile_seconds", "Duration of reconciles.", "controller")
 
 CATCH_UP_SECONDS = 1.0
-"""How long a worker waits for a cache that is behind before it puts the key back."""
+"""Maximum time a worker waits for a cache that is behind before it puts the key back."""
 
 
 class Result(NamedTuple):
-    """What a reconcile returns: whether to look again later, in seconds."""
+    """Result of a reconcile: the delay in seconds until the next one, if any."""
 
     after: float | None = None
 
@@ -54,11 +54,11 @@ DONE = Result()
 
 
 class Terminal(Exception):
-    """Raised by a reconcile when trying again cannot help until something changes."""
+    """Error of a reconcile that trying again cannot fix until something changes."""
 
 
 class Controller(Protocol):
-    """A control loop."""
+    """Reconciler of one kind of object."""
 
     declaration: Declaration
 
@@ -67,12 +67,12 @@ class Controller(Protocol):
         ...
 
     async def reconcile(self, key: Key) -> Result:
-        """Make reality at this key look as wanted, or take the next step towards it."""
+        """Move the state behind this key to the desired one, or take the next step towards it."""
         ...
 
 
 class ControllerContext:
-    """What a controller is given. The reconciles of a controller start when every informer it took in `setup` is synced."""
+    """Dependencies given to a controller. Its reconciles start once every informer it took in `setup` is synced."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class ControllerContext:
         raise UndeclaredRead(f"{self.name} does not declare that it reads {type_.__name__}")
 
     def follow(self, kind: Kind[Any]) -> Informer[Any]:
-        """Return the informer of any kind: one that a loop keeps anyway, or else one of metadata alone (`owners_only`)."""
+        """Return an informer of any kind: the one that some loop keeps, or else one of metadata alone (`owners_only`)."""
         if not self._declaration.follows_any:
             raise UndeclaredRead(f"{self.name} does not declare that it follows kinds such as {kind.resource}")
         return self._take(self._caches.informer(self._informers, kind))
@@ -129,7 +129,7 @@ class ControllerContext:
         *,
         when: Callable[[T | None, T | None], bool] | None = None,
     ) -> None:
-        """Reconcile the keys that `to_keys` gives for the old and the new state of whatever changes; by default the object's own.
+        """Reconcile the keys that `to_keys` returns for the old and the new state of a changed object; by default the object's own.
 
         `when(old, new)` may leave out changes that do not matter.
         """
@@ -145,7 +145,7 @@ class ControllerContext:
         informer.subscribe(handler)
 
     def enqueue(self, key: Key, after: float = 0.0) -> None:
-        """Reconcile a key, now or in some seconds."""
+        """Queue a key for reconciling, now or after a delay in seconds."""
         self.queue.add_after(key, after)
 
 
@@ -153,7 +153,7 @@ _written: ContextVar[dict[Resource, int] | None] = ContextVar("written", default
 
 
 def note_write(kind: Kind[Any], obj: KubeObject) -> None:
-    """Remember what the running reconcile wrote; the manager installs this as `Client.on_write`."""
+    """Record a write of the running reconcile; the manager installs this as `Client.on_write`."""
     written = _written.get()
     version = obj.metadata.resourceVersion
     if written is not None and version.isdigit():
@@ -162,7 +162,7 @@ def note_write(kind: Kind[Any], obj: KubeObject) -> None:
 
 
 class ControlLoop:
-    """Runs one controller: workers, outcomes, metrics."""
+    """Runner of one controller: workers, outcomes, metrics."""
 
     def __init__(self, controller: Controller, ctx: ControllerContext, *, workers: int = 2) -> None:
         self.controller = controller
@@ -193,7 +193,7 @@ class ControlLoop:
                 self._queue.done(key)
 
     async def process(self, key: Key) -> None:
-        """Reconcile a key once and decide what follows; never raises, except for cancellation."""
+        """Reconcile a key once and handle the outcome; never raises, except for cancellation."""
         name = self.ctx.name
         if not await self._caught_up(key):
             self._queue.add_rate_limited(key)
@@ -228,7 +228,7 @@ class ControlLoop:
             self._queue.forget(key)
             log.error("reconcile gave up", extra={"error": str(error)})
             return "terminal"
-        delay = self._queue.add_rate_limited(key, at_least=_asked_delay(error))
+        delay = self._queue.add_rate_limited(key, at_least=_retry_after(error))
         fields = {"error": str(error), "failures": self._queue.failures(key), "delay": round(delay, 3)}
         if isinstance(error, Conflict | AlreadyExists):
             log.debug("reconcile met a conflict", extra=fields)
@@ -240,18 +240,18 @@ class ControlLoop:
         return "error"
 
     async def _caught_up(self, key: Key) -> bool:
-        """Whether the caches show what the last reconcile of the key wrote, waiting a moment for it."""
+        """Return whether the caches show the last reconcile's writes for the key, after waiting briefly for them."""
         written = self._written.get(key)
         if written is None:
             return True
         for informer in self.ctx.taken:
-            wanted = written.get((informer.selection.group, informer.selection.plural), 0)
+            required = written.get((informer.selection.group, informer.selection.plural), 0)
             in_sight = informer.selection.is_whole and informer.selection.namespace in ("", key.namespace)
-            if not in_sight or informer.revision >= wanted:
+            if not in_sight or informer.revision >= required:
                 continue
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await informer.wait_for(wanted)
+                    await informer.wait_for(required)
             except TimeoutError:
                 return False
         # A reconcile of the key is the only writer of this, and the queue lets only one run at a time.
@@ -259,6 +259,6 @@ class ControlLoop:
         return True
 
 
-def _asked_delay(error: Exception) -> float:
+def _retry_after(error: Exception) -> float:
     details = error.details if isinstance(error, StatusError) else None
     return float(details.retryAfterSeconds) if details is not None else 0.0

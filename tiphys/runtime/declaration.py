@@ -1,4 +1,4 @@
-"""What a control loop states about itself, once: everything that is derived from it (caches, names, wiring, tests) reads it here."""
+"""Declaration of a control loop: the one place from which caches, names, wiring and tests are derived."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Resource = tuple[str, str]
 
 
 class UndeclaredRead(LookupError):
-    """Raised in `setup` by a loop that asks for a cache which its declaration does not name."""
+    """Error of a loop that asks in `setup` for a cache which its declaration does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Whole(Generic[T]):
 
     @property
     def is_selection(self) -> bool:
-        """Whether some objects of the kind are left out."""
+        """True if some objects of the kind are left out."""
         return bool(self.namespace or self.labels or self.fields)
 
     def kind(self, scheme: Scheme) -> Kind[T]:
@@ -77,7 +77,7 @@ class LoopSettings:
 
     @property
     def enabled(self) -> bool:
-        """Whether the loop can run with these settings."""
+        """True if the loop can run with these settings."""
         return True
 
 
@@ -89,13 +89,13 @@ class Declaration:
     kind: type[KubeObject] | None = None
     """Kind that it reconciles; None for a loop that looks after objects of all kinds."""
     guards: bool = False
-    """Whether it only keeps objects from vanishing too early, so that nothing acts on their spec all the same."""
+    """True if it only keeps objects from being removed too early, so that nothing acts on their spec."""
     roles: tuple[str, ...] = ()
     """Roles it acts under: the names that upstream's controllers have in `system:controller:NAME`."""
     reads: tuple[Read, ...] = ()
     """Caches that it takes with `ControllerContext.read`."""
     follows_any: bool = False
-    """Whether it may follow kinds that it learns of as it runs (`ControllerContext.follow`)."""
+    """True if it may follow kinds that it discovers at run time (`ControllerContext.follow`)."""
     settings: type[LoopSettings] | None = None
     """Type of the one argument of its constructor; None when there is none."""
 
@@ -111,7 +111,7 @@ def metadata_of(kind: Kind[Any]) -> Kind[PartialObject]:
 
 
 def owners_only(obj: PartialObject) -> PartialObject:
-    """Return only what decides the fate of an object: its identity, owners, finalizers and deletion."""
+    """Return an object reduced to what decides its fate: identity, owners, finalizers and deletion."""
     return PartialObject(apiVersion=obj.apiVersion, kind=obj.kind, metadata=fate_of(obj.metadata))
 
 
@@ -129,7 +129,7 @@ def fate_of(meta: ObjectMeta) -> ObjectMeta:
 
 
 class SharedCaches:
-    """Caches of whole collections that the loops of a manager declare, by resource: what a loop that follows any kind uses as well."""
+    """Caches of whole collections that the loops of a manager declare, by resource; loops that follow any kind use them too."""
 
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme

@@ -1,4 +1,4 @@
-"""Indexes that many controllers share, above all the one from an owner to what it owns."""
+"""Indexes shared by many controllers, above all from an owner to its dependents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANY_OWNER = "owner uid"
 
 
 def controller_of(obj: KubeObject) -> OwnerReference | None:
-    """The owner that controls the object, of which there is at most one."""
+    """Return the owner that controls the object, of which there is at most one."""
     for reference in obj.metadata.ownerReferences:
         if reference.controller:
             return reference
@@ -27,13 +27,13 @@ def controller_of(obj: KubeObject) -> OwnerReference | None:
 
 
 def by_controller(obj: KubeObject) -> Iterable[str]:
-    """The function of the OWNER index."""
+    """Return the function of the OWNER index."""
     owner = controller_of(obj)
     return (owner.uid,) if owner is not None else ()
 
 
 def by_any_owner(obj: KubeObject) -> Iterable[str]:
-    """The function of the ANY_OWNER index."""
+    """Return the function of the ANY_OWNER index."""
     return [reference.uid for reference in obj.metadata.ownerReferences]
 
 
@@ -44,7 +44,7 @@ def index_owners(informer: Informer[T]) -> Informer[T]:
 
 
 def to_owner(kind: str, group: str = "") -> Callable[[KubeObject], Iterable[Key]]:
-    """A `to_keys` for `ControllerContext.watch`: the key of the controlling owner, when it is of this kind and group (any version)."""
+    """Return a `to_keys` for `ControllerContext.watch`: the key of the controlling owner, if it has this kind and group (any version)."""
 
     def keys(obj: KubeObject) -> Iterable[Key]:
         owner = controller_of(obj)

@@ -28,13 +28,13 @@ RESTART = BackoffPolicy(first=1.0, cap=60.0)
 
 
 def without_managed_fields(obj: T) -> T:
-    """The default transform: field ownership is often half of an object, and the server keeps it when an update leaves it out."""
+    """Drop managedFields, often half of an object; the default transform. The server keeps them when an update leaves them out."""
     obj.metadata.managedFields = []
     return obj
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which collection an informer follows."""
+    """Collection that an informer follows."""
 
     group: str
     version: str
@@ -45,7 +45,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether every object of its namespace (or of all) is in it."""
+        """True if it covers every object of its namespace (or of all)."""
         return not self.labels and not self.fields
 
 
@@ -83,19 +83,19 @@ class Informer(Generic[T]):
 
     @property
     def synced(self) -> bool:
-        """Whether the first list is in."""
+        """True once the first list has arrived."""
         return self._synced.is_set()
 
     def get(self, key: Key) -> T | None:
-        """The object, or None."""
+        """Return the object, or None."""
         return self._cache.get(key)
 
     def list(self, namespace: str = "") -> builtins.list[T]:
-        """All objects, or those of a namespace."""
+        """Return all objects, or those of a namespace."""
         return self._cache.list(namespace)
 
     def by_index(self, index: str, value: str) -> builtins.list[T]:
-        """The objects for which an index has the value; KeyError for an unknown index."""
+        """Return the objects for which an index has the value; KeyError for an unknown index."""
         return self._cache.by_index(index, value)
 
     def add_index(self, name: str, fn: IndexFn[T]) -> None:
@@ -103,15 +103,15 @@ class Informer(Generic[T]):
         self._cache.add_index(name, fn)
 
     def subscribe(self, handler: Handler[T]) -> None:
-        """Hear of every change, beginning with what is there; see `Cache.subscribe`."""
+        """Subscribe to every change, beginning with the present objects; see `Cache.subscribe`."""
         self._cache.subscribe(handler)
 
     async def wait_synced(self) -> None:
-        """Until the first list is in."""
+        """Wait until the first list has arrived."""
         await self._synced.wait()
 
     async def wait_for(self, revision: int) -> None:
-        """Until the cache is at least as new as the revision (an int, as resource versions of one server can be compared)."""
+        """Wait until the cache is at least as new as the revision (an int, as resource versions of one server can be compared)."""
         if self.revision >= revision:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -154,7 +154,7 @@ class Informer(Generic[T]):
 
 
 class InformerFactory:
-    """Makes informers and runs them: the same selection always gives the same informer.
+    """Factory and runner of informers: the same selection always returns the same informer.
 
     `transform` slims objects before they are kept; it belongs to whoever asks first. Before `start` informers are only declared; after it
     a new one starts at once.
@@ -178,7 +178,7 @@ class InformerFactory:
         fields: str = "",
         transform: Transform[T] | None = without_managed_fields,
     ) -> Informer[T]:
-        """The informer of a type (or Kind), in one namespace or all, with selectors."""
+        """Return the informer of a type (or Kind), in one namespace or all, with selectors."""
         kind = self._client.kind_of(type_)
         selection = Selection(kind.group, kind.version, kind.plural, namespace, labels, fields)
         ident = (selection, kind.type)
@@ -213,7 +213,7 @@ class InformerFactory:
             await cancel_and_wait(task)
 
     async def wait_synced(self) -> None:
-        """Until every informer that is known now has its first list."""
+        """Wait until every informer known now has its first list."""
         for informer in list(self._informers.values()):
             await informer.wait_synced()
 

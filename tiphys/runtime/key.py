@@ -1,4 +1,4 @@
-"""The name of an object within its kind: what queues carry and caches are read with."""
+"""Name of an object within its kind, as carried by queues and used to read caches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Key(NamedTuple):
 
     @classmethod
     def of(cls, obj: KubeObject) -> Key:
-        """The key of an object."""
+        """Return the key of an object."""
         return cls(obj.metadata.namespace, obj.metadata.name)
 
     def __str__(self) -> str:

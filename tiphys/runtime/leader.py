@@ -1,4 +1,4 @@
-"""Leader election: of several processes one works, and the others wait to take over.
+"""Leader election: one of several processes works, and the others wait to take over.
 
 A Lease names the holder, who renews it. A candidate takes over when the lease has not changed for its whole duration, by the candidate's
 own clock: clocks of different machines are never compared ("Leases" in the Kubernetes documentation; the numbers are client-go's).
@@ -32,11 +32,11 @@ LEADING = metrics.gauge("leader_election_master_status", "1 while this process l
 
 
 class LeadershipLost(Exception):
-    """The lease could not be renewed in time: somebody else may lead now, so this process must stop leading at once."""
+    """The lease could not be renewed in time: another process may lead now, so this one must stop leading at once."""
 
 
 class Timing(NamedTuple):
-    """Seconds: how long a lease holds, how long its holder tries to renew before it gives up, and how often anyone tries."""
+    """Durations in seconds: of a lease, of the holder's attempts to renew it before it gives up, and between attempts."""
 
     duration: float = 15.0
     renew_deadline: float = 10.0
@@ -47,7 +47,7 @@ TIMING = Timing()
 
 
 class Seen(NamedTuple):
-    """The lease as last read, and the moment (monotonic) at which it was first seen like that."""
+    """Lease as last read, and the time (monotonic) at which this state was first seen."""
 
     lease: Lease
     at: float
@@ -57,7 +57,7 @@ Move = Literal["wait", "take", "renew"]
 
 
 def decide(seen: Seen, identity: str, now: float, duration: float) -> Move:
-    """What a candidate may do about a lease: renew its own, take one that nobody holds or renews, or wait."""
+    """Decide a candidate's move on a lease: renew its own, take one that is unheld or expired, or wait."""
     holder = seen.lease.spec.holderIdentity
     if holder == identity:
         return "renew"
@@ -68,7 +68,7 @@ def decide(seen: Seen, identity: str, now: float, duration: float) -> Move:
 
 
 def claimed(lease: Lease, identity: str, now: datetime, duration: float) -> Lease:
-    """The lease with this candidate as its holder, as of now."""
+    """Return the lease with this candidate as its holder, as of now."""
     new = copied(lease)
     stamp = base.micro_time(now)
     if new.spec.holderIdentity != identity:
@@ -81,7 +81,7 @@ def claimed(lease: Lease, identity: str, now: datetime, duration: float) -> Leas
 
 
 class LeaderElector:
-    """Takes part in the election for the Lease `namespace/name` as `identity`, which must be unique among the candidates."""
+    """Candidate in the election for the Lease `namespace/name`, as `identity`, which must be unique among the candidates."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class LeaderElector:
 
     @property
     def leader(self) -> str:
-        """Who leads, as far as is known; empty when nobody does."""
+        """Identity of the current leader as far as known; empty when there is none."""
         return (self._seen.lease.spec.holderIdentity or "") if self._seen else ""
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
@@ -141,7 +141,7 @@ class LeaderElector:
             await self._clock.sleep(self._timing.retry * (1 + 1.2 * self._rng.random()))
 
     async def _renew_until_lost(self) -> None:
-        """Renew at every retry period; return when there was no success for the renew deadline."""
+        """Renew at every retry period; return when no renewal succeeded within the deadline."""
         renewed = self._clock.monotonic()
         while self._clock.monotonic() - renewed < self._timing.renew_deadline:
             await self._clock.sleep(self._timing.retry)
@@ -155,7 +155,7 @@ class LeaderElector:
         log.error("leadership lost", extra={"lease": self._name, "identity": self.identity})
 
     async def _try(self) -> bool:
-        """One attempt to hold the lease; whether this process holds it now."""
+        """Try once to hold the lease; returns whether this process holds it now."""
         try:
             await self._read()
             assert self._seen is not None
@@ -181,7 +181,7 @@ class LeaderElector:
             self._seen = Seen(Lease(metadata=meta, spec=LeaseSpec()), self._clock.monotonic())
 
     def _note(self, lease: Lease) -> None:
-        """Remember the lease; one that has not changed stays as old as it was."""
+        """Record the lease; one that has not changed keeps the time at which it was first seen."""
         if self._seen is None or self._seen.lease.spec != lease.spec:
             self._seen = Seen(lease, self._clock.monotonic())
         else:
@@ -210,5 +210,5 @@ async def _awaited(lead: Callable[[], Awaitable[None]]) -> None:
 
 
 def new_identity(host: str, rng: random.Random) -> str:
-    """An identity for a process: its host and something unique, as client-go makes them."""
+    """Return a unique identity for a process: its host name and a random part, as in client-go."""
     return f"{host}_{msgspec.json.encode(rng.getrandbits(64)).decode()}"

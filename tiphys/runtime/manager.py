@@ -1,4 +1,4 @@
-"""Runs controllers together: one set of informers, one recorder, one client each, under a leader election if wanted."""
+"""Runner of a set of controllers: shared informers and recorder, one client each, under leader election if desired."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ class Manager:
         return loop
 
     def add_service(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Something else to run while leading, again after an exception (a periodic sweep, for one)."""
+        """Add a background task to run while leading, restarted after an exception (a periodic sweep, for example)."""
         self._services.append(_Service(name, run))
 
     @property
     def synced(self) -> bool:
-        """Whether every controller has the caches it needs."""
+        """True if every controller has the caches it needs."""
         return all(loop.synced for loop in self.loops)
 
     @property
     def idle(self) -> bool:
-        """Whether no key waits for a worker or is worked on (delayed keys may wait for their time)."""
+        """True if no key is queued or being processed (delayed keys may be waiting)."""
         return all(loop.ctx.queue.idle for loop in self.loops)
 
     async def run(self) -> None:

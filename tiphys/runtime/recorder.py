@@ -1,4 +1,4 @@
-"""Events: what controllers tell people about objects, shown by `kubectl describe`.
+"""Events: messages of controllers about objects, shown by `kubectl describe`.
 
 `EventRecorder.event` returns at once and never fails; a task in the background writes. So that a loop that fails every second does not
 flood the server, what it says is thinned in three steps, with the rules and numbers of client-go's event correlator:
@@ -39,14 +39,14 @@ SIMILAR = 10
 SIMILAR_SECONDS = 600.0
 COMBINED = "(combined from similar events): "
 PENDING = 1000
-"""Events that wait to be written; more are dropped."""
+"""Maximum number of events waiting to be written; more are dropped."""
 
 WRITE_TRIES = 12
 WRITE_PAUSE = 10.0
 
 
 class Recent(Generic[V]):
-    """The values of the keys used last."""
+    """Values of the most recently used keys."""
 
     def __init__(self, make: Callable[[], V], limit: int = REMEMBERED) -> None:
         self._make = make
@@ -78,7 +78,7 @@ class _Written(msgspec.Struct):
 
 
 class Draft(NamedTuple):
-    """What is to be said, before it is thinned."""
+    """Event to record, before rate limiting and aggregation."""
 
     about: core.ObjectReference
     type: str
@@ -90,7 +90,7 @@ class Draft(NamedTuple):
 
 
 class Correlator:
-    """Decides what becomes of a draft. Pure: time comes with the draft, and the answer is an event to create or to count."""
+    """Decides on a draft. Pure: time comes with the draft, and the result is an event to create or to count."""
 
     def __init__(self, component: str, host: str) -> None:
         self._component = component
@@ -100,7 +100,7 @@ class Correlator:
         self._written: Recent[_Written] = Recent(_Written)
 
     def admit(self, draft: Draft) -> core.Event | None:
-        """The event to write (a count above 1 means that it may exist), or None when there was too much of it."""
+        """Return the event to write (a count above 1 means that it may exist), or None when it is rate limited."""
         ident = tuple(getattr(draft.about, name) for name in ("kind", "namespace", "name", "uid", "apiVersion"))
         if not self._may_speak(self._buckets[ident], draft.at):
             return None
@@ -179,7 +179,7 @@ class EventRecorder:
         action: str = "",
         related: core.ObjectReference | None = None,
     ) -> None:
-        """Tell something about an object: `type_` is Normal or Warning, `reason` one CamelCase word, `message` a sentence."""
+        """Record an event about an object: `type_` is Normal or Warning, `reason` one CamelCase word, `message` a sentence."""
         try:
             draft = Draft(reference_to(obj), type_, reason, message[:1024], self._moment(), action, related)
             event = self._correlator.admit(draft)
@@ -189,15 +189,15 @@ class EventRecorder:
             log.exception("event could not be recorded", extra={"reason": reason})
 
     async def flush(self) -> None:
-        """Until everything recorded so far is written or given up."""
+        """Wait until everything recorded so far is written or dropped."""
         await self._pending.join()
 
     async def close(self) -> None:
-        """Stop writing; what waits is dropped."""
+        """Stop writing; waiting events are dropped."""
         await self._tasks.close()
 
     def _moment(self) -> datetime:
-        """Now, but never twice the same, since names of events are made of it."""
+        """Return the current time, but never the same twice, since names of events are derived from it."""
         now = self._clock.now()
         if self._last is not datetime.min and now <= self._last:
             now = self._last + timedelta(microseconds=1)
@@ -255,7 +255,7 @@ class EventRecorder:
 
 
 def reference_to(obj: KubeObject | core.ObjectReference) -> core.ObjectReference:
-    """A reference to an object, as events carry it."""
+    """Return a reference to an object, as events carry it."""
     if isinstance(obj, core.ObjectReference):
         return obj
     meta = obj.metadata

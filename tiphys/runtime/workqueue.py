@@ -1,4 +1,4 @@
-"""The queue between events and reconciles: a key is in it once, is worked on by one worker at a time, and failures slow it down.
+"""Queue between events and reconciles: each key is queued once, one worker at a time processes it, and failures delay it.
 
 A key added while a worker has it is queued again when the worker is done with it, so nothing that happened during the work is missed.
 The behaviour and the numbers are those of client-go's work queue.
@@ -33,11 +33,11 @@ WORKED = metrics.histogram(
     "workqueue_work_duration_seconds", "Time that keys are worked on, in seconds.", "name", buckets=BUCKETS, stability="BETA"
 )
 _QUEUES: WeakSet[WorkQueue[Any]] = WeakSet()
-"""Queues that are open, for what is worked out when it is scraped."""
+"""Open queues, for metrics computed at scrape time."""
 
 
 def _working(of: Callable[[Iterable[float]], float]) -> metrics.Samples:
-    """A figure of the seconds for which each queue's workers have had their keys."""
+    """Return an aggregate of the seconds for which each queue's workers have been processing their keys."""
     return [((queue.name,), of(queue.running)) for queue in _QUEUES]
 
 
@@ -61,9 +61,9 @@ class WorkQueue(Generic[K]):
         self._rng = rng
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._dirty: dict[K, float] = {}
-        """What waits for a worker, with the moment it came."""
+        """Keys waiting for a worker, with the time they were queued."""
         self._working: dict[K, float] = {}
-        """What workers have, with the moment they got it."""
+        """Keys that workers are processing, with the time they started."""
         self._failures: dict[K, int] = {}
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
@@ -77,22 +77,22 @@ class WorkQueue(Generic[K]):
 
     @property
     def running(self) -> list[float]:
-        """Seconds for which workers have had each of their keys."""
+        """Seconds for which workers have been processing each of their keys."""
         now = self._clock.monotonic()
         return [now - started for started in self._working.values()]
 
     def __len__(self) -> int:
-        """Keys that wait for a worker (not those that wait for their time)."""
+        """Return the number of queued keys, without delayed ones."""
         return len(self._dirty)
 
     @property
     def delayed(self) -> int:
-        """Keys that wait for their time."""
+        """Number of delayed keys."""
         return len(self._due)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits for a worker or is worked on."""
+        """True if no key is queued or being processed."""
         return not self._dirty and not self._working
 
     def add(self, key: K) -> None:
@@ -131,15 +131,15 @@ class WorkQueue(Generic[K]):
         return delay
 
     def failures(self, key: K) -> int:
-        """Failures in a row."""
+        """Return the number of consecutive failures of a key."""
         return self._failures.get(key, 0)
 
     def forget(self, key: K) -> None:
-        """The key did well: its next failure is its first."""
+        """Clear the failures of a key: its next failure counts as the first."""
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """The next key, for the caller to work on; call `done` afterwards, whatever happened."""
+        """Return the next key to process; call `done` afterwards, whatever the outcome."""
         key = await self._ready.get()
         now = self._clock.monotonic()
         WAITED.labels(self.name).observe(max(now - self._dirty.pop(key), 0.0))
@@ -148,14 +148,14 @@ class WorkQueue(Generic[K]):
         return key
 
     def done(self, key: K) -> None:
-        """The worker is done with the key."""
+        """Release a key that a worker has finished."""
         started = self._working.pop(key)
         WORKED.labels(self.name).observe(max(self._clock.monotonic() - started, 0.0))
         if key in self._dirty:
             self._ready.put_nowait(key)
 
     async def close(self) -> None:
-        """Take nothing more in and stop the timer. Workers are the owner's to cancel."""
+        """Accept no more keys and stop the timer. Workers are the owner's to cancel."""
         self._closed = True
         _QUEUES.discard(self)
         timer, self._timer = self._timer, None
@@ -164,7 +164,7 @@ class WorkQueue(Generic[K]):
             await asyncio.wait([timer])
 
     def _arm(self) -> None:
-        """See that the timer ends when the first delayed key is due."""
+        """Set the timer to the time of the first delayed key."""
         if not self._heap or self._closed:
             return
         first = self._heap[0][0]

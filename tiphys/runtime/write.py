@@ -1,4 +1,4 @@
-"""Writes that loops have in common. An object that went meanwhile is no error: whoever wanted something of it is served.
+"""Writes shared by control loops. A missing object is no error: nothing remains to be done for it.
 
 Conflicts come through; the loop tries again from a fresh look.
 """
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=KubeObject)
 
 
 async def update_present(client: Client, obj: T, *, subresource: str = "") -> T | None:
-    """Replace an object; returns it as written, or None when it is gone."""
+    """Replace an object; returns it as written, or None when it no longer exists."""
     try:
         return await client.update(obj, subresource=subresource)
     except NotFound:
@@ -27,7 +27,7 @@ async def update_present(client: Client, obj: T, *, subresource: str = "") -> T 
 
 
 async def write_status(client: Client, obj: T, status: msgspec.Struct) -> T | None:
-    """Give an object a status, if it has another; returns the object as it is then, or None when it is gone."""
+    """Write an object's status if it differs; returns the resulting object, or None when it no longer exists."""
     if obj.status == status:  # type: ignore[attr-defined]
         return obj
     # A shallow copy: objects of caches are read only, and all that changes is the status.
@@ -35,7 +35,7 @@ async def write_status(client: Client, obj: T, status: msgspec.Struct) -> T | No
 
 
 async def patch_status(client: Client, type_: type[Any], meta: ObjectMeta, status: Mapping[str, object]) -> bool:
-    """Change parts of the status of this very object, by a strategic patch; returns False when it is gone."""
+    """Change parts of this very object's status, by a strategic patch; returns False when it no longer exists."""
     body = {"metadata": {"uid": meta.uid}, "status": status}
     try:
         await client.patch(type_, meta.name, meta.namespace, body=body, kind="strategic", subresource="status")
@@ -47,7 +47,7 @@ async def patch_status(client: Client, type_: type[Any], meta: ObjectMeta, statu
 async def delete_exact(
     client: Client, type_: type[Any] | Kind[Any], meta: ObjectMeta, *, grace: int | None = None, unchanged: bool = False
 ) -> bool:
-    """Delete this very object, and with `unchanged` only as it is known here; returns False when it is gone.
+    """Delete this very object, and with `unchanged` only in the version known here; returns False when it no longer exists.
 
     `grace` is in seconds, None for the object's own. Raises Conflict when another object has its name by now, or when it changed.
     """

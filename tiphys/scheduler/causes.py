@@ -1,4 +1,4 @@
-"""Why a node is out of the question, as a number per row: what the filters of `ORDER` said, and what other pods say."""
+"""Causes that rule out nodes, as one number per row: verdicts of the filters in `ORDER`, then those of other pods."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tiphys.scheduler.template import Template
 Causes = npt.NDArray[np.int8]
 
 ALLOWED, NO_NODE = 0, -1
-"""Causes that are no objection; FILTERS count from 1."""
+"""Values that are not objections; FILTERS count from 1."""
 
 
 class Objection(NamedTuple):
-    """What other pods have against a node. `final` when no pod leaving could help."""
+    """Objection of other pods to a node. `final` when no eviction could help."""
 
     rule: str
     reason: str
@@ -39,7 +39,7 @@ FIRST_OBJECTION = len(FILTERS) + 1
 
 
 def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
-    """The causes, with those of other pods where there were none."""
+    """Return the causes, with those of other pods in rows that had none."""
     result = causes.copy()
     for number, fine in enumerate(verdicts, FIRST_OBJECTION):
         result[(result == ALLOWED) & ~fine] = number
@@ -47,26 +47,26 @@ def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
 
 
 def rule_of(cause: int) -> str:
-    """The name of the rule behind a cause."""
+    """Return the name of the rule behind a cause."""
     return FILTERS[cause - 1].name if cause < FIRST_OBJECTION else OBJECTIONS[cause - FIRST_OBJECTION].rule
 
 
 def reasons_of(cause: int, template: Template, cluster: Snapshot, row: int) -> tuple[str, ...]:
-    """The reasons that people read."""
+    """Return the reasons in the words shown to users."""
     if cause >= FIRST_OBJECTION:
         return (OBJECTIONS[cause - FIRST_OBJECTION].reason,)
     return tuple(FILTERS[cause - 1].reasons(template, cluster, row))
 
 
 def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> bool:
-    """Whether the pod could not run in the row even if other pods left it."""
+    """Return whether the pod could not run in the row even if other pods left it."""
     if cause >= FIRST_OBJECTION:
         return OBJECTIONS[cause - FIRST_OBJECTION].final
     return FILTERS[cause - 1].is_final(template, cluster, row)
 
 
 def cause_in_row(template: Template, cluster: Snapshot, row: int, verdicts: Callable[[Snapshot], Verdicts | None]) -> int:
-    """The cause in one row, as things are: nothing is remembered. Other pods' verdicts are asked for last, when they matter."""
+    """Return the current cause in one row, uncached. Verdicts about other pods are computed last, and only when they matter."""
     rows = slice(row, row + 1)
     for number, rule in enumerate(FILTERS, 1):
         if not rule.allowed(template, cluster, rows)[0]:

@@ -1,4 +1,4 @@
-"""Text as numbers: node labels as columns of codes, so that a filter looks at each distinct value once and not at each node."""
+"""Strings as numbers: node labels as columns of codes, so that a filter looks at each distinct value once instead of at each node."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Rows = slice | Ints
-"""Which rows of the cluster: all of them as a slice, or some by number."""
+"""Rows of the cluster: all of them as a slice, or some by number."""
 
 ABSENT = -1
 V = TypeVar("V", bound=Hashable)
 
 
 def grown(array: npt.NDArray[Any], rows: int, fill: Any = 0) -> npt.NDArray[Any]:
-    """A copy of the array with more rows."""
+    """Return a copy of the array with more rows."""
     bigger = np.full((rows, *array.shape[1:]), fill, dtype=array.dtype)
     bigger[: len(array)] = array
     return bigger
@@ -35,7 +35,7 @@ class Column(Generic[V]):
         self._code_of: dict[V, int] = {}
 
     def code(self, value: V) -> int:
-        """The code of a value, or ABSENT for one that no row ever had."""
+        """Return the code of a value, or ABSENT for one that no row ever had."""
         return self._code_of.get(value, ABSENT)
 
     def put(self, row: int, value: V | None) -> None:
@@ -55,11 +55,11 @@ class Column(Generic[V]):
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether most values are of rows that went."""
+        """True if most values belong to removed rows."""
         return len(self.values) > 2 * len(self.codes) + 64
 
     def pick(self, rows: Rows, verdict: Callable[[V], Any], dtype: Any, absent: Any) -> npt.NDArray[Any]:
-        """`verdict` of each row's value, asked once per distinct value."""
+        """Return `verdict` of each row's value, computed once per distinct value."""
         codes = self.codes[rows]
         table = np.full(len(self.values) + 1, absent, dtype=dtype)
         # A few rows rarely have many values; all rows together have all of them.
@@ -71,7 +71,7 @@ class Column(Generic[V]):
         return table[codes]
 
     def any_of(self, rows: Rows, values: list[V]) -> Bools:
-        """Whether each row has one of the values."""
+        """Return whether each row has one of the values."""
         table = np.zeros(len(self.values) + 1, dtype=np.bool_)
         for value in values:
             code = self._code_of.get(value)
@@ -81,14 +81,14 @@ class Column(Generic[V]):
 
 
 class LabelColumns:
-    """A column per label that was ever asked for."""
+    """Columns of all labels requested so far."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
         self._columns: dict[str, Column[str]] = {}
 
     def column(self, label: str, labels_of: Callable[[], list[tuple[int, Mapping[str, str]]]]) -> Column[str]:
-        """The column of a label; `labels_of` gives the labels of all rows when it is asked for the first time."""
+        """Return the column of a label; `labels_of` yields the labels of all rows when it is requested for the first time."""
         known = self._columns.get(label)
         if known is None or known.is_wasteful:
             known = self._columns[label] = Column(self._rows)

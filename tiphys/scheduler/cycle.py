@@ -1,4 +1,4 @@
-"""One decision: which node a pod goes to. Synchronous and without I/O; chance comes as an argument."""
+"""One decision: the node for a pod. Synchronous and without I/O; randomness is an argument."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN_NEIGHBOURS = 256
 
 
 class Opinion(NamedTuple):
-    """What all filters and scores say about a pod."""
+    """Verdicts of all filters and scores on a pod."""
 
     causes: Causes
     candidates: Bools
@@ -30,19 +30,19 @@ class Opinion(NamedTuple):
 
 
 class Cycle:
-    """Decides on a snapshot, and remembers per template what can be used again."""
+    """Decides on a snapshot, and caches per template what can be reused."""
 
     def __init__(self, cluster: Snapshot, *, rng: random.Random, lap: Callable[[str, str], None] = lambda point, status: None) -> None:
         self.cluster = cluster
         self._lap = lap
-        """Told when a part of a decision ends, and how, in upstream's names."""
+        """Called at the end of each part of a decision, with its result, under upstream's names."""
         self.nominations = Nominations()
         self._rng = rng
         self._vectors = VectorCache()
         self._neighbours: dict[tuple[bytes, bytes], Neighbours] = {}
 
     def place(self, info: PodInfo) -> str | Diagnosis:
-        """The name of the best node, any of the best by chance, or why there is none."""
+        """Return the name of the best node (at random among equals), or the reasons why there is none."""
         nominated = self._nominated(info)
         if nominated is not None:
             return nominated
@@ -55,7 +55,7 @@ class Cycle:
         return self.cluster.names[row]
 
     def ask(self, info: PodInfo) -> Opinion:
-        """What filters and scores say about a pod as things are."""
+        """Run filters and scores for a pod on the current snapshot."""
         vectors = self._vectors.of(info.template, self.cluster)
         neighbours = self._neighbours_of(info)
         verdicts = neighbours.verdicts(self.cluster)
@@ -73,11 +73,11 @@ class Cycle:
         return Opinion(causes, candidates, scores)
 
     def explain(self, info: PodInfo) -> Diagnosis:
-        """What each node that cannot take the pod has against it, whether or not another can."""
+        """Return the reasons against each node that cannot take the pod, even if others can."""
         return diagnose(info, self.cluster, self.ask(info).causes)
 
     def preempt(self, info: PodInfo, budgets: Iterable[Budget]) -> Room | NoRoom:
-        """Where room could be made for a pod that was just turned down everywhere."""
+        """Find a node on which evictions make room for a pod that was just rejected everywhere."""
         if info.pod.spec.preemptionPolicy == "Never":
             return NoRoom(NEVER)
         ahead = self.nominations.before(info)
@@ -91,7 +91,7 @@ class Cycle:
     # ---- nominated pods ---------------------------------------------------------------------------------------------------------------
 
     def _nominated(self, info: PodInfo) -> str | None:
-        """The node that was emptied for the pod, when it is free now."""
+        """Return the node on which room was made for the pod, if it is free now."""
         name = self.nominations.node_of(info.uid)
         row = self.cluster.row_of.get(name) if name is not None else None
         if name is None or row is None or self._cause(info, row) != ALLOWED:
@@ -100,7 +100,7 @@ class Cycle:
         return name if not others or self._cause_beside(info, row, others) == ALLOWED else None
 
     def _leave_to_nominated(self, info: PodInfo, causes: Causes) -> Causes:
-        """The causes, with nodes turned down that would not have room for both the pod and those that they were promised to."""
+        """Return the causes, with nodes rejected that have no room for both the pod and the pods nominated to them."""
         changed: Causes | None = None
         for node, others in self.nominations.before(info).items():
             row = self.cluster.row_of.get(node)

@@ -1,4 +1,4 @@
-"""How pods are spread that say nothing about it: those of one Service or one owner, over nodes and, more loosely, over zones.
+"""Default spreading of pods without constraints: those of one Service or one owner, over nodes and, less strictly, over zones.
 
 See "Pod Topology Spread Constraints", section on cluster-level defaults; the numbers are upstream's built-in ones.
 """
@@ -17,22 +17,22 @@ SKEWS = ((HOSTNAME, 3), (ZONE, 5))
 
 
 class _Selectors(msgspec.Struct):
-    """What a namespace has: selectors of Services by name, of owners by owner."""
+    """Selectors in a namespace: of Services by name, of workloads by owner."""
 
     services: dict[str, Mapping[str, str]] = {}
     owners: dict[Owner, Selector] = {}
     known: dict[bytes, tuple[Spread, ...]] = {}
-    """Answers given, by the key of the Social."""
+    """Cached answers, by the key of the Social."""
 
 
 class DefaultSpreads:
-    """Knows the selectors of all Services and owners, and gives pods their default spreading."""
+    """Selectors of all Services and owners, from which pods get their default spreading."""
 
     def __init__(self) -> None:
         self._namespaces: dict[str, _Selectors] = {}
 
     def put_service(self, namespace: str, name: str, selector: Mapping[str, str] | None) -> None:
-        """A Service was added or changed, or went (None). One without a selector selects nothing."""
+        """Record a Service that was added, changed or removed (None). One without a selector selects nothing."""
         known = self._namespaces.setdefault(namespace, _Selectors())
         before = known.services.get(name)
         if (before or None) == (selector or None):
@@ -44,7 +44,7 @@ class DefaultSpreads:
         known.known.clear()
 
     def put_owner(self, namespace: str, owner: Owner, selector: Selector | None) -> None:
-        """A controller of pods was added or changed, or went (None)."""
+        """Record an owner of pods that was added, changed or removed (None)."""
         known = self._namespaces.setdefault(namespace, _Selectors())
         if known.owners.get(owner) == selector:
             return
@@ -55,7 +55,7 @@ class DefaultSpreads:
         known.known.clear()
 
     def of(self, social: Social) -> tuple[Spread, ...]:
-        """The spreading of a pod that asks for none; nothing for pods of no Service and no owner."""
+        """Return the spreading of a pod without constraints; empty for pods of no Service and no owner."""
         known = self._namespaces.get(social.namespace)
         if known is None:
             return ()
@@ -68,9 +68,9 @@ class DefaultSpreads:
 
     def _work_out(self, known: _Selectors, social: Social) -> tuple[Spread, ...]:
         together: dict[str, str] = {}
-        for wanted in known.services.values():
-            if all(social.labels.get(key) == value for key, value in wanted.items()):
-                together.update(wanted)
+        for labels in known.services.values():
+            if all(social.labels.get(key) == value for key, value in labels.items()):
+                together.update(labels)
         selector = from_map(together) if together else EVERYTHING
         owned = known.owners.get(social.owner) if social.owner is not None else None
         if owned is not None and not owned.nothing:

@@ -1,4 +1,4 @@
-"""Why a pod can run nowhere: the reasons per node, and the sentence that `kubectl describe` shows. Pure."""
+"""Explanation of an unschedulable pod: reasons per node, and the sentence that `kubectl describe` shows. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Diagnosis(msgspec.Struct, frozen=True):
     reasons: Mapping[str, tuple[str, ...]] = {}
     rules: frozenset[str] = frozenset()
     after: str = ""
-    """What was tried when no node was left, and how that went."""
+    """Outcome of the attempts made after no node was left."""
 
     @property
     def message(self) -> str:
-        """In upstream's words: `0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint(s).`"""
+        """Message in upstream's words: `0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint(s).`"""
         if not self.nodes:
             return NO_NODES
         counted = Counter(reason for reasons in self.reasons.values() for reason in reasons)
@@ -36,7 +36,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 def diagnose(info: PodInfo, cluster: Snapshot, causes: Causes) -> Diagnosis:
-    """What each node has against the pod; nodes that would take it are left out."""
+    """Collect the reasons against each node; nodes that would take the pod are left out."""
     reasons: dict[str, tuple[str, ...]] = {}
     rules: set[str] = set()
     numbers = causes.tolist()

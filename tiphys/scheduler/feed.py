@@ -1,4 +1,4 @@
-"""From informers to relations: namespaces, and what gives pods their default spreading."""
+"""Feed of the relations from informers: namespaces, and the owners and Services behind default spreading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which changes in the cluster may help which parked pods ("Scheduler queueing hints", KEP-4247). Pure.
+"""Queueing hints: which parked pods a change in the cluster may help ("Scheduler queueing hints", KEP-4247). Pure.
 
 A hint is a question about a parked pod, asked once for all pods of its kind: may what happened let it in? A wrong yes costs a try, a wrong
 no costs the pod five minutes.
@@ -22,7 +22,7 @@ SOCIAL = frozenset((SPREAD, AFFINITY))
 
 
 def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) -> Hint | None:
-    """A node came, or something about it that matters changed. The snapshot must know it already."""
+    """Return the hint for a node that was added or changed in a way that matters. The snapshot must contain it already."""
     rules: set[str] = set()
     if before is None or (before.unschedulable and not after.unschedulable):
         rules.add("NodeUnschedulable")
@@ -50,7 +50,7 @@ def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) 
 
 
 def _could_take(cluster: Snapshot, row: int, template: Template) -> bool:
-    """Whether a node could run such a pod if no other pod were on it."""
+    """Return whether a node could run such a pod if no other pod were on it."""
     rows = slice(row, row + 1)
     return not any(
         not rule.allowed(template, cluster, rows)[0] and (not rule.depends_on_pods or rule.is_final(template, cluster, row))
@@ -59,12 +59,12 @@ def _could_take(cluster: Snapshot, row: int, template: Template) -> bool:
 
 
 def node_removed(waiting: Waiting) -> bool:
-    """A node went: it may have been the one that made spreading uneven, or that had the pods that others stay away from."""
+    """Return the hint for a removed node: it may have made spreading uneven, or held pods that others avoid."""
     return bool(waiting.rules & SOCIAL)
 
 
 def pod_removed(info: PodInfo) -> Hint:
-    """A pod left its node (or is being deleted): what it had is free."""
+    """Return the hint for a pod that left its node (or is being deleted): its resources are free."""
 
     def helps(waiting: Waiting) -> bool:
         rules = waiting.rules
@@ -75,7 +75,7 @@ def pod_removed(info: PodInfo) -> Hint:
 
 
 def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
-    """A pod on a node changed (or is new there): it may need less, or attract others."""
+    """Return the hint for a changed (or new) pod on a node: it may need less, or attract others."""
     smaller = before is not None and any(
         value > after.template.requests.amounts.get(name, 0) for name, value in before.template.requests.amounts.items()
     )
@@ -90,5 +90,5 @@ def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
 
 
 def own_change_helps(old: core.Pod, new: core.Pod) -> bool:
-    """Whether a waiting pod itself changed in a way that scheduling looks at."""
+    """Return whether a waiting pod itself changed in a way that matters to scheduling."""
     return old.spec != new.spec or old.metadata.labels != new.metadata.labels

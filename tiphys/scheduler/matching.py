@@ -1,4 +1,4 @@
-"""The meaning of tolerations and node selectors, one value at a time. Filters and scores ask these about distinct values only."""
+"""Matching of tolerations and node selectors, one value at a time. Filters and scores call it for distinct values only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SOFT_EFFECT = "PreferNoSchedule"
 
 
 def untolerated(taints: Iterable[core.Taint], tolerations: Sequence[core.Toleration], effects: Sequence[str]) -> list[core.Taint]:
-    """The taints with one of the effects that no toleration covers."""
+    """Return the taints with one of the effects that no toleration covers."""
     return [taint for taint in taints if taint.effect in effects and not any(tolerates(one, taint) for one in tolerations)]
 
 
 def image_name(name: str) -> str:
-    """An image's name with its tag; `latest` goes without saying."""
+    """Return an image's name with its tag, by default `latest`."""
     return name if name.rfind(":") > name.rfind("/") else f"{name}:latest"

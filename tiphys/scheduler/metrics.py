@@ -1,4 +1,4 @@
-"""The scheduler's families ("Kubernetes Metrics Reference"), and where its parts count."""
+"""Metrics of the scheduler ("Kubernetes Metrics Reference"), and the functions that its parts count with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tiphys.scheduler.queue import Place, SchedulingQueue, Waiting
 
 ATTEMPT_BUCKETS = metrics.exponential(0.001, 2, 15)
 MOST_ATTEMPTS = 15
-"""Attempts that have a label of their own."""
+"""Highest number of attempts with a label of its own."""
 
 ATTEMPTS = metrics.counter(
     "scheduler_schedule_attempts_total", "Attempts to place pods, by result.", "result", "profile", stability="STABLE"
@@ -41,11 +41,11 @@ POINT_SECONDS = metrics.histogram(
     "profile", buckets=metrics.exponential(0.0001, 2, 12), stability="STABLE",
 )  # fmt: skip
 QUEUES: dict[Place, str] = {"active": "active", "backoff": "backoff", "parked": "unschedulable", "gated": "gated"}
-"""Upstream's name of each place of the queue."""
+"""Upstream's names of the queue's places."""
 
 
 def declare(queue: SchedulingQueue, profile: str) -> None:
-    """Declare what is read from the queue when it is scraped, and begin at 0 with what has no labels."""
+    """Declare the metrics read from the queue at scrape time, and start those without labels at 0."""
     for family in (ALGORITHM, TRIES, VICTIMS):
         family.labels()
     PREEMPTIONS.labels()

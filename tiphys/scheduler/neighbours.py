@@ -23,37 +23,37 @@ from tiphys.scheduler.template import Template
 
 SPREAD_WEIGHT, AFFINITY_WEIGHT = 2, 2
 REQUIRED_AFFINITY_WEIGHT = 1
-"""What a required term of a placed pod is worth to a pod that it is about."""
+"""Score weight of a placed pod's required term for a pod that matches it."""
 
 
 class Verdicts(NamedTuple):
-    """Where the pod may run as far as other pods go, question by question, in the order in which they are asked."""
+    """Rows in which other pods allow the pod to run, one mask per check, in the order of the checks."""
 
     labelled: Bools
-    """The node has the labels that required spreading is about."""
+    """The node has the labels that required spreading needs."""
     spread: Bools
     near: Bools
     far: Bools
     tolerated: Bools
-    """No placed pod keeps this one away."""
+    """No placed pod rejects this one."""
 
 
 class _Area(NamedTuple):
-    """Where a constraint on spreading counts pods."""
+    """Area in which a spread constraint counts pods."""
 
     codes: Codes
     values: int
     has_key: Bools
     included: Bools
-    """The rows whose pods count."""
+    """Rows whose pods count."""
     is_whole: bool
-    """Whether these are all rows that have the label, so that the tally's own domains serve."""
+    """True if these are all rows with the label, so that the tally's own domains apply."""
     present: Ints
-    """The domains that exist, as codes."""
+    """Codes of the existing domains."""
 
 
 class Neighbours:
-    """Answers about other pods, for pods of one template and one Social. What depends on nodes only is kept until nodes change."""
+    """Verdicts and scores about other pods, for pods of one template and one Social. Values that depend only on nodes are cached."""
 
     def __init__(self, template: Template, social: Social) -> None:
         self.template = template
@@ -64,7 +64,7 @@ class Neighbours:
         self._nodes_seen = -1
 
     def refresh(self, cluster: Snapshot) -> None:
-        """Take in that nodes may have changed."""
+        """Update for changes of nodes."""
         if self._nodes_seen != cluster.node_log.position:
             self._nodes_seen = cluster.node_log.position
             self._areas.clear()
@@ -73,7 +73,7 @@ class Neighbours:
     # ---- filters ----------------------------------------------------------------------------------------------------------------------
 
     def verdicts(self, cluster: Snapshot) -> Verdicts | None:
-        """Where the pod may run; None when no pod has a say in that."""
+        """Return the rows in which the pod may run; None when no other pod restricts it."""
         social = self.social
         bonds = [bond for bond in cluster.relations.bonds(social) if bond.manner == "far"]
         if not social.must_spread and not social.terms.near and not social.terms.far and not bonds:
@@ -124,7 +124,7 @@ class Neighbours:
     # ---- scores -----------------------------------------------------------------------------------------------------------------------
 
     def scores(self, cluster: Snapshot, candidates: Bools) -> Floats | None:
-        """The weighted sum of the scores; None when nobody prefers anything."""
+        """Return the weighted sum of the scores; None when no pod has preferences."""
         social = self.social
         spreads = cluster.relations.defaults.of(social) if social.by_default else social.rather_spread
         total: Floats | None = None
@@ -218,14 +218,14 @@ def _has_some(cluster: Snapshot, tally: Tally, key: str) -> Bools:
 
 
 def _distinct(codes: Codes, values: int) -> int:
-    """How many different values there are; to be without one is a value as well."""
+    """Return the number of distinct values; a missing value counts as one."""
     seen = np.zeros(values + 1, dtype=np.bool_)
     seen[codes] = True
     return int(seen.sum())
 
 
 def _between(raw: Ints, candidates: Bools) -> Floats:
-    """0 for the least of the candidates, 100 for the most."""
+    """Scale to 0 for the lowest of the candidates and 100 for the highest."""
     of_candidates = raw[candidates]
     least, most = int(of_candidates.min()), int(of_candidates.max())
     if most == least:

@@ -1,4 +1,4 @@
-"""Making room: which pods of lower priority have to go for a pod that fits nowhere ("Pod Priority and Preemption"). Synchronous, no I/O.
+"""Preemption: pods of lower priority to evict for a pod that fits nowhere ("Pod Priority and Preemption"). Synchronous, no I/O.
 
 On each node that could take the pod if it were emptier, all pods of lower priority are taken off and put back one by one, the important
 ones first, as long as the pod still fits: what cannot be put back are the victims. Among the nodes the one is chosen that hurts least.
@@ -20,7 +20,7 @@ from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 
 LEAST_TRIED, SHARE_TRIED = 100, 10
-"""At least so many nodes are tried where there are, and at least one in so many."""
+"""Minimum number of nodes to try, and the inverse of their minimum share."""
 NO_VICTIMS, NOT_HELPFUL = "No preemption victims found for incoming pod", "Preemption is not helpful for scheduling"
 NEVER = "preemption: not eligible due to preemptionPolicy=Never."
 UNDER_WAY = "preemption: not eligible due to a terminating pod on the nominated node."
@@ -28,11 +28,11 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 _PRIORITY_SHIFT = 2**31
 
 CauseIn = Callable[[PodInfo, int], int]
-"""What keeps a pod out of a row, as the snapshot is."""
+"""Function that returns the cause that keeps a pod out of a row of the current snapshot."""
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """A PodDisruptionBudget: how many of its pods may go now. Pods in `disrupted` are counted as gone already."""
+    """PodDisruptionBudget with the number of disruptions it allows now. Pods in `disrupted` already count as gone."""
 
     namespace: str
     selector: Selector
@@ -40,7 +40,7 @@ class Budget(msgspec.Struct, frozen=True):
     disrupted: frozenset[str] = frozenset()
 
     def covers(self, info: PodInfo) -> bool:
-        """Whether a pod of this budget would go. A budget without a selector protects nothing here."""
+        """Return whether evicting a pod counts against this budget. A budget without a selector protects nothing here."""
         meta = info.pod.metadata
         if meta.namespace != self.namespace or self.selector.empty or meta.name in self.disrupted:
             return False
@@ -48,34 +48,34 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Room(NamedTuple):
-    """What it takes to make room on a node."""
+    """Evictions that make room on a node."""
 
     node: str
     victims: tuple[PodInfo, ...]
-    """The most important first."""
+    """Most important first."""
     violations: int
-    """How many of them their budgets would not let go."""
+    """Number of victims whose eviction violates a disruption budget."""
 
 
 class NoRoom(NamedTuple):
-    """Why nothing can be made."""
+    """Reason why no room can be made."""
 
     message: str
 
 
 def importance(info: PodInfo) -> tuple[int, datetime]:
-    """Sorts the important first: by priority, then by how long the pod runs."""
+    """Return a sort key that puts important pods first: by priority, then by age."""
     return -info.priority, info.pod.status.startTime or _LATEST
 
 
 def make_room(
     info: PodInfo, cluster: Snapshot, causes: Causes, cause_in: CauseIn, budgets: Iterable[Budget], rng: random.Random
 ) -> Room | NoRoom:
-    """The least harmful room for a pod that fits nowhere for these causes. The snapshot is changed on the way and then as before."""
+    """Return the least harmful preemption for a pod that fits nowhere for these causes. The snapshot is changed and then restored."""
     rows = list(cluster.row_of.items())
     open_rows = [(name, row) for name, row in rows if not is_final(int(causes[row]), info.template, cluster, row)]
-    said: Counter[str] = Counter()
-    said[NOT_HELPFUL] += len(rows) - len(open_rows)
+    failures: Counter[str] = Counter()
+    failures[NOT_HELPFUL] += len(rows) - len(open_rows)
     found: list[Room] = []
     enough = max(LEAST_TRIED, len(rows) // SHARE_TRIED)
     start = rng.randrange(len(open_rows)) if open_rows else 0
@@ -83,13 +83,13 @@ def make_room(
     for name, row in (*open_rows[start:], *open_rows[:start]):
         room = _room_on(name, row, info, cluster, cause_in, known)
         if not isinstance(room, Room):
-            said.update(room)
+            failures.update(room)
             continue
         found.append(room)
         if len(found) >= enough:
             break
     if not found:
-        counted = ", ".join(sorted(f"{count} {text}" for text, count in said.items() if count))
+        counted = ", ".join(sorted(f"{count} {text}" for text, count in failures.items() if count))
         return NoRoom(f"preemption: 0/{len(rows)} nodes are available: {counted}.")
     return least_harm(found)
 
@@ -125,7 +125,7 @@ def _room_on(name: str, row: int, info: PodInfo, cluster: Snapshot, cause_in: Ca
 
 
 def split_by_budgets(pods: Iterable[PodInfo], budgets: list[Budget]) -> tuple[list[PodInfo], list[PodInfo]]:
-    """The pods that some budget would not let go if all of them went, in this order, and the others."""
+    """Return the pods whose eviction would violate some budget if all were evicted, in this order, and the others."""
     left = [budget.allowed for budget in budgets]
     protected: list[PodInfo] = []
     free: list[PodInfo] = []
@@ -140,7 +140,7 @@ def split_by_budgets(pods: Iterable[PodInfo], budgets: list[Budget]) -> tuple[li
 
 
 def least_harm(rooms: list[Room]) -> Room:
-    """The room that breaks the fewest budgets, then takes the least important victims, then the fewest, then the youngest."""
+    """Return the room with the fewest budget violations, then the least important victims, then the fewest, then the youngest."""
 
     def harm(room: Room) -> tuple[int, int, int, int, float]:
         highest = room.victims[0].priority
@@ -153,7 +153,7 @@ def least_harm(rooms: list[Room]) -> Room:
 
 
 class Nominations:
-    """Pods that wait for their victims to leave, with the node that they are to get. Pods of lower priority must leave it to them."""
+    """Pods that wait for their victims to leave, with their nominated nodes. Pods of lower priority must leave the node to them."""
 
     def __init__(self) -> None:
         self._by_uid: dict[str, tuple[PodInfo, str]] = {}
@@ -177,7 +177,7 @@ class Nominations:
         return known[1] if known is not None else None
 
     def before(self, info: PodInfo) -> Mapping[str, list[PodInfo]]:
-        """By node, the other pods that come before this one there."""
+        """Return the other pods with precedence, by node."""
         found: dict[str, list[PodInfo]] = {}
         for node, pods in self._on.items():
             others = [one for one in pods.values() if one.priority >= info.priority and one.uid != info.uid]
@@ -186,5 +186,5 @@ class Nominations:
         return found
 
     def below(self, info: PodInfo, node: str) -> list[PodInfo]:
-        """Those that a pod of higher priority now pushes aside on a node."""
+        """Return the nominated pods that a pod of higher priority displaces on a node."""
         return [one for one in self._on.get(node, {}).values() if one.priority < info.priority]

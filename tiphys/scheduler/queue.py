@@ -25,13 +25,13 @@ PARKED_AT_MOST = 300.0
 
 Place = Literal["active", "backoff", "parked", "gated", "taken"]
 Came = Callable[[Place, str], None]
-"""Told of each pod that comes into a place, and of the event that brought it there, by upstream's name."""
+"""Callback for each pod that enters a place, with upstream's name of the event."""
 ADDED, UPDATED, FAILED = "UnscheduledPodAdd", "UnscheduledPodUpdate", "ScheduleAttemptFailure"
 BACKED_OFF, TIMED_OUT = "BackoffComplete", "UnschedulableTimeout"
 
 
 class Kind(NamedTuple):
-    """Parked pods of one kind were turned down for the same reasons, and what helps one helps all: hints are asked once per kind."""
+    """Parked pods that were rejected for the same reasons, so that what helps one helps all: hints are evaluated once per kind."""
 
     template: bytes
     social: bytes
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
 
 class Waiting(msgspec.Struct, eq=False):
-    """A pod in the queue. `tries` counts decisions without success, `rules` are the filters that turned it down last."""
+    """Pod in the queue. `tries` counts decisions without success, `rules` are the filters that rejected it last."""
 
     info: PodInfo
     since: float
@@ -47,7 +47,7 @@ class Waiting(msgspec.Struct, eq=False):
     place: Place = "active"
     tries: int = 0
     first: float | None = None
-    """When it was tried first."""
+    """Time of the first attempt."""
     due: float = 0.0
     not_before: float = 0.0
     rules: frozenset[str] = frozenset()
@@ -79,11 +79,11 @@ class SchedulingQueue:
         return uid in self._waiting
 
     def get(self, uid: str) -> Waiting | None:
-        """A pod in the queue."""
+        """Return a pod in the queue, or None."""
         return self._waiting.get(uid)
 
     def add(self, info: PodInfo, now: float) -> None:
-        """A pod wants a node."""
+        """Add a pod that needs a node."""
         if info.uid in self._waiting:
             self.update(info, now, helps=True)
             return
@@ -98,7 +98,7 @@ class SchedulingQueue:
             self._activate(one, ADDED)
 
     def update(self, info: PodInfo, now: float, *, helps: bool) -> None:
-        """A waiting pod changed; `helps` says whether that could let it in where it was turned down."""
+        """Update a waiting pod; `helps` says whether the change could resolve its rejection."""
         one = self._waiting[info.uid]
         moved = one.info.priority != info.priority
         parked = one.place == "parked"
@@ -116,7 +116,7 @@ class SchedulingQueue:
             self._wake(one, now, UPDATED)
 
     def remove(self, uid: str) -> None:
-        """A pod wants no node any more."""
+        """Remove a pod that needs no node any more."""
         one = self._waiting.pop(uid, None)
         if one is not None:
             self._places[one.place] -= 1
@@ -124,7 +124,7 @@ class SchedulingQueue:
                 self._unpark(one)
 
     def pop(self) -> Waiting | None:
-        """The next pod to try, or None. `due` pods must have been released first."""
+        """Return the next pod to try, or None. Call `release` for `due` pods first."""
         while self._active:
             *_, ticket, uid = heapq.heappop(self._active)
             one = self._waiting.get(uid)
@@ -134,7 +134,7 @@ class SchedulingQueue:
         return None
 
     def park(self, one: Waiting, now: float, rules: frozenset[str]) -> None:
-        """No node was right, because of these filters."""
+        """Park a pod that no node fits, because of these filters."""
         if self._waiting.get(one.info.uid) is not one:
             return
         one.tries += 1
@@ -143,7 +143,7 @@ class SchedulingQueue:
         self._time(one, "parked", now + PARKED_AT_MOST, FAILED)
 
     def retry(self, one: Waiting, now: float) -> None:
-        """Something went wrong that has nothing to do with the pod: again after the backoff."""
+        """Retry a pod after the backoff, for a failure unrelated to it."""
         if self._waiting.get(one.info.uid) is not one:
             return
         one.tries += 1
@@ -151,7 +151,7 @@ class SchedulingQueue:
         self._time(one, "backoff", one.not_before, FAILED)
 
     def wake(self, now: float, helps: Callable[[Waiting], bool], event: str = "") -> None:
-        """The cluster changed: let those parked pods try again that it may help."""
+        """Requeue the parked pods that a change in the cluster may help."""
         for kind, pods in list(self._parked.items()):
             if helps(next(iter(pods.values()))):
                 for one in list(pods.values()):
@@ -159,7 +159,7 @@ class SchedulingQueue:
                 assert kind not in self._parked
 
     def release(self, now: float) -> None:
-        """Activate what is due."""
+        """Activate the pods that are due."""
         while self._timed and self._timed[0][0] <= now:
             _, ticket, uid = heapq.heappop(self._timed)
             one = self._waiting.get(uid)
@@ -168,7 +168,7 @@ class SchedulingQueue:
 
     @property
     def next_due(self) -> float | None:
-        """When `release` will have something to do."""
+        """Time at which `release` has something to do."""
         while self._timed:
             due, ticket, uid = self._timed[0]
             one = self._waiting.get(uid)
@@ -179,12 +179,12 @@ class SchedulingQueue:
 
     @property
     def places(self) -> Counter[Place]:
-        """How many pods are where."""
+        """Return the number of pods in each place."""
         return +self._places
 
     @property
     def parked(self) -> Iterator[Waiting]:
-        """Pods that no node was right for."""
+        """Pods that no node fits."""
         return (one for pods in tuple(self._parked.values()) for one in tuple(pods.values()))
 
     def _activate(self, one: Waiting, event: str) -> None:

@@ -1,4 +1,4 @@
-"""Counts of pods in relation to others, kept up to date: groups that somebody asked about, and terms that pods carry."""
+"""Counts of related pods, kept up to date: groups that constraints refer to, and terms that pods carry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KNOWN_SOCIALS = 4096
 
 
 class Placed(NamedTuple):
-    """A pod in a row, as far as relations go."""
+    """Pod in a row, with its relations."""
 
     row: int
     social: Social
@@ -24,7 +24,7 @@ class Placed(NamedTuple):
 
 
 class Carrier(msgspec.Struct, eq=False):
-    """Where the pods are that carry some terms."""
+    """Locations of the pods that carry certain terms."""
 
     terms: Terms
     tally: Tally
@@ -32,16 +32,16 @@ class Carrier(msgspec.Struct, eq=False):
 
 
 class Bond(NamedTuple):
-    """A term of pods that are placed, which is about a pod that is not."""
+    """Term of placed pods that matches a pod to be placed."""
 
     manner: Manner
     term: Term
     tally: Tally
-    """Of the pods that carry it."""
+    """Tally of the pods that carry it."""
 
 
 class Relations:
-    """See the module. `placed` gives all pods that are counted, for a count that starts."""
+    """See the module. `placed` yields all counted pods, for a count that starts."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -53,11 +53,11 @@ class Relations:
 
     @property
     def has_carriers(self) -> bool:
-        """Whether any pod has terms that others must heed."""
+        """True if any pod has terms that others must respect."""
         return bool(self._carriers)
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
-        """A namespace has these labels, or is gone (None)."""
+        """Record the labels of a namespace, or its removal (None)."""
         before = self.namespaces.get(name)
         if labels is None:
             self.namespaces.pop(name, None)
@@ -69,7 +69,7 @@ class Relations:
             self._bonds.clear()
 
     def count(self, placed: Placed, change: int) -> None:
-        """Pods came to a row (or left it)."""
+        """Count pods that entered a row (or left it)."""
         row, social, terminating = placed
         for tally in self._tallies:
             if tally.matches(social, terminating):
@@ -95,7 +95,7 @@ class Relations:
             tally.grow(rows)
 
     def labels_changed(self) -> None:
-        """Labels of nodes changed."""
+        """Update for changed labels of nodes."""
         for tally in self._all():
             tally.labels_changed()
 
@@ -105,7 +105,7 @@ class Relations:
             yield carrier.tally
 
     def spread_tally(self, group: Group, placed: Iterable[Placed]) -> Tally:
-        """Pods of a group as spreading counts them: without those being deleted, and nobody for the empty selector."""
+        """Return the tally of a group for spreading: without pods being deleted, and empty for the empty selector."""
 
         def counts(social: Social, terminating: bool) -> bool:
             return not terminating and not group.selector.empty and group.has(social, self.namespaces)
@@ -113,7 +113,7 @@ class Relations:
         return self._tallies.of(("spread", group), lambda: self._counted(Tally(self.rows, counts), placed))
 
     def group_tally(self, groups: tuple[Group, ...], placed: Iterable[Placed]) -> Tally:
-        """Pods that are in all of the groups."""
+        """Return the tally of pods that are in all of the groups."""
 
         def counts(social: Social, terminating: bool) -> bool:
             return all(group.has(social, self.namespaces) for group in groups)
@@ -127,7 +127,7 @@ class Relations:
         return tally
 
     def bonds(self, social: Social) -> tuple[Bond, ...]:
-        """The terms of placed pods that are about such a pod."""
+        """Return the terms of placed pods that match such a pod."""
         if not self._carriers:
             return ()
         bonds = self._bonds.get(social.key)

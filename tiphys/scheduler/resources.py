@@ -1,4 +1,4 @@
-"""What a pod asks of a node, in whole numbers: CPU in thousandths of a core, everything else in its unit.
+"""Resource requests of a pod as integers: CPU in thousandths of a core, everything else in its own unit.
 
 The rules are those of "Resource Management for Pods and Containers", "Sidecar Containers" (KEP-753), "Pod Overhead" and
 "Pod Level Resources" (KEP-2837).
@@ -16,15 +16,15 @@ from tiphys.api.machinery.quantity import milli, whole
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 
 DEFAULT_CPU = 100
-"""Thousandths of a core that scores assume for a container that asks for none."""
+"""Thousandths of a core that scores assume for a container without a request."""
 DEFAULT_MEMORY = 200 * 1024 * 1024
-"""Bytes that scores assume for a container that asks for none."""
+"""Bytes that scores assume for a container without a request."""
 
 Amounts = dict[str, int]
 
 
 class Requests(NamedTuple):
-    """`amounts` is what must fit; the assumed ones are what scores count, with defaults for containers that ask nothing."""
+    """Requests of a pod: `amounts` must fit; the assumed ones are for scores, with defaults for containers without requests."""
 
     amounts: Mapping[str, int]
     assumed_cpu: int
@@ -32,12 +32,12 @@ class Requests(NamedTuple):
 
 
 def amount(resource: str, quantity: Quantity | str) -> int:
-    """A quantity of a resource in the unit it is counted in."""
+    """Return a quantity of a resource in the unit it is counted in."""
     return milli(quantity) if resource == CPU else whole(quantity)
 
 
 def amounts(quantities: Mapping[str, Quantity]) -> Amounts:
-    """All quantities of a resource list."""
+    """Convert all quantities of a resource list."""
     return {name: amount(name, quantity) for name, quantity in quantities.items()}
 
 
@@ -53,15 +53,15 @@ def _raise_to(total: Amounts, other: Mapping[str, int]) -> None:
 
 
 def _container(container: core.Container, status: core.ContainerStatus | None, assumed: Mapping[str, int]) -> Amounts:
-    wants = amounts(container.resources.requests)
+    requests = amounts(container.resources.requests)
     if status is not None:
         # While a resize is on its way, what the container has and what it is to have both count ("In-place Resize of Pod Resources").
-        _raise_to(wants, amounts(status.allocatedResources))
+        _raise_to(requests, amounts(status.allocatedResources))
         if status.resources is not None:
-            _raise_to(wants, amounts(status.resources.requests))
+            _raise_to(requests, amounts(status.resources.requests))
     for name, value in assumed.items():
-        wants.setdefault(name, value)
-    return wants
+        requests.setdefault(name, value)
+    return requests
 
 
 def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
@@ -74,15 +74,15 @@ def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
     sidecars: Amounts = {}
     highest: Amounts = {}
     for container in spec.initContainers:
-        wants = _container(container, init_status.get(container.name), assumed)
+        requests = _container(container, init_status.get(container.name), assumed)
         if container.restartPolicy == "Always":
-            _add(together, wants)
-            _add(sidecars, wants)
+            _add(together, requests)
+            _add(sidecars, requests)
             _raise_to(highest, sidecars)
         else:
             # It runs beside the sidecars that started before it.
-            _add(wants, sidecars)
-            _raise_to(highest, wants)
+            _add(requests, sidecars)
+            _raise_to(highest, requests)
     _raise_to(together, highest)
     if spec.resources is not None:
         for name, quantity in spec.resources.requests.items():
@@ -93,14 +93,14 @@ def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
 
 
 def pod_requests(pod: core.Pod) -> Requests:
-    """What a pod asks for: the larger of what its containers and its init containers need at once, plus its overhead."""
+    """Return a pod's requests: the larger of what its containers and its init containers need at once, plus its overhead."""
     exact = _total(pod, {})
     rounded = _total(pod, {CPU: DEFAULT_CPU, MEMORY: DEFAULT_MEMORY})
     return Requests({name: value for name, value in exact.items() if value}, rounded.get(CPU, 0), rounded.get(MEMORY, 0))
 
 
 class HostPort(NamedTuple):
-    """A port on the node's own addresses."""
+    """Port on the node's own addresses."""
 
     ip: str
     protocol: str
@@ -108,7 +108,7 @@ class HostPort(NamedTuple):
 
 
 def host_ports(containers: Iterable[core.Container]) -> tuple[HostPort, ...]:
-    """The ports that containers (sidecars among them) take on their node."""
+    """Return the host ports that containers (including sidecars) use."""
     return tuple(
         HostPort(port.hostIP or "0.0.0.0", port.protocol or "TCP", port.hostPort)
         for container in containers
@@ -118,7 +118,7 @@ def host_ports(containers: Iterable[core.Container]) -> tuple[HostPort, ...]:
 
 
 def conflict(one: HostPort, other: HostPort) -> bool:
-    """Whether two pods cannot have these ports on one node: the address 0.0.0.0 stands for all."""
+    """Return whether two pods conflict over these ports on one node: the address 0.0.0.0 stands for all."""
     if (one.protocol, one.port) != (other.protocol, other.port):
         return False
     return one.ip == other.ip or "0.0.0.0" in (one.ip, other.ip)

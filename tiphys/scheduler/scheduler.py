@@ -1,4 +1,4 @@
-"""The scheduler: informers feed a snapshot and a queue, a loop decides pod by pod, tasks in the background write what was decided.
+"""The scheduler: informers feed a snapshot and a queue, a loop decides pod by pod, background tasks write the decisions.
 
 All state comes from the API: a scheduler that starts anew lists nodes and pods and goes on where the last one stopped.
 """
@@ -35,7 +35,7 @@ from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 log = logging.get_logger(__name__)
 
 SLICE = 0.005
-"""Seconds of decisions in a row, after which others on the event loop get their turn."""
+"""Maximum seconds of consecutive decisions before other tasks on the event loop get their turn."""
 
 POD_FIELDS = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -68,9 +68,9 @@ class Scheduler:
         self._writer = Writer(client, self._recorder, name=name, clock=clock)
         self._changed = asyncio.Event()
         self._binding: set[str] = set()
-        """Uids of pods whose binding is being written, or written but not seen yet."""
+        """Uids of pods whose binding is being written, or is written but not observed yet."""
         self._victims: dict[str, set[str]] = {}
-        """Uids of victims by the uid of the pod that they make room for."""
+        """Uids of victims by the uid of the pod they make room for."""
         self._budgets: dict[Key, Budget] = {}
 
     async def run(self) -> None:
@@ -208,7 +208,7 @@ class Scheduler:
                 started = self._clock.monotonic()
 
     async def _rest(self) -> None:
-        """Until something changes or is due."""
+        """Wait until something changes or is due."""
         self._changed.clear()
         due = self.queue.next_due
         if due is None:
@@ -249,13 +249,13 @@ class Scheduler:
         tasks.spawn(self._bind(one, decision, slots), name=f"bind {info.key}")
 
     def _lap(self, point: str, status: str) -> None:
-        """A part of the decision ends."""
+        """Record the end of a part of the decision."""
         now = self._clock.monotonic()
         metrics.spent(point, status, self.name, now - self._lapped)
         self._lapped = now
 
     def _turn_down(self, one: Waiting, diagnosis: Diagnosis, tasks: TaskSet) -> None:
-        """No node was right: make room if that can be done, park the pod, and say why."""
+        """Handle a pod that fits nowhere: make room if possible, park the pod, and say why."""
         info, nominations = one.info, self._cycle.nominations
         after = ""
         if self._awaits_victims(info):
@@ -283,7 +283,7 @@ class Scheduler:
         tasks.spawn(self._writer.unschedulable(info, message, nominated), name=f"condition {info.key}")
 
     def _awaits_victims(self, info: PodInfo) -> bool:
-        """Whether room was made for the pod already, and its victims (or others that were preempted) have not left."""
+        """Return whether room was made for the pod already but its victims (or other preempted pods) have not left."""
         node = self._cycle.nominations.node_of(info.uid)
         if node is None:
             return False
@@ -317,7 +317,7 @@ class Scheduler:
             self._forget(one)
 
     def _forget(self, one: Waiting) -> None:
-        """A binding failed: the place is free again, and the pod waits again unless the informer knows better."""
+        """Undo a failed binding: free the place, and requeue the pod unless the informer knows better."""
         uid, key = one.info.uid, one.info.key
         if uid not in self._binding:
             # The informer has spoken since: the pod is bound or gone.

@@ -1,4 +1,4 @@
-"""What the scheduler does not look at is dropped before objects are kept: most of a pod is about running it."""
+"""Slim objects for the scheduler's caches: fields that it does not read are dropped, as most of a pod is about running it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNUSED_IN_SPEC = ("hostAliases", "imagePullSecrets", "dnsConfig", "readinessGat
 
 
 def slim_pod(pod: core.Pod) -> core.Pod:
-    """A pod without what it takes to run it. Changes and returns the pod."""
+    """Strip a pod of the fields for running it. Changes and returns the pod."""
     without_managed_fields(pod)
     spec, status = pod.spec, pod.status
     pod.metadata.annotations = {}
@@ -53,7 +53,7 @@ def _resized(statuses: list[core.ContainerStatus]) -> list[core.ContainerStatus]
 
 
 def _forget_infeasible(pod: core.Pod) -> None:
-    """What the node will never give the pod is not counted: its containers want what was allocated to them."""
+    """Drop requests that the node will never grant, so that the allocated resources count instead."""
     if not any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions):
         return
     allocated = {one.name: one.allocatedResources for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
@@ -63,21 +63,21 @@ def _forget_infeasible(pod: core.Pod) -> None:
 
 
 class SlimNodeSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a node takes."""
+    """Fields of a node's spec that restrict which pods it takes."""
 
     unschedulable: bool = False
     taints: list[core.Taint] = []
 
 
 class SlimNodeStatus(Struct, forbid_unknown_fields=False):
-    """What a node has to give."""
+    """Fields of a node's status that describe its capacity."""
 
     allocatable: dict[str, Quantity] = {}
     images: list[core.ContainerImage] = []
 
 
 class SlimNode(KubeObject, forbid_unknown_fields=False):
-    """A node without what changes with every heartbeat."""
+    """Node without the fields that change with every heartbeat."""
 
     apiVersion: str = constant("v1")
     kind: str = constant("Node")
@@ -86,31 +86,31 @@ class SlimNode(KubeObject, forbid_unknown_fields=False):
 
 
 def without_annotations(node: SlimNode) -> SlimNode:
-    """Drop the annotations and the ownership of fields; changes and returns the node."""
+    """Drop annotations and managedFields; changes and returns the node."""
     node.metadata.annotations = {}
     return without_managed_fields(node)
 
 
 class SlimWorkloadSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a workload owns."""
+    """Selector of the pods that a workload owns."""
 
     selector: LabelSelector | None = None
 
 
 class SlimWorkload(KubeObject, forbid_unknown_fields=False):
-    """A ReplicaSet or a StatefulSet without the template of its pods."""
+    """ReplicaSet or StatefulSet without its pod template."""
 
     spec: SlimWorkloadSpec = always(SlimWorkloadSpec)
 
 
 class SlimReplicationControllerSpec(Struct, forbid_unknown_fields=False):
-    """Which pods a ReplicationController owns."""
+    """Selector of the pods that a ReplicationController owns."""
 
     selector: dict[str, str] = {}
 
 
 class SlimReplicationController(KubeObject, forbid_unknown_fields=False):
-    """A ReplicationController without the template of its pods."""
+    """ReplicationController without its pod template."""
 
     spec: SlimReplicationControllerSpec = always(SlimReplicationControllerSpec)
 

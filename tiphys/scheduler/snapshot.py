@@ -1,4 +1,4 @@
-"""The cluster as arrays: a row per node, kept up to date by what the informers say. Pure bookkeeping: no I/O, no clock.
+"""The cluster as arrays: a row per node, kept up to date from the informers. Pure bookkeeping: no I/O, no clock.
 
 Whoever keeps results per row remembers how far it had read the two logs of changed rows: `node_log` (a node came, went or changed in a
 way that matters) and `pod_log` (a pod was placed on it or left it).
@@ -30,7 +30,7 @@ BASE_RESOURCES = (CPU, MEMORY, EPHEMERAL, PODS)
 
 
 class Log:
-    """Numbers of rows that changed, in order. Old entries are dropped; a reader from before that must look at everything again."""
+    """Log of changed rows, in order. Old entries are dropped; a reader at an older position must reread everything."""
 
     def __init__(self, keep: int = 8192) -> None:
         self._keep = keep
@@ -39,7 +39,7 @@ class Log:
 
     @property
     def position(self) -> int:
-        """Where the next entry will be."""
+        """Position of the next entry."""
         return self._dropped + len(self._rows)
 
     def note(self, row: int) -> None:
@@ -49,14 +49,14 @@ class Log:
             self._dropped += self._keep
 
     def since(self, position: int) -> list[int] | None:
-        """Rows that changed from that position on, with repetitions; None when that is forgotten."""
+        """Return the rows changed since a position, with repetitions; None when that is no longer known."""
         if position < self._dropped:
             return None
         return self._rows[position - self._dropped :]
 
 
 class NodeFacts(msgspec.Struct, frozen=True):
-    """The part of a node that matters for scheduling; nodes with equal facts are the same to the scheduler."""
+    """Fields of a node that matter for scheduling; nodes with equal facts are the same to the scheduler."""
 
     name: str
     labels: dict[str, str]
@@ -67,7 +67,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
 
 
 class NodeSpecLike(Protocol):
-    """The fields of a node's spec that are facts."""
+    """Fields of a node's spec that are facts."""
 
     @property
     def unschedulable(self) -> bool: ...
@@ -76,7 +76,7 @@ class NodeSpecLike(Protocol):
 
 
 class NodeStatusLike(Protocol):
-    """The fields of a node's status that are facts."""
+    """Fields of a node's status that are facts."""
 
     @property
     def allocatable(self) -> Mapping[str, Quantity]: ...
@@ -85,7 +85,7 @@ class NodeStatusLike(Protocol):
 
 
 class NodeLike(Protocol):
-    """A node, or the part of one that the scheduler keeps."""
+    """Node, or the part of one that the scheduler keeps."""
 
     @property
     def metadata(self) -> ObjectMeta: ...
@@ -96,7 +96,7 @@ class NodeLike(Protocol):
 
 
 def node_facts(node: NodeLike) -> NodeFacts:
-    """Take the facts out of a node."""
+    """Extract the facts from a node."""
     return NodeFacts(
         name=node.metadata.name,
         labels=node.metadata.labels,
@@ -123,14 +123,14 @@ class Snapshot:
         self.allocatable: Ints = np.zeros((rows, len(BASE_RESOURCES)), dtype=np.int64)
         self.used: Ints = np.zeros_like(self.allocatable)
         self.assumed: Ints = np.zeros((rows, 2), dtype=np.int64)
-        """CPU and memory in use as scores count them, with defaults for containers that ask for nothing."""
+        """CPU and memory in use, for scores, with defaults for containers without requests."""
         self.node_log = Log()
         self.pod_log = Log()
         self.images_version = 0
         self.image_rows: dict[str, dict[int, int]] = {}
         """Image name to the rows that have it, with its size there."""
         self.ports: dict[tuple[str, int], dict[int, dict[str, int]]] = {}
-        """Protocol and port to row to address to how many pods have it (one, unless somebody assigned pods by hand)."""
+        """Protocol and port to row to address to the number of pods with it (one, unless somebody assigned pods by hand)."""
         self.pods_on: dict[str, dict[str, PodInfo]] = {}
         self.relations = Relations(rows)
         self._facts: dict[str, NodeFacts] = {}
@@ -147,7 +147,7 @@ class Snapshot:
     # ---- nodes ------------------------------------------------------------------------------------------------------------------------
 
     def put_node(self, node: NodeLike) -> NodeFacts | None:
-        """A node was added or changed. Returns the facts before: the same object when nothing that matters did, None at first."""
+        """Record an added or changed node. Returns the previous facts: the same object when nothing relevant changed, None at first."""
         facts = node_facts(node)
         name = facts.name
         before = self._facts.get(name)
@@ -171,7 +171,7 @@ class Snapshot:
         return before
 
     def drop_node(self, name: str) -> None:
-        """A node went. Pods assigned to it are remembered until they go as well."""
+        """Remove a node. Pods assigned to it are remembered until they are removed as well."""
         row = self.row_of.pop(name, None)
         if row is None:
             return
@@ -192,15 +192,15 @@ class Snapshot:
         self.node_log.note(row)
 
     def facts(self, name: str) -> NodeFacts | None:
-        """What is known of a node."""
+        """Return the facts about a node, or None for an unknown one."""
         return self._facts.get(name)
 
     def label(self, key: str) -> Column[str]:
-        """The column of a label."""
+        """Return the column of a label."""
         return self.labels.column(key, self._all_labels)
 
     def resource(self, name: str) -> int:
-        """The column of a resource, made when it is new."""
+        """Return the column of a resource, created when it is new."""
         column = self.resources.get(name)
         if column is None:
             column = self.resources[name] = self.allocatable.shape[1]
@@ -261,16 +261,16 @@ class Snapshot:
     # ---- pods -------------------------------------------------------------------------------------------------------------------------
 
     def node_of(self, uid: str) -> str | None:
-        """The node that a pod is counted on."""
+        """Return the node that a pod is counted on."""
         return self._node_of.get(uid)
 
     def info_of(self, uid: str) -> PodInfo | None:
-        """What is known of a pod on a node."""
+        """Return the entry of a pod on a node, or None for an unknown one."""
         node = self._node_of.get(uid)
         return self.pods_on[node][uid] if node is not None else None
 
     def put_pod(self, info: PodInfo, node: str) -> None:
-        """A pod is on a node, or as good as; again for a pod that changed or moved."""
+        """Record a pod on a node, or about to be; also one that changed or moved."""
         before = self._node_of.get(info.uid)
         if before is not None:
             known = self.pods_on[before][info.uid]
@@ -286,7 +286,7 @@ class Snapshot:
             self.pod_log.note(row)
 
     def drop_pod(self, uid: str) -> PodInfo | None:
-        """A pod is gone from its node. Returns what was known of it."""
+        """Remove a pod from its node. Returns its entry."""
         node = self._node_of.pop(uid, None)
         if node is None:
             return None
@@ -326,11 +326,11 @@ class Snapshot:
     # ---- groups of pods ---------------------------------------------------------------------------------------------------------------
 
     def spread_tally(self, group: Group) -> Tally:
-        """The pods of a group, as spreading counts them."""
+        """Return the tally of a group, for spreading."""
         return self.relations.spread_tally(group, self._placed())
 
     def group_tally(self, groups: tuple[Group, ...]) -> Tally:
-        """The pods that are in all of the groups."""
+        """Return the tally of the pods that are in all of the groups."""
         return self.relations.group_tally(groups, self._placed())
 
     def _placed(self) -> Iterator[Placed]:

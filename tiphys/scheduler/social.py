@@ -1,4 +1,4 @@
-"""How a pod relates to other pods: whom it wants near or far, how it wants to be spread, and what others can know it by.
+"""Relations of a pod to other pods: affinity and anti-affinity, spread constraints, and the labels that others match it by.
 
 As with templates, pods that are alike in this share one `Social`. What a pod carries for others to respect once it is placed (its terms of
 affinity) is a `Terms`, shared even by pods whose labels differ, such as those of a StatefulSet.
@@ -24,26 +24,26 @@ ANYWAY, HONOR, IGNORE = "ScheduleAnyway", "Honor", "Ignore"
 
 
 class Group(NamedTuple):
-    """Some pods: in these namespaces or in those selected, with labels that match."""
+    """Set of pods: in these namespaces or in those selected, with labels that match."""
 
     namespaces: frozenset[str]
     namespace_selector: Selector
     selector: Selector
 
     def has(self, social: Social, namespaces: NamespaceLabels) -> bool:
-        """Whether a pod is one of them."""
+        """Return whether a pod belongs to the group."""
         if social.namespace not in self.namespaces and not self.namespace_selector.matches(namespaces.get(social.namespace, {})):
             return False
         return self.selector.matches(social.labels)
 
 
 class Term(NamedTuple):
-    """Near to (or far from) a group of pods, near meaning: on nodes with the same value of the label `key`."""
+    """Term for being near to (or far from) a group of pods, where near means on nodes with the same value of the label `key`."""
 
     group: Group
     key: str
     weight: int = 0
-    """Of a preference."""
+    """Weight of a preference."""
 
 
 class Terms(NamedTuple):
@@ -59,7 +59,7 @@ NO_TERMS = Terms()
 
 
 class Spread(NamedTuple):
-    """Pods of a group are to be spread over the values of the node label `key`."""
+    """Constraint to spread the pods of a group over the values of the node label `key`."""
 
     group: Group
     key: str
@@ -70,7 +70,7 @@ class Spread(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """What made the pod."""
+    """Controller of the pod."""
 
     group: str
     kind: str
@@ -88,11 +88,11 @@ class Social(msgspec.Struct, frozen=True, eq=False):
     must_spread: tuple[Spread, ...]
     rather_spread: tuple[Spread, ...]
     by_default: bool
-    """Whether the pod leaves spreading to the defaults of the cluster."""
+    """True if the pod leaves spreading to the defaults of the cluster."""
 
 
 def social_key(pod: core.Pod) -> bytes:
-    """Equal for pods that are alike in relation to others."""
+    """Return a key that is equal for pods with the same relations to others."""
     owner, affinity = controller_of(pod), pod.spec.affinity
     return _encode(
         (
@@ -106,7 +106,7 @@ def social_key(pod: core.Pod) -> bytes:
 
 
 def make_social(pod: core.Pod, key: bytes) -> Social:
-    """Work out the relations of a pod. Raises SelectorError for selectors that the API server should have refused."""
+    """Extract the relations of a pod. Raises SelectorError for selectors that the API server should have rejected."""
     owner, spreads = controller_of(pod), pod.spec.topologySpreadConstraints
     return Social(
         key=key,
@@ -160,7 +160,7 @@ def _spread(spread: core.TopologySpreadConstraint, pod: core.Pod) -> Spread:
 
 
 def _with_own_labels(given: meta.LabelSelector | None, keys: list[tuple[str, Literal["in", "notin"]]], pod: core.Pod) -> Selector:
-    """The selector, and that the pod's own values of some labels be met (or not): `matchLabelKeys` and `mismatchLabelKeys`.
+    """Extend the selector by the pod's own values of some labels (`matchLabelKeys` and `mismatchLabelKeys`).
 
     The API server may have added the same to the selector, which does no harm.
     """

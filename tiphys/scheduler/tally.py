@@ -1,4 +1,4 @@
-"""How many pods of a group are on each node, and on the nodes of each topology domain: counted once, then updated pod by pod."""
+"""Counts of a group's pods per node and per topology domain: counted once, then updated pod by pod."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Domains:
         self.counts: Ints = _sums(codes, counts, values)
 
     def count(self, row: int, change: int) -> None:
-        """Follow a change of the tally in a row."""
+        """Update for a change of the tally in a row."""
         code = self.codes[row]
         if code != ABSENT:
             self.counts[code] += change
 
     def per_row(self) -> Ints:
-        """Each row's domain's count; 0 for rows without the label."""
+        """Return the count of each row's domain; 0 for rows without the label."""
         result: Ints = np.append(self.counts, 0)[self.codes]
         return result
 
@@ -38,7 +38,7 @@ def _sums(codes: Codes, counts: Ints, values: int) -> Ints:
 
 
 class Tally:
-    """Counts pods for which `counts_pod` says yes; asked once for each Social (and whether the pod is being deleted)."""
+    """Count of pods that `counts_pod` accepts; it is called once for each Social (and whether the pod is being deleted)."""
 
     def __init__(self, rows: int, counts_pod: Callable[[Social, bool], bool]) -> None:
         self.counts: Ints = np.zeros(rows, dtype=np.int64)
@@ -47,7 +47,7 @@ class Tally:
         self._domains: dict[str, Domains] = {}
 
     def matches(self, social: Social, terminating: bool) -> bool:
-        """Whether such a pod counts."""
+        """Return whether such a pod counts."""
         # The Social is kept beside the answer, so that its id stays its own.
         ident = (id(social), terminating)
         known = self._known.get(ident)
@@ -58,7 +58,7 @@ class Tally:
         return known[1]
 
     def change(self, row: int, change: int) -> None:
-        """Pods came to a row or left it."""
+        """Count pods that entered a row or left it."""
         self.counts[row] += change
         for domains in self._domains.values():
             domains.count(row, change)
@@ -69,23 +69,23 @@ class Tally:
         self._domains.clear()
 
     def labels_changed(self) -> None:
-        """Labels of nodes changed, so domains did."""
+        """Update for changed labels of nodes, and so of domains."""
         self._domains.clear()
 
     def domains(self, key: str, codes: Codes, values: int) -> Domains:
-        """Counts per value of the label `key`, whose column is given."""
+        """Return the counts per value of the label `key`, whose column is given."""
         domains = self._domains.get(key)
         if domains is None:
             domains = self._domains[key] = Domains(codes, self.counts, values)
         return domains
 
     def among(self, codes: Codes, values: int, included: Bools) -> Ints:
-        """Counts per value over some rows only."""
+        """Return the counts per value over some rows only."""
         return _sums(np.where(included, codes, ABSENT), self.counts, values)
 
 
 class Tallies:
-    """Tallies by what they count. Those not asked for in a long time are dropped; they can be counted again."""
+    """Tallies by what they count. Those not used for a long time are dropped; they can be counted again."""
 
     def __init__(self, limit: int = 512) -> None:
         self._limit = limit
@@ -95,7 +95,7 @@ class Tallies:
         return len(self._known)
 
     def of(self, what: Hashable, make: Callable[[], Tally]) -> Tally:
-        """The tally of something, made (and counted) by `make` when it is new."""
+        """Return a tally, created (and counted) by `make` when it is new."""
         tally = self._known.pop(what, None)
         if tally is None:
             tally = make()
@@ -108,5 +108,5 @@ class Tallies:
         return iter(self._known.values())
 
     def clear(self) -> None:
-        """Drop all; what is asked for again is counted again."""
+        """Drop all tallies; they are counted again on use."""
         self._known.clear()

@@ -1,4 +1,4 @@
-"""What scheduling needs to know of a pod, taken out of it once.
+"""Facts about a pod that scheduling needs, extracted from it once.
 
 Pods made from one template differ in names only, so everything but the names is a `Template`, shared by all of them, found by its key.
 Filters and scores take templates; their results are kept per template (see `classes`).
@@ -23,7 +23,7 @@ _encode = ordered.encoder("deterministic", codec=msgspec.msgpack)
 
 
 class Template(msgspec.Struct, frozen=True, eq=False):
-    """The part of a pod that decides where it can run, itself aside from other pods."""
+    """Part of a pod that decides where it can run, apart from its relations to other pods."""
 
     key: bytes
     requests: Requests
@@ -32,13 +32,13 @@ class Template(msgspec.Struct, frozen=True, eq=False):
     containers: int
     node_selector: dict[str, str]
     required: tuple[core.NodeSelectorTerm, ...] | None
-    """Terms of the required node affinity, of which one must hold; None without."""
+    """Terms of the required node affinity, one of which must match; None without."""
     preferred: tuple[core.PreferredSchedulingTerm, ...]
     tolerations: tuple[core.Toleration, ...]
 
 
 class PodInfo(msgspec.Struct, frozen=True, eq=False):
-    """A pod as the scheduler sees it. `pod` is the object as last read: READ ONLY."""
+    """Pod as the scheduler sees it. `pod` is the object as last read: READ ONLY."""
 
     pod: core.Pod
     key: Key
@@ -50,14 +50,14 @@ class PodInfo(msgspec.Struct, frozen=True, eq=False):
 
 
 class Affinity(NamedTuple):
-    """Node affinity, taken apart."""
+    """Node affinity, decoded."""
 
     required: tuple[core.NodeSelectorTerm, ...] | None
     preferred: tuple[core.PreferredSchedulingTerm, ...]
 
 
 def node_affinity(pod: core.Pod) -> Affinity:
-    """The node affinity of a pod."""
+    """Decode the node affinity of a pod."""
     affinity = pod.spec.affinity.nodeAffinity if pod.spec.affinity is not None else None
     if affinity is None:
         return Affinity(None, ())
@@ -76,7 +76,7 @@ def _status_key(status: core.ContainerStatus) -> object:
 
 
 def template_key(pod: core.Pod) -> bytes:
-    """Equal for pods that have equal templates."""
+    """Return a key that is equal for pods with equal templates."""
     spec, status = pod.spec, pod.status
     affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
     return _encode(
@@ -96,7 +96,7 @@ def template_key(pod: core.Pod) -> bytes:
 
 
 def make_template(pod: core.Pod, key: bytes) -> Template:
-    """Work out the template of a pod."""
+    """Extract the template of a pod."""
     spec = pod.spec
     affinity = node_affinity(pod)
     containers = [*spec.initContainers, *spec.containers]
@@ -119,14 +119,14 @@ P = TypeVar("P")
 
 
 class Shared(Generic[P]):
-    """Parts of pods by key. Those least recently asked for are forgotten beyond `limit`; pods that have one keep it."""
+    """Parts of pods by key. Beyond `limit` the least recently used are dropped; pods that have one keep it."""
 
     def __init__(self, key: Callable[[core.Pod], bytes], make: Callable[[core.Pod, bytes], P], limit: int = 4096) -> None:
         self._key, self._make, self._limit = key, make, limit
         self._known: dict[bytes, P] = {}
 
     def of(self, pod: core.Pod) -> P:
-        """The part of this pod."""
+        """Return the part of this pod."""
         key = self._key(pod)
         part = self._known.pop(key, None)
         if part is None:
@@ -138,14 +138,14 @@ class Shared(Generic[P]):
 
 
 class Reader:
-    """Reads pods, sharing what they have in common."""
+    """Reader of pods that shares their common parts."""
 
     def __init__(self) -> None:
         self._templates: Shared[Template] = Shared(template_key, make_template)
         self._socials: Shared[Social] = Shared(social_key, make_social)
 
     def info(self, pod: core.Pod) -> PodInfo:
-        """What the scheduler keeps of a pod."""
+        """Return the entry that the scheduler keeps for a pod."""
         return PodInfo(
             pod=pod,
             key=Key.of(pod),
@@ -158,10 +158,10 @@ class Reader:
 
 
 def is_mine(pod: core.Pod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
-    """Whether this scheduler has to place the pod."""
+    """Return whether this scheduler is responsible for the pod."""
     return not pod.spec.nodeName and (pod.spec.schedulerName or scheduler) == scheduler and pod.metadata.deletionTimestamp is None
 
 
 def is_over(pod: core.Pod) -> bool:
-    """Whether the pod has ended and takes nothing of its node."""
+    """Return whether the pod has ended and uses no resources of its node."""
     return pod.status.phase in ("Succeeded", "Failed")

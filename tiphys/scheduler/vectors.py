@@ -1,4 +1,4 @@
-"""What filters and scores said about a template, for all rows, kept and repaired.
+"""Cached results of filters and scores for a template, one vector over all rows, updated row by row.
 
 A pod that was placed changes one row; the next pod of the template has that row worked out again and nothing else. When many rows
 changed since the template was last asked for, all of them are worked out at once.
@@ -19,16 +19,16 @@ from tiphys.scheduler.template import Template
 
 TAINTS_WEIGHT, AFFINITY_WEIGHT = 3, 2
 MANY = 8
-"""When more than one row in this many changed, all are worked out again."""
+"""Inverse of the share of changed rows above which all rows are computed again."""
 
 
 class Vectors:
-    """The answers for one template; `refresh` before reading."""
+    """Vectors of one template; call `refresh` before reading."""
 
     def __init__(self, template: Template) -> None:
         self.template = template
         self.causes: Causes = np.zeros(0, dtype=np.int8)
-        """Per row, what turned the pod down first."""
+        """First cause of rejection per row."""
         self._node_causes: Causes = np.zeros(0, dtype=np.int8)
         self._resource_scores: Floats = np.zeros(0)
         self._preferred: Ints | None = None
@@ -40,7 +40,7 @@ class Vectors:
         self._pods_read = -1
 
     def refresh(self, cluster: Snapshot) -> None:
-        """Take in what changed since the last time."""
+        """Update for changes since the last time."""
         nodes, pods = cluster.node_log, cluster.pod_log
         changed_nodes = nodes.since(self._nodes_read) if len(self.causes) == cluster.capacity else None
         changed_pods = pods.since(self._pods_read)
@@ -58,7 +58,7 @@ class Vectors:
             self._images_version = cluster.images_version
 
     def scores(self, candidates: Bools) -> Floats:
-        """The weighted sum of all scores; meaningful for the candidates."""
+        """Return the weighted sum of all scores; meaningful for the candidates."""
         total = self._resource_scores + self._images
         if self._preferred is not None:
             total += AFFINITY_WEIGHT * normalised(self._preferred, candidates)
@@ -98,14 +98,14 @@ class Vectors:
 
 
 class VectorCache:
-    """Vectors by template, for the templates asked for last."""
+    """Vectors by template, for the most recently used templates."""
 
     def __init__(self, limit: int = 64) -> None:
         self._limit = limit
         self._known: dict[bytes, Vectors] = {}
 
     def of(self, template: Template, cluster: Snapshot) -> Vectors:
-        """The vectors of a template, up to date."""
+        """Return the vectors of a template, up to date."""
         vectors = self._known.pop(template.key, None) or Vectors(template)
         if len(self._known) >= self._limit:
             del self._known[next(iter(self._known))]

@@ -1,4 +1,4 @@
-"""What the scheduler writes: bindings, the PodScheduled condition, victims of preemption, and the events that tell of them."""
+"""Writes of the scheduler: bindings, the PodScheduled condition, victims of preemption, and the events about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEDULED, UNSCHEDULABLE, DISRUPTED, PREEMPTED = "PodScheduled", "Unschedulable"
 
 
 class Writer:
-    """Writes through the client as the scheduler `name`; never raises what the server says."""
+    """Writer that acts as the scheduler `name`; never raises the server's errors."""
 
     def __init__(self, client: Client, recorder: EventRecorder, *, name: str, clock: Clock) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class Writer:
         self._clock = clock
 
     async def bind(self, info: PodInfo, node: str) -> bool:
-        """Assign a pod to a node; False when that failed and the place on the node is free again.
+        """Bind a pod to a node; returns False when that failed and the place on the node is free again.
 
         When there is no answer the binding may have happened: it is tried again, and when that is refused the pod itself is looked at.
         """
@@ -71,7 +71,7 @@ class Writer:
         return pod.metadata.uid == info.uid and pod.spec.nodeName == node
 
     async def unschedulable(self, info: PodInfo, message: str, nominated: str) -> None:
-        """Tell why a pod waits: an event each time; the condition and the node that it is to get when they change."""
+        """Report why a pod waits: with an event each time, and in the condition and the nominated node when they change."""
         self._recorder.event(info.pod, "Warning", "FailedScheduling", message, action="Scheduling")
         status: dict[str, Any] = {}
         if _differs(info.pod, message):
@@ -84,7 +84,7 @@ class Writer:
             await self._patch_status(info, status)
 
     async def preempt(self, info: PodInfo, room: Room) -> bool:
-        """Delete the victims; whether all of them are on their way out (or gone)."""
+        """Delete the victims; returns whether all of them are terminating (or gone)."""
         good = True
         for victim in room.victims:
             if victim.terminating:
@@ -100,12 +100,12 @@ class Writer:
                 log.warning("victim not deleted", extra={"pod": str(victim.key), "error": str(error)})
                 good = False
             else:
-                said = f"Preempted by pod {info.uid} on node {room.node}"
-                self._recorder.event(victim.pod, "Normal", "Preempted", said, action="Preempting")
+                message = f"Preempted by pod {info.uid} on node {room.node}"
+                self._recorder.event(victim.pod, "Normal", "Preempted", message, action="Preempting")
         return good
 
     async def unnominate(self, info: PodInfo) -> None:
-        """A pod does not get the node that it was to get."""
+        """Clear a pod's nominated node."""
         await self._patch_status(info, {"nominatedNodeName": None})
 
     async def _patch_status(self, info: PodInfo, status: dict[str, Any]) -> None:
@@ -138,5 +138,5 @@ def _differs(pod: core.Pod, message: str) -> bool:
 
 
 def is_preempted(pod: core.Pod) -> bool:
-    """Whether the pod was told to make room for another."""
+    """Return whether the pod was chosen as a victim of preemption."""
     return any(one.type == DISRUPTED and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)

@@ -1,4 +1,4 @@
-"""What a store promises: revisioned keys and bytes, and nothing about kinds.
+"""Contract of a store: revisioned keys and bytes, independent of kinds.
 
 A store keeps an ordered log of revisions. Every successful write takes the next revision; a read may ask for the state at an older
 revision until compaction has forgotten it; a watch replays the log from a revision and follows it without gaps or repeats.
@@ -67,20 +67,20 @@ class Page:
 
 
 class StoreError(Exception):
-    """Anything a store reports; see the tree in the module's documentation."""
+    """Any error of a store; see the tree in the module's documentation."""
 
 
 class KeyExists(StoreError):
-    """The key to create is there already."""
+    """The key to create already exists."""
 
 
 class KeyMissing(StoreError):
-    """The key to update or delete is not there."""
+    """The key to update or delete does not exist."""
 
 
 @dataclass(eq=False)
 class RevisionMismatch(StoreError):
-    """The key changed since it was read; `current` is what it is now."""
+    """The key changed since it was read; `current` is its current state."""
 
     current: KeyValue
 
@@ -90,7 +90,7 @@ class RevisionMismatch(StoreError):
 
 @dataclass(eq=False)
 class Compacted(StoreError):
-    """The revision asked for is older than `oldest`, the first one still known."""
+    """The requested revision is older than `oldest`, the first one still known."""
 
     oldest: Revision
 
@@ -100,7 +100,7 @@ class Compacted(StoreError):
 
 @dataclass(eq=False)
 class FutureRevision(StoreError):
-    """The revision asked for is newer than `current`."""
+    """The requested revision is newer than `current`."""
 
     current: Revision
 
@@ -114,7 +114,7 @@ class StoreFull(StoreError):
 
 @dataclass(eq=False)
 class StoreCorrupt(StoreError):
-    """The backend found damaged data; `detail` says what, `repair` is the command that mends or restores it."""
+    """The backend found damaged data; `detail` describes it, `repair` is the command that repairs or restores it."""
 
     detail: str
     repair: str = field(default="")
@@ -124,7 +124,7 @@ class StoreCorrupt(StoreError):
 
 
 class StoreFailed(StoreError):
-    """The backend failed and nobody knows what of the last write it holds: it must be opened again before it takes another."""
+    """The backend failed and the result of its last write is unknown: it must be opened again before it accepts another."""
 
 
 class StoreClosed(StoreError):
@@ -156,19 +156,19 @@ class Store(Protocol):
         """Open the backend; raises StoreCorrupt when it is damaged."""
 
     async def close(self) -> None:
-        """Finish the writes under way, end all watches, release the backend."""
+        """Finish the writes in progress, end all watches, and release the backend."""
 
     @property
     def failure(self) -> StoreFailed | None:
-        """Why every write is refused until the store is opened again; None while it is well."""
+        """Error that makes the store refuse every write until it is opened again; None while it is healthy."""
         ...
 
     async def failed(self) -> StoreFailed:
-        """Wait for that failure; never returns while the store is well."""
+        """Wait for that failure; never returns while the store is healthy."""
         ...
 
     def current_revision(self) -> Revision:
-        """The newest revision that is visible to reads."""
+        """Return the newest revision that is visible to reads."""
         ...
 
     async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> Revision:
@@ -180,11 +180,11 @@ class Store(Protocol):
         ...
 
     async def get(self, key: str, *, revision: Revision | None = None) -> KeyValue | None:
-        """The key at `revision` (newest without it), or None; raises Compacted, FutureRevision."""
+        """Return the key at `revision` (newest without it), or None; raises Compacted, FutureRevision."""
         ...
 
     async def list(self, prefix: str, *, revision: Revision | None = None, start: str = "", limit: int = 0) -> Page:
-        """Keys that begin with `prefix` in byte order, from `start` (inclusive) on, at most `limit` (0: all).
+        """Return keys that begin with `prefix` in byte order, from `start` (inclusive) on, at most `limit` (0: all).
 
         Raises Compacted, FutureRevision.
         """
@@ -199,7 +199,7 @@ class Store(Protocol):
         ...
 
     async def watch(self, prefix: str, *, after: Revision) -> Watch:
-        """Events of keys that begin with `prefix` with a revision greater than `after`; raises Compacted if some of them are forgotten.
+        """Watch the events after revision `after` of keys that begin with `prefix`; raises Compacted if some of them are forgotten.
 
         `after` may be in the future: events up to it are then left out.
         """

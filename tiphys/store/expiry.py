@@ -16,7 +16,7 @@ class Deadline(NamedTuple):
 
 
 class Deadlines:
-    """A heap of deadlines. Those of keys deleted early stay until they are due, and then find nothing to delete."""
+    """Heap of deadlines. Those of keys deleted early stay until they are due, and then find nothing to delete."""
 
     def __init__(self, deadlines: Iterable[Deadline] = ()) -> None:
         self._heap = list(deadlines)
@@ -26,7 +26,7 @@ class Deadlines:
         heapq.heappush(self._heap, deadline)
 
     def pop_due(self, now: float) -> list[Deadline]:
-        """Remove and return those that are not after `now`."""
+        """Remove and return the deadlines that are due at `now`."""
         due = []
         while self._heap and self._heap[0].at <= now:
             due.append(heapq.heappop(self._heap))

@@ -1,4 +1,4 @@
-"""A failure that lasts until the store is opened again: known at once to those who ask, and awaited by those who must act."""
+"""Failure that lasts until the store is opened again: readable at once, and awaitable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tiphys.store.contract import StoreFailed
 
 
 class FailureLatch:
-    """Holds the first failure; belongs to the event loop."""
+    """Latch that holds the first failure; belongs to the event loop."""
 
     def __init__(self) -> None:
         self.failure: StoreFailed | None = None

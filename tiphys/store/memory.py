@@ -1,4 +1,4 @@
-"""A store in memory: the contract in its plainest form, for tests and throw-away clusters."""
+"""Store in memory: the contract in its simplest form, for tests and short-lived clusters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tiphys.store.watches import WatchHub
 
 
 class MemoryStore:
-    """Everything in two Python containers: what is live, and a log of events with what each of them replaced.
+    """Store made of two Python containers: the live keys, and a log of events with the values they replaced.
 
     `keep_revisions` bounds the log (it is trimmed at twice that length), `tick` is the pause in seconds between looks at deadlines.
     """
@@ -157,7 +157,7 @@ class MemoryStore:
         return bisect_right(self._log, revision, key=lambda entry: entry[0].revision)
 
     def _undone(self, revision: int) -> dict[str, KeyValue | None]:
-        """What the keys that changed after `revision` were at it: the state before the first of these changes."""
+        """Return the state at `revision` of the keys that changed since: their state before the first of these changes."""
         undone: dict[str, KeyValue | None] = {}
         for event, before in self._log[self._index_after(revision) :]:
             undone.setdefault(event.key, before)

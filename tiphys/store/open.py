@@ -1,4 +1,4 @@
-"""Choosing a backend by URL, as in `tiphys server --store URL`."""
+"""Selection of a backend by URL, as in `tiphys server --store URL`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tiphys.store.contract import Store, StoreError
 
 
 def open_store(url: str, *, clock: Clock | None = None) -> Store:
-    """The store that `url` names, not started: `memory://`, or `sqlite:///absolute/path` (`sqlite:relative/path`).
+    """Return the store that `url` names, not started: `memory://`, or `sqlite:///absolute/path` (`sqlite:relative/path`).
 
     Raises StoreError with the forms that are known. Backends are imported when they are chosen.
     """
@@ -24,7 +24,7 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
 
 
 def sqlite_path(url: str) -> str | None:
-    """The file that `url` names, or None when it names another kind of store or none."""
+    """Return the file that `url` names, or None when it names no file."""
     scheme, _, rest = url.partition(":")
     path = rest[2:] if rest.startswith("//") else rest
     return path if scheme == "sqlite" and path and (path.startswith("/") or not rest.startswith("//")) else None

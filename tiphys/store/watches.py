@@ -1,4 +1,4 @@
-"""Handing committed events to watchers: replay from the log first, then live, without gap or repeat.
+"""Delivery of committed events to watchers: first a replay of the log, then live events, without gaps or repeats.
 
 All of this runs in the event loop. The hub counts what it has published; a watch that joins at published revision P reads the revisions up
 to P from the log and receives everything after P from the hub, whose calls come in revision order. Registering and reading P is one step
@@ -17,7 +17,7 @@ Replay = Callable[[str, int, int], Awaitable[tuple[Sequence[Event], int]]]
 
 
 class BufferedWatch:
-    """One watch: where its replay stands, and a bounded buffer of live events."""
+    """Watch with the position of its replay and a bounded buffer of live events."""
 
     __slots__ = ("_buffer", "_ended", "_hub", "_joined", "_lagged", "_position", "_replay", "_skip", "_waiter", "prefix")
 
@@ -54,7 +54,7 @@ class BufferedWatch:
                 await self._news()
 
     async def _replay_part(self) -> Sequence[Event]:
-        """The next part of the log; the position moves only when it was read, so a cancelled call loses nothing."""
+        """Return the next part of the log; the position moves only when it was read, so a cancelled call loses nothing."""
         try:
             events, position = await self._replay(self.prefix, self._position, self._joined)
         except StoreClosed:
@@ -82,7 +82,7 @@ class BufferedWatch:
         self.end()
 
     def end(self) -> None:
-        """No more live events will come; what is buffered may still be read."""
+        """Accept no more live events; buffered ones can still be read."""
         self._ended = True
         self._wake()
 

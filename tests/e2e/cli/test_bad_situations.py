@@ -132,7 +132,7 @@ def test_full_disk(slot: Cluster, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64m"):
         done = run(sys.executable, "-m", "tiphys", "up", "--data-dir", str(tmp_path / "disk" / "data"), check=False)
     assert done.code == 78
-    assert "the disk is full: 64 MiB of 64 MiB are free" in done.err
+    assert "not enough space: 64 MiB of 64 MiB free" in done.err
     assert "--data-dir" in done.err
     assert "Traceback" not in done.err
 

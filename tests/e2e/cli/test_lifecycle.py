@@ -39,12 +39,12 @@ def run_pod(cluster: Cluster, name: str) -> None:
 def test_up_on_a_running_cluster_changes_nothing(cluster: Cluster) -> None:
     before = cluster.pid("server"), cluster.pid("node")
     assert None not in before
-    assert "running already" in cluster.up().out
+    assert "already running" in cluster.up().out
     assert (cluster.pid("server"), cluster.pid("node")) == before
 
 
 def test_up_with_other_options_says_what_to_do(cluster: Cluster) -> None:
-    with pytest.raises(CommandFailed, match=r"runs with other settings: stop it with tiphys down"):
+    with pytest.raises(CommandFailed, match=r"running with different settings: run tiphys down"):
         cluster.up("--cluster-domain", "other.local")
 
 
@@ -89,7 +89,7 @@ def test_a_server_whose_disk_fails_comes_back_by_itself(cluster: Cluster) -> Non
     assert cluster.kubectl("create -f -", stdin=manifest).code == 0
     log = (cluster.data_dir / "log" / "server.log").read_text()
     assert "disk I/O error; the store takes no more writes until it is restarted" in log
-    assert "tiphys-keeper: ended with code 1, starting it again" in log
+    assert "tiphys-keeper: exited with code 1, restarting" in log
     wait_for(lambda: cluster.tiphys("status", check=False).code == 0)
 
 

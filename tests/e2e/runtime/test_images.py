@@ -16,7 +16,7 @@ from tiphys.images.build import ensure_images
 from tiphys.images.puller import ImagePuller
 from tiphys.images.recipe import full_name, recipes
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import NotFound, RuntimeError_
+from tiphys.node.cri.errors import CriError, NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.testing.eventually import eventually
 
@@ -164,5 +164,5 @@ async def test_a_pod_that_asks_for_an_image_of_ours_gets_it_built(machine: Machi
     assert held.repo_tags == ["tiphys.local/web:1"]
     with pytest.raises(NotFound, match=r"no recipe for image 'tiphys\.local/absent:1'"):
         await puller.pull_image("tiphys.local/absent:1")
-    with pytest.raises(RuntimeError_):
+    with pytest.raises(CriError):
         await puller.pull_image("127.0.0.1:1/nothing/here:1")

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.runtime.conftest import RunPod
 from tests.e2e.runtime.machine import Machine
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.runtime import containerd as module
 from tiphys.node.runtime import procs
@@ -59,7 +59,7 @@ async def test_killed_containerd_comes_back_and_containers_never_notice(machine:
         async def running_again() -> bool:
             try:
                 status = (await cri.container_status(container)).status
-            except RuntimeError_:
+            except CriError:
                 return False
             return supervisor.pid not in (None, before) and status.state == pb.CONTAINER_RUNNING
 

@@ -64,7 +64,7 @@ def test_delays_grow_while_runs_are_short(keeper: Keeper) -> None:
     process = keeper.start(f'{COUNT}; [ "$runs" -gt 6 ] || exit 3')
     said, _ = process.communicate(timeout=60)
     assert keeper.delays.read_text().split() == ["0.2", "0.5", "1", "2", "5", "5"]
-    assert said.splitlines()[0] == "tiphys-keeper: ended with code 3, starting it again in 0.2 s"
+    assert said.splitlines()[0] == "tiphys-keeper: exited with code 3, restarting in 0.2 s"
     state = keeper.state()
     assert (state.pid, state.restarts, state.last_exit, str(state.log)) == (0, 6, 0, "/log/server.log")
     assert not (keeper.directory / "server.pid").exists()

@@ -15,7 +15,7 @@ from tiphys.api.helpers.certificates import has_condition
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, duration
 from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
 from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages, path_segment
-from tiphys.api.machinery.scheme import Author, Column, Kind, Subresource
+from tiphys.api.machinery.scheme import Author, Column, Kind, Part, Subresource
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors
 
@@ -228,6 +228,10 @@ def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: d
             condition.lastTransitionTime = next((found.lastTransitionTime for found in same if found.lastTransitionTime), now)
 
 
+def _keep_certificate(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
+    new.status.certificate = old.status.certificate
+
+
 class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
     """The server records the requester; the request never changes, only the approver and the signer add to it."""
 
@@ -238,6 +242,7 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
             "approval": (("spec",), ("status", "certificate")),
         }
     )
+    parts = MappingProxyType({"approval": Part(_keep_certificate, validate_request_approval, of_status=True)})
     stamp_author = staticmethod(_sign_as)
     stamp_status = staticmethod(_date)
 
@@ -252,12 +257,8 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
         decided = {condition.type: condition for condition in old.status.conditions if condition.type in ("Approved", "Denied")}
         new.status.conditions = [decided.get(condition.type, condition) for condition in new.status.conditions]
 
-    def prepare_approval(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
-        new.status.certificate = old.status.certificate
-
     validate = staticmethod(validate_request)
     validate_status_update = staticmethod(validate_request_status)
-    validate_approval = staticmethod(validate_request_approval)
     validate_name = staticmethod(path_segment)
 
 

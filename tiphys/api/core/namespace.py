@@ -92,4 +92,5 @@ NAMESPACES: Kind[core.Namespace] = Kind(
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
     subresources=(Subresource("finalize", ("update",)), STATUS),
     selectable={"name": lambda namespace: namespace.metadata.name, "status.phase": lambda namespace: namespace.status.phase},
+    shown_when_deleted=True,
 )

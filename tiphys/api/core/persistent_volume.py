@@ -403,4 +403,5 @@ PERSISTENT_VOLUMES: Kind[core.PersistentVolume] = Kind(
     subresources=(STATUS,),
     selectable={"name": lambda volume: volume.metadata.name},
     unattended=True,
+    shown_when_deleted=True,
 )

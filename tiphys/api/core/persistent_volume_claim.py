@@ -268,4 +268,5 @@ PERSISTENT_VOLUME_CLAIMS: Kind[core.PersistentVolumeClaim] = Kind(
     subresources=(STATUS,),
     selectable={"name": lambda claim: claim.metadata.name},
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -47,4 +47,6 @@ COLUMNS = (
     Column("Pod Labels", cell(lambda obj: format_labels(obj.template.metadata.labels)), description="Labels of the template's pods."),
 )
 
-POD_TEMPLATES: Kind[core.PodTemplate] = Kind(type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=COLUMNS)
+POD_TEMPLATES: Kind[core.PodTemplate] = Kind(
+    type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=COLUMNS, shown_when_deleted=True
+)

@@ -167,4 +167,5 @@ RESOURCE_QUOTAS: Kind[core.ResourceQuota] = Kind(
     columns=COLUMNS,
     short_names=("quota",),
     subresources=(STATUS,),
+    shown_when_deleted=True,
 )

@@ -380,9 +380,7 @@ class ServiceRules(Uncounted[Service]):
 
     validate = staticmethod(validate_service)
 
-    def validate_create(self, obj: Service) -> list[FieldError]:
-        return validate_create(obj)
-
+    validate_create = staticmethod(validate_create)
     validate_update = staticmethod(validate_service_update)
 
     def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
@@ -430,4 +428,6 @@ SERVICES: Kind[core.Service] = Kind(
     categories=("all",),
     subresources=(connect("proxy", "ServiceProxyOptions", PROXY), STATUS),
     selectable={"spec.clusterIP": lambda service: service.spec.clusterIP, "spec.type": lambda service: service.spec.type},
+    shown_when_deleted=True,
+    takes_addresses=True,
 )

@@ -38,10 +38,7 @@ CONTAINERS = Section(
         ),
         *enforced(core.ContainerPort, "containerPort protocol hostPort hostIP", "node.container.config"),
         *enforced(
-            core.ContainerPort,
-            "name",
-            "node.container.checks",
-            "controllers.endpoints.backends",
+            core.ContainerPort, "name", "node.container.checks", "controllers.endpoints.backends",
             text="For probes and Services that name a port.",
         ),
         *enforced(core.EnvFromSource, "prefix configMapRef secretRef", "node.container.env"),

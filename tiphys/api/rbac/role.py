@@ -46,8 +46,7 @@ def _rule(errors: Errors, path: str, rule: PolicyRule, *, namespaced: bool) -> N
 class Named:
     """Roles and bindings may have any name that a URL can hold."""
 
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
+    validate_name = staticmethod(path_segment)
 
 
 class RoleRules(Named, Rules[Role]):

@@ -39,4 +39,5 @@ DEVICE_CLASSES: Kind[resource.DeviceClass] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -329,4 +329,5 @@ RESOURCE_CLAIMS: Kind[resource.ResourceClaim] = Kind(
     group=GROUP,
     subresources=(STATUS,),
     unattended=True,
+    shown_when_deleted=True,
 )

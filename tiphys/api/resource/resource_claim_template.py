@@ -43,4 +43,5 @@ RESOURCE_CLAIM_TEMPLATES: Kind[resource.ResourceClaimTemplate] = Kind(
     columns=(NAME, AGE),
     group=GROUP,
     unattended=True,
+    shown_when_deleted=True,
 )

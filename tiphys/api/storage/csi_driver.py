@@ -133,4 +133,5 @@ CSI_DRIVERS: Kind[storage.CSIDriver] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -79,4 +79,5 @@ CSI_NODES: Kind[storage.CSINode] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

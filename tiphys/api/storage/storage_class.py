@@ -107,4 +107,5 @@ STORAGE_CLASSES: Kind[storage.StorageClass] = Kind(
     namespaced=False,
     short_names=("sc",),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -100,4 +100,5 @@ VOLUME_ATTACHMENTS: Kind[storage.VolumeAttachment] = Kind(
     namespaced=False,
     subresources=(STATUS,),
     unattended=True,
+    shown_when_deleted=True,
 )

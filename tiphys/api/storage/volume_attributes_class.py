@@ -47,4 +47,5 @@ VOLUME_ATTRIBUTES_CLASSES: Kind[storage.VolumeAttributesClass] = Kind(
     namespaced=False,
     short_names=("vac",),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -1,7 +1,7 @@
-"""What a start needs of this machine, tried for real where that is cheap, each with the fix that helps.
+"""Checks that this machine can run a cluster: each feature is exercised where that is cheap, and each problem comes with a fix.
 
-`tiphys up` refuses to start when something fails; `tiphys doctor` shows everything. The host traps come from what people met with other
-small distributions; see DESIGN.md beside the command line.
+`tiphys up` refuses to start when a check fails; `tiphys doctor` shows all of them. The host pitfalls are those that users of other small
+distributions ran into; see DESIGN.md of the command line.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _checks() -> list[tuple[str, Check]]:
 
 
 def run_checks(settings: ClusterSettings) -> list[CheckResult]:
-    """Everything that a cluster with these settings needs. Takes a fraction of a second and leaves nothing behind; never raises."""
+    """Run all checks for a cluster with these settings. Takes a fraction of a second, leaves nothing behind and never raises."""
     return [result for name, check in _checks() for result in _guarded(name, check, settings)]
 
 
@@ -45,5 +45,7 @@ def _guarded(name: str, check: Check, settings: ClusterSettings) -> Iterator[Che
     try:
         yield from check(settings)
     except Exception as error:
-        # A check that cannot look must not keep a cluster from starting; the start itself will tell.
-        yield CheckResult(name, "warn", f"could not be checked ({type(error).__name__}: {error})", "none known; the start may still work")
+        # A check that breaks must not keep a cluster from starting; the start itself will show.
+        yield CheckResult(
+            name, "warn", f"check failed to run ({type(error).__name__}: {error})", "none known; the cluster may start nevertheless"
+        )

@@ -1,4 +1,4 @@
-"""Control groups: the controllers that pods' resources need, on version 1, hybrid and version 2, and whether groups can be made."""
+"""Check of control groups (version 1, hybrid, version 2): controllers for the resources of pods, and permission to create groups."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
         yield CheckResult("cgroups", "fail", f"nothing is mounted at {root}", f"mount -t cgroup2 none {root}")
         return
     v2 = is_v2(root)
-    have = set((root / "cgroup.controllers").read_text().split()) if v2 else set(hierarchies(root))
-    missing = [name for name in CONTROLLERS if name not in have]
+    available = set((root / "cgroup.controllers").read_text().split()) if v2 else set(hierarchies(root))
+    missing = [name for name in CONTROLLERS if name not in available]
     if missing:
         boot = " ".join(_BOOT[name] for name in missing)
         yield CheckResult(
-            "cgroups", "fail", f"the kernel offers no {', '.join(missing)}", f"add {boot} to the kernel's command line and reboot"
+            "cgroups", "fail", f"missing controllers: {', '.join(missing)}", f"add {boot} to the kernel's command line and reboot"
         )
         return
     places = [root] if v2 else [hierarchies(root)[name] for name in CONTROLLERS]
-    refused = [problem for place in dict.fromkeys(places) if (problem := _try(place))]
-    if refused:
+    problems = [problem for place in dict.fromkeys(places) if (problem := _try(place))]
+    if problems:
         yield CheckResult(
-            "cgroups", "fail", f"no group can be made: {refused[0]}", "in a container: start it with --privileged --cgroupns=host"
+            "cgroups", "fail", f"cannot create a control group: {problems[0]}", "in a container: start it with --privileged --cgroupns=host"
         )
         return
     kind = "version 2" if v2 else "hybrid" if (root / "unified").is_dir() else "version 1"
@@ -41,7 +41,7 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
 
 
 def _try(place: Path) -> str:
-    """Why no group can be made here; "" when it can."""
+    """Try to create a control group in a hierarchy; returns the problem, or ""."""
     trial = place / f"tiphys-check-{os.getpid()}"
     try:
         trial.mkdir()

@@ -1,4 +1,4 @@
-"""Kernel features that pods and Services need: namespaces, overlayfs, links, and the parts of nftables that the proxy's rules use."""
+"""Checks of kernel features for pods and Services: namespaces, overlayfs, network links, and what the proxy's rules need of nftables."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
     namespaces = [name for name in answers if name.endswith(" namespace")]
     for name in namespaces:
         if answers[name]:
-            fix = "run on a kernel with namespaces; in a container: start it with --privileged"
-            yield CheckResult(name, "fail", f"not to be had: {answers[name]}", fix)
+            fix = "use a kernel with namespaces; in a container: start it with --privileged"
+            yield CheckResult(name, "fail", f"unavailable: {answers[name]}", fix)
             return
     yield CheckResult("namespaces", "ok", ", ".join(name.removesuffix(" namespace") for name in namespaces))
     if answers.get("overlayfs"):
-        message = f"not possible below {settings.data_dir}: images will be copied, which is slow and takes space"
-        yield CheckResult("overlayfs", "warn", message, "choose a directory on ext4 or xfs with --data-dir, or: modprobe overlay")
+        message = f"unavailable in {settings.data_dir}: images will be copied, which is slow and takes disk space"
+        yield CheckResult("overlayfs", "warn", message, "choose a directory on ext4 or xfs with --data-dir, or run modprobe overlay")
     else:
         yield CheckResult("overlayfs", "ok", "works")
     for name in ("bridge", "veth"):
-        yield _required(name, answers.get(name, "not tried"), f"modprobe {_MODULES[name]}")
+        yield _required(name, answers.get(name, "not tested"), f"modprobe {_MODULES[name]}")
     if "nftables" in answers:
         yield _nftables(answers)
 
 
 def _required(name: str, problem: str, fix: str) -> CheckResult:
     if problem:
-        return CheckResult(name, "fail", f"the kernel does not offer it: {problem}", fix)
+        return CheckResult(name, "fail", f"not supported by the kernel: {problem}", fix)
     return CheckResult(name, "ok", "works")
 
 
@@ -51,8 +51,8 @@ def _nftables(answers: dict[str, str]) -> CheckResult:
     if not answers["nftables"]:
         return CheckResult("nftables", "ok", f"works, with {', '.join(_RULES)}")
     broken = [name for name in _RULES if answers.get(f"nftables {name}")]
-    problem = f"rules with {', '.join(broken)} are refused" if broken else "rules are refused"
-    fix = "modprobe -a nf_tables nft_chain_nat nft_numgen nft_fib_ipv4 nft_masq nft_reject_ipv4; if that fails, use a kernel that has them"
+    problem = f"rules with {', '.join(broken)} are rejected" if broken else "rules are rejected"
+    fix = "modprobe -a nf_tables nft_chain_nat nft_numgen nft_fib_ipv4 nft_masq nft_reject_ipv4; if that fails, use a kernel with them"
     return CheckResult("nftables", "fail", f"{problem}: {answers['nftables']}", fix)
 
 
@@ -64,7 +64,7 @@ def _try_all(settings: ClusterSettings) -> dict[str, str]:
     trials["nftables"] = trial.nft(program, "".join(_table(name) for name in _RULES))
     answers = trial.in_namespaces(trials)
     if answers.get("nftables"):
-        # Something is refused; only now is it worth the time to find out what.
+        # Something was rejected; only now is it worth the time to find out what.
         answers |= trial.in_namespaces({f"nftables {name}": trial.nft(program, _table(name)) for name in _RULES})
     return answers
 
@@ -80,6 +80,6 @@ def _overlay(directory: Path) -> trial.Trial:
         place = directory
         while not place.exists():
             place = place.parent
-        return "" if overlay_works(place) else "refused"
+        return "" if overlay_works(place) else "mount failed"
 
     return run

@@ -1,4 +1,4 @@
-"""Address ranges against what the machine has already, and firewalls that would drop what pods send."""
+"""Checks of the cluster's address ranges against the machine's own, and of firewalls that would drop the traffic of pods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REJECT = 0x0200
 
 
 class Route(NamedTuple):
-    """An IPv4 route of the main table."""
+    """IPv4 route of the main table."""
 
     network: IPv4Network
     link: str
@@ -27,8 +27,8 @@ class Route(NamedTuple):
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
     pods, services = IPv4Network(settings.pod_range), IPv4Network(settings.service_range)
     if pods.overlaps(services):
-        message = f"pods ({pods}) and Services ({services}) share addresses"
-        yield CheckResult("ranges", "fail", message, "give ranges apart from each other with --cluster-cidr and --service-cluster-ip-range")
+        message = f"the ranges of pods ({pods}) and Services ({services}) overlap"
+        yield CheckResult("ranges", "fail", message, "choose ranges that do not overlap with --cluster-cidr and --service-cluster-ip-range")
         return
     yield _clash("pod range", "--cluster-cidr", pods, settings)
     yield _clash("service range", "--service-cluster-ip-range", services, settings)
@@ -42,9 +42,9 @@ def _clash(name: str, option: str, network: IPv4Network, settings: ClusterSettin
         if route.link in (settings.bridge, "lo") or not route.network.prefixlen or not route.network.overlaps(network):
             continue
         if route.network.prefixlen < network.prefixlen:
-            message = f"{network} is part of {route.network}, which {route.link} leads to: what is there will be out of reach from here"
+            message = f"{network} is part of {route.network}, routed through {route.link}: hosts in that range become unreachable from here"
             return CheckResult(name, "warn", message, fix)
-        return CheckResult(name, "fail", f"{network} is in use: {route.network} leads to {route.link}", fix)
+        return CheckResult(name, "fail", f"{network} is in use: {route.network} is routed through {route.link}", fix)
     own = {settings.dns_address}
     for address in sorted(local_addresses() - own):
         if ip_address(address) in network and not _is_bridges(address, settings):
@@ -53,7 +53,7 @@ def _clash(name: str, option: str, network: IPv4Network, settings: ClusterSettin
 
 
 def routes(table: str | None = None) -> list[Route]:
-    """The machine's IPv4 routes, without those that refuse (a cluster's own ranges end in such)."""
+    """Return the machine's IPv4 routes, without those that reject (a cluster's own ranges end in such routes)."""
     text = Path("/proc/net/route").read_text() if table is None else table
     found = []
     for line in text.splitlines()[1:]:
@@ -64,23 +64,23 @@ def routes(table: str | None = None) -> list[Route]:
 
 
 def _reversed(number: str) -> int:
-    """The table has addresses as the machine keeps them in memory."""
+    """Parse an address in the byte order of the machine, as the table has it."""
     return int.from_bytes(bytes.fromhex(number), "little")
 
 
 def local_addresses(table: str | None = None) -> set[str]:
-    """The machine's own IPv4 addresses, whatever link they are on."""
+    """Return the machine's own IPv4 addresses, on all links."""
     text = Path("/proc/net/fib_trie").read_text() if table is None else table
     return set(re.findall(r"\|-- ([\d.]+)\n\s+/32 host LOCAL", text))
 
 
 def _is_bridges(address: str, settings: ClusterSettings) -> bool:
-    """Whether an address belongs to our bridge: then its network is a route there."""
+    """Return whether an address belongs to our bridge, through which its network is then routed."""
     return any(route.link == settings.bridge and ip_address(address) in route.network for route in routes())
 
 
 def _firewall(settings: ClusterSettings) -> Iterator[CheckResult]:
-    """Chains of others that drop forwarded packets unless a rule lets them pass: Docker and some firewalls have such."""
+    """Warn of foreign chains that drop forwarded packets by default, as Docker and some firewalls create."""
     program = find_program("nft")
     if program is None:
         return
@@ -90,7 +90,7 @@ def _firewall(settings: ClusterSettings) -> Iterator[CheckResult]:
     chains = [part["chain"] for part in json.loads(done.stdout)["nftables"] if "chain" in part]
     dropping = [f"{c['family']} {c['table']} {c['name']}" for c in chains if c.get("hook") == "forward" and c.get("policy") == "drop"]
     if dropping:
-        message = f"the firewall drops forwarded packets ({', '.join(dropping)}): pods may not reach the world"
+        message = f"the firewall drops forwarded packets by default ({', '.join(dropping)}): pods may have no network access"
         bridge = settings.bridge
         chain = "DOCKER-USER" if any(c["name"] == "DOCKER-USER" for c in chains) else "FORWARD"
         fix = f"iptables -I {chain} -i {bridge} -j ACCEPT; iptables -I {chain} -o {bridge} -j ACCEPT"

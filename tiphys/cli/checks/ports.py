@@ -1,4 +1,4 @@
-"""Ports that the cluster listens on, who holds them, and programs in the NodePort range."""
+"""Checks that the ports of the cluster are free, and that no program listens in the NodePort range."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LISTEN = "0A"
 DNS_PORT = 53
 
 
-class Wanted(NamedTuple):
-    """An address that one of our processes will listen on."""
+class Endpoint(NamedTuple):
+    """Address that one of our processes will listen on."""
 
     name: str
     address: str
@@ -28,64 +28,64 @@ class Wanted(NamedTuple):
     kind: socket.SocketKind
     option: str
     owner: str
-    """Which of our processes: `server` or `node`."""
+    """Our process that listens: `server` or `node`."""
     needed: bool = True
-    """Whether the cluster does not run without it."""
+    """True if the cluster does not run without it."""
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
     dns = settings.dns_address
-    for wanted in (
-        Wanted("API port", settings.bind, settings.secure_port, socket.SOCK_STREAM, "--secure-port", "server"),
-        Wanted("kubelet port", "0.0.0.0", settings.kubelet_port, socket.SOCK_STREAM, "--kubelet-port", "node"),
+    for endpoint in (
+        Endpoint("API port", settings.bind, settings.secure_port, socket.SOCK_STREAM, "--secure-port", "server"),
+        Endpoint("kubelet port", "0.0.0.0", settings.kubelet_port, socket.SOCK_STREAM, "--kubelet-port", "node"),
         *_health_page(settings),
-        Wanted("DNS port", dns, DNS_PORT, socket.SOCK_DGRAM, "--service-cluster-ip-range", "node"),
-        Wanted("DNS port", dns, DNS_PORT, socket.SOCK_STREAM, "--service-cluster-ip-range", "node"),
+        Endpoint("DNS port", dns, DNS_PORT, socket.SOCK_DGRAM, "--service-cluster-ip-range", "node"),
+        Endpoint("DNS port", dns, DNS_PORT, socket.SOCK_STREAM, "--service-cluster-ip-range", "node"),
     ):
-        result = _try(wanted, settings)
-        if result.status != "ok" or wanted.kind is socket.SOCK_STREAM:
+        result = _try(endpoint, settings)
+        if result.status != "ok" or endpoint.kind is socket.SOCK_STREAM:
             yield result
     yield from _node_ports(settings)
 
 
-def _health_page(settings: ClusterSettings) -> Iterator[Wanted]:
+def _health_page(settings: ClusterSettings) -> Iterator[Endpoint]:
     if port := settings.node_healthz_port:
-        yield Wanted("health port", settings.healthz_bind_address, port, socket.SOCK_STREAM, "--healthz-port", "node", needed=False)
+        yield Endpoint("health port", settings.healthz_bind_address, port, socket.SOCK_STREAM, "--healthz-port", "node", needed=False)
 
 
-def _try(wanted: Wanted, settings: ClusterSettings) -> CheckResult:
-    family = socket.AF_INET6 if ":" in wanted.address else socket.AF_INET
-    place = f"{wanted.address}:{wanted.port}"
-    with socket.socket(family, wanted.kind) as trial:
-        if wanted.kind is socket.SOCK_STREAM:
+def _try(endpoint: Endpoint, settings: ClusterSettings) -> CheckResult:
+    family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+    place = f"{endpoint.address}:{endpoint.port}"
+    with socket.socket(family, endpoint.kind) as trial:
+        if endpoint.kind is socket.SOCK_STREAM:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if wanted.name == "DNS port":
+        if endpoint.name == "DNS port":
             # The address comes with the cluster; the kernel lets us claim it before.
             trial.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         try:
-            trial.bind((wanted.address, wanted.port))
+            trial.bind((endpoint.address, endpoint.port))
         except OSError as error:
-            return _refused(wanted, place, error, settings)
-    return CheckResult(wanted.name, "ok", f"{place} is free")
+            return _refused(endpoint, place, error, settings)
+    return CheckResult(endpoint.name, "ok", f"{place} is free")
 
 
-def _refused(wanted: Wanted, place: str, error: OSError, settings: ClusterSettings) -> CheckResult:
-    bad: Literal["fail", "warn"] = "fail" if wanted.needed else "warn"
+def _refused(endpoint: Endpoint, place: str, error: OSError, settings: ClusterSettings) -> CheckResult:
+    bad: Literal["fail", "warn"] = "fail" if endpoint.needed else "warn"
     if error.errno == errno.EADDRINUSE:
-        pid = holder(wanted.port, wanted.address, udp=wanted.kind is socket.SOCK_DGRAM)
-        if pid is not None and _is_ours(pid, wanted.owner, settings):
-            return CheckResult(wanted.name, "ok", f"{place} is held by this cluster")
-        who = f"process {pid} ({_program(pid)})" if pid is not None else "a process that cannot be seen from here"
+        pid = holder(endpoint.port, endpoint.address, udp=endpoint.kind is socket.SOCK_DGRAM)
+        if pid is not None and _is_ours(pid, endpoint.owner, settings):
+            return CheckResult(endpoint.name, "ok", f"{place} is held by this cluster")
+        who = f"process {pid} ({_program(pid)})" if pid is not None else "a process that is not visible from here"
         stop = f"stop it (kill {pid})" if pid is not None else "stop it"
-        return CheckResult(wanted.name, bad, f"{place} is in use by {who}", f"{stop}, or choose another with {wanted.option}")
+        return CheckResult(endpoint.name, bad, f"{place} is in use by {who}", f"{stop}, or choose another with {endpoint.option}")
     if error.errno == errno.EADDRNOTAVAIL:
-        option = "--bind" if wanted.needed else "--healthz-bind-address"
+        option = "--bind" if endpoint.needed else "--healthz-bind-address"
         return CheckResult(
-            wanted.name, bad, f"{wanted.address} is not an address of this machine", f"choose another with {option} (ip address)"
+            endpoint.name, bad, f"{endpoint.address} is not an address of this machine", f"choose one with {option} (ip address lists them)"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return CheckResult(wanted.name, "warn", f"{place} was not tried: {error.strerror}", "run as root to know")
-    return CheckResult(wanted.name, bad, f"{place} cannot be used: {error.strerror}", f"choose another with {wanted.option}")
+        return CheckResult(endpoint.name, "warn", f"{place} was not tested: {error.strerror}", "run as root to test it")
+    return CheckResult(endpoint.name, bad, f"{place} cannot be used: {error.strerror}", f"choose another with {endpoint.option}")
 
 
 def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
@@ -93,26 +93,26 @@ def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
     taken = sorted({listener.port for listener in listeners() if listener.port in ports})
     if taken:
         who = ", ".join(f"{port} ({_program(holder(port))})" for port in taken[:5])
-        message = f"programs of this machine listen in {settings.node_ports}: {who}; a Service on such a port would hide them"
+        message = f"programs on this machine listen in {settings.node_ports}: {who}; a Service on the same port would hide them"
         yield CheckResult("node ports", "warn", message, "choose another range with --service-node-port-range")
     else:
         yield CheckResult("node ports", "ok", f"{settings.node_ports} are free")
 
 
 class Listener(NamedTuple):
-    """A socket that waits for clients; its address is as /proc writes it."""
+    """Listening socket; its address is spelled as in /proc."""
 
     address: str
     port: int
     inode: str
 
-    def stands_in_the_way(self, address: str) -> bool:
-        """Whether nobody else can listen on `address` and this port: it is the same address, or one of them is all addresses."""
+    def conflicts_with(self, address: str) -> bool:
+        """Return whether it blocks `address` on its port: both are the same address, or one of them is the wildcard."""
         return address in ("", "0.0.0.0", "::") or self.address.strip("0") == "" or self.address.endswith(_as_in_proc(address))
 
 
 def _as_in_proc(address: str) -> str:
-    """An IPv4 address as the end of /proc's spelling; IPv4 addresses in IPv6 sockets end alike. Others match nothing."""
+    """Return an IPv4 address as /proc ends it, also for IPv4 addresses in IPv6 sockets; "-", which matches nothing, for others."""
     try:
         return f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}"
     except OSError:
@@ -120,7 +120,7 @@ def _as_in_proc(address: str) -> str:
 
 
 def listeners(*, udp: bool = False) -> list[Listener]:
-    """The listening TCP sockets of this network namespace, or its bound UDP sockets."""
+    """Return the listening TCP sockets of this network namespace, or its bound UDP sockets."""
     found = []
     for name in ("udp", "udp6") if udp else ("tcp", "tcp6"):
         with suppress(OSError):
@@ -133,9 +133,9 @@ def listeners(*, udp: bool = False) -> list[Listener]:
 
 
 def holder(port: int, address: str = "", *, udp: bool = False) -> int | None:
-    """The process that has a port (on an address, or on any), as far as this user may know."""
-    found = [one for one in listeners(udp=udp) if one.port == port and one.stands_in_the_way(address)]
-    links = {f"socket:[{listener.inode}]" for listener in found}
+    """Return the id of the process that has a port (on an address, or on any), if this user may see it."""
+    conflicts = [one for one in listeners(udp=udp) if one.port == port and one.conflicts_with(address)]
+    links = {f"socket:[{listener.inode}]" for listener in conflicts}
     if not links:
         return None
     for process in Path("/proc").iterdir():

@@ -1,4 +1,4 @@
-"""The outcome of one check, and the words that several checks share."""
+"""Result of a check, and helpers shared by several checks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 
 Status = Literal["ok", "warn", "fail"]
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs of the system are, whatever the user's PATH leaves out."""
+"""Search path of system programs, used in addition to the user's PATH."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was looked at, how it stands, and what to do when it does not stand well."""
+    """Result of a check: its name, status and message, and the fix unless the status is ok."""
 
     name: str
     status: Status
@@ -32,7 +32,7 @@ _INSTALL = {
 
 
 def install(*packages: str) -> str:
-    """The command that installs packages, by their Debian names, on this machine."""
+    """Return the command that installs packages, given by their Debian names, on this machine."""
     for manager, command in _INSTALL.items():
         if find_program(manager):
             names = [_OTHER_NAMES.get(manager, {}).get(package, package) for package in packages]
@@ -41,5 +41,5 @@ def install(*packages: str) -> str:
 
 
 def find_program(name: str) -> str | None:
-    """The program's path, on the PATH or where systems keep such programs."""
+    """Return the path of a program, from the PATH or the system's directories."""
     return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)

@@ -1,4 +1,4 @@
-"""Trying kernel features in a child process with namespaces of its own: whatever is made there vanishes with the child."""
+"""Trials of kernel features in a child process with its own namespaces: whatever a trial creates vanishes with the child."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _CREATE = 0x1 | 0x4 | 0x200 | 0x400  # request, acknowledge, exclusive, create
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
 
 Trial = Callable[[], str]
-"""Says why the feature does not work; "" when it does."""
+"""Function that tries a feature and returns the problem, or ""."""
 
 
 def in_namespaces(trials: dict[str, Trial], *, timeout: float = 10.0) -> dict[str, str]:
-    """Run the trials in new namespaces; the answers by the trials' names, those of the namespaces themselves included.
+    """Run the trials in new namespaces; returns the problems by trial name, including those of the namespaces themselves.
 
-    A namespace that cannot be had ends the run: the others would touch the machine.
+    An unavailable namespace ends the run: later trials would affect the machine.
     """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        # Nothing of the parent's may run at the end of the child: no buffers flushed, no handlers called.
+        # The child must not run any of the parent's exit code: no buffers flushed, no handlers called.
         code = 1
         with contextlib.suppress(BaseException):
             os.close(reader)
@@ -46,32 +46,32 @@ def in_namespaces(trials: dict[str, Trial], *, timeout: float = 10.0) -> dict[st
 
 
 def _run(trials: dict[str, Trial], writer: int) -> None:
-    def say(name: str, answer: str) -> None:
-        os.write(writer, f"{name}\t{' '.join(answer.split())}\n".encode())
+    def report(name: str, problem: str) -> None:
+        os.write(writer, f"{name}\t{' '.join(problem.split())}\n".encode())
 
     libc = ctypes.CDLL(None, use_errno=True)
 
     def unshare(name: str) -> bool:
         failed = libc.unshare(NAMESPACES[name]) != 0
-        say(f"{name} namespace", os.strerror(ctypes.get_errno()) if failed else "")
+        report(f"{name} namespace", os.strerror(ctypes.get_errno()) if failed else "")
         return not failed
 
-    # The namespace of processes comes last: after the end of its first process no other could be started.
+    # The PID namespace comes last: once its first process has ended, no other can be started.
     if not all(unshare(name) for name in NAMESPACES if name != "pid"):
         return
     if libc.mount(None, b"/", None, _MS_PRIVATE_RECURSIVE, None) != 0:
-        say("mount namespace", os.strerror(ctypes.get_errno()))
+        report("mount namespace", os.strerror(ctypes.get_errno()))
         return
     for name, trial in trials.items():
         try:
-            say(name, trial())
+            report(name, trial())
         except Exception as error:
-            say(name, f"{type(error).__name__}: {error}")
+            report(name, f"{type(error).__name__}: {error}")
     unshare("pid")
 
 
 def link(kind: str) -> Trial:
-    """Make a network link of a kind, over netlink."""
+    """Return a trial that creates a network link of a kind over netlink."""
 
     def trial() -> str:
         info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, kind.encode()))
@@ -92,7 +92,7 @@ def _attribute(kind: int, payload: bytes) -> bytes:
 
 
 def nft(program: str, rules: str) -> Trial:
-    """Load nftables rules."""
+    """Return a trial that loads nftables rules."""
 
     def trial() -> str:
         done = subprocess.run([program, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=5)

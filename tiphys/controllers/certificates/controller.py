@@ -1,4 +1,4 @@
-"""The three controllers of certificate signing requests: one signs, one approves what nodes ask for themselves, one tidies up."""
+"""Controllers of certificate signing requests: one signs, one approves nodes' own requests, one removes old requests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _declared(name: str, settings: type[LoopSettings] | None = None) -> Declarat
 
 
 class _CsrController:
-    """Keys are requests."""
+    """Base of the loops over requests. Keys are requests."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -67,10 +67,10 @@ class SigningSettings(LoopSettings):
 
     certificate: str = ""
     key: str = ""
-    """PEM files (`--cluster-signing-cert-file`, `-key-file`), read anew for each request: they may be replaced. Without them nothing is
+    """PEM files (`--cluster-signing-cert-file`, `-key-file`), reread for each request, as they may be replaced. Without them nothing is
     signed; only the controller that signs opens the key."""
     duration: float = 365 * 86400.0
-    """Life in seconds of certificates that ask for none, and of those that ask for more (`--cluster-signing-duration`)."""
+    """Lifetime in seconds of certificates that request none or a longer one (`--cluster-signing-duration`)."""
 
     @property
     def enabled(self) -> bool:
@@ -78,7 +78,7 @@ class SigningSettings(LoopSettings):
 
 
 class CsrSigningController(_CsrController):
-    """Signs what is approved, for the signers of this cluster. Nothing else reads the key of the cluster's authority."""
+    """Signs approved requests, for the signers of this cluster. Nothing else reads the key of the cluster's authority."""
 
     declaration = _declared("csrsigning", SigningSettings)
 
@@ -115,7 +115,7 @@ class CsrSigningController(_CsrController):
 
 
 class CsrApprovingController(_CsrController):
-    """Approves client certificates of kubelets for whom RBAC allows it: for themselves, or for new nodes ("TLS bootstrapping")."""
+    """Approves client certificates of kubelets if RBAC allows: for themselves, or for new nodes ("TLS bootstrapping")."""
 
     declaration = _declared("csrapproving")
 

@@ -1,4 +1,4 @@
-"""What a certificate looks like that a request asks for, and how long requests are kept. Pure."""
+"""Contents of requested certificates, and retention of requests. Pure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tiphys.api.helpers.certificates import (
 
 BACKDATE: Final = timedelta(minutes=5)
 SHORT: Final = timedelta(hours=8)
-"""A certificate that is valid for less keeps its whole time although it is backdated."""
+"""Lifetime below which a certificate is valid for its whole time although it is backdated."""
 DECIDED_FOR: Final = timedelta(hours=1)
 PENDING_FOR: Final = timedelta(hours=24)
-"""How long requests are kept after they were issued, denied or failed, and how long while nothing happens to them."""
+"""Retention of requests after they were issued, denied or failed, and of requests that stay pending."""
 
 _USAGES: Final = {
     "signing": "digital_signature",
@@ -49,11 +49,11 @@ _PURPOSES: Final = {
     "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
     "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-"""The purposes that the signers of this cluster accept."""
+"""Key usages that the signers of this cluster accept."""
 
 
 class Authority(NamedTuple):
-    """Who signs."""
+    """Certificate authority that signs."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -64,7 +64,7 @@ class CannotSign(Exception):
 
 
 def signer_fault(csr: CertificateSigningRequest, request: x509.CertificateSigningRequest) -> str | None:
-    """Why the request's signer must not sign it, "" if it may, None if its signer is none of this cluster's."""
+    """Return why the request's signer must not sign it, "" if it may, None if the signer is not one of this cluster's."""
     usages = csr.spec.usages
     match csr.spec.signerName:
         case name if name == API_CLIENT:
@@ -76,17 +76,17 @@ def signer_fault(csr: CertificateSigningRequest, request: x509.CertificateSignin
     return None
 
 
-def lifetime(asked: int | None, longest: timedelta) -> timedelta:
-    """How long the certificate is to be valid: as asked for, within bounds."""
-    if asked is None:
+def lifetime(requested: int | None, longest: timedelta) -> timedelta:
+    """Return the lifetime of the certificate: the requested one, within bounds."""
+    if requested is None:
         return longest
-    return min(max(timedelta(seconds=asked), timedelta(seconds=SHORTEST)), longest)
+    return min(max(timedelta(seconds=requested), timedelta(seconds=SHORTEST)), longest)
 
 
 def issue(
     request: x509.CertificateSigningRequest, usages: Iterable[str], life: timedelta, authority: Authority, now: datetime, serial: int
 ) -> x509.Certificate:
-    """The certificate: subject, key and names of the request, usages as given, and nothing else that it asks for. Raises CannotSign."""
+    """Return the certificate: subject, key and names of the request, usages as given, nothing else. Raises CannotSign."""
     ends = authority.certificate.not_valid_after_utc
     if now >= ends:
         raise CannotSign(f"the signer has expired: NotAfter={ends}")
@@ -113,12 +113,12 @@ def issue(
 
 
 def _key_usage(usages: Iterable[str]) -> x509.KeyUsage | None:
-    wanted = {_USAGES[usage] for usage in usages if usage in _USAGES}
-    if "key_agreement" not in wanted:
-        wanted -= {"encipher_only", "decipher_only"}  # They say how the key agreement is used.
-    if not wanted:
+    names = {_USAGES[usage] for usage in usages if usage in _USAGES}
+    if "key_agreement" not in names:
+        names -= {"encipher_only", "decipher_only"}  # They say how the key agreement is used.
+    if not names:
         return None
-    return x509.KeyUsage(**{name: name in wanted for name in dict.fromkeys(_USAGES.values())})
+    return x509.KeyUsage(**{name: name in names for name in dict.fromkeys(_USAGES.values())})
 
 
 def _purposes(usages: Iterable[str]) -> list[ObjectIdentifier]:
@@ -126,12 +126,12 @@ def _purposes(usages: Iterable[str]) -> list[ObjectIdentifier]:
 
 
 def is_self_node(csr: CertificateSigningRequest, request: x509.CertificateSigningRequest) -> bool:
-    """Whether a node asks for the next client certificate of its own."""
+    """Return whether a node requests the next client certificate of its own."""
     return csr.spec.username == common_name(request)
 
 
 def expires(csr: CertificateSigningRequest) -> datetime | None:
-    """When a request is no longer of use to anybody."""
+    """Return the time after which a request is of no more use."""
     moments = []
     issued = bool(csr.status.certificate)
     for condition in csr.status.conditions:

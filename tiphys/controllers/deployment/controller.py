@@ -33,7 +33,7 @@ from tiphys.runtime import (
 
 
 class DeploymentController:
-    """Rolls templates out over ReplicaSets."""
+    """Rolls out pod templates over ReplicaSets."""
 
     declaration = Declaration(
         name="deployment",
@@ -123,7 +123,7 @@ class DeploymentController:
             self._ctx.recorder.event(deployment, "Normal", "ScalingReplicaSet", step.create.event)
 
     async def _collide(self, deployment: apps.Deployment, made: apps.ReplicaSet) -> None:
-        """The name is taken: by our own ReplicaSet that the cache does not show yet, or by a stranger; then take another name."""
+        """Handle a taken name: by our own ReplicaSet that the cache does not show yet, or by a stranger; then choose another name."""
         found = await self._ctx.client.get(apps.ReplicaSet, made.metadata.name, made.metadata.namespace)
         owner = controller_of(found)
         ours = owner is not None and owner.uid == deployment.metadata.uid
@@ -144,12 +144,12 @@ class DeploymentController:
             # The next try will say it again.
             return
 
-    async def _write_status(self, deployment: apps.Deployment, wanted: apps.DeploymentStatus, revision: str) -> None:
+    async def _write_status(self, deployment: apps.Deployment, desired: apps.DeploymentStatus, revision: str) -> None:
         annotations = dict(deployment.metadata.annotations)
         if revision:
             annotations[history.REVISION] = revision
-        if wanted == deployment.status and annotations == deployment.metadata.annotations:
+        if desired == deployment.status and annotations == deployment.metadata.annotations:
             return
         meta = msgspec.structs.replace(deployment.metadata, annotations=annotations)
-        changed = msgspec.structs.replace(deployment, metadata=meta, status=wanted)
+        changed = msgspec.structs.replace(deployment, metadata=meta, status=desired)
         await update_present(self._ctx.client, changed, subresource="status")

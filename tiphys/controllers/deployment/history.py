@@ -1,4 +1,4 @@
-"""Revisions of a Deployment: which ReplicaSet has its template, and the annotations that number them. Pure.
+"""Revisions of a Deployment: the ReplicaSet with its template, and the annotations that number them. Pure.
 
 `kubectl rollout history` and `undo` read the annotations, and `undo` puts a former template back into the Deployment; the ReplicaSet that
 has it then becomes the new one again, under a new number.
@@ -26,10 +26,10 @@ MAXIMUM = "deployment.kubernetes.io/max-replicas"
 ROLLBACK_TO = "deprecated.deployment.rollback.to"
 
 NOT_COPIED = frozenset((LAST_APPLIED, REVISION, HISTORY, DESIRED, MAXIMUM, ROLLBACK_TO))
-"""Annotations that a ReplicaSet does not take over from its Deployment."""
+"""Annotations that a ReplicaSet does not copy from its Deployment."""
 
 HISTORY_LENGTH = 2000
-"""Characters that the list of former revisions may have."""
+"""Maximum length of the list of former revisions, in characters."""
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _HASH_LENGTH = 10
@@ -37,7 +37,7 @@ _NAME_LENGTH = 253
 
 
 def template_hash(template: core.PodTemplateSpec, collisions: int | None) -> str:
-    """A short text that tells templates apart, fit for labels and names; `collisions` makes another one."""
+    """Return a short hash of a template, valid in labels and names; `collisions` yields a different one."""
     content = _encode((template, collisions or 0))
     number = int.from_bytes(hashlib.sha256(content).digest()[:8])
     letters = []
@@ -48,12 +48,12 @@ def template_hash(template: core.PodTemplateSpec, collisions: int | None) -> str
 
 
 def replica_set_name(deployment: str, hash_: str) -> str:
-    """The name of the ReplicaSet for a template."""
+    """Return the name of the ReplicaSet for a template."""
     return f"{deployment[: _NAME_LENGTH - 1 - len(hash_)]}-{hash_}"
 
 
 def same_template(a: core.PodTemplateSpec, b: core.PodTemplateSpec) -> bool:
-    """Whether two templates differ in nothing but the hash label."""
+    """Return whether two templates are equal apart from the hash label."""
     return a.spec == b.spec and _unhashed(a) == _unhashed(b)
 
 
@@ -66,7 +66,7 @@ def _unhashed(template: core.PodTemplateSpec) -> object:
 
 
 def oldest_first(replica_sets: Iterable[apps.ReplicaSet]) -> list[apps.ReplicaSet]:
-    """By creation, then by name."""
+    """Sort by creation, then by name."""
     return sorted(replica_sets, key=_born)
 
 
@@ -76,7 +76,7 @@ def _born(replica_set: apps.ReplicaSet) -> tuple[float, str]:
 
 
 def find_new(deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet]) -> apps.ReplicaSet | None:
-    """The ReplicaSet with the Deployment's template: the oldest, should there be several."""
+    """Return the ReplicaSet with the Deployment's template; the oldest if there are several."""
     for replica_set in oldest_first(replica_sets):
         if same_template(replica_set.spec.template, deployment.spec.template):
             return replica_set
@@ -84,18 +84,18 @@ def find_new(deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet
 
 
 def revision(replica_set: apps.ReplicaSet) -> int:
-    """Its number, 0 when it has none."""
+    """Return the revision of an object, 0 when it has none."""
     return number_of(replica_set, REVISION) or 0
 
 
 def number_of(replica_set: apps.ReplicaSet, annotation: str) -> int | None:
-    """An annotation that is a whole number, None when it is absent or something else."""
+    """Return an annotation that is a whole number, None when it is missing or something else."""
     text = replica_set.metadata.annotations.get(annotation, "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def annotations_for(deployment: apps.Deployment, replica_set: apps.ReplicaSet, newest: int) -> dict[str, str]:
-    """The annotations that the new ReplicaSet should have when the others go up to revision `newest - 1`."""
+    """Return the annotations that the new ReplicaSet should have when the others reach up to revision `newest - 1`."""
     result = dict(replica_set.metadata.annotations)
     for key, value in deployment.metadata.annotations.items():
         if key not in NOT_COPIED:
@@ -119,5 +119,5 @@ def _appended(history: str, revision_: str) -> str:
 
 
 def with_size_annotations(annotations: dict[str, str], desired: int, maximum: int) -> dict[str, str]:
-    """Annotations that tell for which size of the Deployment the ReplicaSet was last scaled."""
+    """Return annotations that record the size of the Deployment for which the ReplicaSet was last scaled."""
     return {**annotations, DESIRED: str(desired), MAXIMUM: str(maximum)}

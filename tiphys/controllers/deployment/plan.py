@@ -1,4 +1,4 @@
-"""What a Deployment has to do next, as data ("Deployments"). Pure.
+"""Next step of a Deployment, as data ("Deployments"). Pure.
 
 One step resizes ReplicaSets, creates the one for a new template, forgets old ones and says what the status is. A step depends only on what
 is observed, so a controller that starts anew goes on where the last one stopped.
@@ -20,7 +20,7 @@ from tiphys.controllers.deployment import status as states
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A ReplicaSet to write, and what to tell about it ("" for nothing)."""
+    """ReplicaSet to write, and the event about it ("" for none)."""
 
     replica_set: apps.ReplicaSet
     event: str = ""
@@ -28,20 +28,20 @@ class Change:
 
 @dataclass(slots=True)
 class Plan:
-    """The next step."""
+    """Next step of a Deployment."""
 
     create: Change | None = None
     updates: list[Change] = field(default_factory=list)
     deletes: list[apps.ReplicaSet] = field(default_factory=list)
     revision: str = ""
-    """The number that the Deployment should carry, "" to leave it."""
+    """Revision that the Deployment should carry, "" to leave it."""
     status: apps.DeploymentStatus = field(default_factory=apps.DeploymentStatus)
     after: float | None = None
-    """Seconds until the progress deadline must be looked at."""
+    """Seconds until the progress deadline must be checked."""
 
 
 def plan(deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], *, old_pods_running: bool, now: datetime) -> Plan:
-    """The next step. `old_pods_running` says whether pods of another template are left, terminating ones included (for Recreate)."""
+    """Plan the next step. `old_pods_running` says whether pods of another template exist, terminating ones included (for Recreate)."""
     new = history.find_new(deployment, replica_sets)
     old = [replica_set for replica_set in replica_sets if replica_set is not new]
     result = Plan()
@@ -102,11 +102,11 @@ def _resize(
     *,
     note_size: bool,
 ) -> None:
-    """Add an update for a ReplicaSet whose size or annotations should be others."""
+    """Add an update for a ReplicaSet whose size or annotations should change."""
     name, before = replica_set.metadata.name, rollout.size(replica_set)
     after = sizes[name]
     if before != after or (note_size and (before or after)):
-        replicas = rollout.wanted(deployment)
+        replicas = rollout.desired_replicas(deployment)
         annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
     meta = msgspec.structs.replace(replica_set.metadata, annotations=annotations)
     spec = msgspec.structs.replace(replica_set.spec, replicas=after, minReadySeconds=min_ready_seconds)
@@ -117,7 +117,7 @@ def _resize(
 
 
 def _make(deployment: apps.Deployment, replicas: int, revision: int) -> apps.ReplicaSet:
-    """The ReplicaSet for the Deployment's template; the caller adds the owner."""
+    """Create the ReplicaSet for the Deployment's template; the caller adds the owner."""
     spec, meta = deployment.spec, deployment.metadata
     hash_ = history.template_hash(spec.template, deployment.status.collisionCount)
     labels = {**spec.template.metadata.labels, history.HASH_LABEL: hash_}
@@ -134,9 +134,9 @@ def _make(deployment: apps.Deployment, replicas: int, revision: int) -> apps.Rep
             template=msgspec.structs.replace(spec.template, metadata=template_meta),
         ),
     )
-    asked = rollout.wanted(deployment)
+    replicas = rollout.desired_replicas(deployment)
     annotations = history.annotations_for(deployment, made, revision)
-    made.metadata.annotations = history.with_size_annotations(annotations, asked, asked + rollout.bounds(deployment)[0])
+    made.metadata.annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
     return made
 
 
@@ -180,7 +180,7 @@ def _write_status(
 
 
 def _forgettable(deployment: apps.Deployment, old: Sequence[apps.ReplicaSet]) -> list[apps.ReplicaSet]:
-    """The oldest of the old ReplicaSets beyond the history limit, apart from those that still have pods."""
+    """Return the oldest of the old ReplicaSets beyond the history limit, apart from those that still have pods."""
     limit = deployment.spec.revisionHistoryLimit
     if limit is None or limit == states.NEVER:
         return []

@@ -1,4 +1,4 @@
-"""How many pods each ReplicaSet of a Deployment should have next ("Rolling Update Deployment", "Proportional scaling"). Pure.
+"""Next sizes of a Deployment's ReplicaSets ("Rolling Update Deployment", "Proportional scaling"). Pure.
 
 The two bounds of a rolling update:
 
@@ -18,16 +18,16 @@ from tiphys.controllers.deployment.history import DESIRED, MAXIMUM, number_of, o
 from tiphys.controllers.shared.scaled import scaled
 
 Sizes = dict[str, int]
-"""Name of a ReplicaSet to the number of pods it should have."""
+"""Names of ReplicaSets to their desired numbers of pods."""
 
 
 def size(replica_set: apps.ReplicaSet) -> int:
-    """What it is asked for."""
+    """Return the desired number of replicas of a ReplicaSet."""
     return 1 if replica_set.spec.replicas is None else replica_set.spec.replicas
 
 
-def wanted(deployment: apps.Deployment) -> int:
-    """What the Deployment is asked for."""
+def desired_replicas(deployment: apps.Deployment) -> int:
+    """Return the desired number of replicas of a Deployment."""
     return 1 if deployment.spec.replicas is None else deployment.spec.replicas
 
 
@@ -36,10 +36,10 @@ def is_rolling(deployment: apps.Deployment) -> bool:
 
 
 def bounds(deployment: apps.Deployment) -> tuple[int, int]:
-    """maxSurge and maxUnavailable in pods; never both zero, since nothing could move then."""
+    """Return maxSurge and maxUnavailable in pods; never both zero, since nothing could move then."""
     if not is_rolling(deployment):
         return 0, 0
-    replicas, rolling = wanted(deployment), deployment.spec.strategy.rollingUpdate
+    replicas, rolling = desired_replicas(deployment), deployment.spec.strategy.rollingUpdate
     surge = scaled(rolling.maxSurge if rolling else "25%", replicas, up=True)
     unavailable = scaled(rolling.maxUnavailable if rolling else "25%", replicas, up=False)
     if surge == 0 and unavailable == 0:
@@ -48,13 +48,13 @@ def bounds(deployment: apps.Deployment) -> tuple[int, int]:
 
 
 def sure(replica_set: apps.ReplicaSet, replicas: int | None = None) -> int:
-    """Available pods that will still be there when it has the size it is asked for (or `replicas`)."""
+    """Return the number of available pods that remain when it has its desired size (or `replicas`)."""
     return min(size(replica_set) if replicas is None else replicas, replica_set.status.availableReplicas)
 
 
 def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
-    """The next sizes of a rolling update; the new ReplicaSet goes by the name "" while it does not exist."""
-    replicas = wanted(deployment)
+    """Return the next sizes of a rolling update; the new ReplicaSet has the name "" while it does not exist."""
+    replicas = desired_replicas(deployment)
     surge, unavailable = bounds(deployment)
     at_least = replicas - unavailable
     sizes = {replica_set.metadata.name: size(replica_set) for replica_set in old}
@@ -67,7 +67,7 @@ def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old:
 
 
 def _shrink_old(sizes: Sizes, old: Sequence[apps.ReplicaSet], at_least: int, new_available: int) -> None:
-    """Take from the old ReplicaSets what can be missed: first pods that are not available, then available ones, the oldest first."""
+    """Shrink the old ReplicaSets as far as allowed: first by pods that are not available, then by available ones, the oldest first."""
     budget = sum(sizes.values()) + new_available - at_least
     for replica_set in old:
         name = replica_set.metadata.name
@@ -85,21 +85,21 @@ def _shrink_old(sizes: Sizes, old: Sequence[apps.ReplicaSet], at_least: int, new
 
 
 def recreate_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet], *, running: bool) -> Sizes:
-    """The next sizes of a Recreate: nothing new while old pods run. Without "" the new ReplicaSet must not be made yet."""
+    """Return the next sizes of a Recreate: nothing new while old pods run. Without "" the new ReplicaSet must not be created yet."""
     sizes = {replica_set.metadata.name: 0 for replica_set in old}
     if running or any(size(replica_set) for replica_set in old):
         return {**sizes, new.metadata.name: size(new)} if new is not None else sizes
-    return {**sizes, (new.metadata.name if new is not None else ""): wanted(deployment)}
+    return {**sizes, (new.metadata.name if new is not None else ""): desired_replicas(deployment)}
 
 
 def was_scaled(deployment: apps.Deployment, replica_sets: Iterable[apps.ReplicaSet]) -> bool:
-    """Whether the Deployment's size changed since its ReplicaSets were sized."""
-    replicas = wanted(deployment)
+    """Return whether the Deployment's size changed since its ReplicaSets were sized."""
+    replicas = desired_replicas(deployment)
     return any(size(replica_set) > 0 and number_of(replica_set, DESIRED) not in (None, replicas) for replica_set in replica_sets)
 
 
 def proportional_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
-    """Sizes after the Deployment was scaled, or while it is paused: every active ReplicaSet grows or shrinks by its share, so that scaling
+    """Return the sizes after scaling, or during a pause: every active ReplicaSet grows or shrinks by its share, so that scaling
     in the middle of a rollout does not hasten it.
     """
     everything = [*old, new] if new is not None else list(old)
@@ -108,22 +108,22 @@ def proportional_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None,
     if len(active) <= 1:
         only = active[0] if active else new or (oldest_first(old)[-1] if old else None)
         if only is not None:
-            sizes[only.metadata.name] = wanted(deployment)
+            sizes[only.metadata.name] = desired_replicas(deployment)
         return sizes
     if new is not None and _is_saturated(deployment, new):
-        return {name: wanted(deployment) if name == new.metadata.name else 0 for name in sizes}
+        return {name: desired_replicas(deployment) if name == new.metadata.name else 0 for name in sizes}
     if is_rolling(deployment):
         _spread(deployment, active, sizes)
     return sizes
 
 
 def _is_saturated(deployment: apps.Deployment, new: apps.ReplicaSet) -> bool:
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     return size(new) == replicas and number_of(new, DESIRED) == replicas and new.status.availableReplicas == replicas
 
 
 def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], sizes: Sizes) -> None:
-    replicas = wanted(deployment)
+    replicas = desired_replicas(deployment)
     allowed = replicas + bounds(deployment)[0] if replicas else 0
     missing = allowed - sum(size(replica_set) for replica_set in active)
     if missing == 0:
@@ -147,8 +147,8 @@ def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], size
 
 
 def _share(deployment: apps.Deployment, replica_set: apps.ReplicaSet) -> int:
-    """How much the ReplicaSet changes when the Deployment goes from the size noted in its annotation to its present one."""
-    replicas, current = wanted(deployment), size(replica_set)
+    """Return the change of a ReplicaSet when the Deployment is scaled from the size noted in its annotation to its present one."""
+    replicas, current = desired_replicas(deployment), size(replica_set)
     if replicas == 0:
         return -current
     now = replicas + bounds(deployment)[0]

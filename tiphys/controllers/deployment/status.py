@@ -7,29 +7,29 @@ from datetime import datetime, timedelta
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.machinery.base import time
-from tiphys.controllers.deployment.rollout import bounds, wanted
+from tiphys.controllers.deployment.rollout import bounds, desired_replicas
 
 PROGRESSING = "Progressing"
 AVAILABLE = "Available"
 FAILURE = "ReplicaFailure"
 
 NEVER = 2**31 - 1
-"""A limit of this many seconds, or revisions, is none."""
+"""Value from which a limit in seconds, or revisions, means no limit."""
 
 
 def deadline(deployment: apps.Deployment) -> int | None:
-    """Seconds within which progress is expected, None for no limit."""
+    """Return the seconds within which progress is expected, None for no limit."""
     seconds = deployment.spec.progressDeadlineSeconds
     return None if seconds == NEVER else seconds
 
 
 def condition(status: apps.DeploymentStatus, type_: str) -> apps.DeploymentCondition | None:
-    """The condition of a type, or None."""
+    """Return the condition of a type, or None."""
     return next((found for found in status.conditions if found.type == type_), None)
 
 
 def set_condition(status: apps.DeploymentStatus, type_: str, value: str, reason: str, message: str, now: datetime) -> None:
-    """Put a condition in place; one with the same status and reason stays as it is."""
+    """Set a condition; one with the same status and reason stays as it is."""
     known = condition(status, type_)
     if known is not None and (known.status, known.reason) == (value, reason):
         return
@@ -46,9 +46,9 @@ def _without(conditions: Iterable[apps.DeploymentCondition], type_: str) -> list
 
 
 def counted(
-    deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None, asked: int, now: datetime
+    deployment: apps.Deployment, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None, desired: int, now: datetime
 ) -> apps.DeploymentStatus:
-    """The status as far as it follows from the ReplicaSets, which are asked for `asked` pods together."""
+    """Return the part of the status that follows from the ReplicaSets, whose desired sizes add up to `desired`."""
     states = [replica_set.status for replica_set in replica_sets]
     available = sum(state.availableReplicas for state in states)
     status = apps.DeploymentStatus(
@@ -57,12 +57,12 @@ def counted(
         updatedReplicas=new.status.replicas if new is not None else 0,
         readyReplicas=sum(state.readyReplicas for state in states),
         availableReplicas=available,
-        unavailableReplicas=max(asked - available, 0),
+        unavailableReplicas=max(desired - available, 0),
         terminatingReplicas=sum(state.terminatingReplicas or 0 for state in states),
         conditions=list(deployment.status.conditions),
         collisionCount=deployment.status.collisionCount,
     )
-    if available >= wanted(deployment) - bounds(deployment)[1]:
+    if available >= desired_replicas(deployment) - bounds(deployment)[1]:
         set_condition(status, AVAILABLE, "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now)
     else:
         set_condition(status, AVAILABLE, "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now)
@@ -70,7 +70,7 @@ def counted(
 
 
 def note_pause(deployment: apps.Deployment, status: apps.DeploymentStatus, now: datetime) -> None:
-    """Say that the rollout is paused or resumed, so that the time of a pause is not held against it."""
+    """Record that the rollout is paused or resumed, so that a pause does not count against its deadline."""
     if deadline(deployment) is None:
         return
     known = condition(status, PROGRESSING)
@@ -84,8 +84,8 @@ def note_pause(deployment: apps.Deployment, status: apps.DeploymentStatus, now: 
 
 
 def is_complete(deployment: apps.Deployment, status: apps.DeploymentStatus) -> bool:
-    """Whether all pods are new and available, and no others are left."""
-    replicas = wanted(deployment)
+    """Return whether all pods are new and available, and no others are left."""
+    replicas = desired_replicas(deployment)
     return (status.updatedReplicas, status.replicas, status.availableReplicas) == (replicas, replicas, replicas)
 
 
@@ -99,7 +99,7 @@ def _moved(before: apps.DeploymentStatus, after: apps.DeploymentStatus) -> bool:
 
 
 def note_progress(deployment: apps.Deployment, status: apps.DeploymentStatus, new: apps.ReplicaSet | None, now: datetime) -> None:
-    """Set the Progressing condition from what changed since the status that the Deployment carries."""
+    """Set the Progressing condition from the changes since the Deployment's recorded status."""
     if deadline(deployment) is None:
         status.conditions = _without(status.conditions, PROGRESSING)
         return
@@ -127,7 +127,7 @@ def _is_late(deployment: apps.Deployment, status: apps.DeploymentStatus, now: da
 
 
 def time_left(deployment: apps.Deployment, status: apps.DeploymentStatus, now: datetime) -> float | None:
-    """Seconds until lack of progress is an error, None when nothing is waited for."""
+    """Return the seconds until lack of progress is an error, None when there is no deadline."""
     limit, known = deadline(deployment), condition(status, PROGRESSING)
     if limit is None or known is None or known.lastUpdateTime is None or is_complete(deployment, status):
         return None
@@ -137,7 +137,7 @@ def time_left(deployment: apps.Deployment, status: apps.DeploymentStatus, now: d
 
 
 def copy_failure(status: apps.DeploymentStatus, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None) -> None:
-    """Show the failure of a ReplicaSet, the new one's above all, on the Deployment; or that there is none."""
+    """Copy the failure of a ReplicaSet, the new one's above all, to the Deployment; or record that there is none."""
     ordered = [*([new] if new is not None else []), *replica_sets]
     failures = [found for replica_set in ordered for found in replica_set.status.conditions if found.type == FAILURE]
     if not failures:

@@ -1,4 +1,4 @@
-"""The disruption controller: keeps the status of PodDisruptionBudgets, which evictions are granted by."""
+"""The disruption controller: keeps the status of PodDisruptionBudgets, on which evictions are granted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, 
 
 
 class NoScale(Exception):
-    """How many pods are wanted cannot be found out; the message says why."""
+    """The desired number of pods cannot be determined; the message says why."""
 
 
 class DisruptionController:
@@ -64,7 +64,7 @@ class DisruptionController:
             pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
         granted, after = disrupted(budget, pods, now)
         try:
-            wanted = await self._scale(pods) if needs_scale(budget) else None
+            scale = await self._scale(pods) if needs_scale(budget) else None
         except NoScale as error:
             self._ctx.recorder.event(
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
@@ -73,11 +73,11 @@ class DisruptionController:
             return Result(after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        await write_status(self._ctx.client, budget, status(budget, pods, wanted, granted, now))
+        await write_status(self._ctx.client, budget, status(budget, pods, scale, granted, now))
         return Result(after)
 
     async def _scale(self, pods: Sequence[SlimPod]) -> int:
-        """How many pods the owners of these are asked for together; raises NoScale."""
+        """Return the sum of the desired replicas of the pods' owners; raises NoScale."""
         owners: dict[str, tuple[str, OwnerReference]] = {}
         for pod in pods:
             owner = controller_of(pod)
@@ -91,7 +91,7 @@ class DisruptionController:
         return sum([await self._scale_of(namespace, root) for namespace, root in roots.values()])
 
     def _above(self, namespace: str, owner: OwnerReference) -> OwnerReference:
-        """The Deployment of a ReplicaSet that has one, else the owner itself."""
+        """Return the Deployment of a ReplicaSet that has one, else the owner itself."""
         if owner.kind == "ReplicaSet" and owner.apiVersion.startswith("apps/"):
             replica_set = self._sets.get(Key(namespace, owner.name))
             above = controller_of(replica_set) if replica_set is not None else None
@@ -125,7 +125,7 @@ def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:
 
 
 def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
-    """Whether a change of a pod can change a budget's count."""
+    """Return whether a change of a pod can change a budget's count."""
     if old is None or new is None:
         return True
     before, after = (

@@ -1,4 +1,4 @@
-"""How many pods of a PodDisruptionBudget may be evicted now ("Specifying a Disruption Budget for your Application"). Pure."""
+"""Number of pods of a PodDisruptionBudget that may be evicted now ("Specifying a Disruption Budget for your Application"). Pure."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
 
 EVICTION_SECONDS = 120.0
-"""How long an eviction that was granted may take before the pod counts as staying."""
+"""Time after which a granted eviction that has not happened no longer counts."""
 ALLOWED = "DisruptionAllowed"
 
 
 def needs_scale(budget: policy.PodDisruptionBudget) -> bool:
-    """Whether the budget depends on how many pods are wanted, rather than on how many there are."""
+    """Return whether the budget depends on the desired number of pods, rather than on the present number."""
     spec = budget.spec
     return spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
 
 
-def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None) -> tuple[int, int]:
-    """expectedPods and desiredHealthy; `wanted` is the number of pods that the owners are asked for, where it is needed."""
+def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], scale: int | None) -> tuple[int, int]:
+    """Return expectedPods and desiredHealthy; `scale` is the owners' desired number of pods, where it is needed."""
     spec = budget.spec
-    expected = wanted if wanted is not None and needs_scale(budget) else len(pods)
+    expected = scale if scale is not None and needs_scale(budget) else len(pods)
     if spec.maxUnavailable is not None:
         return expected, max(expected - scaled(spec.maxUnavailable, expected, up=True), 0)
     return expected, scaled(spec.minAvailable, expected, up=True)
 
 
 def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: datetime) -> tuple[dict[str, datetime], float | None]:
-    """The evictions that were granted and whose pods have not begun to go, and the seconds until the next of them lapses."""
+    """Return the granted evictions whose pods are not terminating yet, and the seconds until the next of them expires."""
     alive = {pod.metadata.name for pod in pods if pod.metadata.deletionTimestamp is None}
     kept: dict[str, datetime] = {}
     waits = []
@@ -46,10 +46,10 @@ def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: 
 
 
 def status(
-    budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], wanted: int | None, granted: Mapping[str, datetime], now: datetime
+    budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], scale: int | None, granted: Mapping[str, datetime], now: datetime
 ) -> policy.PodDisruptionBudgetStatus:
-    """The status of a budget for these pods."""
-    expected, desired = targets(budget, pods, wanted)
+    """Return the status of a budget for these pods."""
+    expected, desired = targets(budget, pods, scale)
     healthy = sum(is_ready(pod) and pod.metadata.deletionTimestamp is None and pod.metadata.name not in granted for pod in pods)
     allowed = max(healthy - desired, 0) if expected > 0 else 0
     generation = budget.metadata.generation
@@ -65,7 +65,7 @@ def status(
 
 
 def failed(budget: policy.PodDisruptionBudget, message: str, now: datetime) -> policy.PodDisruptionBudgetStatus:
-    """The status of a budget that cannot be worked out: nothing may be evicted."""
+    """Return the status of a budget that cannot be computed: no evictions allowed."""
     before = budget.status
     return policy.PodDisruptionBudgetStatus(
         observedGeneration=budget.metadata.generation,

@@ -1,4 +1,4 @@
-"""The pods behind a Service, as both EndpointSlices and Endpoints show them ("EndpointSlices"). Pure."""
+"""Pods behind a Service, as shown by both EndpointSlices and Endpoints ("EndpointSlices"). Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADLESS = "service.kubernetes.io/headless"
 
 
 class Port(NamedTuple):
-    """A port of the Service as it is on the pod."""
+    """Port of the Service as it is on the pod."""
 
     name: str
     protocol: str
@@ -24,7 +24,7 @@ class Port(NamedTuple):
 
 
 class Backend(NamedTuple):
-    """A pod at one address."""
+    """Pod at one address."""
 
     pod: SlimPod
     address: str
@@ -36,7 +36,7 @@ class Backend(NamedTuple):
 
 
 def needs_endpoints(service: core.Service) -> bool:
-    """Whether its pods are found by a selector and reached by address."""
+    """Return whether the Service's pods are selected and reached by address."""
     return service.spec.type != "ExternalName" and bool(service.spec.selector)
 
 
@@ -45,7 +45,7 @@ def is_headless(service: core.Service) -> bool:
 
 
 def families(service: core.Service) -> list[str]:
-    """IPv4, IPv6 or both, the preferred one first."""
+    """Return IPv4, IPv6 or both, the preferred one first."""
     if service.spec.ipFamilies:
         return list(service.spec.ipFamilies)
     addresses = service.spec.clusterIPs or [service.spec.clusterIP]
@@ -58,7 +58,7 @@ def family_of(address: str) -> str:
 
 
 def backends(service: core.Service, pods: Iterable[SlimPod], family: str) -> list[Backend]:
-    """The pods that the Service selects, in one address family, terminating ones included. Pods without an address are left out."""
+    """Return the pods that the Service selects, in one address family, terminating ones included. Pods without an address are left out."""
     selector = service.spec.selector.items()
     found = []
     for pod in pods:
@@ -98,12 +98,12 @@ def _ports(service: core.Service, pod: SlimPod) -> tuple[Port, ...]:
 
 
 def sorted_ports(ports: Iterable[Port]) -> tuple[Port, ...]:
-    """Ports in the order in which sets of them are compared."""
+    """Sort ports into the order in which sets of them are compared."""
     return tuple(sorted(ports, key=lambda port: (port.name, port.protocol, port.number)))
 
 
 def _number(target: IntOrString | None, port: int, protocol: str, pod: SlimPod) -> int | None:
-    """The number of a target port on the pod; None when no container of it has a port of that name."""
+    """Return the number of a target port on the pod; None when no container of it has a port with that name."""
     if target is None or target in ("", 0):
         return port
     if isinstance(target, int):
@@ -118,12 +118,12 @@ def _number(target: IntOrString | None, port: int, protocol: str, pod: SlimPod) 
 
 
 def pod_reference(pod: SlimPod) -> core.ObjectReference:
-    """How endpoints name the pod behind them."""
+    """Return the reference by which endpoints name a pod."""
     meta = pod.metadata
     return core.ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
 
 
 def inherited(own: Mapping[str, str], reserved: Iterable[str]) -> dict[str, str]:
-    """The labels of the Service that its endpoints take over."""
+    """Return the labels of the Service that its endpoints inherit."""
     taken = set(reserved)
     return {key: value for key, value in own.items() if key not in taken}

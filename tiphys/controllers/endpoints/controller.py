@@ -32,7 +32,7 @@ def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
 
 
 class EndpointsController:
-    """Keys are Services. Readiness is news that travels at once; only very large Services are paced."""
+    """Keeps endpoints up to date. Keys are Services. Changes of readiness are written at once; only very large Services are paced."""
 
     declaration = Declaration(
         name="endpoints",
@@ -107,7 +107,7 @@ class EndpointsController:
                 await self._ctx.client.create(endpoints)
 
     async def _forget(self, key: Key) -> None:
-        """The Service is gone: slices go with it by ownership, but Endpoints have no owner. What others wrote stays."""
+        """Remove the Endpoints of a deleted Service: slices are owned by it, but Endpoints have no owner. Those of others stay."""
         endpoints = self._endpoints.get(key)
         if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
             await delete_exact(self._ctx.client, core.Endpoints, endpoints.metadata)
@@ -118,12 +118,12 @@ def _zone(node: core.Node | None) -> str:
 
 
 def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
-    """Whether a change of a pod can change endpoints: most status updates cannot."""
+    """Return whether a change of a pod can change endpoints: most status updates cannot."""
     return _trace(old) != _trace(new)
 
 
 def _trace(pod: SlimPod | None) -> object:
-    """All of a pod that endpoints show, None for a pod that has none."""
+    """Return the fields of a pod that endpoints show, None for a pod that is in none."""
     if pod is None or is_finished(pod) or not (pod.status.podIP or pod.status.podIPs):
         return None
     meta, status = pod.metadata, pod.status

@@ -1,4 +1,4 @@
-"""The Endpoints object of a Service: the older form of its EndpointSlices ("Endpoints"). Pure.
+"""The Endpoints object of a Service: the predecessor of its EndpointSlices ("Endpoints"). Pure.
 
 Unlike slices it has no terminating endpoints, one address family, and at most 1000 addresses.
 """
@@ -20,11 +20,11 @@ OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 CAPACITY = 1000
 
 State = tuple[str, bool]
-"""Uid of a pod and whether it is ready."""
+"""Uid of a pod and its readiness."""
 
 
 def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints | None) -> core.Endpoints | None:
-    """The object to write (without a resourceVersion when it must be created), None when it is right."""
+    """Return the object to write (without a resourceVersion when it must be created), None when it is up to date."""
     found = [backend for backend in backends(service, pods, families(service)[0]) if _counts(service, backend)]
     truncated = len(found) > CAPACITY
     subsets_ = subsets(_most(found))
@@ -36,8 +36,8 @@ def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints
     annotations = {key: value for key, value in meta.annotations.items() if key != OVER_CAPACITY}
     if truncated:
         annotations[OVER_CAPACITY] = "truncated"
-    wanted = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
-    return None if wanted == current else wanted
+    desired = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
+    return None if desired == current else desired
 
 
 def _counts(service: core.Service, backend: Backend) -> bool:
@@ -45,14 +45,14 @@ def _counts(service: core.Service, backend: Backend) -> bool:
 
 
 def _most(found: Sequence[Backend]) -> Sequence[Backend]:
-    """As many as fit, ready ones first."""
+    """Keep the maximum number, ready ones first."""
     if len(found) <= CAPACITY:
         return found
     return sorted(found, key=lambda backend: not backend.ready)[:CAPACITY]
 
 
 def subsets(found: Iterable[Backend]) -> list[core.EndpointSubset]:
-    """Addresses grouped so that the ports of a subset are open on every address in it, in a stable order."""
+    """Group addresses so that the ports of a subset are open on every address in it, in a stable order."""
     by_pod = {backend.pod.metadata.uid: backend for backend in found}
     by_port: dict[Port | None, list[str]] = {}
     for uid, backend in by_pod.items():

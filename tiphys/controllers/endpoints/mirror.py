@@ -1,4 +1,4 @@
-"""EndpointSlices for Endpoints that people write by hand, for Services without a selector ("EndpointSlice mirroring").
+"""EndpointSlices for Endpoints written by hand, for Services without a selector ("EndpointSlice mirroring").
 
 Whoever reads slices only (the service proxy, the DNS) then finds these backends as well.
 """
@@ -18,24 +18,24 @@ MANAGER = "endpointslicemirroring-controller.k8s.io"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 MIRRORED = "mirrored endpoint slices"
 CAPACITY = 1000
-"""Addresses per subset."""
+"""Maximum number of addresses per subset."""
 
 
 def wants_mirror(service: core.Service | None, endpoints: core.Endpoints) -> bool:
-    """Whether somebody wrote these for a Service that nobody else finds the pods of. Pure."""
+    """Return whether the Endpoints were written by hand for a Service without a selector. Pure."""
     meta = endpoints.metadata
     if meta.labels.get(SKIP_MIRROR) == "true" or LEADER in meta.annotations or meta.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
         return False
     return service is not None and not service.spec.selector and service.spec.type != "ExternalName"
 
 
-def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, wanted: bool) -> slices.Plan:
-    """The writes that make the mirrored slices right. Pure."""
+def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *, mirrored: bool) -> slices.Plan:
+    """Plan the writes that update the mirrored slices. Pure."""
     meta = endpoints.metadata
     labels = inherited(meta.labels, (SERVICE_NAME, slices.MANAGED_BY))
     labels = {**labels, SERVICE_NAME: meta.name, slices.MANAGED_BY: MANAGER}
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
-    for subset in endpoints.subsets if wanted else ():
+    for subset in endpoints.subsets if mirrored else ():
         ports = sorted_ports(Port(port.name, port.protocol or "TCP", port.port, port.appProtocol) for port in subset.ports)
         addresses = [(address, True) for address in subset.addresses] + [(address, False) for address in subset.notReadyAddresses]
         for address, ready in addresses[:CAPACITY]:
@@ -66,7 +66,7 @@ def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
 
 
 class MirrorController:
-    """Keys are Endpoints, which have the names of their Services."""
+    """Mirrors Endpoints. Keys are Endpoints, which have the names of their Services."""
 
     declaration = Declaration(
         name="endpointslicemirroring-controller",
@@ -90,7 +90,7 @@ class MirrorController:
         # Without them the slices go by ownership.
         if endpoints is not None and endpoints.metadata.deletionTimestamp is None:
             known = self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}")
-            wanted = wants_mirror(self._services.get(key), endpoints)
-            if wanted or known:
-                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, wanted=wanted))
+            mirrored = wants_mirror(self._services.get(key), endpoints)
+            if mirrored or known:
+                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, mirrored=mirrored))
         return DONE

@@ -1,4 +1,4 @@
-"""The EndpointSlices that a Service should have, from those that it has ("EndpointSlices"). Pure.
+"""Desired EndpointSlices of a Service, from the present ones ("EndpointSlices"). Pure.
 
 Endpoints with the same ports share slices of at most 100. Slices that are right are not touched, and what has to be added goes where a
 write is needed anyway, so that a pod that comes or goes costs one small write and one small event for every watcher.
@@ -31,11 +31,11 @@ from tiphys.controllers.shared.slim import SlimPod
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
 FULL = 100
-"""Endpoints per slice."""
+"""Maximum number of endpoints per slice."""
 
 
 class Plan(NamedTuple):
-    """What to write."""
+    """Slices to create, update and delete."""
 
     create: list[discovery.EndpointSlice]
     update: list[discovery.EndpointSlice]
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What the slices of one owner have in common."""
+    """Fields that all slices of one owner share."""
 
     name: str
     namespace: str
@@ -57,7 +57,7 @@ Groups = Mapping[tuple[str, tuple[Port, ...]], Mapping[str, discovery.Endpoint]]
 
 
 def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discovery.EndpointSlice], zones: Mapping[str, str]) -> Plan:
-    """The writes that make the Service's slices right. `zones` tells the zone of each node that has one."""
+    """Plan the writes that update the Service's slices. `zones` maps nodes to their zones."""
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
     for family in families(service):
         for backend in backends(service, pods, family):
@@ -71,13 +71,13 @@ def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discov
 
 
 def identity(found: discovery.Endpoint) -> str:
-    """By what an endpoint stays the same one: its pod, or else its address."""
+    """Return the identity of an endpoint across changes: its pod, or else its address."""
     reference = found.targetRef
     return reference.uid if reference is not None and reference.uid else found.addresses[0]
 
 
 def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSlice]) -> Plan:
-    """The writes that make slices hold these endpoints."""
+    """Plan the writes after which the slices hold these endpoints."""
     result = Plan([], [], [])
     by_ports: dict[tuple[str, tuple[Port, ...]], list[discovery.EndpointSlice]] = {}
     for slice_ in sorted(slices, key=_age):
@@ -85,8 +85,8 @@ def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSli
         # Those of an earlier owner of that name are the garbage collector's.
         if meta.deletionTimestamp is None and any(owner.uid == frame.owner for owner in meta.ownerReferences):
             by_ports.setdefault((slice_.addressType, _ports_of(slice_)), []).append(slice_)
-    for place, wanted in groups.items():
-        _arrange_group(result, frame, place, wanted, by_ports.pop(place, []))
+    for place, desired in groups.items():
+        _arrange_group(result, frame, place, desired, by_ports.pop(place, []))
     for unused in by_ports.values():
         result.delete.extend(unused)
     return result
@@ -98,7 +98,7 @@ def _age(found: discovery.EndpointSlice) -> tuple[float, str]:
 
 
 def endpoint(backend: Backend, zones: Mapping[str, str]) -> discovery.Endpoint:
-    """One endpoint."""
+    """Build an endpoint."""
     node = backend.pod.spec.nodeName
     return discovery.Endpoint(
         addresses=[backend.address],
@@ -118,11 +118,11 @@ def _arrange_group(
     result: Plan,
     frame: Frame,
     place: tuple[str, tuple[Port, ...]],
-    wanted: Mapping[str, discovery.Endpoint],
+    desired: Mapping[str, discovery.Endpoint],
     slices: Sequence[discovery.EndpointSlice],
 ) -> None:
-    """Bring the slices of one family and one set of ports in line."""
-    missing = dict(wanted)
+    """Update the slices of one family and one set of ports."""
+    missing = dict(desired)
     contents: list[list[discovery.Endpoint]] = []
     for slice_ in slices:
         known = [identity(old) for old in slice_.endpoints or []]
@@ -136,7 +136,7 @@ def _arrange_group(
             break
         contents[index] += left[:room]
         left = left[room:]
-    is_only = not wanted
+    is_only = not desired
     for slice_, kept in zip(slices, contents, strict=True):
         if not kept and not (is_only and slice_ is slices[0]):
             result.delete.append(slice_)
@@ -149,7 +149,7 @@ def _arrange_group(
 
 
 def slice_labels(service: core.Service) -> dict[str, str]:
-    """The labels of the Service's slices: its own, and those by which slices are found."""
+    """Return the labels of the Service's slices: its own, and those by which slices are found."""
     labels = inherited(service.metadata.labels, (SERVICE_NAME, MANAGED_BY, HEADLESS))
     if is_headless(service):
         labels[HEADLESS] = ""
@@ -157,7 +157,7 @@ def slice_labels(service: core.Service) -> dict[str, str]:
 
 
 def _make(frame: Frame, place: tuple[str, tuple[Port, ...]], content: list[discovery.Endpoint]) -> discovery.EndpointSlice:
-    """A new slice; the caller adds its owner."""
+    """Create a slice; the caller adds its owner."""
     family, ports = place
     return discovery.EndpointSlice(
         metadata=ObjectMeta(generateName=f"{frame.name}-", namespace=frame.namespace, labels=dict(frame.labels)),

@@ -1,4 +1,4 @@
-"""Writing what a plan for slices says."""
+"""Execution of a plan for slices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiphys.runtime import delete_exact
 
 
 async def write(client: Client, owner: KubeObject, step: slices.Plan) -> None:
-    """Apply a plan for the slices of an owner; what goes with its namespace is not complained about."""
+    """Apply a plan for the slices of an owner; failures because its namespace is terminating are ignored."""
     with skip_ended():
         for slice_ in step.create:
             slice_.metadata.ownerReferences = [reference(owner)]

@@ -1,4 +1,4 @@
-"""The garbage collector: what nobody owns any more goes."""
+"""The garbage collector: deletes objects whose owners are all gone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, 
 from tiphys.runtime.declaration import metadata_of
 
 DEFINED = "-"
-"""Stands for a resource in the keys of definitions, whose kinds are to be followed or not."""
+"""Marker of keys for definitions, whose kinds may have to be followed or dropped."""
 REMEMBERED = 1000
-"""Absent owners that are not asked for again."""
+"""Maximum number of absent owners that are remembered."""
 
 
 def _kind_changed(old: SlimDefinition | None, new: SlimDefinition | None) -> bool:
@@ -30,13 +30,13 @@ def _kind_changed(old: SlimDefinition | None, new: SlimDefinition | None) -> boo
 
 
 def collected_kinds(scheme: Scheme) -> list[Kind[Any]]:
-    """The kinds that take part: one per storage; events come and go by time alone."""
+    """Return the collected kinds: one per storage. Events are left out, since they expire by themselves."""
     needed = {"list", "watch", "delete"}
     return [kind for kind in scheme if kind.stored is None and kind.type is not core.Event and needed <= set(kind.verbs)]
 
 
 class GarbageCollector:
-    """Keys are objects of all kinds (`Ident.key`).
+    """Collects garbage. Keys are objects of all kinds (`Ident.key`).
 
     It uses the caches that other loops have, and keeps only slim metadata of all other kinds. Before anything is deleted the object and its
     absent owners are read from the server, so a cache that is behind deletes nothing.
@@ -64,7 +64,7 @@ class GarbageCollector:
         ctx.watch(self._definitions, lambda definition: (Key("", f"{DEFINED}/{definition.metadata.name}"),), when=_kind_changed)
 
     async def _follow_defined(self, name: str) -> None:
-        """Take part in a custom kind that came, and no longer in one that went."""
+        """Follow a custom kind that was added, and drop one that was removed."""
         kind = custom.custom_kind(self._definitions.get(Key("", name)))
         resource = self._custom.get(name, "")
         known = self._kinds.get(resource)
@@ -92,7 +92,7 @@ class GarbageCollector:
         informer.subscribe(handler)
 
     def _warn(self, ident: Ident, owner: str) -> None:
-        """Say on an object that one of its owners is not in its namespace, which is why it will be collected."""
+        """Report on an object that one of its owners is not in its namespace, so that it will be collected."""
         meta = self._cached(ident)
         reference = None if meta is None else next((one for one in meta.ownerReferences if one.uid == owner), None)
         if meta is None or reference is None:
@@ -104,7 +104,7 @@ class GarbageCollector:
         self._ctx.recorder.event(about, "Warning", "OwnerRefInvalidNamespace", message)
 
     def _type_of(self, resource: str) -> tuple[str, str]:
-        """The apiVersion and kind of a resource that takes part."""
+        """Return the apiVersion and kind of a followed resource."""
         kind = next((kind for kind in collected_kinds(self._scheme) if kind.resource == resource), None)
         if kind is not None:
             return kind.api_version, kind.kind
@@ -143,7 +143,7 @@ class GarbageCollector:
         return [(ident, meta) for ident, meta in found if meta is not None]
 
     async def _orphan(self, ident: Ident, meta: ObjectMeta) -> None:
-        """Take the references to it off its dependents, then its finalizer."""
+        """Remove the references to it from its dependents, then its finalizer."""
         for dependent, its in self._dependents(meta.uid):
             kept = [reference for reference in its.ownerReferences if reference.uid != meta.uid]
             try:
@@ -153,7 +153,7 @@ class GarbageCollector:
         await self._drop_finalizer(ident, meta, ORPHAN)
 
     async def _let_go(self, ident: Ident, meta: ObjectMeta) -> None:
-        """Let an object that waits for its dependents go once none of them blocks it."""
+        """Remove the finalizer of an object that waits for its dependents once none of them blocks it."""
         dependents = self._dependents(meta.uid)
         if not any(blocks(its, meta.uid) for _, its in dependents):
             await self._drop_finalizer(ident, meta, FOREGROUND)
@@ -162,7 +162,7 @@ class GarbageCollector:
             self._ctx.enqueue(dependent.key())
 
     async def _judge(self, ident: Ident, meta: ObjectMeta) -> None:
-        """Decide about an object by its owners."""
+        """Decide the fate of an object by its owners."""
         states = {reference.uid: self._glance(ident, reference) for reference in meta.ownerReferences}
         if all(state == "solid" for state in states.values()):
             return
@@ -186,7 +186,7 @@ class GarbageCollector:
         )
 
     def _glance(self, ident: Ident, reference: OwnerReference) -> Owner:
-        """The state of an owner, as far as the caches know."""
+        """Return the state of an owner as the caches show it."""
         owner = self._graph.find(reference.uid)
         if owner is None or owner.namespace not in ("", ident.namespace):
             return "absent"
@@ -196,7 +196,7 @@ class GarbageCollector:
         return "waiting" if is_waiting(meta) else "solid"
 
     async def _look(self, ident: Ident, reference: OwnerReference) -> Owner:
-        """The state of an owner; the server is asked about those that the caches do not show."""
+        """Return the state of an owner; the server is asked about owners that are not in the caches."""
         known = self._glance(ident, reference)
         if known != "absent" or (ident.namespace, reference.uid) in self._absent:
             return known
@@ -220,7 +220,7 @@ class GarbageCollector:
         return "absent"
 
     def _find_kind(self, reference: OwnerReference) -> Kind[Any] | None:
-        """The kind that a reference names, in its version or any other."""
+        """Return the kind that a reference names, in its version or any other."""
         kind = self._scheme.by_gvk(reference.apiVersion, reference.kind)
         if kind is not None:
             return kind

@@ -1,4 +1,4 @@
-"""Who owns whom, over all kinds ("Garbage Collection"). Pure: informers feed it, and it answers whom a change concerns.
+"""Graph of owners and dependents over all kinds ("Garbage Collection"). Pure: informers feed it, and it returns whom a change concerns.
 
 It holds names and uids only; the objects themselves are in the caches.
 """
@@ -16,30 +16,30 @@ ORPHAN = "orphan"
 
 
 class Ident(NamedTuple):
-    """An object of any kind; `resource` is `deployments.apps`."""
+    """Object of any kind; `resource` is `deployments.apps`."""
 
     resource: str
     namespace: str
     name: str
 
     def key(self) -> Key:
-        """As a key of the work queue."""
+        """Encode as a key of the work queue."""
         return Key(self.namespace, f"{self.resource}/{self.name}")
 
     @classmethod
     def parse(cls, key: Key) -> Ident:
-        """The reverse of `key`."""
+        """Decode a key of the work queue."""
         resource, _, name = key.name.partition("/")
         return cls(resource, key.namespace, name)
 
 
 def is_waiting(meta: ObjectMeta) -> bool:
-    """Whether it is being deleted and waits until its dependents are gone."""
+    """Return whether it is being deleted and waits for its dependents to be removed."""
     return meta.deletionTimestamp is not None and FOREGROUND in meta.finalizers
 
 
 def is_orphaning(meta: ObjectMeta) -> bool:
-    """Whether it is being deleted and waits until its dependents are told that they are on their own."""
+    """Return whether it is being deleted and waits for its dependents to be orphaned."""
     return meta.deletionTimestamp is not None and ORPHAN in meta.finalizers
 
 
@@ -55,15 +55,15 @@ class Graph:
         return len(self._idents)
 
     def find(self, uid: str) -> Ident | None:
-        """The object with the uid, if it is there."""
+        """Return the object with the uid, or None."""
         return self._idents.get(uid)
 
     def dependents(self, uid: str) -> list[Ident]:
-        """The objects that name `uid` among their owners."""
+        """Return the objects that name `uid` among their owners."""
         return [self._idents[dependent] for dependent in self._dependents.get(uid, ()) if dependent in self._idents]
 
     def out_of_reach(self, old: KubeObject | None, new: KubeObject | None) -> list[tuple[Ident, str]]:
-        """Pairs of a dependent and an owner's uid that a change, once taken in, shows to be in different namespaces.
+        """Return pairs of a dependent and an owner's uid that are in different namespaces, as a change just recorded shows.
 
         Those are the references that the object newly has, and with a new object those to it.
         """
@@ -80,7 +80,7 @@ class Graph:
         return found
 
     def change(self, resource: str, old: KubeObject | None, new: KubeObject | None) -> list[Ident]:
-        """Take a change in; returns the objects whose fate it may decide."""
+        """Record a change; returns the objects whose fate it may decide."""
         concerned: list[Ident] = []
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
             concerned += self._remove(old.metadata)
@@ -119,7 +119,7 @@ class Graph:
             yield from self._waiting_among(owner.uid for owner in old.metadata.ownerReferences)
 
     def _is_doubtful(self, owner: str, dependent: Ident) -> bool:
-        """Whether an owner is unknown, about to go, or out of the dependent's reach."""
+        """Return whether an owner is unknown, terminating, or out of the dependent's reach."""
         ident = self._idents.get(owner)
         return ident is None or owner in self._waiting or ident.namespace not in ("", dependent.namespace)
 

@@ -1,4 +1,4 @@
-"""What becomes of an object, from the state of its owners and dependents ("Garbage Collection"). Pure.
+"""Fate of an object, from the state of its owners and dependents ("Garbage Collection"). Pure.
 
 some owner is there                      references to the others are taken off
 none is, one waits for its dependents    deleted; in the foreground when it has dependents itself
@@ -14,20 +14,20 @@ from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.controllers.garbage.graph import FOREGROUND, ORPHAN, is_waiting
 
 Owner = Literal["solid", "waiting", "absent", "unknown"]
-"""An owner is there; is there until its dependents are gone; is not there; or is of a kind that nobody can look up."""
+"""State of an owner: it exists; exists until its dependents are gone; does not exist; or is of a kind that cannot be looked up."""
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
 class Fate(NamedTuple):
-    """What to do with an object: delete it (`propagation`), or write other owner references (`owners`), or both, or nothing."""
+    """Action on an object: delete it (`propagation`), write other owner references (`owners`), both, or neither."""
 
     propagation: Propagation | None = None
     owners: Sequence[OwnerReference] | None = None
 
 
 def fate(meta: ObjectMeta, states: Mapping[str, Owner], dependents: Iterable[ObjectMeta]) -> Fate:
-    """What becomes of an object with these owners (`states` by uid) and dependents."""
+    """Decide the fate of an object with these owners (`states` by uid) and dependents."""
     references = meta.ownerReferences
     found = [states[reference.uid] for reference in references]
     if not found:
@@ -59,5 +59,5 @@ def _unblocking(reference: OwnerReference) -> OwnerReference:
 
 
 def blocks(meta: ObjectMeta, owner: str) -> bool:
-    """Whether the object keeps its owner (a uid) from going before it."""
+    """Return whether the object blocks the deletion of its owner (a uid)."""
     return any(reference.uid == owner and reference.blockOwnerDeletion for reference in meta.ownerReferences)

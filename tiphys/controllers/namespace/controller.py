@@ -1,4 +1,4 @@
-"""The namespace controller: empties namespaces that are being deleted, and lets them go."""
+"""The namespace controller: empties terminating namespaces, and removes their finalizer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Wh
 
 FIRST_LOOK = 0.1
 LAST_LOOK = 10.0
-"""Seconds between looks at what is left: from the first on, twice as long each time, up to the last."""
+"""Seconds between checks of the remaining contents: first and last, doubling in between."""
 
 
 class NamespaceController:
-    """Keys are namespaces. Content is told to go once per look; what remains then is waited for."""
+    """Empties namespaces. Keys are namespaces. Each pass deletes all contents once; what remains is awaited."""
 
     declaration = Declaration(
         name="namespace",
@@ -62,7 +62,7 @@ class NamespaceController:
         return Result(min(FIRST_LOOK * 2**looks, LAST_LOOK))
 
     async def _empty(self, namespace: str) -> Content:
-        """Tell everything in the namespace to go, pods before all else, and look what is left."""
+        """Delete everything in the namespace, pods first, and return what is left."""
         left: dict[str, list[KubeObject]] = {}
         errors: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""What a namespace that is being deleted tells about itself ("Namespaces"). Pure."""
+"""Status of a namespace that is being deleted ("Namespaces"). Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject
 
 FINALIZER = "kubernetes"
-"""The finalizer in a namespace's spec that stands for its content."""
+"""Finalizer in a namespace's spec that stands for its contents."""
 
 
 class Content(NamedTuple):
-    """What is left after everything was told to go."""
+    """Remaining contents of a namespace after deletion was requested for all of them."""
 
     counts: Mapping[str, int]
     """Resource (`deployments.apps`) to the number of objects left."""
     finalizers: Mapping[str, int]
     """Finalizer to the number of objects that it holds."""
     errors: Mapping[str, str]
-    """Resource to what went wrong."""
+    """Resource to its error."""
     grace: float
-    """The longest that a pod may still take, in seconds."""
+    """Longest remaining grace period of a pod, in seconds."""
 
     @property
     def is_empty(self) -> bool:
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
 
 def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
-    """The kinds that a namespace can contain: one for each storage.
+    """Return the kinds that a namespace can contain: one for each storage.
 
     Pods go first ("KEP-5080: Ordered Namespace Deletion"): what protects them, such as network policies, must outlive them. Events go
     last, since deletions make some.
@@ -44,7 +44,7 @@ def content_kinds(scheme: Scheme) -> list[Kind[KubeObject]]:
 
 
 def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str]) -> Content:
-    """What is left, from the objects that lists showed."""
+    """Summarize the objects that remain, as listed."""
     finalizers: Counter[str] = Counter()
     grace = 0.0
     for objs in left.values():
@@ -55,7 +55,7 @@ def summarize(left: Mapping[str, Sequence[KubeObject]], errors: Mapping[str, str
 
 
 def status(namespace: core.Namespace, content: Content, now: datetime) -> core.NamespaceStatus:
-    """The status of a namespace with that content."""
+    """Return the status of a namespace with these contents."""
     fine = {
         "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
         "NamespaceDeletionGroupVersionParsingFailure": ("ParsedGroupVersions", "All legacy kube types successfully parsed"),

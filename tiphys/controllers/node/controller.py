@@ -1,4 +1,4 @@
-"""The node lifecycle controller: notices nodes that fall silent, says so, and keeps pods away from them."""
+"""The node lifecycle controller: detects nodes without heartbeats, updates their conditions, and keeps pods away from them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettin
 LEASES = "kube-node-lease"
 EVICTIONS = metrics.counter("node_collector_evictions_total", "Nodes that were given up, by zone.", "zone", stability="STABLE")
 STARTUP_GRACE = 60.0
-"""Seconds that a new node has for its first report."""
+"""Seconds that a new node has for its first heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings(LoopSettings):
-    """How long a node may be silent."""
+    """Grace periods of nodes without heartbeats."""
 
     grace: float = 40.0
     """Seconds of silence after which a node's state is unknown (`--node-monitor-grace-period`)."""
 
 
 class NodeController:
-    """Keys are nodes.
+    """Watches heartbeats. Keys are nodes.
 
     A heartbeat is any change of the node's Lease or Ready condition, and what counts is when it was seen here: the clocks of nodes are
     not trusted, and after a restart every node has the whole grace period again.
@@ -49,7 +49,7 @@ class NodeController:
         self._beats: dict[str, float] = {}
         self._census = Census()
         self._evicted: dict[str, float] = {}
-        """Zone to the moment when a node in it was last given up."""
+        """Zone to the time at which a node in it was last evicted."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -109,7 +109,7 @@ class NodeController:
         return self._beats.setdefault(node.metadata.name, now) + grace - now
 
     async def _is_silent(self, node: core.Node) -> bool:
-        """Ask the server once more, lest a cache that is behind makes nodes disappear."""
+        """Check with the server, lest a cache that is behind makes nodes disappear."""
         name = node.metadata.name
         try:
             live = await self._ctx.client.get(coordination.Lease, name, LEASES)
@@ -126,7 +126,7 @@ class NodeController:
         return written
 
     async def _mark_pods(self, node: core.Node) -> None:
-        """Nobody can say that the pods of a silent node are ready, so Services must not count on them."""
+        """Mark the pods of a silent node as not ready, since nobody can say that they are: Services must not count on them."""
         for pod in self._pods.by_index(ON_NODE, node.metadata.name):
             if not is_ready(pod):
                 continue
@@ -135,23 +135,23 @@ class NodeController:
                 self._ctx.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
     async def _taint(self, node: core.Node) -> float | None:
-        """Write the taints; returns how long an eviction must still wait for its turn."""
+        """Write the taints; returns the seconds until an eviction may have its turn."""
         lost = readiness(node) in ("False", "Unknown")
         seconds = self._census.pace(node) if lost else None
         evict, wait = seconds is not None, None
         if seconds is not None and not is_evicting(node):
             wait = self._turn(node, seconds)
             evict = wait is None
-        wanted = taints(node, evict=evict, now=self._ctx.clock.now())
-        if wanted != node.spec.taints:
-            body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": wanted}}
+        desired = taints(node, evict=evict, now=self._ctx.clock.now())
+        if desired != node.spec.taints:
+            body = {"metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": desired}}
             await self._ctx.client.patch(core.Node, node.metadata.name, body=body)
             if evict and not is_evicting(node):
                 EVICTIONS.labels(_zone(node)).inc()
         return wait
 
     def _turn(self, node: core.Node, seconds: float) -> float | None:
-        """None when the node may be given up now (and is noted so), else the seconds until it may."""
+        """Return None when the node may be evicted now (which is recorded), else the seconds until it may."""
         now, zone = self._ctx.clock.monotonic(), zone_of(node)
         last = self._evicted.get(zone)
         if last is not None and last + seconds > now:
@@ -161,7 +161,7 @@ class NodeController:
 
 
 def _zone(node: core.Node) -> str:
-    """The zone as a label; "" for nodes without one."""
+    """Return the zone as a label; "" for nodes without one."""
     return zone_of(node).strip(":")
 
 
@@ -174,7 +174,7 @@ def _heartbeat(node: core.Node) -> object:
 
 
 def _changed(old: core.Node | None, new: core.Node | None) -> bool:
-    """Whether anything happened but a heartbeat."""
+    """Return whether anything but a heartbeat changed."""
     if old is None or new is None:
         return True
     before, after = ({found.type: found.status for found in node.status.conditions} for node in (old, new))

@@ -1,4 +1,4 @@
-"""What the state of a node should say, and which taints follow from it ("Node Status", "Taint Nodes by Condition"). Pure."""
+"""Conditions of a node, and the taints that follow from them ("Node Status", "Taint Nodes by Condition"). Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiphys.api.well_known import NOT_READY, REGION, UNREACHABLE, UNSCHEDULABLE,
 from tiphys.controllers.shared.nodes import readiness
 
 REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
-"""Conditions that only the node itself can tell, so that nothing is known of them when it is silent."""
+"""Conditions that only the node itself can report, so that they are unknown when it is silent."""
 
 _PRESSURES = {
     "MemoryPressure": "node.kubernetes.io/memory-pressure",
@@ -23,19 +23,19 @@ _PRESSURES = {
 }
 
 PARTIAL = 0.55
-"""Share of lost nodes from which on a zone is taken to have a problem that evictions would make worse."""
+"""Share of lost nodes from which on a zone counts as disrupted, so that evictions would make it worse."""
 PARTIAL_NODES = 3
 SMALL = 50
-"""Clusters up to this size stop evicting in such a zone; larger ones go slowly."""
+"""Size up to which clusters stop evictions in such a zone; larger ones slow them down."""
 PACE = 10.0
 SLOW_PACE = 100.0
-"""Seconds between nodes whose pods are evicted, per zone."""
+"""Seconds between evictions of nodes, per zone."""
 
 Mode = Literal["normal", "partial", "full"]
 
 
 def silent_conditions(node: core.Node, now: datetime) -> list[core.NodeCondition]:
-    """The conditions of a node that has not been heard of for too long."""
+    """Return the conditions of a node without heartbeats."""
     moment = time(now)
     conditions = [_unknown(found, moment) if found.type in REPORTED else found for found in node.status.conditions]
     present = {found.type for found in conditions}
@@ -68,53 +68,53 @@ def _unknown(found: core.NodeCondition, moment: datetime) -> core.NodeCondition:
 
 
 def taints(node: core.Node, *, evict: bool, now: datetime) -> list[core.Taint]:
-    """The taints that the node should have. `evict` says whether a lost node's pods may be sent away now."""
-    wanted = _wanted(node, evict=evict)
+    """Return the taints that the node should have. `evict` says whether a lost node's pods may be sent away now."""
+    desired = _desired_taints(node, evict=evict)
     managed = _managed(node)
-    kept = [taint for taint in node.spec.taints if (taint.key, taint.effect) in wanted or (taint.key, taint.effect) not in managed]
+    kept = [taint for taint in node.spec.taints if (taint.key, taint.effect) in desired or (taint.key, taint.effect) not in managed]
     present = {(taint.key, taint.effect) for taint in kept}
     added = [
         core.Taint(key=key, effect=effect, timeAdded=time(now))
-        for key, effect in sorted(wanted, reverse=True)
+        for key, effect in sorted(desired, reverse=True)
         if (key, effect) not in present
     ]
     return [*kept, *added]
 
 
 def _managed(node: core.Node) -> set[tuple[str, str]]:
-    """Which taints are the controller's to remove: while a node has not reported, those of its birth stay."""
+    """Return the taints that the controller may remove: those from the creation of a node stay until it has reported."""
     managed = {(key, "NoSchedule") for key in (*_PRESSURES.values(), UNSCHEDULABLE)}
     if readiness(node):
         managed |= {(key, effect) for key in (NOT_READY, UNREACHABLE) for effect in ("NoSchedule", "NoExecute")}
     return managed
 
 
-def _wanted(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
+def _desired_taints(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
     statuses = {found.type: found.status for found in node.status.conditions}
-    wanted = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
+    desired = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
     if node.spec.unschedulable:
-        wanted.add((UNSCHEDULABLE, "NoSchedule"))
+        desired.add((UNSCHEDULABLE, "NoSchedule"))
     key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(statuses.get("Ready", ""))
     if key is not None:
-        wanted.add((key, "NoSchedule"))
+        desired.add((key, "NoSchedule"))
         if evict:
-            wanted.add((key, "NoExecute"))
-    return wanted
+            desired.add((key, "NoExecute"))
+    return desired
 
 
 def is_evicting(node: core.Node) -> bool:
-    """Whether its pods are being sent away because it was lost."""
+    """Return whether its pods are being evicted because it was lost."""
     return any(taint.effect == "NoExecute" and taint.key in (NOT_READY, UNREACHABLE) for taint in node.spec.taints)
 
 
 def zone_of(node: core.Node) -> str:
-    """Region and zone: nodes that may fail together."""
+    """Return the region and zone: nodes that may fail together."""
     labels = node.metadata.labels
     return f"{labels.get(REGION, '')}:{labels.get(ZONE, '')}"
 
 
 def mode(lost: int, fine: int) -> Mode:
-    """How much of a zone, or of the cluster, is lost."""
+    """Classify a zone, or the cluster, by its share of lost nodes."""
     if lost and not fine:
         return "full"
     if lost >= PARTIAL_NODES and lost / (lost + fine) >= PARTIAL:
@@ -123,7 +123,7 @@ def mode(lost: int, fine: int) -> Mode:
 
 
 class Census:
-    """How many nodes of each zone are lost. Nodes that have not reported yet do not count."""
+    """Numbers of lost nodes per zone. Nodes that have not reported yet do not count."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, bool]] = {}
@@ -135,7 +135,7 @@ class Census:
         return self._move(node.metadata.name, (zone_of(node), readiness(node) != "True") if readiness(node) else None)
 
     def drop(self, name: str) -> bool:
-        """Forget a node; returns what `put` does."""
+        """Remove a node; returns whether a mode changed."""
         return self._move(name, None)
 
     def _move(self, name: str, now: tuple[str, bool] | None) -> bool:
@@ -156,13 +156,13 @@ class Census:
         return [self.mode(), *(self.mode(zone) for zone in sorted(zones))]
 
     def mode(self, zone: str | None = None) -> Mode:
-        """The mode of a zone, or of the whole cluster."""
+        """Return the mode of a zone, or of the whole cluster."""
         if zone is None:
             return mode(self._total[True], self._total[False])
         return mode(self._counts[zone, True], self._counts[zone, False])
 
     def pace(self, node: core.Node) -> float | None:
-        """Seconds to leave between evicted nodes in the zone of this one, None for no evictions at all.
+        """Return the seconds between evictions in the zone of this node, None for no evictions at all.
 
         When every node is lost the fault is most likely on this side, and nobody is sent anywhere.
         """

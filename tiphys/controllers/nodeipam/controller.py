@@ -1,4 +1,4 @@
-"""Node IPAM: gives every node its part of the cluster's pod range."""
+"""Node IPAM: assigns every node its part of the cluster's pod range."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tiphys.api.core import v1 as core
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole
 
 FULL_PAUSE = 60.0
-"""Seconds until the range is looked at again when it was used up."""
+"""Seconds until another attempt after the range was exhausted."""
 
 Network = Any
 
 
 def free_range(cluster: Network, mask: int, used: Iterable[str]) -> str | None:
-    """The lowest part of the cluster's range, `mask` bits long, that overlaps none of those in use; None when there is none. Pure."""
+    """Return the lowest subrange with a prefix of `mask` bits that overlaps none in use; None when there is none. Pure."""
     taken = [ip_network(text) for text in used]
     taken = [network for network in taken if network.version == cluster.version]
     equal = {network for network in taken if network.prefixlen == mask}
@@ -33,9 +33,9 @@ class NodeIpamSettings(LoopSettings):
     """Range of all pods, and the part of it that a node gets."""
 
     cluster_cidr: str = "10.42.0.0/16"
-    """The range. Empty: nodes bring their own."""
+    """Pod range of the cluster. Empty: nodes bring their own."""
     node_mask: int = 24
-    """Length of a node's prefix."""
+    """Prefix length of a node's range."""
 
     @property
     def enabled(self) -> bool:
@@ -43,7 +43,7 @@ class NodeIpamSettings(LoopSettings):
 
 
 class NodeIpamController:
-    """Keys are nodes. Raises ValueError when range and mask do not fit."""
+    """Assigns pod ranges. Keys are nodes. Raises ValueError when range and mask do not fit."""
 
     declaration = Declaration(
         name="node-ipam",
@@ -57,8 +57,8 @@ class NodeIpamController:
         self._cluster, self._mask = ip_network(settings.cluster_cidr), settings.node_mask
         if not self._cluster.prefixlen <= self._mask <= self._cluster.max_prefixlen:
             raise ValueError(f"a node's part of {settings.cluster_cidr} cannot have a prefix of {self._mask} bits")
-        self._given: dict[str, str] = {}
-        """What was given away and the cache may not show yet."""
+        self._assigned: dict[str, str] = {}
+        """Ranges that were assigned but may not show in the cache yet."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -68,22 +68,22 @@ class NodeIpamController:
     async def reconcile(self, key: Key) -> Result:
         node = self._nodes.get(key)
         if node is None or node.spec.podCIDR:
-            self._given.pop(key.name, None)
+            self._assigned.pop(key.name, None)
             return DONE
-        mine = self._given.get(key.name) or self._pick()
+        mine = self._assigned.get(key.name) or self._pick()
         if mine is None:
             self._ctx.recorder.event(node, "Normal", "CIDRNotAvailable", f"Node {key.name} status is now: CIDRNotAvailable")
             return Result(FULL_PAUSE)
         # Nothing is awaited between picking and noting, so two workers never pick the same.
-        self._given[key.name] = mine
+        self._assigned[key.name] = mine
         body = {"metadata": {"uid": node.metadata.uid}, "spec": {"podCIDR": mine, "podCIDRs": [mine]}}
         try:
             await self._ctx.client.patch(core.Node, key.name, body=body)
         except BaseException:
-            del self._given[key.name]
+            del self._assigned[key.name]
             raise
         return DONE
 
     def _pick(self) -> str | None:
         used = {cidr for node in self._nodes.list() for cidr in (node.spec.podCIDRs or [node.spec.podCIDR]) if cidr}
-        return free_range(self._cluster, self._mask, used | set(self._given.values()))
+        return free_range(self._cluster, self._mask, used | set(self._assigned.values()))

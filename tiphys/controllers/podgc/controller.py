@@ -1,4 +1,4 @@
-"""Pod garbage collection: pods that no kubelet will ever finish, and finished pods beyond a number ("Pod garbage collection")."""
+"""Pod garbage collection: pods that no kubelet will ever finish, and finished pods beyond a threshold ("Pod garbage collection")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettin
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
-"""The key that stands for counting finished pods, which no single pod is the occasion for."""
+"""Key for counting finished pods, which no single pod triggers."""
 SWEEP_AFTER = 20.0
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
@@ -26,7 +26,7 @@ def _finished(pod: SlimPod) -> Iterable[str]:
 
 
 def surplus(pods: Iterable[SlimPod], threshold: int) -> list[SlimPod]:
-    """The finished pods to remove so that `threshold` are left: evicted ones first, then the oldest. Pure."""
+    """Return the finished pods to remove so that `threshold` remain: evicted ones first, then the oldest. Pure."""
     ordered = sorted(pods, key=lambda pod: (pod.status.reason != "Evicted", _born(pod), pod.metadata.name))
     return ordered[: max(len(ordered) - threshold, 0)]
 
@@ -37,16 +37,16 @@ def _born(pod: SlimPod) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodCollectorSettings(LoopSettings):
-    """How many finished pods may stay, and how long a node may be gone."""
+    """Limits on finished pods and on the absence of nodes."""
 
     threshold: int = 12500
-    """Finished pods that may stay before the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
+    """Maximum number of finished pods, beyond which the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
     missing_grace: float = 40.0
-    """Seconds that a node must be gone before its pods are removed."""
+    """Seconds that a node must be missing before its pods are removed."""
 
 
 class PodCollector:
-    """Keys are pods, and SWEEP."""
+    """Removes pods. Keys are pods, and SWEEP."""
 
     declaration = Declaration(
         name="pod-garbage-collector-controller",
@@ -60,7 +60,7 @@ class PodCollector:
         self._threshold = settings.threshold
         self._grace = settings.missing_grace
         self._missing: dict[str, float] = {}
-        """Nodes that pods are bound to and that are not there, with the moment that was noticed."""
+        """Missing nodes that pods are bound to, with the time at which that was noticed."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx

@@ -1,4 +1,4 @@
-"""The three loops: claims, volumes, classes of attributes. Users are looked for in the caches first, and on the server before a
+"""Protection of claims, volumes and classes of attributes. Users are looked up in the caches first, and on the server before a
 finalizer goes."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CLASS = "classes of attributes"
 
 
 class ClaimProtectionController:
-    """Keys are claims."""
+    """Protects claims. Keys are claims."""
 
     declaration = Declaration(
         name="persistentvolumeclaim-protection-controller",
@@ -56,13 +56,13 @@ def _claims(pod: SlimPod) -> Iterable[Key]:
 
 
 def _may_free(old: SlimPod | None, new: SlimPod | None) -> bool:
-    """Whether a change of a pod can be the end of its use of a claim."""
+    """Return whether a change of a pod can end its use of a claim."""
     pod = new or old
     return bool(pod is not None and pod.spec.volumes) and (new is None or is_finished(new) or new.metadata.deletionTimestamp is not None)
 
 
 class VolumeProtectionController:
-    """Keys are volumes."""
+    """Protects volumes. Keys are volumes."""
 
     declaration = Declaration(
         name="persistentvolume-protection-controller",
@@ -85,7 +85,7 @@ class VolumeProtectionController:
 
 
 class AttributesClassProtectionController:
-    """Keys are classes of attributes."""
+    """Protects classes of attributes. Keys are classes."""
 
     declaration = Declaration(
         name="volumeattributesclass-protection-controller",
@@ -130,9 +130,9 @@ class AttributesClassProtectionController:
 
 
 async def _settle(ctx: ControllerContext, obj: KubeObject, finalizer: str, *, used: bool) -> None:
-    wanted = finalizers_after(obj.metadata, finalizer, used=used)
-    if wanted is None:
+    desired = finalizers_after(obj.metadata, finalizer, used=used)
+    if desired is None:
         return
     changed = copied(obj)
-    changed.metadata.finalizers = wanted
+    changed.metadata.finalizers = desired
     await update_present(ctx.client, changed)

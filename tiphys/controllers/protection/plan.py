@@ -1,4 +1,4 @@
-"""Who uses a claim, a volume or a class of attributes, and what becomes of its finalizer. Pure.
+"""Users of a claim, a volume or a class of attributes, and the finalizer that depends on them. Pure.
 
 "Storage Object in Use Protection" (Persistent Volumes).
 """
@@ -13,7 +13,7 @@ from tiphys.controllers.shared.slim import SlimPod, SlimVolume
 
 
 def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[str] | None:
-    """The finalizers that the object is to have, or None when it has them: the one is there until nothing uses what is being deleted."""
+    """Return the object's desired finalizers, or None when it has them: ours stays until an object being deleted is unused."""
     present = finalizer in meta.finalizers
     if meta.deletionTimestamp is None:
         return None if present else [*meta.finalizers, finalizer]
@@ -21,17 +21,17 @@ def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[st
 
 
 def is_leaving(meta: ObjectMeta, finalizer: str) -> bool:
-    """Whether it is a question of its users alone that the object is still there."""
+    """Return whether the object is being deleted and only its users hold it."""
     return meta.deletionTimestamp is not None and finalizer in meta.finalizers
 
 
 def ephemeral_claim(pod: SlimPod, volume: SlimVolume) -> str:
-    """The name of the claim that is made for a volume of a pod ("Generic ephemeral volumes")."""
+    """Return the name of the claim created for a volume of a pod ("Generic ephemeral volumes")."""
     return f"{pod.metadata.name}-{volume.name}"
 
 
 def claims_of(pod: SlimPod) -> list[str]:
-    """The names of the claims that a pod may be using."""
+    """Return the names of the claims that a pod may be using."""
     names = []
     for volume in pod.spec.volumes:
         if volume.persistentVolumeClaim is not None:
@@ -42,7 +42,7 @@ def claims_of(pod: SlimPod) -> list[str]:
 
 
 def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
-    """Whether a pod keeps a claim.
+    """Return whether a pod uses a claim.
 
     One that has no node does not: no node starts a pod whose claim is being deleted. One that has ended does: its node may still have the
     volume mounted.
@@ -60,7 +60,7 @@ def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
 
 
 def classes_of(obj: core.PersistentVolume | core.PersistentVolumeClaim) -> Iterable[str]:
-    """The classes of attributes that a volume or a claim has, had until now, or is to get."""
+    """Return the classes of attributes that a volume or a claim has, had, or will get."""
     names = {obj.spec.volumeAttributesClassName}
     if isinstance(obj, core.PersistentVolumeClaim):
         names.add(obj.status.currentVolumeAttributesClassName)

@@ -1,4 +1,4 @@
-"""The controllers of ReplicaSets and of their older relative, ReplicationControllers: one mechanism, two kinds."""
+"""Controllers of ReplicaSets and of their predecessors, ReplicationControllers: one mechanism, two kinds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OwnerT = TypeVar("OwnerT", bound=Replicator)
 
 
 class ReplicaController(Generic[OwnerT]):
-    """Keeps as many pods of a template as wanted.
+    """Keeps the desired number of pods of a template.
 
     Creations are never doubled: the loop waits until the cache shows what the last step wrote. Deletions answer with no version to wait
     for, so the uids that were deleted are remembered until the cache shows it.
@@ -69,7 +69,7 @@ class ReplicaController(Generic[OwnerT]):
         return [Key.of(candidate) for candidate in sets if self._selector(candidate).matches(pod.metadata.labels)]
 
     def _selector(self, owner: OwnerT) -> Selector:
-        """Which pods are its own: NOTHING for a selector that selects everything, or that cannot be understood."""
+        """Return the selector of its pods: NOTHING for one that is invalid or selects everything."""
         raise NotImplementedError
 
     async def reconcile(self, key: Key) -> Result:
@@ -89,8 +89,8 @@ class ReplicaController(Generic[OwnerT]):
             step = plan(owner, pods, lambda: self._related(owner), now)
         created, outcome, failure = await self._apply(key, owner, step)
         counted: list[PodLike] = [*step.keep, *created]
-        wanted = status(owner, counted, step.terminating, failure, now)
-        await write_status(self._ctx.client, owner, wanted)
+        desired = status(owner, counted, step.terminating, failure, now)
+        await write_status(self._ctx.client, owner, desired)
         if failure is not None and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and max(step.create, len(step.delete)) == BURST:
@@ -104,7 +104,7 @@ class ReplicaController(Generic[OwnerT]):
         return await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
 
     def _without_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
-        """Leave out the pods that an earlier step deleted and that the cache still shows alive."""
+        """Leave out pods that an earlier step deleted and that the cache still shows as alive."""
         deleted = self._deleted.get(key)
         if not deleted:
             return pods

@@ -1,4 +1,4 @@
-"""What a ReplicaSet or a ReplicationController has to do next, as data ("ReplicaSet", "ReplicationController").
+"""Next step of a ReplicaSet or a ReplicationController, as data ("ReplicaSet", "ReplicationController").
 
 Its pods that are active (neither finished nor being deleted) must be as many as it wants. The plan says how many to create or which to
 delete, and what the status is afterwards. Pure.
@@ -19,43 +19,43 @@ from tiphys.api.well_known import POD_DELETION_COST
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
-"""What keeps up a number of pods. The two differ in how they select, which is none of the plan's business."""
+"""Kinds that maintain a number of pods. They differ in how they select, which does not concern the plan."""
 _Status = apps.ReplicaSetStatus | core.ReplicationControllerStatus
 ConditionT = TypeVar("ConditionT", bound=apps.ReplicaSetCondition | core.ReplicationControllerCondition)
 
 BURST = 500
-"""Pods that one step creates or deletes at most."""
+"""Maximum number of pods that one step creates or deletes."""
 
 FAILURE = "ReplicaFailure"
 
 
 class Plan(NamedTuple):
-    """The next step: at most one of `create` and `delete` is not empty."""
+    """Next step: at most one of `create` and `delete` is not empty."""
 
     create: int
     delete: Sequence[SlimPod]
     keep: Sequence[SlimPod]
-    """Active pods that stay."""
+    """Active pods that remain."""
     terminating: int
     after: float | None
     """Seconds until a pod becomes available by time alone."""
 
 
 class Failure(NamedTuple):
-    """Why the step could not be taken: the reason (FailedCreate, FailedDelete) and a message."""
+    """Failure of a step: the reason (FailedCreate, FailedDelete) and a message."""
 
     reason: str
     message: str
 
 
 def desired(owner: Replicator) -> int:
-    """How many pods it wants."""
+    """Return the desired number of pods."""
     replicas = owner.spec.replicas
     return 1 if replicas is None else replicas
 
 
 def plan(owner: Replicator, pods: Iterable[SlimPod], related: Callable[[], Iterable[SlimPod]], now: datetime) -> Plan:
-    """The next step for what controls `pods`; `related` gives the pods of all that have the same owner."""
+    """Plan the next step for the owner of `pods`; `related` yields the pods of all owners with the same controller."""
     active, terminating = [], 0
     for pod in pods:
         if pod_state.is_active(pod):
@@ -77,7 +77,7 @@ def plan(owner: Replicator, pods: Iterable[SlimPod], related: Callable[[], Itera
 
 
 def rank(active: Sequence[SlimPod], related: Iterable[SlimPod], now: datetime) -> list[SlimPod]:
-    """Pods in the order in which they should be deleted: those that are missed least come first."""
+    """Sort pods into the order of deletion: the least valuable come first."""
     crowd = Counter(pod.spec.nodeName for pod in related if pod_state.is_active(pod))
     return sorted(active, key=lambda pod: _worth(pod, crowd[pod.spec.nodeName], now))
 
@@ -86,7 +86,7 @@ _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 def _worth(pod: SlimPod, neighbours: int, now: datetime) -> tuple[float | int | bool | str, ...]:
-    """Larger is more worth keeping: placed, running, ready, dear to its user, alone on its node, long ready, few restarts, old."""
+    """Return a sort key, larger for more valuable pods: bound, running, ready, high cost, alone on its node, long ready, few restarts."""
     ready = pod_state.is_ready(pod)
     return (
         bool(pod.spec.nodeName),
@@ -102,12 +102,12 @@ def _worth(pod: SlimPod, neighbours: int, now: datetime) -> tuple[float | int | 
 
 
 def _age(moment: datetime | None, now: datetime) -> float:
-    """Seconds since then; 0 when unknown. Times are whole seconds on the wire, so pods of one second count as equally old."""
+    """Return the seconds since a time; 0 when unknown. Times are whole seconds on the wire, so pods of one second count as equally old."""
     return (now - moment).total_seconds() if moment is not None else 0.0
 
 
 def deletion_cost(pod: SlimPod) -> int:
-    """What the user says the pod is worth ("Pod deletion cost"), 0 when not or not a number."""
+    """Return the pod's deletion cost set by the user ("Pod deletion cost"), 0 when it is missing or not a number."""
     text = pod.metadata.annotations.get(POD_DELETION_COST, "0")
     try:
         return int(text)
@@ -116,7 +116,7 @@ def deletion_cost(pod: SlimPod) -> int:
 
 
 def next_available(pods: Iterable[SlimPod], min_ready_seconds: int, now: datetime) -> float | None:
-    """Seconds until the next ready pod becomes available, None when none waits for that."""
+    """Return the seconds until the next ready pod becomes available, None when none will."""
     if not min_ready_seconds:
         return None
     waits = []
@@ -128,7 +128,7 @@ def next_available(pods: Iterable[SlimPod], min_ready_seconds: int, now: datetim
 
 
 def template_pod(owner: Replicator) -> core.Pod:
-    """A pod as its owner makes it, without the reference; it shares the template's parts, so it is to be written and not changed."""
+    """Create a pod from its owner's template, without the reference; it shares the template's parts, so write it but do not change it."""
     template = owner.spec.template or core.PodTemplateSpec()
     meta = type(owner.metadata)(
         generateName=f"{owner.metadata.name}-",
@@ -141,7 +141,7 @@ def template_pod(owner: Replicator) -> core.Pod:
 
 
 def status(owner: Replicator, pods: Sequence[pod_state.PodLike], terminating: int, failure: Failure | None, now: datetime) -> _Status:
-    """The status of what controls these active pods."""
+    """Return the status of the owner of these active pods."""
     spec = owner.spec
     labels = spec.template.metadata.labels.items() if spec.template is not None else {}.items()
     ready = [pod for pod in pods if pod_state.is_ready(pod)]

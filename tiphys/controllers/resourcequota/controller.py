@@ -1,4 +1,4 @@
-"""The resource quota controller: recounts what the objects of a namespace use of its quotas.
+"""The resource quota controller: recomputes the usage of quotas from the objects in their namespaces.
 
 Admission charges for new objects; this loop takes back what was charged for objects that have gone, have finished or were never stored.
 """
@@ -25,11 +25,11 @@ from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, Sl
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
 
 SETTLE = 0.5
-"""Seconds in which the object of a charge is surely stored, or never will be."""
+"""Seconds after which the object of a charge is stored, or never will be."""
 PACE = Pace(noticeable=0.0, share=5.0, shortest=0.2, longest=inf)
-"""Every recount is followed by a pause: it lists objects, whether or not it takes long here."""
+"""Pause after every recount, which lists objects and so costs the server."""
 UNKNOWN_KIND = 5.0
-"""Seconds until a kind that is not served is looked for again."""
+"""Seconds until a kind that is not served is looked up again."""
 RESYNC = 300.0
 
 Resource = tuple[str, str]
@@ -37,7 +37,7 @@ Resource = tuple[str, str]
 
 
 class ResourceQuotaController:
-    """Keys are quotas. Objects are listed when they are counted; caches only tell that something has changed."""
+    """Recounts quotas. Keys are quotas. Objects are listed when they are counted; caches only signal changes."""
 
     declaration = Declaration(
         name="resourcequota",
@@ -61,7 +61,7 @@ class ResourceQuotaController:
         ctx.watch(ctx.read(SlimDefinition), self._counting)
 
     def _counting(self, definition: KubeObject) -> Iterable[Key]:
-        """The quotas that count the objects of a definition, which may begin or cease to be served."""
+        """Return the quotas that count the objects of a definition, which may become served or unserved."""
         plural, _, group = definition.metadata.name.partition(".")
         return [Key.of(quota) for quota in self._quotas.list() if (plural, group) in tracked(quota.spec.hard)]
 
@@ -77,7 +77,7 @@ class ResourceQuotaController:
             self._charged.setdefault(Key.of(new), deque()).append((self._ctx.clock.monotonic(), more))
 
     def _recent(self, key: Key) -> Amounts:
-        """What was charged in the last `SETTLE` seconds."""
+        """Return the amounts charged in the last `SETTLE` seconds."""
         charges = self._charged.get(key)
         if not charges:
             return {}
@@ -97,14 +97,14 @@ class ResourceQuotaController:
         with self._pacer.measure(key):
             recent = self._recent(key)
             found, after = await self._count(quota)
-            wanted = status(quota, found, recent)
-        changed = not same(wanted.used, quota.status.used) or not same(wanted.hard, quota.status.hard)
-        if changed and await write_status(self._ctx.client, quota, wanted) is None:
+            desired = status(quota, found, recent)
+        changed = not same(desired.used, quota.status.used) or not same(desired.hard, quota.status.hard)
+        if changed and await write_status(self._ctx.client, quota, desired) is None:
             return DONE
         return Result(min(after, SETTLE) if recent else after)
 
     async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:
-        """What the quota's objects use, and after how many seconds that may change by itself."""
+        """Return the quota's usage, and the seconds after which it may change by itself."""
         namespace, now = quota.metadata.namespace, self._ctx.clock.now()
         found: Amounts = {}
         after = RESYNC
@@ -131,7 +131,7 @@ class ResourceQuotaController:
         return found, after
 
     async def _number(self, kind: Kind[Any], namespace: str) -> int:
-        """How many objects of a kind there are, without reading them."""
+        """Count the objects of a kind without reading them."""
         bare = partial_kind(kind.group, kind.version, kind.plural)
         page = await self._ctx.client.list(bare, namespace, limit=1)
         return len(page.items) + (page.remaining or 0)
@@ -139,7 +139,7 @@ class ResourceQuotaController:
     # --- kinds ---
 
     async def _kind(self, resource: Resource) -> Kind[Any] | None:
-        """The kind of a resource, by the scheme or by asking the server; None when it is not served."""
+        """Return the kind of a resource, from the scheme or the server; None when it is not served."""
         plural, group = resource
         for kind in self._ctx.client.scheme:
             if (kind.plural, kind.group) == resource:
@@ -161,7 +161,7 @@ class ResourceQuotaController:
         return None
 
     def _follow(self, resource: Resource, kind: Kind[Any]) -> None:
-        """Hear of changes of a kind from now on."""
+        """Subscribe to changes of a kind."""
         if resource in self._followed:
             return
         self._followed.add(resource)
@@ -179,7 +179,7 @@ class ResourceQuotaController:
 
 
 def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
-    """Whether a change of an object can change what it uses."""
+    """Return whether a change of an object can change its usage."""
     if isinstance(old, SlimPod) and isinstance(new, SlimPod):
         return _charged_parts(old) != _charged_parts(new)
     if isinstance(old, core.Service) and isinstance(new, core.Service):

@@ -1,4 +1,4 @@
-"""The status that a quota should have. Pure."""
+"""Desired status of a quota. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tiphys.api.quota.scopes import matches, requirements
 
 
 def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], now: datetime) -> Amounts:
-    """What objects of one kind use of a quota; nothing of a resource is zero."""
+    """Return the usage of a quota by objects of one kind; unused resources are zero."""
     names = evaluator.resources(quota.spec.hard)
     used: Amounts = dict.fromkeys(names, ZERO)
     conditions = requirements(quota)
@@ -26,7 +26,7 @@ def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], 
 
 
 def status(quota: ResourceQuota, found: Mapping[str, Quantity], recent: Mapping[str, Quantity]) -> ResourceQuotaStatus:
-    """The status for what was found.
+    """Return the status for the counted usage.
 
     `recent` is what was charged in the last moments. Its objects may not be stored yet, so found usage is only believed to have shrunk by
     what remains when they are added to it. Resources of which nothing is known keep what they had.
@@ -54,6 +54,6 @@ def _smallest(left: Quantity, right: Quantity) -> Quantity:
 
 
 def next_release(pods: Iterable[Pod], now: datetime) -> float | None:
-    """Seconds until the first of the pods that are being deleted stops being charged though it is still there."""
+    """Return the seconds until the first terminating pod stops being charged although it still exists."""
     moments = [gone for pod in pods if (gone := gone_at(pod)) is not None and gone >= now]
     return (min(moments) - now).total_seconds() + 1.0 if moments else None

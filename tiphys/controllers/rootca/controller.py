@@ -1,4 +1,4 @@
-"""The ConfigMap `kube-root-ca.crt` of every namespace: what pods verify the API server's certificate with."""
+"""The ConfigMap `kube-root-ca.crt` of every namespace, with which pods verify the API server's certificate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIG_MAP = "kube-root-ca.crt"
 FILE = "ca.crt"
 DESCRIPTION = "kubernetes.io/description"
 RECHECK = 3600.0
-"""Seconds after which the bundle's file is looked at again: a renewed authority is published long before the old one ends."""
+"""Seconds between checks of the bundle's file: a renewed authority is published long before the old one expires."""
 TEXT = "The certificates that the API server's certificate is verified with. Only valid for in-cluster connections to it."
 
 
@@ -29,7 +29,7 @@ class RootCaSettings(LoopSettings):
     """Bundle to publish."""
 
     file: str = ""
-    """PEM file with the bundle that pods trust the API server by (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
+    """PEM file with the bundle by which pods trust the API server (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
 
     @property
     def enabled(self) -> bool:
@@ -37,7 +37,7 @@ class RootCaSettings(LoopSettings):
 
 
 class RootCaController:
-    """Publishes the bundle, puts it back when somebody changes it, and follows its file. Keys are namespaces."""
+    """Publishes the bundle, restores it after changes, and follows its file. Keys are namespaces."""
 
     declaration = Declaration(
         name="root-ca-cert-publisher",

@@ -18,7 +18,7 @@ def _namespace(account: core.ServiceAccount) -> Iterable[Key]:
 
 
 class ServiceAccountController:
-    """Makes the account where it is missing. Keys are namespaces."""
+    """Creates missing accounts. Keys are namespaces."""
 
     declaration = Declaration(
         name="serviceaccount",

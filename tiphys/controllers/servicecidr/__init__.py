@@ -1,1 +1,1 @@
-"""Ranges of Service addresses: when they may be used, and when they may go."""
+"""Ranges of Service IPs: readiness and protection."""

@@ -1,4 +1,4 @@
-"""The loop that makes ranges of Service addresses ready, and lets go those that nothing needs."""
+"""Controller of ranges of Service IPs: marks them ready, and releases those that nothing needs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCIDRSettings(LoopSettings):
-    """How long a range stays that is not to be used any more."""
+    """Delays of the removal of unused ranges."""
 
     grace: float = 10.0
-    """Seconds after which every API server has heard of it."""
+    """Seconds after which every API server has observed the change."""
 
 
 class ServiceCIDRController:
-    """Keys are ServiceCIDRs."""
+    """Protects ranges. Keys are ServiceCIDRs."""
 
     declaration = Declaration(
         name="service-cidr-controller",
@@ -45,7 +45,7 @@ class ServiceCIDRController:
         ctx.watch(self._addresses, self._around, when=lambda old, new: new is None)
 
     def _concerned(self, changed: ServiceCIDR) -> Iterable[Key]:
-        """The range itself, and those that it covers: they may go now, or not any more."""
+        """Return the range itself and those that it covers: their removal may have become possible or impossible."""
         inner = [
             Key.of(other)
             for other in self._ranges.list()
@@ -67,7 +67,7 @@ class ServiceCIDRController:
                 changed = copied(cidr)
                 changed.metadata.finalizers = [*cidr.metadata.finalizers, FINALIZER]
                 cidr = await self._ctx.client.update(changed)
-            await self._say(cidr, held=False)
+            await self._write_condition(cidr, held=False)
         except NotFound:
             return DONE
         return DONE
@@ -76,7 +76,7 @@ class ServiceCIDRController:
         if FINALIZER not in cidr.metadata.finalizers or cidr.metadata.deletionTimestamp is None:
             return DONE
         if is_held(cidr, self._ranges.list(), self._addresses.list()):
-            await self._say(cidr, held=True)
+            await self._write_condition(cidr, held=True)
             return DONE
         left = self._grace - (self._ctx.clock.now() - cidr.metadata.deletionTimestamp).total_seconds()
         if left > 0:
@@ -90,7 +90,7 @@ class ServiceCIDRController:
         await client.update(changed)
         return DONE
 
-    async def _say(self, cidr: ServiceCIDR, *, held: bool) -> None:
-        wanted = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
-        if wanted is not None:
-            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=wanted))
+    async def _write_condition(self, cidr: ServiceCIDR, *, held: bool) -> None:
+        conditions = with_condition(cidr.status.conditions, condition(held, time(self._ctx.clock.now())))
+        if conditions is not None:
+            await write_status(self._ctx.client, cidr, msgspec.structs.replace(cidr.status, conditions=conditions))

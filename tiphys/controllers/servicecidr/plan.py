@@ -1,4 +1,4 @@
-"""What holds a range of Service addresses, and what its condition says. Pure (KEP-1880)."""
+"""Protection of a range of Service IPs in use, and its `Ready` condition. Pure (KEP-1880)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def networks(cidr: ServiceCIDR) -> list[Network]:
 
 
 def is_within(inner: Network, outer: Network) -> bool:
-    """Whether all of a range is part of another one."""
+    """Return whether a range lies entirely within another one."""
     low, high = int(outer.network_address), int(outer.broadcast_address)
     return inner.version == outer.version and low <= int(inner.network_address) and int(inner.broadcast_address) <= high
 
@@ -34,12 +34,12 @@ def is_in(ip: str, cidr: ServiceCIDR) -> bool:
 
 
 def is_ours(address: IPAddress) -> bool:
-    """Whether an IPAddress was made for a Service by an API server."""
+    """Return whether an API server created an IPAddress for a Service."""
     return address.metadata.labels.get(MANAGED_BY) == MANAGER
 
 
 def is_held(cidr: ServiceCIDR, others: Iterable[ServiceCIDR], addresses: Iterable[IPAddress]) -> bool:
-    """Whether addresses in use would be in no range any more if this one went."""
+    """Return whether addresses in use would be in no range without this one."""
     rest = [other for other in others if other.metadata.name != cidr.metadata.name]
     outer = [network for other in rest for network in networks(other)]
     if all(any(is_within(network, wide) for wide in outer) for network in networks(cidr)):
@@ -51,19 +51,19 @@ def is_held(cidr: ServiceCIDR, others: Iterable[ServiceCIDR], addresses: Iterabl
 
 
 def condition(held: bool, now: datetime) -> Condition:
-    """What the range's `Ready` condition is to say."""
+    """Return the desired `Ready` condition of a range."""
     if held:
         return Condition(type="Ready", status="False", reason="Terminating", message=HELD, lastTransitionTime=now)
     return Condition(type="Ready", status="True", message=READY, lastTransitionTime=now)
 
 
-def with_condition(conditions: list[Condition], wanted: Condition) -> list[Condition] | None:
-    """The conditions with the wanted one, or None when it is there; the time of its last change is kept while its status is."""
+def with_condition(conditions: list[Condition], desired: Condition) -> list[Condition] | None:
+    """Return the conditions with the desired one, or None when it is there; its transition time stays while its status does."""
     for index, found in enumerate(conditions):
-        if found.type == wanted.type:
-            if (found.status, found.reason, found.message) == (wanted.status, wanted.reason, wanted.message):
+        if found.type == desired.type:
+            if (found.status, found.reason, found.message) == (desired.status, desired.reason, desired.message):
                 return None
-            if found.status == wanted.status:
-                wanted.lastTransitionTime = found.lastTransitionTime
-            return [*conditions[:index], wanted, *conditions[index + 1 :]]
-    return [*conditions, wanted]
+            if found.status == desired.status:
+                desired.lastTransitionTime = found.lastTransitionTime
+            return [*conditions[:index], desired, *conditions[index + 1 :]]
+    return [*conditions, desired]

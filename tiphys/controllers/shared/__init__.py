@@ -1,1 +1,1 @@
-"""What several loops need: the state of pods, ownership, batches."""
+"""Helpers shared by several control loops: the state of pods, ownership, batches."""

@@ -1,4 +1,4 @@
-"""Doing something many times, carefully at first: 1, 2, 4, ... at once, and no more after a failure.
+"""Repeated calls, carefully at first: 1, 2, 4, ... at once, and no more after a failure.
 
 So a ReplicaSet of a thousand pods that the quota forbids costs one refused request, not a thousand.
 """
@@ -14,14 +14,14 @@ R = TypeVar("R")
 
 
 class Outcome(NamedTuple):
-    """How many calls succeeded, and the first exception."""
+    """Number of successful calls, and the first exception."""
 
     done: int
     error: Exception | None = None
 
 
 async def slow_start(count: int, call: Callable[[], Awaitable[object]], *, first: int = 1) -> Outcome:
-    """Call `count` times in batches that double while everything goes well."""
+    """Call `count` times in batches that double while all calls succeed."""
     done, size = 0, first
     while done < count:
         results = await asyncio.gather(*(call() for _ in range(min(size, count - done))), return_exceptions=True)
@@ -41,7 +41,7 @@ async def all_at_once(items: Sequence[T], call: Callable[[T], Awaitable[object]]
 
 
 def first_errors(results: Sequence[object]) -> list[Exception]:
-    """The exceptions among results of `gather`; a cancellation is passed on."""
+    """Return the exceptions among results of `gather`; a cancellation is raised."""
     errors: list[Exception] = []
     for result in results:
         if isinstance(result, Exception):

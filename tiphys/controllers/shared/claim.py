@@ -1,4 +1,4 @@
-"""Whose object is it: adoption of orphans and release of those that no longer match ("ReplicaSet", "Garbage Collection").
+"""Claims of owners on objects: adoption of orphans and release of those that no longer match ("ReplicaSet", "Garbage Collection").
 
 An owner controls the objects that its selector matches. One without a controller that matches is adopted, one that it controls and that
 matches no longer is released. Adoption first asks the server whether the owner is still there, lest a cache that is behind hands objects
@@ -24,7 +24,7 @@ ORPHANS = "namespace of orphans"
 
 
 def orphan_namespace(obj: KubeObject) -> Iterable[str]:
-    """The function of the ORPHANS index."""
+    """Return the function of the ORPHANS index."""
     return () if controller_of(obj) is not None else (obj.metadata.namespace,)
 
 
@@ -35,7 +35,7 @@ def index_orphans(informer: Informer[T]) -> Informer[T]:
 
 
 def reference(owner: KubeObject) -> OwnerReference:
-    """The reference by which `owner` controls something."""
+    """Return the reference by which `owner` controls something."""
     meta = owner.metadata
     return OwnerReference(
         apiVersion=owner.apiVersion, kind=owner.kind, name=meta.name, uid=meta.uid, controller=True, blockOwnerDeletion=True
@@ -43,7 +43,7 @@ def reference(owner: KubeObject) -> OwnerReference:
 
 
 class Claims(NamedTuple, Generic[T]):
-    """What to do with candidates."""
+    """Candidates to keep, adopt and release."""
 
     keep: list[T]
     adopt: list[T]
@@ -51,7 +51,7 @@ class Claims(NamedTuple, Generic[T]):
 
 
 def sort_out(owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T]) -> Claims[T]:
-    """What to keep, adopt and release. Pure."""
+    """Sort candidates into those to keep, adopt and release. Pure."""
     claims: Claims[T] = Claims([], [], [])
     dying = owner.metadata.deletionTimestamp is not None
     for obj in owned:

@@ -1,4 +1,4 @@
-"""Custom kinds, as controllers that look after objects of all kinds get to know them: from the definitions in the cluster."""
+"""Custom kinds, as learned from the definitions in the cluster by controllers of objects of all kinds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tiphys.controllers.shared.slim import SlimDefinition
 
 
 def custom_kind(definition: SlimDefinition | None) -> Kind[PartialObject] | None:
-    """The kind by which the objects of a definition are read: in the version they are stored in, if that is served."""
+    """Return the kind by which to read the objects of a definition: in their storage version, if that is served."""
     if definition is None or all(one.type != "Established" or one.status != "True" for one in definition.status.conditions or []):
         return None
     served = [one for one in definition.spec.versions if one.served]
@@ -20,5 +20,5 @@ def custom_kind(definition: SlimDefinition | None) -> Kind[PartialObject] | None
 
 
 def is_named(definition: SlimDefinition, api_version: str, kind: str) -> bool:
-    """Whether it defines a kind, in any version."""
+    """Return whether a definition defines a kind, in any version."""
     return definition.spec.group == api_version.rpartition("/")[0] and definition.status.acceptedNames.kind == kind

@@ -1,4 +1,4 @@
-"""Removing pods for reasons that are not their own ("Pod disruption conditions")."""
+"""Removal of pods for reasons outside themselves ("Pod disruption conditions")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DISRUPTED = "DisruptionTarget"
 
 
 async def mark_disrupted(client: Client, pod: SlimPod, reason: str, message: str, now: datetime, *, failed: bool = False) -> None:
-    """Say on the pod why it is removed; `failed` ends it as well, for pods that nobody else will end."""
+    """Set the condition with the reason for a pod's removal; `failed` also ends it, for pods that nobody else will end."""
     known = condition(pod, DISRUPTED)
     if known is not None and known.status == "True" and known.reason == reason and not failed:
         return

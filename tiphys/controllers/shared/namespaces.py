@@ -1,4 +1,4 @@
-"""Namespaces that live, and what happens to writes into those that do not."""
+"""Active namespaces, and the handling of writes into terminating ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tiphys.controllers.shared.refusal import namespace_ends
 
 
 def is_active(namespace: core.Namespace) -> bool:
-    """Whether things may be created in it."""
+    """Return whether objects may be created in a namespace."""
     return namespace.metadata.deletionTimestamp is None and namespace.status.phase != "Terminating"
 
 
 @contextmanager
 def skip_ended(*others: type[StatusError]) -> Iterator[None]:
-    """Swallow the refusal of a write because the namespace (or the object) is gone or going, and errors of the given types."""
+    """Suppress the refusal of a write because the namespace (or the object) is gone or terminating, and errors of the given types."""
     try:
         yield
     except StatusError as error:

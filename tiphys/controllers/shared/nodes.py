@@ -1,4 +1,4 @@
-"""Nodes, and pods by the node they are on."""
+"""Nodes, and an index of pods by node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ON_NODE = "node of a pod"
 
 
 def node_of(pod: SlimPod) -> Iterable[str]:
-    """The function of the ON_NODE index."""
+    """Return the function of the ON_NODE index."""
     return (pod.spec.nodeName,) if pod.spec.nodeName else ()
 
 
@@ -24,5 +24,5 @@ def index_nodes(informer: Informer[SlimPod]) -> Informer[SlimPod]:
 
 
 def readiness(node: core.Node) -> str:
-    """The status of the Ready condition: True, False, Unknown, or "" while nobody has reported."""
+    """Return the status of the Ready condition: True, False, Unknown, or "" before the first report."""
     return next((found.status for found in node.status.conditions if found.type == "Ready"), "")

@@ -1,4 +1,4 @@
-"""Keeping large objects from taking all the time: their reconciles cost in proportion to their pods, and every pod makes events.
+"""Pacing of large objects, whose reconciles cost in proportion to their pods, while every pod causes events.
 
 A reconcile that took a while is followed by a pause of a few times as long, in which events gather. Unless told otherwise, what is small is
 never paused.
@@ -16,12 +16,12 @@ from tiphys.runtime import Key
 NOTICEABLE = 0.001
 SHARE = 4.0
 LONGEST = 1.0
-"""Seconds of work below which there is no pause, pause per second of work, and the longest pause."""
+"""Seconds of work below which there is no pause, pause per second of work, and maximum pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long to pause after work; in seconds, but for `share`, which is the pause per second of work."""
+    """Pauses after work, in seconds, except for `share`, which is the pause per second of work."""
 
     noticeable: float = NOTICEABLE
     share: float = SHARE
@@ -33,7 +33,7 @@ DEFAULT = Pace()
 
 
 class Pacer:
-    """Remembers when each key may be worked on again."""
+    """Records when each key may be processed again."""
 
     def __init__(self, clock: Clock, pace: Pace = DEFAULT) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Pacer:
         self._free: dict[Key, float] = {}
 
     def wait(self, key: Key) -> float:
-        """Seconds until the key may be worked on, 0 for now."""
+        """Return the seconds until the key may be processed, 0 for now."""
         free = self._free.get(key)
         if free is None:
             return 0.0

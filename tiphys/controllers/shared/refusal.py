@@ -1,4 +1,4 @@
-"""Why the server refused something. Pure."""
+"""Classification of the server's refusals. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from tiphys.api.machinery.errors import StatusError
 
 
 def namespace_ends(error: BaseException) -> bool:
-    """Whether a creation failed because its namespace is being deleted: trying again cannot help, and nobody needs to be told."""
+    """Return whether a creation failed because its namespace is terminating: retries cannot help, and nobody needs an event."""
     details = error.details if isinstance(error, StatusError) else None
     return details is not None and any(cause.reason == "NamespaceTerminating" for cause in details.causes)

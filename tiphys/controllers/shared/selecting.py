@@ -9,7 +9,7 @@ from tiphys.api.meta.v1 import KubeObject, LabelSelector
 
 
 def workload_selector(selector: LabelSelector | None) -> Selector:
-    """The selector, or NOTHING for one that is empty or cannot be understood (validation lets none of these in)."""
+    """Return the selector, or NOTHING for one that is empty or cannot be understood (validation lets none of these in)."""
     try:
         found = from_label_selector(selector)
     except SelectorError:
@@ -18,10 +18,10 @@ def workload_selector(selector: LabelSelector | None) -> Selector:
 
 
 def map_selector(labels: Mapping[str, str]) -> Selector:
-    """The selector of a workload that knows equality only, or NOTHING when it is empty."""
+    """Return the selector of a workload that knows equality only, or NOTHING when it is empty."""
     return from_map(labels) if labels else NOTHING
 
 
 def selects(selector: LabelSelector | None, obj: KubeObject) -> bool:
-    """Whether the workload's selector matches the object."""
+    """Return whether the workload's selector matches the object."""
     return workload_selector(selector).matches(obj.metadata.labels)

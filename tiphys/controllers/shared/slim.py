@@ -40,7 +40,7 @@ class SlimVolume(Struct, forbid_unknown_fields=False):
 
 
 class SlimPodSpec(Struct, forbid_unknown_fields=False):
-    """Where a pod runs, its names, its ports and its claims."""
+    """Fields of a pod's spec about its node, its names, its ports and its claims."""
 
     nodeName: str = ""
     hostname: str = ""

@@ -1,4 +1,4 @@
-"""When a pod must leave a node because of its taints ("Taints and Tolerations"). Pure."""
+"""Evictions of pods because of taints, with their times ("Taints and Tolerations"). Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tiphys.api.helpers.taints import tolerates
 
 
 def evicting(node: core.Node) -> list[core.Taint]:
-    """The taints that send running pods away."""
+    """Return the taints that send running pods away."""
     return [taint for taint in node.spec.taints if taint.effect == "NoExecute"]
 
 
 def leave_at(taints: Sequence[core.Taint], tolerations: Iterable[core.Toleration], since: Sequence[datetime]) -> datetime | None:
-    """The moment at which a pod with these tolerations must go; None when it may stay. `since` says from when each taint counts.
+    """Return the moment at which a pod with these tolerations must go; None when it may stay. `since` says from when each taint counts.
 
     A taint that nothing tolerates counts at once. Of several tolerations for one taint the shortest period holds, and a toleration
     without a period only helps when no other has one.

@@ -14,7 +14,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node.container import http_check
 from tiphys.node.container.env import expand
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import Deadline, RuntimeError_
+from tiphys.node.cri.errors import CriError, Deadline
 from tiphys.node.pod.plan import AnyContainer
 
 USER_AGENT = "kube-probe/1.36"
@@ -56,7 +56,7 @@ async def run_command(cri: CriClient, container_id: str, command: list[str], tim
         answer = await cri.exec_sync(container_id, command, timeout=max(int(timeout), 1))
     except Deadline:
         return Verdict(False, f'command timed out: "{" ".join(command)}" timed out after {int(timeout)}s')
-    except RuntimeError_ as error:
+    except CriError as error:
         return Verdict(False, error.message, errored=True)
     return Verdict(answer.exit_code == 0, (answer.stdout + answer.stderr)[: http_check.OUTPUT].decode("utf-8", "replace"))
 

@@ -19,7 +19,7 @@ from tiphys.api.core import v1 as core
 from tiphys.node import names
 from tiphys.node.container.image_names import name_error
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import InvalidArgument, RuntimeError_
+from tiphys.node.cri.errors import CriError, InvalidArgument
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.pod.plan import AnyContainer
 
@@ -34,7 +34,7 @@ class PullsImages(Protocol):
     """Fetches an image: the CRI client does, or whatever stands before it."""
 
     async def pull_image(self, image: str, *, auth: pb.AuthConfig | None = None, sandbox_config: pb.PodSandboxConfig | None = None) -> str:
-        """The reference to create containers from; raises RuntimeError_."""
+        """The reference to create containers from; raises CriError."""
         ...
 
 
@@ -117,7 +117,7 @@ class ImagePuller:
             present = await self.cri.image_status(image)
         except InvalidArgument as error:
             raise _invalid(image, error.message) from error
-        except RuntimeError_ as error:
+        except CriError as error:
             message = f'Failed to inspect image "{image}": {error.message}'
             raise ImageError(names.INSPECT_ERROR, message, retry=1, event="InspectFailed") from error
         if present is not None and policy != "Always":
@@ -156,7 +156,7 @@ class ImagePuller:
         try:
             ref = await self._shared(image, credentials(image, secrets), sandbox)
             present = await self.cri.image_status(ref) or await self.cri.image_status(image)
-        except RuntimeError_ as error:
+        except CriError as error:
             reason, message = pull_failure(image, error)
             delay = min(held.delay * 2, MAX_BACKOFF) if held is not None else FIRST_BACKOFF
             self._waiting[key] = _Waiting(self.clock.monotonic() + delay, delay, f"{reason}: {message}")
@@ -182,11 +182,11 @@ class ImagePuller:
         return await asyncio.shield(task)
 
     async def _try_each(self, image: str, auths: Sequence[pb.AuthConfig], sandbox: pb.PodSandboxConfig | None) -> str:
-        failure: RuntimeError_ | None = None
+        failure: CriError | None = None
         for auth in auths or (None,):
             try:
                 return await self._puller.pull_image(image, auth=auth, sandbox_config=sandbox)
-            except RuntimeError_ as error:
+            except CriError as error:
                 failure = error
         assert failure is not None
         raise failure
@@ -196,7 +196,7 @@ def _invalid(image: str, why: str) -> ImageError:
     return ImageError(names.INVALID_IMAGE, f'Failed to apply default image tag "{image}": {why}', retry=300, event="InspectFailed")
 
 
-def pull_failure(image: str, error: RuntimeError_) -> tuple[str, str]:
+def pull_failure(image: str, error: CriError) -> tuple[str, str]:
     """The reason and the message of a pull that failed; a runtime puts the more exact reasons in front of its message."""
     message = error.message or f'failed to pull and unpack image "{image}": {error.code}'
     for reason, words in (

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from tiphys.node.container import logs
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.services import NodeServices
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,6 @@ async def rotate_one(services: NodeServices, container_id: str, path: Path) -> N
         return
     try:
         await services.cri.reopen_container_log(container_id)
-    except RuntimeError_ as error:
+    except CriError as error:
         log.warning("log not reopened", extra={"path": str(path), "error": str(error)})
         await asyncio.to_thread(logs.put_back, moved, path)

@@ -1,7 +1,7 @@
 """The Container Runtime Interface, version 1, over a unix socket: one method per verb.
 
 Methods take and return the messages of `tiphys.node.cri.pb.api_pb2`, or the one field of the answer that carries the meaning. All of
-them raise `tiphys.node.cri.errors.RuntimeError_` and nothing else (cancellation apart). Nothing is repeated here: whether a request may
+them raise `tiphys.node.cri.errors.CriError` and nothing else (cancellation apart). Nothing is repeated here: whether a request may
 be sent again is for the caller to decide. Removing what is gone already succeeds, as the interface promises and containerd does not
 always keep.
 
@@ -14,10 +14,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tiphys.node.cri.errors import NotFound, RuntimeError_, Unavailable, from_code
+from tiphys.aio.clock import monotonic
+from tiphys.node.cri.errors import CriError, NotFound, Unavailable, from_code
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics.families import OPERATION_ERRORS, operation, operation_type
 
@@ -302,5 +302,5 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _translated(verb: str, error: Any) -> RuntimeError_:
+def _translated(verb: str, error: Any) -> CriError:
     return from_code(verb, error.code().name, error.details() or "")

@@ -1,6 +1,6 @@
-"""Errors of requests to the container runtime.
+"""Errors of the container runtime interface (CRI).
 
-    RuntimeError_            any answer that is not success; has .verb, .code (gRPC code name) and .message
+    CriError                 any answer other than success; has .verb, .code (gRPC code name) and .message
     |-- NotFound             the sandbox, container or image does not exist
     |-- AlreadyExists        the name is reserved by another sandbox or container
     |-- InvalidArgument      the request itself is wrong: repeating it cannot help
@@ -15,8 +15,8 @@ A gRPC error never leaves this package.
 from __future__ import annotations
 
 
-class RuntimeError_(Exception):
-    """The container runtime did not do what was asked."""
+class CriError(Exception):
+    """A request to the container runtime failed."""
 
     def __init__(self, verb: str, code: str, message: str) -> None:
         super().__init__(f"{verb}: {message}" if message else f"{verb}: {code}")
@@ -25,35 +25,35 @@ class RuntimeError_(Exception):
         self.message = message
 
 
-class NotFound(RuntimeError_):
+class NotFound(CriError):
     """The sandbox, container or image does not exist."""
 
 
-class AlreadyExists(RuntimeError_):
+class AlreadyExists(CriError):
     """The name is reserved by another sandbox or container, perhaps one whose creation is still under way."""
 
 
-class InvalidArgument(RuntimeError_):
+class InvalidArgument(CriError):
     """The request itself is wrong; the same request cannot succeed later."""
 
 
-class Unimplemented(RuntimeError_):
+class Unimplemented(CriError):
     """This version of the runtime does not offer the verb."""
 
 
-class Unavailable(RuntimeError_):
+class Unavailable(CriError):
     """Nobody answers on the socket; the request did not reach the runtime or the connection broke under way."""
 
 
-class Deadline(RuntimeError_):
+class Deadline(CriError):
     """No answer in time. Whether the request was carried out is unknown, so look before asking again."""
 
 
-class Failed(RuntimeError_):
+class Failed(CriError):
     """The runtime tried and could not."""
 
 
-_BY_CODE: dict[str, type[RuntimeError_]] = {
+_BY_CODE: dict[str, type[CriError]] = {
     "NOT_FOUND": NotFound,
     "ALREADY_EXISTS": AlreadyExists,
     "INVALID_ARGUMENT": InvalidArgument,
@@ -64,6 +64,6 @@ _BY_CODE: dict[str, type[RuntimeError_]] = {
 }
 
 
-def from_code(verb: str, code: str, message: str) -> RuntimeError_:
+def from_code(verb: str, code: str, message: str) -> CriError:
     """The error of our tree for a gRPC status code, given by name ("NOT_FOUND")."""
     return _BY_CODE.get(code, Failed)(verb, code, message)

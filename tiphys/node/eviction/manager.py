@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.eviction.local_storage import Excess, StorageUse, excess, is_limited, limits_containers
 from tiphys.node.eviction.measure import storage_use
 from tiphys.node.metrics import families
@@ -69,7 +69,7 @@ class EvictionManager:
     async def _layers(self) -> Layers:
         try:
             listed = await self.services.cri.list_container_stats()
-        except RuntimeError_ as error:
+        except CriError as error:
             log.warning("writable layers were not measured", extra={"error": str(error)})
             return {}
         relister = self.services.relister

@@ -19,7 +19,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.host import machine
 from tiphys.node.host.status import MAX_IMAGES, NodeFacts, node_status, same, status_patch
 from tiphys.node.services import NodeServices
@@ -148,7 +148,7 @@ class NodeRegistration:
             if not known or known.endswith("unknown"):
                 version = await self.services.cri.version()
                 known = f"{version.runtime_name}://{version.runtime_version}"
-        except RuntimeError_ as error:
+        except CriError as error:
             now = self.services.clock.monotonic()
             self._down_since = self._down_since or now
             if now - self._down_since < PATIENCE and self._shows_ready():
@@ -169,7 +169,7 @@ class NodeRegistration:
             return self._images
         try:
             images = await self.services.cri.list_images()
-        except RuntimeError_:
+        except CriError:
             return self._images
         self._images_at = now
         ordered = sorted(images, key=lambda one: (-one.size, one.id))[:MAX_IMAGES]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from time import monotonic, time
 from types import MappingProxyType
 
+from tiphys.aio.clock import Clock
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.host.stats import ContainerUse, Usage
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, device_names, interfaces
@@ -31,7 +31,8 @@ MIN_RATE_SPAN = 1.0
 class NodeUse:
     """Measures the pods of one node. Kernel files are read in a thread; no answer waits for the runtime."""
 
-    def __init__(self, relister: Relister, cri: CriClient, parent: str, machine: Machine) -> None:
+    def __init__(self, relister: Relister, cri: CriClient, parent: str, machine: Machine, clock: Clock) -> None:
+        self._clock = clock
         self._relister = relister
         self._cri = cri
         self._parent = parent
@@ -47,12 +48,12 @@ class NodeUse:
 
     async def containers(self) -> list[ContainerUse]:
         """The use of each container that runs."""
-        return await asyncio.to_thread(self._uses, self._pods())
+        return await asyncio.to_thread(self._uses, self._pods(), self._clock.now().timestamp())
 
     @property
     def stale(self) -> bool:
         """True if `refresh` is due; true once per housekeeping interval."""
-        now = monotonic()
+        now = self._clock.monotonic()
         if now - self._written_at < HOUSEKEEPING:
             return False
         self._written_at = now
@@ -62,7 +63,7 @@ class NodeUse:
         """Ask the runtime for the size of writable layers, for the answers after this."""
         try:
             listed = await self._cri.list_container_stats()
-        except RuntimeError_ as error:
+        except CriError as error:
             log.debug("sizes of writable layers are unknown", extra={"error": str(error)})
             return
         self._written = {one.attributes.id: one.writable_layer.used_bytes.value for one in listed}
@@ -74,8 +75,8 @@ class NodeUse:
         found = subjects(GroupReader(), self._parent, pods, self._written)
         return metrics.page(cadvisor_lines(self._machine, found, device_names()))
 
-    def _uses(self, pods: list[Observed]) -> list[ContainerUse]:
-        now, reader = time(), GroupReader(wanted=_SUMMED)
+    def _uses(self, pods: list[Observed], now: float) -> list[ContainerUse]:
+        reader = GroupReader(wanted=_SUMMED)
         homes = _homes(reader, self._parent)
         uses = []
         for pod in pods:

@@ -24,7 +24,7 @@ from tiphys.node.container.env import ConfigError, Sources, environment
 from tiphys.node.container.fields import FieldPathError
 from tiphys.node.container.hooks import run_hook
 from tiphys.node.container.image_pulls import ImageError, ImageInfo
-from tiphys.node.cri.errors import NotFound, RuntimeError_
+from tiphys.node.cri.errors import CriError, NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics import families
 from tiphys.node.objects import Unreachable
@@ -81,7 +81,7 @@ class PodActions:
         self._replaced = ""
 
     async def apply(self, pod: core.Pod, plan: Plan, backoffs: dict[str, Backoff], *, on_progress: Callable[[], None]) -> None:
-        """Carry a plan out. Raises NotYet, VolumeError, RuntimeError_; everything done so far stands, and the next plan goes on."""
+        """Carry a plan out. Raises NotYet, VolumeError, CriError; everything done so far stands, and the next plan goes on."""
         relister = self.services.relister
         uid = pod.metadata.uid
         killer = PodKiller(self.services, uid, pod)
@@ -110,7 +110,7 @@ class PodActions:
             self.services.tell(pod, "", "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 
     async def resize(self, pod: core.Pod, plan: Plan) -> None:
-        """Give the pod and its running containers what is allocated to them now. Raises RuntimeError_, OSError."""
+        """Give the pod and its running containers what is allocated to them now. Raises CriError, OSError."""
         # The pod's group must hold its containers before and after: what is refused before, because they are larger still, is not after.
         await asyncio.to_thread(self.services.cgroups.apply, pod)
         for update in plan.update:
@@ -125,7 +125,7 @@ class PodActions:
             await asyncio.to_thread(self.services.cgroups.apply, pod)
 
     async def clean(self, uid: str, pod: core.Pod | None, seen: Observed) -> None:
-        """Remove what is left of a stopped pod: containers, sandboxes, logs, control group. Raises RuntimeError_, OSError."""
+        """Remove what is left of a stopped pod: containers, sandboxes, logs, control group. Raises CriError, OSError."""
         for container in seen.containers:
             with contextlib.suppress(NotFound):
                 await self.services.cri.remove_container(container.id)
@@ -200,7 +200,7 @@ class PodActions:
             handler = await self.services.runtime_handler(pod)
             await self.services.cri.run_pod_sandbox(config, runtime_handler=handler)
             families.STARTED_PODS.labels().inc()
-        except (RuntimeError_, Unreachable) as error:
+        except (CriError, Unreachable) as error:
             families.STARTED_PODS_ERRORS.labels().inc()
             why = str(error) if isinstance(error, Unreachable) else error.message or error.code
             message = f"Failed to create pod sandbox: {why}"
@@ -285,7 +285,7 @@ class PodActions:
             backoffs[key] = start.backoff
         try:
             ident = await self.services.cri.create_container(box.id, config, sandbox)
-        except RuntimeError_ as error:
+        except CriError as error:
             raise self._refuse(pod, start, names.CREATE_ERROR, error.message) from error
         self.applied[ident] = container.resources
         self.services.tell(pod, start.name, "Normal", "Created", "Container created")
@@ -305,7 +305,7 @@ class PodActions:
         """Start a container that has been created, and run its postStart hook to the end."""
         try:
             await _to_the_end(self.services.cri.start_container(ident))
-        except RuntimeError_ as error:
+        except CriError as error:
             box = (await self.services.relister.refresh(pod.metadata.uid)).sandbox
             if box is None or not box.ready:
                 raise _SandboxGone from error

@@ -27,7 +27,7 @@ class PodKiller:
         self.pod = pod
 
     async def kill(self, *, grace_cap: int | None = None, missing: bool = False) -> None:
-        """Stop everything of the pod, the sandboxes last. Raises RuntimeError_."""
+        """Stop everything of the pod, the sandboxes last. Raises CriError."""
         seen = await self.services.relister.refresh(self.uid)
         grace = self._grace(seen.running, missing=missing)
         if grace_cap is not None:
@@ -44,7 +44,7 @@ class PodKiller:
             await self.services.cri.stop_pod_sandbox(box.id)
 
     async def stop_one(self, container: SeenContainer, grace: int, message: str) -> None:
-        """Stop a single container. Raises RuntimeError_."""
+        """Stop a single container. Raises CriError."""
         await self._stop(container, self.services.clock.monotonic() + grace, message)
 
     def _grace(self, running: tuple[SeenContainer, ...], *, missing: bool) -> int:

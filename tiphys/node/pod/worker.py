@@ -16,7 +16,7 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.node.container.env import referenced
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.metrics import families
 from tiphys.node.metrics.starts import PodStart
 from tiphys.node.pod import preemption, resize
@@ -260,7 +260,7 @@ class PodWorker:
         self.applied.update(resize.already(pod, self.seen, self.applied))
         try:
             await self.actions.resize(pod, plan)
-        except (RuntimeError_, OSError) as error:
+        except (CriError, OSError) as error:
             said = str(error)
             if said != self.progress.error:
                 told = resize.summary("Pod resize error", pod, generation, said)
@@ -394,7 +394,7 @@ class PodWorker:
         except NotYet as error:
             self.publish()
             return error.retry
-        except (VolumeError, RuntimeError_, StatusError, OSError) as error:
+        except (VolumeError, CriError, StatusError, OSError) as error:
             log.info("pod could not be synced", extra={"pod": self.who, "error": str(error)})
             self.publish()
             return self._next_retry()
@@ -428,7 +428,7 @@ class PodWorker:
         try:
             await killer.kill(grace_cap=self._grace_cap, missing=not self.in_api)
             await self.services.relister.refresh(self.uid)
-        except RuntimeError_ as error:
+        except CriError as error:
             log.warning("pod could not be stopped", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
             return
@@ -475,7 +475,7 @@ class PodWorker:
                 return
         try:
             await self.actions.clean(self.uid, self.pod, self.seen)
-        except (RuntimeError_, OSError) as error:
+        except (CriError, OSError) as error:
             log.warning("pod not removed from the node", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
             return

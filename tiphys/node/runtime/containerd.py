@@ -19,7 +19,7 @@ import msgspec
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_, Unimplemented
+from tiphys.node.cri.errors import CriError, Unimplemented
 from tiphys.node.runtime import mounts, procs, purge
 from tiphys.node.runtime.cni import find_cni_bin_dir
 from tiphys.node.runtime.config import PAUSE_IMAGE, ContainerdConfig, render
@@ -173,7 +173,7 @@ class ContainerdSupervisor:
         """
         if self.root.exists() and (self.find() is not None or purge.shims(self.socket_path)):
             # Asking the runtime first gives addresses and host ports back through the CNI plugins.
-            with contextlib.suppress(ContainerdError, OSError, RuntimeError_):
+            with contextlib.suppress(ContainerdError, OSError, CriError):
                 await self.start(timeout=15)
                 async with CriClient(self.socket_path, timeout=30) as cri:
                     await purge.stop_pods(cri, remove=True, grace=0)
@@ -273,7 +273,7 @@ class ContainerdSupervisor:
                     except Unimplemented as error:
                         reason = error.message
                         break  # its CRI plugin did not load, and will not later
-                    except RuntimeError_ as error:
+                    except CriError as error:
                         reason = error.message
                     else:
                         if conditions["RuntimeReady"].status:

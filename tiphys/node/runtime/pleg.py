@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, time
 from typing import cast
 
+from tiphys.aio.clock import Clock, monotonic
 from tiphys.node import names
 from tiphys.node.container.logs import last_lines
 from tiphys.node.cri.client import CriClient
@@ -41,8 +41,9 @@ Changed = Callable[[Observed], None]
 class Relister:
     """Knows every pod of the runtime, and tells of changes."""
 
-    def __init__(self, cri: CriClient, on_change: Changed) -> None:
+    def __init__(self, cri: CriClient, on_change: Changed, clock: Clock) -> None:
         self.cri = cri
+        self._clock = clock
         self._on_change = on_change
         self._pods: dict[str, Observed] = {}
         self._containers: dict[tuple[str, State], SeenContainer] = {}
@@ -66,7 +67,7 @@ class Relister:
         return self._owners.get(ident)
 
     async def relist(self) -> None:
-        """Look at everything. Raises RuntimeError_ when the runtime does not answer."""
+        """Look at everything. Raises CriError when the runtime does not answer."""
         serial, started = self._next(), monotonic()
         if self._relisted:
             families.RELIST_INTERVAL.labels().observe(started - self._relisted)
@@ -79,10 +80,10 @@ class Relister:
             await self._apply(uid, serial, await self._observe(uid, mine, of))
         self._forget()
         families.RELIST_SECONDS.labels().observe(monotonic() - started)
-        families.LAST_SEEN.labels().set(time())
+        families.LAST_SEEN.labels().set(self._clock.now().timestamp())
 
     async def refresh(self, uid: str) -> Observed:
-        """Look at one pod. Raises RuntimeError_ when the runtime does not answer."""
+        """Look at one pod. Raises CriError when the runtime does not answer."""
         serial = self._next()
         labels = {names.POD_UID: uid}
         boxes, containers = await asyncio.gather(self.cri.list_pod_sandboxes(labels=labels), self.cri.list_containers(labels=labels))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.node.cri.client import CriClient
-from tiphys.node.cri.errors import RuntimeError_
+from tiphys.node.cri.errors import CriError
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.runtime import cgroups, cni, hostports, mounts, procs
 
@@ -55,12 +55,12 @@ async def stop_pods(cri: CriClient, *, remove: bool, grace: int) -> None:
                 await cri.stop_pod_sandbox(sandbox_id)
                 if remove:
                     await cri.remove_pod_sandbox(sandbox_id)
-            except RuntimeError_ as error:
+            except CriError as error:
                 log.warning("a pod could not be stopped through the runtime", extra={"sandbox": sandbox_id, "error": str(error)})
 
     try:
         sandboxes = await cri.list_pod_sandboxes()
-    except RuntimeError_ as error:
+    except CriError as error:
         log.warning("the runtime does not list its pods", extra={"error": str(error)})
         return
     async with asyncio.TaskGroup() as group:

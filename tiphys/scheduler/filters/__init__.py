@@ -1,4 +1,4 @@
-"""Filters: where a pod can run at all. Each is a file; `ORDER` is the order in which they speak, which is upstream's.
+"""Filters: rules on where a pod can run. Each is a file; `ORDER` is the order in which they apply, which is upstream's.
 
 A filter answers for many rows at once (True: the pod may run there). Its reasons are asked for rows that it alone turned down, and their
 text is what `kubectl describe` shows.
@@ -29,5 +29,5 @@ class Filter(Protocol):
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]: ...
 
     def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
-        """For a row that this filter turned down: whether no pod leaving it could change that."""
+        """Return whether, in a row that this filter rejected, the removal of other pods could not help."""
         ...

@@ -1,4 +1,4 @@
-"""What the pod asks for must be free on the node ("Resource Management for Pods and Containers")."""
+"""Filter of nodes with enough free resources for the pod's requests ("Resource Management for Pods and Containers")."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ class NodeResourcesFit:
 
     def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
         result = _fits(PODS, 1, cluster, rows)
-        for name, wanted in template.requests.amounts.items():
-            result &= _fits(name, wanted, cluster, rows)
+        for name, request in template.requests.amounts.items():
+            result &= _fits(name, request, cluster, rows)
         return result
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
         found = [] if self._has(PODS, 1, cluster, row) else ["Too many pods"]
-        wanted = template.requests.amounts
-        first = [name for name in (CPU, MEMORY, EPHEMERAL) if name in wanted]
-        names = [*first, *(name for name in wanted if name not in first)]
-        return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, wanted[name], cluster, row))]
+        requests = template.requests.amounts
+        first = [name for name in (CPU, MEMORY, EPHEMERAL) if name in requests]
+        names = [*first, *(name for name in requests if name not in first)]
+        return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, requests[name], cluster, row))]
 
     def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
-        """Whether the node has too little even when it is empty."""
-        wanted = template.requests.amounts
-        return any(value > cluster.allocatable[row, cluster.resource(name)] for name, value in wanted.items())
+        """Return whether the node has too little even when it is empty."""
+        requests = template.requests.amounts
+        return any(value > cluster.allocatable[row, cluster.resource(name)] for name, value in requests.items())
 
-    def _has(self, name: str, wanted: int, cluster: Snapshot, row: int) -> bool:
-        return bool(_fits(name, wanted, cluster, slice(row, row + 1))[0])
+    def _has(self, name: str, request: int, cluster: Snapshot, row: int) -> bool:
+        return bool(_fits(name, request, cluster, slice(row, row + 1))[0])
 
 
-def _fits(name: str, wanted: int, cluster: Snapshot, rows: Rows) -> Bools:
+def _fits(name: str, request: int, cluster: Snapshot, rows: Rows) -> Bools:
     column = cluster.resource(name)
-    result: Bools = cluster.used[rows, column] + wanted <= cluster.allocatable[rows, column]
+    result: Bools = cluster.used[rows, column] + request <= cluster.allocatable[rows, column]
     return result

@@ -1,4 +1,4 @@
-"""The pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
+"""Filter by the pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiphys.scheduler.template import Template
 
 
 def requirement_rows(requirement: core.NodeSelectorRequirement, cluster: Snapshot, rows: Rows) -> Bools:
-    """Which rows meet one requirement on a label."""
+    """Return the rows that meet one requirement on a label."""
     column = cluster.label(requirement.key)
     match requirement.operator:
         case "In":
@@ -28,7 +28,7 @@ def requirement_rows(requirement: core.NodeSelectorRequirement, cluster: Snapsho
 
 
 def field_rows(requirement: core.NodeSelectorRequirement, cluster: Snapshot, rows: Rows) -> Bools:
-    """Which rows meet one requirement on the node's name, the only field there is."""
+    """Return the rows that meet one requirement on the node's name, the only supported field."""
     allowed = np.zeros(cluster.capacity, dtype=np.bool_)
     if requirement.key != NAME_FIELD or len(requirement.values) != 1:
         return allowed[rows]
@@ -44,7 +44,7 @@ def field_rows(requirement: core.NodeSelectorRequirement, cluster: Snapshot, row
 
 
 def term_rows(term: core.NodeSelectorTerm, cluster: Snapshot, rows: Rows) -> Bools:
-    """Which rows meet all requirements of a term; a term without any matches nothing."""
+    """Return the rows that meet all requirements of a term; a term without any matches nothing."""
     alive = cluster.alive[rows]
     if not term.matchExpressions and not term.matchFields:
         return np.zeros_like(alive)

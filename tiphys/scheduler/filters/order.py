@@ -1,4 +1,4 @@
-"""The one list of filters, cheapest first, in the order in which upstream lets them speak: the first that says no gives the reason."""
+"""The list of filters, cheapest first, in upstream's order: the first that rejects a node gives the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports of the node that other pods have already."""
+"""Filter of nodes whose host ports are already taken by other pods."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class NodePorts:
 
     def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
         free = np.ones(cluster.capacity, dtype=np.bool_)
-        for wanted in template.ports:
-            for row, addresses in cluster.ports.get((wanted.protocol, wanted.port), {}).items():
-                if any(conflict(wanted, HostPort(ip, wanted.protocol, wanted.port)) for ip in addresses):
+        for port in template.ports:
+            for row, addresses in cluster.ports.get((port.protocol, port.port), {}).items():
+                if any(conflict(port, HostPort(ip, port.protocol, port.port)) for ip in addresses):
                     free[row] = False
         return free[rows]
 

@@ -1,4 +1,4 @@
-"""Taints that the pod does not tolerate ("Taints and Tolerations")."""
+"""Filter of nodes with taints that the pod does not tolerate ("Taints and Tolerations")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TaintSet = tuple[tuple[str, str, str], ...]
 
 
 def as_taints(taints: TaintSet) -> Iterable[core.Taint]:
-    """Taints as the snapshot keeps them, as API objects."""
+    """Convert taints in the snapshot's form to API objects."""
     return (core.Taint(key=key, value=value, effect=effect) for key, value, effect in taints)
 
 

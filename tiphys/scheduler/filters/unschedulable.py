@@ -1,4 +1,4 @@
-"""Cordoned nodes take nothing but what tolerates that ("Manual Node administration")."""
+"""Filter of cordoned nodes, which accept only pods that tolerate it ("Manual Node administration")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of what the pod would like: preferred node affinity, soft taints, images that are there already."""
+"""Scores of the pod's preferences: preferred node affinity, soft taints, images present on the node."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tiphys.scheduler.template import Template
 
 MEGABYTE = 1024 * 1024
 LEAST_IMAGE = 23 * MEGABYTE
-"""Images smaller than this are not worth the thought."""
+"""Size below which images are ignored."""
 MOST_PER_CONTAINER = 1000 * MEGABYTE
 
 
 def preferred_affinity(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
-    """The sum of the weights of the preferred terms that a node meets (raw)."""
+    """Return the sum of the weights of the preferred terms that a node meets (raw)."""
     total: Ints = np.zeros(len(cluster.alive[rows]), dtype=np.int64)
     for preference in template.preferred:
         if preference.weight:
@@ -28,7 +28,7 @@ def preferred_affinity(template: Template, cluster: Snapshot, rows: Rows) -> Int
 
 
 def soft_taints(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
-    """How many PreferNoSchedule taints of a node the pod does not tolerate (raw, few is good)."""
+    """Count the PreferNoSchedule taints of a node that the pod does not tolerate (raw, fewer is better)."""
     relevant = [one for one in template.tolerations if one.effect in ("", SOFT_EFFECT)]
 
     def count(taints: TaintSet) -> int:
@@ -39,7 +39,7 @@ def soft_taints(template: Template, cluster: Snapshot, rows: Rows) -> Ints:
 
 
 def image_locality(template: Template, cluster: Snapshot) -> Floats:
-    """How much of the pod's images a node has, by size; an image that few nodes have counts less, lest these few get everything."""
+    """Return the share of the pod's images that a node has, by size; images on few nodes count less, lest those nodes get every pod."""
     total = np.zeros(cluster.capacity, dtype=np.int64)
     nodes = max(len(cluster), 1)
     for image in template.images:

@@ -1,4 +1,4 @@
-"""Scores of what is left on a node: the emptier the better, and the more evenly used the better ("Scheduler Configuration")."""
+"""Scores of free resources: the emptier and the more evenly used a node, the better ("Scheduler Configuration")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiphys.scheduler.template import Template
 
 
 def least_allocated(template: Template, cluster: Snapshot, rows: Rows) -> Floats:
-    """The free share of CPU and memory with the pod there, averaged. Containers that ask for nothing count with defaults."""
+    """Return the average free share of CPU and memory with the pod on the node. Containers without requests count with defaults."""
     requests = template.requests
     score: Ints = np.zeros(len(cluster.alive[rows]), dtype=np.int64)
     counted: Ints = np.zeros_like(score)
@@ -26,17 +26,17 @@ def least_allocated(template: Template, cluster: Snapshot, rows: Rows) -> Floats
 
 
 def balanced_allocation(template: Template, cluster: Snapshot, rows: Rows) -> Floats:
-    """How much the pod improves the balance between the used shares of CPU and memory: 50 (worse) to 100 (better).
+    """Return the effect of the pod on the balance between the used shares of CPU and memory: 50 (worse) to 100 (better).
 
     A pod that asks for neither leaves the balance as it is, so it gets 0 everywhere.
     """
-    wanted = template.requests.amounts
-    if not wanted.get(CPU) and not wanted.get(MEMORY):
+    requests = template.requests.amounts
+    if not requests.get(CPU) and not requests.get(MEMORY):
         return np.zeros(len(cluster.alive[rows]), dtype=np.float64)
     columns = [cluster.resource(CPU), cluster.resource(MEMORY)]
     there = np.stack([cluster.allocatable[rows, column] for column in columns])
     before = np.stack([cluster.used[rows, column] for column in columns])
-    after = before + np.array([[wanted.get(CPU, 0)], [wanted.get(MEMORY, 0)]])
+    after = before + np.array([[requests.get(CPU, 0)], [requests.get(MEMORY, 0)]])
     both = np.all(there > 0, axis=0)
     gain = _balance(after, there, both) - _balance(before, there, both)
     half = MAX // 2

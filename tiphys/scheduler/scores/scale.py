@@ -1,4 +1,4 @@
-"""From raw counts to 0..100, as the largest count among the candidates says."""
+"""Scaling of raw counts to 0..100, by the largest count among the candidates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX = 100
 
 
 def normalised(raw: Ints, candidates: Bools, *, reverse: bool = False) -> Floats:
-    """Each count as a share of the largest among the candidates; with `reverse`, few is good."""
+    """Scale each count to its share of the largest among the candidates; with `reverse`, low counts score high."""
     highest = int(raw[candidates].max(initial=0))
     if highest == 0:
         return np.full(len(raw), MAX if reverse else 0, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The file itself: who holds it, whether it is sound, how it is opened, and what its errors mean."""
+"""The database file: locking, integrity checks, opening, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKPOINT_PAGES = 2000
 
 
 class FileLock:
-    """Keeps other processes (and other stores of this one) off the file, for as long as this process lives.
+    """Lock that keeps other processes (and other stores of this one) off the file, for as long as this process lives.
 
     The lock is on a file beside the database: SQLite's own locks are per process and would be dropped by closing any other descriptor of
     the database.
@@ -84,15 +84,18 @@ def close_cleanly(db: sqlite3.Connection, *, is_sound: bool = True) -> None:
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode that any thread may use (one at a time)."""
+    """Return a connection in autocommit mode that any thread may use (one at a time)."""
     target = f"file:{_quoted(path)}?mode=ro" if read_only else path
     db = sqlite3.connect(target, uri=read_only, isolation_level=None, check_same_thread=False, cached_statements=128)
-    db.execute("PRAGMA cache_size = -4096")
+    with contextlib.ExitStack() as undo:
+        undo.callback(db.close)
+        db.execute("PRAGMA cache_size = -4096")
+        undo.pop_all()
     return db
 
 
 def check_header(path: str) -> None:
-    """Refuse what is plainly no SQLite file, before SQLite opens it. A missing or empty file is a new store."""
+    """Reject what is clearly not an SQLite file before SQLite opens it. A missing or empty file is a new store."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
@@ -132,7 +135,7 @@ def _create(db: sqlite3.Connection) -> None:
 
 
 def check_identity(db: sqlite3.Connection, path: str) -> None:
-    """Raises StoreCorrupt for somebody else's database and StoreError for one of a newer Tiphys."""
+    """Raise StoreCorrupt for a foreign database and StoreError for one of a newer Tiphys."""
     if number(db, "PRAGMA application_id") != APPLICATION_ID:
         raise StoreCorrupt(f"{path} is a SQLite file, but not a Tiphys store", REPAIR)
     if number(db, "PRAGMA user_version") > FORMAT:
@@ -140,7 +143,7 @@ def check_identity(db: sqlite3.Connection, path: str) -> None:
 
 
 def check_structure(db: sqlite3.Connection, path: str) -> None:
-    """SQLite's own quick check of every page; raises StoreCorrupt."""
+    """Run SQLite's quick check of every page; raises StoreCorrupt."""
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise StoreCorrupt(f"{path} is damaged ({found})", REPAIR)
@@ -156,31 +159,32 @@ def load_index(db: sqlite3.Connection, path: str) -> Index:
     compacted = number(db, "SELECT number FROM meta WHERE name = 'compacted'")
     expected = compacted
     live: dict[str, Entry] = index.live
-    rows = db.execute("SELECT revision, kind, create_revision, previous, expires, key FROM log ORDER BY revision")
-    for revision, kind, create_revision, previous, expires, key in rows:
-        if revision > compacted:
-            expected += 1
-            before = live.get(key)
-            if revision != expected:
-                raise StoreCorrupt(f"{path}: revision {expected} is missing", REPAIR)
-            if (before[0] if before else 0) != previous:
-                raise StoreCorrupt(f"{path}: revision {revision} does not follow from the ones before it", REPAIR)
-        if kind == DELETE:
-            live.pop(key, None)
-        else:
-            live[key] = (revision, revision if create_revision == revision else create_revision, expires)
+    query = "SELECT revision, kind, create_revision, previous, expires, key FROM log ORDER BY revision"
+    with contextlib.closing(db.execute(query)) as rows:  # a query under way would keep a closed connection open
+        for revision, kind, create_revision, previous, expires, key in rows:
+            if revision > compacted:
+                expected += 1
+                before = live.get(key)
+                if revision != expected:
+                    raise StoreCorrupt(f"{path}: revision {expected} is missing", REPAIR)
+                if (before[0] if before else 0) != previous:
+                    raise StoreCorrupt(f"{path}: revision {revision} does not follow from the ones before it", REPAIR)
+            if kind == DELETE:
+                live.pop(key, None)
+            else:
+                live[key] = (revision, revision if create_revision == revision else create_revision, expires)
     index.revision = expected
     index.floor = compacted
     return index
 
 
 def number(db: sqlite3.Connection, query: str) -> int:
-    """The one number that a query returns."""
+    """Return the one number that a query returns."""
     return int(db.execute(query).fetchone()[0])
 
 
 def translate(error: Exception, path: str) -> StoreError:
-    """What an error of SQLite or the operating system means for the user."""
+    """Translate an error of SQLite or the operating system into one of ours."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(f"{path}: the disk or the store is full")
@@ -198,7 +202,7 @@ def translate(error: Exception, path: str) -> StoreError:
 
 @contextlib.contextmanager
 def errors_of(path: str) -> Iterator[None]:
-    """Turns what SQLite and the operating system raise into this package's errors."""
+    """Context manager that translates errors of SQLite and the operating system into this package's."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

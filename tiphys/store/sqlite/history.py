@@ -1,4 +1,4 @@
-"""Forgetting history: in small batches between commits, so that writers wait for a few milliseconds at most and cannot starve it."""
+"""Compaction of history in small batches between commits, so that writers wait for a few milliseconds at most and cannot starve it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class History:
         self._waiting.append((revision, done))
 
     def age(self, monotonic: float, *, urgent: bool) -> None:
-        """Set the target by age: note which revision is the newest now, and drop what was the newest `keep_seconds` ago."""
+        """Set the target by age: note the newest revision, and drop what was the newest `keep_seconds` ago."""
         options, newest = self._options, self._index.revision
         if not self._samples or monotonic - self._samples[-1][0] >= options.keep_seconds / 60:
             self._samples.append((monotonic, newest))
@@ -92,7 +92,7 @@ class History:
         self._announce()
 
     def give_up(self, error: StoreError) -> None:
-        """Stop for now (the periods will set a target again) and tell those who wait."""
+        """Stop for now (the periods will set a target again) and notify the waiters."""
         self._target = self._gone
         waiting, self._waiting = self._waiting, []
         for _, done in waiting:

@@ -1,4 +1,4 @@
-"""The keys that are live, in memory: what conflict checks and lists are decided on, without touching the disk.
+"""Index of the live keys, in memory: conflict checks and lists are decided on it without touching the disk.
 
 The writer thread changes it, after each commit and under `lock`; the reader thread plans its reads under `lock`. The writer thread may read
 it without the lock, because nobody else writes.
@@ -12,7 +12,7 @@ from bisect import bisect_left
 from tiphys.store.contract import Compacted, FutureRevision, Revision
 
 Entry = tuple[int, int, float | None]
-"""Where a live key stands: mod_revision, create_revision, deadline in unix seconds. A plain tuple: the garbage collector stops tracking
+"""Index entry of a live key: mod_revision, create_revision, deadline in unix seconds. A plain tuple: the garbage collector stops tracking
 those, and there is one per key."""
 
 
@@ -22,13 +22,13 @@ class Index:
         self.live: dict[str, Entry] = {}
         self.revision = 0
         self.floor = 0
-        """States older than this revision are forgotten. It rises before rows are deleted, so a read that passes the check is safe."""
+        """Revision before which history is forgotten. It rises before rows are deleted, so a read that passes the check is safe."""
         self._sorted: list[str] | None = None
         self._fresh: list[str] = []
         self._stale: set[str] = set()
 
     def check(self, revision: int | None) -> int:
-        """The revision to read at; raises FutureRevision, Compacted. Call under `lock`."""
+        """Return the revision to read at; raises FutureRevision, Compacted. Call under `lock`."""
         if revision is None:
             return self.revision
         if revision > self.revision:
@@ -60,7 +60,7 @@ class Index:
         return ordered[low : bisect_left(ordered, end, low) if end else len(ordered)]
 
     def _in_order(self) -> list[str]:
-        """Sorting is put off until somebody lists, and then merges what changed since into the order known before."""
+        """Return the keys in order: sorting waits until somebody lists, and then merges the changes into the previous order."""
         if self._sorted is None:
             self._sorted = sorted(self.live)
         elif self._fresh or self._stale:
@@ -74,7 +74,7 @@ class Index:
         return self._sorted
 
     def _forget_order_if_costly(self) -> None:
-        """When nobody lists, the changes noted must not pile up."""
+        """Drop the sorted order when noted changes pile up because nobody lists."""
         if len(self._fresh) + len(self._stale) > 10_000 + len(self.live) // 4:
             self._sorted = None
             self._fresh = []
@@ -82,7 +82,7 @@ class Index:
 
 
 def _after_prefix(prefix: str) -> str:
-    """The smallest string greater than all that begin with `prefix`; empty if there is none."""
+    """Return the smallest string greater than all that begin with `prefix`; empty if there is none."""
     while prefix and ord(prefix[-1]) == 0x10FFFF:
         prefix = prefix[:-1]
     return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else ""

@@ -1,4 +1,4 @@
-"""What can be set on the embedded store."""
+"""Options of the embedded store."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class Options:
 
     @property
     def hard_max_bytes(self) -> int:
-        """Where SQLite itself refuses to grow: room above the alarm is left for deletes."""
+        """Size limit that SQLite itself enforces: above the alarm, to leave room for deletes."""
         return self.max_bytes + max(MIB, self.max_bytes // 8)

@@ -1,4 +1,4 @@
-"""Reads, on a connection and a thread of their own, so that they neither wait for commits nor hold them up.
+"""Reads, on their own connection and thread, so that they neither wait for commits nor hold them up.
 
 A read is planned on the index and gets its snapshot of the file under the index's lock. The snapshot then has at least what the index
 shows (the index changes after the commit) and the rows of every state at or above the floor (which rises before rows are deleted).
@@ -33,10 +33,10 @@ class Reader:
                 entry = self._index.live.get(key)
                 newest = self._index.revision
                 self._pin()
-            wanted = entry[0] if entry else 0
-            if at < newest and not 0 < wanted <= at:
-                wanted = self._undone_key(key, at, newest)
-            return read_intact(self._db, [wanted], path=self._path)[wanted].to_key_value() if wanted else None
+            found = entry[0] if entry else 0
+            if at < newest and not 0 < found <= at:
+                found = self._undone_key(key, at, newest)
+            return read_intact(self._db, [found], path=self._path)[found].to_key_value() if found else None
 
     def list(self, prefix: str, revision: int | None, start: str, limit: int) -> Page:
         with self._reading():
@@ -56,7 +56,7 @@ class Reader:
             return Page(self._items(revisions), Revision(at), remaining > 0, remaining)
 
     def replay(self, prefix: str, after: int, upto: int) -> tuple[Sequence[Event], int]:
-        """A first part of the events after `after` up to `upto`, and the revision up to which it reaches."""
+        """Return a first part of the events after `after` up to `upto`, and the revision up to which it reaches."""
         with self._reading():
             with self._index.lock:
                 self._index.check(after)
@@ -89,13 +89,13 @@ class Reader:
         self._db.execute("SELECT number FROM meta WHERE name = 'compacted'").fetchone()
 
     def _undone_key(self, key: str, at: int, newest: int) -> int:
-        """The revision of the key's state at `at` (0: none): the one that its first change after `at` replaced."""
+        """Return the revision of the key's state at `at` (0: none): the one that its first change after `at` replaced."""
         query = "SELECT previous FROM log WHERE revision > ? AND revision <= ? AND key = ? ORDER BY revision LIMIT 1"
         found = self._db.execute(query, (at, newest, key)).fetchone()
         return int(found[0]) if found else 0
 
     def _undone_list(self, keys: Sequence[str], revisions: Sequence[int], prefix: str, start: str, at: int, newest: int) -> Sequence[int]:
-        """The same list with the changes after `at` undone, in key order."""
+        """Undo the changes after `at` in a list of keys, in key order."""
         query = (
             "SELECT key, previous, min(revision) FROM log "
             "WHERE revision > ? AND revision <= ? AND key >= ? AND substr(key, 1, ?) = ? GROUP BY key"

@@ -1,4 +1,4 @@
-"""How a revision is written as a row of the log, and read back with its checksum verified."""
+"""Encoding of a revision as a row of the log, and decoding with verification of its checksum."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Row(NamedTuple):
 
 
 def checksum(revision: int, kind: int, create_revision: int, previous: int, key: str, value: bytes) -> int:
-    """Covers what identifies the row as well as the value, so that a row in the wrong place is found too."""
+    """Compute a checksum over the row's identity and value, so that a row in the wrong place is detected too."""
     return crc32(value, crc32(b"%d %d %d %d %s" % (revision, kind, create_revision, previous, key.encode())))
 
 
@@ -87,16 +87,16 @@ def insert_rows(db: sqlite3.Connection, cells: list[object]) -> None:
 
 
 def read_rows(db: sqlite3.Connection, revisions: Iterable[int]) -> dict[int, Row]:
-    """The rows of these revisions that exist, by revision, not verified."""
+    """Return the rows of these revisions that exist, by revision, not verified."""
     query = f"SELECT {COLUMNS} FROM log WHERE revision IN (SELECT value FROM json_each(?))"
     return {found[0]: Row(*found) for found in db.execute(query, (json.dumps(list(revisions)),))}
 
 
 def read_intact(db: sqlite3.Connection, revisions: Iterable[int], *, path: str) -> dict[int, Row]:
-    """The rows of these revisions; raises StoreCorrupt when one is missing or fails its checksum."""
-    wanted = list(revisions)
-    rows = read_rows(db, wanted)
-    for revision in wanted:
+    """Return the rows of these revisions; raises StoreCorrupt when one is missing or fails its checksum."""
+    numbers = list(revisions)
+    rows = read_rows(db, numbers)
+    for revision in numbers:
         row = rows.get(revision)
         if row is None:
             raise StoreCorrupt(f"{path}: revision {revision} is missing", REPAIR)

@@ -1,4 +1,4 @@
-"""The size of the file: the alarm, giving pages back, and emptying the write-ahead log."""
+"""Size of the file: the alarm, returning free pages, and emptying the write-ahead log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPARE_PAGES = 1024
 
 
 class Space:
-    """`alarm` is empty, or says why nothing may be added. Used by the writer thread only."""
+    """Keeper of the size limit: `alarm` is empty, or the reason why nothing may be added. Used by the writer thread only."""
 
     def __init__(self, db: sqlite3.Connection, path: str, options: Options) -> None:
         self._db = db
@@ -48,7 +48,7 @@ class Space:
         self.alarm = reason
 
     def tidy(self) -> None:
-        """On a quiet tick: give back free pages when they are many, and move the write-ahead log into the file when it has news."""
+        """Return free pages when there are many, and move new parts of the write-ahead log into the file, on a quiet tick."""
         pages, free = number(self._db, "PRAGMA page_count"), number(self._db, "PRAGMA freelist_count")
         if free > max(SPARE_PAGES, pages // 4):
             # One step of this statement gives back one page, and `execute` takes only one step of what returns no columns.

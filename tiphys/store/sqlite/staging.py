@@ -1,4 +1,4 @@
-"""Deciding a group of writes: which succeed, at which revisions, and what the rows to append are. Pure.
+"""Decision on a group of writes: which succeed, at which revisions, and the rows to append. Pure.
 
 Each write sees the ones before it in the group as if they were committed; nothing is told to anybody until they are.
 """
@@ -15,7 +15,7 @@ from tiphys.store.sqlite.rows import CREATE, DELETE, REPAIR, UPDATE, Row, checks
 
 
 class Write:
-    """A write on its way: what is asked for, who waits, and (after the writer thread had it) what became of it."""
+    """Write in progress: the request, its waiter and, once the writer thread has processed it, its outcome."""
 
     __slots__ = (
         *("expected", "expires", "future", "key", "kind", "life", "value"),
@@ -49,7 +49,7 @@ class Write:
         self.error: StoreError | None = None
 
     def to_event(self) -> Event:
-        """The event of a write that was committed."""
+        """Return the event of a write that was committed."""
         revision, created = Revision(self.revision), Revision(self.create_revision)
         if self.kind == DELETE:
             return Event("delete", self.key, b"", revision, created, self.before)
@@ -57,7 +57,7 @@ class Write:
 
 
 class Staged:
-    """A decided group: cells of the rows to append, the index changes they mean, and which states must be read to answer."""
+    """Decided group: cells of the rows to append, resulting changes of the index, and the states to read for the answers."""
 
     def __init__(self, live: Mapping[str, Entry], revision: int, *, full: str) -> None:
         self.cells: list[object] = []

@@ -1,4 +1,4 @@
-"""The asyncio face of the embedded store: callers get futures, which one callback per commit resolves."""
+"""Asyncio interface of the embedded store: callers get futures, which one callback per commit resolves."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class SqliteStore:
         return future
 
     def _hand_over(self) -> None:
-        """Give the writer what has gathered: once per turn of the loop, or when it is done with what it had.
+        """Hand the collected writes to the writer: once per turn of the loop, or when it has finished the previous ones.
 
         Each hand-over wakes a thread that then wants the interpreter; write by write that costs the loop more than the commits do.
         """
@@ -176,7 +176,7 @@ class SqliteStore:
         return await self._read(self._reader_of().replay, prefix, after, upto)
 
     def _release(self) -> None:
-        """In the reader thread, after the last read: close both connections, then let go of the file.
+        """Close both connections and then release the file, in the reader thread after the last read.
 
         One after the other: SQLite removes its log with the last connection, and of two that close at once neither may be the last.
         """
@@ -200,7 +200,7 @@ class SqliteStore:
                 raise
 
     def _deliver(self, writes: Sequence[Write]) -> None:
-        """Watchers first, then those who wait: a caller that has its answer finds the event in any watch."""
+        """Deliver a group to watchers first, then to the waiters: a caller that has its answer finds the event in any watch."""
         self._committing = False
         self._hand_over()
         watched = bool(self._hub)

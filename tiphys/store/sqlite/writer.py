@@ -1,4 +1,4 @@
-"""The one thread that writes: it commits whatever is waiting in one transaction, and forgets old history between commits."""
+"""Writer thread: it commits everything waiting in one transaction, and forgets old history between commits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Writer:
         self.submit(lambda: self._history.aim(revision, done))
 
     def tick(self, monotonic: float) -> None:
-        """Housekeeping that is due by time; `monotonic` in seconds."""
+        """Do the housekeeping that is due; `monotonic` in seconds."""
         self.submit(lambda: self._on_tick(monotonic))
 
     def _run(self) -> None:
@@ -82,7 +82,7 @@ class Writer:
                 self._guard(self._history.step)
 
     def _take(self) -> tuple[list[Write], Job | None]:
-        """Whatever is waiting, up to the group's size or a job; waits only if there is no history to forget."""
+        """Take the waiting writes, up to the group's size or a job; waits only if there is no history to forget."""
         group: list[Write] = []
         if self._history.has_work and not self._queue.qsize():
             return group, None
@@ -143,7 +143,7 @@ class Writer:
         index.revision = staged.revision
 
     def _delete_only(self, group: list[Write], full: StoreError) -> None:
-        """There is no room for the group: refuse what adds data, and delete what is to be deleted.
+        """Reject the writes that add data, and delete what is to be deleted, when there is no room for the group.
 
         A delete appends a row, too. If not even that fits, it is done together with forgetting all history, which needs no new page.
         """
@@ -168,7 +168,7 @@ class Writer:
                 self._show(staged)
 
     def _fail(self, group: list[Write], error: Exception) -> None:
-        """Nothing of the group was written. Unless the reason leaves the file as it was, nothing more is written to it."""
+        """Fail the group, of which nothing was written. Unless the reason leaves the file unchanged, nothing more is written to it."""
         self._roll_back()
         reason = error if isinstance(error, StoreError) else translate(error, self._path)
         for write in group:
@@ -184,7 +184,7 @@ class Writer:
         self._report(self._broken)
 
     def _guard(self, job: Job) -> None:
-        """Housekeeping that fails is tried again later and does not stop writes, unless the disk failed under it."""
+        """Catch errors of housekeeping, which is tried again later and does not stop writes, unless the disk failed under it."""
         try:
             job()
         except Exception as error:

@@ -144,4 +144,6 @@ PODS: Kind[core.Pod] = Kind(
         "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
         "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
     },
+    shown_when_deleted=True,
+    from_templates=True,
 )

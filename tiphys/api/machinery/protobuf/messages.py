@@ -10,7 +10,7 @@ message, and a field's place in the line is its number:
     {Message}   a message of its own whose fields stand directly in the type: JSON has no such level
     name[]      a message of its own that holds nothing but the list of strings
     name|form   a message of its own around what JSON writes as any value: `json` (the JSON text in a field), and `array`, `bool`, `strings`
-                for the places in a JSON schema that can hold a schema or something else
+                for the places in a JSON schema that can hold another one (a message of the type that the line is about) or something else
 """
 
 from __future__ import annotations

@@ -1,0 +1,46 @@
+"""Certificates that were not renewed show in `tiphys doctor` and `tiphys status` 30 days before they end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tiphys.cli import status
+from tiphys.cli.checks import certificates
+from tiphys.daemon import pki
+from tiphys.daemon.settings import ClusterSettings
+
+NOW = datetime.now(UTC)
+
+
+def settings_with(directory: Path, *, age: timedelta) -> ClusterSettings:
+    pki.ensure(directory / "pki", NOW - age, names=pki.Names(), nodes=["helm"])
+    settings = ClusterSettings(data_dir=str(directory))
+    settings.save()
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("days", "phrase"),
+    [(0, ""), (330, ""), (340, "apiserver.crt expires on {end}, in 24 days"), (364, "in 0 days"), (400, "apiserver.crt expired on {end}")],
+)
+def test_doctor_warns(tmp_path: Path, days: int, phrase: str) -> None:
+    settings = settings_with(tmp_path, age=timedelta(days=days))
+    (result,) = certificates.check(settings)
+    assert result.status == ("warn" if phrase else "ok")
+    end = NOW - timedelta(days=days, minutes=5) + timedelta(days=365)
+    assert phrase.format(end=f"{end:%Y-%m-%d}") in result.message
+
+
+def test_doctor_says_nothing_before_the_first_start(tmp_path: Path) -> None:
+    assert list(certificates.check(ClusterSettings(data_dir=str(tmp_path)))) == []
+
+
+def test_status_names_them(tmp_path: Path) -> None:
+    settings_with(tmp_path, age=timedelta(days=350))
+    said = CliRunner().invoke(status.command, ["--data-dir", str(tmp_path)])
+    assert "certs    admin.crt expires on" in said.output
+    assert f"renewal has failed, see {tmp_path}/log/server.log" in said.output
