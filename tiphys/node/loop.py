@@ -47,9 +47,9 @@ class PodLoop:
         self.pods = pods
         self.refresher = VolumeRefresher(services, self._running_pod)
         self.runtime_error = "the container runtime was not asked yet"
-        """Why the runtime does not answer, or ""."""
+        """Reason for which the runtime does not answer, or ""."""
         self.live = False
-        """Whether pods are being served: the API server and the runtime have both answered once."""
+        """True if pods are being served: the API server and the runtime have both answered once."""
         self._looked = services.clock.monotonic()
         self._ends = ends
         self._workers: dict[str, PodWorker] = {}

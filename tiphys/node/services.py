@@ -41,7 +41,7 @@ class Machine(msgspec.Struct, frozen=True):
     memory: int = 0
     allocatable: dict[str, str] = {}
     apparmor: bool = False
-    """Whether the kernel can confine containers with AppArmor."""
+    """True if the kernel can confine containers with AppArmor."""
 
 
 class NodeServices(msgspec.Struct, kw_only=True, eq=False):

@@ -1,4 +1,4 @@
-"""Design documents and docs/: every file, folder and module that they name in backticks exists.
+"""READMEs, docs/ and design documents: every file, folder and module that they name in backticks exists.
 
 A path is relative to the folder of its DESIGN.md, to `tiphys/`, or to the root of the repository. It may also be relative to a folder that
 its paragraph, or its row of a table, has named before. A dotted name (`node.pod.plan`) counts when it begins with a package of Tiphys.
@@ -17,7 +17,7 @@ from tiphys.api.kinds import SCHEME
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tiphys"
-PAGES = (*sorted(PACKAGE.glob("**/DESIGN.md")), *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(PACKAGE.glob("**/DESIGN.md")))
 EVERY_CONTROLLER_HAS = frozenset(("plan.py", "controller.py"))
 OF_THE_DATA_DIRECTORY = frozenset(("containerd/", "log/", "pki/", "node.kubeconfig", "node.state"))
 OTHERS = frozenset(("a/", "tiphys/node/cri/pb/api.proto"))

@@ -73,7 +73,7 @@ class _Place(NamedTuple):
     root: bool = False
     in_meta: bool = False
     no_defaults: str | None = None
-    """Why defaults are forbidden here, None where they are not."""
+    """Reason for which defaults are forbidden here, None where they are not."""
 
 
 def _general(schema: Any, path: str, place: _Place) -> Iterator[FieldError]:

@@ -27,12 +27,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     by: tuple[str, ...] = ()
     """Modules that enforce the field."""
     text: str = ""
-    """What the warning or the refusal says after the field's path; of the others what there is to know."""
+    """Text of the warning or the refusal after the field's path; of the others what there is to know."""
     when: Callable[[Any], bool] | None = None
     """For warnings: whether a value of `owner` is meant. By default when the field is set."""
     sample: Sample | None = None
     elsewhere: bool = False
-    """Whether other rules give the warning already, with `text` somewhere in it."""
+    """True if other rules give the warning already, with `text` somewhere in it."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

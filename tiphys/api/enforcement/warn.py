@@ -21,7 +21,7 @@ class _Plan(NamedTuple):
     """Fields to look at in a value of one type."""
 
     own: tuple[tuple[Callable[[Any], Any], Entry], ...]
-    """How to read the field, and its entry."""
+    """Getters of fields, with their entries."""
     below: tuple[tuple[str, str], ...]
     """Attribute and name on the wire of the fields with something to look at."""
 

@@ -64,7 +64,7 @@ class Struct(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
     """The base of every wire type."""
 
     __model__: ClassVar[Any] = None
-    """What stands in for the type's own fields (`tiphys.api.custom`); None for every type that is written in Python."""
+    """Stand-in for the type's own fields (`tiphys.api.custom`); None for every type that is written in Python."""
 
 
 @dataclass(frozen=True, slots=True)

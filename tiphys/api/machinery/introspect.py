@@ -74,9 +74,9 @@ class Field:
     attr: str
     shape: Shape
     nullable: bool
-    """Whether absence differs from the zero value (`T | None`)."""
+    """True if absence differs from the zero value (`T | None`)."""
     always: bool
-    """Whether the field is written even when zero."""
+    """True if the field is written even when zero."""
     default: Any
     """The value of the field when absent; a fresh copy must be made of anything mutable."""
     semantics: MapList | SetList | Atomic | None = None

@@ -51,7 +51,7 @@ class Evaluator:
         return [name for name in hard if name in self._names]
 
     reads = False
-    """Whether usage depends on what is in an object: others need not be read to be counted."""
+    """True if usage depends on what is in an object: others need not be read to be counted."""
     updates: tuple[str, ...] = ()
     """Subresources ("" is the object itself) whose updates can change what an object uses."""
 

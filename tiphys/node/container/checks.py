@@ -27,9 +27,9 @@ class Verdict(msgspec.Struct, frozen=True):
     ok: bool
     output: str = ""
     warning: bool = False
-    """Whether a check that passed says something people should know."""
+    """True if a check that passed says something people should know."""
     errored: bool = False
-    """Whether the check itself could not be made, which says nothing about the container."""
+    """True if the check itself could not be made, which says nothing about the container."""
 
 
 def port_number(container: AnyContainer, port: int | str | None) -> int:

@@ -40,7 +40,7 @@ class NodeUse:
         self._written: dict[str, int] = {}
         self._written_at = float("-inf")
         self._readings: dict[str, tuple[float, int, int]] = {}
-        """When each container was read, its CPU time then, and its rate."""
+        """Time at which each container was read, its CPU time then, and its rate."""
 
     async def cadvisor(self) -> bytes:
         """The page `/metrics/cadvisor`."""

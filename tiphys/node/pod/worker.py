@@ -74,7 +74,7 @@ class PodWorker:
         self._retry = 0.0
         self._grace_cap: int | None = None
         self._admitted = pod is None or self._recorded is not None or not seen.empty
-        """What was admitted before this agent started stays, whatever the node looks like now."""
+        """True for what was admitted before this agent started: it stays, whatever the node looks like now."""
         self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
         if pod is not None:
             self._receive(pod)

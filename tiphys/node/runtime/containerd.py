@@ -79,7 +79,7 @@ class ContainerdSupervisor:
         self.state = self.run_dir / "containerd"
         self.pid: int | None = None
         self.adopted = False
-        """Whether the running containerd was there before `start`."""
+        """True if the running containerd was there before `start`."""
         self._cni_bin_dir = cni_bin_dir or find_cni_bin_dir()
         self._sandbox_image = sandbox_image
         self._snapshotter = snapshotter

@@ -152,7 +152,7 @@ class ValidationRule(Struct):
     fieldPath: str = ""
     """The field below the value that the message is about."""
     optionalOldSelf: bool | None = None
-    """Whether the rule is evaluated without an old value too; `oldSelf` is an optional then."""
+    """True if the rule is evaluated without an old value too; `oldSelf` is an optional then."""
 
 
 class ExternalDocumentation(Struct):
@@ -186,11 +186,11 @@ class JSONSchemaProps(Struct):
     maximum: Number | None = None
     """The largest number."""
     exclusiveMaximum: bool = False
-    """Whether a number must be smaller than the maximum."""
+    """True if a number must be smaller than the maximum."""
     minimum: Number | None = None
     """The smallest number."""
     exclusiveMinimum: bool = False
-    """Whether a number must be larger than the minimum."""
+    """True if a number must be larger than the minimum."""
     maxLength: int | None = None
     """The most characters of a text."""
     minLength: int | None = None
@@ -240,13 +240,13 @@ class JSONSchemaProps(Struct):
     example: Any = None
     """An example of the value."""
     nullable: bool = False
-    """Whether the value may be null."""
+    """True if the value may be null."""
     x_kubernetes_preserve_unknown_fields: bool | None = field(name="x-kubernetes-preserve-unknown-fields", default=None)
-    """Whether keys that no schema knows are kept."""
+    """True if keys that no schema knows are kept."""
     x_kubernetes_embedded_resource: bool = field(name="x-kubernetes-embedded-resource", default=False)
-    """Whether the value is an object of the API with apiVersion, kind and metadata."""
+    """True if the value is an object of the API with apiVersion, kind and metadata."""
     x_kubernetes_int_or_string: bool = field(name="x-kubernetes-int-or-string", default=False)
-    """Whether the value is a whole number or a text."""
+    """True if the value is a whole number or a text."""
     x_kubernetes_list_map_keys: Annotated[list[str], Atomic()] = field(name="x-kubernetes-list-map-keys", default_factory=list)
     """The fields that tell the items of a list of type `map` apart."""
     x_kubernetes_list_type: str | None = field(name="x-kubernetes-list-type", default=None)
@@ -279,11 +279,11 @@ class CustomResourceDefinitionVersion(Struct):
     name: str = always(str)
     """Its name, such as `v1beta1`."""
     served: bool = always(bool)
-    """Whether it is served."""
+    """True if it is served."""
     storage: bool = always(bool)
-    """Whether it is the version in which objects are stored; exactly one is."""
+    """True if it is the version in which objects are stored; exactly one is."""
     deprecated: bool = False
-    """Whether clients that use it are warned."""
+    """True if clients that use it are warned."""
     deprecationWarning: str | None = None
     """Warning for clients of a deprecated version; there is a text for it by default."""
     schema: CustomResourceValidation | None = None

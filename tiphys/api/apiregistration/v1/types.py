@@ -29,7 +29,7 @@ class APIServiceSpec(Struct):
     version: str = ""
     """The version; with the group it is the name of the APIService."""
     insecureSkipTLSVerify: bool = False
-    """Whether the server's certificate is not checked."""
+    """True if the server's certificate is not checked."""
     caBundle: Annotated[bytes, Atomic()] = b""
     """PEM certificates that the server's certificate is checked against."""
     groupPriorityMinimum: int = always(int)

@@ -84,7 +84,7 @@ class DeploymentSpec(Struct):
     revisionHistoryLimit: int | None = None
     """Number of old ReplicaSets that are kept for rollbacks. 10 by default."""
     paused: bool = False
-    """Whether changes of the template wait."""
+    """True if changes of the template wait."""
     progressDeadlineSeconds: int | None = None
     """Seconds without progress after which a rollout counts as failed. 600 by default; it is not undone."""
 

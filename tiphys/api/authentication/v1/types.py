@@ -54,7 +54,7 @@ class TokenRequestSpec(Struct):
     """The token that is asked for."""
 
     audiences: Annotated[list[str], Atomic()] = always(list)
-    """Whom it is for; the API server if empty."""
+    """Audiences of the token; the API server if empty."""
     expirationSeconds: int | None = None
     """Requested validity, in seconds, at least 600. 3600 by default."""
     boundObjectRef: BoundObjectReference | None = null()
@@ -85,7 +85,7 @@ class TokenReviewStatus(Struct):
     """The answer."""
 
     authenticated: bool = False
-    """Whether the token is good."""
+    """True if the token is good."""
     user: UserInfo = always(UserInfo)
     """User that the token belongs to."""
     audiences: Annotated[list[str], Atomic()] = []
@@ -100,7 +100,7 @@ class TokenReviewSpec(Struct):
     token: str = ""
     """The token."""
     audiences: Annotated[list[str], Atomic()] = []
-    """Whom it should be for; the API server if empty."""
+    """Requested audiences of the token; the API server if empty."""
 
 
 class TokenReview(KubeObject):

@@ -30,9 +30,9 @@ class SubjectAccessReviewStatus(Struct):
     """The answer."""
 
     allowed: bool = always(bool)
-    """Whether it may be done."""
+    """True if it may be done."""
     denied: bool = False
-    """Whether it is forbidden, not just not allowed."""
+    """True if it is forbidden, not just not allowed."""
     reason: str = ""
     """Reason for the decision."""
     evaluationError: str = ""
@@ -156,7 +156,7 @@ class SubjectRulesReviewStatus(Struct):
     nonResourceRules: Annotated[list[NonResourceRule], Atomic()] = always(list)
     """Paths that may be used; the order means nothing."""
     incomplete: bool = always(bool)
-    """Whether there may be more than is listed."""
+    """True if there may be more than is listed."""
     evaluationError: str = ""
     """Error during the evaluation."""
 

@@ -86,7 +86,7 @@ class JobSpec(Struct):
     selector: LabelSelector | None = None
     """Labels of its pods; the server makes them."""
     manualSelector: bool | None = None
-    """Whether the selector is the user's own."""
+    """True if the selector is the user's own."""
     template: PodTemplateSpec = always(PodTemplateSpec)
     """The pods; their restart policy is `Never` or `OnFailure`."""
     ttlSecondsAfterFinished: int | None = None
@@ -94,7 +94,7 @@ class JobSpec(Struct):
     completionMode: str | None = None
     """`NonIndexed`, or `Indexed` to give each pod a number."""
     suspend: bool | None = None
-    """Whether the Job runs no pods for now."""
+    """True if the Job runs no pods for now."""
     podReplacementPolicy: str | None = None
     """Time at which a pod is replaced: once it is `Failed`, or already when it is `TerminatingOrFailed`."""
     managedBy: str | None = None
@@ -122,7 +122,7 @@ class CronJobSpec(Struct):
     concurrencyPolicy: str = ""
     """Treatment of a Job that is due while an earlier one runs: `Allow`, `Forbid` another one, or `Replace` the earlier."""
     suspend: bool | None = None
-    """Whether no more Jobs are made for now."""
+    """True if no more Jobs are made for now."""
     jobTemplate: JobTemplateSpec = always(JobTemplateSpec)
     """The Jobs to make."""
     successfulJobsHistoryLimit: int | None = None

@@ -15,7 +15,7 @@ class ConfigMap(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("ConfigMap")
     immutable: bool | None = None
-    """Whether data can no longer be changed, for good."""
+    """True if data can no longer be changed, for good."""
     data: dict[str, str] = {}
     """Values that are text. Keys are letters, digits, `-`, `_` and `.`."""
     binaryData: dict[str, bytes] = {}
@@ -28,7 +28,7 @@ class Secret(KubeObject):
     apiVersion: str = constant("v1")
     kind: str = constant("Secret")
     immutable: bool | None = None
-    """Whether data can no longer be changed, for good."""
+    """True if data can no longer be changed, for good."""
     data: dict[str, bytes] = {}
     """The values, base64 on the wire. Keys are letters, digits, `-`, `_` and `.`."""
     stringData: dict[str, str] = {}
@@ -47,4 +47,4 @@ class ServiceAccount(KubeObject):
     imagePullSecrets: Annotated[list[LocalObjectReference], Atomic()] = []
     """Credentials for registries that pods of this account get if they name none."""
     automountServiceAccountToken: bool | None = None
-    """Whether pods get a token mounted, unless they say otherwise. True by default."""
+    """True if pods get a token mounted, unless they say otherwise. True by default."""

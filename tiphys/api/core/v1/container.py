@@ -36,7 +36,7 @@ class ConfigMapEnvSource(Struct):
     """A ConfigMap whose keys become environment variables."""
 
     optional: bool | None = None
-    """Whether the container starts when the ConfigMap does not exist."""
+    """True if the container starts when the ConfigMap does not exist."""
     name: str = ""
     """The ConfigMap in the pod's namespace."""
 
@@ -73,7 +73,7 @@ class WindowsSecurityContextOptions(Struct):
     runAsUserName: str | None = None
     """The user that runs the process; by default the one in the image."""
     hostProcess: bool | None = None
-    """Whether the container runs as a process of the host; then all of the pod do."""
+    """True if the container runs as a process of the host; then all of the pod do."""
 
 
 class SecurityContext(Struct):
@@ -82,7 +82,7 @@ class SecurityContext(Struct):
     capabilities: Capabilities | None = None
     """Capabilities added to or taken from the runtime's default."""
     privileged: bool | None = None
-    """Whether the processes have nearly all rights of root on the node. False by default."""
+    """True if the processes have nearly all rights of root on the node. False by default."""
     seLinuxOptions: SELinuxOptions | None = None
     """The SELinux label of the container."""
     windowsOptions: WindowsSecurityContextOptions | None = None
@@ -92,11 +92,11 @@ class SecurityContext(Struct):
     runAsGroup: int | None = None
     """The primary group id of the process."""
     runAsNonRoot: bool | None = None
-    """Whether the container is refused when its user is 0."""
+    """True if the container is refused when its user is 0."""
     readOnlyRootFilesystem: bool | None = None
-    """Whether nothing can be written outside volumes. False by default."""
+    """True if nothing can be written outside volumes. False by default."""
     allowPrivilegeEscalation: bool | None = None
-    """Whether a process can gain more rights than its parent, through set-uid programs for instance. Always true for privileged
+    """True if a process can gain more rights than its parent, through set-uid programs for instance. Always true for privileged
     containers."""
     procMount: str | None = None
     """Masking of /proc: `Default` masks sensitive paths, `Unmasked` none (only with hostUsers false)."""
@@ -215,7 +215,7 @@ class SecretEnvSource(Struct):
     """A Secret whose keys become environment variables."""
 
     optional: bool | None = None
-    """Whether the container starts when the Secret does not exist."""
+    """True if the container starts when the Secret does not exist."""
     name: str = ""
     """The Secret in the pod's namespace."""
 
@@ -252,15 +252,15 @@ class VolumeMount(Struct):
     name: str = always(str)
     """The name of a volume of the pod."""
     readOnly: bool = False
-    """Whether nothing can be written. False by default."""
+    """True if nothing can be written. False by default."""
     recursiveReadOnly: str | None = None
-    """Whether mounts below are read-only too: `Disabled` (default), `IfPossible` or `Enabled`. Needs readOnly."""
+    """Mode of mounts below, read-only or not: `Disabled` (default), `IfPossible` or `Enabled`. Needs readOnly."""
     mountPath: str = always(str)
     """Path of the volume in the container. Must not contain a colon."""
     subPath: str = ""
     """The path inside the volume that is mounted instead of its root."""
     mountPropagation: str | None = None
-    """Whether later mounts are seen across the border: `None` (default), `HostToContainer` or `Bidirectional`, which needs a privileged
+    """Propagation of later mounts across the border: `None` (default), `HostToContainer` or `Bidirectional`, which needs a privileged
     container."""
     subPathExpr: str = ""
     """Like subPath, with $(VARIABLE) replaced from the container's environment. Not together with subPath."""
@@ -370,7 +370,7 @@ class Container(Struct):
     resources: ResourceRequirements = always(ResourceRequirements)
     """Requests and limits of the container."""
     resizePolicy: Annotated[list[ContainerResizePolicy], Atomic()] = []
-    """Whether the container restarts when its resources change."""
+    """Restart of the container when its resources change, by resource."""
     restartPolicy: str | None = None
     """Overrides the pod's policy for this container. `Always` makes an init container a sidecar."""
     restartPolicyRules: Annotated[list[ContainerRestartRule], Atomic()] = []
@@ -396,11 +396,11 @@ class Container(Struct):
     securityContext: SecurityContext | None = None
     """Privileges of the container."""
     stdin: bool = False
-    """Whether standard input is kept open for `attach`. False by default."""
+    """True if standard input is kept open for `attach`. False by default."""
     stdinOnce: bool = False
-    """Whether standard input is closed after the first attached client leaves. False by default."""
+    """True if standard input is closed after the first attached client leaves. False by default."""
     tty: bool = False
-    """Whether the program gets a terminal; needs stdin. False by default."""
+    """True if the program gets a terminal; needs stdin. False by default."""
 
 
 class ContainerExtendedResourceRequest(Struct):
@@ -520,9 +520,9 @@ class VolumeMountStatus(Struct):
     mountPath: str = always(str)
     """Path of the mount in the container."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     recursiveReadOnly: str | None = None
-    """Whether mounts below are read-only too: `Disabled` or `Enabled`."""
+    """Mode of mounts below, read-only or not: `Disabled` or `Enabled`."""
     volumeStatus: VolumeStatus | None = None
     """More about the volume."""
 
@@ -537,7 +537,7 @@ class ContainerStatus(Struct):
     lastState: ContainerState = always(ContainerState)
     """State in which it last ended."""
     ready: bool = always(bool)
-    """Whether it passes its readiness probe; without one, whether it has started."""
+    """True if it passes its readiness probe; without one, whether it has started."""
     restartCount: int = always(int)
     """Number of restarts, as far as old containers still tell."""
     image: str = always(str)
@@ -547,7 +547,7 @@ class ContainerStatus(Struct):
     containerID: str = ""
     """The identity of the running or last container, as `runtime://id`."""
     started: bool | None = None
-    """Whether it has started: its startup probe succeeded and its postStart handler is done."""
+    """True if it has started: its startup probe succeeded and its postStart handler is done."""
     allocatedResources: dict[str, Quantity] = {}
     """Resources that the node has allocated to the container."""
     resources: ResourceRequirements | None = None
@@ -602,15 +602,15 @@ class EphemeralContainer(Struct):
     startupProbe: Probe | None = None
     """Not allowed."""
     stdin: bool = False
-    """Whether standard input is kept open for `attach`."""
+    """True if standard input is kept open for `attach`."""
     stdinOnce: bool = False
-    """Whether standard input is closed after the first attached client leaves."""
+    """True if standard input is closed after the first attached client leaves."""
     terminationMessagePath: str = ""
     """The file whose content becomes the message of the ended container."""
     terminationMessagePolicy: str = ""
     """`File` or `FallbackToLogsOnError`."""
     tty: bool = False
-    """Whether the program gets a terminal; needs stdin."""
+    """True if the program gets a terminal; needs stdin."""
     volumeDevices: Annotated[list[VolumeDevice], MapList("devicePath"), Patch("merge", "devicePath")] = []
     """Block devices in the container."""
     volumeMounts: Annotated[list[VolumeMount], MapList("mountPath"), Patch("merge", "mountPath")] = []

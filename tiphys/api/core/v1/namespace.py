@@ -47,4 +47,4 @@ class Namespace(KubeObject):
     spec: NamespaceSpec = always(NamespaceSpec)
     """Finalizers of the namespace."""
     status: NamespaceStatus = always(NamespaceStatus)
-    """Whether it is in use."""
+    """Observed state of the namespace."""

@@ -66,7 +66,7 @@ class NodeSpec(Struct):
     providerID: str = ""
     """The machine's identity at its provider, as `provider://id`. Once set it stays."""
     unschedulable: bool = False
-    """Whether no new pods are placed here, as after `kubectl cordon`."""
+    """True if no new pods are placed here, as after `kubectl cordon`."""
     taints: Annotated[list[Taint], Atomic()] = []
     """Taints, which repel pods that do not tolerate them."""
     configSource: NodeConfigSource | None = None
@@ -86,9 +86,9 @@ class NodeRuntimeHandlerFeatures(Struct):
     """Features of a runtime handler."""
 
     recursiveReadOnlyMounts: bool | None = None
-    """Whether mounts can be read-only all the way down."""
+    """True if mounts can be read-only all the way down."""
     userNamespaces: bool | None = None
-    """Whether pods can have user ids of their own."""
+    """True if pods can have user ids of their own."""
 
 
 class NodeRuntimeHandler(Struct):
@@ -117,7 +117,7 @@ class NodeFeatures(Struct):
     """Features of all runtime handlers of a node."""
 
     supplementalGroupsPolicy: bool | None = None
-    """Whether supplementalGroupsPolicy is heeded."""
+    """True if supplementalGroupsPolicy is heeded."""
 
 
 class NodeSwapStatus(Struct):

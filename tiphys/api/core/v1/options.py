@@ -13,21 +13,21 @@ class PodLogOptions(Struct):
     container: str = ""
     """The container; may be absent when the pod has only one."""
     follow: bool = False
-    """Whether to go on as more is written."""
+    """True if the log is followed as more is written."""
     previous: bool = False
-    """Whether to show the log of the container that ran before this one."""
+    """True if the log is that of the container that ran before this one."""
     sinceSeconds: int | None = None
     """Only lines of the last so many seconds, at least 1."""
     sinceTime: Time | None = None
     """Only lines written at this time or later."""
     timestamps: bool = False
-    """Whether each line begins with the time at which it was written."""
+    """True if each line begins with the time at which it was written."""
     tailLines: int | None = None
     """Only the last so many lines."""
     limitBytes: int | None = None
     """Bytes after which the log ends, at least 1."""
     insecureSkipTLSVerifyBackend: bool = False
-    """Whether the kubelet's certificate goes unchecked."""
+    """True if the kubelet's certificate goes unchecked."""
     stream: str | None = None
     """Only what came from `Stdout` or `Stderr`; `All` is the default."""
 
@@ -36,13 +36,13 @@ class PodAttachOptions(Struct):
     """Parameters of an attach to a running container."""
 
     stdin: bool = False
-    """Whether the client writes to the container's stdin."""
+    """True if the client writes to the container's stdin."""
     stdout: bool = False
-    """Whether the client reads the container's stdout."""
+    """True if the client reads the container's stdout."""
     stderr: bool = False
-    """Whether the client reads the container's stderr."""
+    """True if the client reads the container's stderr."""
     tty: bool = False
-    """Whether the streams are those of a terminal."""
+    """True if the streams are those of a terminal."""
     container: str = ""
     """The container; may be absent when the pod has only one."""
 

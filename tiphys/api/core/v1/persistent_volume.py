@@ -32,7 +32,7 @@ class AzureFilePersistentVolumeSource(Struct):
     shareName: str = always(str)
     """The share."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     secretNamespace: str | None = null()
     """The namespace of the Secret; that of the claim by default."""
 
@@ -45,7 +45,7 @@ class CSIPersistentVolumeSource(Struct):
     volumeHandle: str = always(str)
     """Handle of the volume in the driver."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     fsType: str = ""
     """The file system, `ext4` by default."""
     volumeAttributes: dict[str, str] = {}
@@ -76,7 +76,7 @@ class CephFSPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
 
 
 class CinderPersistentVolumeSource(Struct):
@@ -87,7 +87,7 @@ class CinderPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
 
@@ -102,7 +102,7 @@ class FlexPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     options: dict[str, str] = {}
     """Parameters for the driver."""
 
@@ -115,7 +115,7 @@ class GlusterfsPersistentVolumeSource(Struct):
     path: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     endpointsNamespace: str | None = None
     """The namespace of the Endpoints; that of the claim by default."""
 
@@ -134,13 +134,13 @@ class ISCSIPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     portals: Annotated[list[str], Atomic()] = []
     """Further addresses of the target."""
     chapAuthDiscovery: bool = False
-    """Whether discovery is authenticated with CHAP."""
+    """True if discovery is authenticated with CHAP."""
     chapAuthSession: bool = False
-    """Whether the session is authenticated with CHAP."""
+    """True if the session is authenticated with CHAP."""
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     initiatorName: str | None = None
@@ -179,7 +179,7 @@ class StorageOSPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
     secretRef: ObjectReference | None = None
     """The Secret that gives access."""
 
@@ -194,7 +194,7 @@ class ScaleIOPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     sslEnabled: bool = False
-    """Whether its API is asked over TLS."""
+    """True if its API is asked over TLS."""
     protectionDomain: str = ""
     """The protection domain."""
     storagePool: str = ""
@@ -206,7 +206,7 @@ class ScaleIOPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
 
 
 class RBDPersistentVolumeSource(Struct):
@@ -227,7 +227,7 @@ class RBDPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """Whether it may only be read."""
+    """True if it may only be read."""
 
 
 class VolumeNodeAffinity(Struct):

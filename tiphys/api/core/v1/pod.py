@@ -71,11 +71,11 @@ class PodSecurityContext(Struct):
     runAsGroup: int | None = None
     """The primary group id of the processes; by default that of the runtime."""
     runAsNonRoot: bool | None = None
-    """Whether the agent refuses to start a container whose user is 0."""
+    """True if the agent refuses to start a container whose user is 0."""
     supplementalGroups: Annotated[list[int], Atomic()] = []
     """Further group ids of the first process of each container."""
     supplementalGroupsPolicy: str | None = None
-    """Whether the groups that the image gives its user count too: `Merge` (default) or `Strict`."""
+    """Treatment of the groups that the image gives its user: `Merge` (default) or `Strict`."""
     fsGroup: int | None = None
     """A group id that owns volumes which support ownership, and that processes get besides."""
     sysctls: Annotated[list[Sysctl], Atomic()] = []
@@ -152,17 +152,17 @@ class PodSpec(Struct):
     serviceAccount: str = ""
     """The old name of serviceAccountName; both always agree."""
     automountServiceAccountToken: bool | None = None
-    """Whether a token of the service account is mounted into the containers; by default as the account says."""
+    """True if a token of the service account is mounted into the containers; by default as the account says."""
     nodeName: str = ""
     """The node that runs the pod. Set by the scheduler; a user who sets it bypasses scheduling."""
     hostNetwork: bool = False
-    """Whether the pod uses the node's network instead of one of its own. Ports are then ports of the node."""
+    """True if the pod uses the node's network instead of one of its own. Ports are then ports of the node."""
     hostPID: bool = False
-    """Whether the pod sees the processes of the node."""
+    """True if the pod sees the processes of the node."""
     hostIPC: bool = False
-    """Whether the pod shares interprocess communication with the node."""
+    """True if the pod shares interprocess communication with the node."""
     shareProcessNamespace: bool | None = None
-    """Whether the containers see each other's processes; then the first process is not theirs. Not together with hostPID."""
+    """True if the containers see each other's processes; then the first process is not theirs. Not together with hostPID."""
     securityContext: PodSecurityContext | None = None
     """Privileges and users that hold for all containers."""
     imagePullSecrets: Annotated[list[LocalObjectReference], MapList("name"), Patch("merge", "name")] = []
@@ -190,9 +190,9 @@ class PodSpec(Struct):
     runtimeClassName: str | None = None
     """The RuntimeClass that names the container runtime; the node's default if absent."""
     enableServiceLinks: bool | None = None
-    """Whether containers get environment variables about the Services of the namespace. True if absent."""
+    """True if containers get environment variables about the Services of the namespace. True if absent."""
     preemptionPolicy: str | None = None
-    """Whether the pod may drive out pods of lower priority: `PreemptLowerPriority` (default) or `Never`."""
+    """Preemption of pods of lower priority: `PreemptLowerPriority` (default) or `Never`."""
     overhead: dict[str, Quantity] = {}
     """Resources that the pod needs besides its containers, filled in from the runtime class."""
     topologySpreadConstraints: Annotated[
@@ -200,11 +200,11 @@ class PodSpec(Struct):
     ] = []
     """Constraints on the spread of pods like this one over zones, nodes or other groups of nodes."""
     setHostnameAsFQDN: bool | None = None
-    """Whether the host name is the full domain name instead of its first part."""
+    """True if the host name is the full domain name instead of its first part."""
     os: PodOS | None = None
     """The operating system the containers are made for; then fields of other systems are refused."""
     hostUsers: bool | None = None
-    """Whether the pod uses the node's user ids (default). With false it gets a range of its own, so root inside is nobody outside."""
+    """True if the pod uses the node's user ids (default). With false it gets a range of its own, so root inside is nobody outside."""
     schedulingGates: Annotated[list[PodSchedulingGate], MapList("name"), Patch("merge", "name")] = []
     """Gates, each of which holds back the scheduling of the pod. They can only be removed."""
     resourceClaims: Annotated[list[PodResourceClaim], MapList("name"), Patch("merge,retainKeys", "name")] = []

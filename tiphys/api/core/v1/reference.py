@@ -44,7 +44,7 @@ class ConfigMapKeySelector(Struct):
     key: str = always(str)
     """The key."""
     optional: bool | None = None
-    """Whether it may be missing."""
+    """True if it may be missing."""
     name: str = ""
     """The ConfigMap in the same namespace."""
 
@@ -60,7 +60,7 @@ class FileKeySelector(Struct):
     key: str = always(str)
     """The variable."""
     optional: bool | None = None
-    """Whether it may be missing."""
+    """True if it may be missing."""
 
 
 class LocalObjectReference(Struct):
@@ -129,7 +129,7 @@ class SecretKeySelector(Struct):
     key: str = always(str)
     """The key."""
     optional: bool | None = None
-    """Whether it may be missing."""
+    """True if it may be missing."""
     name: str = ""
     """The Secret in the same namespace."""
 

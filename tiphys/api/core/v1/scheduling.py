@@ -138,8 +138,8 @@ class TopologySpreadConstraint(Struct):
     minDomains: int | None = None
     """Minimum number of topology domains; with fewer the smallest count is taken as 0. Only with `DoNotSchedule`."""
     nodeAffinityPolicy: str | None = None
-    """Whether only nodes count that the pod's affinity and selector allow: `Honor` (default) or `Ignore`."""
+    """Treatment of the pod's affinity and selector when nodes are counted: `Honor` (default) or `Ignore`."""
     nodeTaintsPolicy: str | None = None
-    """Whether only nodes count whose taints the pod tolerates: `Honor`, or `Ignore` (default)."""
+    """Treatment of taints when nodes are counted: `Honor`, or `Ignore` (default)."""
     matchLabelKeys: Annotated[list[str], Atomic()] = []
     """Labels whose values are taken from the new pod and must agree in the pods that are counted."""

@@ -101,7 +101,7 @@ class ServiceSpec(Struct):
     healthCheckNodePort: int = 0
     """The port on which nodes tell the load balancer whether they have endpoints, with `Local`. Cannot be changed."""
     publishNotReadyAddresses: bool = False
-    """Whether pods that are not ready are published too. False by default."""
+    """True if pods that are not ready are published too. False by default."""
     sessionAffinityConfig: SessionAffinityConfig | None = None
     """Details of session affinity."""
     ipFamilies: Annotated[list[str], Atomic()] = []
@@ -109,7 +109,7 @@ class ServiceSpec(Struct):
     ipFamilyPolicy: str | None = None
     """Policy for address families: `SingleStack` (default), `PreferDualStack` or `RequireDualStack`."""
     allocateLoadBalancerNodePorts: bool | None = None
-    """Whether a LoadBalancer Service also gets node ports. True by default."""
+    """True if a LoadBalancer Service also gets node ports. True by default."""
     loadBalancerClass: str | None = None
     """Class of the load balancer; the cluster's default if absent. Cannot be changed."""
     internalTrafficPolicy: str | None = None

@@ -19,7 +19,7 @@ class AWSElasticBlockStoreVolumeSource(Struct):
     partition: int = 0
     """The partition; 0 is the whole disk."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class AzureDiskVolumeSource(Struct):
@@ -34,7 +34,7 @@ class AzureDiskVolumeSource(Struct):
     fsType: str | None = None
     """Its file system; `ext4` by default."""
     readOnly: bool | None = None
-    """Whether nothing can be written. False by default."""
+    """True if nothing can be written. False by default."""
     kind: str | None = None
     """`Shared` (default), `Dedicated` or `Managed`."""
 
@@ -47,7 +47,7 @@ class AzureFileVolumeSource(Struct):
     shareName: str = always(str)
     """The share."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class CSIVolumeSource(Struct):
@@ -56,7 +56,7 @@ class CSIVolumeSource(Struct):
     driver: str = always(str)
     """The driver."""
     readOnly: bool | None = None
-    """Whether nothing can be written. False by default."""
+    """True if nothing can be written. False by default."""
     fsType: str | None = None
     """Its file system; the driver decides if absent."""
     volumeAttributes: dict[str, str] = {}
@@ -79,7 +79,7 @@ class CephFSVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """The Secret with the user's key; wins over secretFile."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class CinderVolumeSource(Struct):
@@ -90,7 +90,7 @@ class CinderVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     secretRef: LocalObjectReference | None = None
     """The Secret with the cloud's credentials."""
 
@@ -105,7 +105,7 @@ class ClusterTrustBundleProjection(Struct):
     labelSelector: LabelSelector | None = None
     """Selection of the signer's bundles; none if absent, all if empty."""
     optional: bool | None = None
-    """Whether the pod starts without them."""
+    """True if the pod starts without them."""
     path: str = always(str)
     """The file."""
 
@@ -127,7 +127,7 @@ class ConfigMapProjection(Struct):
     items: Annotated[list[KeyToPath], Atomic()] = []
     """Keys to project, and their file names; all keys under their own names if empty."""
     optional: bool | None = None
-    """Whether the ConfigMap or its keys may be missing."""
+    """True if the ConfigMap or its keys may be missing."""
     name: str = ""
     """The ConfigMap in the pod's namespace."""
 
@@ -140,7 +140,7 @@ class ConfigMapVolumeSource(Struct):
     defaultMode: int | None = None
     """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
     optional: bool | None = None
-    """Whether the ConfigMap or its keys may be missing."""
+    """True if the ConfigMap or its keys may be missing."""
     name: str = ""
     """The ConfigMap in the pod's namespace."""
 
@@ -266,7 +266,7 @@ class FCVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     wwids: Annotated[list[str], Atomic()] = []
     """Identities of the disk, instead of targets and unit."""
 
@@ -281,7 +281,7 @@ class FlexVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """A Secret for the program."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     options: dict[str, str] = {}
     """Settings for the program."""
 
@@ -305,7 +305,7 @@ class GCEPersistentDiskVolumeSource(Struct):
     partition: int = 0
     """The partition; 0 is the whole disk."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class GitRepoVolumeSource(Struct):
@@ -327,7 +327,7 @@ class GlusterfsVolumeSource(Struct):
     path: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class HostPathVolumeSource(Struct):
@@ -354,13 +354,13 @@ class ISCSIVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     portals: Annotated[list[str], Atomic()] = []
     """Further portals of the target."""
     chapAuthDiscovery: bool = False
-    """Whether discovery authenticates."""
+    """True if discovery authenticates."""
     chapAuthSession: bool = False
-    """Whether sessions authenticate."""
+    """True if sessions authenticate."""
     secretRef: LocalObjectReference | None = None
     """The Secret to authenticate with."""
     initiatorName: str | None = None
@@ -393,7 +393,7 @@ class NFSVolumeSource(Struct):
     path: str = always(str)
     """The directory, absolute."""
     readOnly: bool = False
-    """Whether nothing can be written. False by default."""
+    """True if nothing can be written. False by default."""
 
 
 class PersistentVolumeClaimVolumeSource(Struct):
@@ -402,7 +402,7 @@ class PersistentVolumeClaimVolumeSource(Struct):
     claimName: str = always(str)
     """The claim in the pod's namespace."""
     readOnly: bool = False
-    """Whether nothing can be written. False by default."""
+    """True if nothing can be written. False by default."""
 
 
 class PhotonPersistentDiskVolumeSource(Struct):
@@ -441,14 +441,14 @@ class PortworxVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class ServiceAccountTokenProjection(Struct):
     """A token of the pod's service account, renewed in time."""
 
     audience: str = ""
-    """Whom the token is for; the API server if empty."""
+    """Audience of the token; the API server if empty."""
     expirationSeconds: int | None = None
     """Validity in seconds, at least 600. 3600 by default."""
     path: str = always(str)
@@ -461,7 +461,7 @@ class SecretProjection(Struct):
     items: Annotated[list[KeyToPath], Atomic()] = []
     """Keys to project, and their file names; all keys under their own names if empty."""
     optional: bool | None = None
-    """Whether the Secret or its keys may be missing."""
+    """True if the Secret or its keys may be missing."""
     name: str = ""
     """The Secret in the pod's namespace."""
 
@@ -500,7 +500,7 @@ class QuobyteVolumeSource(Struct):
     volume: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     user: str = ""
     """The user to act as."""
     group: str = ""
@@ -527,7 +527,7 @@ class RBDVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """The Secret with the user's key; wins over keyring."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class ScaleIOVolumeSource(Struct):
@@ -540,7 +540,7 @@ class ScaleIOVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """The Secret with user and password."""
     sslEnabled: bool = False
-    """Whether the gateway is spoken to over TLS."""
+    """True if the gateway is spoken to over TLS."""
     protectionDomain: str = ""
     """The protection domain."""
     storagePool: str = ""
@@ -552,7 +552,7 @@ class ScaleIOVolumeSource(Struct):
     fsType: str = ""
     """Its file system; `xfs` by default."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
 
 
 class SecretVolumeSource(Struct):
@@ -565,7 +565,7 @@ class SecretVolumeSource(Struct):
     defaultMode: int | None = None
     """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
     optional: bool | None = None
-    """Whether the Secret or its keys may be missing."""
+    """True if the Secret or its keys may be missing."""
 
 
 class StorageOSVolumeSource(Struct):
@@ -578,7 +578,7 @@ class StorageOSVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """Whether nothing can be written."""
+    """True if nothing can be written."""
     secretRef: LocalObjectReference | None = None
     """The Secret with credentials."""
 

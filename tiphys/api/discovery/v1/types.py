@@ -13,11 +13,11 @@ class EndpointConditions(Struct):
     """The state of an endpoint."""
 
     ready: bool | None = None
-    """Whether it may get new traffic. Absent counts as true."""
+    """True if it may get new traffic. Absent counts as true."""
     serving: bool | None = None
-    """Whether it can answer, even while it ends. Absent counts as ready."""
+    """True if it can answer, even while it ends. Absent counts as ready."""
     terminating: bool | None = None
-    """Whether it is ending. Absent counts as false."""
+    """True if it is ending. Absent counts as false."""
 
 
 class ForNode(Struct):

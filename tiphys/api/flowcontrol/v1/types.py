@@ -41,7 +41,7 @@ class ResourcePolicyRule(Struct):
     resources: Annotated[list[str], SetList()] = always(list)
     """Resources and subresources such as `pods/log`, `*` for all."""
     clusterScope: bool = False
-    """Whether requests without a namespace match."""
+    """True if requests without a namespace match."""
     namespaces: Annotated[list[str], SetList()] | None = null()
     """Namespaces that match, `*` for all."""
 

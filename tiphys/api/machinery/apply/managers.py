@@ -241,7 +241,7 @@ class Owned(NamedTuple):
     version: str
     time: datetime | None
     entry: ManagedFieldsEntry | None
-    """What it was read from, while that is still true."""
+    """Entry that it was read from, while that is still true."""
 
 
 def opened(entries: Iterable[ManagedFieldsEntry]) -> dict[Manager, Owned]:

@@ -43,7 +43,7 @@ class Schema:
     keys: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     open: bool = False
-    """Whether a struct may have fields that are not declared."""
+    """True if a struct may have fields that are not declared."""
 
     def fields(self) -> Mapping[str, Member]:
         """The fields of a struct."""

@@ -61,7 +61,7 @@ class APIResource(Struct):
     singularName: str = always(str)
     """Its singular name, as people type it."""
     namespaced: bool = always(bool)
-    """Whether its objects are in namespaces."""
+    """True if its objects are in namespaces."""
     group: str = ""
     """The group of its kind, if that is not the list's."""
     version: str = ""

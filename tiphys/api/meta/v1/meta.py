@@ -106,9 +106,9 @@ class OwnerReference(Struct):
     uid: str = always(str)
     """The owner's UID."""
     controller: bool | None = None
-    """Whether the owner manages this object; true for one owner at most."""
+    """True if the owner manages this object; true for one owner at most."""
     blockOwnerDeletion: bool | None = None
-    """Whether an owner that is deleted in the foreground waits for this object."""
+    """True if an owner that is deleted in the foreground waits for this object."""
 
 
 class ObjectMeta(Struct):

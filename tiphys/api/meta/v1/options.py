@@ -30,7 +30,7 @@ class DeleteOptions(Struct):
     dryRun: Annotated[list[str], Atomic()] = []
     """`All` to go through everything without storing it."""
     ignoreStoreReadErrorWithClusterBreakingPotential: bool | None = None
-    """Whether an object that can no longer be read is removed anyway, without finalizers and checks."""
+    """True if an object that can no longer be read is removed anyway, without finalizers and checks."""
     apiVersion: str = ""
     """The version of these options' schema."""
     kind: str = ""
@@ -52,9 +52,9 @@ class ListOptions(Struct):
     fieldSelector: str = ""
     """Only objects whose fields match."""
     watch: bool = False
-    """Whether changes are streamed instead of a list."""
+    """True if changes are streamed instead of a list."""
     allowWatchBookmarks: bool = False
-    """Whether a watch sends BOOKMARK events."""
+    """True if a watch sends BOOKMARK events."""
     resourceVersion: str = ""
     """Minimum freshness of the answer, as a version; where a watch starts."""
     resourceVersionMatch: str = ""
@@ -66,7 +66,7 @@ class ListOptions(Struct):
     continue_: str = field(name="continue", default="")
     """The token with which a page of the list goes on."""
     sendInitialEvents: bool | None = None
-    """Whether a watch begins with the present objects."""
+    """True if a watch begins with the present objects."""
 
 
 class CreateOptions(Struct):
@@ -88,7 +88,7 @@ class PatchOptions(CreateOptions):
     """Parameters of a patch."""
 
     force: bool | None = None
-    """Whether an apply takes conflicting fields over from other managers."""
+    """True if an apply takes conflicting fields over from other managers."""
 
 
 class TableOptions(Struct):

@@ -47,7 +47,7 @@ class PodDisruptionBudgetSpec(Struct):
     maxUnavailable: IntOrString | None = None
     """Maximum of unavailable pods, as a number or a percentage."""
     unhealthyPodEvictionPolicy: str | None = None
-    """Whether pods that are not ready may go: `IfHealthyBudget` (default) if the others suffice, or `AlwaysAllow`."""
+    """Policy for the eviction of pods that are not ready: `IfHealthyBudget` (default) if the others suffice, or `AlwaysAllow`."""
 
 
 class PodDisruptionBudget(KubeObject):

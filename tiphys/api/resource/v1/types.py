@@ -66,7 +66,7 @@ class DeviceRequestAllocationResult(Struct):
     device: str = always(str)
     """The device."""
     adminAccess: bool | None = None
-    """Whether it is for watching the device only, and others may have it too."""
+    """True if it is for watching the device only, and others may have it too."""
     tolerations: Annotated[list[DeviceToleration], Atomic()] = []
     """Taints of the device that the claim bears."""
     bindingConditions: Annotated[list[str], Atomic()] = []
@@ -248,17 +248,17 @@ class Device(Struct):
     nodeSelector: NodeSelector | None = None
     """The nodes from which it can be used; only where devices say that one by one."""
     allNodes: bool | None = None
-    """Whether all nodes can use it; only where devices say that one by one."""
+    """True if all nodes can use it; only where devices say that one by one."""
     taints: Annotated[list[DeviceTaint], Atomic()] = []
     """Taints, which repel claims that do not tolerate them."""
     bindsToNode: bool | None = None
-    """Whether a claim that gets it is tied to the node that was chosen."""
+    """True if a claim that gets it is tied to the node that was chosen."""
     bindingConditions: Annotated[list[str], Atomic()] = []
     """Conditions that must be true before a pod is bound."""
     bindingFailureConditions: Annotated[list[str], Atomic()] = []
     """Conditions that mean that binding failed."""
     allowMultipleAllocations: bool | None = None
-    """Whether several claims may have it."""
+    """True if several claims may have it."""
     nodeAllocatableResourceMappings: dict[str, NodeAllocatableResourceMapping] = {}
     """Consumption of the node's allocatable resources."""
 
@@ -282,7 +282,7 @@ class ExactDeviceRequest(Struct):
     count: int = 0
     """Number of devices, with the first mode; 1 by default."""
     adminAccess: bool | None = None
-    """Whether the devices are only watched, also while others have them."""
+    """True if the devices are only watched, also while others have them."""
     tolerations: Annotated[list[DeviceToleration], Atomic()] = []
     """Taints that do no harm."""
     capacity: CapacityRequirements | None = None
@@ -460,11 +460,11 @@ class ResourceSliceSpec(Struct):
     nodeSelector: NodeSelector | None = None
     """The nodes from which they can be used."""
     allNodes: bool | None = None
-    """Whether all nodes can use them."""
+    """True if all nodes can use them."""
     devices: Annotated[list[Device], Atomic()] = []
     """The devices, at most 128."""
     perDeviceNodeSelection: bool | None = None
-    """Whether each device says itself where it can be used."""
+    """True if each device says itself where it can be used."""
     sharedCounters: Annotated[list[CounterSet], Atomic()] = []
     """Amounts that devices of the pool share."""
 

@@ -14,8 +14,8 @@ class PriorityClass(KubeObject):
     value: int = always(int)
     """The priority, at most 1000000000. Higher goes first. It cannot be changed."""
     globalDefault: bool = False
-    """Whether pods that name no class get this one."""
+    """True if pods that name no class get this one."""
     description: str = ""
     """Description of the intended use."""
     preemptionPolicy: str | None = None
-    """Whether its pods drive out others: `PreemptLowerPriority` (default) or `Never`. It cannot be changed."""
+    """Preemption of other pods by its pods: `PreemptLowerPriority` (default) or `Never`. It cannot be changed."""

@@ -14,7 +14,7 @@ class TokenRequest(Struct):
     """A token that a driver gets."""
 
     audience: str = always(str)
-    """Whom it is for; the API server if empty."""
+    """Audience of the token; the API server if empty."""
     expirationSeconds: int | None = None
     """For how many seconds it is valid."""
 
@@ -23,27 +23,27 @@ class CSIDriverSpec(Struct):
     """Properties of a driver that the cluster takes into account."""
 
     attachRequired: bool | None = None
-    """Whether volumes are attached to nodes before they are mounted."""
+    """True if volumes are attached to nodes before they are mounted."""
     podInfoOnMount: bool | None = None
-    """Whether the driver is told for which pod it mounts."""
+    """True if the driver is told for which pod it mounts."""
     volumeLifecycleModes: Annotated[list[str], SetList()] = []
     """`Persistent`, `Ephemeral` or both."""
     storageCapacity: bool | None = None
-    """Whether the scheduler asks for free capacity."""
+    """True if the scheduler asks for free capacity."""
     fsGroupPolicy: str | None = None
-    """Whether files are given to the pod's group: `ReadWriteOnceWithFSType`, `File` or `None`."""
+    """Policy for giving files to the pod's group: `ReadWriteOnceWithFSType`, `File` or `None`."""
     tokenRequests: Annotated[list[TokenRequest], Atomic()] = []
     """Tokens of the pod's service account that the driver gets."""
     requiresRepublish: bool | None = None
-    """Whether it is called again and again to refresh what is mounted."""
+    """True if it is called again and again to refresh what is mounted."""
     seLinuxMount: bool | None = None
-    """Whether volumes are mounted with an SELinux label."""
+    """True if volumes are mounted with an SELinux label."""
     nodeAllocatableUpdatePeriodSeconds: int | None = None
     """After how many seconds a node asks again how many volumes it can have."""
     serviceAccountTokenInSecrets: bool | None = None
-    """Whether tokens are passed among the secrets instead of the context."""
+    """True if tokens are passed among the secrets instead of the context."""
     preventPodSchedulingIfMissing: bool | None = None
-    """Whether pods with volumes of the driver stay away from nodes that lack it."""
+    """True if pods with volumes of the driver stay away from nodes that lack it."""
 
 
 class CSIDriver(KubeObject):
@@ -120,7 +120,7 @@ class StorageClass(KubeObject):
     mountOptions: Annotated[list[str], Atomic()] = []
     """Options for mounting the volumes."""
     allowVolumeExpansion: bool | None = None
-    """Whether claims may grow."""
+    """True if claims may grow."""
     volumeBindingMode: str | None = None
     """`Immediate`, or `WaitForFirstConsumer` to make the volume where the pod goes."""
     allowedTopologies: Annotated[list[TopologySelectorTerm], Atomic()] = []
@@ -142,7 +142,7 @@ class VolumeAttachmentStatus(Struct):
     """Observed state of an attachment."""
 
     attached: bool = always(bool)
-    """Whether it is attached."""
+    """True if it is attached."""
     attachmentMetadata: dict[str, str] = {}
     """Information that the node needs for mounting the volume."""
     attachError: VolumeError | None = None

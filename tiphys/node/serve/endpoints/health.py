@@ -44,7 +44,7 @@ class HealthServer:
         self.http = Server(self.handle, context=None, limits=LIMITS)
         self.listening = asyncio.Event()
         self.port = 0
-        """Where it is served, once `listening` is set."""
+        """Port at which it is served, once `listening` is set."""
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""

@@ -37,13 +37,13 @@ class StreamOptions(Struct):
     command: list[str] = msgspec.field(default_factory=list)
     """The command and its arguments; not for attach."""
     input: bool = False
-    """Whether the client writes to stdin."""
+    """True if the client writes to stdin."""
     output: bool = False
-    """Whether the client reads stdout."""
+    """True if the client reads stdout."""
     error: bool = False
-    """Whether the client reads stderr; a terminal has none."""
+    """True if the client reads stderr; a terminal has none."""
     tty: bool = False
-    """Whether the streams are those of a terminal."""
+    """True if the streams are those of a terminal."""
 
 
 def log_request(request: Request, now: datetime) -> LogRequest:

@@ -52,7 +52,7 @@ class Attached:
     running: Callable[[], bool]
     clock: Clock
     to_end: bool
-    """Whether the session lasts as long as the container, also when the client's input has ended."""
+    """True if the session lasts as long as the container, also when the client's input has ended."""
 
     async def read(self) -> list[LogEntry]:
         return await asyncio.to_thread(self.log.read) if self.log is not None else []
