@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3] / "tiphys"
-API = tuple(
-    f"api/{path.name}"
-    for path in sorted((ROOT / "api").iterdir())
-    if path.is_dir() and path.name not in ("custom", "machinery", "__pycache__")
-)
-PACKAGES = (
-    *("aio", *API, "api/machinery/apply", "api/machinery/patch", "cli", "client", "controllers", "daemon", "dns", "images", "node"),
-    *("obs", "proxy", "runtime", "scheduler", "store"),
-)
+PACKAGES = ("aio", "cli", "client", "controllers", "daemon", "dns", "obs", "proxy", "runtime", "scheduler", "store")
 QUESTIONS = frozenset({"How", "What", "When", "Where", "Whether", "Which", "Who", "Whom", "Whose", "Why"})
 
 
