@@ -1,4 +1,4 @@
-"""Time as an interface: nothing in Tiphys reads a clock or sleeps except through a `Clock`.
+"""Clock as an interface: nothing in Tiphys reads a clock or sleeps except through a `Clock`.
 
 `LoopClock` follows the running event loop, so a test that fakes the loop's time (looptime) fakes all of Tiphys' waiting with it.
 """
@@ -19,7 +19,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -169,7 +169,7 @@ def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made
     if cert_path.exists() and key_path.exists():
         certificate, key = _read_certificate(cert_path), _read_key(key_path)
         if certificate is None or key is None or certificate.public_key() != key.public_key():
-            raise PkiError(f"{cert_path} and {key_path} do not belong together or are damaged: restore them, or move {directory} away")
+            raise PkiError(f"{cert_path} and {key_path} do not match or are damaged: restore them, or move {directory} away")
         _rewrite_key(key_path, key, durable=True)
         if not _worn(certificate, now):
             return _Authority(certificate, key)

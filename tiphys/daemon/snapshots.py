@@ -19,7 +19,7 @@ def save(settings: ClusterSettings, target: Path) -> int:
     """Copy the state to a file, whether the cluster runs or not; returns the revision it holds. Raises SnapshotError."""
     source = _store_file(settings)
     if not source.exists():
-        raise SnapshotError(f"there is no state in {settings.data_dir} yet: start a cluster with tiphys up")
+        raise SnapshotError(f"no state in {settings.data_dir} yet: start a cluster with tiphys up")
     return _translate_errors(lambda: take_snapshot(str(source), str(target.absolute())))
 
 
@@ -34,7 +34,7 @@ def restore(settings: ClusterSettings, source: Path) -> int:
 def _store_file(settings: ClusterSettings) -> Path:
     path = sqlite_path(settings.store_url)
     if path is None:
-        raise SnapshotError(f"the store {settings.store_url} keeps no file here: use the store's own tools")
+        raise SnapshotError(f"the store {settings.store_url} has no file on this machine: use the store's own tools")
     return Path(path)
 
 

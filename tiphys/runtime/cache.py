@@ -81,7 +81,7 @@ class Cache(Generic[T]):
         known = self._indexes.get(name)
         if known is not None:
             if known.fn is not fn:
-                raise ValueError(f"there is another index named {name!r}")
+                raise ValueError(f"a different index named {name!r} exists")
             return
         index = Index(fn)
         for key, obj in self._objects.items():

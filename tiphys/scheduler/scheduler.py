@@ -230,7 +230,7 @@ class Scheduler:
         try:
             decision = self._cycle.place(info)
         except Exception:
-            log.exception("pod could not be considered", extra={"pod": str(info.key)})
+            log.exception("scheduling of a pod failed", extra={"pod": str(info.key)})
             metrics.ATTEMPTS.labels("error", self.name).inc()
             self.queue.retry(one, self._clock.monotonic())
             return
