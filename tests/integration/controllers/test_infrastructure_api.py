@@ -1,4 +1,4 @@
-"""What the conformance suite asks of the kinds of networking, storage and nodes: every verb, watches, statuses, discovery."""
+"""Requirements of the conformance suite on the kinds of networking, storage and nodes: every verb, watches, statuses, discovery."""
 
 # One case to a line, however long.
 # ruff: noqa: E501
@@ -115,7 +115,7 @@ def version(doc: Doc) -> int:
 
 
 async def events(things: Collection, since: str, name: str) -> list[str]:
-    """What a watch tells of an object until it is gone."""
+    """Collect a watch's events about an object until it is gone."""
     told: list[str] = []
     async with aclosing(
         things.client.watch(things.kind, things.namespace, labels="test", resource_version=since, bookmarks=False)

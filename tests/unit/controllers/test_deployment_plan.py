@@ -30,7 +30,7 @@ def sizes(result: Plan) -> dict[str, int | None]:
 
 
 def apply(wanted: apps.Deployment, sets: list[apps.ReplicaSet], result: Plan) -> tuple[apps.Deployment, list[apps.ReplicaSet]]:
-    """What the server holds after a step."""
+    """Return the server's state after a step."""
     written = {change.replica_set.metadata.name: change.replica_set for change in result.updates}
     gone = {found.metadata.name for found in result.deletes}
     after = [written.get(found.metadata.name, found) for found in sets if found.metadata.name not in gone]
