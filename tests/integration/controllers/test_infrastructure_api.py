@@ -147,10 +147,10 @@ async def test_life_cycle(kept: Cluster, resource: str) -> None:
     assert len(await things.names("test")) == len(await things.names("test", everywhere=True)) == 3
     patched = await things.patch(first, {"metadata": {"annotations": {"patched": "true"}}})
     assert (patched["metadata"]["annotations"]["patched"], version(patched) > version(made)) == ("true", True)
-    labelled = await things.patch(first, {"metadata": {"labels": {"e2e": "patched"}}}, how="strategic")
-    assert labelled["metadata"]["labels"] == {"test": "first", "e2e": "patched"}
+    labeled = await things.patch(first, {"metadata": {"labels": {"e2e": "patched"}}}, how="strategic")
+    assert labeled["metadata"]["labels"] == {"test": "first", "e2e": "patched"}
     updated = await things.update(first, e2e="updated")
-    assert (updated["metadata"]["labels"]["e2e"], version(updated) > version(labelled)) == ("updated", True)
+    assert (updated["metadata"]["labels"]["e2e"], version(updated) > version(labeled)) == ("updated", True)
     assert await things.names("e2e=updated") == [first]
     await things.send("DELETE", first)
     await things.gone("test=first")

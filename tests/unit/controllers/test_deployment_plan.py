@@ -227,10 +227,10 @@ def test_steps_come_to_an_end(
 
 
 def test_the_hash_label_is_no_difference() -> None:
-    labelled = template("a", {"app": "web", history.HASH_LABEL: "x"})
-    assert history.same_template(labelled, template("a"))
-    assert not history.same_template(labelled, template("b"))
-    assert not history.same_template(labelled, template("a", {"app": "other"}))
+    labeled = template("a", {"app": "web", history.HASH_LABEL: "x"})
+    assert history.same_template(labeled, template("a"))
+    assert not history.same_template(labeled, template("b"))
+    assert not history.same_template(labeled, template("a", {"app": "other"}))
 
 
 def test_hashes_tell_templates_and_collisions_apart() -> None:
