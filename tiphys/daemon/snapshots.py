@@ -12,11 +12,11 @@ from tiphys.store.sqlite.snapshot import restore_snapshot, take_snapshot
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be taken or put back; the message says why and what to do."""
+    """A snapshot cannot be saved or restored; the message says why and how to fix it."""
 
 
 def save(settings: ClusterSettings, target: Path) -> int:
-    """Copy the state to a file, whether the cluster runs or not; returns the revision it holds. Raises SnapshotError."""
+    """Copy the state to a file, whether or not the cluster is running; returns its revision. Raises SnapshotError."""
     source = _store_file(settings)
     if not source.exists():
         raise SnapshotError(f"no state in {settings.data_dir} yet: start a cluster with tiphys up")
@@ -24,9 +24,9 @@ def save(settings: ClusterSettings, target: Path) -> int:
 
 
 def restore(settings: ClusterSettings, source: Path) -> int:
-    """Put a snapshot in the place of the state; returns the revision the cluster will start at.
+    """Replace the state with a snapshot; returns the revision at which the cluster will start.
 
-    The state that was there is kept beside it. Raises SnapshotError, also when the cluster runs.
+    The previous state is kept beside it. Raises SnapshotError, also when the cluster is running.
     """
     return _translate_errors(lambda: restore_snapshot(str(source.absolute()), str(_store_file(settings))))
 

@@ -217,7 +217,7 @@ def head(name: str, type_: str, doc: str, stability: Stability = "") -> str:
 
 
 def sample(name: str, labels: str, value: float) -> str:
-    """One line; `labels` is the text of `pairs`."""
+    """Return one line; `labels` is the text of `pairs`."""
     return f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}"
 
 
