@@ -27,9 +27,9 @@ from tiphys.api.machinery import codec
 from tiphys.apiserver.cache.entry import EntryCodec
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.routes import resolve
-from tiphys.apiserver.http.head import parse_query
 from tiphys.apiserver.server import ApiServer
 from tiphys.apiserver.verbs import ownership, pipeline
+from tiphys.http.head import parse_query
 from tiphys.testing.api_server import ADMIN, running_api_server
 from tiphys.wire.http import Request
 

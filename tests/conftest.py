@@ -7,6 +7,8 @@ import asyncio
 import hypothesis
 import pytest
 
+pytest_plugins = ("tests.guards",)
+
 # A busy machine must not fail a property: how long examples take says nothing about them.
 hypothesis.settings.register_profile("tiphys", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tiphys")

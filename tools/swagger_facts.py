@@ -2,7 +2,7 @@
 
     python tools/swagger_facts.py swagger-1.36.json > tests/data/swagger-1.36.tsv
 
-The drift test (tests/unit/drift) distils what Tiphys publishes in the same way and compares. A line is a key, a tab and a fact:
+The drift test (tests/unit/apiserver/openapi) distils what Tiphys publishes in the same way and compares. A line is a key, a tab and a fact:
 
     core.v1.Container               object required=name
     core.v1.Container.envFrom       [core.v1.EnvFromSource] list-type=atomic

@@ -1,4 +1,4 @@
-"""Clock as an interface: nothing in Tiphys reads a clock or sleeps except through a `Clock`.
+"""Clock as an interface: nothing in Tiphys reads a clock except through a `Clock`, and nothing sleeps but on the event loop.
 
 `LoopClock` follows the running event loop, so a test that fakes the loop's time (looptime) fakes all of Tiphys' waiting with it.
 """
@@ -9,6 +9,10 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+monotonic = time.monotonic
+"""The real monotonic seconds for the price of a call into C. They measure how long work took, for metrics and logs, and limit how long real
+sockets and processes may take. What waits or decides asks its `Clock`, which may be virtual."""
 
 
 class Clock(Protocol):

@@ -151,7 +151,9 @@ def take_over(transport: asyncio.Transport, *, unread: bytes = b"") -> StreamDup
     duplex = StreamDuplex(unread=unread)
     transport.set_protocol(duplex)
     duplex.connection_made(transport)
-    if not transport.is_closing():
+    if transport.is_closing():
+        duplex.connection_lost(None)  # Nobody will tell it: the protocol before it has heard of the end already, or is about to.
+    else:
         transport.resume_reading()
     return duplex
 

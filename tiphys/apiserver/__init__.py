@@ -1,0 +1,1 @@
+"""The API server. The map of it is in DESIGN.md."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import time
@@ -14,6 +13,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.networking.ip_address import IP_ADDRESSES
 from tiphys.api.networking.v1 import IPAddress, IPAddressSpec, ParentReference
 from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.uid import new_uid
 from tiphys.store.contract import KeyExists, KeyMissing, RevisionMismatch, StoreError
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class AddressBook:
     async def _create(self, ip: str, service: core.Service) -> None:
         meta = ObjectMeta(
             name=ip,
-            uid=str(uuid4()),
+            uid=new_uid(),
             creationTimestamp=time(self._now()),
             labels={FAMILY: "IPv6" if ":" in ip else "IPv4", MANAGED_BY: MANAGER},
         )

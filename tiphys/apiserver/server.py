@@ -22,6 +22,7 @@ from tiphys.apiserver import components, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
+from tiphys.apiserver.answers.failures import refusal
 from tiphys.apiserver.answers.render import JSON_HEADERS
 from tiphys.apiserver.api_services import ApiServiceKeeper
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, BearerAuthenticator, TokenFile
@@ -29,6 +30,7 @@ from tiphys.apiserver.auth.authorizer import AuthorizerChain, Superusers
 from tiphys.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.node import NodeAuthorizer
+from tiphys.apiserver.auth.peer_reader import PeerReader
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
 from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaderAuthenticator, RequestHeaders, identity_headers
 from tiphys.apiserver.auth.review import Reviewer
@@ -46,11 +48,12 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
-from tiphys.apiserver.http.peer import PeerReader, peer_identity
-from tiphys.apiserver.http.server import Server, server_context
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.warm import warm_up
+from tiphys.http.limits import Limits
+from tiphys.http.peer import peer_identity
+from tiphys.http.server import Server, server_context
 from tiphys.store.contract import Store, StoreFailed
 from tiphys.wire.http import PeerIdentity
 
@@ -139,9 +142,10 @@ class ApiServer:
             self._server = Server(
                 self.app.handle,
                 context=self._tls(),
-                response_seconds=self.settings.request_timeout,
+                limits=Limits(response_seconds=self.settings.request_timeout),
                 is_long=is_long_running,
                 identify=self._identify(),
+                refuse=refusal,
             )
             self.port = await self._server.start(self.settings.bind, self.settings.port)
         bootstrap = Bootstrap(self.app, self.scheme, self.source, self.clock.now)
@@ -203,7 +207,7 @@ class ApiServer:
         if self._keeper is not None:
             await self._keeper.stop()
         if self._server is not None:
-            self._server.draining = True
+            self._server.drain()
         self.storage.end_watches()
         if self._server is not None:
             await self._server.stop(grace)
@@ -230,7 +234,7 @@ class ApiServer:
         settings = self.settings
         proxies = settings.front_proxy_ca
         authorities = [str(path) for path in (settings.client_ca, proxies) if path is not None]
-        context: ssl.SSLContext = server_context(str(settings.certificate), str(settings.key), *authorities)
+        context = server_context(str(settings.certificate), str(settings.key), *authorities)
         self._certificates.append(CertificateFiles(context, cert=settings.certificate, key=settings.key, ca=settings.client_ca))
         if proxies is not None:
             self._certificates.append(CertificateFiles(context, ca=proxies))
@@ -262,6 +266,7 @@ class ApiServer:
                 guard=EscalationGuard(rbac, authorizer),
                 authorizer=authorizer,
                 clock=self.clock,
+                rng=self._rng,
                 storage=self.storage,
                 enabled=settings.enable_admission_plugins,
                 disabled=settings.disable_admission_plugins,
@@ -278,6 +283,7 @@ class ApiServer:
                 self._find_node, self._kubelet_tls(), unverified=self._kubelet_tls(verify=False), local=settings.local_kubelets
             ),
             now=self.clock.now,
+            rng=self._rng,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
             watch_seconds=settings.min_request_timeout,
             components=self.components,
@@ -290,7 +296,9 @@ class ApiServer:
             "/.well-known/openid-configuration": discovery_document(settings.issuer),
             "/openid/v1/jwks": key_set((public,)),
         }
-        fairness = Fairness(seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS)
+        fairness = Fairness(
+            seats=settings.max_requests_inflight + settings.max_mutating_requests_inflight, json_headers=JSON_HEADERS, clock=self.clock
+        )
         server_metrics.declare(metrics.registry, self.storage, fairness)
         paths = Paths(
             self.scheme,

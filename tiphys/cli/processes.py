@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiphys.aio.clock import monotonic
 from tiphys.daemon.process_state import ProcessState, read_state, state_file
 from tiphys.daemon.settings import ClusterSettings
 
@@ -128,13 +129,13 @@ class Process:
         pids = [pid for pid in (self.keeper_pid(), self.pid()) if pid is not None]
         for pid in pids:
             _send(pid, signal.SIGTERM)
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while any(_exists(pid) for pid in pids):
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 for pid in pids:
                     _send(pid, signal.SIGKILL)
                 deadline += timeout
-            time.sleep(0.02)
+            time.sleep(0.02)  # noqa: TID251 - there is no loop to sleep on, and these are not our children
         for file in (self.pid_file, self.keeper_file, state_file(self.settings.run_dir, self.name)):
             file.unlink(missing_ok=True)
         return bool(pids)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.aio.clock import LoopClock
 from tiphys.cli.checks.certificates import late_certificates
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import Process, processes
@@ -29,7 +28,7 @@ def command(data_dir: Path) -> None:
     report = asyncio.run(_report(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
     for line in report:
         click.echo(line)
-    for late in late_certificates(settings, datetime.now(UTC)):
+    for late in late_certificates(settings, LoopClock().now()):
         healthy = False
         click.echo(f"certs    {late}: renewal has failed, see {settings.log_dir / 'server.log'}")
     if not healthy or any("NotReady" in line or "unreachable" in line for line in report):
@@ -44,7 +43,7 @@ def _describe(process: Process, pid: int | None) -> str:
     state = process.state()
     if state is not None and state.restarts:
         times = "once" if state.restarts == 1 else f"{state.restarts} times"
-        text += f", restarted {times} (last exit code {state.last_exit}, {ago(time.time() - state.last_ended)} ago)"
+        text += f", restarted {times} (last exit code {state.last_exit}, {ago(LoopClock().now().timestamp() - state.last_ended)} ago)"
     return text if process.keeper_pid() is not None else f"{text}, without a keeper: run tiphys up to start one"
 
 

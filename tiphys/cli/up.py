@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tiphys.aio.clock import monotonic
 from tiphys.cli.errors import EX_CONFIG, Failure
 from tiphys.cli.options import settings_of, settings_options
 from tiphys.cli.processes import Process, processes
@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
     """Start a cluster in the background. Does nothing if it is already running."""
     settings = settings_of(data_dir, given)
-    started = time.monotonic()
+    started = monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():
         if given_differs(settings, data_dir, given):
@@ -44,7 +44,7 @@ def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
             for process in reversed(started_now):
                 process.stop()
         raise
-    _print_summary(settings, time.monotonic() - started)
+    _print_summary(settings, monotonic() - started)
     if foreground:
         _wait_and_stop(server, node)
 
@@ -85,7 +85,7 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
     from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
-    deadline = time.monotonic() + API_SECONDS
+    deadline = monotonic() + API_SECONDS
     while not settings.admin_kubeconfig.exists():
         _check_alive(server, deadline, "the API server")
         await asyncio.sleep(POLL_SECONDS)
@@ -100,7 +100,7 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
                 pass
             _check_alive(server, deadline, "the API server")
             await asyncio.sleep(POLL_SECONDS)
-        deadline = time.monotonic() + NODE_SECONDS
+        deadline = monotonic() + NODE_SECONDS
         while wait:
             try:
                 node_object = await client.get(core.Node, settings.node_name)
@@ -118,7 +118,7 @@ def _check_alive(process: Process, deadline: float, name: str) -> None:
     """Raise Failure when the process has ended for good or the deadline has passed."""
     if process.keeper_pid() is None and process.pid() is None:
         raise Failure(f"{name} failed to start:\n{process.log_tail()}", code=EX_CONFIG)
-    if time.monotonic() > deadline:
+    if monotonic() > deadline:
         raise Failure(f"timed out waiting for {name}; last lines of {process.log_file}:\n{process.log_tail()}", code=1)
 
 

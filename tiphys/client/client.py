@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import import_module
+from random import Random
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -63,10 +64,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         scheme: Scheme | None = None,
         clock: Clock | None = None,
+        rng: Random | None = None,
         on_write: OnWrite | None = None,
     ) -> None:
         self.transport = transport
         self.clock = clock or LoopClock()
+        self.rng = rng or Random()
         self._scheme = scheme
         self._on_write = on_write
         self._headers = {"accept": "application/json", "user-agent": user_agent, **(headers or {})}
@@ -84,7 +87,8 @@ class Client:
         merged = {**self._headers, **(headers or {})}
         if user_agent:
             merged["user-agent"] = user_agent
-        return Client(self.transport, headers=merged, scheme=self._scheme, clock=self.clock, on_write=on_write or self._on_write)
+        heard = on_write or self._on_write
+        return Client(self.transport, headers=merged, scheme=self._scheme, clock=self.clock, rng=self.rng, on_write=heard)
 
     def kind_of(self, type_: type[T] | Kind[T]) -> Kind[T]:
         """Return the kind of a type; raises KeyError for a type that is not registered."""

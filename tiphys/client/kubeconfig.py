@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import msgspec
 import yaml
@@ -157,10 +158,12 @@ def transport(config: Config, *, context: str = "", folder: Path = Path(), clock
     )
 
 
-def load(path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None) -> Client:
+def load(
+    path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None, rng: Random | None = None
+) -> Client:
     """Return a client from a kubeconfig file. Raises OSError, and ValueError for a file without a server's address."""
     made = transport(read(path), context=context, folder=Path(path).parent, clock=clock)
-    return Client(made, user_agent=user_agent, clock=clock)
+    return Client(made, user_agent=user_agent, clock=clock, rng=rng)
 
 
 def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_agent: str = "tiphys", clock: Clock | None = None) -> Client:

@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from tiphys.aio.certificates import CertificateFiles
-from tiphys.aio.clock import Clock, LoopClock
+from tiphys.aio.clock import Clock, LoopClock, monotonic
 from tiphys.client.credentials import Credentials
 from tiphys.client.tls import Pem, client_context
 from tiphys.obs import metrics

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
-from tiphys.aio.clock import LoopClock
+from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
@@ -34,10 +34,10 @@ PAUSE = "pause"
 class NodeDaemon:
     """Daemon of a node: containerd, agent, proxy and DNS."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
-        self.clock = LoopClock()
-        self.rng = random.Random()
+        self.clock = clock or LoopClock()
+        self.rng = rng or random.Random()
         self.started = int(self.clock.now().timestamp())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -76,7 +76,7 @@ class NodeDaemon:
         credentials = settings.dir / "node.kubeconfig"
         while not credentials.exists():  # The server writes it when it starts for the first time.
             await self.clock.sleep(0.05)
-        client = kubeconfig.load(credentials)
+        client = kubeconfig.load(credentials, clock=self.clock, rng=self.rng)
         try:
             await self._wait_for_server(client)
         except BaseException:

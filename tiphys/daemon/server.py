@@ -51,10 +51,10 @@ PARTS = ("apiserver", "controller-manager", "scheduler")
 class Daemon:
     """One server process with the parts asked for."""
 
-    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
         self.clock = clock or LoopClock()
-        self.rng = random.Random()
+        self.rng = rng or random.Random()
         self.server: ApiServer | None = None
 
     def certificates(self) -> pki.Pki:
@@ -140,7 +140,7 @@ class Daemon:
                 grace = FAILED_GRACE
                 raise failure
             if self.settings.shutdown_delay:
-                await asyncio.sleep(self.settings.shutdown_delay)
+                await self.clock.sleep(self.settings.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
@@ -169,7 +169,8 @@ class Daemon:
     def client(self, peer: PeerIdentity) -> Client:
         """Return a client in this process that acts as `peer`."""
         assert self.server is not None
-        return Client(InProcessTransport(self.server.app.handle, peer=peer), user_agent=peer.common_name.removeprefix("system:"))
+        transport, name = InProcessTransport(self.server.app.handle, peer=peer), peer.common_name.removeprefix("system:")
+        return Client(transport, user_agent=name, clock=self.clock, rng=self.rng)
 
     async def _run_controllers(self) -> None:
         # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
@@ -215,7 +216,7 @@ class Daemon:
         """Return the elector; None for an embedded store, whose lock admits one server: a restart need not wait for a lease."""
         if not self.settings.store_url.startswith("etcd"):
             return None
-        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock)
+        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock, rng=self.rng)
 
 
 def _request_headers(settings: ClusterSettings) -> RequestHeaders:

@@ -10,7 +10,7 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB = 0, 1, 5
 
 
 class Wants(NamedTuple):
-    """What a program or library needs at run time."""
+    """Libraries and loader that a program or library needs at run time."""
 
     machine: int
     """ELF's number of the processor architecture."""
@@ -21,7 +21,7 @@ class Wants(NamedTuple):
 
 
 def wants(data: bytes) -> Wants | None:
-    """What this file needs; None when it is not an ELF file of this machine's byte order and 64 bits."""
+    """Return what this file needs; None when it is not an ELF file of this machine's byte order and 64 bits."""
     if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
         return None
     machine = struct.unpack_from("<H", data, 18)[0]

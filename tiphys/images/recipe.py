@@ -23,7 +23,7 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How one image is made; the fields are explained at the top of recipes.yaml."""
+    """Recipe of one image; the fields are explained at the top of recipes.yaml."""
 
     tag: str = "1"
     base: str = ""

@@ -42,7 +42,7 @@ class Rootfs:
         self.nodes: dict[str, Node] = {}
 
     def skeleton(self) -> None:
-        """What every image has: the merged /usr, users, name service order, /tmp."""
+        """Files of every image: the merged /usr, users, name service order, /tmp."""
         for name in ("bin", "sbin", "lib", "lib64"):
             self.directory(f"/usr/{name}", 0o755)
             self.link(f"/{name}", f"usr/{name}")

@@ -1,0 +1,1 @@
+"""The node agent (kubelet). The map of it is in DESIGN.md."""

@@ -73,7 +73,7 @@ class NodeAgent:
         size, capacity = machine.measure(settings)
         objects = ObjectCache(self.informers)
         tokens = TokenCache(client, self.clock)
-        relister = Relister(cri, self._on_runtime)
+        relister = Relister(cri, self._on_runtime, self.clock)
         self.services = NodeServices(
             settings=settings,
             client=client,

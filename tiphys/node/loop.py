@@ -61,7 +61,7 @@ class PodLoop:
     # -- what others ask
 
     def health(self) -> str:
-        """Why pods are not being served, or ""."""
+        """Return why pods are not being served, or ""."""
         if not self.live:
             return "no pod was looked at"
         late = self.services.clock.monotonic() - self._looked > STALLED
@@ -259,5 +259,5 @@ class PodLoop:
 
 
 def _downward(pod: core.Pod) -> tuple[dict[str, str], dict[str, str]]:
-    """What of a running pod's own data may change under the downward API."""
+    """Return the part of a running pod's own data that may change under the downward API."""
     return pod.metadata.labels, pod.metadata.annotations

@@ -1,4 +1,4 @@
-"""What all workers of a node share: connections, managers, and a few questions that several parts ask."""
+"""Connections and managers that all workers of a node share, and questions that several parts ask."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return seen.sandbox.ips if seen.sandbox is not None else ()
 
     def pod_ip(self, pod: core.Pod, seen: Observed) -> str:
-        """Where probes reach the pod."""
+        """Return the address at which probes reach the pod."""
         ips = self.pod_ips(pod, seen)
         return ips[0] if ips else ""
 
@@ -112,7 +112,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return resolver
 
     async def rejection(self, pod: core.Pod) -> Rejection | None:
-        """Why the node does not take a pod, or None. A node whose labels do not match is read anew: the scheduler may know newer ones."""
+        """Return why the node rejects a pod, or None. A node whose labels do not match is read anew: the scheduler may know newer ones."""
         await self.nodes.wait_synced()
         found = self.nodes.list()
         if found:
@@ -126,7 +126,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return reject(pod, node, others, self.allocations.capacity, self.sysctls, apparmor=self.machine.apparmor)
 
     async def env_sources(self, pod: core.Pod, seen: Observed) -> Sources:
-        """What the environments of a pod's containers come from. Raises Unreachable."""
+        """Return the objects that the environments of a pod's containers come from. Raises Unreachable."""
         config_maps, secrets = referenced(pod)
         namespace = pod.metadata.namespace
         await self.cluster_services.wait_synced()
@@ -138,7 +138,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         )
 
     async def runtime_handler(self, pod: core.Pod) -> str:
-        """What the runtime calls the pod's runtime class, "" for its default. Raises Unreachable, also when there is no such class."""
+        """Return the runtime's name for the pod's runtime class, "" for its default. Raises Unreachable, also without such a class."""
         name = pod.spec.runtimeClassName
         if not name:
             return ""

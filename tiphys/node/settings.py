@@ -1,4 +1,4 @@
-"""What a node agent is told when it starts."""
+"""Settings of a node agent."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class TokenCache:
             return held.token
 
     def renewal(self, uid: str) -> datetime | None:
-        """When the next of a pod's tokens is due."""
+        """Return when the next of a pod's tokens is due."""
         return min((held.renew for (owner, _), held in self._held.items() if owner == uid), default=None)
 
     def forget(self, uid: str) -> None:

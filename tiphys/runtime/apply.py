@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -35,7 +34,6 @@ async def update_with_retry(
     *,
     subresource: str = "",
     tries: int = TRIES,
-    rng: random.Random | None = None,
 ) -> T:
     """Read the object at `key`, let `mutate` change it in place and write it back, up to `tries` times while it meets conflicts.
 
@@ -52,5 +50,5 @@ async def update_with_retry(
         except Conflict:
             if number == tries - 1:
                 raise
-        await client.clock.sleep(PAUSE.delay(number, rng or random.Random()))
+        await client.clock.sleep(PAUSE.delay(number, client.rng))
     raise ValueError("tries must be at least 1")

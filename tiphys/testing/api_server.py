@@ -6,6 +6,7 @@ async with running_api_server(tmp_path) as (server, client_for):
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -42,8 +43,8 @@ async def running_api_server(
     With `listen` it serves over TLS on a free port of loopback, too (`server.port`), and `directory/admin.kubeconfig` is there for kubectl.
     `local_kubelets` says where the kubelets of nodes listen on loopback.
     """
-    clock = clock or LoopClock()
-    keys = pki.ensure(directory / "pki", clock.now(), names=pki.Names())
+    clock, rng = clock or LoopClock(), random.Random(1)
+    keys = await asyncio.to_thread(pki.ensure, directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
         # The `kubernetes` Service names the port also where nothing listens, so it must be a number.
         port=0 if listen else 6443,
@@ -59,7 +60,7 @@ async def running_api_server(
         kubelet_key=keys.pair("apiserver-kubelet-client").key if local_kubelets else None,
         local_kubelets=local_kubelets or {},
     )
-    server = ApiServer(settings, store or MemoryStore(), clock=clock, rng=random.Random(1))
+    server = ApiServer(settings, store or MemoryStore(clock=clock), clock=clock, rng=rng)
     await server.start(listen=listen)
     if listen:
         address = f"https://127.0.0.1:{server.port}"
@@ -67,7 +68,7 @@ async def running_api_server(
 
     def client_for(name: str = "", *groups: str, user_agent: str = "test") -> Client:
         peer = PeerIdentity(common_name=name, organizations=groups) if name else ADMIN
-        return Client(InProcessTransport(server.app.handle, peer=peer), user_agent=user_agent, clock=clock)
+        return Client(InProcessTransport(server.app.handle, peer=peer), user_agent=user_agent, clock=clock, rng=rng)
 
     try:
         yield server, client_for

@@ -52,7 +52,7 @@ async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[N
     await node.start()
     assert node.agent is not None
     assert node.agent.server is not None
-    caller = Caller(directory, node.agent.server.http.port)
+    caller = Caller(directory, node.agent.server.port)
     try:
         yield node, caller
     finally:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tiphys.apiserver.http.head import parse_query
 from tiphys.apiserver.server import ApiServer
+from tiphys.http.head import parse_query
 from tiphys.testing.api_server import ADMIN
 from tiphys.wire.http import PeerIdentity, Request, Response
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -40,10 +39,3 @@ async def with_default_account(api: Api) -> None:
     """What the controllers would make: pods need it."""
     made = await api.post(f"{NS}/serviceaccounts", {"metadata": {"name": "default"}})
     assert made.status == 201, made.body
-
-
-@pytest.fixture(autouse=True)
-async def _no_leftover_tasks() -> AsyncIterator[None]:
-    yield
-    left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
-    assert not left, left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ async def test_schedulers_and_controller_managers_read_it_and_others_do_not(api:
 
 
 async def test_a_start_restores_it_and_keeps_what_others_added(api: Api, keys: Path, tmp_path: Path) -> None:
-    other = pki.ensure(tmp_path / "other", datetime.now(UTC), names=pki.Names())
+    other = await asyncio.to_thread(pki.ensure, tmp_path / "other", datetime.now(UTC), names=pki.Names())
     found = (await api.get(PATH)).doc
     ours = found["data"]["client-ca-file"]
     found["data"] |= {"client-ca-file": other.ca.read_text(), "requestheader-allowed-names": '["mine"]', "more": "x"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, Api
 from tests.integration.apiserver.process import ServerProcess
+from tests.integration.store.sql import execute
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta
@@ -81,7 +81,7 @@ async def test_a_server_that_retires_lives(api: Api) -> None:
 
 
 async def test_a_server_that_starts_is_not_ready(tmp_path: Path) -> None:
-    keys = pki.ensure(tmp_path, datetime.now(UTC), names=pki.Names())
+    keys = await asyncio.to_thread(pki.ensure, tmp_path, datetime.now(UTC), names=pki.Names())
     serving = keys.pair("apiserver")
     settings = ApiServerSettings(certificate=serving.cert, key=serving.key, client_ca=keys.ca, service_account_key=keys.service_account.key)
     server = ApiServer(settings, MemoryStore())
@@ -136,8 +136,7 @@ async def test_a_process_ends_after_an_io_error_and_says_why(tmp_path: Path) -> 
     said = [line for line in log.splitlines() if line.startswith("tiphys: ")]
     assert said == [f"tiphys: {tmp_path}/server.db: disk I/O error; the store takes no more writes until it is restarted"]
     # Nothing claims that the file needs no checking.
-    with sqlite3.connect(tmp_path / "server.db") as db:
-        assert db.execute("SELECT number FROM meta WHERE name = 'clean'").fetchone() == (0,)
+    assert await execute(tmp_path / "server.db", "SELECT number FROM meta WHERE name = 'clean'") == [(0,)]
     await process.start()
     client = process.client()
     assert (await client.get(core.ConfigMap, "kept", "default")).data == {"a": "b"}

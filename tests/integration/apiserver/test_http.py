@@ -6,14 +6,17 @@ import asyncio
 import json
 import logging
 import ssl
+import time
 
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, NS, Api, config
 from tests.integration.apiserver.raw import Raw, request
-from tiphys.apiserver.http import connection as limits
+from tiphys.http.connection import Connection
+from tiphys.http.limits import Limits
 from tiphys.testing import eventually
 
+LIMITS = Limits()
 VERSION = request("GET", "/version")
 
 
@@ -69,7 +72,7 @@ async def test_expect_continue(raw: Raw) -> None:
     assert (await connection.head())[0] == 100
     await connection.send(body)
     assert (await connection.answer()).status == 201
-    await connection.send(request("POST", CONFIGS, "Expect: 100-continue", f"Content-Length: {limits.MAX_BODY_BYTES + 1}"))
+    await connection.send(request("POST", CONFIGS, "Expect: 100-continue", f"Content-Length: {LIMITS.body_bytes + 1}"))
     assert (await connection.answer()).reason == "RequestEntityTooLarge"
 
 
@@ -124,14 +127,12 @@ async def test_every_warning_is_a_line_of_its_own(raw: Raw) -> None:
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET / HTTP/1.1\r\nX: " + b"y" * limits.MAX_HEADER_BYTES + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * LIMITS.header_bytes + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
-        (b"GET /" + b"a" * limits.MAX_TARGET_BYTES + b" HTTP/1.1\r\n\r\n", 414),
-        (request("POST", CONFIGS, f"Content-Length: {limits.MAX_BODY_BYTES + 1}"), 413),
+        (b"GET /" + b"a" * LIMITS.target_bytes + b" HTTP/1.1\r\n\r\n", 414),
+        (request("POST", CONFIGS, f"Content-Length: {LIMITS.body_bytes + 1}"), 413),
         (
-            request("POST", CONFIGS, "Transfer-Encoding: chunked")
-            + b"%x\r\n" % (limits.MAX_BODY_BYTES + 9)
-            + b"x" * (limits.MAX_BODY_BYTES + 9),
+            request("POST", CONFIGS, "Transfer-Encoding: chunked") + b"%x\r\n" % (LIMITS.body_bytes + 9) + b"x" * (LIMITS.body_bytes + 9),
             413,
         ),
     ],
@@ -163,44 +164,45 @@ async def test_requests_before_a_broken_one_are_answered(raw: Raw) -> None:
 async def test_the_body_limit_is_upstreams(raw: Raw) -> None:
     connection = await raw.connect()
     # Within the limit it is the object that is too large, which is another refusal.
-    body = json.dumps(config("a", x="y" * (limits.MAX_BODY_BYTES - 200))).encode()
+    body = json.dumps(config("a", x="y" * (LIMITS.body_bytes - 200))).encode()
     await connection.send(request("POST", CONFIGS, body=body))
     answer = await connection.answer()
     assert (answer.status, answer.reason) == (422, "Invalid")
 
 
-async def test_a_request_that_does_not_arrive_is_given_up(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_does_not_arrive_is_given_up(raw: Raw) -> None:
     """A client that sends a byte now and then keeps nothing busy for ever."""
-    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
     connection = await raw.connect()
-    for byte in (b"G", b"E", b"T"):
+    await connection.send(b"G")
+    (served,) = await eventually(lambda: [c for c in connections(raw) if c._begun_at])
+    begun = served._begun_at
+    for byte in (b"E", b"T"):
         await connection.send(byte)
-        await asyncio.sleep(0.1)
-    sweep(raw)
+    await eventually(lambda: served._active_at > begun)
+    assert served._begun_at == begun
+    sweep(raw, after=LIMITS.head_seconds + 1)
     assert (await connection.answer()).status == 408
     assert await connection.ended()
-    monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.0)
     connection = await raw.connect()
     await connection.send(request("POST", CONFIGS, "Content-Length: 100") + b"{")
     await eventually(lambda: [c for c in connections(raw) if c._reading_body])
-    sweep(raw)
+    sweep(raw, after=LIMITS.head_seconds + 1)
+    sweep(raw, after=LIMITS.request_seconds + 1)
     assert (await connection.answer()).status == 408
 
 
-async def test_an_idle_connection_is_closed(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed(raw: Raw) -> None:
     connection = await raw.connect()
     await connection.send(VERSION)
     await connection.answer()
     sweep(raw)
     await connection.send(VERSION)
     await connection.answer()
-    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.0)
-    await asyncio.sleep(0.01)
-    sweep(raw)
+    sweep(raw, after=LIMITS.idle_seconds + 1)
     assert await connection.ended()
 
 
-async def test_a_client_that_does_not_read_is_cut(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_cut(raw: Raw) -> None:
     api = Api(raw.server)
     for n in range(8):
         await api.post(CONFIGS, config(f"c{n}", x="y" * 500_000))
@@ -209,10 +211,8 @@ async def test_a_client_that_does_not_read_is_cut(raw: Raw, monkeypatch: pytest.
     await connection.send(request("GET", CONFIGS) * 40)
     (served,) = await eventually(lambda: [c for c in connections(raw) if c._resume is not None])
     sweep(raw)
-    assert connections(raw) == {served}
-    monkeypatch.setattr(limits, "STALL_SECONDS", 0.0)
-    await asyncio.sleep(0.01)
-    sweep(raw)
+    assert connections(raw) == [served]
+    sweep(raw, after=LIMITS.stall_seconds + 1)
     await eventually(lambda: not connections(raw))
 
 
@@ -329,20 +329,20 @@ async def test_while_it_drains_connections_end_with_their_answer(raw: Raw) -> No
     connection = await raw.connect()
     await connection.send(VERSION)
     assert "connection" not in (await connection.answer()).headers
-    raw.server._server.draining = True  # type: ignore[union-attr]
+    raw.server._server.drain()  # type: ignore[union-attr]
     await connection.send(create("a"))
     answer = await connection.answer()
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert await connection.ended()
 
 
-def connections(raw: Raw) -> set[limits.Connection]:
+def connections(raw: Raw) -> list[Connection]:
     assert raw.server._server is not None
-    return raw.server._server.connections
+    return [connection for connection in raw.server._server.pool.connections if isinstance(connection, Connection)]
 
 
-def sweep(raw: Raw) -> None:
-    """What the sweeper does every few seconds."""
-    now = asyncio.get_running_loop().time()
-    for connection in tuple(connections(raw)):
+def sweep(raw: Raw, *, after: float = 0.0) -> None:
+    """What the sweeper does every few seconds, with so many of them gone by."""
+    now = time.monotonic() + after
+    for connection in connections(raw):
         connection.sweep(now)

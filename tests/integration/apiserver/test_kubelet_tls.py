@@ -22,7 +22,8 @@ POD: dict[str, Any] = {"metadata": {"name": "web"}, "spec": {"nodeName": "n1", "
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     """An API server whose one node answers with a certificate of another cluster."""
-    ours, theirs = (pki.ensure(tmp_path / name, datetime.now(UTC), names=pki.Names(), nodes=["n1"]) for name in ("ours", "theirs"))
+    now, names = datetime.now(UTC), pki.Names()
+    ours, theirs = [await asyncio.to_thread(pki.ensure, tmp_path / name, now, names=names, nodes=["n1"]) for name in ("ours", "theirs")]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.apiserver.api import Api
-from tests.unit.api.validation.test_certificates import PEM
+from tests.unit.api.certificates.test_certificate_signing_request import PEM
 from tiphys.store.sqlite import SqliteStore
 from tiphys.testing.api_server import running_api_server
 

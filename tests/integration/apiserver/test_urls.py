@@ -33,6 +33,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(H
         ("GET", f"{CONFIGS}/a/status", 404),
         ("GET", f"{CONFIGS}//", 200),
         ("GET", f"{NS}//configmaps", 404),
+        ("GET", f"{NS}/namespaces/default", 404),
         ("PUT", CONFIGS, 405),
         ("PATCH", CONFIGS, 405),
         ("POST", f"{CONFIGS}/a", 405),

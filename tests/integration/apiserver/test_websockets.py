@@ -10,7 +10,7 @@ import pytest
 from tests.integration.apiserver.api import CONFIGS, PODS, Api, config, pod
 from tests.integration.apiserver.raw import DEADLINE, Raw, RawConnection, request
 from tiphys.api.machinery.protobuf import watch_frame
-from tiphys.apiserver.http import websockets
+from tiphys.apiserver.answers import websockets
 from tiphys.wire.websocket import CLOSE_NORMAL, Closed, MessagePiece, PongReceived, WebSocket, WebSocketEvent
 
 HANDSHAKE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==")

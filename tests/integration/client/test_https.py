@@ -111,7 +111,7 @@ async def test_kubeconfigs_load_inline_and_from_files(listener: Listener, tmp_pa
         made.clusters[0].cluster = kubeconfig.Cluster(server=listener.url, certificate_authority="ca.crt")
         made.users[0].user = kubeconfig.User(client_certificate="bob.crt", client_key=str(tmp_path / "bob.key"))
     path = tmp_path / "config"
-    kubeconfig.save(path, made)
+    await asyncio.to_thread(kubeconfig.save, path, made)
     assert path.stat().st_mode & 0o777 == 0o600
     client = kubeconfig.load(path)
     client._scheme = small_scheme()
@@ -149,7 +149,7 @@ async def test_replaced_files_are_read_again(listener: Listener, tmp_path: Path,
 
 async def test_kubectl_understands_the_file(listener: Listener, tmp_path: Path) -> None:
     made = kubeconfig.build(listener.url, ca=listener.ca.cert_pem, token="t", namespace="team")
-    kubeconfig.save(tmp_path / "config", made)
+    await asyncio.to_thread(kubeconfig.save, tmp_path / "config", made)
     again = kubeconfig.read(tmp_path / "config")
     assert again == made
     assert again.select()[2].namespace == "team"

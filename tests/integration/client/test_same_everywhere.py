@@ -5,6 +5,7 @@ What is asserted here of the real server is what makes tests on the fake one wor
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
@@ -40,7 +41,7 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "fake":
         yield await prepared(FakeApi(validate=True).client())
         return
-    files = pki.ensure(tmp_path, datetime.now(UTC), names=pki.Names())
+    files = await asyncio.to_thread(pki.ensure, tmp_path, datetime.now(UTC), names=pki.Names())
     serving = files.pair("apiserver")
     settings = ApiServerSettings(
         # In-process nothing listens, but the `kubernetes` service names a port; its endpoint must not be a loopback address.

@@ -161,7 +161,7 @@ async def test_custom_resources(calls: Calls) -> None:
         definitions = dynamic.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
         definitions.create(body=WIDGETS)
         for event in definitions.watch(name="widgets.example.com", timeout=20):
-            conditions = event["object"].to_dict().get("status", {}).get("conditions", [])
+            conditions = event["object"].to_dict().get("status", {}).get("conditions") or []
             if any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions):
                 break
         deadline = time.monotonic() + 10

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,8 @@ class Cluster:
     @asynccontextmanager
     async def controllers(self, *chosen: Controller) -> AsyncIterator[Manager]:
         """All controllers, or the chosen ones, running with the rights of the controller manager."""
-        manager = Manager(self.client_for("system:kube-controller-manager"))
+        client = self.client_for("system:kube-controller-manager")
+        manager = Manager(client, clock=client.clock, rng=client.rng)
         manager.add_all(chosen or all_controllers(self.settings))
         task = asyncio.create_task(manager.run())
         try:
@@ -69,7 +69,7 @@ class Cluster:
 
     async def report(self, node: core.Node, status: str = "True") -> core.Node:
         """Report on a node as its kubelet does."""
-        now = base.time(datetime.now(UTC))
+        now = base.time(self.client.clock.now())
 
         def change(found: core.Node) -> None:
             found.status.conditions = [
@@ -80,7 +80,7 @@ class Cluster:
 
     async def make_ready(self, pod: core.Pod, *, ready: bool = True, ip: str = "") -> core.Pod:
         """Report a pod as running and ready, as a kubelet does."""
-        now = base.time(datetime.now(UTC))
+        now = base.time(self.client.clock.now())
         pod = await self.client.get(core.Pod, pod.metadata.name, pod.metadata.namespace)
         pod.status.phase = "Running"
         status = "True" if ready else "False"

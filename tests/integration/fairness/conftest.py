@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.apiserver.conftest import _no_leftover_tasks, api, keys, raw
+from tests.integration.apiserver.conftest import api, keys, raw
 
-__all__ = ["_no_leftover_tasks", "api", "keys", "raw"]
+__all__ = ["api", "keys", "raw"]

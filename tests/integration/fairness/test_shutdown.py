@@ -14,8 +14,9 @@ import pytest
 from tests.integration.apiserver.api import CONFIGS, Api, config
 from tests.integration.apiserver.raw import Raw, RawConnection, request
 from tiphys.aio.clock import LoopClock
-from tiphys.apiserver.http import server as http
-from tiphys.apiserver.http.connection import Connection
+from tiphys.http import server as http
+from tiphys.http.connection import Connection
+from tiphys.http.limits import Limits
 from tiphys.store.memory import MemoryStore
 from tiphys.store.open import open_store
 from tiphys.testing.api_server import running_api_server
@@ -105,10 +106,10 @@ async def test_a_request_that_arrives_while_the_server_stops_is_answered(keys: P
         await stopping
 
 
-def _connections(raw: Raw) -> set[Connection]:
+def _connections(raw: Raw) -> list[Connection]:
     server = raw.server._server
     assert server is not None
-    return server.connections
+    return [connection for connection in server.pool.connections if isinstance(connection, Connection)]
 
 
 async def test_a_server_that_retires_is_not_ready_but_serves(raw: Raw) -> None:
@@ -156,7 +157,7 @@ async def test_a_request_that_takes_too_long_is_told_so(keys: Path, monkeypatch:
     async with slow_server(keys) as (raw, store):
         server = raw.server._server
         assert server is not None
-        server.response_seconds = 0.05
+        server.pool.limits = Limits(response_seconds=0.05)
         watching = await raw.connect()
         await watching.send(request("GET", f"{CONFIGS}?watch=1"))
         await watching.head()
@@ -174,8 +175,8 @@ async def test_there_are_no_more_connections_than_allowed(raw: Raw) -> None:
     server = raw.server._server
     assert server is not None
     first = await raw.connect()
-    await eventually(lambda: len(server.connections) == 1)
-    server.max_connections = 1
+    await eventually(lambda: len(server.pool.connections) == 1)
+    server.pool.limits = Limits(connections=1)
 
     async def ask_again() -> None:
         second = await raw.connect()
@@ -184,10 +185,10 @@ async def test_there_are_no_more_connections_than_allowed(raw: Raw) -> None:
 
     with pytest.raises((OSError, asyncio.IncompleteReadError)):
         await ask_again()
-    assert server.refused == 1
+    assert server.pool.refused == 1
     await first.send(VERSION)
     assert (await first.answer()).status == 200
-    server.max_connections += 1
+    server.pool.limits = Limits(connections=2)
     third = await raw.connect()
     await third.send(VERSION)
     assert (await third.answer()).status == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.integration.apiserver.api import CONFIGS, Api, config
 from tests.integration.apiserver.raw import request
-from tiphys.apiserver.http.backlog import total
+from tiphys.http.backlog import total
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
 
@@ -37,15 +37,15 @@ async def test_unread_answers_and_watches_are_cut_and_the_rest_goes_on(tmp_path:
             await api.post(CONFIGS, config(f"c{number}", x="y" * 500_000))  # 20 MB
         door = server._server
         assert door is not None
-        door.backlog.budget = 50 * MB
+        door.pool.backlog.budget = 50 * MB
         # A selector makes each list a body of its own.
         paths = [f"{CONFIGS}?labelSelector=a!%3Db"] * 6 + [f"{CONFIGS}?watch=1"] * 10
         writers = [await ignore(server.port, tmp_path, path) for path in paths]
-        await eventually(lambda: door.backlog.cut >= 3, timeout=60)
+        await eventually(lambda: door.pool.backlog.cut >= 3, timeout=60)
 
         def fits() -> bool:
             now = asyncio.get_running_loop().time()
-            return total(connection.unread(now) for connection in door.backlog.waiting) <= door.backlog.budget
+            return total(connection.unread(now) for connection in door.pool.backlog.waiting) <= door.pool.backlog.budget
 
         await eventually(fits, timeout=60)
         # Watches hold little and stay; so does a client that reads.
@@ -68,8 +68,8 @@ async def test_a_connection_holds_little_of_what_is_not_read(tmp_path: Path) -> 
         door = server._server
         assert door is not None
         writer = await ignore(server.port, tmp_path, f"{CONFIGS}?watch=1")
-        await eventually(lambda: len(door.backlog.waiting) == 1, timeout=60)
-        (connection,) = door.backlog.waiting
+        await eventually(lambda: len(door.pool.backlog.waiting) == 1, timeout=60)
+        (connection,) = door.pool.backlog.waiting
         assert connection.unread(0.0).own <= MB // 2
         writer.transport.abort()
-        await eventually(lambda: not door.backlog.waiting, timeout=60)
+        await eventually(lambda: not door.pool.backlog.waiting, timeout=60)

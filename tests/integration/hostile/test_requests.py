@@ -16,8 +16,8 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, JSON_PATCH, MERGE, PODS, STRATEGIC, Answer, Api, config
 from tests.integration.hostile.conftest import DEPLOYMENTS
-from tests.unit.api.kinds.test_any_object import objects, spoil
-from tests.unit.api.protobuf.filling import fill
+from tests.unit.api.machinery.protobuf.filling import fill
+from tests.unit.api.test_any_object import objects, spoil
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery import protobuf
 from tiphys.api.machinery.limits import ObjectTooLarge

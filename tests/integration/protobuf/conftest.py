@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from tiphys.aio.clock import LoopClock
-from tiphys.apiserver.http.server import Server, server_context
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
+from tiphys.http.server import Server, server_context
 from tiphys.testing.api_server import ADMIN, running_api_server
 from tiphys.wire.http import Request, Response
 
@@ -84,7 +84,7 @@ class Cluster:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path, listen=True) as (server, client_for):
-        keys = pki.ensure(tmp_path / "pki", LoopClock().now(), names=pki.Names())
+        keys = await asyncio.to_thread(pki.ensure, tmp_path / "pki", LoopClock().now(), names=pki.Names())
         running = Cluster(0, keys, client_for(), InProcessTransport(server.app.handle, peer=ADMIN), tmp_path)
 
         async def handle(request: Request) -> Response:

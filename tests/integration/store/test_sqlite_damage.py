@@ -1,11 +1,10 @@
 """Files that are damaged, foreign, or in use: one clear sentence each, and the repair."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.integration.store.sql import execute
 from tiphys.store.contract import Revision, StoreCorrupt, StoreError
 from tiphys.store.sqlite import SqliteStore
 
@@ -37,18 +36,15 @@ async def test_not_a_database(tmp_path: Path) -> None:
 
 async def test_somebody_elses_database(tmp_path: Path) -> None:
     path = tmp_path / "tiphys.db"
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE bookmarks (url TEXT)")
+    await execute(path, "CREATE TABLE bookmarks (url TEXT)")
     assert "not a Tiphys store" in await refused(path, StoreCorrupt)
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete", "a foreign file must not be changed"
+    assert await execute(path, "PRAGMA journal_mode") == [("delete",)], "a foreign file must not be changed"
 
 
 async def test_a_newer_format(tmp_path: Path) -> None:
     path = tmp_path / "tiphys.db"
     await (await filled(path, keys=1)).close()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 99")
+    await execute(path, "PRAGMA user_version = 99")
     assert "newer" in await refused(path)
 
 
@@ -89,8 +85,7 @@ async def test_garbage_in_the_middle_never_comes_out_as_data(tmp_path: Path) -> 
 async def test_a_missing_revision_is_found_at_start(tmp_path: Path) -> None:
     path = tmp_path / "tiphys.db"
     await (await filled(path)).close()
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("DELETE FROM log WHERE revision = 77")
+    await execute(path, "DELETE FROM log WHERE revision = 77")
     assert "revision 77 is missing" in await refused(path, StoreCorrupt)
 
 

@@ -1,6 +1,7 @@
 # ruff: noqa: ASYNC240 (these tests look at files, and nothing else runs in their loop)
 """kill -9 while writing: whatever was acknowledged is there afterwards, and the revisions go on."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "tiphys.db"
     acknowledged: list[tuple[str, str, int]] = []
     for life, lines in enumerate((1, 37, 400, 1500)):
-        acknowledged += write_until_killed(path, f"life{life}", lines)
+        acknowledged += await asyncio.to_thread(write_until_killed, path, f"life{life}", lines)
         store = SqliteStore(path, options=KEEP)
         await store.start()
         newest = store.current_revision()
@@ -72,7 +73,7 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
 async def test_the_write_ahead_log_alone_brings_everything_back(tmp_path: Path, lost: str) -> None:
     """After a power cut the shared-memory file is gone; the log holds what was not yet moved into the database."""
     path = tmp_path / "tiphys.db"
-    acknowledged = write_until_killed(path, "a", 200)
+    acknowledged = await asyncio.to_thread(write_until_killed, path, "a", 200)
     assert Path(f"{path}-wal").stat().st_size > 0
     if lost:
         Path(f"{path}{lost}").unlink()

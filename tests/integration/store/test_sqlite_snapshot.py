@@ -2,14 +2,18 @@
 """Snapshots of a running store, and putting them back."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.integration.store.sql import execute
 from tiphys.store.contract import Compacted, Revision, StoreCorrupt, StoreError
 from tiphys.store.sqlite import SqliteStore, restore_snapshot
+
+
+async def restore(snapshot: Path, path: Path, **options: int) -> int:
+    """Do what the command line does, which has no event loop."""
+    return await asyncio.to_thread(restore_snapshot, str(snapshot), str(path), **options)
 
 
 async def opened(path: Path) -> SqliteStore:
@@ -42,7 +46,7 @@ async def test_a_snapshot_while_writing_is_the_state_of_one_revision(tmp_path: P
         snapshot = tmp_path / f"snapshot{number}"
         assert snapshot.stat().st_mode & 0o777 == 0o600
         restored = tmp_path / f"restored{number}.db"
-        assert restore_snapshot(str(snapshot), str(restored), jump=0) == revision
+        assert await restore(snapshot, restored, jump=0) == revision
         copy = await opened(restored)
         assert copy.current_revision() == revision
         assert (await copy.list("/")).items == expected[number]
@@ -61,7 +65,7 @@ async def test_a_restore_sends_clients_back_to_listing(tmp_path: Path) -> None:
     await store.create("/later", b"")
     seen_by_clients = store.current_revision()
     await store.close()
-    revision = restore_snapshot(str(snapshot), str(path))
+    revision = await restore(snapshot, path)
     assert revision > taken + 100_000
     store = await opened(path)
     assert store.current_revision() == revision
@@ -84,7 +88,7 @@ async def test_a_corrupt_store_is_replaced(tmp_path: Path) -> None:
     for number in range(2):
         path.write_bytes(b"garbage")
         Path(f"{path}-wal").write_bytes(b"stale")
-        restore_snapshot(str(snapshot), str(path))
+        await restore(snapshot, path)
         assert Path(f"{path}.replaced{'' if number == 0 else '-2'}").read_bytes() == b"garbage"
     store = await opened(path)
     assert await store.get("/a") is not None
@@ -109,15 +113,14 @@ async def test_a_bad_snapshot_changes_nothing(tmp_path: Path) -> None:
     for word, content in bad.items():
         snapshot.write_bytes(content)
         with pytest.raises(StoreCorrupt, match=word) as error:
-            restore_snapshot(str(snapshot), str(path))
+            await restore(snapshot, path)
         assert str(snapshot) in str(error.value)
         assert path.read_bytes() == before
-    with closing(sqlite3.connect(tmp_path / "foreign")) as db:
-        db.execute("CREATE TABLE t (x)")
+    await execute(tmp_path / "foreign", "CREATE TABLE t (x)")
     with pytest.raises(StoreCorrupt, match="not a Tiphys store"):
-        restore_snapshot(str(tmp_path / "foreign"), str(path))
+        await restore(tmp_path / "foreign", path)
     with pytest.raises(StoreError, match="does not exist"):
-        restore_snapshot(str(tmp_path / "nothing"), str(path))
+        await restore(tmp_path / "nothing", path)
     with pytest.raises(StoreError, match="store itself"):
         restore_snapshot(str(path), str(path))
     assert not list(tmp_path.glob("*.partial*"))
@@ -130,7 +133,7 @@ async def test_a_running_store_is_not_replaced(tmp_path: Path) -> None:
     await store.create("/a", b"one")
     await store.snapshot(snapshot)
     with pytest.raises(StoreError, match="in use"):
-        restore_snapshot(str(snapshot), str(path))
+        await restore(snapshot, path)
     await store.create("/b", b"works on")
     assert (await store.list("/", revision=Revision(1))).items
     await store.close()

@@ -180,6 +180,29 @@ async def test_take_over_keeps_what_was_received(pairs: Pairs) -> None:
     server.close()
 
 
+async def test_take_over_of_a_connection_that_is_gone_is_at_its_end() -> None:
+    """Whoever reads from it must not wait for an end that was told to the protocol before."""
+
+    class Http(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.Transport, transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            gone.set_result(self.transport)
+
+    loop = asyncio.get_running_loop()
+    gone = loop.create_future()
+    server = await loop.create_server(Http, "127.0.0.1", 0)
+    client = await open_duplex(*server.sockets[0].getsockname())
+    client.close()
+    duplex = take_over(await gone)
+    assert await asyncio.wait_for(duplex.read(), 10) == b""
+    with pytest.raises(ConnectionResetError):
+        await duplex.write(b"late")
+    duplex.close()
+    server.close()
+
+
 def certificate(path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])

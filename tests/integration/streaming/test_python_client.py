@@ -41,7 +41,9 @@ async def test_exec_with_stdin_and_exit_code(runtime: FakeRuntime, core: Any) ->
         ws = stream(core.connect_get_namespaced_pod_exec, "p", "default", command=["x"], _preload_content=False, **flags)
         ws.write_stdin("hello\n")
         ws.run_forever(timeout=30)
-        return ws.read_stdout(), ws.read_stderr(), ws.returncode
+        answer = ws.read_stdout(), ws.read_stderr(), ws.returncode
+        ws.sock.shutdown()  # it leaves its socket open, also in `close`
+        return answer
 
     assert await asyncio.to_thread(use) == ("HELLO\n", "oops", 3)
 

@@ -15,7 +15,8 @@ def listener() -> Iterator[socket.socket]:
 
 async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
-    peer, _ = listener.accept()
+    peer, _ = await asyncio.to_thread(listener.accept)
+    peer.setblocking(False)
     await duplex.write(b"never read")
     peer.sendall(b"exit code 3")
     peer.close()
@@ -29,7 +30,7 @@ async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(lis
 
 async def test_writes_of_several_tasks_do_not_mix(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
-    peer, _ = listener.accept()
+    peer, _ = await asyncio.to_thread(listener.accept)
     peer.setblocking(False)
     other = SocketDuplex(peer)
     size = 3 << 20
@@ -49,7 +50,8 @@ async def test_writes_of_several_tasks_do_not_mix(listener: socket.socket) -> No
 
 async def test_pushed_back_bytes_come_first(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
-    peer, _ = listener.accept()
+    peer, _ = await asyncio.to_thread(listener.accept)
+    peer.setblocking(False)
     peer.sendall(b"late")
     duplex.push_back(b"early")
     assert [await duplex.read(2), await duplex.read(), await duplex.read()] == [b"ea", b"rly", b"late"]

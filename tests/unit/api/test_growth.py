@@ -116,7 +116,7 @@ def conflict_with_many(count: int) -> None:
 
 
 def long_schedule(count: int) -> None:
-    assert cron.schedule("@every " + "1" * count * 20)
+    assert cron.schedule_message("@every " + "1" * count * 20)
 
 
 def certificates_without_end(count: int) -> None:

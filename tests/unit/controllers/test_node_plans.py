@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.controllers.make import NOW, ago, pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.taints import tolerates
 from tiphys.api.meta.v1 import ObjectMeta
@@ -16,8 +17,6 @@ from tiphys.controllers.node.plan import PACE, SLOW_PACE, Census, silent_conditi
 from tiphys.controllers.nodeipam.controller import NodeIpamController, NodeIpamSettings, free_range
 from tiphys.controllers.podgc.controller import surplus
 from tiphys.controllers.taints.plan import leave_at
-
-from .make import NOW, ago, pod
 
 
 def node(name: str = "n", ready: str = "True", zone: str = "z", cordoned: bool = False, *born: core.Taint, **pressures: str) -> core.Node:

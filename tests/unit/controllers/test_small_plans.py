@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.unit.controllers.make import NOW, ago, pod, replica_set
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.base import IntOrString
@@ -18,8 +19,6 @@ from tiphys.controllers.shared.batches import slow_start
 from tiphys.controllers.shared.claim import sort_out
 from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.selecting import workload_selector
-
-from .make import NOW, ago, pod, replica_set
 
 
 @pytest.mark.parametrize(

@@ -3,5 +3,4 @@
 from __future__ import annotations
 
 GROUP = "admissionregistration.k8s.io"
-
 CATEGORIES = ("api-extensions",)

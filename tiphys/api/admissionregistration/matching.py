@@ -1,4 +1,4 @@
-"""What webhooks and policies match: rules, resources, selectors and conditions."""
+"""Matching of webhooks and policies: rules, resources, selectors and conditions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from tiphys.api.rules.basics import Errors, label_name, label_selector
 
 
 def default_scopes(rules: Iterable[RuleWithOperations | NamedRuleWithOperations]) -> None:
+    """Let rules apply to all scopes."""
     for rule in rules:
         if rule.scope is None:
             rule.scope = "*"
 
 
 def default_match(match: MatchResources | None) -> None:
+    """Match equivalent requests, in all namespaces and for all objects ("Matching requests: matchPolicy")."""
     if match is None:
         return
     if match.matchPolicy is None:
@@ -32,19 +34,12 @@ def default_match(match: MatchResources | None) -> None:
 
 
 ALL = "*"
-
 FAILURE = ("Fail", "Ignore")
-
 MATCH = ("Equivalent", "Exact")
-
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
-
 MUTATING_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
-
 _SCOPES = ("*", "Cluster", "Namespaced")
-
 MAX_CONDITIONS = 64
-
 IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
 
 RESERVED = frozenset((
@@ -56,11 +51,13 @@ FORM = "; desired format: https://host[/path]"
 
 
 def choice(errors: Errors, path: str, value: str | None, supported: Sequence[str]) -> None:
+    """One of the supported values, or none."""
     if value is not None and value not in supported:
         errors.append(not_supported(path, value, supported))
 
 
-def check_rule(errors: Errors, path: str, rule: RuleWithOperations | NamedRuleWithOperations) -> None:
+def validate_rule(errors: Errors, path: str, rule: RuleWithOperations | NamedRuleWithOperations) -> None:
+    """Operations, groups, versions, resources and scope; `*` stands alone ("Dynamic Admission Control: Matching requests")."""
     if not rule.operations:
         errors.append(required(f"{path}.operations"))
     _alone(errors, f"{path}.operations", rule.operations, "operations")
@@ -112,7 +109,8 @@ def _resources(errors: Errors, path: str, resources: Sequence[str]) -> None:
         errors.append(invalid(path, resources, "if '*' is present, must not specify other resources without subresources"))
 
 
-def check_match(errors: Errors, path: str, match: MatchResources | None) -> None:
+def validate_match(errors: Errors, path: str, match: MatchResources | None) -> None:
+    """Policy, selectors and rules of the resources that are matched."""
     if match is None:
         return
     if match.matchPolicy is None:
@@ -132,15 +130,16 @@ def check_match(errors: Errors, path: str, match: MatchResources | None) -> None
 def _named_rule(errors: Errors, path: str, rule: NamedRuleWithOperations) -> None:
     seen: set[str] = set()
     for index, name in enumerate(rule.resourceNames):
-        if said := path_segment(name):
-            errors.append(invalid(f"{path}.resourceNames[{index}]", name, said))
+        if message := path_segment(name):
+            errors.append(invalid(f"{path}.resourceNames[{index}]", name, message))
         if name in seen:
             errors.append(duplicate(f"{path}.resourceNames[{index}]", name))
         seen.add(name)
-    check_rule(errors, path, rule)
+    validate_rule(errors, path, rule)
 
 
-def conditions(errors: Errors, path: str, values: Sequence[MatchCondition]) -> None:
+def validate_match_conditions(errors: Errors, path: str, values: Sequence[MatchCondition]) -> None:
+    """Expressions with unique names, not too many ("Dynamic Admission Control: matchConditions")."""
     if len(values) > MAX_CONDITIONS:
         errors.append(too_many(path, len(values), MAX_CONDITIONS))
     seen: set[str] = set()

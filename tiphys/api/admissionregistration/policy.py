@@ -12,10 +12,10 @@ from tiphys.api.admissionregistration.matching import (
     IDENTIFIER,
     MUTATING_OPERATIONS,
     RESERVED,
-    check_match,
     choice,
-    conditions,
     default_match,
+    validate_match,
+    validate_match_conditions,
 )
 from tiphys.api.admissionregistration.v1 import (
     MutatingAdmissionPolicy,
@@ -30,28 +30,27 @@ from tiphys.api.machinery.errors import FieldError, duplicate, invalid, not_supp
 from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages
 from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind, Rules
 from tiphys.api.machinery.subresources import STATUS
-from tiphys.api.rules import conditions as conditions_rules
 from tiphys.api.rules.basics import Errors, label_name
+from tiphys.api.rules.conditions import conditions
 
 
 def default_policy(policy: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) -> None:
+    """Fail closed, and match equivalent requests ("Validating Admission Policy: Failure Policy")."""
     if policy.spec.failurePolicy is None:
         policy.spec.failurePolicy = "Fail"
     default_match(policy.spec.matchConstraints)
 
 
 REINVOCATIONS = ("IfNeeded", "Never")
-
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
-
+_MEMBERS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
 MAX_ANNOTATIONS = 20
-
 MAX_VALUE_EXPRESSION = 5 * 1024
-
 Policy = MutatingAdmissionPolicy | ValidatingAdmissionPolicy
 
 
 def validate_policy(policy: Policy) -> Errors:
+    """Return what is wrong with a policy; its expressions are not compiled ("Validating Admission Policy")."""
     errors: Errors = []
     spec = policy.spec
     if spec.failurePolicy is None:
@@ -62,14 +61,14 @@ def validate_policy(policy: Policy) -> Errors:
     if spec.matchConstraints is None:
         errors.append(required("spec.matchConstraints"))
     else:
-        check_match(errors, "spec.matchConstraints", spec.matchConstraints)
+        validate_match(errors, "spec.matchConstraints", spec.matchConstraints)
         if not spec.matchConstraints.resourceRules:
             errors.append(required("spec.matchConstraints.resourceRules"))
         if isinstance(policy, MutatingAdmissionPolicy):
             for rule in spec.matchConstraints.resourceRules:
                 for operation in rule.operations:
                     choice(errors, "spec.matchConstraints.resourceRules.operations", operation, MUTATING_OPERATIONS)
-    conditions(errors, "spec.matchConditions", spec.matchConditions)
+    validate_match_conditions(errors, "spec.matchConditions", spec.matchConditions)
     for index, variable in enumerate(spec.variables):
         _variable(errors, f"spec.variables[{index}]", variable)
     if isinstance(policy, MutatingAdmissionPolicy):
@@ -95,8 +94,8 @@ def _param_kind(errors: Errors, path: str, param: ParamKind) -> None:
     if not param.kind:
         errors.append(required(f"{path}.kind"))
     elif wrong := dns_1035_label_messages(param.kind.lower()):
-        said = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
-        errors.append(invalid(f"{path}.kind", param.kind, said))
+        message = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
+        errors.append(invalid(f"{path}.kind", param.kind, message))
 
 
 def _variable(errors: Errors, path: str, variable: Variable) -> None:
@@ -111,8 +110,8 @@ def _variable(errors: Errors, path: str, variable: Variable) -> None:
 def _validations(errors: Errors, policy: ValidatingAdmissionPolicy) -> None:
     spec, name = policy.spec, policy.metadata.name
     if not spec.validations and not spec.auditAnnotations:
-        said = "validations or auditAnnotations must contain at least one item"
-        errors += [required("spec.validations", said), required("spec.auditAnnotations", said)]
+        message = "validations or auditAnnotations must contain at least one item"
+        errors += [required("spec.validations", message), required("spec.auditAnnotations", message)]
         return
     for index, validation in enumerate(spec.validations):
         _validation(errors, f"spec.validations[{index}]", validation)
@@ -159,9 +158,6 @@ def _mutations(errors: Errors, policy: MutatingAdmissionPolicy) -> None:
         choice(errors, "spec.reinvocationPolicy", spec.reinvocationPolicy, REINVOCATIONS)
 
 
-_MEMBERS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
-
-
 def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:
     if not mutation.patchType:
         errors.append(required(f"{path}.patchType"))
@@ -177,11 +173,12 @@ def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:
         errors.append(required(f"{path}.{member}.expression"))
     for other in _MEMBERS.values():
         if other != member and getattr(mutation, other) is not None:
-            said = f"must not be specified when patchType is {mutation.patchType}"
-            errors.append(invalid(f"{path}.{other}", f"{{{other}}}", said))
+            message = f"must not be specified when patchType is {mutation.patchType}"
+            errors.append(invalid(f"{path}.{other}", f"{{{other}}}", message))
 
 
 def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:
+    """Return what is wrong with the status of a policy."""
     errors: Errors = []
     checking = policy.status.typeChecking
     for index, warning in enumerate(checking.expressionWarnings if checking is not None else ()):
@@ -190,7 +187,7 @@ def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:
             errors.append(required(f"{path}.warning"))
         if not warning.fieldRef.strip():
             errors.append(required(f"{path}.fieldRef"))
-    conditions_rules.conditions(errors, "status.conditions", policy.status.conditions)
+    conditions(errors, "status.conditions", policy.status.conditions)
     return errors
 
 

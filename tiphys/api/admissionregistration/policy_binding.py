@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from tiphys.api.admissionregistration import CATEGORIES, GROUP
 from tiphys.api.admissionregistration import v1 as admission
-from tiphys.api.admissionregistration.matching import check_match, choice, default_match
+from tiphys.api.admissionregistration.matching import choice, default_match, validate_match
 from tiphys.api.admissionregistration.policy import UNSET
 from tiphys.api.admissionregistration.v1 import MutatingAdmissionPolicyBinding, ParamRef, ValidatingAdmissionPolicyBinding
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_selector
@@ -18,17 +18,17 @@ from tiphys.api.rules.basics import Errors, dns_subdomain, label_selector
 
 
 def default_policy_binding(binding: MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding) -> None:
+    """Default the match of a binding."""
     default_match(binding.spec.matchResources)
 
 
 _ACTIONS = ("Audit", "Deny", "Warn")
-
 _NOT_FOUND = ("Deny", "Allow")
-
 Binding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding
 
 
 def validate_binding(binding: Binding) -> Errors:
+    """Return what is wrong with a binding ("Validating Admission Policy")."""
     errors: Errors = []
     spec = binding.spec
     if spec.policyName:
@@ -37,7 +37,7 @@ def validate_binding(binding: Binding) -> Errors:
         errors.append(required("spec.policyName"))
     if spec.paramRef is not None:
         _param_ref(errors, "spec.paramRef", spec.paramRef)
-    check_match(errors, "spec.matchResources", spec.matchResources)
+    validate_match(errors, "spec.matchResources", spec.matchResources)
     if isinstance(binding, ValidatingAdmissionPolicyBinding):
         _actions(errors, "spec.validationActions", binding.spec.validationActions)
     return errors
@@ -46,8 +46,8 @@ def validate_binding(binding: Binding) -> Errors:
 def _param_ref(errors: Errors, path: str, ref: ParamRef) -> None:
     both = "name and selector are mutually exclusive"
     if ref.name:
-        if said := path_segment(ref.name):
-            errors.append(invalid(f"{path}.name", ref.name, said))
+        if message := path_segment(ref.name):
+            errors.append(invalid(f"{path}.name", ref.name, message))
         if ref.selector is not None:
             errors.append(forbidden(f"{path}.name", both))
     if ref.selector is not None:
@@ -70,11 +70,11 @@ def _actions(errors: Errors, path: str, actions: Sequence[str]) -> None:
             errors.append(duplicate(f"{path}[{index}]", action))
         seen.add(action)
     if {"Deny", "Warn"} <= seen:
-        said = (
+        message = (
             "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers"
             " serves no purpose)"
         )
-        errors.append(invalid(path, actions, said))
+        errors.append(invalid(path, actions, message))
     if not actions:
         errors.append(required(path, "at least one validation action is required"))
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tiphys.api.admissionregistration import CATEGORIES, GROUP
 from tiphys.api.admissionregistration import v1 as admission
-from tiphys.api.admissionregistration.matching import FAILURE, FORM, MATCH, check_rule, choice, conditions, default_scopes
+from tiphys.api.admissionregistration.matching import FAILURE, FORM, MATCH, choice, default_scopes, validate_match_conditions, validate_rule
 from tiphys.api.admissionregistration.policy import REINVOCATIONS
 from tiphys.api.admissionregistration.v1 import (
     MutatingWebhook,
@@ -31,6 +31,7 @@ HTTPS_PORT = 443
 
 
 def default_configuration(config: MutatingWebhookConfiguration | ValidatingWebhookConfiguration) -> None:
+    """Default each webhook ("Dynamic Admission Control: Webhook configuration")."""
     for hook in config.webhooks:
         _default_webhook(hook)
 
@@ -55,15 +56,13 @@ def _default_webhook(hook: MutatingWebhook | ValidatingWebhook) -> None:
 
 
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
-
 _REVIEWS = ("v1", "v1beta1")
-
 Webhook = MutatingWebhook | ValidatingWebhook
-
 Configuration = MutatingWebhookConfiguration | ValidatingWebhookConfiguration
 
 
 def validate_configuration(config: Configuration) -> Errors:
+    """Return what is wrong with a webhook configuration ("Dynamic Admission Control: Webhook configuration")."""
     errors: Errors = []
     seen: set[str] = set()
     hooks: Sequence[Webhook] = config.webhooks
@@ -81,7 +80,7 @@ def validate_configuration(config: Configuration) -> Errors:
 def _webhook(errors: Errors, path: str, hook: Webhook) -> None:
     _full_name(errors, f"{path}.name", hook.name)
     for index, rule in enumerate(hook.rules):
-        check_rule(errors, f"{path}.rules[{index}]", rule)
+        validate_rule(errors, f"{path}.rules[{index}]", rule)
     choice(errors, f"{path}.failurePolicy", hook.failurePolicy, FAILURE)
     choice(errors, f"{path}.matchPolicy", hook.matchPolicy, MATCH)
     if hook.sideEffects is None:
@@ -100,7 +99,7 @@ def _webhook(errors: Errors, path: str, hook: Webhook) -> None:
         webhook_url(errors, f"{where}.url", config.url)
     elif config.service is not None:
         webhook_service(errors, f"{where}.service", config.service)
-    conditions(errors, f"{path}.matchConditions", hook.matchConditions)
+    validate_match_conditions(errors, f"{path}.matchConditions", hook.matchConditions)
 
 
 def _full_name(errors: Errors, path: str, name: str) -> None:
@@ -153,8 +152,8 @@ def webhook_service(errors: Errors, path: str, service: ServiceReference) -> Non
         errors.append(required(f"{path}.name"))
     if not service.namespace:
         errors.append(required(f"{path}.namespace"))
-    if said := port_number(service.port or 0):
-        errors.append(invalid(f"{path}.port", service.port or 0, f"port is not valid: {said}"))
+    if message := port_number(service.port or 0):
+        errors.append(invalid(f"{path}.port", service.port or 0, f"port is not valid: {message}"))
     url = service.path
     if not url or url == "/":
         return
@@ -167,7 +166,7 @@ def webhook_service(errors: Errors, path: str, service: ServiceReference) -> Non
         if not step:
             errors.append(invalid(f"{path}.path", url, f"segment[{index}] may not be empty"))
         else:
-            text(errors, f"{path}.path", url, [f"segment[{index}]: {said}" for said in dns_subdomain_messages(step)])
+            text(errors, f"{path}.path", url, [f"segment[{index}]: {message}" for message in dns_subdomain_messages(step)])
 
 
 ConfigurationT = TypeVar("ConfigurationT", MutatingWebhookConfiguration, ValidatingWebhookConfiguration)

@@ -80,11 +80,11 @@ class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
         if old is not None and old.spec == obj.spec:
             return []
         known = set() if old is None else set(_unknown_formats(old))
-        said = [f'unrecognized format "{name}"' for name in _unknown_formats(obj) if name not in known]
+        warnings = [f'unrecognized format "{name}"' for name in _unknown_formats(obj) if name not in known]
         for index, version in enumerate(obj.spec.versions):
             if any(node.get("x-kubernetes-validations") for node in _nodes(schema_of(version))):
-                said.append(f"spec.versions[{index}].schema.openAPIV3Schema: {NOT_EVALUATED}")
-        return said
+                warnings.append(f"spec.versions[{index}].schema.openAPIV3Schema: {NOT_EVALUATED}")
+        return warnings
 
 
 def _check_nested(schema: JSONSchemaProps, path: str) -> None:

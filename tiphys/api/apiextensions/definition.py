@@ -24,9 +24,7 @@ from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_me
 from tiphys.api.rules.basics import Errors, immutable
 
 APPROVAL = "api-approved.kubernetes.io"
-
 MAX_SELECTABLE = 8
-
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 _COLUMN_FORMATS = (
@@ -34,7 +32,6 @@ _COLUMN_FORMATS = (
 )  # fmt: skip
 
 _SELECTABLE_PATH = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_\-]*|\['[^']*'\])+")
-
 _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_\-]*)|\['([^']*)'\]")
 
 
@@ -58,7 +55,7 @@ def validate_definition(definition: CustomResourceDefinition) -> Errors:
 
 
 def validate_new_definition(definition: CustomResourceDefinition) -> Errors:
-    """What counts for new definitions only."""
+    """Return what is wrong with a definition only when it is new."""
     return _approval(definition, None)
 
 
@@ -82,7 +79,7 @@ def validate_definition_status(new: CustomResourceDefinition) -> Errors:
 
 
 def is_true(definition: CustomResourceDefinition, condition: str) -> bool:
-    """Whether the definition has the condition."""
+    """True if the definition has the condition."""
     return any(one.type == condition and one.status == "True" for one in definition.status.conditions or [])
 
 
@@ -119,8 +116,8 @@ def _spec(spec: CustomResourceDefinitionSpec) -> Errors:
     errors += _names(spec.names, "spec.names")
     errors += _conversion(spec.conversion)
     if spec.preserveUnknownFields:
-        said = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
-        errors.append(invalid("spec.preserveUnknownFields", True, said))
+        message = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        errors.append(invalid("spec.preserveUnknownFields", True, message))
     return errors
 
 
@@ -131,8 +128,8 @@ def _names(names: CustomResourceDefinitionNames, path: str) -> Errors:
             _joined(errors, f"{path}.{name}", value, dns_1035_label_messages(value))
     for name in ("kind", "listKind"):
         if value := getattr(names, name):
-            said = "may have mixed case, but should otherwise match: "
-            _joined(errors, f"{path}.{name}", value, dns_1035_label_messages(value.lower()), said)
+            message = "may have mixed case, but should otherwise match: "
+            _joined(errors, f"{path}.{name}", value, dns_1035_label_messages(value.lower()), message)
     for index, short in enumerate(names.shortNames):
         _joined(errors, f"{path}.shortNames[{index}]", short, dns_1035_label_messages(short))
     if names.kind and names.kind == names.listKind:
@@ -144,19 +141,19 @@ def _names(names: CustomResourceDefinitionNames, path: str) -> Errors:
 
 def _version(version: CustomResourceDefinitionVersion, path: str) -> Errors:
     errors: Errors = []
-    said = version.deprecationWarning
-    if said is not None:
+    warning = version.deprecationWarning
+    if warning is not None:
         at = f"{path}.deprecationWarning"
         if not version.deprecated:
-            errors.append(invalid(at, said, "can only be set for deprecated versions"))
-        if len(said.encode()) > 256:
-            errors.append(invalid(at, said, "must be <= 256 characters long"))
-        if not said:
-            errors.append(invalid(at, said, "must not be an empty string"))
-        position = next((index for index, character in enumerate(said) if not character.isprintable()), None)
+            errors.append(invalid(at, warning, "can only be set for deprecated versions"))
+        if len(warning.encode()) > 256:
+            errors.append(invalid(at, warning, "must be <= 256 characters long"))
+        if not warning:
+            errors.append(invalid(at, warning, "must not be an empty string"))
+        position = next((index for index, character in enumerate(warning) if not character.isprintable()), None)
         if position is not None:
             words = "must only contain printable UTF-8 characters; non-printable character found at index"
-            errors.append(invalid(at, said, f"{words} {position}"))
+            errors.append(invalid(at, warning, f"{words} {position}"))
     scale = None
     status = False
     if version.subresources is not None:
@@ -229,8 +226,8 @@ def _selectable(paths: Sequence[str], schema: dict[str, Any], path: str) -> Erro
         if parts[0] == "metadata":
             errors.append(invalid(at, text, "must not point to fields in metadata"))
         if found.get("type") not in ("string", "boolean", "integer"):
-            said = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
-            errors.append(invalid(at, text, said))
+            message = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+            errors.append(invalid(at, text, message))
         if parts in seen:
             errors.append(duplicate(at, text))
         seen.add(parts)
@@ -264,11 +261,11 @@ def _conversion(conversion: CustomResourceConversion | None) -> Errors:
         errors.append(required(f"{path}.strategy"))
     elif conversion.strategy != "None":
         errors.append(not_supported(f"{path}.strategy", conversion.strategy, ["None", "Webhook"]))
-    webhook, said = conversion.webhook, "should not be set when strategy is not set to Webhook"
+    webhook, message = conversion.webhook, "should not be set when strategy is not set to Webhook"
     if webhook is not None and webhook.clientConfig is not None:
-        errors.append(forbidden(f"{path}.webhookClientConfig", said))
+        errors.append(forbidden(f"{path}.webhookClientConfig", message))
     if webhook is not None and webhook.conversionReviewVersions:
-        errors.append(forbidden(f"{path}.conversionReviewVersions", said))
+        errors.append(forbidden(f"{path}.conversionReviewVersions", message))
     return errors
 
 
@@ -308,11 +305,11 @@ def _stored_versions(stored: Sequence[str], spec: CustomResourceDefinitionSpec) 
     known = {version.name for version in spec.versions}
     for index, name in enumerate(stored):
         if name not in known:
-            said = (
+            message = (
                 f"missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage"
                 f" migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             )
-            errors.append(invalid(f"{path}[{index}]", name, said))
+            errors.append(invalid(f"{path}[{index}]", name, message))
     return errors
 
 
@@ -330,5 +327,5 @@ def _approval(new: CustomResourceDefinition, old: CustomResourceDefinition | Non
     parts = urlsplit(value)
     if value.startswith("unapproved") or (parts.scheme and parts.netloc):
         return []
-    said = f'protected groups must have approval annotation "{APPROVAL}" with either a URL or a reason starting with "unapproved", {see}'
-    return [invalid(path, value, said)]
+    message = f'protected groups must have approval annotation "{APPROVAL}" with either a URL or a reason starting with "unapproved", {see}'
+    return [invalid(path, value, message)]

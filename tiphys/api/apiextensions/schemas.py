@@ -29,9 +29,7 @@ _WIRE_ROOT_FIELDS = frozenset(
 )
 
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
-
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
-
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 
 _STRUCTURAL_EXTENSIONS = (
@@ -62,12 +60,12 @@ def validate_schema(schema: Document, path: str, *, status: bool) -> Errors:
 def _root_with_status(schema: Document, path: str) -> Iterator[FieldError]:
     for name, value in schema.items():
         if name == "type" and value != "object":
-            said = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
-            yield invalid(f"{path}.type", value, said)
+            message = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
+            yield invalid(f"{path}.type", value, message)
             return
         if name not in _WIRE_ROOT_FIELDS and value not in (None, False, "", [], {}):
-            said = f"only [{' '.join(_ROOT_FIELDS)}] fields are allowed at the root of the schema if the status subresource is enabled"
-            yield invalid(path, schema, said)
+            message = f"only [{' '.join(_ROOT_FIELDS)}] fields are allowed at the root of the schema if the status subresource is enabled"
+            yield invalid(path, schema, message)
             return
 
 
@@ -142,11 +140,11 @@ def _lists_and_maps(schema: Document, path: str) -> Iterator[FieldError]:
     if list_type is not None and type_ != "array":
         yield _must_be(f"{path}.type", type_, "must be array if x-kubernetes-list-type is specified")
     elif list_type == "set" and item is not None:
-        said = "must be atomic as item of a list with x-kubernetes-list-type=set"
+        message = "must be atomic as item of a list with x-kubernetes-list-type=set"
         if item.get("type") == "array" and item.get("x-kubernetes-list-type") not in (None, "atomic"):
-            yield invalid(f"{path}.items.x-kubernetes-list-type", item["x-kubernetes-list-type"], said)
+            yield invalid(f"{path}.items.x-kubernetes-list-type", item["x-kubernetes-list-type"], message)
         if item.get("type") == "object" and item.get("x-kubernetes-map-type") != "atomic":
-            yield invalid(f"{path}.items.x-kubernetes-map-type", item.get("x-kubernetes-map-type"), said)
+            yield invalid(f"{path}.items.x-kubernetes-map-type", item.get("x-kubernetes-map-type"), message)
     if list_type is not None and list_type not in ("atomic", "set", "map"):
         yield not_supported(f"{path}.x-kubernetes-list-type", list_type, ["atomic", "set", "map"])
     if keys and list_type != "map":
@@ -157,8 +155,8 @@ def _lists_and_maps(schema: Document, path: str) -> Iterator[FieldError]:
         yield forbidden(f"{path}.items.nullable", f"cannot be nullable when x-kubernetes-list-type is {list_type}")
 
 
-def _must_be(path: str, value: str, said: str) -> FieldError:
-    return invalid(path, value, said) if value else required(path, said)
+def _must_be(path: str, value: str, message: str) -> FieldError:
+    return invalid(path, value, message) if value else required(path, message)
 
 
 def _map_list(path: str, keys: list[str], items: Any) -> Iterator[FieldError]:
@@ -188,8 +186,8 @@ def _keys(path: str, keys: list[str], items: Document) -> Iterator[FieldError]:
         if child is None:
             continue
         if key not in (items.get("required") or ()) and child.get("default") is None:
-            said = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-            yield required(f"{at}.default", said)
+            message = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            yield required(f"{at}.default", message)
         if child.get("nullable"):
             yield forbidden(f"{at}.nullable", "this property is in x-kubernetes-list-map-keys, so it cannot be nullable")
 
@@ -220,7 +218,7 @@ def _rules(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _invariants(schema: Document, path: str, level: str) -> Iterator[FieldError]:
-    """What must hold for nodes that are not inside a junctor. `level` is root, item or field."""
+    """Check what holds for nodes that are not inside a combinator. `level` is root, item or field."""
     type_ = schema.get("type") or ""
     items, additional = schema.get("items"), schema.get("additionalProperties")
     embedded, preserve = bool(schema.get("x-kubernetes-embedded-resource")), bool(schema.get("x-kubernetes-preserve-unknown-fields"))
@@ -252,8 +250,8 @@ def _invariants(schema: Document, path: str, level: str) -> Iterator[FieldError]
         yield invalid(f"{path}.type", type_, "must be object at the root")
     yield from _metadata(properties, path, level, checked=level == "root" or embedded)
     if embedded and not preserve and not properties:
-        said = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
-        yield required(f"{path}.properties", said)
+        message = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
+        yield required(f"{path}.properties", message)
 
 
 def _metadata(properties: Document, path: str, level: str, *, checked: bool) -> Iterator[FieldError]:
@@ -272,8 +270,8 @@ def _metadata(properties: Document, path: str, level: str, *, checked: bool) -> 
             return
         allowed = {"properties", "required", "minProperties", "maxProperties", "not", "allOf", "anyOf", "oneOf", "format", "enum"}
         if not rest <= allowed or not set(metadata.get("properties") or ()) <= {"name", "generateName"}:
-            said = "must not specify anything other than name and generateName, but metadata is implicitly specified"
-            yield forbidden(at, said)
+            message = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+            yield forbidden(at, message)
 
 
 def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
@@ -307,12 +305,12 @@ def _nested(schema: Document, path: str) -> Iterator[FieldError]:
         yield forbidden(f"{path}.additionalProperties", "must be undefined to be structural")
     if schema.get("default") is not None:
         yield forbidden(f"{path}.default", "must be undefined to be structural")
-    for name, said in (("title", "empty"), ("description", "empty"), ("nullable", "false")):
+    for name, message in (("title", "empty"), ("description", "empty"), ("nullable", "false")):
         if schema.get(name):
-            yield forbidden(f"{path}.{name}", f"must be {said} to be structural")
-    for name, said in _STRUCTURAL_EXTENSIONS:
+            yield forbidden(f"{path}.{name}", f"must be {message} to be structural")
+    for name, message in _STRUCTURAL_EXTENSIONS:
         if schema.get(name):
-            yield forbidden(f"{path}.{name}", said)
+            yield forbidden(f"{path}.{name}", message)
     if "metadata" in (schema.get("properties") or {}):
         yield forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")
 

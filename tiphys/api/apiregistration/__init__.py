@@ -1,0 +1,1 @@
+"""Aggregated API servers: `apiregistration.k8s.io`."""

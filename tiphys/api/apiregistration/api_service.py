@@ -18,11 +18,12 @@ MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1_000
 
 
 def validate_api_service(service: APIService) -> Errors:
+    """Return what is wrong with an API service ("Kubernetes API Aggregation Layer")."""
     errors: Errors = []
     spec, name = service.spec, service.metadata.name
-    wanted = f"{spec.version}.{spec.group}"
-    if name and name != wanted and not path_segment(name):
-        errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{wanted}"'))
+    expected = f"{spec.version}.{spec.group}"
+    if name and name != expected and not path_segment(name):
+        errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{expected}"'))
     if spec.group:
         dns_subdomain(errors, "spec.group", spec.group)
     elif spec.version != "v1":
@@ -39,7 +40,7 @@ def validate_api_service(service: APIService) -> Errors:
 
 
 def _backend(errors: Errors, service: APIService) -> None:
-    """Where the requests go: to this server, or to a Service of the cluster."""
+    """Validate the server of the group version: this one, or a Service of the cluster."""
     spec = service.spec
     backend = spec.service
     if backend is None:
@@ -52,13 +53,14 @@ def _backend(errors: Errors, service: APIService) -> None:
         errors.append(required("spec.service.namespace"))
     if not backend.name:
         errors.append(required("spec.service.name"))
-    if said := port_number(backend.port or 0):
-        errors.append(invalid("spec.service.port", backend.port or 0, f"port is not valid: {said}"))
+    if message := port_number(backend.port or 0):
+        errors.append(invalid("spec.service.port", backend.port or 0, f"port is not valid: {message}"))
     if spec.insecureSkipTLSVerify and spec.caBundle:
         errors.append(invalid("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present"))
 
 
 def validate_api_service_status(service: APIService) -> Errors:
+    """Return what is wrong with the conditions of an API service."""
     return [
         not_supported(f"status.conditions[{index}].status", condition.status, ("True", "False", "Unknown"))
         for index, condition in enumerate(service.status.conditions)

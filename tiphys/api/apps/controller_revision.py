@@ -11,6 +11,7 @@ from tiphys.api.rules.basics import Errors, immutable, non_negative
 
 
 def validate_controller_revision(value: ControllerRevision) -> Errors:
+    """Return what is wrong with a revision: its data is a JSON object."""
     errors: Errors = []
     non_negative(errors, "revision", value.revision)
     if not value.data:
@@ -20,7 +21,8 @@ def validate_controller_revision(value: ControllerRevision) -> Errors:
     return errors
 
 
-def revision_kept(new: ControllerRevision, old: ControllerRevision) -> Errors:
+def validate_controller_revision_update(new: ControllerRevision, old: ControllerRevision) -> Errors:
+    """Refuse changes of the data."""
     errors: Errors = []
     immutable(errors, "data", new.data, old.data)
     return errors
@@ -28,7 +30,7 @@ def revision_kept(new: ControllerRevision, old: ControllerRevision) -> Errors:
 
 class ControllerRevisionRules(Rules[ControllerRevision]):
     validate = staticmethod(validate_controller_revision)
-    validate_update = staticmethod(revision_kept)
+    validate_update = staticmethod(validate_controller_revision_update)
 
 
 def _controller(revision: ControllerRevision) -> str:

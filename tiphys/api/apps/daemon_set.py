@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.shared import collisions
+from tiphys.api.apps.shared import is_nonzero, validate_collision_count
 from tiphys.api.apps.v1 import DaemonSet, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet
 from tiphys.api.core.pods import validation
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.warnings import template_warnings
-from tiphys.api.core.workloads import TEMPLATE, runs_for_ever, says_nothing, selected
+from tiphys.api.core.workloads import TEMPLATE, always_restarted, is_empty_selector, validate_selection
 from tiphys.api.machinery.columns import AGE, NAME, cell, format_labels
 from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required
-from tiphys.api.machinery.names import percent
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.machinery.subresources import STATUS
@@ -21,6 +20,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, immutable, int_
 
 
 def default_daemon_set(daemon_set: DaemonSet) -> None:
+    """Update one node at a time, and keep ten revisions ("DaemonSet")."""
     spec = daemon_set.spec
     default_pod_spec(spec.template.spec)
     strategy = spec.updateStrategy
@@ -42,15 +42,16 @@ _DAEMON_COUNTS = (
 
 
 def validate_daemon_set(daemon_set: DaemonSet) -> Errors:
+    """Return what is wrong with a daemon set ("DaemonSet")."""
     errors: Errors = []
     spec = daemon_set.spec
     label_selector(errors, "spec.selector", spec.selector)
     with suppress(SelectorError):  # What is wrong with it has been said.
-        selected(errors, from_label_selector(spec.selector), spec.template)
-    if spec.selector is not None and says_nothing(spec.selector):
+        validate_selection(errors, from_label_selector(spec.selector), spec.template)
+    if spec.selector is not None and is_empty_selector(spec.selector):
         errors.append(invalid("spec.selector", spec.selector, "empty selector is invalid for daemonset"))
     validation.template(errors, "spec.template", spec.template)
-    runs_for_ever(errors, "spec.template", spec.template, "DaemonSet")
+    always_restarted(errors, "spec.template", spec.template, "DaemonSet")
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
     _daemon_strategy(errors, "spec.updateStrategy", spec.updateStrategy)
     non_negative(errors, "spec.revisionHistoryLimit", spec.revisionHistoryLimit)
@@ -71,31 +72,26 @@ def _daemon_strategy(errors: Errors, path: str, strategy: DaemonSetUpdateStrateg
     for check in (int_or_percent, at_most_100_percent):
         check(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
         check(errors, f"{path}.maxSurge", rolling.maxSurge)
-    unavailable, surge = says_some(rolling.maxUnavailable), says_some(rolling.maxSurge)
+    unavailable, surge = is_nonzero(rolling.maxUnavailable), is_nonzero(rolling.maxSurge)
     if unavailable and surge:
         errors.append(invalid(f"{path}.maxSurge", rolling.maxSurge, "may not be set when maxUnavailable is non-zero"))
     elif not unavailable and not surge:
         errors.append(required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
 
 
-def says_some(value: int | str | None) -> bool:
-    """Whether it is a number or a percentage other than 0."""
-    if isinstance(value, str):
-        return not percent(value) and int(value[:-1]) != 0
-    return bool(value)
-
-
 def validate_daemon_set_update(new: DaemonSet, old: DaemonSet) -> Errors:
+    """Refuse changes of the selector."""
     errors: Errors = []
     immutable(errors, "spec.selector", new.spec.selector, old.spec.selector)
     return errors
 
 
 def validate_daemon_set_status(new: DaemonSetStatus, old: DaemonSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     for name in _DAEMON_COUNTS:
         non_negative(errors, f"status.{name}", getattr(new, name))
-    collisions(errors, new, old)
+    validate_collision_count(errors, new, old)
     return errors
 
 
@@ -109,8 +105,8 @@ class DaemonSetRules(Rules[DaemonSet]):
         obj.metadata.annotations.setdefault(TEMPLATE_GENERATION, "0")  # The field of older versions, which its author owns.
 
     def prepare_create(self, obj: DaemonSet) -> None:
-        said = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
-        if not (said.isascii() and said.isdigit() and int(said) > 0):
+        generation = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
+        if not (generation.isascii() and generation.isdigit() and int(generation) > 0):
             obj.metadata.annotations[TEMPLATE_GENERATION] = "1"
 
     def prepare_update(self, new: DaemonSet, old: DaemonSet) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.shared import ready_and_available, replicated, selector_kept
+from tiphys.api.apps.shared import validate_ready_counts, validate_replica_spec, validate_selector_update
 from tiphys.api.apps.v1 import Deployment, DeploymentStatus, DeploymentStrategy, RollingUpdateDeployment
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.kind import workload_warnings
-from tiphys.api.core.workloads import TEMPLATE, not_more_than_all
+from tiphys.api.core.workloads import TEMPLATE, at_most_replicas
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import percent
@@ -19,6 +19,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, int_or_percent,
 
 
 def default_deployment(deployment: Deployment) -> None:
+    """Run one replica, roll by 25%, keep ten revisions and give up after ten minutes ("Deployments")."""
     spec = deployment.spec
     default_pod_spec(spec.template.spec)
     if spec.replicas is None:
@@ -38,17 +39,18 @@ def default_deployment(deployment: Deployment) -> None:
 
 
 def validate_deployment(deployment: Deployment) -> Errors:
+    """Return what is wrong with a deployment ("Deployments: Writing a Deployment Spec")."""
     errors: Errors = []
     spec = deployment.spec
-    replicated(errors, spec)
+    validate_replica_spec(errors, spec)
     _strategy(errors, "spec.strategy", spec.strategy)
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
     non_negative(errors, "spec.revisionHistoryLimit", spec.revisionHistoryLimit)
     if spec.progressDeadlineSeconds is not None:
         non_negative(errors, "spec.progressDeadlineSeconds", spec.progressDeadlineSeconds)
         if spec.progressDeadlineSeconds <= spec.minReadySeconds:
-            said = "must be greater than minReadySeconds"
-            errors.append(invalid("spec.progressDeadlineSeconds", spec.progressDeadlineSeconds, said))
+            message = "must be greater than minReadySeconds"
+            errors.append(invalid("spec.progressDeadlineSeconds", spec.progressDeadlineSeconds, message))
     return errors
 
 
@@ -56,8 +58,8 @@ def _strategy(errors: Errors, path: str, strategy: DeploymentStrategy) -> None:
     rolling = strategy.rollingUpdate
     if strategy.type == "Recreate":
         if rolling is not None:
-            said = "may not be specified when strategy `type` is 'Recreate'"
-            errors.append(forbidden(f"{path}.rollingUpdate", said))
+            message = "may not be specified when strategy `type` is 'Recreate'"
+            errors.append(forbidden(f"{path}.rollingUpdate", message))
     elif strategy.type != "RollingUpdate":
         errors.append(not_supported(path, strategy, ("Recreate", "RollingUpdate")))
     elif rolling is None:
@@ -67,8 +69,8 @@ def _strategy(errors: Errors, path: str, strategy: DeploymentStrategy) -> None:
         int_or_percent(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
         int_or_percent(errors, f"{path}.maxSurge", rolling.maxSurge)
         if _is_zero(rolling.maxUnavailable) and _is_zero(rolling.maxSurge):
-            said = "may not be 0 when `maxSurge` is 0"
-            errors.append(invalid(f"{path}.maxUnavailable", rolling.maxUnavailable, said))
+            message = "may not be 0 when `maxSurge` is 0"
+            errors.append(invalid(f"{path}.maxUnavailable", rolling.maxUnavailable, message))
         at_most_100_percent(errors, f"{path}.maxUnavailable", rolling.maxUnavailable)
 
 
@@ -79,12 +81,13 @@ def _is_zero(value: int | str | None) -> bool:
 
 
 def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
     for name in ("observedGeneration", *counts, "terminatingReplicas", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))
-    not_more_than_all(errors, new, ("updatedReplicas",))
-    ready_and_available(errors, new)
+    at_most_replicas(errors, new, ("updatedReplicas",))
+    validate_ready_counts(errors, new)
     if (new.collisionCount or 0) < (old.collisionCount or 0):
         errors.append(invalid("status.collisionCount", new.collisionCount or 0, "cannot be decremented"))
     return errors
@@ -100,7 +103,7 @@ class DeploymentRules(Rules[Deployment]):
         changed = old is not None and obj.spec != old.spec
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
-    validate_update = staticmethod(selector_kept)
+    validate_update = staticmethod(validate_selector_update)
 
     def validate_status_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
         return validate_deployment_status(new.status, old.status)

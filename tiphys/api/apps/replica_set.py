@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.shared import ready_and_available, replicated, selector_kept
+from tiphys.api.apps.shared import validate_ready_counts, validate_replica_spec, validate_selector_update
 from tiphys.api.apps.v1 import ReplicaSet, ReplicaSetStatus
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.kind import workload_warnings
-from tiphys.api.core.workloads import REPLICAS, TEMPLATE, not_more_than_all
+from tiphys.api.core.workloads import REPLICAS, TEMPLATE, at_most_replicas
 from tiphys.api.machinery.errors import FieldError
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.machinery.subresources import SCALE, STATUS
@@ -15,25 +15,28 @@ from tiphys.api.rules.basics import Errors, non_negative
 
 
 def default_replica_set(replica_set: ReplicaSet) -> None:
+    """Run one replica ("ReplicaSet")."""
     default_pod_spec(replica_set.spec.template.spec)
     if replica_set.spec.replicas is None:
         replica_set.spec.replicas = 1
 
 
 def validate_replica_set(replica_set: ReplicaSet) -> Errors:
+    """Return what is wrong with a replica set ("ReplicaSet: Writing a ReplicaSet manifest")."""
     errors: Errors = []
-    replicated(errors, replica_set.spec)
+    validate_replica_spec(errors, replica_set.spec)
     non_negative(errors, "spec.minReadySeconds", replica_set.spec.minReadySeconds)
     return errors
 
 
 def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
     for name in (*counts, "observedGeneration", "terminatingReplicas"):
         non_negative(errors, f"status.{name}", getattr(status, name))
-    not_more_than_all(errors, status, ("fullyLabeledReplicas",))
-    ready_and_available(errors, status)
+    at_most_replicas(errors, status, ("fullyLabeledReplicas",))
+    validate_ready_counts(errors, status)
     return errors
 
 
@@ -45,7 +48,7 @@ class ReplicaSetRules(Rules[ReplicaSet]):
         changed = old is not None and obj.spec != old.spec
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
-    validate_update = staticmethod(selector_kept)
+    validate_update = staticmethod(validate_selector_update)
 
     def validate_status_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
         return validate_replica_set_status(new.status)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 
 from tiphys.api.apps import v1 as apps
-from tiphys.api.apps.daemon_set import says_some
-from tiphys.api.apps.shared import collisions
+from tiphys.api.apps.shared import is_nonzero, validate_collision_count
 from tiphys.api.apps.v1 import (
     RollingUpdateStatefulSetStrategy,
     StatefulSet,
@@ -14,12 +13,12 @@ from tiphys.api.apps.v1 import (
     StatefulSetSpec,
     StatefulSetStatus,
 )
-from tiphys.api.core.persistent_volume_claim import claim_spec
+from tiphys.api.core.persistent_volume_claim import validate_claim_spec
 from tiphys.api.core.pods import validation
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.warnings import template_warnings
 from tiphys.api.core.v1 import PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume
-from tiphys.api.core.workloads import CONTAINERS, not_more_than_all, runs_for_ever, says_nothing, selected
+from tiphys.api.core.workloads import CONTAINERS, always_restarted, at_most_replicas, is_empty_selector, validate_selection
 from tiphys.api.machinery import names
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
@@ -30,6 +29,7 @@ from tiphys.api.rules.basics import Errors, at_most_100_percent, dns_label, int_
 
 
 def default_stateful_set(stateful_set: StatefulSet) -> None:
+    """Run one replica, start pods in order and retain claims ("StatefulSets")."""
     spec = stateful_set.spec
     default_pod_spec(spec.template.spec)
     for claim in spec.volumeClaimTemplates:
@@ -59,7 +59,6 @@ def default_claim_template(claim: PersistentVolumeClaim) -> None:
 
 
 _MUTABLE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy")
-
 _STATEFUL_COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
 
 
@@ -82,7 +81,7 @@ def validate_stateful_set(stateful_set: StatefulSet) -> Errors:
         errors.append(required("spec.selector"))
     else:
         label_selector(errors, "spec.selector", spec.selector)
-        if says_nothing(spec.selector):
+        if is_empty_selector(spec.selector):
             errors.append(invalid("spec.selector", spec.selector, "empty selector is invalid for statefulset"))
     try:
         selector = from_label_selector(spec.selector)
@@ -90,9 +89,9 @@ def validate_stateful_set(stateful_set: StatefulSet) -> Errors:
         errors.append(invalid("spec.selector", spec.selector, ""))
     else:
         if not selector.empty:
-            selected(errors, selector, spec.template)
+            validate_selection(errors, selector, spec.template)
         validation.template(errors, "spec.template", _with_claims(spec))
-    runs_for_ever(errors, "spec.template", spec.template, "StatefulSet")
+    always_restarted(errors, "spec.template", spec.template, "StatefulSet")
     return errors
 
 
@@ -111,7 +110,7 @@ def _stateful_strategy(errors: Errors, spec: StatefulSetSpec) -> None:
         if rolling.maxUnavailable is not None:
             here = f"{path}.rollingUpdate.maxUnavailable"
             int_or_percent(errors, here, rolling.maxUnavailable)
-            if not says_some(rolling.maxUnavailable):
+            if not is_nonzero(rolling.maxUnavailable):
                 errors.append(invalid(here, rolling.maxUnavailable, "cannot be 0"))
             at_most_100_percent(errors, here, rolling.maxUnavailable)
 
@@ -141,35 +140,37 @@ def _with_claims(spec: StatefulSetSpec) -> PodTemplateSpec:
 
 
 def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
-    """What only new stateful sets are refused for."""
+    """Return what is wrong with a stateful set only when it is new."""
     errors: Errors = []
     if stateful_set.spec.serviceName:
         dns_label(errors, "spec.serviceName", stateful_set.spec.serviceName)
     for index, claim in enumerate(stateful_set.spec.volumeClaimTemplates):
-        claim_spec(errors, f"spec.volumeClaimTemplates[{index}].spec", claim.spec)
+        validate_claim_spec(errors, f"spec.volumeClaimTemplates[{index}].spec", claim.spec)
     return errors
 
 
 def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
+    """Refuse changes of all fields of the spec but those of `_MUTABLE`, and minReadySeconds."""
     errors: Errors = []
     spec = copy.copy(new.spec)
     for name in (*_MUTABLE, "minReadySeconds"):
         setattr(spec, name, getattr(old.spec, name))
     if spec != old.spec:
         named = ", ".join(f"'{name}'" for name in _MUTABLE)
-        said = f"updates to statefulset spec for fields other than {named} and 'minReadySeconds' are forbidden"
-        errors.append(forbidden("spec", said))
+        message = f"updates to statefulset spec for fields other than {named} and 'minReadySeconds' are forbidden"
+        errors.append(forbidden("spec", message))
     return errors
 
 
 def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     for name in (*_STATEFUL_COUNTS, "observedGeneration", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))
-    not_more_than_all(errors, new, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"))
+    at_most_replicas(errors, new, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"))
     if new.availableReplicas > new.readyReplicas:
         errors.append(invalid("status.availableReplicas", new.availableReplicas, "cannot be greater than status.readyReplicas"))
-    collisions(errors, new, old)
+    validate_collision_count(errors, new, old)
     return errors
 
 
@@ -196,10 +197,10 @@ class StatefulSetRules(Rules[StatefulSet]):
     validate_name = staticmethod(names.dns_label)
 
     def warnings(self, obj: StatefulSet, old: StatefulSet | None) -> list[str]:
-        said = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
+        warnings = template_warnings("spec.template", obj.spec.template) if old is None or obj.spec != old.spec else []
         if (obj.spec.revisionHistoryLimit or 0) < 0:
-            said.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
-        return said
+            warnings.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+        return warnings
 
 
 COLUMNS = (

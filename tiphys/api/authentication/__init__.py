@@ -1,0 +1,1 @@
+"""Identity of callers: `authentication.k8s.io`."""

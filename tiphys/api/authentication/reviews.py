@@ -10,11 +10,11 @@ from tiphys.api.machinery.scheme import Kind
 GROUP = "authentication.k8s.io"
 
 SELF_SUBJECT_REVIEWS: Kind[authentication.SelfSubjectReview] = Kind(
-    type=authentication.SelfSubjectReview, plural="selfsubjectreviews", group=GROUP, namespaced=False, verbs=("create",)
+    type=authentication.SelfSubjectReview, plural="selfsubjectreviews", group=GROUP, namespaced=False, verbs=("create",), question=True
 )
 
 TOKEN_REVIEWS: Kind[authentication.TokenReview] = Kind(
-    type=authentication.TokenReview, plural="tokenreviews", group=GROUP, namespaced=False, verbs=("create",)
+    type=authentication.TokenReview, plural="tokenreviews", group=GROUP, namespaced=False, verbs=("create",), question=True
 )
 
 KINDS: tuple[Kind[Any], ...] = (SELF_SUBJECT_REVIEWS, TOKEN_REVIEWS)

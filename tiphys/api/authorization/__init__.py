@@ -1,0 +1,1 @@
+"""Rights of callers: `authorization.k8s.io`."""

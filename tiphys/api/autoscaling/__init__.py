@@ -1,0 +1,1 @@
+"""Horizontal autoscaling and scale: `autoscaling`."""

@@ -28,7 +28,6 @@ _CARRIERS = frozenset(
 )
 """Annotations that stand for fields."""
 DEFAULT_CPU_UTILIZATION = 80
-
 Document = dict[str, Any]
 _NOTHING = Quantity("0")
 
@@ -258,7 +257,7 @@ class _CarriedV1(msgspec.Struct):
 
 
 def _carried(annotations: dict[str, str], name: str, type_: Any) -> Any:
-    """What an annotation says, None when it is absent or makes no sense."""
+    """Value of an annotation; None when it is absent or makes no sense."""
     try:
         content = msgspec.json.decode(annotations[name], type=type_)
         for item in content:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tiphys.api.autoscaling import v1, v2
 from tiphys.api.autoscaling.conversion import DEFAULT_CPU_UTILIZATION, cpu_metric, from_v1, to_v1, without_carriers
-from tiphys.api.autoscaling.validation import validate_against, validate_autoscaler, validate_autoscaler_status
+from tiphys.api.autoscaling.validation import validate_autoscaler, validate_autoscaler_change, validate_autoscaler_status
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.machinery.columns import AGE, NAME, UNKNOWN, cell, of_stored
 from tiphys.api.machinery.errors import FieldError
@@ -57,8 +57,8 @@ def _use(source: _Source, current: v2.MetricValueStatus | None) -> str:
         now = UNKNOWN if current is None or current.averageValue is None else current.averageValue
         return f"{source.name}: {now}/{target.averageValue}"
     now = UNKNOWN if current is None or current.averageUtilization is None else f"{current.averageUtilization}%"
-    wanted = "<auto>" if target.averageUtilization is None else f"{target.averageUtilization}%"
-    return f"{source.name}: {now}/{wanted}"
+    desired = "<auto>" if target.averageUtilization is None else f"{target.averageUtilization}%"
+    return f"{source.name}: {now}/{desired}"
 
 
 def _value(target: v2.MetricTarget, current: v2.MetricValueStatus | None) -> str:
@@ -122,9 +122,9 @@ class AutoscalerRules(Uncounted[v2.HorizontalPodAutoscaler]):
     validate = staticmethod(validate_autoscaler)
 
     def validate_create(self, obj: v2.HorizontalPodAutoscaler) -> list[FieldError]:
-        return validate_against(obj, None)
+        return validate_autoscaler_change(obj, None)
 
-    validate_update = staticmethod(validate_against)
+    validate_update = staticmethod(validate_autoscaler_change)
 
     def validate_status_update(self, new: v2.HorizontalPodAutoscaler, old: v2.HorizontalPodAutoscaler) -> list[FieldError]:
         return validate_autoscaler_status(new)

@@ -14,11 +14,8 @@ from tiphys.api.machinery.names import path_segment
 from tiphys.api.rules.basics import Errors, dns_label, non_negative, text
 
 MAX_PERIOD_SECONDS = 1800
-
 MAX_STABILIZATION_SECONDS = 3600
-
 SELECT_POLICIES = ("Disabled", "Max", "Min")
-
 POLICY_TYPES = ("Percent", "Pods")
 
 SOURCES = {
@@ -31,14 +28,12 @@ SOURCES = {
 """Types of metrics and the fields that hold what they are about."""
 
 _BOTH = "may not set both a target raw value and a target utilization"
-
 _EITHER = "must set either a target raw value or a target utilization"
-
 HPA = v2.HorizontalPodAutoscaler
 
 
 def validate_autoscaler(obj: HPA) -> Errors:
-    """What is wrong whatever the object was before."""
+    """Return what is wrong with an autoscaler whatever it was before."""
     errors: Errors = []
     spec = obj.spec
     if spec.maxReplicas == 0:
@@ -58,8 +53,8 @@ def validate_autoscaler(obj: HPA) -> Errors:
     return errors
 
 
-def validate_against(new: HPA, old: HPA | None) -> Errors:
-    """What is wrong unless the object was so before: fewer replicas than one, and references without a group."""
+def validate_autoscaler_change(new: HPA, old: HPA | None) -> Errors:
+    """Return what is wrong unless it was so before: fewer replicas than one, and references without a group."""
     errors: Errors = []
     lowest = 0 if old is not None and old.spec.minReplicas == 0 else 1
     if new.spec.minReplicas is not None and new.spec.minReplicas < lowest:
@@ -79,6 +74,7 @@ def validate_against(new: HPA, old: HPA | None) -> Errors:
 
 
 def validate_autoscaler_status(obj: HPA) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     non_negative(errors, "status.currentReplicas", obj.status.currentReplicas)
     non_negative(errors, "status.desiredReplicas", obj.status.desiredReplicas)

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from tiphys.api.batch import schedule as schedule_rules
 from tiphys.api.batch import v1 as batch
-from tiphys.api.batch.job import default_template, job_spec, spec_warnings
-from tiphys.api.batch.schedule import time_zone
+from tiphys.api.batch.job import default_job_template, spec_warnings, validate_job_spec
+from tiphys.api.batch.schedule import time_zone_messages
 from tiphys.api.batch.v1 import CronJob, CronJobSpec
 from tiphys.api.core.pods.kind import hostname_warning
 from tiphys.api.core.v1 import Container
@@ -22,7 +22,7 @@ from tiphys.api.rules.basics import Errors, non_negative
 def default_cron_job(cron_job: CronJob) -> None:
     """The jobs that it makes get their own defaults when they are made."""
     spec = cron_job.spec
-    default_template(spec.jobTemplate.spec)
+    default_job_template(spec.jobTemplate.spec)
     spec.concurrencyPolicy = spec.concurrencyPolicy or "Allow"
     spec.suspend = bool(spec.suspend)
     if spec.successfulJobsHistoryLimit is None:
@@ -52,12 +52,12 @@ def validate_cron(cron_job: CronJob, old: CronJob | None = None) -> Errors:
         errors.append(required("spec.concurrencyPolicy"))
     elif spec.concurrencyPolicy not in _POLICIES:
         errors.append(not_supported("spec.concurrencyPolicy", spec.concurrencyPolicy, _POLICIES))
-    made, path = spec.jobTemplate.spec, "spec.jobTemplate.spec"
-    job_spec(errors, path, made)
-    if made.selector is not None:
-        errors.append(invalid(f"{path}.selector", made.selector, "`selector` will be auto-generated"))
-    if made.manualSelector:
-        errors.append(not_supported(f"{path}.manualSelector", made.manualSelector, ("nil", "false")))
+    job_spec, path = spec.jobTemplate.spec, "spec.jobTemplate.spec"
+    validate_job_spec(errors, path, job_spec)
+    if job_spec.selector is not None:
+        errors.append(invalid(f"{path}.selector", job_spec.selector, "`selector` will be auto-generated"))
+    if job_spec.manualSelector:
+        errors.append(not_supported(f"{path}.manualSelector", job_spec.manualSelector, ("nil", "false")))
     non_negative(errors, "spec.successfulJobsHistoryLimit", spec.successfulJobsHistoryLimit)
     non_negative(errors, "spec.failedJobsHistoryLimit", spec.failedJobsHistoryLimit)
     if old is None and len(cron_job.metadata.name) > _MAX_CRON_NAME:
@@ -70,8 +70,8 @@ def _schedule(errors: Errors, spec: CronJobSpec, *, zone_within: bool) -> None:
     if not text:
         errors.append(required(path))
         return
-    if said := schedule_rules.schedule(text):
-        errors.append(invalid(path, text, said))
+    if message := schedule_rules.schedule_message(text):
+        errors.append(invalid(path, text, message))
     if "TZ" not in text:
         return
     if not zone_within:
@@ -82,8 +82,8 @@ def _schedule(errors: Errors, spec: CronJobSpec, *, zone_within: bool) -> None:
 
 def _time_zone(errors: Errors, spec: CronJobSpec) -> None:
     if spec.timeZone is not None:
-        for said in time_zone(spec.timeZone):
-            errors.append(invalid("spec.timeZone", spec.timeZone, said))
+        for message in time_zone_messages(spec.timeZone):
+            errors.append(invalid("spec.timeZone", spec.timeZone, message))
 
 
 class CronJobRules(Rules[CronJob]):
@@ -94,15 +94,15 @@ class CronJobRules(Rules[CronJob]):
     validate_update = staticmethod(validate_cron)
 
     def warnings(self, obj: CronJob, old: CronJob | None) -> list[str]:
-        said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
+        warnings = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
         if old is None or obj.spec != old.spec:
-            said += spec_warnings("spec.jobTemplate.spec", obj.spec.jobTemplate.spec)
+            warnings += spec_warnings("spec.jobTemplate.spec", obj.spec.jobTemplate.spec)
         if old is not None and "TZ" in obj.spec.schedule:
-            said.append(
+            warnings.append(
                 "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, "
                 "see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
             )
-        return said
+        return warnings
 
 
 def _last_schedule(cron_job: CronJob, now: datetime) -> str:

@@ -28,14 +28,13 @@ from tiphys.api.rules.basics import Errors, dns_subdomain, immutable, label_name
 from tiphys.api.rules.indexes import BadIndexes, count
 
 BACKOFF_LIMIT = 6
-
 UNLIMITED = 2**31 - 1
 
 
 def default_job(job: Job) -> None:
     """A job without labels shares those of its pods, and so gets what is added to them. One completion and one pod at a time by default."""
     spec = job.spec
-    default_template(spec)
+    default_job_template(spec)
     if spec.completions is None and spec.parallelism is None:
         spec.completions = spec.parallelism = 1
     if spec.parallelism is None:
@@ -52,7 +51,8 @@ def default_job(job: Job) -> None:
         spec.podReplacementPolicy = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
 
 
-def default_template(spec: JobSpec) -> None:
+def default_job_template(spec: JobSpec) -> None:
+    """Default the template of pods."""
     default_pod_spec(spec.template.spec)
     if spec.podFailurePolicy is not None:
         for rule in spec.podFailurePolicy.rules or []:
@@ -61,19 +61,12 @@ def default_template(spec: JobSpec) -> None:
 
 
 _MAX_PARALLELISM = _MAX_FAILED = 100_000
-
 _MAX_PARALLELISM_OF_MANY = _MAX_FAILED_OF_MANY = 10_000
-
 _MAX_RULES, _MAX_EXIT_CODES, _MAX_PATTERNS = 20, 255, 20
-
 _MAX_MANAGER = 63
-
 _MAX_SUCCEEDED_INDEXES = 64 * 1024
-
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
-
 _STATUSES = ("False", "True", "Unknown")
-
 _URL_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 _COUNTS = (
@@ -92,7 +85,7 @@ def validate_job(job: Job) -> Errors:
     errors: Errors = []
     spec = job.spec
     _generated_selector(errors, job)
-    job_spec(errors, "spec", spec)
+    validate_job_spec(errors, "spec", spec)
     if spec.selector is None:
         errors.append(required("spec.selector"))
     else:
@@ -102,13 +95,13 @@ def validate_job(job: Job) -> Errors:
     except SelectorError:
         selected = True
     if not selected:
-        said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), said))
+        message = "`selector` does not match template `labels`"
+        errors.append(invalid("spec.template.metadata.labels", internal(spec.template.metadata.labels), message))
     if is_indexed(spec) and spec.completions is not None and spec.completions > 0:
         hostname = f"{job.metadata.name}-{spec.completions - 1}"
         if dns_label_messages(hostname):
-            said = f"will not able to create pod with invalid DNS label: {hostname}"
-            errors.append(invalid("metadata.name", job.metadata.name, said))
+            message = f"will not able to create pod with invalid DNS label: {hostname}"
+            errors.append(invalid("metadata.name", job.metadata.name, message))
     return errors
 
 
@@ -123,11 +116,11 @@ def _generated_selector(errors: Errors, job: Job) -> None:
     generated = {key: value for uid, name in pairs for key, value in ((uid, meta.uid), (name, meta.name))}
     labels = spec.template.metadata.labels
     for key, value in generated.items():
-        here, said = f"spec.template.metadata.labels[{key}]", f"must be '{value}'"
+        here, message = f"spec.template.metadata.labels[{key}]", f"must be '{value}'"
         if key not in labels:
-            errors.append(required(here, said))
+            errors.append(required(here, message))
         elif labels[key] != value:
-            errors.append(invalid(here, labels, said))
+            errors.append(invalid(here, labels, message))
     try:
         if not from_label_selector(spec.selector).matches(generated):
             errors.append(invalid("spec.selector", spec.selector, "`selector` not auto-generated"))
@@ -135,7 +128,7 @@ def _generated_selector(errors: Errors, job: Job) -> None:
         return
 
 
-def job_spec(errors: Errors, path: str, spec: JobSpec) -> None:
+def validate_job_spec(errors: Errors, path: str, spec: JobSpec) -> None:
     """A job's spec, its selector apart."""
     for name in _COUNTS:
         non_negative(errors, f"{path}.{name}", getattr(spec, name))
@@ -168,8 +161,8 @@ def _managed_by(errors: Errors, path: str, name: str) -> None:
     else:
         dns_subdomain(errors, path, host)
         if not _URL_PATH.fullmatch(rest):
-            said = f"Invalid path (regex used for validation is '{_URL_PATH.pattern}')"
-            errors.append(invalid(path, rest, said))
+            message = f"Invalid path (regex used for validation is '{_URL_PATH.pattern}')"
+            errors.append(invalid(path, rest, message))
     if len(name.encode()) > _MAX_MANAGER:
         errors.append(too_long(path, _MAX_MANAGER))
 
@@ -192,8 +185,8 @@ def _indexed(errors: Errors, path: str, spec: JobSpec) -> None:
     if completions is None:
         errors.append(required(f"{path}.completions", "when completion mode is Indexed"))
     if parallelism is not None and parallelism > _MAX_PARALLELISM:
-        said = f"must be less than or equal to {_MAX_PARALLELISM} when completion mode is Indexed"
-        errors.append(invalid(f"{path}.parallelism", parallelism, said))
+        message = f"must be less than or equal to {_MAX_PARALLELISM} when completion mode is Indexed"
+        errors.append(invalid(f"{path}.parallelism", parallelism, message))
     if failed is not None and completions is not None and failed > completions:
         errors.append(invalid(f"{path}.maxFailedIndexes", failed, "must be less than or equal to completions"))
     if failed is not None and failed > _MAX_FAILED:
@@ -260,8 +253,8 @@ def _failure_rule(errors: Errors, path: str, rule: PodFailurePolicyRule, spec: J
 def _exit_codes(errors: Errors, path: str, codes: PodFailurePolicyOnExitCodesRequirement, names: set[str]) -> None:
     _choice(errors, f"{path}.operator", codes.operator, ("In", "NotIn"))
     if codes.containerName is not None and codes.containerName not in names:
-        said = "must be one of the container or initContainer names in the pod template"
-        errors.append(invalid(f"{path}.containerName", codes.containerName, said))
+        message = "must be one of the container or initContainer names in the pod template"
+        errors.append(invalid(f"{path}.containerName", codes.containerName, message))
     values, here = codes.values, f"{path}.values"
     if not values:
         errors.append(invalid(here, values, "at least one value is required"))
@@ -290,8 +283,8 @@ def _success_policy(errors: Errors, path: str, spec: JobSpec) -> None:
 
 
 def _success_rule(errors: Errors, path: str, rule: SuccessPolicyRule, completions: int) -> None:
-    wanted, indexes = rule.succeededCount, rule.succeededIndexes
-    if wanted is None and indexes is None:
+    succeeded, indexes = rule.succeededCount, rule.succeededIndexes
+    if succeeded is None and indexes is None:
         errors.append(required(path, "at least one of succeededCount or succeededIndexes must be specified"))
     total = 0
     if indexes is not None:
@@ -302,27 +295,27 @@ def _success_rule(errors: Errors, path: str, rule: SuccessPolicyRule, completion
             total = count(indexes, completions)
         except BadIndexes as error:
             errors.append(invalid(here, indexes, f"error parsing succeededIndexes: {error}"))
-    if wanted is None:
+    if succeeded is None:
         return
     here = f"{path}.succeededCount"
-    non_negative(errors, here, wanted)
-    if wanted > completions:
-        said = f"must be less than or equal to {completions} (the number of specified completions)"
-        errors.append(invalid(here, wanted, said))
-    if indexes is not None and wanted > total:
-        said = f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
-        errors.append(invalid(here, wanted, said))
+    non_negative(errors, here, succeeded)
+    if succeeded > completions:
+        message = f"must be less than or equal to {completions} (the number of specified completions)"
+        errors.append(invalid(here, succeeded, message))
+    if indexes is not None and succeeded > total:
+        message = f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
+        errors.append(invalid(here, succeeded, message))
 
 
 def validate_job_update(new: Job, old: Job) -> Errors:
-    """What may not change once the job is there."""
+    """Return the changes of an existing job that are not allowed."""
     errors: Errors = []
     before, after = old.spec, new.spec
     if not is_indexed(after):
         immutable(errors, "spec.completions", after.completions, before.completions)
     elif after.completions not in (None, before.completions) and after.completions != after.parallelism:
-        said = "can only be modified in tandem with spec.parallelism"
-        errors.append(invalid("spec.completions", after.completions, said))
+        message = "can only be modified in tandem with spec.parallelism"
+        errors.append(invalid("spec.completions", after.completions, message))
     immutable(errors, "spec.selector", after.selector, before.selector)
     _template_kept(errors, new, old)
     for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
@@ -331,7 +324,7 @@ def validate_job_update(new: Job, old: Job) -> Errors:
 
 
 def _template_kept(errors: Errors, new: Job, old: Job) -> None:
-    """Where the pods may run and what they ask for can still change while the job is suspended and none of its pods runs."""
+    """Check that the template stays. Scheduling and resources may change while the job is suspended and none of its pods runs."""
     status = old.status
     template, before = new.spec.template, old.spec.template
     stopped = status.startTime is None or has_condition(status, "Suspended")
@@ -344,19 +337,19 @@ def _template_kept(errors: Errors, new: Job, old: Job) -> None:
     immutable(errors, "spec.template.spec", template.spec, expected.spec)
 
 
-def _with_directives(template: PodTemplateSpec, wanted: PodTemplateSpec) -> PodTemplateSpec:
+def _with_directives(template: PodTemplateSpec, desired: PodTemplateSpec) -> PodTemplateSpec:
     """A template with what another one says about scheduling."""
     result = copy.copy(template)
     spec = result.spec = copy.copy(template.spec)
-    spec.affinity = _with_node_affinity(template.spec, wanted.spec)
-    spec.nodeSelector = wanted.spec.nodeSelector
-    spec.tolerations = wanted.spec.tolerations
-    spec.schedulingGates = wanted.spec.schedulingGates
+    spec.affinity = _with_node_affinity(template.spec, desired.spec)
+    spec.nodeSelector = desired.spec.nodeSelector
+    spec.tolerations = desired.spec.tolerations
+    spec.schedulingGates = desired.spec.schedulingGates
     return result
 
 
-def _with_node_affinity(spec: PodSpec, wanted: PodSpec) -> Affinity | None:
-    before, after = spec.affinity, wanted.affinity
+def _with_node_affinity(spec: PodSpec, desired: PodSpec) -> Affinity | None:
+    before, after = spec.affinity, desired.affinity
     if before is None and after is None:
         return None
     merged = copy.copy(before) if before is not None else Affinity()
@@ -364,11 +357,11 @@ def _with_node_affinity(spec: PodSpec, wanted: PodSpec) -> Affinity | None:
     return merged if after is not None or merged != Affinity() else None
 
 
-def _with_resources(wanted: list[Container], containers: list[Container]) -> list[Container]:
-    if len(wanted) != len(containers):
+def _with_resources(desired: list[Container], containers: list[Container]) -> list[Container]:
+    if len(desired) != len(containers):
         return containers
     merged = []
-    for mine, theirs in zip(wanted, containers, strict=True):
+    for mine, theirs in zip(desired, containers, strict=True):
         copied = copy.copy(theirs)
         if mine.name == theirs.name:
             copied.resources = mine.resources
@@ -377,6 +370,18 @@ def _with_resources(wanted: list[Container], containers: list[Container]) -> lis
 
 
 _MANY_AT_ONCE = 10_000
+
+
+def spec_warnings(path: str, spec: JobSpec) -> list[str]:
+    """Return the warnings about a job, or a template of jobs, at `path`."""
+    warnings = template_warnings(f"{path}.template", spec.template)
+    if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
+        warnings.insert(
+            0,
+            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
+        )
+    return warnings
 
 
 class JobRules(Rules[Job]):
@@ -409,20 +414,9 @@ class JobRules(Rules[Job]):
     validate_status_update = staticmethod(validate_job_status)
 
     def warnings(self, obj: Job, old: Job | None) -> list[str]:
-        said = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
+        warnings = hostname_warning(obj.metadata.name, "Pod names and hostnames") if old is None else []
         changed = old is None or obj.spec != old.spec
-        return [*said, *spec_warnings("spec", obj.spec)] if changed else said
-
-
-def spec_warnings(path: str, spec: JobSpec) -> list[str]:
-    said = template_warnings(f"{path}.template", spec.template)
-    if is_indexed(spec) and (spec.completions or 0) > COMPLETIONS_SOFT_LIMIT and (spec.parallelism or 0) > _MANY_AT_ONCE:
-        said.insert(
-            0,
-            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
-            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
-        )
-    return said
+        return [*warnings, *spec_warnings("spec", obj.spec)] if changed else warnings
 
 
 def _job_status(job: Job) -> str:

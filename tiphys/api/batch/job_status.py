@@ -29,7 +29,7 @@ class _Both:
         self.ended = self.finished != is_finished(old.status)
 
     def changed(self, *names: str) -> bool:
-        """Whether conditions (`Complete`) or fields (`startTime`) differ."""
+        """True if conditions (`Complete`) or fields (`startTime`) differ."""
         return any(
             self.is_[name] != self.was[name] if name in self.is_ else getattr(self.status, name) != getattr(self.before, name)
             for name in names
@@ -49,8 +49,8 @@ def validate_job_status(new: Job, old: Job) -> Errors:
     return errors
 
 
-def _say(errors: Errors, name: str, value: Any, said: str) -> None:
-    errors.append(invalid(f"status.{name}", value, said))
+def _refuse(errors: Errors, name: str, value: Any, message: str) -> None:
+    errors.append(invalid(f"status.{name}", value, message))
 
 
 def _counters(errors: Errors, status: JobStatus) -> None:
@@ -72,7 +72,7 @@ def _counters(errors: Errors, status: JobStatus) -> None:
 
 def _conditions(errors: Errors, both: _Both) -> None:
     complete, failed, target, criteria = (both.is_[name] for name in _CONDITIONS)
-    for wrong, said in (
+    for wrong, message in (
         (complete and failed and both.changed("Complete", "Failed"), "cannot set Complete=True and Failed=true conditions"),
         (complete and target and both.changed("Complete", "FailureTarget"), "cannot set Complete=True and FailureTarget=true conditions"),
         (
@@ -100,40 +100,40 @@ def _conditions(errors: Errors, both: _Both) -> None:
         ),
     ):
         if wrong:
-            _say(errors, "conditions", OMITTED, said)
+            _refuse(errors, "conditions", OMITTED, message)
 
 
 def _times(errors: Errors, both: _Both) -> None:
     start, end, complete = both.status.startTime, both.status.completionTime, both.is_["Complete"]
     if both.changed("Complete", "completionTime"):
         if end is not None and not complete:
-            _say(errors, "completionTime", end, "cannot set completionTime when there is no Complete=True condition")
+            _refuse(errors, "completionTime", end, "cannot set completionTime when there is no Complete=True condition")
         if end is None and complete:
             errors.append(required("status.completionTime", "completionTime is required for Complete jobs"))
     if both.changed("startTime", "completionTime") and start is not None and end is not None and end < start:
-        _say(errors, "completionTime", end, "must be equal to or after `startTime`")
+        _refuse(errors, "completionTime", end, "must be equal to or after `startTime`")
     if end is not None and both.before.completionTime not in (None, end):
-        _say(errors, "completionTime", end, IMMUTABLE)
+        _refuse(errors, "completionTime", end, IMMUTABLE)
     empty = bool(both.spec.suspend) and both.spec.completions == 0
     if both.finished and start is None and (both.ended or both.changed("startTime")) and not empty:
         errors.append(required("status.startTime", "startTime is required for finished job"))
     resumes = has_condition(both.before, "Suspended") and has_condition(both.status, "Suspended", "False")
     if both.before.startTime is not None and both.changed("startTime") and not both.spec.suspend and not resumes:
-        _say(errors, "startTime", start, "field is immutable for unsuspended job once set")
+        _refuse(errors, "startTime", start, "field is immutable for unsuspended job once set")
 
 
 def _finished(errors: Errors, both: _Both) -> None:
     status, uncounted = both.status, both.status.uncountedTerminatedPods
     if both.finished:
         if status.active > 0 and (both.ended or both.changed("active")):
-            _say(errors, "active", status.active, "active>0 is invalid for finished job")
+            _refuse(errors, "active", status.active, "active>0 is invalid for finished job")
         left = uncounted is not None and (uncounted.failed or uncounted.succeeded)
         if left and (both.ended or both.changed("uncountedTerminatedPods")):
-            _say(errors, "uncountedTerminatedPods", uncounted, "must be empty for finished job")
+            _refuse(errors, "uncountedTerminatedPods", uncounted, "must be empty for finished job")
         if (status.terminating or 0) > 0 and (both.ended or both.changed("terminating")):
-            _say(errors, "terminating", status.terminating, "terminating>0 is invalid for finished job")
+            _refuse(errors, "terminating", status.terminating, "terminating>0 is invalid for finished job")
     if status.ready is not None and status.ready > status.active and both.changed("ready", "active"):
-        _say(errors, "ready", status.ready, "cannot set more ready pods than active")
+        _refuse(errors, "ready", status.ready, "cannot set more ready pods than active")
 
 
 def _indexes(errors: Errors, both: _Both) -> None:
@@ -141,16 +141,16 @@ def _indexes(errors: Errors, both: _Both) -> None:
     if both.changed("completedIndexes"):
         _format(errors, "completedIndexes", done, spec.completions)
         if done and not both.indexed:
-            _say(errors, "completedIndexes", done, "cannot set non-empty completedIndexes when non-indexed completion mode")
+            _refuse(errors, "completedIndexes", done, "cannot set non-empty completedIndexes when non-indexed completion mode")
     if both.changed("failedIndexes") and failed is not None:
         if spec.backoffLimitPerIndex is None:
-            _say(errors, "failedIndexes", failed, "cannot set non-null failedIndexes when backoffLimitPerIndex is null")
+            _refuse(errors, "failedIndexes", failed, "cannot set non-null failedIndexes when backoffLimitPerIndex is null")
         else:
             _format(errors, "failedIndexes", failed, spec.completions)
     if both.changed("completedIndexes", "failedIndexes") and failed and done and spec.completions is not None:
         common = indexes.first_common(done, failed, spec.completions)
         if common is not None:
-            _say(errors, "failedIndexes", failed, f"failedIndexes and completedIndexes overlap at index: {common}")
+            _refuse(errors, "failedIndexes", failed, f"failedIndexes and completedIndexes overlap at index: {common}")
 
 
 def _format(errors: Errors, name: str, text: str, completions: int | None) -> None:
@@ -159,14 +159,14 @@ def _format(errors: Errors, name: str, text: str, completions: int | None) -> No
     try:
         indexes.intervals(text, completions)
     except indexes.BadIndexes as error:
-        _say(errors, name, text, f"error parsing {name}: {error}")
+        _refuse(errors, name, text, f"error parsing {name}: {error}")
 
 
 def _backwards(errors: Errors, both: _Both) -> None:
     """An indexed job whose completions follow its parallelism can shrink, and forgets what succeeded beyond."""
     status, before = both.status, both.before
     if status.failed < before.failed:
-        _say(errors, "failed", status.failed, "cannot decrease the failed counter")
+        _refuse(errors, "failed", status.failed, "cannot decrease the failed counter")
     elastic = both.indexed and both.spec.completions == both.spec.parallelism
     if status.succeeded < before.succeeded and not elastic:
-        _say(errors, "succeeded", status.succeeded, "cannot decrease the succeeded counter")
+        _refuse(errors, "succeeded", status.succeeded, "cannot decrease the succeeded counter")

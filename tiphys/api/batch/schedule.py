@@ -20,31 +20,23 @@ class _Field(NamedTuple):
 
 
 _MONTHS = dict(zip(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), range(1, 13), strict=True))
-
 _DAYS = dict(zip(("sun", "mon", "tue", "wed", "thu", "fri", "sat"), range(7), strict=True))
-
 _FIELDS = (_Field(0, 59, {}), _Field(0, 23, {}), _Field(1, 31, {}), _Field(1, 12, _MONTHS), _Field(0, 6, _DAYS))
-
 _WORDS = frozenset(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
-
 _EVERY = "@every "
-
 _ZONE = re.compile("(?:CRON_)?TZ=")
-
 _NUMBER = re.compile("[+-]?[0-9]+")
-
 _DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))++)")
-
 _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
 
 
 class _Wrong(Exception):
-    """What is wrong with a schedule."""
+    """A schedule that cannot be parsed."""
 
 
 @lru_cache(4096)
-def schedule(text: str) -> str:
-    """What is wrong with a schedule, or ""."""
+def schedule_message(text: str) -> str:
+    """Return what is wrong with a schedule, or ""."""
     try:
         _check(text)
     except _Wrong as wrong:
@@ -132,8 +124,8 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def time_zone(name: str) -> list[str]:
-    """What is wrong with the name of a time zone."""
+def time_zone_messages(name: str) -> list[str]:
+    """Return what is wrong with the name of a time zone."""
     if not name:
         return ["timeZone must be nil or non-empty string"]
     if any(part in (".", "..") or not _ZONE_PART.fullmatch(part) for part in name.split("/")):
@@ -146,7 +138,7 @@ def time_zone(name: str) -> list[str]:
 
 @lru_cache(1024)
 def is_zone(name: str) -> bool:
-    """Whether the machine's time zone database knows the zone."""
+    """True if the machine's time zone database knows the zone."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,0 +1,1 @@
+"""Certificate signing requests: `certificates.k8s.io`."""

@@ -15,7 +15,7 @@ from tiphys.api.helpers.certificates import has_condition
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, duration
 from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
 from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages, path_segment
-from tiphys.api.machinery.scheme import Author, Column, Kind, Subresource
+from tiphys.api.machinery.scheme import Author, Column, Kind, Part, Subresource
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors
 
@@ -39,19 +39,12 @@ SHORTEST: Final = 600
 """Seconds that a certificate must be asked for at least."""
 
 _DECISIONS: Final = ("Approved", "Denied")
-
 _FINAL: Final = (*_DECISIONS, "Failed")
-
 _STATUSES: Final = ("False", "True", "Unknown")
-
 _LONGEST_DOMAIN = 253
-
 _LONGEST_SIGNER = 253 + 253 + 63 + 2
-
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]++)-----\s*+")
-
 _END = re.compile(rb"-----END ([A-Z0-9 ]++)-----")
-
 _CONDITIONS = "status.conditions"
 
 
@@ -90,15 +83,16 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def validate_request(csr: CertificateSigningRequest) -> Errors:
+    """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
-    if said := _request_fault(spec.request):
-        errors.append(invalid("spec.request", spec.request, said))
+    if message := _request_fault(spec.request):
+        errors.append(invalid("spec.request", spec.request, message))
     _usages(errors, spec.usages)
     _signer(errors, "spec.signerName", spec.signerName)
     if spec.expirationSeconds is not None and spec.expirationSeconds < SHORTEST:
-        said = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
-        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, said))
+        message = f"may not specify a duration less than {SHORTEST} seconds (10 minutes)"
+        errors.append(invalid("spec.expirationSeconds", spec.expirationSeconds, message))
     return errors
 
 
@@ -152,8 +146,8 @@ def validate_request_status(new: CertificateSigningRequest, old: CertificateSign
     """An update of the status: it may set the certificate, once, but decides nothing."""
     errors = _conditions(new)
     if new.status.certificate != old.status.certificate:
-        if said := _certificate_fault(new.status.certificate):
-            errors.append(invalid("status.certificate", "<certificate data>", said))
+        if message := _certificate_fault(new.status.certificate):
+            errors.append(invalid("status.certificate", "<certificate data>", message))
         if old.status.certificate:
             errors.append(forbidden("status.certificate", "updates may not modify existing certificate content"))
     _removed(errors, new, old)
@@ -234,8 +228,12 @@ def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: d
             condition.lastTransitionTime = next((found.lastTransitionTime for found in same if found.lastTransitionTime), now)
 
 
+def _keep_certificate(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
+    new.status.certificate = old.status.certificate
+
+
 class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
-    """Who asks is written down by the server, and what was asked never changes: the rest is for the approver and the signer."""
+    """The server records the requester; the request never changes, only the approver and the signer add to it."""
 
     resets = MappingProxyType(
         {
@@ -244,6 +242,7 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
             "approval": (("spec",), ("status", "certificate")),
         }
     )
+    parts = MappingProxyType({"approval": Part(_keep_certificate, validate_request_approval, of_status=True)})
     stamp_author = staticmethod(_sign_as)
     stamp_status = staticmethod(_date)
 
@@ -258,12 +257,8 @@ class CertificateSigningRequestRules(Uncounted[CertificateSigningRequest]):
         decided = {condition.type: condition for condition in old.status.conditions if condition.type in ("Approved", "Denied")}
         new.status.conditions = [decided.get(condition.type, condition) for condition in new.status.conditions]
 
-    def prepare_approval(self, new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
-        new.status.certificate = old.status.certificate
-
     validate = staticmethod(validate_request)
     validate_status_update = staticmethod(validate_request_status)
-    validate_approval = staticmethod(validate_request_approval)
     validate_name = staticmethod(path_segment)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.core.data import MAX_DATA, check_keys, frozen
+from tiphys.api.core.data import MAX_DATA, validate_immutable, validate_keys
 from tiphys.api.core.v1 import ConfigMap
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import FieldError, invalid
@@ -12,8 +12,9 @@ from tiphys.api.rules.basics import Errors
 
 
 def validate_config_map(config: ConfigMap) -> Errors:
+    """Return what is wrong with a config map: keys that are no file names, or too much data ("ConfigMaps")."""
     errors: Errors = []
-    size = check_keys(errors, "data", config.data) + check_keys(errors, "binaryData", config.binaryData)
+    size = validate_keys(errors, "data", config.data) + validate_keys(errors, "binaryData", config.binaryData)
     for key in config.data.keys() & config.binaryData.keys():
         errors.append(invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
     if size > MAX_DATA:
@@ -22,7 +23,8 @@ def validate_config_map(config: ConfigMap) -> Errors:
 
 
 def validate_config_map_update(new: ConfigMap, old: ConfigMap) -> Errors:
-    return frozen(new, old, ("data", "binaryData"))
+    """Refuse changes of an immutable config map ("Immutable ConfigMaps")."""
+    return validate_immutable(new, old, ("data", "binaryData"))
 
 
 class ConfigMapRules(Rules[ConfigMap]):

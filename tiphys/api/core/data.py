@@ -13,16 +13,18 @@ MAX_DATA = 1024 * 1024
 _FROZEN = "field is immutable when `immutable` is set"
 
 
-def check_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes]) -> int:
+def validate_keys(errors: Errors, path: str, keys: dict[str, str] | dict[str, bytes]) -> int:
+    """Keys that may be file names; returns the size of the values in bytes."""
     size = 0
     for key, value in keys.items():
-        if said := config_key(key):
-            errors.append(invalid(f"{path}[{key}]", key, said))
+        if message := config_key(key):
+            errors.append(invalid(f"{path}[{key}]", key, message))
         size += len(value) if isinstance(value, bytes) or value.isascii() else len(value.encode())
     return size
 
 
-def frozen(new: ConfigMap | Secret, old: ConfigMap | Secret, fields: tuple[str, ...]) -> Errors:
+def validate_immutable(new: ConfigMap | Secret, old: ConfigMap | Secret, fields: tuple[str, ...]) -> Errors:
+    """Refuse changes of the fields of an immutable object, and of `immutable` itself."""
     errors: Errors = []
     if old.immutable:
         if not new.immutable:

@@ -12,12 +12,14 @@ from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, dns_subdomain,
 
 
 def default_endpoints(endpoints: Endpoints) -> None:
+    """Default the protocol of ports to TCP."""
     for subset in endpoints.subsets:
         for port in subset.ports:
             port.protocol = port.protocol or "TCP"
 
 
 def validate_endpoints(endpoints: Endpoints) -> Errors:
+    """Return what is wrong with endpoints."""
     errors: Errors = []
     for index, subset in enumerate(endpoints.subsets):
         _subset(errors, f"subsets[{index}]", subset)
@@ -45,8 +47,8 @@ def _endpoint_port(errors: Errors, path: str, item: EndpointPort, *, named: bool
         dns_label(errors, f"{path}.name", item.name)
     elif named:
         errors.append(required(f"{path}.name"))
-    if said := port_number(item.port):
-        errors.append(invalid(f"{path}.port", item.port, said))
+    if message := port_number(item.port):
+        errors.append(invalid(f"{path}.port", item.port, message))
     one_of(errors, f"{path}.protocol", item.protocol, PROTOCOLS)
     if item.appProtocol is not None:
         label_name(errors, f"{path}.appProtocol", item.appProtocol)

@@ -45,7 +45,8 @@ def validate_event(event: Event, *, component: str = "reportingComponent") -> Er
     return errors
 
 
-def series(event: Event) -> Errors:
+def validate_series(event: Event) -> Errors:
+    """Return what is wrong with the series of an event."""
     errors: Errors = []
     if event.series is not None:
         if event.series.count < 2:

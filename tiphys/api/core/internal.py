@@ -72,6 +72,6 @@ def _name(wire: str) -> str:
 
 
 def difference(old: msgspec.Struct, new: msgspec.Struct) -> str:
-    """What differs between two objects, as a unified diff of them."""
+    """Return a unified diff of two objects."""
     before, after = (json.dumps(internal(one), indent=1, ensure_ascii=False, default=str).split("\n") for one in (old, new))
     return "".join(f"{line}\n" for line in list(difflib.unified_diff(before, after, lineterm=""))[2:])

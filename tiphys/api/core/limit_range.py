@@ -29,6 +29,7 @@ _LIMIT_TYPES: Final = frozenset(("Container", "PersistentVolumeClaim", "Pod"))
 
 
 def validate_limit_range(limits: LimitRange) -> Errors:
+    """Return what is wrong with the limits: types, names of resources, and the order of numbers ("Limit Ranges")."""
     errors: Errors = []
     seen: set[str] = set()
     for index, item in enumerate(limits.spec.limits or []):
@@ -71,7 +72,7 @@ def _limit_names(errors: Errors, path: str, item: LimitRangeItem) -> None:
 
 
 def _bounds(errors: Errors, path: str, item: LimitRangeItem, name: str) -> None:
-    """What one resource's numbers say about each other: each pair that is given must be in order."""
+    """Check the order of one resource's numbers: of each pair that is given."""
     of_pod = item.type == "Pod"
     low, high = item.min.get(name), item.max.get(name)
     limit = None if of_pod else item.default.get(name)
@@ -89,8 +90,8 @@ def _bounds(errors: Errors, path: str, item: LimitRangeItem, name: str) -> None:
     _ratio(errors, f"{path}.maxLimitRequestRatio[{name}]", item.maxLimitRequestRatio.get(name), low, high)
     overcommit = is_native(name) and not is_huge_pages(name)
     if not overcommit and limit is not None and request is not None and compare(limit, request):
-        said = f"default value {limit} must equal to defaultRequest value {request} in {name}"
-        errors.append(invalid(f"{path}.defaultRequest[{name}]", request, said))
+        message = f"default value {limit} must equal to defaultRequest value {request} in {name}"
+        errors.append(invalid(f"{path}.defaultRequest[{name}]", request, message))
 
 
 def _ratio(errors: Errors, path: str, ratio: Quantity | None, low: Quantity | None, high: Quantity | None) -> None:

@@ -16,12 +16,14 @@ NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def default_namespace(namespace: Namespace) -> None:
+    """Label the namespace with its name, and begin in phase Active ("Namespaces: Automatic labelling")."""
     if namespace.metadata.name:
         namespace.metadata.labels[NAMESPACE_NAME_LABEL] = namespace.metadata.name
     namespace.status.phase = namespace.status.phase or "Active"
 
 
 def validate_namespace(namespace: Namespace) -> Errors:
+    """Return finalizers that are neither standard nor fully qualified."""
     errors: Errors = []
     for finalizer in namespace.spec.finalizers:
         label_name(errors, "spec.finalizers", finalizer)
@@ -31,13 +33,14 @@ def validate_namespace(namespace: Namespace) -> Errors:
 
 
 def validate_namespace_status(new: Namespace) -> Errors:
+    """Return what is wrong with the phase: Terminating when, and only when, the namespace is being deleted."""
     errors: Errors = []
     expected = "Terminating" if new.metadata.deletionTimestamp else "Active"
     if new.status.phase != expected:
-        said = "may only be 'Active' if `deletionTimestamp` is empty"
+        message = "may only be 'Active' if `deletionTimestamp` is empty"
         if new.metadata.deletionTimestamp:
-            said = "may only be 'Terminating' if `deletionTimestamp` is not empty"
-        errors.append(invalid("status.Phase", new.status.phase, said))
+            message = "may only be 'Terminating' if `deletionTimestamp` is not empty"
+        errors.append(invalid("status.Phase", new.status.phase, message))
     return errors
 
 
@@ -89,4 +92,5 @@ NAMESPACES: Kind[core.Namespace] = Kind(
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
     subresources=(Subresource("finalize", ("update",)), STATUS),
     selectable={"name": lambda namespace: namespace.metadata.name, "status.phase": lambda namespace: namespace.status.phase},
+    shown_when_deleted=True,
 )

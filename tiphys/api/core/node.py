@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core import v1 as core
 from tiphys.api.core.pods import scheduling
-from tiphys.api.core.pods.kind import flag
+from tiphys.api.core.pods.kind import format_flag
 from tiphys.api.core.pods.resources import amounts
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.v1 import Node
@@ -17,11 +17,13 @@ from tiphys.api.rules.basics import Errors, cidr
 
 
 def default_node(node: Node) -> None:
+    """Allow all of the capacity to be allocated."""
     if not node.status.allocatable and node.status.capacity:
         node.status.allocatable = dict(node.status.capacity)
 
 
 def validate_node(node: Node) -> Errors:
+    """Return what is wrong with the taints, amounts and pod address ranges of a node."""
     errors: Errors = []
     scheduling.taints(errors, "metadata.taints", node.spec.taints)
     amounts(errors, "status.capacity", node.status.capacity)
@@ -35,6 +37,7 @@ def validate_node(node: Node) -> Errors:
 
 
 def validate_node_update(new: Node, old: Node) -> Errors:
+    """Refuse repeated addresses and changes of what is set once: pod address ranges and provider."""
     errors: Errors = []
     seen: set[tuple[str, str]] = set()
     for index, address in enumerate(new.status.addresses):
@@ -121,5 +124,5 @@ NODES: Kind[core.Node] = Kind(
     namespaced=False,
     short_names=("no",),
     subresources=(connect("proxy", "NodeProxyOptions", PROXY), STATUS),
-    selectable={"spec.unschedulable": lambda node: flag(node.spec.unschedulable)},
+    selectable={"spec.unschedulable": lambda node: format_flag(node.spec.unschedulable)},
 )

@@ -39,6 +39,7 @@ from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable,
 
 
 def default_volume(volume: PersistentVolume) -> None:
+    """Retain the volume as a file system, and default its source ("Persistent Volumes")."""
     spec = volume.spec
     spec.persistentVolumeReclaimPolicy = spec.persistentVolumeReclaimPolicy or "Retain"
     if spec.volumeMode is None:
@@ -61,7 +62,6 @@ SOURCES: tuple[str, ...] = tuple(
 """The fields of a volume that name its source, of which exactly one is set."""
 
 _POLICIES = ("Delete", "Recycle", "Retain")
-
 _INLINE = "in the context of inline volumes"
 
 _PATHS = {"gcePersistentDisk": "persistentDisk"}
@@ -103,14 +103,15 @@ _BETA_LABELS = {
 
 
 def validate_volume(volume: PersistentVolume) -> Errors:
+    """Return what is wrong with a volume ("Persistent Volumes")."""
     errors: Errors = []
-    volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
+    validate_volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
     if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):
         errors.append(forbidden(f"metadata.annotations.{MOUNT_OPTIONS}", "may not specify mount options for this volume type"))
     return errors
 
 
-def volume_spec(errors: Errors, path: str, spec: PersistentVolumeSpec, *, name: str = "", inline: bool = False) -> None:
+def validate_volume_spec(errors: Errors, path: str, spec: PersistentVolumeSpec, *, name: str = "", inline: bool = False) -> None:
     """A volume, or one that stands inside an attachment (`inline`) and has no life of its own."""
     if inline:
         _inline(errors, path, spec)
@@ -193,8 +194,8 @@ def _source(errors: Errors, path: str, spec: PersistentVolumeSpec, volume: str) 
     if name == "local" and spec.nodeAffinity is None:
         errors.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
     elif name == "iscsi" and source.initiatorName is not None and len(f"{volume}:{source.targetPortal}") > 64:
-        said = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
-        errors.append(invalid(f"{here}.targetportal", source.targetPortal, said))
+        message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        errors.append(invalid(f"{here}.targetportal", source.targetPortal, message))
     elif name == "hostPath" and posixpath.normpath(source.path) == "/" and spec.persistentVolumeReclaimPolicy == "Recycle":
         errors.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
 
@@ -250,8 +251,8 @@ def _azure_file(errors: Errors, path: str, source: Any) -> None:
 def _glusterfs(errors: Errors, path: str, source: Any) -> None:
     namespace = source.endpointsNamespace
     if namespace == "":
-        said = "if the endpointnamespace is set, it must be a valid namespace name"
-        errors.append(invalid(f"{path}.endpointsNamespace", namespace, said))
+        message = "if the endpointnamespace is set, it must be a valid namespace name"
+        errors.append(invalid(f"{path}.endpointsNamespace", namespace, message))
     elif namespace is not None:
         text(errors, f"{path}.endpointsNamespace", namespace, dns_label_messages(namespace))
 
@@ -291,12 +292,12 @@ _CHECKS: dict[str, Callable[[Errors, str, Any], None]] = {
 
 
 def validate_volume_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
-    """What a volume is made of stays; a secret for growing may be added, once."""
+    """Return the changes of a volume that are not allowed: its source stays; a secret for expansion may be added, once."""
     errors: Errors = []
     changed = [name for name in SOURCES if not _same_source(name, getattr(new.spec, name), getattr(old.spec, name))]
     if changed:
-        said = f"spec.persistentvolumesource is immutable after creation\n{difference(new.spec, old.spec, changed)}"
-        errors.append(forbidden("spec.persistentvolumesource", said))
+        message = f"spec.persistentvolumesource is immutable after creation\n{difference(new.spec, old.spec, changed)}"
+        errors.append(forbidden("spec.persistentvolumesource", message))
     immutable(errors, "volumeMode", new.spec.volumeMode, old.spec.volumeMode)
     affinity, before = new.spec.nodeAffinity, old.spec.nodeAffinity
     if before is not None and affinity != before and _renewed(before, affinity) != affinity:
@@ -336,7 +337,7 @@ _GONE_SOURCES = {
 
 
 def _since(new: PersistentVolume, old: PersistentVolume, now: datetime) -> None:
-    """When the phase changed last, if whoever changed it does not say."""
+    """Time of the last change of the phase, if whoever changed it does not give it."""
     status, before = new.status, old.status
     if status.phase == before.phase:
         status.lastPhaseTransitionTime = status.lastPhaseTransitionTime or before.lastPhaseTransitionTime
@@ -360,15 +361,17 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
 
     def warnings(self, obj: PersistentVolume, old: PersistentVolume | None) -> list[str]:
         spec = obj.spec
-        found = [f"metadata.annotations[{key}]: {said}" for key, said in OLD_ANNOTATIONS.items() if key in obj.metadata.annotations]
+        warnings = [
+            f"metadata.annotations[{key}]: {message}" for key, message in OLD_ANNOTATIONS.items() if key in obj.metadata.annotations
+        ]
         if spec.persistentVolumeReclaimPolicy == "Recycle":
-            said = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
-            found.append(f"spec.persistentVolumeReclaimPolicy: {said}")
+            message = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+            warnings.append(f"spec.persistentVolumeReclaimPolicy: {message}")
         if spec.nodeAffinity is not None and spec.nodeAffinity.required is not None:
             for index, term in enumerate(spec.nodeAffinity.required.nodeSelectorTerms):
                 path = f"spec.nodeAffinity.required.nodeSelectorTerms[{index}].matchExpressions"
-                found += expression_warnings(path, term.matchExpressions)
-        return [*found, *(said for name, said in _GONE_SOURCES.items() if getattr(spec, name) is not None)]
+                warnings += expression_warnings(path, term.matchExpressions)
+        return [*warnings, *(message for name, message in _GONE_SOURCES.items() if getattr(spec, name) is not None)]
 
 
 def _claim_of(volume: PersistentVolume) -> str:
@@ -400,4 +403,5 @@ PERSISTENT_VOLUMES: Kind[core.PersistentVolume] = Kind(
     subresources=(STATUS,),
     selectable={"name": lambda volume: volume.metadata.name},
     unattended=True,
+    shown_when_deleted=True,
 )

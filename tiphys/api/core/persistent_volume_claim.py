@@ -29,6 +29,7 @@ _SNAPSHOTS = "snapshot.storage.k8s.io"
 
 
 def default_claim(claim: PersistentVolumeClaim) -> None:
+    """Ask for a file system, and begin in phase Pending ("Persistent Volumes")."""
     if claim.spec.volumeMode is None:
         claim.spec.volumeMode = "Filesystem"
     claim.status.phase = claim.status.phase or "Pending"
@@ -62,13 +63,14 @@ _FROZEN = "spec is immutable after creation except resources.requests and volume
 
 
 def validate_claim(claim: PersistentVolumeClaim) -> Errors:
+    """Return what is wrong with a claim ("Persistent Volumes: PersistentVolumeClaims")."""
     errors: Errors = []
-    claim_spec(errors, "spec", claim.spec)
+    validate_claim_spec(errors, "spec", claim.spec)
     return errors
 
 
-def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
-    """What a claim, or a template of claims, asks for."""
+def validate_claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
+    """Validate the spec of a claim, or of a template of claims."""
     if not spec.accessModes:
         errors.append(required(f"{path}.accessModes", "at least 1 access mode is required"))
     label_selector(errors, f"{path}.selector", spec.selector)
@@ -87,16 +89,16 @@ def claim_spec(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> No
 
 
 def size_warnings(path: str, spec: PersistentVolumeClaimSpec) -> list[str]:
-    """What to say about sizes that are no whole number of bytes."""
-    said = []
+    """Warn of sizes that are no whole number of bytes."""
+    warnings = []
     for kind in ("requests", "limits"):
         size = getattr(spec.resources, kind).get("storage")
         if size is not None and not is_whole(size):
-            said.append(f'{path}.resources.{kind}[storage]: fractional byte value "{size}" is invalid, must be an integer')
-    return said
+            warnings.append(f'{path}.resources.{kind}[storage]: fractional byte value "{size}" is invalid, must be an integer')
+    return warnings
 
 
-def claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
+def validate_claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTemplate) -> None:
     """The claim that is made for one pod: of its metadata only labels and annotations are its own."""
     meta = template.metadata
     annotation_map(errors, f"{path}.metadata.annotations", meta.annotations)
@@ -104,7 +106,7 @@ def claim_template(errors: Errors, path: str, template: PersistentVolumeClaimTem
     for field in msgspec.structs.fields(type(meta)):
         if field.name not in ("annotations", "labels") and getattr(meta, field.name):
             errors.append(forbidden(f"{path}.metadata.{field.name}", "cannot be set"))
-    claim_spec(errors, f"{path}.spec", template.spec)
+    validate_claim_spec(errors, f"{path}.spec", template.spec)
 
 
 def _data_sources(errors: Errors, path: str, spec: PersistentVolumeClaimSpec) -> None:
@@ -175,12 +177,13 @@ def _attributes_class_kept(errors: Errors, new: PersistentVolumeClaim, old: Pers
     name = new.spec.volumeAttributesClassName
     if name == old.spec.volumeAttributesClassName or old.status.currentVolumeAttributesClassName is None or name:
         return
-    said = "nil" if name is None else "empty string"
+    shown = "nil" if name is None else "empty string"
     path = "spec.volumeAttributesClassName"
-    errors.append(forbidden(path, f"update to {said} is forbidden when status.currentVolumeAttributesClassName is not nil"))
+    errors.append(forbidden(path, f"update to {shown} is forbidden when status.currentVolumeAttributesClassName is not nil"))
 
 
 def validate_claim_status(claim: PersistentVolumeClaim) -> Errors:
+    """Return what is wrong with the capacity, resizing and access modes of a status."""
     errors: Errors = []
     status = claim.status
     for name, quantity in status.capacity.items():
@@ -203,7 +206,7 @@ def _not_negative(errors: Errors, path: str, quantity: str) -> None:
 
 
 def _resource(errors: Errors, path: str, name: str) -> bool:
-    """What a volume can have an amount of: storage, and whatever drivers define."""
+    """Validate the name of a resource of a volume: storage, and whatever drivers define."""
     if wrong := qualified_name_messages(name):
         text(errors, path, name, wrong)
     elif is_native(name) and name != "storage":
@@ -234,10 +237,10 @@ class PersistentVolumeClaimRules(Uncounted[PersistentVolumeClaim]):
         return validate_claim_status(new)
 
     def warnings(self, obj: PersistentVolumeClaim, old: PersistentVolumeClaim | None) -> list[str]:
-        found = []
+        warnings = []
         if STORAGE_CLASS_BETA in obj.metadata.annotations:
-            found.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
-        return found + size_warnings("spec", obj.spec)
+            warnings.append(f"metadata.annotations[{STORAGE_CLASS_BETA}]: {OLD_ANNOTATIONS[STORAGE_CLASS_BETA]}")
+        return warnings + size_warnings("spec", obj.spec)
 
 
 def _capacity(claim: PersistentVolumeClaim) -> str:
@@ -265,4 +268,5 @@ PERSISTENT_VOLUME_CLAIMS: Kind[core.PersistentVolumeClaim] = Kind(
     subresources=(STATUS,),
     selectable={"name": lambda claim: claim.metadata.name},
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -14,10 +14,12 @@ from tiphys.api.rules.basics import Errors
 
 
 def default_pod_template(template: PodTemplate) -> None:
+    """Default the pod spec of the template."""
     default_pod_spec(template.template.spec)
 
 
 def validate_pod_template(value: PodTemplate) -> Errors:
+    """Return what is wrong with a template of pods."""
     errors: Errors = []
     validation.template(errors, "template", value.template)
     return errors
@@ -45,4 +47,6 @@ COLUMNS = (
     Column("Pod Labels", cell(lambda obj: format_labels(obj.template.metadata.labels)), description="Labels of the template's pods."),
 )
 
-POD_TEMPLATES: Kind[core.PodTemplate] = Kind(type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=COLUMNS)
+POD_TEMPLATES: Kind[core.PodTemplate] = Kind(
+    type=core.PodTemplate, plural="podtemplates", rules=PodTemplateRules(), columns=COLUMNS, shown_when_deleted=True
+)

@@ -8,7 +8,7 @@ from tiphys.api.core.pods import validation
 from tiphys.api.core.pods.defaults import default_pod_spec
 from tiphys.api.core.pods.kind import workload_warnings
 from tiphys.api.core.v1 import Container, ReplicationController, ReplicationControllerStatus
-from tiphys.api.core.workloads import REPLICAS, images_of, names_of, not_more_than_all, runs_for_ever
+from tiphys.api.core.workloads import REPLICAS, always_restarted, at_most_replicas, images_of, names_of
 from tiphys.api.machinery.columns import cell, format_labels
 from tiphys.api.machinery.errors import FieldError, invalid, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
@@ -17,7 +17,7 @@ from tiphys.api.rules.basics import Errors, non_negative
 
 
 def default_replication_controller(controller: ReplicationController) -> None:
-    """What is not said about labels is what the template's pods have."""
+    """Default labels and selector to the labels of the template."""
     spec, template = controller.spec, controller.spec.template
     if template is not None:
         default_pod_spec(template.spec)
@@ -29,6 +29,7 @@ def default_replication_controller(controller: ReplicationController) -> None:
 
 
 def validate_replication_controller(controller: ReplicationController) -> Errors:
+    """Return what is wrong with a replication controller ("ReplicationController")."""
     errors: Errors = []
     spec = controller.spec
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
@@ -42,15 +43,16 @@ def validate_replication_controller(controller: ReplicationController) -> Errors
     if not spec.selector.items() <= labels.items():
         errors.append(invalid("spec.template.metadata.labels", internal(labels), "`selector` does not match template `labels`"))
     validation.template(errors, "spec.template", spec.template)
-    runs_for_ever(errors, "spec.template", spec.template, "ReplicationController")
+    always_restarted(errors, "spec.template", spec.template, "ReplicationController")
     return errors
 
 
 def validate_replication_controller_status(status: ReplicationControllerStatus) -> Errors:
+    """Return what is wrong with the counts of a status."""
     errors: Errors = []
     for name in ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"):
         non_negative(errors, f"status.{name}", getattr(status, name))
-    not_more_than_all(errors, status, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"))
+    at_most_replicas(errors, status, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"))
     if status.availableReplicas > status.readyReplicas:
         errors.append(invalid("status.availableReplicas", status.availableReplicas, "cannot be greater than readyReplicas"))
     return errors

@@ -18,19 +18,15 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import IMMUTABLE, Errors
 
 _POD_SCOPES: Final = frozenset(("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"))
-
 _WITHOUT_VALUES: Final = frozenset(("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity"))
-
 _SCOPES: Final = _POD_SCOPES | {"BestEffort", "VolumeAttributesClass"}
-
 _POD_RESOURCES: Final = frozenset(("pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"))
-
 _CLAIM_RESOURCES: Final = frozenset(("persistentvolumeclaims", "requests.storage"))
-
 _EXCLUSIVE: Final = (frozenset(("BestEffort", "NotBestEffort")), frozenset(("Terminating", "NotTerminating")))
 
 
 def validate_quota(quota: ResourceQuota) -> Errors:
+    """Return what is wrong with the amounts and scopes of a quota ("Resource Quotas")."""
     errors: Errors = []
     _quota_amounts(errors, "spec.hard", quota.spec.hard)
     _scopes(errors, quota.spec)
@@ -39,12 +35,14 @@ def validate_quota(quota: ResourceQuota) -> Errors:
 
 
 def validate_quota_update(new: ResourceQuota, old: ResourceQuota) -> Errors:
+    """Refuse changes of the scopes."""
     if set(new.spec.scopes) == set(old.spec.scopes):
         return []
     return [invalid("spec.scopes", new.spec.scopes, IMMUTABLE)]
 
 
 def validate_quota_status(quota: ResourceQuota) -> Errors:
+    """Return what is wrong with the amounts of a status."""
     errors: Errors = []
     _quota_amounts(errors, "status.hard", quota.status.hard)
     _quota_amounts(errors, "status.used", quota.status.used)
@@ -53,7 +51,7 @@ def validate_quota_status(quota: ResourceQuota) -> Errors:
 
 def quota_warnings(quota: ResourceQuota) -> list[str]:
     """A request above the limit can never be used up."""
-    said = []
+    warnings = []
     hard = quota.spec.hard
     for name in ("cpu", "memory", "storage", "ephemeral-storage"):
         requested = f"requests.{name}"
@@ -63,8 +61,8 @@ def quota_warnings(quota: ResourceQuota) -> list[str]:
             continue
         request, limit = hard[requested], hard[f"limits.{name}"]
         if compare(request, limit) > 0:
-            said.append(f"ResourceQuota {requested} ({request}) should be less than limits.{name} ({limit})")
-    return said
+            warnings.append(f"ResourceQuota {requested} ({request}) should be less than limits.{name} ({limit})")
+    return warnings
 
 
 def _quota_amounts(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -> None:
@@ -76,7 +74,7 @@ def _quota_amounts(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -
 
 
 def _suits(scope: str, resource: str) -> bool:
-    """Whether a scope can narrow a resource. What is not a standard resource of quotas suits every scope."""
+    """True if a scope can narrow a resource. What is not a standard resource of quotas suits every scope."""
     if quota_resource_messages(resource) or "/" in resource:
         return True
     if scope in _POD_SCOPES:
@@ -118,19 +116,19 @@ def _selector(errors: Errors, spec: ResourceQuotaSpec) -> None:
 def _requirement(errors: Errors, path: str, requirement: ScopedResourceSelectorRequirement) -> None:
     operator = requirement.operator
     if requirement.scopeName in _WITHOUT_VALUES and operator != "Exists":
-        said = (
+        message = (
             "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating,"
             " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
         )
-        errors.append(invalid(f"{path}.operator", operator, said))
+        errors.append(invalid(f"{path}.operator", operator, message))
     if operator in ("In", "NotIn"):
         if not requirement.values:
-            said = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
-            errors.append(required(f"{path}.values", said))
+            message = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+            errors.append(required(f"{path}.values", message))
     elif operator in ("Exists", "DoesNotExist"):
         if requirement.values:
-            said = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
-            errors.append(invalid(f"{path}.values", requirement.values, said))
+            message = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+            errors.append(invalid(f"{path}.values", requirement.values, message))
     else:
         errors.append(invalid(f"{path}.operator", operator, "not a valid selector operator"))
 
@@ -169,4 +167,5 @@ RESOURCE_QUOTAS: Kind[core.ResourceQuota] = Kind(
     columns=COLUMNS,
     short_names=("quota",),
     subresources=(STATUS,),
+    shown_when_deleted=True,
 )

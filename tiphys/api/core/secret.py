@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.core.data import MAX_DATA, check_keys, frozen
+from tiphys.api.core.data import MAX_DATA, validate_immutable, validate_keys
 from tiphys.api.core.v1 import Secret
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import FieldError, invalid, required
@@ -22,8 +22,9 @@ def default_secret(secret: Secret) -> None:
 
 
 def validate_secret(secret: Secret) -> Errors:
+    """Return what is wrong with a secret: keys, size, and the keys that its type demands ("Secrets: Types of Secret")."""
     errors: Errors = []
-    if check_keys(errors, "data", secret.data) > MAX_DATA:
+    if validate_keys(errors, "data", secret.data) > MAX_DATA:
         errors.append(FieldError("FieldValueTooLong", "data", f"may not be more than {MAX_DATA} bytes"))
     data = secret.data
     match secret.type:
@@ -58,9 +59,10 @@ def _json(errors: Errors, key: str, data: dict[str, bytes]) -> None:
 
 
 def validate_secret_update(new: Secret, old: Secret) -> Errors:
+    """Refuse changes of the type, and of an immutable secret ("Immutable Secrets")."""
     errors: Errors = []
     immutable(errors, "type", new.type, old.type)
-    return errors + frozen(new, old, ("data",))
+    return errors + validate_immutable(new, old, ("data",))
 
 
 class SecretRules(Rules[Secret]):

@@ -80,54 +80,10 @@ def default_families(spec: ServiceSpec) -> None:
 
 
 EXTERNAL_NAME = "ExternalName"
-
-_HINTS = "service.kubernetes.io/topology-aware-hints"
-
-_MODE = "service.kubernetes.io/topology-mode"
-
-
-def service_warnings(service: Service) -> list[str]:
-    """Sentences for `Warning` headers."""
-    spec = service.spec
-    external, headless = spec.type == EXTERNAL_NAME, spec.type == "ClusterIP" and is_headless(spec)
-    found: list[str] = []
-    if _HINTS in service.metadata.annotations:
-        found.append(f"annotation {_HINTS} is deprecated, please use {_MODE} instead")
-    if not external and not is_headless(spec):
-        for index, address in enumerate(spec.clusterIPs):
-            found += ip_warnings(f"spec.clusterIPs[{index}]", address)
-    if headless:
-        ignored = (
-            ("loadBalancerIP", spec.loadBalancerIP),
-            ("externalIPs", spec.externalIPs),
-            ("SessionAffinity", spec.sessionAffinity != "None"),
-        )
-        found += [f"spec.{name} is ignored for headless services" for name, value in ignored if value]
-    for index, address in enumerate(spec.externalIPs):
-        found += ip_warnings(f"spec.externalIPs[{index}]", address)
-    if spec.externalIPs and not headless and not external:
-        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
-    if spec.loadBalancerIP:
-        found += ip_warnings("spec.loadBalancerIP", spec.loadBalancerIP)
-    for index, text in enumerate(spec.loadBalancerSourceRanges):
-        found += cidr_warnings(f"spec.loadBalancerSourceRanges[{index}]", text)
-    if external and spec.externalIPs:
-        found.append(f'spec.externalIPs is ignored when spec.type is "{EXTERNAL_NAME}"')
-    if not external and spec.externalName:
-        found.append(f'spec.externalName is ignored when spec.type is not "{EXTERNAL_NAME}"')
-    if spec.trafficDistribution == "PreferClose":
-        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
-    return found
-
-
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-
 _TRAFFIC = ("Cluster", "Local")
-
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
-
 FAMILIES = ("IPv4", "IPv6")
-
 _POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 
 _RANGES = "spec.LoadBalancerSourceRanges"
@@ -137,7 +93,7 @@ _MAX_AFFINITY_SECONDS = 86400
 
 
 def is_headless(spec: ServiceSpec) -> bool:
-    """Whether the Service has names but no address of its own."""
+    """True if the Service has names but no address of its own."""
     return spec.clusterIP == "None" or spec.clusterIPs == ["None"]
 
 
@@ -209,8 +165,8 @@ def _port(errors: Errors, path: str, item: ServicePort, names: set[str], *, name
         names.add(item.name)
     elif named:
         errors.append(required(f"{path}.name"))
-    if said := port_number(item.port):
-        errors.append(invalid(f"{path}.port", item.port, said))
+    if message := port_number(item.port):
+        errors.append(invalid(f"{path}.port", item.port, message))
     one_of(errors, f"{path}.protocol", item.protocol, PROTOCOLS)
     basics.port(errors, f"{path}.targetPort", item.targetPort)
     if item.appProtocol is not None:
@@ -229,8 +185,8 @@ def _affinity(errors: Errors, spec: ServiceSpec) -> None:
         elif config.clientIP.timeoutSeconds is None:
             errors.append(required(f"{path}.clientIP.timeoutSeconds", "when session affinity type is ClientIP"))
         elif not 0 < config.clientIP.timeoutSeconds <= _MAX_AFFINITY_SECONDS:
-            said = f"must be greater than 0 and less than {_MAX_AFFINITY_SECONDS}"
-            errors.append(invalid(f"{path}.clientIP.timeoutSeconds", config.clientIP.timeoutSeconds, said))
+            message = f"must be greater than 0 and less than {_MAX_AFFINITY_SECONDS}"
+            errors.append(invalid(f"{path}.clientIP.timeoutSeconds", config.clientIP.timeoutSeconds, message))
     elif spec.sessionAffinity == "None" and config is not None:
         errors.append(forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None"))
 
@@ -271,11 +227,12 @@ def _families_match(errors: Errors, spec: ServiceSpec) -> None:
         errors.append(invalid("spec.clusterIPs", spec.clusterIPs, "may specify no more than one IP for each IP family"))
     for index, (address, family) in enumerate(zip(spec.clusterIPs, spec.ipFamilies, strict=False)):
         if family in FAMILIES and families[index] != family:
-            said = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
-            errors.append(invalid(f"spec.clusterIPs[{index}]", address, said))
+            message = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
+            errors.append(invalid(f"spec.clusterIPs[{index}]", address, message))
 
 
 def family_name(address: str) -> str:
+    """Name the family of an address as the API does."""
     return "IPv6" if ":" in address else "IPv4"
 
 
@@ -351,8 +308,8 @@ def _addresses_kept(errors: Errors, new: ServiceSpec, old: ServiceSpec) -> None:
         if address != before:
             errors.append(invalid(f"spec.clusterIPs[{index}]", mine, "may not change once set"))
     if len(theirs) > len(mine) == 1 and new.ipFamilyPolicy != "SingleStack":
-        said = "must be set to 'SingleStack' when releasing the secondary clusterIP"
-        errors.append(invalid("spec.ipFamilyPolicy", new.ipFamilyPolicy, said))
+        message = "must be set to 'SingleStack' when releasing the secondary clusterIP"
+        errors.append(invalid("spec.ipFamilyPolicy", new.ipFamilyPolicy, message))
     if theirs and new.ipFamilies[:1] != old.ipFamilies[:1] and old.ipFamilies:
         errors.append(invalid("spec.ipFamilies[0]", new.ipFamilies, "may not change once set"))
 
@@ -371,6 +328,44 @@ def validate_service_status(service: Service) -> Errors:
     return errors
 
 
+_HINTS = "service.kubernetes.io/topology-aware-hints"
+_MODE = "service.kubernetes.io/topology-mode"
+
+
+def service_warnings(service: Service) -> list[str]:
+    """Sentences for `Warning` headers."""
+    spec = service.spec
+    external, headless = spec.type == EXTERNAL_NAME, spec.type == "ClusterIP" and is_headless(spec)
+    warnings: list[str] = []
+    if _HINTS in service.metadata.annotations:
+        warnings.append(f"annotation {_HINTS} is deprecated, please use {_MODE} instead")
+    if not external and not is_headless(spec):
+        for index, address in enumerate(spec.clusterIPs):
+            warnings += ip_warnings(f"spec.clusterIPs[{index}]", address)
+    if headless:
+        ignored = (
+            ("loadBalancerIP", spec.loadBalancerIP),
+            ("externalIPs", spec.externalIPs),
+            ("SessionAffinity", spec.sessionAffinity != "None"),
+        )
+        warnings += [f"spec.{name} is ignored for headless services" for name, value in ignored if value]
+    for index, address in enumerate(spec.externalIPs):
+        warnings += ip_warnings(f"spec.externalIPs[{index}]", address)
+    if spec.externalIPs and not headless and not external:
+        warnings.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    if spec.loadBalancerIP:
+        warnings += ip_warnings("spec.loadBalancerIP", spec.loadBalancerIP)
+    for index, text in enumerate(spec.loadBalancerSourceRanges):
+        warnings += cidr_warnings(f"spec.loadBalancerSourceRanges[{index}]", text)
+    if external and spec.externalIPs:
+        warnings.append(f'spec.externalIPs is ignored when spec.type is "{EXTERNAL_NAME}"')
+    if not external and spec.externalName:
+        warnings.append(f'spec.externalName is ignored when spec.type is not "{EXTERNAL_NAME}"')
+    if spec.trafficDistribution == "PreferClose":
+        warnings.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
+    return warnings
+
+
 class ServiceRules(Uncounted[Service]):
     create_on_update = True
 
@@ -385,17 +380,15 @@ class ServiceRules(Uncounted[Service]):
 
     validate = staticmethod(validate_service)
 
-    def validate_create(self, obj: Service) -> list[FieldError]:
-        return validate_create(obj)
-
+    validate_create = staticmethod(validate_create)
     validate_update = staticmethod(validate_service_update)
 
     def validate_status_update(self, new: Service, old: Service) -> list[FieldError]:
         return validate_service_status(new)
 
     def warnings(self, obj: Service, old: Service | None) -> list[str]:
-        said = service_warnings(obj)
-        return said + warn.warnings("", obj) if old is None else said
+        warnings = service_warnings(obj)
+        return warnings + warn.warnings("", obj) if old is None else warnings
 
     validate_name = staticmethod(names_rules.dns_label)
 
@@ -435,4 +428,6 @@ SERVICES: Kind[core.Service] = Kind(
     categories=("all",),
     subresources=(connect("proxy", "ServiceProxyOptions", PROXY), STATUS),
     selectable={"spec.clusterIP": lambda service: service.spec.clusterIP, "spec.type": lambda service: service.spec.type},
+    shown_when_deleted=True,
+    takes_addresses=True,
 )

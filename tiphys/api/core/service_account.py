@@ -26,4 +26,5 @@ SERVICE_ACCOUNTS: Kind[core.ServiceAccount] = Kind(
     columns=COLUMNS,
     short_names=("sa",),
     subresources=(Subresource("token", ("create",), GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")),),
+    shown_when_deleted=True,
 )

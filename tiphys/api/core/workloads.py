@@ -16,13 +16,13 @@ from tiphys.api.meta.v1 import LabelSelector
 from tiphys.api.rules.basics import Errors
 
 
-def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
+def workload_template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
     """The template of pods that are to run for ever."""
     validation.template(errors, path, value)
-    runs_for_ever(errors, path, value, "ReplicaSet")
+    always_restarted(errors, path, value, "ReplicaSet")
 
 
-def runs_for_ever(errors: Errors, path: str, value: PodTemplateSpec, kind: str) -> None:
+def always_restarted(errors: Errors, path: str, value: PodTemplateSpec, kind: str) -> None:
     """Pods of this kind of workload are always restarted and have no deadline."""
     if value.spec.restartPolicy != "Always":
         errors.append(not_supported(f"{path}.spec.restartPolicy", value.spec.restartPolicy, ("Always",)))
@@ -34,7 +34,7 @@ class _Counted(Protocol):
     replicas: int
 
 
-def not_more_than_all(errors: Errors, status: _Counted, names: Iterable[str]) -> None:
+def at_most_replicas(errors: Errors, status: _Counted, names: Iterable[str]) -> None:
     """Each of the counts is of pods that `replicas` counts too."""
     for name in names:
         count: int = getattr(status, name)
@@ -42,21 +42,25 @@ def not_more_than_all(errors: Errors, status: _Counted, names: Iterable[str]) ->
             errors.append(invalid(f"status.{name}", count, "cannot be greater than status.replicas"))
 
 
-def selected(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
+def validate_selection(errors: Errors, selector: Selector, template: PodTemplateSpec) -> None:
+    """The selector selects the pods of the template."""
     if not selector.matches(template.metadata.labels):
-        said = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), said))
+        message = "`selector` does not match template `labels`"
+        errors.append(invalid("spec.template.metadata.labels", internal(template.metadata.labels), message))
 
 
-def says_nothing(selector: LabelSelector) -> bool:
+def is_empty_selector(selector: LabelSelector) -> bool:
+    """True if the selector selects everything."""
     return not selector.matchLabels and not selector.matchExpressions
 
 
 def names_of(containers: Sequence[Container]) -> str:
+    """Join the names of containers for a table."""
     return ",".join(container.name for container in containers)
 
 
 def images_of(containers: Sequence[Container]) -> str:
+    """Join the images of containers for a table."""
     return ",".join(container.image for container in containers)
 
 
@@ -66,7 +70,6 @@ CONTAINERS = (
 )
 
 _SELECTOR = Column("Selector", cell(lambda obj: format_selector(obj.spec.selector)), priority=1, description="The labels of its pods.")
-
 TEMPLATE = (*CONTAINERS, _SELECTOR)
 
 REPLICAS = (

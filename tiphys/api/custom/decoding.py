@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tiphys.api.custom import coerce
-from tiphys.api.custom.structural import Document
+from tiphys.api.custom.structural import Document, Structural
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.codec import JSON, YAML, Decoded, Validation
 from tiphys.api.machinery.conform import Walk, may_repeat
 from tiphys.api.machinery.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.machinery.limits import check_depth
+from tiphys.api.machinery.scheme import GroupVersionKind
 from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 
-if TYPE_CHECKING:
-    from tiphys.api.custom.object import Model
-
 _MOST_SHOWN = 1024
+
+
+class Model(Protocol):
+    """What decoding reads of a version of a custom kind (`object.Model`)."""
+
+    @property
+    def gvk(self) -> GroupVersionKind: ...
+    @property
+    def structural(self) -> Structural: ...
+    @property
+    def type(self) -> type[Any]: ...
 
 
 def decode(model: Model, body: bytes, media: str, validation: Validation, parsed: Parsed | YAMLError | None = None) -> Decoded[Any]:

@@ -1,0 +1,1 @@
+"""EndpointSlices: `discovery.k8s.io`."""

@@ -29,6 +29,7 @@ from tiphys.api.rules.basics import (
 
 
 def default_endpoint_slice(endpoint_slice: EndpointSlice) -> None:
+    """Default the name of ports to "" and the protocol to TCP."""
     for port in endpoint_slice.ports or []:
         if port.name is None:
             port.name = ""
@@ -40,6 +41,7 @@ _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 
 
 def validate_endpoint_slice(value: discovery.EndpointSlice) -> Errors:
+    """Return what is wrong with a slice ("EndpointSlices")."""
     errors: Errors = []
     one_of(errors, "addressType", value.addressType, ("FQDN", "IPv4", "IPv6"))
     endpoints, ports = value.endpoints or [], value.ports or []
@@ -134,13 +136,13 @@ def _too_many(path: str, actual: int, limit: int) -> FieldError:
 
 
 def validate_endpoint_slice_update(new: discovery.EndpointSlice, old: discovery.EndpointSlice) -> Errors:
+    """Refuse changes of the address type."""
     errors: Errors = []
     immutable(errors, "addressType", new.addressType, old.addressType)
     return errors
 
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-
 _OWN_SLICES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 
 
@@ -162,13 +164,13 @@ class EndpointSliceRules(Rules[EndpointSlice]):
             endpoint.deprecatedTopology = {}
 
     def warnings(self, obj: EndpointSlice, old: EndpointSlice | None) -> list[str]:
-        found = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
+        warnings = ["spec.addressType: FQDN endpoints are deprecated"] if old is None and obj.addressType == "FQDN" else []
         if obj.metadata.labels.get(MANAGED_BY) in _OWN_SLICES or obj.addressType == "FQDN":
-            return found
+            return warnings
         for index, endpoint in enumerate(obj.endpoints or []):
             for number, address in enumerate(endpoint.addresses):
-                found += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
-        return found
+                warnings += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
+        return warnings
 
     validate = staticmethod(validate_endpoint_slice)
     validate_update = staticmethod(validate_endpoint_slice_update)

@@ -14,7 +14,7 @@ Sample = dict[str, Any]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one field of a type does, with everything below it unless that is declared too; or what some of its values do."""
+    """Effect of one field of a type, with everything below it unless that is declared too; or of some of its values."""
 
     owner: type[msgspec.Struct]
     field: str
@@ -44,7 +44,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def enforced(owner: type[msgspec.Struct], fields: str, *by: str, text: str = "", case: str = "", keys: str = "") -> tuple[Entry, ...]:
-    """Fields (names separated by spaces) that modules of tiphys enforce: `node.security` is `tiphys.node.container.security`."""
+    """Fields (names separated by spaces) that modules of tiphys enforce: `node.pod.plan` is `tiphys.node.pod.plan`."""
     modules = tuple(f"tiphys.{module}" for module in by)
     return tuple(
         Entry(owner=owner, field=field, effect="enforced", by=modules, text=text, case=case, keys=keys) for field in fields.split()

@@ -16,17 +16,17 @@ SPEC = Section(
     kind="Pod",
     entries=(
         *enforced(
-            core.PodSpec, "restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds ephemeralContainers", "node.pod_plan",
+            core.PodSpec, "restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds ephemeralContainers", "node.pod.plan",
         ),
-        *enforced(core.PodSpec, "dnsPolicy hostname subdomain hostAliases hostnameOverride", "node.dns_config"),
-        *enforced(core.PodSpec, "setHostnameAsFQDN", "node.container_config"),
-        *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.admit"),
+        *enforced(core.PodSpec, "dnsPolicy hostname subdomain hostAliases hostnameOverride", "node.container.dns_config"),
+        *enforced(core.PodSpec, "setHostnameAsFQDN", "node.container.config"),
+        *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.pod.admit"),
         *enforced(core.PodSpec, "serviceAccountName automountServiceAccountToken", "apiserver.admission.service_account"),
-        *enforced(core.PodSpec, "serviceAccount", "api.defaults.pod", text="The old name of serviceAccountName."),
+        *enforced(core.PodSpec, "serviceAccount", "api.core.pods.defaults", text="The old name of serviceAccountName."),
         *enforced(core.PodSpec, "nodeName", "scheduler.template", "node.agent"),
         *enforced(core.PodSpec, "schedulerName", "scheduler.template"),
-        *enforced(core.PodSpec, "hostNetwork hostPID hostIPC shareProcessNamespace", "node.security"),
-        *enforced(core.PodSpec, "hostUsers", "node.security", case="true"),
+        *enforced(core.PodSpec, "hostNetwork hostPID hostIPC shareProcessNamespace", "node.container.security"),
+        *enforced(core.PodSpec, "hostUsers", "node.container.security", case="true"),
         *warned(
             core.PodSpec, "hostUsers", "the container runtime has no user namespaces, the pod will not start", {"hostUsers": False},
             case="false", when=lambda spec: spec.hostUsers is False,
@@ -35,14 +35,14 @@ SPEC = Section(
         *enforced(core.PodSpec, "priorityClassName priority", "apiserver.admission.priority"),
         *enforced(core.PodSpec, "preemptionPolicy", "apiserver.admission.priority", "scheduler.cycle"),
         *enforced(core.PodSpec, "runtimeClassName", "node.services", "apiserver.admission.runtime_class"),
-        *enforced(core.PodSpec, "enableServiceLinks", "node.env"),
-        *enforced(core.PodSpec, "overhead", "api.helpers.resources", "scheduler.resources", "node.container_config"),
+        *enforced(core.PodSpec, "enableServiceLinks", "node.container.env"),
+        *enforced(core.PodSpec, "overhead", "api.helpers.resources", "scheduler.resources", "node.container.config"),
         *enforced(core.PodSpec, "schedulingGates", "scheduler.queue"),
         *warned(core.PodSpec, "resourceClaims", _NO_CLAIMS, {"resourceClaims": [_TOKEN]}),
         *dropped(core.PodSpec, "schedulingGroup", {"schedulingGroup": {"podGroupName": "g"}}),
-        *enforced(core.PodDNSConfig, "nameservers searches options", "node.dns_config"),
-        *enforced(core.PodReadinessGate, "conditionType", "node.pod_status"),
-        *enforced(core.PodOS, "name", "node.admit"),
+        *enforced(core.PodDNSConfig, "nameservers searches options", "node.container.dns_config"),
+        *enforced(core.PodReadinessGate, "conditionType", "node.pod.status"),
+        *enforced(core.PodOS, "name", "node.pod.admit"),
     ),
 )  # fmt: skip
 
@@ -50,23 +50,23 @@ SECURITY = Section(
     title="Security contexts of pods and containers",
     kind="Pod",
     entries=(
-        *enforced(core.PodSecurityContext, "runAsUser runAsGroup runAsNonRoot supplementalGroups", "node.security"),
-        *enforced(core.PodSecurityContext, "fsGroup", "node.security", "node.volumes.manager"),
+        *enforced(core.PodSecurityContext, "runAsUser runAsGroup runAsNonRoot supplementalGroups", "node.container.security"),
+        *enforced(core.PodSecurityContext, "fsGroup", "node.container.security", "node.volumes.manager"),
         *informational(
             core.PodSecurityContext, "fsGroupChangePolicy",
             "Counts for volumes of drivers alone; the kinds of volumes that this node has always get the group.",
         ),
-        *enforced(core.PodSecurityContext, "supplementalGroupsPolicy", "node.admit", case="Merge"),
+        *enforced(core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admit", case="Merge"),
         *warned(
             core.PodSecurityContext, "supplementalGroupsPolicy", "the nodes of this cluster do not support Strict, the pod will fail",
             {"securityContext": {"supplementalGroupsPolicy": "Strict"}},
             case="Strict", when=lambda context: context.supplementalGroupsPolicy == "Strict",
         ),
         *enforced(
-            core.PodSecurityContext, "sysctls", "node.admit", "node.container_config",
+            core.PodSecurityContext, "sysctls", "node.pod.admit", "node.container.config",
             text="The node rejects pods with unsafe ones that it was not told to allow.",
         ),
-        *enforced(core.PodSecurityContext, "seccompProfile appArmorProfile", "node.security"),
+        *enforced(core.PodSecurityContext, "seccompProfile appArmorProfile", "node.container.security"),
         *warned(
             core.PodSecurityContext, "seLinuxOptions", _NO_SELINUX, {"securityContext": {"seLinuxOptions": {"level": "s0:c1,c2"}}},
         ),
@@ -80,14 +80,14 @@ SECURITY = Section(
             core.SecurityContext,
             "capabilities privileged runAsUser runAsGroup runAsNonRoot readOnlyRootFilesystem allowPrivilegeEscalation procMount"
             " seccompProfile",
-            "node.security",
+            "node.container.security",
         ),
         *enforced(
-            core.SecurityContext, "appArmorProfile", "node.security", "node.admit",
+            core.SecurityContext, "appArmorProfile", "node.container.security", "node.pod.admit",
             text="The node rejects pods with a profile where the kernel has no AppArmor.",
         ),
         *enforced(
-            core.Pod, "metadata.annotations", "api.validation.pod_annotations", keys="container.apparmor.security.beta.kubernetes.io/*",
+            core.Pod, "metadata.annotations", "api.core.pods.annotation_rules", keys="container.apparmor.security.beta.kubernetes.io/*",
             text="Sets appArmorProfile of the container where that is not set.",
         ),
         *warned(
@@ -105,7 +105,7 @@ SCHEDULING = Section(
     title="Where pods run",
     kind="Pod",
     entries=(
-        *enforced(core.NodeAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "api.helpers.node_selector", "node.admit"),
+        *enforced(core.NodeAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "api.helpers.node_selector", "node.pod.admit"),
         *enforced(core.NodeAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.template"),
         *enforced(core.PodAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
         *enforced(core.PodAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
@@ -120,6 +120,6 @@ SCHEDULING = Section(
             "maxSkew topologyKey whenUnsatisfiable labelSelector minDomains nodeAffinityPolicy nodeTaintsPolicy matchLabelKeys",
             "scheduler.social",
         ),
-        *enforced(meta.LabelSelector, "matchLabels matchExpressions", "api.selectors"),
+        *enforced(meta.LabelSelector, "matchLabels matchExpressions", "api.machinery.selectors"),
     ),
 )  # fmt: skip

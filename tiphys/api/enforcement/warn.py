@@ -18,7 +18,7 @@ _UNSET: tuple[Any, ...] = (None, "", [], {})
 
 
 class _Plan(NamedTuple):
-    """What to look at in a value of one type."""
+    """Fields to look at in a value of one type."""
 
     own: tuple[tuple[Callable[[Any], Any], Entry], ...]
     """How to read the field, and its entry."""
@@ -28,28 +28,28 @@ class _Plan(NamedTuple):
 
 def warnings(path: str, obj: msgspec.Struct) -> list[str]:
     """Warnings about an object, which is at `path` ("" for a whole object): each names a field that is set and that nothing acts on."""
-    said: list[str] = []
-    _look(said, f"{path}." if path else "", obj)
-    return said
+    warnings: list[str] = []
+    _look(warnings, f"{path}." if path else "", obj)
+    return warnings
 
 
-def _look(said: list[str], prefix: str, obj: msgspec.Struct) -> None:
+def _look(warnings: list[str], prefix: str, obj: msgspec.Struct) -> None:
     own, below = _plan(type(obj))
     for read, entry in own:
         value = read(obj)
         if entry.keys:
-            said += [f"{prefix}{entry.field}[{key}]: {entry.text}" for key in value if fnmatchcase(key, entry.keys)]
+            warnings += [f"{prefix}{entry.field}[{key}]: {entry.text}" for key in value if fnmatchcase(key, entry.keys)]
         elif entry.when(obj) if entry.when is not None else value not in _UNSET:
-            said.append(f"{prefix}{entry.field}: {entry.text}")
+            warnings.append(f"{prefix}{entry.field}: {entry.text}")
     for attr, name in below:
         value = getattr(obj, attr)
         if not value:
             continue
         if isinstance(value, list):
             for index, item in enumerate(value):
-                _look(said, f"{prefix}{name}[{index}].", item)
+                _look(warnings, f"{prefix}{name}[{index}].", item)
         else:
-            _look(said, f"{prefix}{name}.", value)
+            _look(warnings, f"{prefix}{name}.", value)
 
 
 @cache
@@ -68,7 +68,7 @@ def _is_ours(entry: Entry, type_: type[msgspec.Struct]) -> bool:
 
 
 def _matters(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]]) -> bool:
-    """Whether anything in a value of this type is declared as warned."""
+    """True if anything in a value of this type is declared as warned."""
     if any(_is_ours(entry, type_) for entry in ENTRIES):
         return True
     shapes = (field.shape.item if field.shape.form == "list" else field.shape for field in describe(type_).fields.values())

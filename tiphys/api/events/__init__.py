@@ -1,0 +1,1 @@
+"""Events: `events.k8s.io`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core import event as event_rules
-from tiphys.api.core.event import NOT_SET, series, validate_event
+from tiphys.api.core.event import NOT_SET, validate_event, validate_series
 from tiphys.api.core.v1 import Event
 from tiphys.api.events import v1 as events
 from tiphys.api.events.conversion import from_core, to_core
@@ -33,8 +33,8 @@ _KEPT = (
 
 
 def validate_new_style(event: Event) -> Errors:
-    """What events.k8s.io/v1 demands besides of an event that is made."""
-    errors = series(event)
+    """Return what events.k8s.io/v1 demands besides of a new event."""
+    errors = validate_series(event)
     if event.eventTime is None:
         errors.append(required("eventTime"))
     if event.type not in ("Normal", "Warning"):
@@ -51,7 +51,7 @@ def validate_new_style(event: Event) -> Errors:
 
 def validate_new_style_update(new: Event, old: Event) -> Errors:
     """events.k8s.io/v1 lets nothing but the series (and metadata) change."""
-    errors = series(new) if new.series != old.series else []
+    errors = validate_series(new) if new.series != old.series else []
     for name in _KEPT:
         immutable(errors, name, getattr(new, name), getattr(old, name))
     immutable(errors, "reportingController", new.reportingComponent, old.reportingComponent)

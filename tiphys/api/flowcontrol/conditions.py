@@ -12,6 +12,7 @@ NOT_NEGATIVE = "must be a non-negative integer"
 
 
 def validate_conditions(conditions: Sequence[FlowSchemaCondition | PriorityLevelConfigurationCondition]) -> Errors:
+    """Return conditions without a type, or with one that is there already."""
     errors: Errors = []
     seen: set[str] = set()
     for index, condition in enumerate(conditions):

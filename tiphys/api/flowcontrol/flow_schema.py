@@ -27,19 +27,18 @@ DEFAULT_PRECEDENCE = 1000
 
 
 def default_flow_schema(schema: FlowSchema) -> None:
+    """Default the precedence."""
     schema.spec.matchingPrecedence = schema.spec.matchingPrecedence or DEFAULT_PRECEDENCE
 
 
 ALL = "*"
-
 LOWEST_PRECEDENCE = 10_000
-
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
-
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 
 
 def validate_flow_schema(schema: FlowSchema) -> Errors:
+    """Return what is wrong with a flow schema ("API Priority and Fairness")."""
     errors: Errors = []
     name = schema.metadata.name
     _flow_schema_spec(errors, name, schema.spec)
@@ -131,13 +130,13 @@ def _resource_rule(errors: Errors, path: str, rule: ResourcePolicyRule) -> None:
     _alone(errors, f"{path}.resources", rule.resources, "resources")
     namespaces = rule.namespaces or []
     if not namespaces and not rule.clusterScope:
-        said = "resource rules that are not cluster scoped must supply at least one namespace"
-        errors.append(required(f"{path}.namespaces", said))
+        message = "resource rules that are not cluster scoped must supply at least one namespace"
+        errors.append(required(f"{path}.namespaces", message))
     elif ALL in namespaces:
         _alone(errors, f"{path}.namespaces", namespaces, "namespaces")
     else:
         for index, namespace in enumerate(namespaces):
-            messages = [f"each member of this list must be '*' or a DNS-1123 label; {said}" for said in dns_label_messages(namespace)]
+            messages = [f"each member of this list must be '*' or a DNS-1123 label; {message}" for message in dns_label_messages(namespace)]
             text(errors, f"{path}.namespaces[{index}]", namespace, messages)
 
 
@@ -149,12 +148,12 @@ def _path_rule(errors: Errors, path: str, rule: NonResourcePolicyRule) -> None:
         _alone(errors, f"{path}.nonResourceURLs", rule.nonResourceURLs, "non-resource URLs")
     else:
         for index, url in enumerate(rule.nonResourceURLs):
-            if said := _url(url):
-                errors.append(invalid(f"{path}.nonResourceURLs[{index}]", url, said))
+            if message := _url(url):
+                errors.append(invalid(f"{path}.nonResourceURLs[{index}]", url, message))
 
 
 def _url(url: str) -> str:
-    """What is wrong with a path such as `/healthz` or `/openapi/*`, or ""."""
+    """Return what is wrong with a path such as `/healthz` or `/openapi/*`, or ""."""
     if not url:
         return "must not be empty"
     if url == "/":

@@ -25,11 +25,11 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors
 
 DEFAULT_SHARES = 30
-
 DEFAULT_QUEUES, DEFAULT_HAND, DEFAULT_LENGTH = 64, 8, 50
 
 
 def default_level(level: PriorityLevelConfiguration) -> None:
+    """Default shares, lendable percent and queues ("API Priority and Fairness")."""
     exempt, limited = level.spec.exempt, level.spec.limited
     if exempt is not None:
         exempt.nominalConcurrencyShares = exempt.nominalConcurrencyShares or 0
@@ -54,6 +54,7 @@ _ZERO_SHARES = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares"
 
 
 def validate_level(level: PriorityLevelConfiguration) -> Errors:
+    """Return what is wrong with a priority level ("API Priority and Fairness")."""
     errors: Errors = []
     name, spec = level.metadata.name, level.spec
     if _ZERO_SHARES in level.metadata.annotations:
@@ -63,8 +64,8 @@ def validate_level(level: PriorityLevelConfiguration) -> Errors:
     if fixed is not None:
         if name == EXEMPT:
             if msgspec.structs.replace(spec, exempt=fixed.spec.exempt) != fixed.spec:
-                said = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
-                errors.append(invalid("spec", spec, said))
+                message = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
+                errors.append(invalid("spec", spec, message))
         elif spec != fixed.spec:
             errors.append(invalid("spec", spec, f"spec of '{name}' must equal the fixed value"))
     return errors + validate_conditions(level.status.conditions)
@@ -132,8 +133,8 @@ def _queuing(errors: Errors, path: str, queuing: QueuingConfiguration) -> None:
     elif hand > queues:
         errors.append(invalid(f"{path}.handSize", hand, f"should not be greater than queues ({queues})"))
     elif math.ceil(math.log2(queues) * hand) > MAX_HASH_BITS:
-        said = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {MAX_HASH_BITS}"
-        errors.append(invalid(f"{path}.handSize", hand, said))
+        message = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {MAX_HASH_BITS}"
+        errors.append(invalid(f"{path}.handSize", hand, message))
 
 
 class PriorityLevelRules(Rules[PriorityLevelConfiguration]):

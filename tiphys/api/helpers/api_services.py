@@ -1,4 +1,4 @@
-"""What the server says about its own group versions as API services, and how available others are."""
+"""API services of the server's own group versions, and the availability of others."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def local_service(group: str, version: str) -> APIService:
 
 
 def available(service: APIService, now: datetime | None) -> APIServiceCondition:
-    """How available an API service is: what this server serves always, another one never, since nothing is routed there."""
+    """Return the condition Available: true for what this server serves, false for another, since nothing is routed there."""
     if service.spec.service is None:
         return APIServiceCondition(
             type=AVAILABLE, status="True", lastTransitionTime=now, reason="Local", message="Local APIServices are always available"
         )
     where = f"{service.spec.service.namespace}/{service.spec.service.name}"
-    said = f"requests are not routed to service/{where}: this server does not aggregate other API servers"
-    return APIServiceCondition(type=AVAILABLE, status="False", lastTransitionTime=now, reason="AggregationUnsupported", message=said)
+    message = f"requests are not routed to service/{where}: this server does not aggregate other API servers"
+    return APIServiceCondition(type=AVAILABLE, status="False", lastTransitionTime=now, reason="AggregationUnsupported", message=message)

@@ -1,4 +1,4 @@
-"""What certificate signing requests say: their decision, and whether they are of the sort that kubelets make."""
+"""Decisions about certificate signing requests, and the sort of request that kubelets make."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ def alternative_names(request: x509.CertificateSigningRequest) -> list[x509.Gene
         found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    wanted = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
-    return [name for name in found if isinstance(name, wanted)]
+    kinds = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
+    return [name for name in found if isinstance(name, kinds)]
 
 
 def kubelet_client_fault(request: x509.CertificateSigningRequest, usages: Iterable[str]) -> str:
-    """Why a request is not one for a kubelet's client certificate, or ""."""
+    """Return why a request is not one for a kubelet's client certificate, or ""."""
     from cryptography import x509
 
     if organizations(request) != ["system:nodes"]:
         return "subject organization is not system:nodes"
     names = alternative_names(request)
-    for type_, said in (
+    for type_, message in (
         (x509.DNSName, "DNS subjectAltNames are not allowed"),
         (x509.RFC822Name, "Email subjectAltNames are not allowed"),
         (x509.IPAddress, "IP subjectAltNames are not allowed"),
         (x509.UniformResourceIdentifier, "URI subjectAltNames are not allowed"),
     ):
         if any(isinstance(name, type_) for name in names):
-            return said
+            return message
     if not common_name(request).startswith("system:node:"):
         return "subject common name does not begin with system:node:"
     return _usages_fault(usages, "client auth")
 
 
 def kubelet_serving_fault(request: x509.CertificateSigningRequest, usages: Iterable[str]) -> str:
-    """Why a request is not one for a kubelet's serving certificate, or ""."""
+    """Return why a request is not one for a kubelet's serving certificate, or ""."""
     from cryptography import x509
 
     if organizations(request) != ["system:nodes"]:
@@ -77,15 +77,15 @@ def kubelet_serving_fault(request: x509.CertificateSigningRequest, usages: Itera
         return "Email subjectAltNames are not allowed"
     if any(isinstance(name, x509.UniformResourceIdentifier) for name in names):
         return "URI subjectAltNames are not allowed"
-    if said := _usages_fault(usages, "server auth"):
-        return said
+    if message := _usages_fault(usages, "server auth"):
+        return message
     if not common_name(request).startswith("system:node:"):
         return "subject common name does not begin with system:node:"
     return ""
 
 
 def api_client_fault(usages: Iterable[str]) -> str:
-    """Why a request is not one for a client certificate, or ""."""
+    """Return why a request is not one for a client certificate, or ""."""
     usages = list(usages)
     for usage in usages:
         if usage not in ("digital signature", "key encipherment", "client auth"):

@@ -18,7 +18,7 @@ def is_indexed(spec: JobSpec) -> bool:
 
 
 def has_condition(status: JobStatus, kind: str, value: str = "True") -> bool:
-    """Whether the job has a condition of the type with this status."""
+    """True if the job has a condition of the type with this status."""
     return any(condition.type == kind and condition.status == value for condition in status.conditions)
 
 

@@ -1,4 +1,4 @@
-"""Which nodes a pod's node selector and required node affinity select ("Assigning Pods to Nodes")."""
+"""Nodes that a pod's node selector and required node affinity select ("Assigning Pods to Nodes")."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tiphys.api.helpers.taints import integer
 
 
 def requirement_holds(requirement: NodeSelectorRequirement, value: str | None) -> bool:
-    """Whether a label with this value (None: absent) meets a requirement of a node selector."""
+    """True if a label with this value (None: absent) meets a requirement of a node selector."""
     match requirement.operator:
         case "In":
             return value is not None and value in requirement.values
@@ -27,7 +27,7 @@ def requirement_holds(requirement: NodeSelectorRequirement, value: str | None) -
 
 
 def selects(spec: PodSpec, node: Node) -> bool:
-    """Whether a pod with this spec may be on the node as far as its selector and its required affinity go."""
+    """True if a pod with this spec may be on the node as far as its selector and its required affinity go."""
     labels = node.metadata.labels
     if any(labels.get(name) != value for name, value in spec.nodeSelector.items()):
         return False

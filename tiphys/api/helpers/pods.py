@@ -46,13 +46,13 @@ def condition(pod: PodLike, type_: str) -> PodCondition | None:
 
 
 def is_ready(pod: PodLike) -> bool:
-    """Whether the pod may get traffic."""
+    """True if the pod may get traffic."""
     ready = condition(pod, "Ready")
     return ready is not None and ready.status == "True"
 
 
 def available_at(pod: PodLike, min_ready_seconds: int) -> datetime | None:
-    """When a ready pod counts (or counted) as available, None while it is not ready or nobody said since when it is."""
+    """Return when a ready pod counts (or counted) as available; None while it is not ready or nobody said since when it is."""
     ready = condition(pod, "Ready")
     if ready is None or ready.status != "True" or ready.lastTransitionTime is None:
         return None
@@ -60,7 +60,7 @@ def available_at(pod: PodLike, min_ready_seconds: int) -> datetime | None:
 
 
 def is_available(pod: PodLike, min_ready_seconds: int, now: datetime) -> bool:
-    """Whether the pod has been ready for that long (`minReadySeconds`)."""
+    """True if the pod has been ready for that long (`minReadySeconds`)."""
     if not is_ready(pod):
         return False
     if not min_ready_seconds:
@@ -70,12 +70,12 @@ def is_available(pod: PodLike, min_ready_seconds: int, now: datetime) -> bool:
 
 
 def is_finished(pod: PodLike) -> bool:
-    """Whether no container of the pod will run again."""
+    """True if no container of the pod will run again."""
     return pod.status.phase in ("Succeeded", "Failed")
 
 
 def is_active(pod: PodLike) -> bool:
-    """Whether the pod counts as a replica: neither over nor being deleted."""
+    """True if the pod counts as a replica: neither over nor being deleted."""
     return not is_finished(pod) and pod.metadata.deletionTimestamp is None
 
 
@@ -85,7 +85,7 @@ def restarts(pod: PodLike) -> int:
 
 
 def is_scheduled(pod: Pod) -> bool:
-    """Whether a node has been chosen."""
+    """True if a node has been chosen."""
     return bool(pod.spec.nodeName)
 
 

@@ -1,4 +1,4 @@
-"""What a pod asks for, as numbers.
+"""Resources that a pod requests, as numbers.
 
 CPU counts in thousandths of a core, everything else in whole units (bytes, pieces). Init containers run one by one before the others, so
 of them only the largest counts; sidecars (init containers that restart always) run beside everything that comes after them ("Sidecar
@@ -17,7 +17,6 @@ from tiphys.api.machinery.quantity import compare, milli, parse, total, whole
 Amounts = dict[str, int]
 Which = Literal["requests", "limits"]
 Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
-
 _QOS_RESOURCES = ("cpu", "memory")
 
 
@@ -32,12 +31,12 @@ def amounts(resources: Mapping[str, Quantity]) -> Amounts:
 
 
 def pod_requests(pod: Pod) -> Amounts:
-    """What the scheduler has to find room for."""
+    """Return the resources that the scheduler has to find room for."""
     return spec_amounts(pod.spec, "requests")
 
 
 def pod_limits(pod: Pod) -> Amounts:
-    """What the pod may use at most, as far as its containers are limited."""
+    """Return the most that the pod may use, as far as its containers are limited."""
     return spec_amounts(pod.spec, "limits")
 
 
@@ -77,7 +76,7 @@ def _add_init(result: Amounts, spec: PodSpec, which: Which) -> None:
 
 
 def aggregate(spec: PodSpec, which: Which) -> dict[str, Quantity]:
-    """What the containers of a pod request or are limited to together, in the spelling of the first that names a resource."""
+    """Return what the containers of a pod request or are limited to together, in the spelling of the first that names a resource."""
     sums: dict[str, list[Quantity]] = {}
     sidecars: dict[str, list[Quantity]] = {}
     peaks: dict[str, Quantity] = {}
@@ -106,18 +105,18 @@ def _collect(lists: dict[str, list[Quantity]], resources: Mapping[str, Quantity]
 
 
 def is_sidecar(container: Container | EphemeralContainer) -> bool:
-    """Whether an init container keeps running beside the others (KEP-753)."""
+    """True if an init container keeps running beside the others (KEP-753)."""
     return container.restartPolicy == "Always"
 
 
 def qos_class(pod: Pod) -> Qos:
-    """Who is evicted first when a node runs short ("Pod Quality of Service Classes")."""
+    """Return the QoS class: the order of eviction when a node runs short ("Pod Quality of Service Classes")."""
     spec = pod.spec
-    asked = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
-    if not any(item.requests or item.limits for item in asked):
+    resources = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
+    if not any(item.requests or item.limits for item in resources):
         return "BestEffort"
     guaranteed, some = True, False
-    for item in asked:
+    for item in resources:
         for name in _QOS_RESOURCES:
             limit = parse(item.limits.get(name, "0"))
             request = parse(item.requests[name]) if name in item.requests else limit

@@ -1,4 +1,4 @@
-"""Which address families a Service may have in a cluster whose Services have IPv4 addresses alone ("IPv4/IPv6 dual-stack")."""
+"""Address families of Services in a cluster whose Services have IPv4 addresses alone ("IPv4/IPv6 dual-stack")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Service keeps when it changes, and what it gives up ("Service": type, clusterIP, nodePort).
+"""Fields that a Service keeps when it changes, and those that it gives up ("Service": type, clusterIP, nodePort).
 
 Users and tools send Services back without the addresses and ports that the cluster allocated; those are carried over. When the type
 changes, fields that the new type does not have are dropped, unless the user changed them as well, which is a mistake to be told.
@@ -18,7 +18,7 @@ def has_node_ports(spec: ServiceSpec) -> bool:
 
 
 def is_exposed(spec: ServiceSpec) -> bool:
-    """Whether the Service can be reached from outside the cluster."""
+    """True if the Service can be reached from outside the cluster."""
     return has_node_ports(spec) or (spec.type == "ClusterIP" and bool(spec.externalIPs))
 
 

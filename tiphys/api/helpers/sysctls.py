@@ -1,4 +1,4 @@
-"""Which sysctls a pod may set ("Using sysctls in a Kubernetes Cluster"). Pure.
+"""Sysctls that a pod may set ("Using sysctls in a Kubernetes Cluster"). Pure.
 
 A sysctl is allowed only if the kernel keeps it per namespace, and only in a namespace that is the pod's own.
 """
@@ -58,7 +58,7 @@ class AllowedSysctls(msgspec.Struct, frozen=True):
         return cls(frozenset(names), tuple(prefixes))
 
     def fault(self, name: str, *, host_network: bool, host_ipc: bool) -> str:
-        """Why a pod may not set the sysctl, or ""."""
+        """Return why a pod may not set the sysctl, or ""."""
         name = normalized(name)
         if name not in self.names and not name.startswith(self.prefixes or ("\0",)):
             return f'"{name}" not allowlisted'

@@ -1,4 +1,4 @@
-"""Which taints a pod puts up with ("Taints and Tolerations"; Lt and Gt as in KEP-5471)."""
+"""Taints that a pod tolerates ("Taints and Tolerations"; Lt and Gt as in KEP-5471)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tiphys.api.core.v1 import Taint, Toleration
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Whether a toleration covers a taint."""
+    """True if a toleration covers a taint."""
     if toleration.effect and toleration.effect != taint.effect:
         return False
     if toleration.key and toleration.key != taint.key:
@@ -19,10 +19,10 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
         case "Equal":
             return toleration.value == taint.value
         case "Lt" | "Gt" as operator:
-            wanted, actual = integer(toleration.value), integer(taint.value)
-            if wanted is None or actual is None:
+            threshold, actual = integer(toleration.value), integer(taint.value)
+            if threshold is None or actual is None:
                 return False
-            return actual < wanted if operator == "Lt" else actual > wanted
+            return actual < threshold if operator == "Lt" else actual > threshold
     return False
 
 

@@ -21,7 +21,7 @@ def merged(*lists: Iterable[Toleration]) -> list[Toleration]:
 
 
 def _covers(wide: Toleration, narrow: Toleration) -> bool:
-    """Whether `wide` tolerates all that `narrow` does."""
+    """True if `wide` tolerates all that `narrow` does."""
     if wide == narrow:
         return True
     if narrow.key != wide.key and (wide.key or wide.operator != "Exists"):

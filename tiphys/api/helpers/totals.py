@@ -1,4 +1,4 @@
-"""What a pod asks for as a whole, as quantities: for limits and quotas, whose messages show them as the user wrote them.
+"""Resources of a pod as a whole, as quantities: for limits and quotas, whose messages show them as the user wrote them.
 
 The same sums as `helpers.resources`, which counts in whole numbers for the scheduler.
 """
@@ -57,20 +57,20 @@ def _totals(pod: Pod, which: Which, statuses: Mapping[str, ContainerStatus]) -> 
 
 
 def _own(pod: Pod, container: Container, which: Which, statuses: Mapping[str, ContainerStatus]) -> Mapping[str, Quantity]:
-    wanted: Mapping[str, Quantity] = getattr(container.resources, which)
+    amounts: Mapping[str, Quantity] = getattr(container.resources, which)
     status = statuses.get(container.name)
     if status is None or status.resources is None:
-        return wanted
+        return amounts
     actual = dict(getattr(status.resources, which))
     if which == "requests":
         _raise(actual, status.allocatedResources)
     if not _is_infeasible(pod):
-        _raise(actual, wanted)
+        _raise(actual, amounts)
     return actual
 
 
 def _is_infeasible(pod: Pod) -> bool:
-    """Whether the node can never grant the resize that the pod asks for (KEP-1287)."""
+    """True if the node can never grant the resize that the pod asks for (KEP-1287)."""
     return any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions)
 
 

@@ -89,7 +89,7 @@ class Atomic:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """How a strategic merge patch treats the field: `merge`, `replace`, `retainKeys` or `merge,retainKeys`, and the merge key of a list."""
+    """Strategic merge of the field: `merge`, `replace`, `retainKeys` or `merge,retainKeys`, and the merge key of a list."""
 
     strategy: str
     key: str = ""
@@ -125,7 +125,7 @@ _MICRO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 
 
 def is_micro_time(text: str) -> bool:
-    """Whether a text is a MicroTime as the server writes it."""
+    """True if a text is a MicroTime as the server writes it."""
     if not _MICRO_TIME.fullmatch(text):
         return False
     try:

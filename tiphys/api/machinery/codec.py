@@ -52,7 +52,7 @@ class Decoded(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is worked out once for each type."""
+    """Decoder and checks of a type, worked out once."""
 
     decoder: msgspec.json.Decoder[Any]
     about: Description
@@ -67,7 +67,7 @@ def _plan(type_: type[msgspec.Struct]) -> _Plan:
 
 
 def _micro_times(type_: type[msgspec.Struct], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where a type holds MicroTimes, as names of attributes; no list or map of the API does."""
+    """Names of the attributes of a type that hold MicroTimes; no list or map of the API does."""
     for about in describe(type_).fields.values():
         if about.shape.form == "microtime":
             yield (*above, about.attr)
@@ -173,8 +173,8 @@ def read_json(type_: type[msgspec.Struct], body: bytes) -> dict[str, Any]:
         _decode_any(body)  # Stricter than json.loads, and its messages are shorter.
         document = json.loads(body, object_pairs_hook=Node)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        said = f"couldn't get version/kind; json parse error: {_clean(error)}"
-        raise _unrecognized(type_, said, body) from None
+        message = f"couldn't get version/kind; json parse error: {_clean(error)}"
+        raise _unrecognized(type_, message, body) from None
     except RecursionError:
         raise _unrecognized(type_, "couldn't get version/kind; json parse error: exceeded max depth", body) from None
     return _object(type_, document, body)
@@ -199,13 +199,13 @@ def _from_protobuf(type_: type[T], body: bytes, media: str) -> Decoded[T]:
         raise UnsupportedMediaType(f"{unknown}{JSON}, {YAML}")
     about = describe(type_)
     try:
-        said = protobuf.open_envelope(body)
+        envelope = protobuf.open_envelope(body)
     except protobuf.Malformed as error:
         raise _unrecognized(type_, str(error), body) from None
-    document = {"apiVersion": said.api_version, "kind": said.kind}
+    document = {"apiVersion": envelope.api_version, "kind": envelope.kind}
     _check_kind(about, document)
     try:
-        return Decoded(_stamp(about, protobuf.read(type_, said.raw)))
+        return Decoded(_stamp(about, protobuf.read(type_, envelope.raw)))
     except protobuf.Malformed as error:
         raise BadRequest(f"{_handled(about, document)}: {error}") from None
 
@@ -213,8 +213,8 @@ def _from_protobuf(type_: type[T], body: bytes, media: str) -> Decoded[T]:
 def _object(type_: type[msgspec.Struct], document: Any, body: bytes) -> dict[str, Any]:
     if isinstance(document, dict):
         return document
-    said = f"couldn't get version/kind; json parse error: json: cannot unmarshal {name_of(document)} into an object"
-    raise _unrecognized(type_, said, body)
+    message = f"couldn't get version/kind; json parse error: json: cannot unmarshal {name_of(document)} into an object"
+    raise _unrecognized(type_, message, body)
 
 
 def _fit(type_: type[T], document: dict[str, Any], validation: Validation) -> Decoded[T]:
@@ -251,7 +251,7 @@ def _right_kind(about: Description, obj: Any) -> bool:
 
 
 def _wrong_kind(about: Description, obj: Any) -> str:
-    """What is wrong with a patched object's kind; empty ones are filled in."""
+    """Return what is wrong with a patched object's kind; empty ones are filled in."""
     if about.kind and obj.kind not in ("", about.kind):
         return f'no kind "{obj.kind}" is registered for version "{obj.apiVersion}" at this path; it serves {about.kind}'
     if about.kind and obj.apiVersion not in ("", about.api_version):
@@ -287,16 +287,16 @@ def _handled(about: Description, document: dict[str, Any]) -> str:
     return f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a {name}'
 
 
-def _unrecognized(type_: type[msgspec.Struct], said: str, body: bytes) -> BadRequest:
+def _unrecognized(type_: type[msgspec.Struct], message: str, body: bytes) -> BadRequest:
     sample = f"{body[:30].hex()} ..." if len(body) > 30 else body.hex()
     name = type_.__name__
-    return BadRequest(f"the object provided is unrecognized (must be of type {name}): {said} ({sample or 'empty'})")
+    return BadRequest(f"the object provided is unrecognized (must be of type {name}): {message} ({sample or 'empty'})")
 
 
-def invalid_patch(document: dict[str, Any], said: str) -> Invalid:
+def invalid_patch(document: dict[str, Any], message: str) -> Invalid:
     """The answer to a patch whose result is no such object."""
     text = _encode(document).decode()
-    return Invalid.object("", "", [invalid("patch", text if len(text) <= _SAMPLE else f"{text[:_SAMPLE]}...", said)])
+    return Invalid.object("", "", [invalid("patch", text if len(text) <= _SAMPLE else f"{text[:_SAMPLE]}...", message)])
 
 
 def _clean(error: Exception) -> str:

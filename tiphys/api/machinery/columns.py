@@ -48,7 +48,7 @@ def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 
 def since(moment: datetime | str | None, now: datetime) -> str:
-    """How long ago a moment was."""
+    """Return the time since a moment, as people read it."""
     if not moment:
         return UNKNOWN
     if isinstance(moment, str):

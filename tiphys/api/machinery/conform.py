@@ -49,7 +49,7 @@ class Node(dict[str, Any]):
 
 
 def may_repeat(body: bytes, document: Any) -> bool:
-    """Whether an object in JSON may hold a key twice, by the document decoded from it: written again it would have fewer keys."""
+    """True if an object in JSON may hold a key twice, by the document decoded from it: written again it would have fewer keys."""
     return msgspec.json.encode(document).count(b'":') != body.count(b'":')
 
 
@@ -182,8 +182,10 @@ class Walk:
 
 
 def first_illegal(text: bytes) -> int:
-    """Where text stops being base64, as clients are told: an odd byte itself; for a group cut short its first byte, or the end when it was
-    being padded."""
+    """Return where text stops being base64, as clients are told.
+
+    That is an odd byte itself; for a group cut short its first byte, or the end when it was being padded.
+    """
     group = padding = 0
     for place, byte in enumerate(text):
         if byte in b"\r\n":
@@ -228,7 +230,7 @@ def quote(text: str) -> str:
 
 
 def name_of(value: Any, shape: Shape | None = None) -> str:
-    """What kind of JSON value this is, in the words of error messages."""
+    """Name the kind of a JSON value, in the words of error messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):

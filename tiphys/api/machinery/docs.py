@@ -19,7 +19,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class TypeDocs:
-    """What is said about a type, and about its fields by attribute name."""
+    """Documentation of a type, and of its fields by attribute name."""
 
     text: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)

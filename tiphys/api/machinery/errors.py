@@ -259,19 +259,19 @@ class Invalid(StatusError):
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
-        said: list[str] = []
+        messages: list[str] = []
         size = 0
         for error in errors[:MOST_ERRORS]:
-            said.append(str(error))
-            size += len(said[-1])
+            messages.append(str(error))
+            size += len(messages[-1])
             if size > MOST_ERROR_TEXT:
                 break
-        more = len(errors) - len(said)
-        errors = errors[: len(said)]
+        more = len(errors) - len(messages)
+        errors = errors[: len(messages)]
         if more > 0:
-            said.append(f"and {more} more")
-        said = list(dict.fromkeys(said))
-        listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+            messages.append(f"and {more} more")
+        messages = list(dict.fromkeys(messages))
+        listed = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
         causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)
         return cls(f'{qualified} "{name}" is invalid: {listed}', details=details, errors=errors)

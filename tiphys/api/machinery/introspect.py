@@ -1,4 +1,4 @@
-"""What a wire type is made of, as data: its fields, their shapes and their list semantics.
+"""Parts of a wire type, as data: its fields, their shapes and their list semantics.
 
 Decoding, patches, OpenAPI and field ownership all read types through `describe`, which looks at each type once.
 """
@@ -84,7 +84,7 @@ class Field:
 
     @property
     def atomic(self) -> bool:
-        """Whether the value is replaced whole: said of the field, or of the struct that is its type."""
+        """True if the value is replaced whole: said of the field, or of the struct that is its type."""
         return isinstance(self.semantics, Atomic) or (self.shape.struct is not None and map_type(self.shape.struct) == "atomic")
 
 

@@ -83,12 +83,12 @@ _port_letter = re.compile("[a-z]").search
 _printable = re.compile("[ -<>-~]*").fullmatch
 
 
-def _regex_message(said: str, pattern: str, *examples: str) -> str:
+def _regex_message(message: str, pattern: str, *examples: str) -> str:
     listed = " or ".join(f"'{example}', " for example in examples)
     return (
-        f"{said} (e.g. {listed}regex used for validation is '{pattern}')"
+        f"{message} (e.g. {listed}regex used for validation is '{pattern}')"
         if examples
-        else f"{said} (regex used for validation is '{pattern}')"
+        else f"{message} (regex used for validation is '{pattern}')"
     )
 
 
@@ -189,7 +189,7 @@ def dns_label_messages(value: str) -> tuple[str, ...]:
 
 @_cached
 def dns_1035_label_messages(value: str) -> tuple[str, ...]:
-    """As a DNS label, starting with a letter."""
+    """Return what is wrong with a DNS label that must start with a letter."""
     wrong = []
     if len(value) > 63:
         wrong.append(_max_length(63))
@@ -204,12 +204,12 @@ def qualified_name_messages(value: str) -> tuple[str, ...]:
     wrong: list[str] = []
     prefix, slash, name = value.rpartition("/")
     if "/" in prefix:
-        said = f"a valid label key {_KEY_WRONG} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return (said,)
+        message = f"a valid label key {_KEY_WRONG} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return (message,)
     if slash and not prefix:
         wrong.append("prefix part must be non-empty")
     elif prefix:
-        wrong += [f"prefix part {said.replace(_max_length(253), _MOST_PREFIX)}" for said in dns_subdomain_messages(prefix)]
+        wrong += [f"prefix part {message.replace(_max_length(253), _MOST_PREFIX)}" for message in dns_subdomain_messages(prefix)]
     if not name:
         wrong.append("name part must be non-empty")
     elif len(name.encode()) > 63:

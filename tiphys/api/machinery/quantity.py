@@ -199,7 +199,7 @@ def _whole(value: Decimal, limit: int) -> int:
 
 
 def is_whole(text: Quantity | str) -> bool:
-    """Whether the quantity has no fraction."""
+    """True if the quantity has no fraction."""
     value = parse(text)
     return value == value.to_integral_value(rounding=ROUND_DOWN, context=_WIDE)
 
@@ -211,7 +211,7 @@ def compare(left: Quantity | str, right: Quantity | str) -> int:
 
 
 def family_of(text: Quantity | str) -> Family:
-    """Which suffixes the quantity is spelled with."""
+    """Return the family of suffixes that the quantity is spelled with."""
     return _read(text).family if text else "decimal"
 
 
@@ -256,7 +256,7 @@ def canonicalize(obj: Any) -> None:
 
 
 def contains_quantities(type_: Any) -> bool:
-    """Whether values of the type can hold a quantity anywhere."""
+    """True if values of the type can hold a quantity anywhere."""
     return _contains(type_, frozenset())
 
 

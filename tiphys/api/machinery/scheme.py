@@ -1,7 +1,8 @@
 """The one registry of kinds: which type a kind has, where it is served, and which rules it follows.
 
 A kind is declared once, in its module `tiphys/api/<group>/<kind>.py`, as a `Kind`; handlers, storage, discovery, OpenAPI, tables and
-clients read it from here."""
+clients read it from here.
+"""
 
 from __future__ import annotations
 
@@ -62,14 +63,16 @@ class Subresource:
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[ObjectT]):
-    """A subresource through which some fields of an object's spec are changed and nothing else."""
+    """A subresource through which some fields of an object's spec, or of its status, are changed and nothing else."""
 
     keep: Callable[[ObjectT, ObjectT], None]
-    """`keep(new, old)` puts back the rest of the spec; the generic code has put back status and metadata."""
+    """`keep(new, old)` puts back the rest of the spec (of the status); the generic code has put back everything else."""
     validate: Callable[[ObjectT, ObjectT], list[FieldError]]
-    """Changes that are not allowed, given new and old; `Rules.validate(new)` has run already."""
+    """Changes that are not allowed, given new and old; of a part of the spec `Rules.validate(new)` has run already."""
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The fields of the spec, each with the names that count in its items (none: all). What else an apply names is not owned."""
+    of_status: bool = False
+    """Whether it is a part of the status."""
 
 
 class Author(Protocol):
@@ -122,7 +125,7 @@ class Rules(Generic[ObjectT]):
     does not own. For kinds with a status subresource."""
 
     parts: Mapping[str, Part[ObjectT]] = {}
-    """The subresources that change a part of the spec, by name."""
+    """The subresources that change a part of the spec or of the status, by name."""
 
     orphans_dependents = False
     """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
@@ -145,12 +148,9 @@ class Rules(Generic[ObjectT]):
     def prepare_status_update(self, new: ObjectT, old: ObjectT, /) -> None:
         """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
 
-    def prepare_approval(self, new: ObjectT, old: ObjectT, /) -> None:
-        """Carry over what an update of the subresource `approval` may not change, of the status as well."""
-
     stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
     """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`.
-    The same of an approval."""
+    The same of an update of a part of the status."""
 
     def validate(self, obj: ObjectT, /) -> list[FieldError]:
         """Mistakes in the object itself (metadata is checked by the generic code)."""
@@ -166,10 +166,6 @@ class Rules(Generic[ObjectT]):
 
     def validate_status_update(self, new: ObjectT, old: ObjectT, /) -> list[FieldError]:
         """Mistakes in the status."""
-        return []
-
-    def validate_approval(self, new: ObjectT, old: ObjectT, /) -> list[FieldError]:
-        """Mistakes in the decision."""
         return []
 
     def validate_name(self, name: str, /) -> str:
@@ -257,6 +253,15 @@ class Kind(Generic[ObjectT]):
     """What every client that asks for the kind is warned of."""
     unattended: bool = False
     """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
+    question: bool = False
+    """Whether a create is answered with what its status says, and nothing is stored: reviews."""
+    shown_when_deleted: bool = False
+    """Whether the DELETE that removes an object answers with the object, and not with a Status of success."""
+    takes_addresses: bool = False
+    """Whether objects are given addresses and ports of the cluster's when they are stored, and give them back when they are removed."""
+    from_templates: bool = False
+    """Whether objects come by the hundred from one template, so that what is alike in them is worked out once. The rules `validate` and
+    `spec_warnings` of such a kind read nothing but the spec."""
     singular: str = ""
     """The name of one; the kind in lower case unless said otherwise."""
     list_kind: str = ""

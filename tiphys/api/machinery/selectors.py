@@ -74,8 +74,8 @@ def _compile(requirement: Requirement) -> Callable[[Mapping[str, str]], bool]:
         if len(values) == 1:
             value = values[0]
             return lambda labels: labels.get(key) == value
-        wanted = frozenset(values)
-        return lambda labels: labels.get(key) in wanted
+        allowed = frozenset(values)
+        return lambda labels: labels.get(key) in allowed
     if operator in ("!=", "notin"):
         unwanted = frozenset(values)
         return lambda labels: labels.get(key) not in unwanted
@@ -92,13 +92,13 @@ def _compile(requirement: Requirement) -> Callable[[Mapping[str, str]], bool]:
 
 def _condensed(requirements: Iterable[Requirement]) -> Iterator[Callable[[Mapping[str, str]], bool]]:
     """The tests of a long selector: together they take about as long as an object has labels, however many requirements there are."""
-    wanted: dict[str, frozenset[str]] = {}
+    allowed: dict[str, frozenset[str]] = {}
     denied: dict[str, set[str] | None] = {}
     others: dict[tuple[str, str], Requirement] = {}
     for requirement in requirements:
         key, operator, values = requirement
         if operator in ("=", "==", "in"):
-            wanted[key] = wanted[key].intersection(values) if key in wanted else frozenset(values)
+            allowed[key] = allowed[key].intersection(values) if key in allowed else frozenset(values)
         elif operator in ("!=", "notin"):
             if (known := denied.setdefault(key, set())) is not None:
                 known.update(values)
@@ -110,18 +110,18 @@ def _condensed(requirements: Iterable[Requirement]) -> Iterator[Callable[[Mappin
                 others[key, operator] = requirement
     if denied:
         yield lambda labels: not any(key in denied and _is_denied(denied[key], value) for key, value in labels.items())
-    if wanted:
-        yield lambda labels: all(labels.get(key) in values for key, values in wanted.items())
+    if allowed:
+        yield lambda labels: all(labels.get(key) in values for key, values in allowed.items())
     yield from map(_compile, others.values())
 
 
 def _is_denied(values: set[str] | None, value: str) -> bool:
-    """Whether a label with this value is one that must not be there; None stands for any value."""
+    """True if a label with this value is one that must not be there; None stands for any value."""
     return values is None or value in values
 
 
 def _is_tighter(requirement: Requirement, other: Requirement) -> bool:
-    """Whether the one bound implies the other."""
+    """True if the one bound implies the other."""
     bound, known = _integer(requirement.values[0]) or 0, _integer(other.values[0]) or 0
     return bound > known if requirement.operator == ">" else bound < known
 
@@ -139,7 +139,7 @@ class Selector:
         self.empty = not self.requirements and not nothing
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an object with these labels is selected."""
+        """True if an object with these labels is selected."""
         for test in self._tests:
             if not test(labels):
                 return False
@@ -171,8 +171,8 @@ NOTHING = Selector(nothing=True)
 
 def _requirement(key: str, operator: Operator, values: Collection[str]) -> Requirement:
     wrong = []
-    if said := qualified_name(key):
-        wrong.append(f'key: Invalid value: "{key}": {said}')
+    if message := qualified_name(key):
+        wrong.append(f'key: Invalid value: "{key}": {message}')
     if operator in ("in", "notin") and not values:
         wrong.append("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
     if operator in ("exists", "!") and values:
@@ -181,8 +181,8 @@ def _requirement(key: str, operator: Operator, values: Collection[str]) -> Requi
     for index, value in enumerate(ordered):
         if operator in (">", "<") and _integer(value) is None:
             wrong.append(f"values[{index}]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")
-        if said := label_value(value):
-            wrong.append(f'values[{index}][{key}]: Invalid value: "{value}": {said}')
+        if message := label_value(value):
+            wrong.append(f'values[{index}][{key}]: Invalid value: "{value}": {message}')
     if wrong:
         raise SelectorError(wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]")
     return Requirement(key, operator, ordered)
@@ -265,8 +265,8 @@ class _Parser:
             kind, key = self.take()
         if kind != "word":
             raise SelectorError(f"found '{key}', expected: identifier")
-        if said := qualified_name(key):
-            raise SelectorError(f'<nil>: Invalid value: "{key}": {said}')
+        if message := qualified_name(key):
+            raise SelectorError(f'<nil>: Invalid value: "{key}": {message}')
         if absent:
             return Requirement(key, "!")
         if self.peek()[0] in ("end", ","):
@@ -337,7 +337,7 @@ class FieldSelector:
         self.empty = not self.requirements
 
     def matches(self, fields: Mapping[str, str]) -> bool:
-        """Whether an object with these fields is selected."""
+        """True if an object with these fields is selected."""
         for field, value, equal in self._tests:
             if (fields.get(field, "") == value) is not equal:
                 return False

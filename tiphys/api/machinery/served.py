@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from tiphys.api.machinery.errors import FieldError
-from tiphys.api.machinery.scheme import Rules, Stored
+from tiphys.api.machinery.scheme import Author, Part, Rules, Stored
 from tiphys.api.meta.v1 import KubeObject
 
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
+
+FACTS = tuple(name for name, value in vars(Rules).items() if not name.startswith("_") and value is not None and not callable(value))
+"""What rules say without being asked about an object."""
 
 
 class Through(Rules[ObjectT], Generic[ObjectT]):
@@ -23,13 +28,13 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
         self._from = stored.from_stored
         self._kind = stored.kind
         self._rules = stored.kind.rules
-        self.create_on_update = self._rules.create_on_update
-        self.counted = self._rules.counted
-        self.names_finalizers = self._rules.names_finalizers
-        self.judges_prefix = self._rules.judges_prefix
-        self.collected = self._rules.collected
-        self.needs_version = self._rules.needs_version
-        self.status_wins_on_create = self._rules.status_wins_on_create
+        for fact in FACTS:
+            setattr(self, fact, getattr(self._rules, fact))
+        self.parts = {name: self._part(part) for name, part in self._rules.parts.items()}
+        if self._rules.stamp_author is not None:
+            self.stamp_author = self._stamp_author
+        if self._rules.stamp_status is not None:
+            self.stamp_status = self._stamp_status
 
     def _take(self, obj: ObjectT, stored: Any) -> None:
         """Make the object what the stored one is."""
@@ -37,6 +42,28 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
         for name in obj.__struct_fields__:
             if name not in ("apiVersion", "kind"):
                 setattr(obj, name, getattr(shown, name))
+
+    def _part(self, part: Part[Any]) -> Part[ObjectT]:
+        """A subresource that changes a part of the stored form."""
+
+        def keep(new: ObjectT, old: ObjectT) -> None:
+            stored = self._to(new)
+            part.keep(stored, self._to(old))
+            self._take(new, stored)
+
+        return replace(part, keep=keep, validate=lambda new, old: part.validate(self._to(new), self._to(old)))
+
+    def _stamp_author(self, obj: ObjectT, author: Author) -> None:
+        stored = self._to(obj)
+        assert self._rules.stamp_author is not None
+        self._rules.stamp_author(stored, author)
+        self._take(obj, stored)
+
+    def _stamp_status(self, new: ObjectT, old: ObjectT, now: datetime) -> None:
+        stored = self._to(new)
+        assert self._rules.stamp_status is not None
+        self._rules.stamp_status(stored, self._to(old), now)
+        self._take(new, stored)
 
     def default_here(self, obj: ObjectT) -> None:
         """Fill in what this version fills in."""
@@ -48,22 +75,20 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
     def prepare_create(self, obj: ObjectT) -> None:
         stored = self._to(obj)
         if self._kind.has_status and not self.status_wins_on_create:
-            stored.status = type(stored.status)()
+            self._rules.drop_status(stored)
         self._rules.prepare_create(stored)
         self._take(obj, stored)
 
     def prepare_update(self, new: ObjectT, old: ObjectT) -> None:
         stored, before = self._to(new), self._to(old)
         if self._kind.has_status:
-            stored.status = before.status
+            self._rules.keep_status(stored, before)
         self._rules.prepare_update(stored, before)
         self._take(new, stored)
 
     def prepare_status_update(self, new: ObjectT, old: ObjectT) -> None:
         stored, before = self._to(new), self._to(old)
-        for name in stored.__struct_fields__:
-            if name not in ("apiVersion", "kind", "metadata", "status"):
-                setattr(stored, name, getattr(before, name))
+        self._rules.keep_all_but_status(stored, before)
         self._rules.prepare_status_update(stored, before)
         self._take(new, stored)
 
@@ -84,6 +109,9 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
 
     def warnings(self, obj: ObjectT, old: ObjectT | None) -> list[str]:
         return self._rules.warnings(self._to(obj), None if old is None else self._to(old))
+
+    def spec_warnings(self, obj: ObjectT) -> list[str]:
+        return self._rules.spec_warnings(self._to(obj))
 
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         return self._rules.spec_changed(self._to(new), self._to(old))

@@ -1,0 +1,1 @@
+"""Types that every object is made of."""

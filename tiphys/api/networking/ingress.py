@@ -9,7 +9,7 @@ from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.networking import GROUP
 from tiphys.api.networking import v1 as networking
-from tiphys.api.networking.shared import check_reference
+from tiphys.api.networking.shared import validate_reference
 from tiphys.api.networking.v1 import HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressTLS
 from tiphys.api.rules.addresses import legacy_ip, parse_ip
 from tiphys.api.rules.basics import Errors, dns_subdomain, text
@@ -18,13 +18,12 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 """How ingresses named their class before `ingressClassName`."""
 
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
-
 _BAD_ENDINGS = ("/..", "/.")
 
 
 def validate_ingress(ingress: Ingress) -> Errors:
+    """Return what is wrong with an ingress ("Ingress")."""
     errors: Errors = []
     spec = ingress.spec
     if not spec.rules and spec.defaultBackend is None:
@@ -50,6 +49,7 @@ def validate_new_ingress(ingress: Ingress) -> Errors:
 
 
 def validate_ingress_status(ingress: Ingress) -> Errors:
+    """Return what is wrong with the addresses of a status."""
     errors: Errors = []
     for index, entry in enumerate(ingress.status.loadBalancer.ingress):
         path = f"status.loadBalancer.ingress[{index}]"
@@ -70,8 +70,8 @@ def _host(errors: Errors, path: str, host: str) -> None:
     """A name, or all names of a domain."""
     if "*" not in host:
         text(errors, path, host, dns_subdomain_messages(host))
-    elif said := wildcard_dns_subdomain(host):
-        errors.append(invalid(path, host, said))
+    elif message := wildcard_dns_subdomain(host):
+        errors.append(invalid(path, host, message))
 
 
 def _rule(errors: Errors, path: str, rule: IngressRule) -> None:
@@ -111,7 +111,7 @@ def _backend(errors: Errors, path: str, backend: IngressBackend) -> None:
     if service is not None and backend.resource is not None:
         errors.append(invalid(path, "", "cannot set both resource and service backends"))
     elif backend.resource is not None:
-        check_reference(errors, f"{path}.resource", backend.resource)
+        validate_reference(errors, f"{path}.resource", backend.resource)
     elif service is not None:
         if not service.name:
             errors.append(required(f"{path}.service.name"))
@@ -123,8 +123,8 @@ def _backend(errors: Errors, path: str, backend: IngressBackend) -> None:
         elif port.name:
             text(errors, f"{path}.service.port.name", port.name, port_name_messages(port.name))
         elif port.number:
-            if said := port_number(port.number):
-                errors.append(invalid(f"{path}.service.port.number", port.number, said))
+            if message := port_number(port.number):
+                errors.append(invalid(f"{path}.service.port.number", port.number, message))
         else:
             errors.append(required(path, "port name or number is required"))
     else:
@@ -153,7 +153,6 @@ class IngressRules(Rules[Ingress]):
 
 
 _ADDRESS_WIDTH = 16
-
 _HOSTS_SHOWN = 3
 
 

@@ -10,24 +10,24 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.networking import GROUP
 from tiphys.api.networking import v1 as networking
-from tiphys.api.networking.shared import check_reference, class_name
+from tiphys.api.networking.shared import class_name, validate_reference
 from tiphys.api.networking.v1 import IngressClass, IngressClassParametersReference
 from tiphys.api.rules.basics import Errors, dns_label, immutable, text
 
 
 def default_ingress_class(value: IngressClass) -> None:
+    """Default the scope of parameters to the cluster."""
     if value.spec.parameters is not None and value.spec.parameters.scope is None:
         value.spec.parameters.scope = "Cluster"
 
 
 _MAX_CONTROLLER = 250
-
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
-
 _http_path = re.compile(_HTTP_PATH).fullmatch
 
 
 def validate_ingress_class(value: IngressClass) -> Errors:
+    """Return what is wrong with an ingress class ("Ingress: Ingress class")."""
     errors: Errors = []
     controller = value.spec.controller
     if len(controller) > _MAX_CONTROLLER:
@@ -39,6 +39,7 @@ def validate_ingress_class(value: IngressClass) -> Errors:
 
 
 def validate_ingress_class_update(new: IngressClass, old: IngressClass) -> Errors:
+    """Refuse changes of the controller."""
     errors: Errors = []
     immutable(errors, "spec.controller", new.spec.controller, old.spec.controller)
     return errors
@@ -59,7 +60,7 @@ def _prefixed_path(errors: Errors, path: str, value: str) -> None:
 
 
 def _parameters(errors: Errors, path: str, value: IngressClassParametersReference) -> None:
-    check_reference(errors, path, value)
+    validate_reference(errors, path, value)
     if value.scope is None:
         errors.append(required(f"{path}.scope"))
     elif value.scope not in ("Cluster", "Namespace"):

@@ -9,13 +9,14 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.networking import GROUP
 from tiphys.api.networking import v1 as networking
-from tiphys.api.networking.shared import segment
+from tiphys.api.networking.shared import required_segment
 from tiphys.api.networking.v1 import IPAddress
 from tiphys.api.rules.addresses import canonical_ip_messages
 from tiphys.api.rules.basics import Errors, immutable, text
 
 
 def validate_ip_address(value: IPAddress) -> Errors:
+    """Return what is wrong with the parent of an address ("Extend Service IP Ranges")."""
     errors: Errors = []
     parent = value.spec.parentRef
     if parent is None:
@@ -23,14 +24,15 @@ def validate_ip_address(value: IPAddress) -> Errors:
         return errors
     if parent.group:
         text(errors, "spec.parentRef.group", parent.group, dns_subdomain_messages(parent.group))
-    segment(errors, "spec.parentRef.resource", parent.resource)
-    segment(errors, "spec.parentRef.name", parent.name)
+    required_segment(errors, "spec.parentRef.resource", parent.resource)
+    required_segment(errors, "spec.parentRef.name", parent.name)
     if parent.namespace:
-        segment(errors, "spec.parentRef.namespace", parent.namespace)
+        required_segment(errors, "spec.parentRef.namespace", parent.namespace)
     return errors
 
 
 def validate_ip_address_update(new: IPAddress, old: IPAddress) -> Errors:
+    """Refuse changes of the parent."""
     errors: Errors = []
     immutable(errors, "spec.parentRef", new.spec.parentRef, old.spec.parentRef)
     return errors

@@ -40,6 +40,7 @@ def policy_peers(policy: NetworkPolicy) -> Iterator[tuple[str, NetworkPolicyPeer
 
 
 def validate_network_policy(policy: NetworkPolicy) -> Errors:
+    """Return what is wrong with a policy ("Network Policies")."""
     errors: Errors = []
     spec = policy.spec
     label_selector(errors, "spec.podSelector", spec.podSelector)
@@ -70,13 +71,13 @@ def _policy_port(errors: Errors, path: str, item: NetworkPolicyPort) -> None:
             errors.append(invalid(f"{path}.endPort", end, "may not be specified when `port` is non-numeric"))
         text(errors, f"{path}.port", port, port_name_messages(port))
     else:
-        if said := port_number(port):
-            errors.append(invalid(f"{path}.port", port, said))
+        if message := port_number(port):
+            errors.append(invalid(f"{path}.port", port, message))
         if end is not None:
             if end < port:
                 errors.append(invalid(f"{path}.endPort", port, "must be greater than or equal to `port`"))
-            if said := port_number(end):
-                errors.append(invalid(f"{path}.endPort", end, said))
+            if message := port_number(end):
+                errors.append(invalid(f"{path}.endPort", end, message))
 
 
 def _peer(errors: Errors, path: str, peer: NetworkPolicyPeer) -> None:
@@ -112,13 +113,13 @@ class NetworkPolicyRules(Rules[NetworkPolicy]):
     validate = staticmethod(validate_network_policy)
 
     def warnings(self, obj: NetworkPolicy, old: NetworkPolicy | None) -> list[str]:
-        found: list[str] = []
+        warnings: list[str] = []
         for path, peer in policy_peers(obj):
             if peer.ipBlock is not None:
-                found += cidr_warnings(f"{path}.ipBlock.cidr", peer.ipBlock.cidr)
+                warnings += cidr_warnings(f"{path}.ipBlock.cidr", peer.ipBlock.cidr)
                 for index, hole in enumerate(peer.ipBlock.except_):
-                    found += cidr_warnings(f"{path}.ipBlock.except[{index}]", hole)
-        return found
+                    warnings += cidr_warnings(f"{path}.ipBlock.except[{index}]", hole)
+        return warnings
 
 
 COLUMNS = (

@@ -15,6 +15,7 @@ from tiphys.api.rules.basics import IMMUTABLE, Errors, immutable
 
 
 def validate_service_cidr(value: ServiceCIDR) -> Errors:
+    """Return what is wrong with the ranges: one, or one of each family ("Extend Service IP Ranges")."""
     errors: Errors = []
     path, cidrs = "spec.cidrs", value.spec.cidrs
     if not cidrs:
@@ -26,8 +27,8 @@ def validate_service_cidr(value: ServiceCIDR) -> Errors:
             canonical_cidr(errors, f"{path}[{index}]", cidr)
         families = [family_of(cidr) for cidr in cidrs]
         if len(families) == 2 and families[0] == families[1] != "":
-            said = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
-            errors.append(invalid(path, cidrs, said))
+            message = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
+            errors.append(invalid(path, cidrs, message))
     return errors
 
 

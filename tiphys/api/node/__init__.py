@@ -1,0 +1,1 @@
+"""Runtime classes: `node.k8s.io`."""

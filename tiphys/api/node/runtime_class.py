@@ -17,6 +17,7 @@ from tiphys.api.rules.basics import Errors, dns_label, immutable, labels
 
 
 def validate_runtime_class(value: RuntimeClass) -> Errors:
+    """Return what is wrong with a runtime class ("Runtime Class")."""
     errors: Errors = []
     if value.handler:
         dns_label(errors, "handler", value.handler)
@@ -37,6 +38,7 @@ def validate_runtime_class(value: RuntimeClass) -> Errors:
 
 
 def validate_runtime_class_update(new: RuntimeClass, old: RuntimeClass) -> Errors:
+    """Refuse changes of the handler."""
     errors: Errors = []
     immutable(errors, "handler", new.handler, old.handler)
     return errors

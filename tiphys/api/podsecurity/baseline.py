@@ -50,7 +50,7 @@ def app_armor(meta: ObjectMeta, spec: PodSpec) -> Finding | None:
 
 
 def _wrong_type(profile: object, wrong: set[str]) -> bool:
-    """Whether a profile leaves a container unconfined; then its type is noted."""
+    """True if a profile leaves a container unconfined; then its type is noted."""
     type_ = getattr(profile, "type", None)
     if type_ is None or type_ in _CONFINED:
         return False

@@ -37,7 +37,7 @@ def _at(checks: Mapping[str, Mapping[int, Check]], minor: int) -> dict[str, Chec
 
 
 def findings(standard: Standard, meta: ObjectMeta, spec: PodSpec) -> list[Finding]:
-    """What a pod (or a template of pods) does that the standard forbids."""
+    """Return the violations of the standard by a pod (or a template of pods)."""
     return [found for check in checks_of(standard) if (found := check(meta, spec)) is not None]
 
 

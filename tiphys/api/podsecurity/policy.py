@@ -1,4 +1,4 @@
-"""Which level and version of the standards a namespace asks for, by its labels ("Pod Security Admission")."""
+"""Level and version of the standards that a namespace asks for, by its labels ("Pod Security Admission")."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Standard(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What a namespace enforces, notes in the audit log, and warns of."""
+    """Levels that a namespace enforces, notes in the audit log, and warns of."""
 
     enforce: Standard = Standard()
     audit: Standard = Standard()

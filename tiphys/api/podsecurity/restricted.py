@@ -67,11 +67,11 @@ def volumes(_: ObjectMeta, spec: PodSpec) -> Finding | None:
 
 def non_root(_: ObjectMeta, spec: PodSpec) -> Finding | None:
     pod = spec.securityContext.runAsNonRoot if spec.securityContext is not None else None
-    said = {name: context.runAsNonRoot for name, context in secured(spec)}
-    refusing = [name for name, value in said.items() if value is False]
+    values = {name: context.runAsNonRoot for name, context in secured(spec)}
+    refusing = [name for name, value in values.items() if value is False]
     if pod is False or refusing:
         return Finding("runAsNonRoot != true", f"{setters(pod is False, refusing)} must not set securityContext.runAsNonRoot=false")
-    silent = [container.name for container in containers(spec) if said.get(container.name) is None and not pod]
+    silent = [container.name for container in containers(spec) if values.get(container.name) is None and not pod]
     if silent:
         return Finding("runAsNonRoot != true", f"pod or {named(silent)} must set securityContext.runAsNonRoot=true")
     return None

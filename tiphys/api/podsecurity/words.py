@@ -1,4 +1,4 @@
-"""What the checks share: which containers to look at, and how a finding is put into words."""
+"""Shared parts of the checks: selection of containers, and the wording of a finding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 
 
 class Finding(NamedTuple):
-    """What a pod must not do: the reason in a few words, and where it does it."""
+    """Violation by a pod: the reason in a few words, and the place."""
 
     reason: str
     detail: str
@@ -48,12 +48,12 @@ def named(names: Sequence[str]) -> str:
 
 
 def setters(pod: bool, names: Sequence[str]) -> str:
-    """Who sets a field: the pod, containers, or both."""
+    """Name those that set a field: the pod, containers, or both."""
     return " and ".join([*(["pod"] if pod else []), *([named(names)] if names else [])])
 
 
 def in_user_namespace(spec: PodSpec) -> bool:
-    """Whether root in the pod is nobody on the node (KEP-127)."""
+    """True if root in the pod is nobody on the node (KEP-127)."""
     return spec.hostUsers is False
 
 

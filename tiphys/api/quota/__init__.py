@@ -1,1 +1,1 @@
-"""What objects use of a quota, and whether it is enough ("Resource Quotas"): pure, for admission and for the controller that recounts."""
+"""Use of quotas by objects, and whether it is within them ("Resource Quotas"): pure, for admission and for the controller that recounts."""

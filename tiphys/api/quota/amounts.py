@@ -35,7 +35,7 @@ def only(amounts: Mapping[str, Quantity], names: Collection[str]) -> Amounts:
 
 
 def same(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> bool:
-    """Whether both name the same amounts, however they are spelled."""
+    """True if both name the same amounts, however they are spelled."""
     return left.keys() == right.keys() and all(not compare(quantity, right[name]) for name, quantity in left.items())
 
 
@@ -44,7 +44,7 @@ def above(amounts: Mapping[str, Quantity], bounds: Mapping[str, Quantity]) -> li
     return [name for name, quantity in amounts.items() if name in bounds and compare(quantity, bounds[name]) > 0]
 
 
-def said(amounts: Mapping[str, Quantity]) -> str:
+def format_amounts(amounts: Mapping[str, Quantity]) -> str:
     """`cpu=1,memory=2Gi`."""
     return ",".join(f"{name}={amounts[name]}" for name in sorted(amounts))
 

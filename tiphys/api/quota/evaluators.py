@@ -1,4 +1,4 @@
-"""What an object uses of a quota: every kind is counted; pods, services and claims use more.
+"""Use of a quota by an object: every kind is counted; pods, services and claims use more.
 
 An evaluator knows which of a quota's resources are its kind's, which writes can change their usage, and how much one object uses.
 """
@@ -56,19 +56,19 @@ class Evaluator:
     """Subresources ("" is the object itself) whose updates can change what an object uses."""
 
     def concerns(self, operation: str, subresource: str) -> bool:
-        """Whether writes of a sort can change what objects use."""
+        """True if writes of a sort can change what objects use."""
         return (operation == "CREATE" and not subresource) or (operation == "UPDATE" and subresource in self.updates)
 
     def changes(self, subresource: str, new: Any, old: Any) -> bool:
-        """Whether an update that `concerns` changes what the object uses."""
+        """True if an update that `concerns` changes what the object uses."""
         return True
 
     def lacking(self, required: Sequence[str], obj: Any) -> str:
-        """What the object should say and does not, or ""."""
+        """Return what the object has to specify and does not, or ""."""
         return ""
 
     def usage(self, obj: Any, now: datetime) -> Amounts:
-        """What the object uses."""
+        """Return the amounts that the object uses."""
         return self._each
 
 
@@ -94,8 +94,8 @@ class PodEvaluator(Evaluator):
         if not demanded or (resources is not None and (resources.requests or resources.limits)):
             return ""
         missing = {name: _without(name, (*obj.spec.containers, *obj.spec.initContainers)) for name in demanded}
-        said = "; ".join(f"{name} for: {','.join(sorted(where))}" for name, where in missing.items() if where)
-        return f"must specify {said}" if said else ""
+        message = "; ".join(f"{name} for: {','.join(sorted(where))}" for name, where in missing.items() if where)
+        return f"must specify {message}" if message else ""
 
     def usage(self, obj: Pod, now: datetime) -> Amounts:
         used: Amounts = {"count/pods": ONE}
@@ -129,7 +129,7 @@ def _without(name: str, containers: Iterable[Container]) -> set[str]:
 
 
 def is_charged(pod: Pod, now: datetime) -> bool:
-    """Whether a pod still uses what it asks for: not when it has finished or should be gone."""
+    """True if a pod still uses what it asks for: not when it has finished or should be gone."""
     if pod.status.phase in ("Failed", "Succeeded"):
         return False
     gone = gone_at(pod)
@@ -137,7 +137,7 @@ def is_charged(pod: Pod, now: datetime) -> bool:
 
 
 def gone_at(pod: Pod) -> datetime | None:
-    """When a pod that is being deleted stops being charged."""
+    """Return when a pod that is being deleted stops being charged."""
     meta = pod.metadata
     if meta.deletionTimestamp is None or meta.deletionGracePeriodSeconds is None:
         return None
@@ -202,12 +202,12 @@ class ClaimEvaluator(Evaluator):
 
 
 def _storage(claim: PersistentVolumeClaim) -> Quantity | None:
-    """What a claim asks for, or what is allocated to it when that is more, in whole bytes."""
-    wanted = claim.spec.resources.requests.get("storage")
-    if wanted is None:
+    """Return the storage that a claim requests, or that is allocated to it when that is more, in whole bytes."""
+    requested = claim.spec.resources.requests.get("storage")
+    if requested is None:
         return None
     allocated = claim.status.allocatedResources.get("storage")
-    largest = allocated if allocated is not None and compare(allocated, wanted) > 0 else wanted
+    largest = allocated if allocated is not None and compare(allocated, requested) > 0 else requested
     rounded = format_value(whole(largest))
     return largest if not compare(largest, rounded) else rounded
 
@@ -262,7 +262,7 @@ def _evaluator(plural: str, group: str) -> Evaluator:
 
 
 def evaluator_for(plural: str, group: str = "") -> Evaluator:
-    """Who knows what objects of a resource use."""
+    """Return the evaluator of a resource."""
     return _evaluator(plural, group)
 
 
@@ -281,7 +281,7 @@ def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def evaluator_of(kind: Kind[Any]) -> Evaluator | None:
-    """Who knows what objects of a kind use; None for kinds that quotas do not count: not namespaced, not stored, or events."""
+    """Return the evaluator of a kind; None for kinds that quotas do not count: not namespaced, not stored, or events."""
     if not kind.namespaced or "list" not in kind.verbs or kind.resource in _UNCOUNTED:
         return None
     return _evaluator(kind.plural, kind.group)

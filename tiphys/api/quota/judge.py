@@ -1,4 +1,4 @@
-"""Whether a write fits into the quotas of its namespace, and what it adds to their usage."""
+"""Admission of a write by the quotas of its namespace, and what it adds to their usage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tiphys.api.core.v1 import ResourceQuota
 from tiphys.api.quota import scopes
-from tiphys.api.quota.amounts import Amounts, above, names, only, plus, rise, said
+from tiphys.api.quota.amounts import Amounts, above, format_amounts, names, only, plus, rise
 from tiphys.api.quota.evaluators import Evaluator
 
 
@@ -50,8 +50,8 @@ def charges(
         after = plus(used, added)
         if enforce and (exceeded := above(only(after, added), hard)):
             raise Refused(
-                f"exceeded quota: {quota.metadata.name}, requested: {said(only(added, exceeded))},"
-                f" used: {said(only(used, exceeded))}, limited: {said(only(hard, exceeded))}"
+                f"exceeded quota: {quota.metadata.name}, requested: {format_amounts(only(added, exceeded))},"
+                f" used: {format_amounts(only(used, exceeded))}, limited: {format_amounts(only(hard, exceeded))}"
             )
         result[quota.metadata.name] = after
     return result

@@ -1,4 +1,4 @@
-"""Which objects a quota with scopes is about ("Resource Quotas: Quota scopes")."""
+"""Objects that a quota with scopes counts ("Resource Quotas: Quota scopes")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def requirements(quota: ResourceQuota) -> list[ScopedResourceSelectorRequirement
 
 
 def matches(requirement: ScopedResourceSelectorRequirement, obj: Any) -> bool:
-    """Whether an object meets one of them; objects other than pods and claims have no scopes."""
+    """True if an object meets one of them; objects other than pods and claims have no scopes."""
     if isinstance(obj, Pod):
         return _pod_matches(requirement, obj)
     if isinstance(obj, PersistentVolumeClaim):
@@ -42,7 +42,7 @@ def _pod_matches(requirement: ScopedResourceSelectorRequirement, pod: Pod) -> bo
 
 
 def is_terminating(pod: Pod) -> bool:
-    """Whether the pod's life is limited: what the scope Terminating means."""
+    """True if the pod's life is limited: what the scope Terminating means."""
     deadline = pod.spec.activeDeadlineSeconds
     return deadline is not None and deadline >= 0
 

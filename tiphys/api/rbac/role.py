@@ -12,14 +12,15 @@ from tiphys.api.rules.basics import Errors, label_selector
 
 
 def validate_role(role: Role | ClusterRole) -> Errors:
+    """Return what is wrong with the rules of a role ("Using RBAC Authorization")."""
     errors: Errors = []
     for index, rule in enumerate(role.rules or []):
         _rule(errors, f"rules[{index}]", rule, namespaced=isinstance(role, Role))
     if isinstance(role, ClusterRole) and role.aggregationRule is not None:
         selectors = role.aggregationRule.clusterRoleSelectors
         if not selectors:
-            said = "at least one clusterRoleSelector required if aggregationRule is non-nil"
-            errors.append(required("aggregationRule.clusterRoleSelectors", said))
+            message = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+            errors.append(required("aggregationRule.clusterRoleSelectors", message))
         for index, selector in enumerate(selectors):
             label_selector(errors, f"aggregationRule.clusterRoleSelectors[{index}]", selector)
     return errors
@@ -30,11 +31,11 @@ def _rule(errors: Errors, path: str, rule: PolicyRule, *, namespaced: bool) -> N
         errors.append(required(f"{path}.verbs", "verbs must contain at least one value"))
     if rule.nonResourceURLs:
         if namespaced:
-            said = "namespaced rules cannot apply to non-resource URLs"
-            errors.append(invalid(f"{path}.nonResourceURLs", rule.nonResourceURLs, said))
+            message = "namespaced rules cannot apply to non-resource URLs"
+            errors.append(invalid(f"{path}.nonResourceURLs", rule.nonResourceURLs, message))
         if rule.apiGroups or rule.resources or rule.resourceNames:
-            said = "rules cannot apply to both regular resources and non-resource URLs"
-            errors.append(invalid(f"{path}.nonResourceURLs", rule.nonResourceURLs, said))
+            message = "rules cannot apply to both regular resources and non-resource URLs"
+            errors.append(invalid(f"{path}.nonResourceURLs", rule.nonResourceURLs, message))
         return
     if not rule.apiGroups:
         errors.append(required(f"{path}.apiGroups", "resource rules must supply at least one api group"))
@@ -45,8 +46,7 @@ def _rule(errors: Errors, path: str, rule: PolicyRule, *, namespaced: bool) -> N
 class Named:
     """Roles and bindings may have any name that a URL can hold."""
 
-    def validate_name(self, name: str) -> str:
-        return path_segment(name)
+    validate_name = staticmethod(path_segment)
 
 
 class RoleRules(Named, Rules[Role]):

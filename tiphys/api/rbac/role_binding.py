@@ -16,6 +16,7 @@ RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
 def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
+    """Default the API groups of role and subjects."""
     binding.roleRef.apiGroup = binding.roleRef.apiGroup or RBAC_GROUP
     for subject in binding.subjects:
         if not subject.apiGroup and subject.kind in ("User", "Group"):
@@ -23,6 +24,7 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 
 def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
+    """Return what is wrong with the role and the subjects of a binding ("Using RBAC Authorization")."""
     errors: Errors = []
     namespaced = isinstance(binding, RoleBinding)
     kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
@@ -32,8 +34,8 @@ def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
         errors.append(not_supported("roleRef.kind", binding.roleRef.kind, kinds))
     if not binding.roleRef.name:
         errors.append(required("roleRef.name"))
-    elif said := path_segment(binding.roleRef.name):
-        errors.append(invalid("roleRef.name", binding.roleRef.name, said))
+    elif message := path_segment(binding.roleRef.name):
+        errors.append(invalid("roleRef.name", binding.roleRef.name, message))
     for index, subject in enumerate(binding.subjects):
         _subject(errors, f"subjects[{index}]", subject, namespaced=namespaced)
     return errors
@@ -57,6 +59,7 @@ def _subject(errors: Errors, path: str, subject: Subject, *, namespaced: bool) -
 
 
 def validate_binding_update(new: RoleBinding | ClusterRoleBinding, old: RoleBinding | ClusterRoleBinding) -> Errors:
+    """Refuse changes of the role ("Using RBAC Authorization: RoleBinding and ClusterRoleBinding")."""
     return [] if new.roleRef == old.roleRef else [invalid("roleRef", new.roleRef, "cannot change roleRef")]
 
 

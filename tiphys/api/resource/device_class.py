@@ -8,16 +8,17 @@ from tiphys.api.machinery.errors import invalid
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.resource_claim import MAX_CONFIGS, MAX_SELECTORS, check_selector, configuration
-from tiphys.api.resource.shared import every
+from tiphys.api.resource.resource_claim import MAX_CONFIGS, MAX_SELECTORS, validate_configuration, validate_selector
+from tiphys.api.resource.shared import validate_items
 from tiphys.api.resource.v1 import DeviceClass
 from tiphys.api.rules.basics import Errors
 
 
 def validate_class(value: DeviceClass) -> Errors:
+    """Return what is wrong with a device class ("Dynamic Resource Allocation")."""
     errors: Errors = []
-    every(errors, "spec.selectors", value.spec.selectors, MAX_SELECTORS, check_selector)
-    every(errors, "spec.config", value.spec.config, MAX_CONFIGS, configuration)
+    validate_items(errors, "spec.selectors", value.spec.selectors, MAX_SELECTORS, validate_selector)
+    validate_items(errors, "spec.config", value.spec.config, MAX_CONFIGS, validate_configuration)
     name = value.spec.extendedResourceName
     if name is not None and not is_extended(name):
         errors.append(invalid("spec.extendedResourceName", name, "must be a valid extended resource name"))
@@ -38,4 +39,5 @@ DEVICE_CLASSES: Kind[resource.DeviceClass] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -17,7 +17,16 @@ from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.shared import EFFECTS, REFERENCE, binding_conditions, different, every, full_name, pool_name, uid
+from tiphys.api.resource.shared import (
+    EFFECTS,
+    REFERENCE,
+    binding_conditions,
+    fully_qualified_name,
+    pool_name,
+    uid,
+    validate_items,
+    validate_unique_items,
+)
 from tiphys.api.resource.v1 import (
     AllocatedDeviceStatus,
     AllocationResult,
@@ -41,30 +50,36 @@ from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable,
 from tiphys.api.rules.conditions import conditions
 
 MAX_REQUESTS = MAX_CONSTRAINTS = MAX_CONFIGS = MAX_SELECTORS = MAX_RESULTS = 32
-
 MAX_ALTERNATIVES = 8
-
 MAX_TOLERATIONS = 16
-
 MAX_CONSUMERS = 256
-
 MAX_STATUS_CONDITIONS = 8
-
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
-
 MAX_INTERFACE_NAME, MAX_HARDWARE_ADDRESS, MAX_ADDRESSES = 256, 128, 16
 
 _Names = Mapping[str, frozenset[str]]
 """The requests of a claim, and the alternatives of each."""
 
 
+def default_claim(spec: ResourceClaimSpec) -> None:
+    """Ask for one device of each request ("Dynamic Resource Allocation")."""
+    for request in spec.devices.requests or []:
+        for exact in (request.exactly, *request.firstAvailable):
+            if exact is not None:
+                exact.allocationMode = exact.allocationMode or "ExactCount"
+                if exact.allocationMode == "ExactCount":
+                    exact.count = exact.count or 1
+
+
 def validate_claim(claim: ResourceClaim) -> Errors:
+    """Return what is wrong with a claim ("Dynamic Resource Allocation")."""
     errors: Errors = []
-    devices(errors, "spec.devices", claim.spec.devices)
+    validate_devices(errors, "spec.devices", claim.spec.devices)
     return errors
 
 
 def validate_claim_update(new: ResourceClaim, old: ResourceClaim) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors
@@ -74,26 +89,27 @@ def _names(claim: DeviceClaim) -> _Names:
     return {request.name: frozenset(sub.name for sub in request.firstAvailable) for request in claim.requests or []}
 
 
-def devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
+def validate_devices(errors: Errors, path: str, claim: DeviceClaim) -> None:
+    """Requests, constraints and configuration of a claim, or of a template of claims."""
     names = _names(claim)
 
     def constraint(errors: Errors, path: str, item: DeviceConstraint) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
         if item.matchAttribute is not None:
-            full_name(errors, f"{path}.matchAttribute", item.matchAttribute)
+            fully_qualified_name(errors, f"{path}.matchAttribute", item.matchAttribute)
         elif item.distinctAttribute is not None:
-            full_name(errors, f"{path}.distinctAttribute", item.distinctAttribute)
+            fully_qualified_name(errors, f"{path}.distinctAttribute", item.distinctAttribute)
         else:
-            said = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
-            errors.append(required(path, said))
+            message = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
+            errors.append(required(path, message))
 
     def config(errors: Errors, path: str, item: DeviceClaimConfiguration) -> None:
         _references(errors, f"{path}.requests", item.requests, names)
-        configuration(errors, path, item)
+        validate_configuration(errors, path, item)
 
-    different(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
-    every(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
-    every(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
+    validate_unique_items(errors, f"{path}.requests", claim.requests or [], MAX_REQUESTS, _request, lambda request: request.name)
+    validate_items(errors, f"{path}.constraints", claim.constraints, MAX_CONSTRAINTS, constraint)
+    validate_items(errors, f"{path}.config", claim.config, MAX_CONFIGS, config)
 
 
 def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
@@ -106,7 +122,9 @@ def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
     elif request.exactly is not None:
         _wanted(errors, f"{path}.exactly", request.exactly)
     else:
-        different(errors, f"{path}.firstAvailable", request.firstAvailable, MAX_ALTERNATIVES, _alternative, lambda sub: sub.name)
+        validate_unique_items(
+            errors, f"{path}.firstAvailable", request.firstAvailable, MAX_ALTERNATIVES, _alternative, lambda sub: sub.name
+        )
 
 
 def _alternative(errors: Errors, path: str, request: DeviceSubRequest) -> None:
@@ -119,7 +137,7 @@ def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRe
         dns_subdomain(errors, f"{path}.deviceClassName", request.deviceClassName)
     else:
         errors.append(required(f"{path}.deviceClassName"))
-    every(errors, f"{path}.selectors", request.selectors, MAX_SELECTORS, check_selector)
+    validate_items(errors, f"{path}.selectors", request.selectors, MAX_SELECTORS, validate_selector)
     match request.allocationMode:
         case "All":
             if request.count:
@@ -129,10 +147,11 @@ def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRe
                 errors.append(invalid(f"{path}.count", request.count, "must be greater than zero"))
         case mode:
             errors.append(not_supported(f"{path}.allocationMode", mode, ("All", "ExactCount")))
-    every(errors, f"{path}.tolerations", request.tolerations, MAX_TOLERATIONS, _toleration)
+    validate_items(errors, f"{path}.tolerations", request.tolerations, MAX_TOLERATIONS, _toleration)
 
 
-def check_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
+def validate_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
+    """A CEL expression that is not too long."""
     if selector.cel is None:
         errors.append(required(f"{path}.cel"))
     elif len(selector.cel.expression.encode()) > MAX_EXPRESSION:
@@ -157,7 +176,7 @@ def _toleration(errors: Errors, path: str, toleration: DeviceToleration) -> None
 
 
 def _references(errors: Errors, path: str, names: Sequence[str], known: _Names) -> None:
-    different(errors, path, names, MAX_REQUESTS, lambda errors, path, name: _reference(errors, path, name, known))
+    validate_unique_items(errors, path, names, MAX_REQUESTS, lambda errors, path, name: _reference(errors, path, name, known))
 
 
 def _reference(errors: Errors, path: str, name: str, known: _Names) -> None:
@@ -171,9 +190,10 @@ def _reference(errors: Errors, path: str, name: str, known: _Names) -> None:
     errors.append(invalid(path, name, REFERENCE))
 
 
-def configuration(
+def validate_configuration(
     errors: Errors, path: str, config: DeviceClaimConfiguration | DeviceAllocationConfiguration | DeviceClassConfiguration
 ) -> None:
+    """Parameters for a driver."""
     if config.opaque is None:
         errors.append(required(f"{path}.opaque"))
         return
@@ -192,6 +212,7 @@ def _opaque(errors: Errors, path: str, value: Any, limit: int) -> None:
 
 
 def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
+    """Return what is wrong with allocation, reservations and devices of a status."""
     errors: Errors = []
     status, before = new.status, old.status
     names = _names(new.spec.devices)
@@ -199,19 +220,19 @@ def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
     def consumer(errors: Errors, path: str, item: Any) -> None:
         errors += [required(f"{path}.{name}") for name in ("resource", "name", "uid") if not getattr(item, name)]
 
-    different(errors, "status.reservedFor", status.reservedFor, MAX_CONSUMERS, consumer, lambda item: item.uid)
+    validate_unique_items(errors, "status.reservedFor", status.reservedFor, MAX_CONSUMERS, consumer, lambda item: item.uid)
     allocated = {_device_id(result) for result in status.allocation.devices.results} if status.allocation is not None else set()
 
     def device(errors: Errors, path: str, item: AllocatedDeviceStatus) -> None:
         _device_status(errors, path, item, is_allocated=_device_id(item) in allocated)
 
-    different(errors, "status.devices", status.devices, -1, device, _device_id)
+    validate_unique_items(errors, "status.devices", status.devices, -1, device, _device_id)
     if status.reservedFor:
         if status.allocation is None:
             errors.append(forbidden("status.reservedFor", "may not be specified when `allocated` is not set"))
         elif new.metadata.deletionTimestamp is not None and any(item not in before.reservedFor for item in status.reservedFor):
-            said = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
-            errors.append(forbidden("status.reservedFor", said))
+            message = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
+            errors.append(forbidden("status.reservedFor", message))
     if status.allocation is not None and before.allocation is not None:
         immutable(errors, "status.allocation", status.allocation, before.allocation)
     elif status.allocation is not None:
@@ -240,10 +261,10 @@ def _allocation(errors: Errors, path: str, allocation: AllocationResult, names: 
         elif item.source not in ("FromClaim", "FromClass"):
             errors.append(not_supported(f"{path}.source", item.source, ("FromClaim", "FromClass")))
         _references(errors, f"{path}.requests", item.requests, names)
-        configuration(errors, path, item)
+        validate_configuration(errors, path, item)
 
-    every(errors, f"{path}.devices.results", allocation.devices.results, MAX_RESULTS, result)
-    every(errors, f"{path}.devices.config", allocation.devices.config, 2 * MAX_CONFIGS, config)
+    validate_items(errors, f"{path}.devices.results", allocation.devices.results, MAX_RESULTS, result)
+    validate_items(errors, f"{path}.devices.config", allocation.devices.config, 2 * MAX_CONFIGS, config)
     if allocation.nodeSelector is not None:
         node_selector(errors, f"{path}.nodeSelector", allocation.nodeSelector)
 
@@ -275,16 +296,7 @@ def _network(errors: Errors, path: str, network: NetworkDeviceData) -> None:
         if parse_cidr(value) is None:
             errors.append(invalid(path, value, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"))
 
-    different(errors, f"{path}.ips", network.ips, MAX_ADDRESSES, address)
-
-
-def default_claim(spec: ResourceClaimSpec) -> None:
-    for request in spec.devices.requests or []:
-        for wanted in (request.exactly, *request.firstAvailable):
-            if wanted is not None:
-                wanted.allocationMode = wanted.allocationMode or "ExactCount"
-                if wanted.allocationMode == "ExactCount":
-                    wanted.count = wanted.count or 1
+    validate_unique_items(errors, f"{path}.ips", network.ips, MAX_ADDRESSES, address)
 
 
 class ResourceClaimRules(Uncounted[ResourceClaim]):
@@ -317,4 +329,5 @@ RESOURCE_CLAIMS: Kind[resource.ResourceClaim] = Kind(
     group=GROUP,
     subresources=(STATUS,),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -7,20 +7,22 @@ from tiphys.api.machinery.columns import AGE, NAME
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.resource_claim import default_claim, devices
+from tiphys.api.resource.resource_claim import default_claim, validate_devices
 from tiphys.api.resource.v1 import ResourceClaimTemplate
 from tiphys.api.rules.basics import Errors, annotation_map, immutable, labels
 
 
 def validate_template(template: ResourceClaimTemplate) -> Errors:
+    """Return what is wrong with a template of claims."""
     errors: Errors = []
     labels(errors, "spec.metadata.labels", template.spec.metadata.labels)
     annotation_map(errors, "spec.metadata.annotations", template.spec.metadata.annotations)
-    devices(errors, "spec.spec.devices", template.spec.spec.devices)
+    validate_devices(errors, "spec.spec.devices", template.spec.spec.devices)
     return errors
 
 
 def validate_template_update(new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors
@@ -41,4 +43,5 @@ RESOURCE_CLAIM_TEMPLATES: Kind[resource.ResourceClaimTemplate] = Kind(
     columns=(NAME, AGE),
     group=GROUP,
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -26,7 +26,7 @@ from tiphys.api.machinery.quantity import add, compare, parse, whole
 from tiphys.api.machinery.scheme import Column, Kind, Rules
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
-from tiphys.api.resource.shared import binding_conditions, different, every, pool_name, qualified_name
+from tiphys.api.resource.shared import binding_conditions, pool_name, qualified_name, validate_items, validate_unique_items
 from tiphys.api.resource.v1 import (
     CapacityRequestPolicy,
     CapacityRequestPolicyRange,
@@ -42,32 +42,21 @@ from tiphys.api.resource.v1 import (
 from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
 
 MAX_DEVICES, MAX_DEVICES_WITH_FEATURES = 128, 64
-
 MAX_COUNTER_SETS, MAX_COUNTERS = 8, 32
-
 MAX_CONSUMPTIONS = 2
 
 MAX_PROPERTIES = 32
 """Attributes and capacities of a device, together."""
 
 MAX_VALUES = 48
-
 MAX_VALUE = 64
-
 MAX_TAINTS = 16
-
 MAX_OPTIONS = 10
-
 _EFFECTS = ("NoExecute", "NoSchedule", "None")
-
 _NUMBER = r"(0|[1-9]\d*)"
-
 _PRE = r"(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
-
 _BUILD = "[0-9a-zA-Z-]+"
-
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRE}(\.{_PRE})*)?(\+{_BUILD}(\.{_BUILD})*)?", re.ASCII)
-
 _SETTLES = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
 
 _DEVICE_SETTLES = (
@@ -79,6 +68,7 @@ ItemT = TypeVar("ItemT")
 
 
 def validate_slice(value: ResourceSlice) -> Errors:
+    """Return what is wrong with a slice ("Dynamic Resource Allocation")."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.driver", spec.driver)
@@ -99,12 +89,13 @@ def validate_slice(value: ResourceSlice) -> Errors:
     def device(errors: Errors, path: str, item: Device) -> None:
         _device(errors, path, item, per_device=per_device)
 
-    different(errors, "spec.devices", spec.devices, limit, device, lambda item: item.name)
-    different(errors, "spec.sharedCounters", spec.sharedCounters, MAX_COUNTER_SETS, _counter_set, lambda item: item.name)
+    validate_unique_items(errors, "spec.devices", spec.devices, limit, device, lambda item: item.name)
+    validate_unique_items(errors, "spec.sharedCounters", spec.sharedCounters, MAX_COUNTER_SETS, _counter_set, lambda item: item.name)
     return errors
 
 
 def validate_slice_update(new: ResourceSlice, old: ResourceSlice) -> Errors:
+    """Refuse changes of driver, pool and node."""
     errors: Errors = []
     immutable(errors, "spec.pool.name", new.spec.pool.name, old.spec.pool.name)
     immutable(errors, "spec.driver", new.spec.driver, old.spec.driver)
@@ -113,7 +104,7 @@ def validate_slice_update(new: ResourceSlice, old: ResourceSlice) -> Errors:
 
 
 def _has_features(device: Device) -> bool:
-    """Whether a device uses what makes allocation dear: taints, counters, lists of attributes."""
+    """True if a device uses what makes allocation dear: taints, counters, lists of attributes."""
     return bool(device.taints or device.consumesCounters) or any(_listed(attribute) for attribute in device.attributes.values())
 
 
@@ -137,8 +128,8 @@ def _where(errors: Errors, path: str, place: ResourceSliceSpec | Device, settles
     if not ways:
         errors.append(required(path, settles))
     elif len(ways) > 1:
-        said = settles if settles is _DEVICE_SETTLES else f"{settles}, but multiple fields are set"
-        errors.append(invalid(path, f"{{{', '.join(ways)}}}", said))
+        message = settles if settles is _DEVICE_SETTLES else f"{settles}, but multiple fields are set"
+        errors.append(invalid(path, f"{{{', '.join(ways)}}}", message))
 
 
 def _entries(
@@ -186,23 +177,25 @@ def _device(errors: Errors, path: str, device: Device, *, per_device: bool) -> N
     dns_label(errors, f"{path}.name", device.name)
     properties = len(device.attributes) + len(device.capacity)
     if properties > MAX_PROPERTIES:
-        said = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
-        errors.append(invalid(path, properties, said))
+        message = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
+        errors.append(invalid(path, properties, message))
     values = sum(len(_listed(attribute)) or 1 for attribute in device.attributes.values())
     if values > MAX_VALUES:
         errors.append(invalid(path, values, f"the total number of attribute values must not exceed {MAX_VALUES}"))
     _entries(errors, f"{path}.attributes", device.attributes, -1, qualified_name, _attribute)
     capacity = _shared_capacity if device.allowMultipleAllocations else _whole_capacity
     _entries(errors, f"{path}.capacity", device.capacity, -1, qualified_name, capacity)
-    every(errors, f"{path}.taints", device.taints, MAX_TAINTS, _taint)
-    different(errors, f"{path}.consumesCounters", device.consumesCounters, MAX_CONSUMPTIONS, _consumption, lambda item: item.counterSet)
+    validate_items(errors, f"{path}.taints", device.taints, MAX_TAINTS, _taint)
+    validate_unique_items(
+        errors, f"{path}.consumesCounters", device.consumesCounters, MAX_CONSUMPTIONS, _consumption, lambda item: item.counterSet
+    )
     if per_device:
         _where(errors, path, device, _DEVICE_SETTLES, empty="must not be empty")
     elif device.nodeName is not None or device.nodeSelector is not None or device.allNodes is not None:
-        said = (
+        message = (
             "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec"
         )
-        errors.append(invalid(path, None, said))
+        errors.append(invalid(path, None, message))
     binding_conditions(errors, path, device.bindingConditions, device.bindingFailureConditions)
     _mappings(errors, f"{path}.nodeAllocatableResourceMappings", device)
 
@@ -269,8 +262,8 @@ def _shared_capacity(errors: Errors, path: str, capacity: DeviceCapacity) -> Non
         return
     where, most = f"{path}.requestPolicy", capacity.value or Quantity("0")
     if policy.validValues and policy.validRange is not None:
-        said = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
-        errors.append(forbidden(where, said))
+        message = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
+        errors.append(forbidden(where, message))
     elif policy.validValues:
         _options(errors, where, policy, most)
     elif policy.validRange is not None:
@@ -293,7 +286,7 @@ def _options(errors: Errors, path: str, policy: CapacityRequestPolicy, most: Qua
         if compare(value, most) > 0:
             errors.append(invalid(path, value, f"option is larger than capacity value: {most}"))
 
-    if every(errors, where, values, MAX_OPTIONS, option):
+    if validate_items(errors, where, values, MAX_OPTIONS, option):
         seen: set[int] = set()
         for index, value in enumerate(values):
             if whole(value) in seen:
@@ -325,8 +318,8 @@ def _range(errors: Errors, path: str, value: CapacityRequestPolicyRange, default
             errors.append(invalid(f"{path}.step", step, f"one step {one} is larger than capacity value: {most}"))
         for reached in (default, high):
             if reached is not None and (not whole(step) or (whole(reached) - whole(low)) % whole(step)):
-                said = f"value is not a multiple of a given step ({step}) from ({low})"
-                errors.append(invalid(f"{path}.step", reached, said))
+                message = f"value is not a multiple of a given step ({step}) from ({low})"
+                errors.append(invalid(f"{path}.step", reached, message))
 
 
 class ResourceSliceRules(Rules[ResourceSlice]):
@@ -367,4 +360,5 @@ RESOURCE_SLICES: Kind[resource.ResourceSlice] = Kind(
     namespaced=False,
     selectable={"spec.driver": lambda obj: obj.spec.driver, "spec.nodeName": lambda obj: obj.spec.nodeName or ""},
     unattended=True,
+    shown_when_deleted=True,
 )

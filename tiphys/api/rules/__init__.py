@@ -1,0 +1,1 @@
+"""Checks that kinds share: metadata, addresses, conditions, index lists, options of the verbs."""

@@ -14,7 +14,6 @@ from tiphys.api.rules.basics import Errors
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _NO_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NO_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
@@ -55,17 +54,17 @@ def legacy_ip(errors: Errors, path: str, text: str) -> None:
     """An address in a field that has existed for long."""
     if parse_ip(text) is None:
         errors.append(invalid(path, text, _NO_IP))
-    elif said := _ambiguous_ip(text):
-        errors.append(invalid(path, text, said))
+    elif message := _ambiguous_ip(text):
+        errors.append(invalid(path, text, message))
 
 
 def canonical_ip_messages(text: str) -> list[str]:
-    """What is wrong with an address that has to be spelled as everybody spells it."""
+    """Return what is wrong with an address that has to be in canonical form."""
     address = parse_ip(text)
     if address is None:
         return [_NO_IP]
-    if said := _ambiguous_ip(text):
-        return [said]
+    if message := _ambiguous_ip(text):
+        return [message]
     return [] if text == str(address) else [f'must be in canonical form ("{address}")']
 
 
@@ -73,8 +72,8 @@ def legacy_cidr(errors: Errors, path: str, text: str) -> None:
     """A range in a field that has existed for long."""
     if parse_cidr(text) is None:
         errors.append(invalid(path, text, _NO_CIDR))
-    elif said := _ambiguous_cidr(text):
-        errors.append(invalid(path, text, said))
+    elif message := _ambiguous_cidr(text):
+        errors.append(invalid(path, text, message))
 
 
 def canonical_cidr(errors: Errors, path: str, text: str) -> None:
@@ -86,7 +85,7 @@ def canonical_cidr(errors: Errors, path: str, text: str) -> None:
 
 
 def ip_warnings(path: str, text: str) -> list[str]:
-    """What is odd about an address that is accepted."""
+    """Warn of an address that is accepted but not in canonical form."""
     address = parse_ip(text)
     if address is None:
         return []
@@ -98,7 +97,7 @@ def ip_warnings(path: str, text: str) -> list[str]:
 
 
 def cidr_warnings(path: str, text: str) -> list[str]:
-    """What is odd about a range that is accepted."""
+    """Warn of a range that is accepted but not in canonical form."""
     network = parse_cidr(text)
     if network is None:
         return []
@@ -137,10 +136,10 @@ def _ambiguous_ip(text: str) -> str:
 
 def _ambiguous_cidr(text: str) -> str:
     head, _, bits = text.rpartition("/")
-    said = _ambiguous_ip(head)
-    if said.startswith("must not have leading") or bits != str(int(bits)):
+    message = _ambiguous_ip(head)
+    if message.startswith("must not have leading") or bits != str(int(bits)):
         return "must not have leading 0s in IP or prefix length"
-    if said:
+    if message:
         return "must not have an IPv4-mapped IPv6 address"
     network = parse_cidr(text)
     if network is not None and network.network_address != parse_ip(head):

@@ -20,7 +20,6 @@ from tiphys.api.machinery.names import (
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 
 Errors = list[FieldError]
-
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 MAX_ID = 2**31 - 1
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -42,11 +41,13 @@ def label_name(errors: Errors, path: str, value: str) -> None:
 
 
 def dns_label(errors: Errors, path: str, value: str) -> None:
+    """A DNS label (RFC 1123)."""
     if wrong := dns_label_messages(value):
         text(errors, path, value, wrong)
 
 
 def dns_subdomain(errors: Errors, path: str, value: str) -> None:
+    """A DNS subdomain (RFC 1123)."""
     if wrong := dns_subdomain_messages(value):
         text(errors, path, value, wrong)
 
@@ -99,16 +100,19 @@ def _selector_requirement(errors: Errors, path: str, requirement: LabelSelectorR
 
 
 def non_negative(errors: Errors, path: str, value: int | None) -> None:
+    """Zero or more, or absent."""
     if value is not None and value < 0:
         errors.append(invalid(path, value, "must be greater than or equal to 0"))
 
 
 def positive(errors: Errors, path: str, value: int) -> None:
+    """One or more."""
     if value <= 0:
         errors.append(invalid(path, value, "must be greater than 0"))
 
 
 def in_range(errors: Errors, path: str, value: int, low: int, high: int) -> None:
+    """Between two bounds that belong to the range."""
     if not low <= value <= high:
         errors.append(invalid(path, value, f"must be between {low} and {high}, inclusive"))
 
@@ -129,18 +133,19 @@ def port(errors: Errors, path: str, value: int | str | None) -> None:
     """A port by number or by name."""
     if isinstance(value, str):
         text(errors, path, value, port_name_messages(value))
-    elif said := port_number(value or 0):
-        errors.append(invalid(path, value or 0, said))
+    elif message := port_number(value or 0):
+        errors.append(invalid(path, value or 0, message))
 
 
 def file_mode(errors: Errors, path: str, value: int | None) -> None:
+    """Permission bits of a file."""
     if value is not None and not 0 <= value <= 0o777:
         errors.append(invalid(path, value, FILE_MODE))
 
 
 @lru_cache(8192)
 def is_ip(value: str) -> bool:
-    """Whether the text is an IPv4 or IPv6 address without a zone."""
+    """True if the text is an IPv4 or IPv6 address without a zone."""
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -149,11 +154,13 @@ def is_ip(value: str) -> bool:
 
 
 def ip(errors: Errors, path: str, value: str) -> None:
+    """An IPv4 or IPv6 address."""
     if not is_ip(value):
         errors.append(invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
 
 
 def cidr(errors: Errors, path: str, value: str) -> None:
+    """A range of addresses."""
     try:
         if "/" not in value:
             raise ValueError(value)
@@ -181,13 +188,14 @@ def endpoint_ip(errors: Errors, path: str, value: str) -> None:
 def int_or_percent(errors: Errors, path: str, value: int | str | None) -> None:
     """A number that is not negative, or a percentage."""
     if isinstance(value, str):
-        if said := percent(value):
-            errors.append(invalid(path, value, said))
+        if message := percent(value):
+            errors.append(invalid(path, value, message))
     elif value is not None:
         non_negative(errors, path, value)
 
 
 def at_most_100_percent(errors: Errors, path: str, value: int | str | None) -> None:
+    """A percentage that is not above 100; numbers are not judged."""
     if isinstance(value, str) and not percent(value) and int(value[:-1]) > 100:
         errors.append(invalid(path, value, "must not be greater than 100%"))
 
@@ -200,6 +208,7 @@ def relative_path(errors: Errors, path: str, value: str) -> None:
 
 
 def no_backsteps(errors: Errors, path: str, value: str) -> None:
+    """A path without `..`."""
     if ".." in value and ".." in value.split("/"):
         errors.append(invalid(path, value, "must not contain '..'"))
 
@@ -212,6 +221,7 @@ def local_path(errors: Errors, path: str, value: str) -> None:
 
 
 def immutable(errors: Errors, path: str, new: Any, old: Any) -> None:
+    """Refuse a change."""
     if new != old:
         errors.append(invalid(path, new, IMMUTABLE))
 
@@ -225,4 +235,5 @@ def unique(errors: Errors, path: str, value: str, seen: set[str]) -> None:
 
 
 def listed(values: Collection[str]) -> str:
+    """Join values in order, for messages."""
     return ", ".join(sorted(values))

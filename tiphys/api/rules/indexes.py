@@ -8,7 +8,7 @@ _NUMBER = re.compile("[+-]?[0-9]{1,18}")
 
 
 class BadIndexes(ValueError):
-    """What is wrong with a list of indexes."""
+    """A list of indexes that cannot be parsed."""
 
 
 def intervals(text: str, completions: int) -> list[tuple[int, int]]:
@@ -23,7 +23,7 @@ def intervals(text: str, completions: int) -> list[tuple[int, int]]:
 
 
 def count(text: str, completions: int) -> int:
-    """How many indexes the text names. Raises BadIndexes."""
+    """Count the indexes in the text. Raises BadIndexes."""
     return sum(last - first + 1 for first, last in intervals(text, completions))
 
 

@@ -25,12 +25,12 @@ def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], s
     without `prefix` a generateName may be any segment of a path.
     """
     errors: Errors = []
-    if meta.generateName and (said := prefixed(name_rule if prefix else path_segment, meta.generateName)):
-        errors.append(invalid("metadata.generateName", meta.generateName, said))
+    if meta.generateName and (message := prefixed(name_rule if prefix else path_segment, meta.generateName)):
+        errors.append(invalid("metadata.generateName", meta.generateName, message))
     if not meta.name:
         errors.append(required("metadata.name", "name or generateName is required"))
-    elif said := name_rule(meta.name):
-        errors.append(invalid("metadata.name", meta.name, said))
+    elif message := name_rule(meta.name):
+        errors.append(invalid("metadata.name", meta.name, message))
     if namespaced:
         if not meta.namespace:
             errors.append(required("metadata.namespace"))
@@ -50,8 +50,8 @@ def validate_update(new: ObjectMeta, old: ObjectMeta, *, standard: bool = False)
         added = sorted(set(new.finalizers) - set(old.finalizers))
         if added:
             names = ", ".join(f'"{name}"' for name in added)
-            said = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{names}}}"
-            errors.append(forbidden("metadata.finalizers", said))
+            message = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{names}}}"
+            errors.append(forbidden("metadata.finalizers", message))
     if new.generation < old.generation:
         errors.append(invalid("metadata.generation", new.generation, "must not be decremented"))
     for name in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
@@ -76,13 +76,13 @@ def _finalizers(errors: Errors, finalizers: Sequence[str], *, standard: bool) ->
     for finalizer in finalizers:
         text(errors, "metadata.finalizers", finalizer, qualified_name_messages(finalizer))
     if FINALIZER_ORPHAN in finalizers and FINALIZER_FOREGROUND in finalizers:
-        said = f"finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set"
-        errors.append(invalid("metadata.finalizers", list(finalizers), said))
+        message = f"finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set"
+        errors.append(invalid("metadata.finalizers", list(finalizers), message))
     if standard:
         for index, finalizer in enumerate(finalizers):
             if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
-                said = "name is neither a standard finalizer name nor is it fully qualified"
-                errors.append(invalid(f"metadata.finalizers[{index}]", finalizer, said))
+                message = "name is neither a standard finalizer name nor is it fully qualified"
+                errors.append(invalid(f"metadata.finalizers[{index}]", finalizer, message))
 
 
 def owner_references(errors: Errors, path: str, references: Sequence[OwnerReference]) -> None:
@@ -99,7 +99,7 @@ def owner_references(errors: Errors, path: str, references: Sequence[OwnerRefere
         if reference.controller:
             this = f"{reference.kind}/{reference.name}"
             if controller:
-                said = f'Only one reference can have Controller set to true. Found "true" in references for {controller} and {this}'
-                errors.append(invalid(path, list(references), said))
+                message = f'Only one reference can have Controller set to true. Found "true" in references for {controller} and {this}'
+                errors.append(invalid(path, list(references), message))
             else:
                 controller = this

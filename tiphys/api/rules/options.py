@@ -7,11 +7,8 @@ from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supp
 from tiphys.api.meta.v1.options import CreateOptions, DeleteOptions, ListOptions, PatchOptions, TableOptions
 
 VALIDATIONS = ("Ignore", "Strict", "Warn")
-
 _MATCH = "resourceVersionMatch"
-
 _WITH_TOKEN = "resourceVersionMatch is forbidden when continue is provided"
-
 _POLICIES = ("Foreground", "Background", "Orphan")
 
 

@@ -13,22 +13,23 @@ from tiphys.api.scheduling.v1 import PriorityClass
 
 
 def default_priority_class(priority_class: PriorityClass) -> None:
+    """Preempt pods of lower priority ("Pod Priority and Preemption")."""
     if priority_class.preemptionPolicy is None:
         priority_class.preemptionPolicy = "PreemptLowerPriority"
 
 
 HIGHEST_USER_PRIORITY = 1_000_000_000
-
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
 def validate_priority_class(value: PriorityClass) -> Errors:
+    """Return what is wrong with a priority class ("Pod Priority and Preemption")."""
     errors: Errors = []
     name = value.metadata.name
     if name.startswith("system-"):
-        if said := _system_class(value):
+        if message := _system_class(value):
             prefix = "priority class names with 'system-' prefix are reserved for system use only. error: "
-            errors.append(forbidden("metadata.name", prefix + said))
+            errors.append(forbidden("metadata.name", prefix + message))
     elif value.value > HIGHEST_USER_PRIORITY:
         errors.append(forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
     if value.preemptionPolicy == "":
@@ -39,7 +40,7 @@ def validate_priority_class(value: PriorityClass) -> Errors:
 
 
 def _system_class(value: PriorityClass) -> str:
-    """What tells a class from the system's own of that name, or ""."""
+    """Return how a class differs from the system's own of that name, or ""."""
     name = value.metadata.name
     if name not in SYSTEM_PRIORITIES:
         return f"{name} is not a known system priority class"
@@ -49,6 +50,7 @@ def _system_class(value: PriorityClass) -> str:
 
 
 def validate_priority_class_update(new: PriorityClass, old: PriorityClass) -> Errors:
+    """Refuse changes of value and preemption policy."""
     errors: Errors = []
     if new.value != old.value:
         errors.append(forbidden("value", "may not be changed in an update."))

@@ -13,7 +13,7 @@ ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
 
 def is_default_class(value: StorageClass) -> bool:
-    """Whether claims that name no class get this one."""
+    """True if claims that name no class get this one."""
     annotations = value.metadata.annotations
     return annotations.get(DEFAULT_STORAGE_CLASS) == "true" or annotations.get(DEFAULT_STORAGE_CLASS_BETA) == "true"
 

@@ -15,6 +15,7 @@ from tiphys.api.storage.v1 import CSIDriver
 
 
 def default_driver(value: CSIDriver) -> None:
+    """Default the properties of a driver (API reference: "CSIDriver")."""
     spec = value.spec
     if spec.attachRequired is None:
         spec.attachRequired = True
@@ -28,11 +29,11 @@ def default_driver(value: CSIDriver) -> None:
 
 
 _MIN_TOKEN_SECONDS, _MIN_UPDATE_SECONDS = 600, 10
-
 _FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 
 
 def validate_driver(value: CSIDriver) -> Errors:
+    """Return what is wrong with a driver."""
     errors: Errors = []
     spec = value.spec
     for name, path in (("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", ""), ("seLinuxMount", "")):
@@ -46,11 +47,11 @@ def validate_driver(value: CSIDriver) -> Errors:
             errors.append(not_supported("spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral")))
     period = spec.nodeAllocatableUpdatePeriodSeconds
     if period is not None and period < _MIN_UPDATE_SECONDS:
-        said = f"must be greater than or equal to {_MIN_UPDATE_SECONDS} seconds"
-        errors.append(invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, said))
+        message = f"must be greater than or equal to {_MIN_UPDATE_SECONDS} seconds"
+        errors.append(invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, message))
     if spec.serviceAccountTokenInSecrets is not None and not spec.tokenRequests:
-        said = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
-        errors.append(invalid("spec.serviceAccountTokenInSecrets", spec.serviceAccountTokenInSecrets, said))
+        message = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
+        errors.append(invalid("spec.serviceAccountTokenInSecrets", spec.serviceAccountTokenInSecrets, message))
     return errors
 
 
@@ -70,6 +71,7 @@ def _token_requests(errors: Errors, path: str, value: CSIDriver) -> None:
 
 
 def validate_driver_update(new: CSIDriver, old: CSIDriver) -> Errors:
+    """Refuse changes of attachRequired and life-cycle modes."""
     errors: Errors = []
     immutable(errors, "spec.attachedRequired", new.spec.attachRequired, old.spec.attachRequired)
     immutable(errors, "spec.volumeLifecycleModes", new.spec.volumeLifecycleModes, old.spec.volumeLifecycleModes)
@@ -131,4 +133,5 @@ CSI_DRIVERS: Kind[storage.CSIDriver] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

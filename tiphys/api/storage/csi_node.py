@@ -17,6 +17,7 @@ from tiphys.api.storage.v1 import CSINode, CSINodeDriver
 
 
 def validate_node(value: CSINode) -> Errors:
+    """Return what is wrong with the drivers of a node."""
     errors: Errors = []
     seen: set[str] = set()
     for index, driver in enumerate(value.spec.drivers or []):
@@ -78,4 +79,5 @@ CSI_NODES: Kind[storage.CSINode] = Kind(
     group=GROUP,
     namespaced=False,
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.volumes.shared import set
+from tiphys.api.core.volumes.shared import or_unset
 from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.machinery.columns import NAME, cell
 from tiphys.api.machinery.errors import invalid
@@ -16,6 +16,7 @@ from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
 
 
 def validate_capacity(value: CSIStorageCapacity) -> Errors:
+    """Return what is wrong with a capacity ("Storage Capacity")."""
     errors: Errors = []
     label_selector(errors, "nodeTopology", value.nodeTopology)
     dns_subdomain(errors, "storageClassName", value.storageClassName)
@@ -25,6 +26,7 @@ def validate_capacity(value: CSIStorageCapacity) -> Errors:
 
 
 def validate_capacity_update(new: CSIStorageCapacity, old: CSIStorageCapacity) -> Errors:
+    """Refuse changes of topology and class."""
     errors: Errors = []
     immutable(errors, "nodeTopology", new.nodeTopology, old.nodeTopology)
     immutable(errors, "storageClassName", new.storageClassName, old.storageClassName)
@@ -45,13 +47,14 @@ class CSIStorageCapacityRules(Rules[CSIStorageCapacity]):
 
 
 def class_name(value: StorageClass) -> str:
+    """Return the name for a table, with a mark on the default class."""
     return f"{value.metadata.name} (default)" if is_default_class(value) else value.metadata.name
 
 
 COLUMNS = (
     NAME,
     Column("StorageClassName", cell(lambda obj: obj.storageClassName), description="The class that it is about."),
-    Column("Capacity", cell(lambda obj: set(obj.capacity)), description="What is free."),
+    Column("Capacity", cell(lambda obj: or_unset(obj.capacity)), description="What is free."),
 )
 
 CSI_STORAGE_CAPACITIES: Kind[storage.CSIStorageCapacity] = Kind(

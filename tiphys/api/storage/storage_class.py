@@ -18,6 +18,7 @@ from tiphys.api.storage.v1 import StorageClass
 
 
 def default_class(value: StorageClass) -> None:
+    """Delete volumes after use, and bind claims at once ("Storage Classes")."""
     if value.reclaimPolicy is None:
         value.reclaimPolicy = "Delete"
     if value.volumeBindingMode is None:
@@ -28,6 +29,7 @@ _BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 
 
 def validate_class(value: StorageClass) -> Errors:
+    """Return what is wrong with a storage class ("Storage Classes")."""
     errors: Errors = []
     provisioner(errors, "provisioner", value.provisioner)
     parameters(errors, "parameters", value.parameters)
@@ -42,6 +44,7 @@ def validate_class(value: StorageClass) -> Errors:
 
 
 def validate_class_update(new: StorageClass, old: StorageClass) -> Errors:
+    """Refuse changes of parameters, provisioner, reclaim policy and binding mode."""
     errors: Errors = []
     for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
         immutable(errors, name, getattr(new, name), getattr(old, name))
@@ -104,4 +107,5 @@ STORAGE_CLASSES: Kind[storage.StorageClass] = Kind(
     namespaced=False,
     short_names=("sc",),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.persistent_volume import volume_spec
+from tiphys.api.core.persistent_volume import validate_volume_spec
 from tiphys.api.core.uncounted import Uncounted
 from tiphys.api.core.volumes.sources import driver_name
 from tiphys.api.machinery.columns import AGE, NAME, cell
@@ -13,11 +13,12 @@ from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.rules.basics import Errors, immutable, text
 from tiphys.api.storage import GROUP
 from tiphys.api.storage import v1 as storage
-from tiphys.api.storage.shared import MAX_MESSAGE, MAX_SIZE, size
+from tiphys.api.storage.shared import MAX_MESSAGE, MAX_SIZE, encoded_size
 from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentSource, VolumeError
 
 
 def validate_attachment(value: VolumeAttachment) -> Errors:
+    """Return what is wrong with an attachment."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.attacher", spec.attacher)
@@ -31,21 +32,22 @@ def validate_attachment(value: VolumeAttachment) -> Errors:
 
 
 def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource) -> None:
-    said = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    message = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
     if source.inlineVolumeSpec is not None:
         if source.persistentVolumeName is not None:
-            errors.append(forbidden(path, said))
+            errors.append(forbidden(path, message))
         else:
-            volume_spec(errors, f"{path}.inlineVolumeSpec", source.inlineVolumeSpec, inline=True)
+            validate_volume_spec(errors, f"{path}.inlineVolumeSpec", source.inlineVolumeSpec, inline=True)
     elif source.persistentVolumeName is None:
-        errors.append(required(path, said))
+        errors.append(required(path, message))
     elif not source.persistentVolumeName:
         errors.append(required(f"{path}.persistentVolumeName", "must specify non empty persistentVolumeName"))
 
 
 def validate_attachment_status(value: VolumeAttachment) -> Errors:
+    """Return what is wrong with the status of an attachment."""
     errors: Errors = []
-    if size(value.status.attachmentMetadata) > MAX_SIZE:
+    if encoded_size(value.status.attachmentMetadata) > MAX_SIZE:
         errors.append(too_long("status.attachmentMetadata", MAX_SIZE))
     for name in ("attachError", "detachError"):
         problem: VolumeError | None = getattr(value.status, name)
@@ -54,12 +56,13 @@ def validate_attachment_status(value: VolumeAttachment) -> Errors:
         if len(problem.message.encode()) > MAX_MESSAGE:
             errors.append(too_long(f"status.{name}.message", MAX_SIZE))
         if problem.errorCode is not None and problem.errorCode < 0:
-            said = "must be between 0 and 2147483647, inclusive"
-            errors.append(invalid(f"status.{name}.errorCode", problem.errorCode, said))
+            message = "must be between 0 and 2147483647, inclusive"
+            errors.append(invalid(f"status.{name}.errorCode", problem.errorCode, message))
     return errors
 
 
 def validate_attachment_update(new: VolumeAttachment, old: VolumeAttachment) -> Errors:
+    """Refuse changes of the spec."""
     errors: Errors = []
     immutable(errors, "spec", new.spec, old.spec)
     return errors
@@ -97,4 +100,5 @@ VOLUME_ATTACHMENTS: Kind[storage.VolumeAttachment] = Kind(
     namespaced=False,
     subresources=(STATUS,),
     unattended=True,
+    shown_when_deleted=True,
 )

@@ -13,6 +13,7 @@ from tiphys.api.storage.v1 import VolumeAttributesClass
 
 
 def validate_attributes_class(value: VolumeAttributesClass) -> Errors:
+    """Return what is wrong with a class of attributes ("Volume Attributes Classes")."""
     errors: Errors = []
     provisioner(errors, "driverName", value.driverName)
     parameters(errors, "parameters", value.parameters)
@@ -22,6 +23,7 @@ def validate_attributes_class(value: VolumeAttributesClass) -> Errors:
 
 
 def validate_attributes_class_update(new: VolumeAttributesClass, old: VolumeAttributesClass) -> Errors:
+    """Refuse changes of driver and parameters ("Volume Attributes Classes")."""
     errors: Errors = []
     for name in ("driverName", "parameters"):
         if getattr(new, name) != getattr(old, name):
@@ -45,4 +47,5 @@ VOLUME_ATTRIBUTES_CLASSES: Kind[storage.VolumeAttributesClass] = Kind(
     namespaced=False,
     short_names=("vac",),
     unattended=True,
+    shown_when_deleted=True,
 )

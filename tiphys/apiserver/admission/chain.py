@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from tiphys.aio.clock import Clock
+from tiphys.aio.clock import Clock, monotonic
 from tiphys.api.machinery.errors import Forbidden, StatusError
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject

@@ -16,14 +16,14 @@ PATIENCE = 0.05
 
 
 class NamespaceLifecycle(AdmissionPlugin):
-    """See the module. Access reviews may ask about namespaces that do not exist."""
+    """See the module. Questions may be about namespaces that do not exist."""
 
     name = "NamespaceLifecycle"
 
     def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
         if kind.type is Namespace:
             return operation == "DELETE" and not subresource
-        return operation == "CREATE" and kind.namespaced and kind.group != "authorization.k8s.io"
+        return operation == "CREATE" and kind.namespaced and not kind.question
 
     def admit(self, request: AdmissionRequest) -> None:
         if request.operation == "DELETE":

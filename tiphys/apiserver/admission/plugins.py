@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from random import Random
 
 from tiphys.aio.clock import Clock
 from tiphys.api.kinds import SCHEME
@@ -48,6 +49,7 @@ def default_chain(
     guard: EscalationGuard,
     authorizer: Authorizer,
     clock: Clock,
+    rng: Random | None = None,
     storage: Storage | None = None,
     enabled: Collection[str] = (),
     disabled: Collection[str] = (),
@@ -61,7 +63,7 @@ def default_chain(
         # In upstream's order: first what refuses, then what fills in.
         NamespaceLifecycle(),
         LimitRanger(),
-        ServiceAccounts(),
+        ServiceAccounts(rng or Random()),
         NodeRestriction(authorizer),
         TaintNodesByCondition(),
         AlwaysPullImages(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from random import Random
 from typing import Any, Final
 
@@ -22,23 +22,17 @@ ENFORCE_SECRETS: Final = "kubernetes.io/enforce-mountable-secrets"
 DEFAULT_PATIENCE: Final = 2.0
 """Seconds to wait for the account `default` of a new namespace, which a controller makes."""
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
-# Names of volumes are no secrets, and need only differ within one pod.
-_RANDOM: Final = Random()
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def random_suffix() -> str:
-    """Five characters as generated names have them: no vowels, nothing easily misread."""
-    return "".join(_RANDOM.choices(_ALPHABET, k=5))
+"""What generated names are made of: no vowels, nothing easily misread."""
 
 
 class ServiceAccounts(AdmissionPlugin):
-    """See the module. `suffix` makes the tail of the volume's name."""
+    """See the module. `rng` draws the tail of the volume's name, which is no secret and need only differ within one pod."""
 
     name = "ServiceAccount"
 
-    def __init__(self, suffix: Callable[[], str] = random_suffix) -> None:
-        self._suffix = suffix
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
 
     def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
         return kind.type is core.Pod and operation == "CREATE" and not subresource
@@ -75,7 +69,7 @@ class ServiceAccounts(AdmissionPlugin):
         bare = [container for container in _containers(pod) if all(mount.mountPath != MOUNT_PATH for mount in container.volumeMounts)]
         if not bare:
             return
-        name = existing or VOLUME_PREFIX + self._suffix()
+        name = existing or VOLUME_PREFIX + "".join(self._rng.choices(_ALPHABET, k=5))
         for container in bare:
             # A new list: objects may share the empty one they were decoded with.
             container.volumeMounts = [*container.volumeMounts, core.VolumeMount(name=name, readOnly=True, mountPath=MOUNT_PATH)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from tiphys.api.machinery.errors import Gone, InternalError, ServiceUnavailable, StatusError
-from tiphys.api.meta.v1 import StatusDetails
+from tiphys.api.meta.v1 import Status, StatusDetails
 from tiphys.apiserver.chain.options import too_large_version
 from tiphys.store.contract import Compacted, FutureRevision, StoreClosed, StoreCorrupt, StoreError, StoreFull
-from tiphys.wire.http import Request
+from tiphys.wire.http import Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +43,9 @@ def failure_of(error: Exception, request: Request) -> StatusError:
         case _:
             log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
             return InternalError("Internal error occurred: see the server's log")
+
+
+def refusal(status: int, reason: str, message: str) -> Response:
+    """The answer of the HTTP server to a request that never reaches the chain."""
+    body = Status(status="Failure", message=message, reason=reason, code=status)
+    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(body))

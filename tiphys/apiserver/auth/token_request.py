@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +15,7 @@ from tiphys.api.meta.v1.status import StatusDetails
 from tiphys.apiserver.auth.source import ObjectSource
 from tiphys.apiserver.auth.tokens import Claims, KubernetesClaims, Reference, SigningKey
 from tiphys.apiserver.auth.user import SERVICE_ACCOUNT_PREFIX
+from tiphys.apiserver.uid import new_uid
 
 GROUP: Final = "authentication.k8s.io"
 DEFAULT_SECONDS: Final = 3600
@@ -57,7 +57,7 @@ class TokenIssuer:
         source: ObjectSource,
         max_seconds: int = 0,
         extend: bool = True,
-        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_id: Callable[[], str] = new_uid,
     ) -> None:
         self.issuer = issuer
         self.audiences = tuple(audiences)

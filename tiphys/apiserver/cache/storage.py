@@ -10,11 +10,11 @@ import heapq
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
 
+from tiphys.aio.clock import monotonic
 from tiphys.api.machinery.scheme import Kind, Scheme, converted
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.apiserver.cache.entry import Entry, StaleEntry
@@ -404,6 +404,7 @@ class TypedSource:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._decoded: dict[AnyCache, dict[str, tuple[int, Any]]] = {}
+        self._built_in: dict[type[Any], AnyCache] = {}
 
     def _typed(self, cache: AnyCache, entry: Entry) -> Any:
         known = self._decoded.get(cache)
@@ -418,10 +419,16 @@ class TypedSource:
 
     def _cache(self, type_: type[Any]) -> AnyCache | None:
         """The cache of a type; types that are not served have no objects and never change."""
+        known = self._built_in.get(type_)
+        if known is not None:
+            return known
         try:
-            return self._storage.cache(self._storage.scheme.of(type_))
+            cache = self._storage.cache(self._storage.scheme.of(type_))
         except KeyError:
             return None
+        if type_.__model__ is None:  # Custom kinds come and go.
+            self._built_in[type_] = cache
+        return cache
 
     @staticmethod
     def _forgetter(known: dict[str, tuple[int, Any]]) -> Listener:

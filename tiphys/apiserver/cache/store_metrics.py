@@ -5,8 +5,7 @@ A write looks its children up once, by the prefix of the kind's keys, and adds t
 
 from __future__ import annotations
 
-from time import monotonic
-
+from tiphys.aio.clock import monotonic
 from tiphys.obs import metrics
 
 BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from time import monotonic
 from typing import Any
 
 import msgspec
 
+from tiphys.aio.clock import monotonic
+from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
 from tiphys.api.machinery.scheme import Kind
 from tiphys.apiserver import components
@@ -61,10 +62,12 @@ VERBS: dict[str, Verb] = {
 COMPUTED: dict[str, dict[str, Verb]] = {
     "v1/componentstatuses": {"get": components.get, "list": components.list_},
     "v1/bindings": {"create": binding.create_beside},
+    **{kind.ident: {"create": reviews.review} for kind in SCHEME if kind.question},
 }
 """Kinds that are not stored but worked out when somebody asks, by what they are served as."""
 
-_PROXIES: dict[str, Verb] = {"pods": proxy.proxy_pod, "services": proxy.proxy_service, "nodes": proxy.proxy_node}
+_PROXIES: dict[str, Verb] = {"v1/pods": proxy.proxy_pod, "v1/services": proxy.proxy_service, "v1/nodes": proxy.proxy_node}
+"""What a request to the subresource `proxy` reaches, by what the kind is served as."""
 
 SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "get"): get,
@@ -72,12 +75,10 @@ SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "patch"): patch,
     **{
         (part, name): verb
-        for part in ("ephemeralcontainers", "resize")
+        for kind in SCHEME
+        for part in kind.rules.parts
         for name, verb in (("get", get), ("update", update), ("patch", patch))
     },
-    ("approval", "get"): get,
-    ("approval", "update"): update,
-    ("approval", "patch"): patch,
     ("scale", "get"): scale.get,
     ("scale", "update"): scale.update,
     ("scale", "patch"): scale.patch,
@@ -243,10 +244,8 @@ def _verb(ctx: Context) -> Verb:
     _check_shape(info, kind)
     if info.subresource:
         if info.subresource == "proxy":
-            return _PROXIES[kind.plural]
+            return _PROXIES[kind.ident]
         found = SUBRESOURCES.get((info.subresource, info.verb))
-    elif kind.plural in reviews.REVIEWS and info.verb == "create":
-        found = reviews.REVIEWS[kind.plural]
     else:
         found = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
     if found is None:

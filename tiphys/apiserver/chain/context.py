@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from os import register_at_fork, urandom
+from random import Random
 from typing import Any
 
 import msgspec
@@ -24,14 +24,8 @@ from tiphys.apiserver.chain.aside import Aside
 from tiphys.apiserver.chain.options import write_options
 from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
-
-_RANDOM_BYTES = 16 * 64
-_digits: list[str] = []
-"""Random digits for UIDs to come, which a forked process must not share."""
-register_at_fork(after_in_child=_digits.clear)
-_VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
-"""The digit of a UID that says of which sort it is, by the random digit in its place."""
 
 
 class Services(msgspec.Struct):
@@ -45,6 +39,7 @@ class Services(msgspec.Struct):
     allocator: ServiceAllocator
     kubelet: KubeletConnector
     now: Callable[[], datetime]
+    rng: Random
     tokens: TokenIssuer
     reviewer: Reviewer
     identity_headers: tuple[frozenset[str], tuple[str, ...]]
@@ -55,14 +50,7 @@ class Services(msgspec.Struct):
     watch_seconds: float = 1800.0
     """How long a watch that names no timeout is served, at least; at most twice as long, so that not all end together."""
 
-    @staticmethod
-    def uid() -> str:
-        """A random UID (RFC 9562, version 4), in a third of the time that `uuid.uuid4` takes."""
-        if not _digits:
-            text = urandom(_RANDOM_BYTES).hex()  # A system call takes as long as all the rest.
-            _digits.extend([text[start : start + 32] for start in range(0, len(text), 32)])
-        digits = _digits.pop()
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+    uid = staticmethod(new_uid)
 
 
 class Context(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""What is the same for many objects is worked out once: pods come by the hundred from one template.
+"""What is the same for many objects is worked out once: those of some kinds, such as pods, come by the hundred from one template.
 
 The functions remembered here are pure, so their answers hold for every object that is alike in the parts they read. Being alike is decided
 on the encoded parts, which costs a tenth of the work that it saves.
@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from tiphys.api.core.v1 import Pod
-
 T = TypeVar("T")
 
 MAX_ANSWERS = 512
@@ -22,16 +20,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Remembered(Generic[T]):
-    """A function of a pod that reads only `parts` of it. Its answers are shared: they must not be changed."""
+    """A function of an object that reads only `parts` of it. Its answers are shared: they must not be changed."""
 
-    def __init__(self, function: Callable[[Any], T], parts: Callable[[Pod], Any]) -> None:
+    def __init__(self, function: Callable[[Any], T], parts: Callable[[Any], Any]) -> None:
         self._function = function
         self._parts = parts
         self._answers: dict[bytes, T] = {}
 
     def __call__(self, obj: Any) -> T:
-        if type(obj) is not Pod:
-            return self._function(obj)
         key = _encode(self._parts(obj))
         answer = self._answers.get(key)
         if answer is None:
@@ -43,7 +39,7 @@ class Remembered(Generic[T]):
         return answer
 
 
-def owned_parts(pod: Pod) -> Any:
-    """What the managedFields of a new pod are about: everything but what tells it apart."""
-    meta = pod.metadata
-    return (pod.spec, pod.status, meta.labels, meta.annotations, meta.ownerReferences, meta.finalizers, meta.generateName)
+def owned_parts(obj: Any) -> Any:
+    """What the managedFields of a new object are about: everything but what tells it apart. For kinds of a spec and a status."""
+    meta = obj.metadata
+    return (obj.spec, obj.status, meta.labels, meta.annotations, meta.ownerReferences, meta.finalizers, meta.generateName)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.verbs.pipeline import check_place, read_body
@@ -16,16 +14,3 @@ async def review(ctx: Context) -> Response:
     check_place(ctx, asked, named=False)
     answer = await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace)
     return await ctx.services.aside.run(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)
-
-
-REVIEWS: dict[str, Callable[[Context], Awaitable[Response]]] = dict.fromkeys(
-    (
-        "localsubjectaccessreviews",
-        "selfsubjectaccessreviews",
-        "selfsubjectreviews",
-        "selfsubjectrulesreviews",
-        "subjectaccessreviews",
-        "tokenreviews",
-    ),
-    review,
-)

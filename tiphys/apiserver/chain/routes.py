@@ -52,13 +52,9 @@ def resolve(request: Request) -> RequestInfo:
     if rest[0] == "watch" and len(rest) > 1:
         verb, rest = "watch", rest[1:]
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 1:
-        namespace = rest[1]
-        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
-            rest = rest[2:]
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+        namespace, rest = rest[1], rest[2:]
     resource = rest[0]
-    if resource == "namespaces":
-        namespace = ""
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
     if not name and verb == "get":

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from time import monotonic, time
 from typing import Any
 
+from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.helpers.flow_levels import (
     CATCH_ALL,
@@ -59,7 +59,8 @@ Asked = tuple[Request, RequestInfo, User]
 class Fairness:
     """Decides for every request whether it runs, waits or is refused."""
 
-    def __init__(self, *, seats: int, json_headers: Mapping[str, str]) -> None:
+    def __init__(self, *, seats: int, json_headers: Mapping[str, str], clock: Clock | None = None) -> None:
+        self.clock = clock or LoopClock()
         self._seats = seats
         self._json_headers = dict(json_headers)
         self._levels: dict[str, Level] = {}
@@ -137,7 +138,7 @@ class Fairness:
         """The flow of a request."""
         if info.is_resource:
             namespace = info.namespace
-            if info.resource == "namespaces":
+            if info.resource == "namespaces" and not info.group:
                 namespace = info.name
             key: tuple[Any, ...] = (user.name, user.groups, info.verb, info.resource, namespace, info.group, info.subresource)
         else:
@@ -285,7 +286,7 @@ class Fairness:
         if level.is_full(flow_):
             raise self.refuse(flow_, "queue-full")
         loop = asyncio.get_running_loop()
-        arrived = monotonic()
+        arrived = self.clock.monotonic()
         waiting = Waiting(flow_, seats, seconds, arrived, loop.create_future(), what, writes)
         level.enqueue(waiting)
         self._waiting += 1
@@ -304,7 +305,7 @@ class Fairness:
                 self._withdraw(waiting)
             raise
         finally:
-            waited = monotonic() - arrived
+            waited = self.clock.monotonic() - arrived
             flow_.lane.waited[bisect_left(WAIT_BUCKETS, waited)] += 1
             flow_.lane.wait_seconds += waited
         if not waiting.granted:
@@ -326,7 +327,7 @@ class Fairness:
         if not self._waiting:
             return
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-        latest = monotonic() - WAIT_SECONDS
+        latest = self.clock.monotonic() - WAIT_SECONDS
         for level in tuple(self._levels.values()):
             for waiting in level.everyone() if level.waiting else ():
                 if waiting.arrived < latest and not waiting.turn.done():
@@ -338,7 +339,7 @@ class Fairness:
         for counts in (flow_.lane.rejected, flow_.level.rejected):
             counts[reason] = counts.get(reason, 0) + 1
         drops = self._dropped.setdefault(flow_.level.name, _Drops())
-        return TooManyRequests(TOO_MANY, retry_after=drops.note(int(time())))
+        return TooManyRequests(TOO_MANY, retry_after=drops.note(int(self.clock.monotonic())))
 
     def _pump_soon(self) -> None:
         if self._waiting and not self._pumping:

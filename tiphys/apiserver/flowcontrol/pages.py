@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -129,7 +128,7 @@ def _request_rows(fairness: Fairness, *, details: bool) -> Iterator[list[Any]]:
     if details:
         row += ["UserName", "Verb", "APIPath", "Namespace", "Name", "APIVersion", "Resource", "SubResource"]
     yield row
-    behind = time.time() - time.monotonic()
+    behind = fairness.clock.now().timestamp() - fairness.clock.monotonic()
     for level in fairness.levels():
         for queue in level.active():
             for index, waiting in enumerate(queue.requests):

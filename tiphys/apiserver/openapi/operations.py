@@ -12,7 +12,6 @@ from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Subresource
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.connect import CONNECT, LOG
 from tiphys.apiserver.openapi.parameters import DELETE, FORCE, LIST, NAME, NAMESPACE, PATH, PRETTY, WATCH, WRITE, Parameter
-from tiphys.apiserver.verbs.delete import SHOWN_LAST
 
 Body = Literal["", "object", "patch", "options"]
 Result = Literal["object", "list", "event", "status", "stream", "log"]
@@ -44,6 +43,8 @@ _WATCH_TEXTS = (
     "watch objects of kind {}; deprecated: use the parameter 'watch' of a list instead",
     "watch one object of kind {}; deprecated: use the parameters 'watch' and 'fieldSelector' of a list instead",
 )
+_SHOWN_UNSAID = frozenset(("v1/namespaces",))
+"""Kinds whose DELETE answers with the object while the document says it is a Status, as upstream's does."""
 _CONNECT = {"attach", "exec", "portforward", "proxy"}
 _CONNECT_METHODS = {"get": "get", "create": "post", "update": "put", "patch": "patch", "delete": "delete"}
 _PROXIED = ("delete", "get", "head", "options", "patch", "post", "put")
@@ -81,7 +82,7 @@ def operations(kind: Kind[Any]) -> Iterator[Operation]:
         if verb in verbs:
             yield make(item, method, method, f"{word}{noun}", text.format(kind.kind), parameters, body=_body(verb), created=verb != "get")
     if "delete" in verbs:
-        result: Result = "object" if kind.resource in SHOWN_LAST and kind.plural != "namespaces" else "status"
+        result: Result = "object" if kind.shown_when_deleted and kind.ident not in _SHOWN_UNSAID else "status"
         text = f"delete {_article(kind.kind)}"
         yield make(item, "delete", "delete", f"delete{noun}", text, DELETE, body="options", result=result)
     if {"list", "watch"} <= verbs:

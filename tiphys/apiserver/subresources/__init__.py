@@ -1,0 +1,1 @@
+"""Subresources, a module each."""

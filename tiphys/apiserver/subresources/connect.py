@@ -10,8 +10,8 @@ from tiphys.api.core.pods.log_options import log_errors
 from tiphys.api.core.v1.options import PodAttachOptions, PodExecOptions, PodLogOptions, PodPortForwardOptions
 from tiphys.api.machinery.errors import BadRequest, Invalid
 from tiphys.api.machinery.query import decode_query
+from tiphys.apiserver.answers import websockets
 from tiphys.apiserver.chain.context import Context
-from tiphys.apiserver.http import websockets
 from tiphys.wire.http import Response
 
 _UPGRADE_HEADERS = (

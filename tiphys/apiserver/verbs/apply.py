@@ -24,7 +24,7 @@ from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import field_validation
 from tiphys.apiserver.verbs import ownership
 from tiphys.apiserver.verbs.create import store_new
-from tiphys.apiserver.verbs.pipeline import MAX_RACES, STATUS_SUBRESOURCES, Change, answered
+from tiphys.apiserver.verbs.pipeline import MAX_RACES, Change, answered
 from tiphys.apiserver.verbs.pipeline import update as apply_change
 from tiphys.wire.http import Response
 
@@ -36,12 +36,13 @@ _ALL_BUT_STATUS = ("apiVersion", "kind", "metadata", "status")
 async def apply(ctx: Context) -> Response:
     """PATCH with an apply configuration, of an object or its status."""
     config = await configuration(ctx, ctx.kind.type)
-    if ctx.info.subresource in STATUS_SUBRESOURCES:
+    part = ctx.kind.rules.parts.get(ctx.info.subresource)
+    if ctx.info.subresource == "status" or (part is not None and part.of_status):
         config = {name: value for name, value in config.items() if name in _ALL_BUT_STATUS}
         config["metadata"] = _settable(ctx.kind.rules.resets["status"], config["metadata"])
     elif ctx.kind.has_status:
         config.pop("status", None)
-        if (part := ctx.kind.rules.parts.get(ctx.info.subresource)) is not None:
+        if part is not None:
             config = _only(part, config)
     change = applied_change(ctx, config)
     for _ in range(MAX_RACES):

@@ -81,7 +81,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         except KeyExists:
             if not generated:
                 break
-            meta.name = generate_name(meta.generateName)
+            meta.name = generate_name(meta.generateName, ctx.services.rng)
     raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
 
 
@@ -92,7 +92,7 @@ def _prepare(ctx: Context, obj: Any) -> None:
     if len(meta.ownerReferences) > 1:
         drop_repeated_owners(ctx, meta)
     if not meta.name and meta.generateName:
-        meta.name = generate_name(meta.generateName)
+        meta.name = generate_name(meta.generateName, ctx.services.rng)
     if kind.has_status and not rules.status_wins_on_create:
         rules.drop_status(obj)
     if ctx.large:
@@ -110,6 +110,6 @@ async def _unsaved(ctx: Context, obj: Any) -> Entry:
     return unsaved(ctx, obj, parse_version(obj.metadata.resourceVersion) or 0)
 
 
-def generate_name(prefix: str) -> str:
+def generate_name(prefix: str, rng: random.Random) -> str:
     """`prefix` with five random characters, within the length of a label."""
-    return prefix[:MAX_PREFIX] + "".join(random.choices(NAME_ALPHABET, k=5))
+    return prefix[:MAX_PREFIX] + "".join(rng.choices(NAME_ALPHABET, k=5))

@@ -19,17 +19,6 @@ from tiphys.wire.http import Response
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-SHOWN_LAST = frozenset(
-    (
-        *("namespaces", "persistentvolumeclaims", "persistentvolumes", "pods"),
-        *("podtemplates", "resourcequotas", "serviceaccounts", "services"),
-        *("csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "storageclasses.storage.k8s.io"),
-        *("volumeattachments.storage.k8s.io", "volumeattributesclasses.storage.k8s.io"),
-        *("deviceclasses.resource.k8s.io", "resourceclaims.resource.k8s.io"),
-        *("resourceclaimtemplates.resource.k8s.io", "resourceslices.resource.k8s.io"),
-    )
-)
-"""Kinds whose DELETE answers with the object even when it is gone."""
 _POLICIES = {"Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
@@ -37,7 +26,7 @@ async def delete(ctx: Context) -> Response:
     """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
     options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
-    if removed and ctx.kind.resource not in SHOWN_LAST:
+    if removed and not ctx.kind.shown_when_deleted:
         return render.success(ctx, entry, uid)
     return await answered(ctx, entry)
 

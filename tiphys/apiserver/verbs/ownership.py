@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cache, lru_cache, partial
 from typing import Any
 
-from tiphys.api.core.v1 import Pod
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.apply import fieldset, typed
 from tiphys.api.machinery.apply.document import Difference
@@ -36,12 +35,13 @@ def _created(kind: Kind[Any], obj: Any) -> bytes:
     return fieldset.encode(changed) if changed else b""
 
 
-_fields_of_pod = Remembered(partial(_created, SCHEME.of(Pod)), owned_parts)
+_FIELDS_OF_NEW = {kind.ident: Remembered(partial(_created, kind), owned_parts) for kind in SCHEME if kind.from_templates}
+"""What the makers of objects from templates own, encoded."""
 
 
 def fields_of_new(kind: Kind[Any], obj: Any) -> bytes:
     """The fields that the maker of a new object owns, encoded."""
-    return _fields_of_pod(obj) if kind.type is Pod else _created(kind, obj)
+    return _FIELDS_OF_NEW[kind.ident](obj) if kind.from_templates else _created(kind, obj)
 
 
 def of_create(ctx: Context, obj: Any) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.apply.managers import chosen
@@ -21,7 +20,7 @@ from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.machinery.limits import ObjectTooLarge
 from tiphys.api.machinery.quantity import canonicalize
-from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.rules import meta as meta_rules
 from tiphys.apiserver.admission.chain import AdmissionRequest, Operation
@@ -41,8 +40,6 @@ Change = Callable[[Entry, Any], Any]
 MAX_RACES = 64
 MANY_PARTS = 20_000
 """Objects inside one object from which on it is many."""
-STATUS_SUBRESOURCES = frozenset(("status", "approval"))
-"""They change the status and nothing else."""
 SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 """Their handlers change exactly what they are for, which the rules of ordinary updates would put back or refuse."""
 
@@ -60,7 +57,7 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
 
 async def encoded(ctx: Context, obj: Any) -> bytes:
     """What is stored of a large object, or b"" where the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
-    if isinstance(obj, core.Service):
+    if ctx.kind.takes_addresses:
         return b""
     return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
 
@@ -125,8 +122,8 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
 
 
 async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]], *, dry_run: bool = False) -> Entry:
-    """What `write` stores; a Service with the addresses and ports that are given to it."""
-    if not isinstance(obj, core.Service):
+    """What `write` stores; of some kinds with the addresses and ports that are given to the object."""
+    if not ctx.kind.takes_addresses:
         return await write()
     # A caller that gives up must not free what a write under way is about to take.
     allocated = ctx.services.allocator.store(obj, old, write, dry_run=dry_run)
@@ -134,9 +131,9 @@ async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine
 
 
 async def erased(ctx: Context, entry: Entry, obj: Any) -> Entry:
-    """Remove an object, and with a Service its addresses; raises store.KeyMissing or store.RevisionMismatch."""
+    """Remove an object, and with it the addresses it was given; raises store.KeyMissing or store.RevisionMismatch."""
     gone = await ctx.storage.delete(ctx.kind, entry)
-    if isinstance(obj, core.Service):
+    if ctx.kind.takes_addresses:
         await ctx.services.allocator.removed(obj)
     return gone
 
@@ -226,16 +223,17 @@ def _prepare_update(ctx: Context, old: Any, new: Any, subresource: str) -> None:
     carry_metadata(ctx, new.metadata, old.metadata)
     if ctx.info.verb != "patch" and len(new.metadata.ownerReferences) > 1:
         drop_repeated_owners(ctx, new.metadata)
-    if subresource in STATUS_SUBRESOURCES:
+    part = rules.parts.get(subresource) if subresource else None
+    if subresource == "status" or (part is not None and part.of_status):
         rules.keep_all_but_status(new, old)
-        (rules.prepare_status_update if subresource == "status" else rules.prepare_approval)(new, old)
+        (rules.prepare_status_update if part is None else part.keep)(new, old)
         if rules.stamp_status is not None:
             rules.stamp_status(new, old, time(ctx.services.now()))
         if ctx.large:
             check_size(ctx, new)
         ownership.of_update(ctx, new, old)
     elif subresource not in SYSTEM_SUBRESOURCES:
-        if subresource and (part := rules.parts.get(subresource)) is not None:
+        if part is not None:
             _keep_what_counts(new, old)
             part.keep(new, old)
         default(kind, new)
@@ -284,13 +282,11 @@ def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> lis
     errors = meta_rules.validate_update(new.metadata, old.metadata, standard=kind.rules.names_finalizers)
     if subresource == "status":
         return [*errors, *kind.rules.validate_status_update(new, old)]
-    if subresource == "approval":
-        return [*errors, *kind.rules.validate_approval(new, old)]
     if subresource in SYSTEM_SUBRESOURCES:
         return errors
     part = kind.rules.parts.get(subresource) if subresource else None
     changes = kind.rules.validate_update if part is None else part.validate
-    if kind.rules.ratchets:
+    if kind.rules.ratchets or (part is not None and part.of_status):
         return [*errors, *changes(new, old)]
     return [*errors, *_errors_of(kind, new), *changes(new, old)]
 
@@ -361,17 +357,17 @@ def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]
         standard=rules.names_finalizers,
         prefix=rules.judges_prefix,
     )
-    found, said = _judge_pod(obj) if kind.type is core.Pod else (kind.rules.validate(obj), kind.rules.spec_warnings(obj))
-    return [*errors, *found, *kind.rules.validate_create(obj)], said
+    found, said = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
+    return [*errors, *found, *rules.validate_create(obj)], said
 
 
-def _judged(pod: core.Pod) -> tuple[list[FieldError], list[str]]:
-    return _POD_RULES.validate(pod), _POD_RULES.spec_warnings(pod)
+def _judged(rules: Rules[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
+    return rules.validate(obj), rules.spec_warnings(obj)
 
 
-_POD_RULES = SCHEME.of(core.Pod).rules
-_judge_pod = Remembered(_judged, lambda pod: pod.spec)
+_JUDGES = {kind.ident: Remembered(partial(_judged, kind.rules), lambda obj: obj.spec) for kind in SCHEME if kind.from_templates}
+"""Verdicts on the specs of kinds whose objects come from templates."""
 
 
 def _errors_of(kind: Kind[Any], obj: Any) -> list[FieldError]:
-    return _judge_pod(obj)[0] if kind.type is core.Pod else kind.rules.validate(obj)
+    return _JUDGES[kind.ident](obj)[0] if kind.from_templates else kind.rules.validate(obj)

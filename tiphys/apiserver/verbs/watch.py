@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,13 +10,12 @@ from typing import Any
 import msgspec
 
 from tiphys.api.machinery.errors import MethodNotSupported, StatusError
-from tiphys.apiserver.answers import table
+from tiphys.apiserver.answers import table, websockets
 from tiphys.apiserver.answers.negotiate import Format, negotiate
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.cache.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import ListOptions, list_options, table_options
-from tiphys.apiserver.http import websockets
 from tiphys.apiserver.verbs.read import matcher, not_older_than, select
 from tiphys.wire.http import Response
 
@@ -156,7 +154,7 @@ class WatchStream:
         self._watcher = watcher
         self._bookmark = partial(_bookmark, ctx, form) if options.bookmarks else None
         least = ctx.services.watch_seconds
-        timeout = options.timeout if options.timeout is not None else random.uniform(least, 2 * least)
+        timeout = options.timeout if options.timeout is not None else ctx.services.rng.uniform(least, 2 * least)
         self._end = self._loop.call_later(timeout, self._finish)
         self._next_bookmark = self._loop.call_later(BOOKMARK_EVERY, self._send_bookmark) if options.bookmarks else None
 

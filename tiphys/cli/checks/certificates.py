@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
+from tiphys.aio.clock import LoopClock
 from tiphys.cli.checks.result import CheckResult
 from tiphys.daemon.settings import ClusterSettings
 
@@ -15,7 +16,7 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
     """Warn of certificates that expire within 30 days; yields nothing where there is no cluster yet."""
     if not (settings.dir / "pki").is_dir():
         return
-    late = late_certificates(settings, datetime.now(UTC))
+    late = late_certificates(settings, LoopClock().now())
     if late:
         yield CheckResult("certificates", "warn", "; ".join(late), FIX)
     else:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tiphys.aio.clock import LoopClock
 from tiphys.cli.checks.result import CheckResult
 from tiphys.daemon.settings import ClusterSettings
 
@@ -70,7 +71,7 @@ def _memory_available() -> int:
 
 
 def check_clock(settings: ClusterSettings) -> Iterator[CheckResult]:
-    now = time.time()
+    now = LoopClock().now().timestamp()
     # Files cannot have been written in the future: certificates made then would not be valid yet.
     for path, status in ((settings.dir / "pki" / "ca.crt", "fail"), (Path(__file__), "warn")):
         try:
@@ -86,7 +87,7 @@ def check_clock(settings: ClusterSettings) -> Iterator[CheckResult]:
 
 
 def _day(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(moment)) + " UTC"
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def check_limits(settings: ClusterSettings) -> Iterator[CheckResult]:

@@ -1,0 +1,1 @@
+"""One container: configuration, environment, security, image pulls, probes, hooks and logs."""

@@ -41,7 +41,7 @@ class AttachLog:
         return found
 
     def is_written(self) -> bool:
-        """Whether the runtime still has the file open: the last lines may come a moment after the container's end."""
+        """True if the runtime still has the file open: the last lines may come a moment after the container's end."""
         return is_written(self.path)
 
     def _open(self) -> BinaryIO | None:
@@ -65,7 +65,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class Readers:
-    """How far the logs of containers were read lately, and who was attached to."""
+    """Positions up to which the logs of containers were read lately, and the containers that were attached to."""
 
     clock: Clock
     _seen: dict[str, _Seen] = field(default_factory=dict)

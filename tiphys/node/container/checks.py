@@ -22,7 +22,7 @@ _HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether the check passed, and what there is to say about it."""
+    """Result of a check, with an explanation."""
 
     ok: bool
     output: str = ""

@@ -28,7 +28,7 @@ _PROTOCOLS = {"": pb.TCP, "TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """What a container's configuration needs beyond the pod."""
+    """Facts beyond the pod that a container's configuration needs."""
 
     image_ref: str
     env: Mapping[str, str]
@@ -63,7 +63,7 @@ def pod_labels(pod: core.Pod) -> dict[str, str]:
 
 
 def log_directory(root: str, pod: core.Pod) -> str:
-    """Where the logs of the pod's containers are: `<root>/<namespace>_<name>_<uid>`."""
+    """Return the directory of the logs of the pod's containers: `<root>/<namespace>_<name>_<uid>`."""
     return f"{root}/{pod.metadata.namespace}_{pod.metadata.name}_{pod.metadata.uid}"
 
 
@@ -105,7 +105,7 @@ def sandbox_config(
 
 
 def _overhead(pod: core.Pod) -> pb.LinuxContainerResources:
-    """What the sandbox itself needs, which runtimes that start virtual machines want to know ("Pod Overhead")."""
+    """Resources of the sandbox itself, which runtimes that start virtual machines want to know ("Pod Overhead")."""
     asked = resources.amounts(pod.spec.overhead)
     cpu = asked.get("cpu", 0)
     return pb.LinuxContainerResources(

@@ -43,7 +43,7 @@ def _unique(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def pod_resolver(pod: core.Pod, host: Resolver, *, cluster_dns: Sequence[str], domain: str) -> Resolver:
-    """What the pod's dnsPolicy and dnsConfig make of the host's resolver and the cluster's."""
+    """Return the pod's resolver: its dnsPolicy and dnsConfig applied to the host's resolver and the cluster's."""
     policy = pod.spec.dnsPolicy or "ClusterFirst"
     if policy == "ClusterFirst" and pod.spec.hostNetwork:
         policy = "Default"

@@ -25,7 +25,7 @@ class FieldPathError(ValueError):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is known about the pod's place at the moment: addresses, and what the node could give at most."""
+    """Place of the pod as known at the moment: addresses, and what the node could give at most."""
 
     pod_ips: Sequence[str] = ()
     host_ips: Sequence[str] = ()

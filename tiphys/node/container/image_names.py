@@ -21,7 +21,7 @@ _LONGEST = 255
 
 
 def name_error(image: str) -> str:
-    """Why a text cannot be the name of an image, in the words clients see in a pod's status; "" when it can."""
+    """Return why a text cannot be the name of an image, in the words clients see in a pod's status; "" when it can."""
     wrong = _wrong(image)
     return f'couldn\'t parse image name "{image}": {wrong}' if wrong else ""
 

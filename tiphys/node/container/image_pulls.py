@@ -239,7 +239,7 @@ def credentials(image: str, secrets: Iterable[core.Secret]) -> list[pb.AuthConfi
 
 
 def _fits(pattern: str, host: str) -> bool:
-    """Whether a host is meant; `*` stands for one label, or a part of one."""
+    """True if a host is meant; `*` stands for one label, or a part of one."""
     if "*" not in pattern:
         return pattern == host
     labels, wanted = host.split("."), pattern.split(".")

@@ -42,7 +42,7 @@ def parse(line: bytes) -> LogEntry | None:
 
 
 class LogOptions(NamedTuple):
-    """Which part of a log is wanted, and how it is shown."""
+    """Part of a log to show, and its form."""
 
     tail: int | None = None
     since: datetime | None = None
@@ -65,7 +65,7 @@ class LogFormatter:
         return self.left is not None and self.left <= 0
 
     def feed(self, line: bytes) -> bytes:
-        """What to show for a line of the file; b"" for nothing."""
+        """Return what to show for a line of the file; b"" for nothing."""
         entry = self._parse(line)
         if entry is None or self.full or (self.options.stream and entry.stream != self.options.stream):
             return b""
@@ -95,7 +95,7 @@ def _moment(text: str) -> float:
 
 
 def tail_offset(path: Path, lines: int) -> int:
-    """Where the last `lines` lines of a file begin. A split line counts once, an unfinished last line too. Raises OSError."""
+    """Return where the last `lines` lines of a file begin. A split line counts once, an unfinished last line too. Raises OSError."""
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         end = file.tell()
@@ -139,7 +139,7 @@ def _cut(buffer: bytes, lines: int) -> int:
 
 
 class LogFormat(NamedTuple):
-    """How a log file is read: its lines, and the offset of its last lines."""
+    """Reader of a format of log files: its lines, and the offset of its last lines."""
 
     parse: Callable[[bytes], LogEntry | None]
     tail_offset: Callable[[Path, int], int]
@@ -161,7 +161,7 @@ def last_lines(path: Path, lines: int, limit: int) -> str:
 
 
 def is_written(path: Path) -> bool:
-    """Whether anybody has a log file open for writing: the runtime does until it has written all, a moment after the container's end."""
+    """True if anybody has a log file open for writing: the runtime does until it has written all, a moment after the container's end."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -182,7 +182,7 @@ def is_written(path: Path) -> bool:
 
 
 def needs_rotation(path: Path, limit: int) -> bool:
-    """Whether a log file has grown beyond `limit` bytes."""
+    """True if a log file has grown beyond `limit` bytes."""
     try:
         return path.stat().st_size > limit
     except OSError:

@@ -15,7 +15,7 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 
 def namespaces(pod: core.Pod, *, target_id: str = "") -> pb.NamespaceOption:
-    """Which namespaces are the pod's, the container's own or the node's; `target_id`: whose process namespace to share.
+    """Choose which namespaces are the pod's, the container's own or the node's; `target_id`: whose process namespace to share.
 
     Raises ConfigError for a pod that is to have a user namespace: the runtimes that this node agent drives cannot make one.
     """

@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tiphys.aio.clock import monotonic
 from tiphys.node.cri.errors import CriError, NotFound, Unavailable, from_code
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics.families import OPERATION_ERRORS, operation, operation_type
@@ -88,7 +88,7 @@ class CriClient:
         await self._call(RUNTIME + "UpdateRuntimeConfig", request, pb.UpdateRuntimeConfigResponse)
 
     async def runtime_config(self) -> pb.RuntimeConfigResponse:
-        """Which cgroup driver the runtime uses; Unimplemented before containerd 2.0."""
+        """Return the configuration of the runtime, with its cgroup driver; Unimplemented before containerd 2.0."""
         return await self._call(RUNTIME + "RuntimeConfig", pb.RuntimeConfigRequest(), pb.RuntimeConfigResponse)
 
     async def container_events(self) -> AsyncIterator[pb.ContainerEventResponse]:
@@ -241,7 +241,7 @@ class CriClient:
         return list((await self._call(IMAGES + "ListImages", pb.ListImagesRequest(), pb.ListImagesResponse)).images)
 
     async def image_status(self, image: str) -> pb.Image | None:
-        """What is known about an image by name or id; None when the runtime does not hold it."""
+        """Return an image by name or id; None when the runtime does not hold it."""
         request = pb.ImageStatusRequest(image=pb.ImageSpec(image=image))
         response = await self._call(IMAGES + "ImageStatus", request, pb.ImageStatusResponse)
         return response.image if response.HasField("image") else None

@@ -1,4 +1,4 @@
-"""Which pods use more local storage than their limits allow. Pure.
+"""Pods that use more local storage than their limits allow. Pure.
 
 See "Local ephemeral storage" in the Kubernetes documentation. An emptyDir has a limit of its own (`sizeLimit`), a container one for its
 writable layer and its logs, and the pod the sum of its containers' for everything. Messages are upstream's; clients match on them.
@@ -35,12 +35,12 @@ class Excess(msgspec.Struct, frozen=True):
 
 
 def is_limited(pod: core.Pod) -> bool:
-    """Whether a pod has any limit that its use is compared with."""
+    """True if a pod has any limit that its use is compared with."""
     return any(volume.emptyDir is not None and volume.emptyDir.sizeLimit for volume in pod.spec.volumes) or limits_containers(pod)
 
 
 def limits_containers(pod: core.Pod) -> bool:
-    """Whether what its containers write is limited."""
+    """True if what its containers write is limited."""
     return any(RESOURCE in one.resources.limits for one in (*pod.spec.containers, *pod.spec.initContainers))
 
 

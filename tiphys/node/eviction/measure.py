@@ -1,4 +1,4 @@
-"""What a pod uses of the node's disk: its volumes, its logs, and the writable layers that the runtime has measured."""
+"""Use of the node's disk by a pod: its volumes, its logs, and the writable layers that the runtime has measured."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def storage_use(pod: core.Pod, *, paths: PodPaths, logs: Path, layers: Mapping[s
 
 
 def _is_local(volume: core.Volume) -> bool:
-    """Whether a volume is made for the pod on the node's disk (or in memory, for an emptyDir)."""
+    """True if a volume is made for the pod on the node's disk (or in memory, for an emptyDir)."""
     return volume.emptyDir is not None or volume.configMap is not None or volume.downwardAPI is not None

@@ -1,4 +1,4 @@
-"""What pods and containers may use, in the units of control groups. Pure; `pod_cgroups` writes it.
+"""Limits of pods and containers, in the units of control groups. Pure; `pod/cgroups.py` writes them.
 
 See "Resource Management for Pods and Containers", and KEP-2254 for the conversion of shares to weights.
 """
@@ -21,7 +21,7 @@ MIN_QUOTA = 1_000
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a group may use; None means no limit. Quota is in microseconds per `PERIOD`, memory in bytes."""
+    """Limits of a group; None means no limit. Quota is in microseconds per `PERIOD`, memory in bytes."""
 
     cpu_shares: int = MIN_SHARES
     cpu_quota: int | None = None
@@ -48,7 +48,7 @@ def _amount(listed: Mapping[str, Quantity], name: str) -> int | None:
 
 
 def request_or_limit(container: AnyContainer, name: str) -> int:
-    """What a container asked for (thousandths of cores, bytes); a limit alone counts as the request."""
+    """Return the request of a container (thousandths of cores, bytes); a limit alone counts as the request."""
     asked = _amount(container.resources.requests, name)
     return asked if asked is not None else (_amount(container.resources.limits, name) or 0)
 
@@ -77,7 +77,7 @@ def _is_limited(pod: core.Pod, name: str) -> bool:
 
 
 def oom_score_adj(pod: core.Pod, container: AnyContainer, memory_capacity: int) -> int:
-    """How readily the kernel kills the container when memory runs out: -997 guaranteed, 1000 best effort, the others between."""
+    """Return how readily the kernel kills the container when memory runs out: -997 guaranteed, 1000 best effort, the others between."""
     qos = pod.status.qosClass or resources.qos_class(pod)
     if pod.spec.priority is not None and pod.spec.priority >= 2_000_000_000:
         return -997

@@ -46,7 +46,7 @@ def cores() -> int:
 
 
 def apparmor() -> bool:
-    """Whether containers can be confined with AppArmor.
+    """True if containers can be confined with AppArmor.
 
     What containerd looks at, too: where it finds one of these missing it takes the default profile for none.
     """

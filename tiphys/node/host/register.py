@@ -141,7 +141,7 @@ class NodeRegistration:
         return node_status(node.status, facts, services.clock.now())
 
     async def _runtime(self) -> tuple[str, str]:
-        """Why the runtime cannot run pods, or "", and its name and version."""
+        """Return why the runtime cannot run pods, or "", and its name and version."""
         try:
             status = await self.services.cri.status()
             known = self._info.containerRuntimeVersion if self._info is not None else ""

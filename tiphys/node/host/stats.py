@@ -1,4 +1,4 @@
-"""What pods use, in the two forms that monitoring reads: `/stats/summary` (JSON) and `/metrics/resource` (text). Pure.
+"""Use by pods, in the two forms that monitoring reads: `/stats/summary` (JSON) and `/metrics/resource` (text). Pure.
 
 Metric names and fields are upstream's ("Node metrics data", KEP-727).
 """

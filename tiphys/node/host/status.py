@@ -21,7 +21,7 @@ _PRESSURES = {
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the status says."""
+    """Facts that the status of the node is made of."""
 
     name: str
     addresses: Sequence[str]
@@ -72,7 +72,7 @@ def _condition(old: core.NodeStatus, type_: str, value: tuple[str, str, str], no
 
 
 def same(left: core.NodeStatus, right: core.NodeStatus) -> bool:
-    """Whether two statuses say the same but for the times at which they were said."""
+    """True if two statuses say the same but for the times at which they were said."""
 
     def timeless(status: core.NodeStatus) -> Any:
         quiet = [msgspec.structs.replace(condition, lastHeartbeatTime=None) for condition in status.conditions]

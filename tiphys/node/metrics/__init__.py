@@ -1,1 +1,1 @@
-"""the kubelet's own (`families`), those of probes (`probes`), and use: read (`groups`), gathered (`use`), written (`cadvisor`)."""
+"""Metrics of the kubelet (`families`), of probes (`probes`), and of use: read (`groups`), gathered (`use`), written (`cadvisor`)."""

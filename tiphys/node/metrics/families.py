@@ -37,7 +37,7 @@ _OPERATIONS: dict[str, tuple[metrics.Counter, metrics.Histogram]] = {}
 
 
 def operation(verb: str) -> tuple[metrics.Counter, metrics.Histogram]:
-    """Where requests of a verb of the runtime's interface are counted and timed."""
+    """Return the counter and the timer of a verb of the runtime's interface."""
     known = _OPERATIONS.get(verb)
     if known is None:
         name = operation_type(verb)

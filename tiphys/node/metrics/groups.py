@@ -43,7 +43,7 @@ class Interface(NamedTuple):
 
 
 class GroupUse(msgspec.Struct):
-    """What one control group uses and may use; what the kernel does not tell is not in `values`."""
+    """Use and limits of one control group; what the kernel does not tell is not in `values`."""
 
     values: Values
     devices: dict[str, Transfers] = {}
@@ -143,7 +143,7 @@ class GroupReader:
             return []
 
     def made(self, path: str) -> float:
-        """When a group was made, in seconds since the epoch; 0 when it is gone."""
+        """Return when a group was made, in seconds since the epoch; 0 when it is gone."""
         try:
             return os.stat(f"{self._home}/{path.strip('/')}").st_mtime
         except OSError:

@@ -1,4 +1,4 @@
-"""How long pods take to start: as their users see it, and without what the node cannot help ("Kubernetes Metrics Reference")."""
+"""Duration of pod starts: as users see it, and without what the node cannot help ("Kubernetes Metrics Reference")."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What runs on the node with its use: which control groups there are, whose they are, and what they use now."""
+"""Use by all that runs on the node: the control groups there are, their owners, and what they use now."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from time import monotonic, time
 from types import MappingProxyType
 
+from tiphys.aio.clock import Clock
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import CriError
 from tiphys.node.host.stats import ContainerUse, Usage
@@ -31,7 +31,8 @@ MIN_RATE_SPAN = 1.0
 class NodeUse:
     """Measures the pods of one node. Kernel files are read in a thread; no answer waits for the runtime."""
 
-    def __init__(self, relister: Relister, cri: CriClient, parent: str, machine: Machine) -> None:
+    def __init__(self, relister: Relister, cri: CriClient, parent: str, machine: Machine, clock: Clock) -> None:
+        self._clock = clock
         self._relister = relister
         self._cri = cri
         self._parent = parent
@@ -47,12 +48,12 @@ class NodeUse:
 
     async def containers(self) -> list[ContainerUse]:
         """The use of each container that runs."""
-        return await asyncio.to_thread(self._uses, self._pods())
+        return await asyncio.to_thread(self._uses, self._pods(), self._clock.now().timestamp())
 
     @property
     def stale(self) -> bool:
-        """Whether `refresh` is due; true once per housekeeping interval."""
-        now = monotonic()
+        """True if `refresh` is due; true once per housekeeping interval."""
+        now = self._clock.monotonic()
         if now - self._written_at < HOUSEKEEPING:
             return False
         self._written_at = now
@@ -74,8 +75,8 @@ class NodeUse:
         found = subjects(GroupReader(), self._parent, pods, self._written)
         return metrics.page(cadvisor_lines(self._machine, found, device_names()))
 
-    def _uses(self, pods: list[Observed]) -> list[ContainerUse]:
-        now, reader = time(), GroupReader(wanted=_SUMMED)
+    def _uses(self, pods: list[Observed], now: float) -> list[ContainerUse]:
+        reader = GroupReader(wanted=_SUMMED)
         homes = _homes(reader, self._parent)
         uses = []
         for pod in pods:

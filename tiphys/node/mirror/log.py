@@ -32,7 +32,7 @@ def daemon_log(started: int) -> LogFormat:
 
 
 def tail_offset(path: Path, lines: int) -> int:
-    """Where the last `lines` lines of a file begin. Raises OSError."""
+    """Return where the last `lines` lines of a file begin. Raises OSError."""
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         offset = end = file.tell()

@@ -1,4 +1,4 @@
-"""Whether the node takes a pod that is bound to it. Pure.
+"""Admission of the pods that are bound to the node. Pure.
 
 The scheduler has looked at most of this before, but pods are also bound by hand, by other schedulers, and in races. The checks, their
 order, reasons and messages are those of upstream's kubelet; clients match on the reasons ("Node-pressure Eviction", "Using sysctls",
@@ -26,7 +26,7 @@ _ANY_ADDRESS = ("", "0.0.0.0")
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why a pod fails without having run."""
+    """Reason for which a pod fails without having run."""
 
     reason: str
     message: str

@@ -1,4 +1,4 @@
-"""What the pods of this node have been given of its CPU and memory, who waits for more, and who is made to give it back."""
+"""CPU and memory allocated to the pods of this node, those that wait for more, and those that are made to give it back."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Allocations:
             await self._left.wait()
 
     def judge(self, pod: core.Pod) -> Pending | None:
-        """Whether there is room for what the pod wants, besides all others."""
+        """Return why there is no room for what the pod wants besides all others; None if there is."""
         used: Amounts = {}
         for uid, given in self._given.items():
             if uid != pod.metadata.uid:

@@ -19,7 +19,7 @@ FORGET_BACKOFF = 600.0
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """How long a container's next start waits, counted from its last end. Kept by `backoff_key` while the pod lives."""
+    """Delay of a container's next start, counted from its last end. Kept by `backoff_key` while the pod lives."""
 
     delay: float = 0.0
     ended: float = 0.0

@@ -1,4 +1,4 @@
-"""What the container runtime says exists, as plain values that the pure parts work on.
+"""Sandboxes and containers that the runtime reports, as plain values that the pure parts work on.
 
 `Observed` is everything known about one pod: its sandboxes and containers, the newest first. Times are seconds since 1970.
 """
@@ -39,7 +39,7 @@ class SeenContainer(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it ended with something other than success."""
+        """True if it ended with something other than success."""
         return self.state == "unknown" or (self.state == "exited" and self.exit_code != 0)
 
 

@@ -1,4 +1,4 @@
-"""What to do next for one pod: desired pod, observed sandboxes and containers, probe verdicts and backoff in; a plan out. Pure.
+"""Plan of the next steps for one pod: desired pod, observed sandboxes and containers, probe verdicts and backoff in; a plan out. Pure.
 
 The rules follow "Pod Lifecycle", "Init Containers" and "Sidecar Containers" of the Kubernetes documentation, and KEP-753 and KEP-5307:
 
@@ -34,7 +34,7 @@ AnyContainer = core.Container | core.EphemeralContainer
 
 
 class Verdicts(msgspec.Struct, frozen=True):
-    """What the probes say about one running container. None: no probe of that kind, or no verdict yet."""
+    """Verdicts of the probes of one running container. None: no probe of that kind, or no verdict yet."""
 
     liveness: bool | None = None
     startup: bool | None = None
@@ -92,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do now."""
+        """True if there is nothing to do now."""
         acts = self.kill_pod or self.stop or self.update or self.remove_containers or self.remove_sandboxes or self.start
         return not acts and self.create_sandbox is None
 
@@ -110,7 +110,7 @@ def find_container(pod: core.Pod, name: str) -> AnyContainer | None:
 
 
 def restarts(pod: core.Pod, container: AnyContainer, exit_code: int) -> bool:
-    """Whether a container that ended with this code is to be started again (KEP-5307: its own rules, its own policy, the pod's)."""
+    """True if a container that ended with this code is to be started again (KEP-5307: its own rules, its own policy, the pod's)."""
     for rule in container.restartPolicyRules:
         codes = rule.exitCodes
         if rule.action == "Restart" and codes is not None:
@@ -253,7 +253,7 @@ class _Planner:
     # -- init containers and sidecars
 
     def _init_containers(self) -> tuple[bool, bool]:
-        """Whether initialisation is over, and whether it failed for good."""
+        """Plan init containers; return whether initialization is over, and whether it failed for good."""
         box = self.seen.sandbox
         assert box is not None
         begun = any(one.sandbox == box.id and one.state != "created" and self._kind(one.name) == "main" for one in self.seen.containers)
@@ -317,7 +317,7 @@ class _Planner:
         return alive or bool(self.stops)
 
     def _unfit(self, container: core.Container, last: SeenContainer) -> bool:
-        """Whether a running container must be stopped; the stop is in the plan then."""
+        """True if a running container must be stopped; the stop is in the plan then."""
         verdict = self.verdicts.get(last.id, Verdicts())
         grace = grace_of(self.pod)
         wanted = self.hashes.get(container.name, "")

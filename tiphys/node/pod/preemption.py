@@ -1,4 +1,4 @@
-"""Which pods make room for a critical one that the node has no room for. Pure.
+"""Choice of the pods that make room for a critical one that the node has no room for. Pure.
 
 See "Guaranteed Scheduling For Critical Add-On Pods". BestEffort pods go before Burstable and these before Guaranteed ones; within a class
 those go that come nearest to what is missing, so that few do.
@@ -24,12 +24,12 @@ class NoRoom(Exception):
 
 
 def is_critical(pod: core.Pod) -> bool:
-    """Whether the cluster does not work without the pod."""
+    """True if the cluster does not work without the pod."""
     return (pod.spec.priority or 0) >= CRITICAL
 
 
 def may_preempt(pod: core.Pod, other: core.Pod) -> bool:
-    """Whether the other has to make room for the pod: it is not critical, or less important."""
+    """True if the other has to make room for the pod: it is not critical, or less important."""
     if is_critical(pod) and not is_critical(other):
         return True
     priorities = pod.spec.priority, other.spec.priority
@@ -57,7 +57,7 @@ def _gives(pod: core.Pod) -> Amounts:
 
 
 def _without(missing: Amounts, pods: Sequence[core.Pod]) -> Amounts:
-    """What is still missing when these pods are gone."""
+    """Return what is still missing when these pods are gone."""
     given = [_gives(pod) for pod in pods]
     left = {name: number - sum(one.get(name, 0) for one in given) for name, number in missing.items()}
     return {name: number for name, number in left.items() if number > 0}

@@ -29,7 +29,7 @@ Container = core.Container | core.EphemeralContainer
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """Why a resize is not admitted: `Infeasible` on this node whatever else leaves it, or `Deferred` until there is room."""
+    """Reason for which a resize is not admitted: `Infeasible` on this node whatever else leaves it, or `Deferred` until there is room."""
 
     reason: Literal["Infeasible", "Deferred"]
     message: str
@@ -43,7 +43,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def sizes_of(pod: core.Pod) -> dict[str, core.ResourceRequirements]:
-    """What the pod's spec asks for."""
+    """Return the resources in the pod's spec."""
     sizes = {one.name: one.resources for one in (*pod.spec.containers, *pod.spec.initContainers)}
     if pod.spec.resources is not None:
         sizes[POD] = pod.spec.resources
@@ -68,7 +68,7 @@ def _sized(container: core.Container, sizes: Sizes) -> core.Container:
 def adopted(
     pod: core.Pod, seen: Observed, recorded: Sizes | None
 ) -> tuple[dict[str, core.ResourceRequirements], dict[str, core.ResourceRequirements]]:
-    """What is allocated to a pod that an agent before this one `recorded`, and what is applied by id to the containers that run.
+    """Return what is allocated to a pod that an agent before this one `recorded`, and what is applied by id to the containers that run.
 
     The status of a pod is not believed about what is allocated, which would be a way around admission. Only a pod that runs without a
     record, which an older agent has started, has what its status says.
@@ -89,7 +89,7 @@ def adopted(
 
 
 def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Sizes) -> bool:
-    """Whether an agent before this one agreed to a resize and did not carry it out."""
+    """True if an agent before this one agreed to a resize and did not carry it out."""
     shown = pod.status.resources
     if shown is not None and POD in allocated and seen.running and changed(shown, allocated[POD]):
         return True
@@ -112,7 +112,7 @@ def _differ(before: Mapping[str, base.Quantity], after: Mapping[str, base.Quanti
 
 
 def needs_restart(container: Container, before: core.ResourceRequirements) -> bool:
-    """Whether the container must be restarted to have its resources after these: for a request too, even where the kernel is not told."""
+    """True if the container must be restarted to have its resources after these: for a request too, even where the kernel is not told."""
     after = container.resources
     names = {
         name for name in RESIZABLE if _differ(before.requests, after.requests, name) or _differ(before.limits, after.limits, name)
@@ -125,7 +125,7 @@ def _in_force(container: Container, applied: core.ResourceRequirements) -> bool:
 
 
 def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
-    """What is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
+    """Return what is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
     found = {}
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
@@ -135,7 +135,7 @@ def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.Res
 
 
 def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
-    """Whether every container that runs has what is allocated to it; `applied` is by container id."""
+    """True if every container that runs has what is allocated to it; `applied` is by container id."""
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
         if last is not None and last.state == "running" and last.id in applied and not _in_force(container, applied[last.id]):
@@ -144,7 +144,7 @@ def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
 
 
 def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
-    """Whether a node of this capacity, of which other pods use so much, has room for what the pod wants: None if it has."""
+    """Return why a node of this capacity, of which other pods use so much, has no room for what the pod wants; None if it has."""
     wanted = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
     for name, number in wanted.items():
         if number > capacity[name]:
@@ -157,7 +157,7 @@ def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
 
 
 def conditions(generation: int, pending: Pending | None, progress: Progress | None) -> list[core.PodCondition]:
-    """What the pod's status says about its resize."""
+    """Return the conditions of the pod's resize."""
     said = []
     if pending is not None:
         said.append(

@@ -29,12 +29,12 @@ _OVER = ("Succeeded", "Failed")
 
 
 def is_owned(condition: core.PodCondition) -> bool:
-    """Whether the node agent wrote a condition."""
+    """True if the node agent wrote a condition."""
     return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Why a container is not running, with a sentence."""
+    """Reason for which a container is not running, with a sentence."""
 
     reason: str
     message: str = ""
@@ -206,7 +206,7 @@ def _has_run(status: core.ContainerStatus) -> bool:
 
 
 def _has_initialized(pod: core.Pod, status: core.PodStatus) -> bool:
-    """Whether all init containers had done their part, so that the others may have been started."""
+    """True if all init containers had done their part, so that the others may have been started."""
     if not pod.spec.initContainers or any(_has_run(one) for one in status.containerStatuses):
         return True
     last = status.initContainerStatuses[-1]
@@ -268,7 +268,7 @@ def _final_phase(mains: Sequence[core.ContainerStatus]) -> str:
 
 
 def _ended(status: core.ContainerStatus) -> core.ContainerStateTerminated | None:
-    """How a container ended last: now, or before the restart that it waits for."""
+    """Return how a container ended last: now, or before the restart that it waits for."""
     if status.state.waiting is not None:
         return status.lastState.terminated
     return status.state.terminated

@@ -1,4 +1,4 @@
-"""One worker per pod: looks, plans, acts, reports. The states are in `pod_states`, the decisions in `pod_plan` and `pod_status`.
+"""One worker per pod: looks, plans, acts, reports. The states are in `pod/states.py`, the decisions in `pod/plan.py` and `pod/status.py`.
 
 The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new agent
 therefore finds running pods as they are, plans nothing for them, and leaves them alone.
@@ -85,7 +85,7 @@ class PodWorker:
 
     @property
     def is_serving(self) -> bool:
-        """Whether the node has taken the pod and keeps it running."""
+        """True if the node has taken the pod and keeps it running."""
         return self.pod is not None and self._admitted and self.life.state == "syncing"
 
     # -- what happens to it; nothing here waits
@@ -486,7 +486,7 @@ class PodWorker:
 
 
 def _adopted(pod: core.Pod) -> dict[str, core.ContainerStatus]:
-    """What the API says about containers that are running already, by id: it holds until a probe knows better."""
+    """Return what the API says about containers that are running already, by id: it holds until a probe knows better."""
     known = (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
     return {one.containerID.rpartition("/")[2]: one for one in known if one.state.running is not None}
 

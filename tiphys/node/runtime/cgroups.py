@@ -22,7 +22,7 @@ DEFAULT_PARENT = "/kubepods"
 
 
 def is_v2(root: Path = ROOT) -> bool:
-    """Whether the machine has version 2 only; hybrid counts as version 1, because the controllers are there."""
+    """True if the machine has version 2 only; hybrid counts as version 1, because the controllers are there."""
     return (root / "cgroup.controllers").exists()
 
 

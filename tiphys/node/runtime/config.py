@@ -21,7 +21,7 @@ _DISABLED = [
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerdConfig:
-    """What differs between one containerd of ours and another."""
+    """Configuration in which one containerd of ours differs from another."""
 
     root: Path
     """Images, snapshots and metadata; survives a reboot."""

@@ -129,7 +129,7 @@ class ContainerdSupervisor:
         return found[0] if found else None
 
     def read_run(self) -> ContainerdRun | None:
-        """What the pid file says, None without one or when it is damaged. The process that it names need not run any more."""
+        """Return what the pid file says, None without one or when it is damaged. The process that it names need not run any more."""
         with contextlib.suppress(msgspec.MsgspecError):
             return msgspec.json.decode(_read(self.pid_path), type=ContainerdRun)
         return None
@@ -291,7 +291,7 @@ class ContainerdSupervisor:
 
 
 def has_capability(number: int) -> bool:
-    """Whether this process holds a capability of the Linux kernel, given by its number."""
+    """True if this process holds a capability of the Linux kernel, given by its number."""
     for line in _read(Path("/proc/self/status")).splitlines():
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> number & 1)

@@ -58,7 +58,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def ended(envelope: bytes) -> End | None:
-    """Which process ended, from an event; None for any other event."""
+    """Return the process that ended, from an event; None for any other event."""
     body = dict(fields(envelope))
     event = body.get(4)
     if not isinstance(event, bytes):

@@ -65,7 +65,7 @@ def _remove_chains(iptables: list[str], subnets: list[str]) -> None:
 
 
 def _body(table: str) -> list[str]:
-    """What a listed table holds besides its own braces and base chains without rules."""
+    """Return what a listed table holds besides its own braces and base chains without rules."""
     lines = [line.strip() for line in table.splitlines() if not line.startswith("#")]
     return [
         line

@@ -41,7 +41,7 @@ def unmount_under(directory: Path) -> list[Path]:
 
 
 def overlay_works(directory: Path) -> bool:
-    """Whether overlayfs accepts `directory` for its layers: tried, because no list of filesystems would be complete."""
+    """True if overlayfs accepts `directory` for its layers: tried, because no list of filesystems would be complete."""
     directory.mkdir(parents=True, exist_ok=True)
     trial = Path(tempfile.mkdtemp(prefix=".overlay-", dir=directory))
     try:

@@ -1,4 +1,4 @@
-"""What the runtime holds, followed: the generator of pod life-cycle events.
+"""Generator of pod life-cycle events: follows what the runtime holds.
 
 `Relister.relist` takes two cheap lists and looks closer only at what changed; `refresh` does the same for one pod, which is what a worker
 asks for after it acted. Answers that were overtaken by newer ones are dropped. Ended containers never change again, so each is looked at
@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, time
 from typing import cast
 
+from tiphys.aio.clock import Clock, monotonic
 from tiphys.node import names
 from tiphys.node.container.logs import last_lines
 from tiphys.node.cri.client import CriClient
@@ -41,8 +41,9 @@ Changed = Callable[[Observed], None]
 class Relister:
     """Knows every pod of the runtime, and tells of changes."""
 
-    def __init__(self, cri: CriClient, on_change: Changed) -> None:
+    def __init__(self, cri: CriClient, on_change: Changed, clock: Clock) -> None:
         self.cri = cri
+        self._clock = clock
         self._on_change = on_change
         self._pods: dict[str, Observed] = {}
         self._containers: dict[tuple[str, State], SeenContainer] = {}
@@ -58,7 +59,7 @@ class Relister:
         return set(self._pods)
 
     def get(self, uid: str) -> Observed:
-        """What was seen of a pod last."""
+        """Return what was seen of a pod last."""
         return self._pods.get(uid) or Observed(uid)
 
     def owner(self, ident: str) -> str | None:
@@ -79,7 +80,7 @@ class Relister:
             await self._apply(uid, serial, await self._observe(uid, mine, of))
         self._forget()
         families.RELIST_SECONDS.labels().observe(monotonic() - started)
-        families.LAST_SEEN.labels().set(time())
+        families.LAST_SEEN.labels().set(self._clock.now().timestamp())
 
     async def refresh(self, uid: str) -> Observed:
         """Look at one pod. Raises CriError when the runtime does not answer."""
@@ -198,7 +199,7 @@ def _readable_image(status: pb.ContainerStatus) -> str:
 
 
 def _last_words(status: pb.ContainerStatus) -> str:
-    """What the container left at its termination message path, or, if it asked for that, the end of its log."""
+    """Return what the container left at its termination message path, or, if it asked for that, the end of its log."""
     path = status.annotations.get(names.MESSAGE_PATH, "")
     words = ""
     for mount in status.mounts:

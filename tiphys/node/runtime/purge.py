@@ -30,7 +30,7 @@ CNI_RESULTS = Path("/var/lib/cni/results")
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """What to remove. Directories go with all they hold, `empty` ones only if nothing is left in them."""
+    """Traces to remove. Directories go with all they hold, `empty` ones only if nothing is left in them."""
 
     directories: list[Path]
     files: list[Path]

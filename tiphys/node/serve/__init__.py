@@ -1,0 +1,1 @@
+"""The kubelet's server: routes, endpoints, and sessions of exec, attach and port-forward."""

@@ -17,17 +17,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
 
 from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.duplex import Duplex
+from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
+from tiphys.http.server import Server, server_context
 from tiphys.node.container.attach_log import AttachLog, Readers
 from tiphys.node.container.log_stream import stream_log
 from tiphys.node.container.logs import LogOptions, rotated
@@ -45,7 +47,7 @@ from tiphys.node.serve.endpoints.configz import configuration
 from tiphys.node.serve.endpoints.options import LogRequest, StreamOptions, forwarded_ports, log_request, stream_options
 from tiphys.node.serve.endpoints.refusal import Refusal, not_found
 from tiphys.node.serve.endpoints.running_pods import pod_list, running_pods
-from tiphys.node.serve.http_server import HttpServer, server_context
+from tiphys.node.serve.limits import LIMITS
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
 from tiphys.obs.health import Check, HealthMetrics
@@ -88,13 +90,15 @@ class KubeletServer:
         settings = services.settings
         self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
         size = Machine(services.machine.cores, services.machine.memory)
-        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size)
+        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size, services.clock)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
-        ca = str(settings.client_ca) if settings.client_ca is not None else ""
-        context = server_context(str(settings.tls_cert), str(settings.tls_key), ca)
+        authorities = [str(settings.client_ca)] if settings.client_ca is not None else []
+        context = server_context(str(settings.tls_cert), str(settings.tls_key), *authorities)
         self._files = CertificateFiles(context, cert=settings.tls_cert, key=settings.tls_key, ca=settings.client_ca)
-        self.http = HttpServer(self.handle, context)
+        self.http = Server(self.handle, context=context, limits=LIMITS)
+        self.port = settings.port
+        self._tasks = TaskSet()
         self._routes: dict[str, tuple[Collection[str], Route]] = {
             "healthz": (_ANY, self._healthz),
             "configz": (_ANY, self._configz),
@@ -111,14 +115,17 @@ class KubeletServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
-        await self.http.start(self.services.settings.bind, self.services.settings.port)
-        self.http.tasks.spawn(self._files.follow(self.services.clock), name="kubelet-certificates")
+        self.port = await self.http.start(self.services.settings.bind, self.services.settings.port)
+        self._tasks.spawn(self._files.follow(self.services.clock), name="kubelet-certificates")
 
     async def close(self) -> None:
-        await self.http.close()
+        """Stop listening and end every connection."""
+        await self.http.stop(grace=0.0)
+        await self._tasks.close()
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
+        request.path = unquote(request.path)
         head, *rest = request.path.strip("/").split("/")
         try:
             await self.callers.check(request)
@@ -314,7 +321,9 @@ class KubeletServer:
     # -- what is used
 
     async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
-        node, uses = await asyncio.gather(asyncio.to_thread(_node_usage, self.started), self._use.containers())
+        node, uses = await asyncio.gather(
+            asyncio.to_thread(_node_usage, self.started, self.services.clock.now().timestamp()), self._use.containers()
+        )
         return node, uses
 
     async def _stats(self, request: Request, rest: list[str]) -> Response:
@@ -343,7 +352,7 @@ class KubeletServer:
 
     async def _cadvisor(self) -> bytes:
         if self._use.stale:
-            self.http.tasks.spawn(self._use.refresh(), name="kubelet-written")
+            self._tasks.spawn(self._use.refresh(), name="kubelet-written")
         return await self._use.cadvisor()
 
 
@@ -403,11 +412,11 @@ def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool)
     raise Refusal(400, f"{where} is waiting to start: {reason}")
 
 
-def _node_usage(started: float) -> stats.Usage:
+def _node_usage(started: float, now: float) -> stats.Usage:
     ticks = os.sysconf("SC_CLK_TCK")
     cpu = 0
     with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as file:
         busy = [int(word) for word in file.readline().split()[1:9]]
         cpu = (sum(busy) - busy[3] - busy[4]) * 1_000_000_000 // ticks
     used = machine.memory() - machine.memory_available()
-    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=time.time(), started=started)
+    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=now, started=started)

@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 
 
 def pipes_of(containerd_state: Path, container: str) -> Path:
-    """Where containerd's CRI plugin keeps the pipes of a container's processes: one directory each, with random names."""
+    """Return where containerd's CRI plugin keeps the pipes of a container's processes: one directory each, with random names."""
     return containerd_state / "io.containerd.grpc.v1.cri" / "containers" / container / "io"
 
 
@@ -53,7 +53,7 @@ def _find(pipes: Path, name: str) -> Path | None:
 
 
 def _is_written(pipe: Path) -> bool:
-    """Whether anybody has the pipe open for writing.
+    """True if anybody has the pipe open for writing.
 
     A reader learns that the writers have gone only if one went after it had come, hence the writer of our own.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -26,8 +27,7 @@ def write(target: Path, files: Payload, now: datetime, *, group: int | None = No
     if current is not None and _same(current, files, group):
         _link(target, files)
         return False
-    fresh = target / f"..{now:%Y_%m_%d_%H_%M_%S}.{os.urandom(4).hex()}"
-    fresh.mkdir(mode=0o755)
+    fresh = Path(tempfile.mkdtemp(prefix=f"..{now:%Y_%m_%d_%H_%M_%S}.", dir=target))
     for path, file in files.items():
         _write_file(fresh, path, file, group)
     fresh.chmod(0o755)

@@ -78,5 +78,5 @@ def mounts_below(path: str | Path) -> list[str]:
 
 
 def is_mount(path: str | Path) -> bool:
-    """Whether something is mounted exactly there."""
+    """True if something is mounted exactly there."""
     return os.path.ismount(path)

@@ -1,4 +1,4 @@
-"""Where things of a pod are below the agent's directory. The names are upstream's, which tools look for."""
+"""Paths of a pod's files below the agent's directory. The names are upstream's, which tools look for."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PodPaths:
         self.hosts = self.base / "etc-hosts"
 
     def volume(self, volume: core.Volume) -> Path:
-        """Where a volume that belongs to the pod alone is."""
+        """Return the directory of a volume that belongs to the pod alone."""
         for field, plugin in _PLUGINS.items():
             if getattr(volume, field) is not None:
                 return self.volumes / f"kubernetes.io~{plugin}" / volume.name
         return self.volumes / "unknown" / volume.name
 
     def sub_path(self, volume: str, container: str, place: int) -> Path:
-        """Where the sub-path of a container's mount number `place` is made visible."""
+        """Return the path at which the sub-path of a container's mount number `place` is made visible."""
         return self.base / "volume-subpaths" / volume / container / str(place)
 
     def message(self, container: str, attempt: int) -> Path:

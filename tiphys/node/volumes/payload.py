@@ -42,7 +42,7 @@ class TokenKey(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What the sources refer to. A config map or secret that is None does not exist."""
+    """Objects that the sources refer to. A config map or secret that is None does not exist."""
 
     config_maps: Mapping[str, core.ConfigMap | None] = {}
     secrets: Mapping[str, core.Secret | None] = {}
@@ -75,7 +75,7 @@ def token_key(source: core.ServiceAccountTokenProjection) -> TokenKey:
 
 
 def is_written(volume: core.Volume) -> bool:
-    """Whether the volume's files are written by the node and kept up to date."""
+    """True if the volume's files are written by the node and kept up to date."""
     return any(source is not None for source in (volume.configMap, volume.secret, volume.downwardAPI, volume.projected))
 
 

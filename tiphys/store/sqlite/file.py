@@ -87,7 +87,10 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """Return a connection in autocommit mode that any thread may use (one at a time)."""
     target = f"file:{_quoted(path)}?mode=ro" if read_only else path
     db = sqlite3.connect(target, uri=read_only, isolation_level=None, check_same_thread=False, cached_statements=128)
-    db.execute("PRAGMA cache_size = -4096")
+    with contextlib.ExitStack() as undo:
+        undo.callback(db.close)
+        db.execute("PRAGMA cache_size = -4096")
+        undo.pop_all()
     return db
 
 
@@ -156,19 +159,20 @@ def load_index(db: sqlite3.Connection, path: str) -> Index:
     compacted = number(db, "SELECT number FROM meta WHERE name = 'compacted'")
     expected = compacted
     live: dict[str, Entry] = index.live
-    rows = db.execute("SELECT revision, kind, create_revision, previous, expires, key FROM log ORDER BY revision")
-    for revision, kind, create_revision, previous, expires, key in rows:
-        if revision > compacted:
-            expected += 1
-            before = live.get(key)
-            if revision != expected:
-                raise StoreCorrupt(f"{path}: revision {expected} is missing", REPAIR)
-            if (before[0] if before else 0) != previous:
-                raise StoreCorrupt(f"{path}: revision {revision} does not follow from the ones before it", REPAIR)
-        if kind == DELETE:
-            live.pop(key, None)
-        else:
-            live[key] = (revision, revision if create_revision == revision else create_revision, expires)
+    query = "SELECT revision, kind, create_revision, previous, expires, key FROM log ORDER BY revision"
+    with contextlib.closing(db.execute(query)) as rows:  # a query under way would keep a closed connection open
+        for revision, kind, create_revision, previous, expires, key in rows:
+            if revision > compacted:
+                expected += 1
+                before = live.get(key)
+                if revision != expected:
+                    raise StoreCorrupt(f"{path}: revision {expected} is missing", REPAIR)
+                if (before[0] if before else 0) != previous:
+                    raise StoreCorrupt(f"{path}: revision {revision} does not follow from the ones before it", REPAIR)
+            if kind == DELETE:
+                live.pop(key, None)
+            else:
+                live[key] = (revision, revision if create_revision == revision else create_revision, expires)
     index.revision = expected
     index.floor = compacted
     return index

@@ -105,10 +105,10 @@ def _check_and_advance(partial: str, source: str, jump: int) -> Revision:
 
 
 def _check_rows(db: sqlite3.Connection, source: str) -> None:
-    for found in db.execute(f"SELECT {COLUMNS} FROM log"):
-        row = Row(*found)
-        if not row.is_intact():
-            raise StoreCorrupt(f"{source}: {row.key} at revision {row.revision} fails its checksum")
+    with contextlib.closing(db.execute(f"SELECT {COLUMNS} FROM log")) as rows:
+        for row in (Row(*found) for found in rows):
+            if not row.is_intact():
+                raise StoreCorrupt(f"{source}: {row.key} at revision {row.revision} fails its checksum")
 
 
 def _keep_old(target: str) -> None:

@@ -373,3 +373,20 @@ async def test_a_deprecated_version_says_so(api: Api) -> None:
     await define(api, definition("CronTab", GROUP, version("v1", deprecated=True), version("v2")))
     said = f"{GROUP}/v1 CronTab is deprecated; use {GROUP}/v2 CronTab"
     assert (await api.get(CRONTABS)).warnings == [f'299 - "{said}"']
+
+
+# --- names of built-in kinds ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [("TokenReview", "Cluster"), ("LocalSubjectAccessReview", "Namespaced"), ("Service", "Namespaced"), ("Namespace", "Namespaced")],
+)
+async def test_a_custom_kind_with_a_built_in_name_is_an_ordinary_one(api: Api, kind: str, scope: str) -> None:
+    await define(api, definition(kind, "example.com", version("v1", OPEN), scope=scope))
+    root = f"/apis/example.com/v1/{'' if scope == 'Cluster' else 'namespaces/default/'}{kind.lower()}s"
+    made = await api.post(root, {"apiVersion": "example.com/v1", "kind": kind, "metadata": {"name": "a"}, "spec": {"token": "x"}})
+    assert (made.status, made.doc["spec"]) == (201, {"token": "x"}), made.body
+    assert (await api.get(root)).names == ["a"]
+    removed = await api.delete(f"{root}/a")
+    assert (removed.doc["kind"], removed.doc["status"]) == ("Status", "Success")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tiphys.aio.clock import Clock, VirtualClock
 from tiphys.api.flowcontrol import v1 as flow
 from tiphys.api.machinery.errors import TooManyRequests
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.chain.routes import RequestInfo
-from tiphys.apiserver.flowcontrol import fairness as fairness_module
-from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, MOST_UNSENT, SHARE_SECONDS, Fairness
+from tiphys.apiserver.flowcontrol.fairness import HELD_FROM, MOST_UNSENT, SHARE_SECONDS, SWEEP_SECONDS, WAIT_SECONDS, Fairness
 from tiphys.apiserver.flowcontrol.levels import MOST_WRITES, Flow
 from tiphys.apiserver.flowcontrol.work import Work
 from tiphys.wire.http import Request, Response
@@ -52,8 +52,10 @@ def schema(name: str, level_name: str, *users: str, method: str = "ByUser") -> f
 class World:
     """Fairness with a level of its own for two users: `catch-all` has the other 5 shares."""
 
-    def __init__(self, *levels: flow.PriorityLevelConfiguration, seats: int = 15, users: tuple[str, ...] = ("a", "b")) -> None:
-        self.fairness = Fairness(seats=seats, json_headers={"Content-Type": "application/json"})
+    def __init__(
+        self, *levels: flow.PriorityLevelConfiguration, seats: int = 15, users: tuple[str, ...] = ("a", "b"), clock: Clock | None = None
+    ) -> None:
+        self.fairness = Fairness(seats=seats, json_headers={"Content-Type": "application/json"}, clock=clock)
         self.levels = levels or (level("mine"),)
         self.fairness.configure([schema("s", self.levels[0].metadata.name, *users)], self.levels)
 
@@ -117,14 +119,15 @@ async def test_a_level_without_queues_refuses_at_once() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_whoever_waits_too_long_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairness_module, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(fairness_module, "SWEEP_SECONDS", 0.001)
-    world, gate = World(), asyncio.Event()
-    mine = world.flow("a")
+@pytest.mark.looptime
+async def test_whoever_waits_too_long_is_sent_away() -> None:
+    world, gate = World(clock=VirtualClock()), asyncio.Event()
+    mine, begun = world.flow("a"), asyncio.get_running_loop().time()
     tasks = [asyncio.create_task(world.run(mine, gate)) for _ in range(11)]
     with pytest.raises(TooManyRequests):
         await asyncio.gather(*tasks)
+    assert WAIT_SECONDS <= asyncio.get_running_loop().time() - begun <= WAIT_SECONDS + 2 * SWEEP_SECONDS
+    assert mine.lane.wait_seconds == pytest.approx(WAIT_SECONDS, abs=2 * SWEEP_SECONDS)
     assert mine.lane.rejected == {"time-out": 1}
     assert mine.level.waiting == 0
     gate.set()

@@ -59,6 +59,12 @@ def test_namespaces_and_cluster_scope() -> None:
     assert not matches(schema, manager, asked("DELETE", LEASE), "kube-system")
 
 
+def test_flows_of_a_custom_kind_called_namespaces_are_those_of_the_namespace_they_are_in() -> None:
+    fairness, user = Fairness(seats=600, json_headers={}), User("system:kube-scheduler", groups=(EVERYBODY,))
+    names = [fairness.flow_of(user, asked("GET", f"/apis/example.com/v1/namespaces/{n}/namespaces/x")).name for n in ("a", "b")]
+    assert names == ["a", "b"]
+
+
 def test_distinguishers() -> None:
     assert distinguisher(MANDATORY_SCHEMAS["exempt"], ADMIN, "a") == ""
     assert distinguisher(MANDATORY_SCHEMAS["catch-all"], ADMIN, "a") == "admin"

@@ -25,7 +25,7 @@ class AuditAnnotation(Struct):
 
 
 class ExpressionWarning(Struct):
-    """What the type checker has against an expression."""
+    """Problem that the type checker found in an expression."""
 
     fieldRef: str = always(str)
     """The path of the expression in the policy, such as `spec.validations[0].expression`."""
@@ -68,7 +68,7 @@ class NamedRuleWithOperations(Struct):
 
 
 class MatchResources(Struct):
-    """Which requests a policy is about."""
+    """Selection of the requests that a policy applies to."""
 
     __map_type__: ClassVar[str] = "atomic"
     namespaceSelector: LabelSelector | None = None
@@ -115,7 +115,7 @@ class ParamKind(Struct):
 
 
 class MutatingAdmissionPolicySpec(Struct):
-    """What a mutating policy matches and does."""
+    """Desired behavior of a mutating policy: its matches, variables and mutations."""
 
     paramKind: ParamKind | None = None
     """The kind of objects that parameters come from; without it there are none."""
@@ -143,7 +143,7 @@ class MutatingAdmissionPolicy(KubeObject):
 
 
 class ParamRef(Struct):
-    """Which objects hold the parameters of a binding."""
+    """Reference to the objects that hold the parameters of a binding."""
 
     __map_type__: ClassVar[str] = "atomic"
     name: str = ""
@@ -157,7 +157,7 @@ class ParamRef(Struct):
 
 
 class MutatingAdmissionPolicyBindingSpec(Struct):
-    """Which policy is bound, with what."""
+    """Policy to bind, its parameters and the requests it applies to."""
 
     policyName: str = ""
     """The MutatingAdmissionPolicy that is bound."""
@@ -205,7 +205,7 @@ class ServiceReference(Struct):
 
 
 class WebhookClientConfig(Struct):
-    """How a webhook is reached: by URL or by Service, not both."""
+    """Address of a webhook: a URL or a Service, not both."""
 
     url: str | None = None
     """An https URL without user, query and fragment."""
@@ -254,14 +254,14 @@ class MutatingWebhookConfiguration(KubeObject):
 
 
 class TypeChecking(Struct):
-    """What checking the expressions of a policy against its kinds found."""
+    """Result of checking the expressions of a policy against the types of its kinds."""
 
     expressionWarnings: Annotated[list[ExpressionWarning], Atomic()] = []
     """One entry for each expression that looks wrong."""
 
 
 class ValidatingAdmissionPolicyStatus(Struct):
-    """What the server found out about a policy."""
+    """Observed state of a validating policy."""
 
     observedGeneration: int = 0
     """The generation of the spec that this was worked out from."""
@@ -285,7 +285,7 @@ class Validation(Struct):
 
 
 class ValidatingAdmissionPolicySpec(Struct):
-    """What a validating policy matches and demands."""
+    """Desired behavior of a validating policy: its matches, validations and audit annotations."""
 
     paramKind: ParamKind | None = None
     """The kind of objects that parameters come from; without it there are none."""
@@ -315,7 +315,7 @@ class ValidatingAdmissionPolicy(KubeObject):
 
 
 class ValidatingAdmissionPolicyBindingSpec(Struct):
-    """Which policy is bound, with what."""
+    """Policy to bind, its parameters, actions and the requests it applies to."""
 
     policyName: str = ""
     """The ValidatingAdmissionPolicy that is bound."""

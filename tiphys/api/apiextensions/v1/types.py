@@ -39,7 +39,7 @@ class ServiceReference(Struct):
 
 
 class WebhookClientConfig(Struct):
-    """How a webhook is reached: by URL or by Service, not both."""
+    """Address of a webhook: a URL or a Service, not both."""
 
     url: str | None = None
     """An https URL without user, query and fragment."""
@@ -59,7 +59,7 @@ class WebhookConversion(Struct):
 
 
 class CustomResourceConversion(Struct):
-    """How objects are changed from one version to another."""
+    """Conversion of objects from one version to another."""
 
     strategy: str = always(str)
     """`None` changes nothing but apiVersion; `Webhook` asks a web service."""
@@ -102,7 +102,7 @@ class CustomResourceDefinitionNames(Struct):
 
 
 class CustomResourceDefinitionStatus(Struct):
-    """How a definition stands."""
+    """Observed state of a definition."""
 
     conditions: Annotated[list[CustomResourceDefinitionCondition], MapList("type")] | None = null()
     """Aspects of how it stands, one of each type."""
@@ -115,7 +115,7 @@ class CustomResourceDefinitionStatus(Struct):
 
 
 class CustomResourceSubresourceScale(Struct):
-    """Where the fields of the scale subresource are."""
+    """Paths to the fields of the scale subresource."""
 
     specReplicasPath: str = always(str)
     """The path of the wanted replicas, below `.spec`."""
@@ -126,7 +126,7 @@ class CustomResourceSubresourceScale(Struct):
 
 
 class CustomResourceSubresourceStatus(Struct):
-    """That there is a status subresource; it holds nothing."""
+    """Presence of a status subresource; it has no fields."""
 
 
 class CustomResourceSubresources(Struct):
@@ -156,7 +156,7 @@ class ValidationRule(Struct):
 
 
 class ExternalDocumentation(Struct):
-    """Where more is written."""
+    """Reference to further documentation."""
 
     description: str = ""
     """What is written there."""
@@ -260,7 +260,7 @@ class JSONSchemaProps(Struct):
 
 
 class CustomResourceValidation(Struct):
-    """How objects are checked."""
+    """Schema that objects are validated against."""
 
     openAPIV3Schema: JSONSchemaProps | None = None
     """The structural schema."""
@@ -297,7 +297,7 @@ class CustomResourceDefinitionVersion(Struct):
 
 
 class CustomResourceDefinitionSpec(Struct):
-    """What a definition defines."""
+    """Desired group, names, scope and versions of a custom resource."""
 
     group: str = always(str)
     """The API group; with the plural it is the name of the definition."""

@@ -20,7 +20,7 @@ class ServiceReference(Struct):
 
 
 class APIServiceSpec(Struct):
-    """Who answers for a group and version."""
+    """Server of a group and version, and the order of both in discovery."""
 
     service: ServiceReference | None = None
     """The Service behind which the server listens; without one this server answers itself."""
@@ -54,7 +54,7 @@ class APIServiceCondition(Struct):
 
 
 class APIServiceStatus(Struct):
-    """How an APIService stands."""
+    """Observed state of an APIService."""
 
     conditions: Annotated[list[APIServiceCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""

@@ -50,7 +50,7 @@ class DaemonSetStatus(Struct):
 
 
 class RollingUpdateDaemonSet(Struct):
-    """How many nodes a rolling update touches at a time."""
+    """Number of nodes that a rolling update touches at a time."""
 
     maxUnavailable: IntOrString | None = None
     """How many nodes may be without their pod meanwhile, as a number or a percentage. 1 by default."""
@@ -59,7 +59,7 @@ class RollingUpdateDaemonSet(Struct):
 
 
 class DaemonSetUpdateStrategy(Struct):
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
 
     type: str = ""
     """`RollingUpdate` (default), or `OnDelete` to wait until somebody deletes them."""
@@ -68,7 +68,7 @@ class DaemonSetUpdateStrategy(Struct):
 
 
 class DaemonSetSpec(Struct):
-    """Which pods run on which nodes."""
+    """Desired pods of a DaemonSet, one for each node."""
 
     selector: LabelSelector | None = None
     """The labels of the pods; those of the template must match. It cannot be changed."""

@@ -27,7 +27,7 @@ class DeploymentCondition(Struct):
 
 
 class DeploymentStatus(Struct):
-    """How far a rollout has come."""
+    """Observed progress of a rollout."""
 
     observedGeneration: int = 0
     """The metadata.generation that the status is about."""
@@ -50,7 +50,7 @@ class DeploymentStatus(Struct):
 
 
 class RollingUpdateDeployment(Struct):
-    """How many pods a rolling update touches at a time."""
+    """Number of pods that a rolling update touches at a time."""
 
     maxUnavailable: IntOrString | None = None
     """How many pods may be missing meanwhile, as a number or a percentage of replicas, rounded down. 25% by default; not 0 if maxSurge
@@ -60,7 +60,7 @@ class RollingUpdateDeployment(Struct):
 
 
 class DeploymentStrategy(Struct):
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
 
     type: str = ""
     """`RollingUpdate` (default), or `Recreate` to stop all old pods first."""
@@ -69,7 +69,7 @@ class DeploymentStrategy(Struct):
 
 
 class DeploymentSpec(Struct):
-    """What pods there are to be, and how they are replaced."""
+    """Desired pods of a Deployment, and the strategy for replacing them."""
 
     replicas: int | None = None
     """How many pods. 1 by default."""

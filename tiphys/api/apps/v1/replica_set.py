@@ -25,7 +25,7 @@ class ReplicaSetCondition(Struct):
 
 
 class ReplicaSetStatus(Struct):
-    """How many pods there are."""
+    """Observed numbers of pods."""
 
     replicas: int = always(int)
     """Pods that are not being deleted."""
@@ -44,7 +44,7 @@ class ReplicaSetStatus(Struct):
 
 
 class ReplicaSetSpec(Struct):
-    """How many pods of which sort there are to be."""
+    """Desired number of pods, and their template."""
 
     replicas: int | None = None
     """How many pods. 1 by default."""

@@ -11,7 +11,7 @@ from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 
 class RollingUpdateStatefulSetStrategy(Struct):
-    """How a rolling update goes."""
+    """Parameters of a rolling update."""
 
     partition: int | None = None
     """Pods with a lower number stay as they are. 0 by default."""
@@ -35,7 +35,7 @@ class StatefulSetCondition(Struct):
 
 
 class StatefulSetStatus(Struct):
-    """How many pods there are."""
+    """Observed numbers of pods."""
 
     observedGeneration: int = 0
     """The metadata.generation that the status is about."""
@@ -60,14 +60,14 @@ class StatefulSetStatus(Struct):
 
 
 class StatefulSetOrdinals(Struct):
-    """How pods are numbered."""
+    """Numbering of pods."""
 
     start: int = always(int)
     """The first number. 0 by default."""
 
 
 class StatefulSetUpdateStrategy(Struct):
-    """How old pods are replaced by new ones."""
+    """Strategy for replacing old pods by new ones."""
 
     type: str = ""
     """`RollingUpdate` (default), or `OnDelete` to wait until somebody deletes them."""
@@ -76,7 +76,7 @@ class StatefulSetUpdateStrategy(Struct):
 
 
 class StatefulSetPersistentVolumeClaimRetentionPolicy(Struct):
-    """What becomes of the pods' claims."""
+    """Retention of the pods' claims."""
 
     whenDeleted: str = ""
     """When the set is deleted: `Retain` (default) or `Delete`."""

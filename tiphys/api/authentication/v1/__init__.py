@@ -1,4 +1,4 @@
-"""Who a caller is, authentication/v1."""
+"""Identity of callers, authentication/v1."""
 
 from tiphys.api.authentication.v1.types import (
     BoundObjectReference,

@@ -1,4 +1,4 @@
-"""Who a caller is, authentication/v1."""
+"""Identity of callers, authentication/v1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BoundObjectReference(Struct):
 
 
 class UserInfo(Struct):
-    """Who somebody is."""
+    """Identity of a user."""
 
     username: str = ""
     """The name, unique among all users."""

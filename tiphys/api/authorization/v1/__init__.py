@@ -1,4 +1,4 @@
-"""What a caller may do, authorization/v1."""
+"""Rights of callers, authorization/v1."""
 
 from tiphys.api.authorization.v1.types import (
     FieldSelectorAttributes,

@@ -1,4 +1,4 @@
-"""What a caller may do, authorization/v1."""
+"""Rights of callers, authorization/v1."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class NonResourceAttributes(Struct):
 
 
 class SubjectAccessReviewSpec(Struct):
-    """Who wants to do what; one of the two sorts of request is set."""
+    """User and request to review; either resourceAttributes or nonResourceAttributes is set."""
 
     resourceAttributes: ResourceAttributes | None = None
     """A request for a resource."""
@@ -122,7 +122,7 @@ class ResourceRule(Struct):
 
 
 class SelfSubjectAccessReviewSpec(Struct):
-    """What you want to do; one of the two sorts of request is set."""
+    """Request to review for the caller; either resourceAttributes or nonResourceAttributes is set."""
 
     resourceAttributes: ResourceAttributes | None = None
     """A request for a resource."""
@@ -142,7 +142,7 @@ class SelfSubjectAccessReview(KubeObject):
 
 
 class SelfSubjectRulesReviewSpec(Struct):
-    """Where."""
+    """Namespace to review."""
 
     namespace: str = ""
     """The namespace."""

@@ -21,7 +21,7 @@ class CrossVersionObjectReference(Struct):
 
 
 class HorizontalPodAutoscalerSpec(Struct):
-    """What is scaled, and between which bounds."""
+    """Workload to scale, its bounds and its target."""
 
     scaleTargetRef: CrossVersionObjectReference = always(CrossVersionObjectReference)
     """The object whose scale subresource is written."""
@@ -34,7 +34,7 @@ class HorizontalPodAutoscalerSpec(Struct):
 
 
 class HorizontalPodAutoscalerStatus(Struct):
-    """What the autoscaler saw and did last."""
+    """Last observation and action of the autoscaler."""
 
     observedGeneration: int | None = None
     """The generation of the spec that this was worked out from."""
@@ -60,7 +60,7 @@ class HorizontalPodAutoscaler(KubeObject):
 
 
 class ScaleStatus(Struct):
-    """How often it runs."""
+    """Observed number of replicas."""
 
     replicas: int = always(int)
     """The counted replicas."""
@@ -69,14 +69,14 @@ class ScaleStatus(Struct):
 
 
 class ScaleSpec(Struct):
-    """How often it should run."""
+    """Desired number of replicas."""
 
     replicas: int = 0
     """The wanted number of replicas."""
 
 
 class Scale(KubeObject):
-    """How often something runs, of whatever kind it is."""
+    """Number of replicas of a workload, whatever its kind."""
 
     apiVersion: str = constant("autoscaling/v1")
     kind: str = constant("Scale")

@@ -22,7 +22,7 @@ class MetricTarget(Struct):
 
 
 class ContainerResourceMetricSource(Struct):
-    """What one container of each pod uses of a resource, as a target."""
+    """Target for the use of a resource by one container of each pod."""
 
     name: str = always(str)
     """The resource, such as `cpu`."""
@@ -44,7 +44,7 @@ class MetricValueStatus(Struct):
 
 
 class ContainerResourceMetricStatus(Struct):
-    """What one container of each pod uses of a resource, as seen last."""
+    """Observed use of a resource by one container of each pod."""
 
     name: str = always(str)
     """The resource."""
@@ -66,7 +66,7 @@ class CrossVersionObjectReference(Struct):
 
 
 class MetricIdentifier(Struct):
-    """Which metric is meant."""
+    """Name and selector of a metric."""
 
     name: str = always(str)
     """Its name."""
@@ -93,7 +93,7 @@ class ExternalMetricStatus(Struct):
 
 
 class HPAScalingPolicy(Struct):
-    """How much may change in a while."""
+    """Greatest change within a period."""
 
     type: str = always(str)
     """`Pods` or `Percent`."""
@@ -104,7 +104,7 @@ class HPAScalingPolicy(Struct):
 
 
 class HPAScalingRules(Struct):
-    """How fast a workload is scaled in one direction."""
+    """Rate of scaling in one direction."""
 
     stabilizationWindowSeconds: int | None = None
     """For how long the gentlest recommendation counts, at most 3600 seconds."""
@@ -163,7 +163,7 @@ class MetricSpec(Struct):
 
 
 class HorizontalPodAutoscalerBehavior(Struct):
-    """How fast a workload is scaled."""
+    """Rate of scaling in both directions."""
 
     scaleUp: HPAScalingRules | None = None
     """Upwards."""
@@ -172,7 +172,7 @@ class HorizontalPodAutoscalerBehavior(Struct):
 
 
 class HorizontalPodAutoscalerSpec(Struct):
-    """What is scaled by which metrics, and between which bounds."""
+    """Workload to scale, its metrics and its bounds."""
 
     scaleTargetRef: CrossVersionObjectReference = always(CrossVersionObjectReference)
     """The object whose scale subresource is written."""
@@ -248,7 +248,7 @@ class MetricStatus(Struct):
 
 
 class HorizontalPodAutoscalerStatus(Struct):
-    """What the autoscaler saw and did last."""
+    """Last observation and action of the autoscaler."""
 
     observedGeneration: int | None = None
     """The generation of the spec that this was worked out from."""

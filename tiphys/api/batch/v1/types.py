@@ -31,7 +31,7 @@ class PodFailurePolicyOnPodConditionsPattern(Struct):
 
 
 class PodFailurePolicyRule(Struct):
-    """What follows from one way of failing."""
+    """Action for one kind of pod failure."""
 
     action: str = always(str)
     """`FailJob`, `FailIndex`, `Ignore` or `Count`."""
@@ -42,7 +42,7 @@ class PodFailurePolicyRule(Struct):
 
 
 class PodFailurePolicy(Struct):
-    """What follows from the ways in which a pod may fail."""
+    """Actions for the kinds of pod failure."""
 
     rules: Annotated[list[PodFailurePolicyRule], Atomic()] | None = null()
     """The rules, of which the first that fits decides."""
@@ -58,14 +58,14 @@ class SuccessPolicyRule(Struct):
 
 
 class SuccessPolicy(Struct):
-    """When an indexed Job counts as a success."""
+    """Conditions under which an indexed Job succeeds early."""
 
     rules: Annotated[list[SuccessPolicyRule], Atomic()] = always(list)
     """The rules, of which one must fit."""
 
 
 class JobSpec(Struct):
-    """What a Job runs, how often and until when."""
+    """Desired pods, completions and limits of a Job."""
 
     parallelism: int | None = None
     """How many pods run at the same time."""
@@ -111,7 +111,7 @@ class JobTemplateSpec(Struct):
 
 
 class CronJobSpec(Struct):
-    """When Jobs are made, and which."""
+    """Schedule of a CronJob, and the template of its Jobs."""
 
     schedule: str = always(str)
     """The times in the notation of cron: minute, hour, day, month, day of the week."""
@@ -132,7 +132,7 @@ class CronJobSpec(Struct):
 
 
 class CronJobStatus(Struct):
-    """What a CronJob did last."""
+    """Observed state of a CronJob."""
 
     active: Annotated[list[ObjectReference], Atomic()] = []
     """The Jobs that run."""
@@ -180,7 +180,7 @@ class JobCondition(Struct):
 
 
 class JobStatus(Struct):
-    """How far a Job is."""
+    """Observed progress of a Job."""
 
     conditions: Annotated[list[JobCondition], Atomic(), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""

@@ -26,7 +26,7 @@ class CertificateSigningRequestCondition(Struct):
 
 
 class CertificateSigningRequestStatus(Struct):
-    """What became of a request."""
+    """Decision about a request, and the certificate that was issued."""
 
     conditions: Annotated[list[CertificateSigningRequestCondition], MapList("type")] = []
     """Aspects of how it stands, one of each type."""
@@ -35,7 +35,7 @@ class CertificateSigningRequestStatus(Struct):
 
 
 class CertificateSigningRequestSpec(Struct):
-    """What is asked for, and by whom."""
+    """Requested certificate, and the identity of the requester."""
 
     request: bytes = b""
     """The certificate request, PEM in base64."""

@@ -7,7 +7,7 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class LeaseSpec(Struct):
-    """Who holds a lease, and until when."""
+    """Holder of a lease, and the time until it expires."""
 
     holderIdentity: str | None = None
     """Who holds it; nobody if absent."""

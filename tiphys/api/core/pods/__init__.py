@@ -1,0 +1,1 @@
+"""Pods, and templates of pods: defaults, validation, updates, warnings, columns and registration."""

@@ -17,15 +17,10 @@ APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Prefix of annotations that name the AppArmor profile of a container."""
 
 SECCOMP: Final = "seccomp.security.alpha.kubernetes.io/pod"
-
 CONTAINER_SECCOMP: Final = "container.seccomp.security.alpha.kubernetes.io/"
-
 _LOCALHOST: Final = "localhost/"
-
 _TYPES: Final = {"unconfined": "Unconfined", "runtime/default": "RuntimeDefault"}
-
 _SECCOMP_TYPES: Final = {**_TYPES, "docker/default": "RuntimeDefault"}
-
 _COST_LIMIT: Final = 1 << 31
 
 
@@ -73,7 +68,7 @@ def validate_profiles(errors: Errors, path: str, annotations: dict[str, str], sp
 
 
 def validate_change(errors: Errors, path: str, new: dict[str, str], old: dict[str, str]) -> None:
-    """What annotations say that a pod was made with stays."""
+    """Refuse changes of annotations that the pod was made with."""
     for names, verb in ((old, "remove or update"), (new, "add")):
         for key in names:
             what = "AppArmor annotations" if key.startswith(APP_ARMOR) else "mirror pod annotation" if key == CONFIG_MIRROR else ""
@@ -140,16 +135,16 @@ def adopt_app_armor(pod: Pod) -> None:
 
 
 def app_armor_warnings(path: str, annotations: dict[str, str], spec: PodSpec) -> list[str]:
-    """What to say about annotations at `path` in place of the field."""
+    """Warn of annotations at `path` that stand in place of the field."""
     if path == "metadata.annotations" and _is_windows(spec):
         return []  # Nothing is copied there; templates are warned about all the same.
     whole = _of_pod(spec)
-    said = []
+    warnings = []
     for _, container in containers("", spec):
         key = APP_ARMOR + container.name
         if key in annotations:
             own = container.securityContext.appArmorProfile if container.securityContext is not None else None
             meant = app_armor_profile(annotations[key])
             if (own is None or own == meant) and (meant is None or meant != whole):
-                said.append(f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead')
-    return said
+                warnings.append(f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead')
+    return warnings

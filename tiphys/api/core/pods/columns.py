@@ -11,7 +11,7 @@ from tiphys.api.machinery.scheme import Column
 
 
 class Summary(NamedTuple):
-    """What the columns Ready, Status and Restarts show."""
+    """Cells of the columns Ready, Status and Restarts."""
 
     ready: int
     total: int
@@ -46,9 +46,9 @@ def summarize(pod: Pod) -> Summary:
     blocked, ready, restarts, sidecar_restarts = _initialization(pod, sidecars)
     if not blocked or any(c.type == "Initialized" and c.status == "True" for c in status.conditions):
         restarts = sidecar_restarts
-        said, running = _containers(status.containerStatuses, restarts)
+        message, running = _containers(status.containerStatuses, restarts)
         ready += running
-        reason = _settled(pod, said or blocked or reason, running)
+        reason = _settled(pod, message or blocked or reason, running)
     else:
         reason = blocked
     if pod.metadata.deletionTimestamp is not None:
@@ -60,7 +60,7 @@ def summarize(pod: Pod) -> Summary:
 
 
 def _initialization(pod: Pod, sidecars: set[str]) -> tuple[str, int, _Restarts, _Restarts]:
-    """What holds initialisation up (or ""), the sidecars that are ready, and restarts of all and of sidecars alone."""
+    """Return the reason that holds initialization up (or ""), the sidecars that are ready, and restarts of all and of sidecars alone."""
     ready, restarts, sidecar_restarts = 0, _Restarts(), _Restarts()
     for index, status in enumerate(pod.status.initContainerStatuses):
         restarts.add(status)
@@ -86,7 +86,7 @@ def _ended(state: ContainerStateTerminated) -> str:
 
 
 def _containers(statuses: list[ContainerStatus], restarts: _Restarts) -> tuple[str, int]:
-    """What the first container that has something to say says, and how many are ready."""
+    """Return the reason of the first container that has one, and the number of ready containers."""
     reason, error, ready = "", "", 0
     for status in reversed(statuses):
         restarts.add(status)

@@ -38,23 +38,17 @@ from tiphys.api.machinery.names import (
 from tiphys.api.rules.basics import PROTOCOLS, Errors, dns_label, no_backsteps, non_negative, one_of, port, text
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-
 _RESTART = ("Always", "Never", "OnFailure")
-
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
-
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-
 _NOT_EPHEMERAL = ("ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", *_PROBES, "lifecycle")
-
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 
 @dataclass(slots=True)
 class Scope:
-    """What the containers of one pod are checked against."""
+    """Facts about the pod that its containers are checked against."""
 
     spec: PodSpec
     volumes: Mapping[str, Volume]
@@ -108,15 +102,15 @@ def init_resizes(errors: Errors, path: str, spec: PodSpec) -> None:
     for index, item in enumerate(spec.initContainers):
         for number, policy in enumerate(item.resizePolicy) if item.restartPolicy != "Always" else ():
             if policy.restartPolicy == "RestartContainer":
-                said = "must not be set to 'RestartContainer' for non-sidecar initContainers"
-                errors.append(invalid(f"{path}[{index}].resizePolicy[{number}].restartPolicy", policy.restartPolicy, said))
+                message = "must not be set to 'RestartContainer' for non-sidecar initContainers"
+                errors.append(invalid(f"{path}[{index}].resizePolicy[{number}].restartPolicy", policy.restartPolicy, message))
 
 
 def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:
     """Containers for debugging bear no part of the pod's work, so they have no ports, probes, handlers or resources."""
     targets = {item.name for item in (*scope.spec.containers, *scope.spec.initContainers)}
     names = set(targets)
-    said = "cannot be set for an Ephemeral Container"
+    message = "cannot be set for an Ephemeral Container"
     for index, item in enumerate(scope.spec.ephemeralContainers):
         here = f"{path}[{index}]"
         _common(errors, here, item, scope)
@@ -130,15 +124,15 @@ def ephemeral_containers(errors: Errors, path: str, scope: Scope) -> None:
         resourceful = item.resources.limits or item.resources.requests or item.resources.claims
         for name in _NOT_EPHEMERAL:
             if getattr(item, name) if name != "resources" else resourceful:
-                errors.append(forbidden(f"{here}.{name}", said))
+                errors.append(forbidden(f"{here}.{name}", message))
         for number, mount in enumerate(item.volumeMounts):
             for name in ("subPath", "subPathExpr"):
                 if getattr(mount, name):
-                    errors.append(forbidden(f"{here}.volumeMounts[{number}].{name}", said))
+                    errors.append(forbidden(f"{here}.volumeMounts[{number}].{name}", message))
 
 
 def _common(errors: Errors, path: str, item: Container | EphemeralContainer, scope: Scope) -> None:
-    """What all containers have in common."""
+    """Validate the fields of all containers."""
     if not item.name:
         errors.append(required(f"{path}.name"))
     elif dns_label_messages(item.name):
@@ -159,9 +153,9 @@ def _common(errors: Errors, path: str, item: Container | EphemeralContainer, sco
         validation.devices(errors, f"{path}.volumeDevices", item, scope.volumes)
     if item.imagePullPolicy not in PULL_POLICIES:
         one_of(errors, f"{path}.imagePullPolicy", item.imagePullPolicy, PULL_POLICIES)
-    asked = item.resources
-    if asked.limits or asked.requests or asked.claims:
-        requirements(errors, f"{path}.resources", asked, scope.claims)
+    resources = item.resources
+    if resources.limits or resources.requests or resources.claims:
+        requirements(errors, f"{path}.resources", resources, scope.claims)
     if item.resizePolicy:
         _resize_policy(errors, f"{path}.resizePolicy", item, scope.spec.restartPolicy)
     if item.securityContext is not None:
@@ -169,7 +163,7 @@ def _common(errors: Errors, path: str, item: Container | EphemeralContainer, sco
 
 
 def _running(errors: Errors, path: str, item: Container, scope: Scope) -> None:
-    """What only containers that keep running have: probes and handlers."""
+    """Validate the fields of containers that keep running: probes and handlers."""
     if item.lifecycle is not None:
         _lifecycle(errors, f"{path}.lifecycle", item.lifecycle, scope)
     if item.livenessProbe is not None:
@@ -196,10 +190,10 @@ def _ports(errors: Errors, path: str, values: Sequence[ContainerPort]) -> None:
             names.add(item.name)
         if not item.containerPort:
             errors.append(required(f"{here}.containerPort"))
-        elif said := port_number(item.containerPort):
-            errors.append(invalid(f"{here}.containerPort", item.containerPort, said))
-        if item.hostPort and (said := port_number(item.hostPort)):
-            errors.append(invalid(f"{here}.hostPort", item.hostPort, said))
+        elif message := port_number(item.containerPort):
+            errors.append(invalid(f"{here}.containerPort", item.containerPort, message))
+        if item.hostPort and (message := port_number(item.hostPort)):
+            errors.append(invalid(f"{here}.hostPort", item.hostPort, message))
         if item.protocol not in PROTOCOLS:
             one_of(errors, f"{here}.protocol", item.protocol, PROTOCOLS)
 
@@ -217,8 +211,8 @@ def _env(errors: Errors, path: str, values: Sequence[EnvVar]) -> None:
     for index, item in enumerate(values):
         if not item.name:
             errors.append(required(f"{path}[{index}].name"))
-        elif said := env_var_name(item.name):
-            errors.append(invalid(f"{path}[{index}].name", item.name, said))
+        elif message := env_var_name(item.name):
+            errors.append(invalid(f"{path}[{index}].name", item.name, message))
         if item.valueFrom is not None:
             _value_from(errors, f"{path}[{index}].valueFrom", item)
 
@@ -237,13 +231,13 @@ def _value_from(errors: Errors, path: str, item: EnvVar) -> None:
                 text(errors, f"{path}.{name}.name", ref.name, wrong)
             if not ref.key:
                 errors.append(required(f"{path}.{name}.key"))
-            elif said := config_key(ref.key):
-                errors.append(invalid(f"{path}.{name}.key", ref.key, said))
+            elif message := config_key(ref.key):
+                errors.append(invalid(f"{path}.{name}.key", ref.key, message))
     if source.fileKeyRef is not None:
         _file_key(errors, f"{path}.fileKeyRef", source.fileKeyRef)
     if not named:
-        said = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
-        errors.append(invalid(path, "", said))
+        message = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        errors.append(invalid(path, "", message))
     elif item.value:
         errors.append(invalid(path, "", "may not be specified when `value` is not empty"))
     elif named > 1:
@@ -253,8 +247,8 @@ def _value_from(errors: Errors, path: str, item: EnvVar) -> None:
 def _file_key(errors: Errors, path: str, file: FileKeySelector) -> None:
     if not file.key:
         errors.append(required(f"{path}.key"))
-    elif said := env_var_name(file.key):
-        errors.append(invalid(f"{path}.key", file.key, said))
+    elif message := env_var_name(file.key):
+        errors.append(invalid(f"{path}.key", file.key, message))
     if not file.volumeName:
         errors.append(required(f"{path}.volumeName"))
     else:
@@ -267,13 +261,13 @@ def _file_key(errors: Errors, path: str, file: FileKeySelector) -> None:
 def _env_from(errors: Errors, path: str, values: Sequence[EnvFromSource]) -> None:
     for index, item in enumerate(values):
         here = f"{path}[{index}]"
-        if item.prefix and (said := env_var_name(item.prefix)):
-            errors.append(invalid(f"{here}.prefix", item.prefix, said))
+        if item.prefix and (message := env_var_name(item.prefix)):
+            errors.append(invalid(f"{here}.prefix", item.prefix, message))
         for name, ref in (("configMapRef", item.configMapRef), ("secretRef", item.secretRef)):
             if ref is not None:
                 if not ref.name:
                     errors.append(required(f"{here}.{name}.name"))
-                elif said := prefixed(dns_subdomain, ref.name):
+                elif message := prefixed(dns_subdomain, ref.name):
                     errors += [invalid(f"{here}.{name}.name", ref.name, one) for one in dns_subdomain_messages(ref.name)]
         if item.configMapRef is None and item.secretRef is None:
             errors.append(invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
@@ -366,8 +360,8 @@ def _handler(errors: Errors, path: str, handler: Probe | LifecycleHandler, scope
         assert handler.grpc is not None
         port(errors, f"{path}.grpc.port", handler.grpc.port)
     elif handler.sleep is not None and scope.grace is not None and not 0 <= handler.sleep.seconds <= scope.grace:
-        said = f"must be non-negative and less than terminationGracePeriodSeconds ({scope.grace})"
-        errors.append(invalid(f"{path}.sleep", handler.sleep.seconds, said))
+        message = f"must be non-negative and less than terminationGracePeriodSeconds ({scope.grace})"
+        errors.append(invalid(f"{path}.sleep", handler.sleep.seconds, message))
 
 
 def _http(errors: Errors, path: str, action: HTTPGetAction) -> None:
@@ -377,8 +371,8 @@ def _http(errors: Errors, path: str, action: HTTPGetAction) -> None:
     if action.scheme not in ("HTTP", "HTTPS"):
         errors.append(not_supported(f"{path}.scheme", action.scheme, ("HTTP", "HTTPS")))
     for header in action.httpHeaders:
-        if said := http_header_name(header.name):
-            errors.append(invalid(f"{path}.httpHeaders", header.name, said))
+        if message := http_header_name(header.name):
+            errors.append(invalid(f"{path}.httpHeaders", header.name, message))
 
 
 def file_references(errors: Errors, path: str, scope: Scope) -> None:

@@ -20,9 +20,7 @@ from tiphys.api.helpers.resources import aggregate
 from tiphys.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 
 TERMINATION_GRACE_SECONDS = 30
-
 _POD_LEVEL = ("cpu", "memory")
-
 _HUGE_PAGES = "hugepages-"
 
 
@@ -122,6 +120,7 @@ def drop_disabled(spec: PodSpec) -> None:
 
 
 def default_container(container: Container | EphemeralContainer) -> None:
+    """Default pull policy, termination message, ports, probes and hooks of a container."""
     if not container.imagePullPolicy:
         container.imagePullPolicy = pull_policy(container.image)
     if not container.terminationMessagePath:
@@ -184,7 +183,7 @@ def _default_http(action: HTTPGetAction) -> None:
 
 
 def _request_limits(resources: ResourceRequirements) -> None:
-    """What a container is limited to and does not request, it requests."""
+    """Default requests to the limits."""
     for name, quantity in resources.limits.items():
         resources.requests.setdefault(name, quantity)
 

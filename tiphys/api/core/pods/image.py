@@ -6,11 +6,8 @@ import re
 from functools import lru_cache
 
 _DOMAIN_PART = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-
 _DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
-
 _COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-
 _DIGEST = "sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}"
 
 _reference = re.compile(
@@ -18,9 +15,7 @@ _reference = re.compile(
 ).fullmatch
 
 _identifier = re.compile("[a-f0-9]{64}").fullmatch
-
 _LONGEST_NAME = 255
-
 _LONGEST_REFERENCE = 1024
 
 

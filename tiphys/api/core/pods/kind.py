@@ -71,14 +71,14 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        said = annotation_warnings("metadata", obj.metadata, obj.spec)
-        return hostname_warning(obj.metadata.name, "the Pod's hostname") + said
+        warnings = annotation_warnings("metadata", obj.metadata, obj.spec)
+        return hostname_warning(obj.metadata.name, "the Pod's hostname") + warnings
 
     def spec_warnings(self, obj: Pod) -> list[str]:
         return spec_warnings("spec", obj.spec)
 
     def grace_period(self, obj: Pod, asked: int | None) -> int | None:
-        """What was asked for or what the pod says; nothing when no container runs. A negative time is one second."""
+        """Return the requested time or the pod's own; 0 when no container runs. A negative time is one second."""
         if not obj.spec.nodeName or obj.status.phase in ("Failed", "Succeeded"):
             return 0
         seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
@@ -94,7 +94,7 @@ def _align_addresses(status: PodStatus) -> None:
 
 
 def hostname_warning(name: str, where: str) -> list[str]:
-    """What to say about a name that is allowed but makes a bad hostname."""
+    """Warn of a name that is allowed but makes a bad hostname."""
     wrong = dns_label_messages(name)
     if not wrong:
         return []
@@ -104,12 +104,13 @@ def hostname_warning(name: str, where: str) -> list[str]:
 
 
 def workload_warnings(name: str, template: PodTemplateSpec | None, *, new: bool, changed: bool) -> list[str]:
-    """What to say about a workload whose pods are named after it."""
-    said = hostname_warning(name, "Pod names and hostnames") if new else []
-    return said + template_warnings("spec.template", template) if template is not None and (new or changed) else said
+    """Return the warnings about a workload whose pods are named after it."""
+    warnings = hostname_warning(name, "Pod names and hostnames") if new else []
+    return warnings + template_warnings("spec.template", template) if template is not None and (new or changed) else warnings
 
 
-def flag(value: bool | None) -> str:
+def format_flag(value: bool | None) -> str:
+    """Spell a boolean for field selectors; absent is false."""
     return "true" if value else "false"
 
 
@@ -137,10 +138,12 @@ PODS: Kind[core.Pod] = Kind(
         "spec.restartPolicy": lambda pod: pod.spec.restartPolicy,
         "spec.schedulerName": lambda pod: pod.spec.schedulerName,
         "spec.serviceAccountName": lambda pod: pod.spec.serviceAccountName,
-        "spec.hostNetwork": lambda pod: flag(pod.spec.hostNetwork),
+        "spec.hostNetwork": lambda pod: format_flag(pod.spec.hostNetwork),
         "status.phase": lambda pod: pod.status.phase,
         "status.podIP": lambda pod: pod.status.podIP,
         "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
         "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
     },
+    shown_when_deleted=True,
+    from_templates=True,
 )

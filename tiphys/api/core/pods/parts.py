@@ -22,7 +22,6 @@ RESIZED: Final = frozenset(("name", "resources", "resizePolicy"))
 """What a resize reads of a container."""
 
 _RESIZABLE = ("cpu", "memory")
-
 _ONLY = "only cpu and memory resources are mutable"
 
 
@@ -40,25 +39,25 @@ def validate_ephemeral(new: Pod, old: Pod) -> Errors:
     errors: Errors = []
     found = {item.name: item for item in new.spec.ephemeralContainers}
     for item in old.spec.ephemeralContainers:
-        said = f'existing ephemeral containers "{item.name}" may not be'
+        message = f'existing ephemeral containers "{item.name}" may not be'
         if item.name not in found:
-            errors.append(forbidden("spec.ephemeralContainers", f"{said} removed\n"))
+            errors.append(forbidden("spec.ephemeralContainers", f"{message} removed\n"))
         elif found[item.name] != item:
-            errors.append(forbidden("spec.ephemeralContainers", f"{said} changed\n{difference(item, found[item.name])}"))
+            errors.append(forbidden("spec.ephemeralContainers", f"{message} changed\n{difference(item, found[item.name])}"))
     return errors
 
 
 def keep_but_resources(new: Pod, old: Pod) -> None:
     """Put back all of the spec but resources, unless the containers are not the same: that is for validation to say."""
-    wanted = new.spec
-    containers = [_with_resources(*pair) for pair in zip(wanted.containers, old.spec.containers, strict=False)]
-    init = [_with_resources(*pair) for pair in zip(wanted.initContainers, old.spec.initContainers, strict=False)]
-    if _names(wanted.containers) != _names(old.spec.containers):
-        containers = wanted.containers
-    if _names(wanted.initContainers) != _names(old.spec.initContainers):
-        init = wanted.initContainers
+    desired = new.spec
+    containers = [_with_resources(*pair) for pair in zip(desired.containers, old.spec.containers, strict=False)]
+    init = [_with_resources(*pair) for pair in zip(desired.initContainers, old.spec.initContainers, strict=False)]
+    if _names(desired.containers) != _names(old.spec.containers):
+        containers = desired.containers
+    if _names(desired.initContainers) != _names(old.spec.initContainers):
+        init = desired.initContainers
     spec = copy.copy(old.spec)
-    spec.containers, spec.initContainers, spec.resources = containers, init, wanted.resources
+    spec.containers, spec.initContainers, spec.resources = containers, init, desired.resources
     new.spec = spec
 
 
@@ -66,9 +65,9 @@ def _names(containers: list[Container]) -> list[str]:
     return [item.name for item in containers]
 
 
-def _with_resources(wanted: Container, container: Container) -> Container:
+def _with_resources(desired: Container, container: Container) -> Container:
     merged = copy.copy(container)
-    merged.resources, merged.resizePolicy = wanted.resources, wanted.resizePolicy
+    merged.resources, merged.resizePolicy = desired.resources, desired.resizePolicy
     return merged
 
 
@@ -120,9 +119,9 @@ def _order(new: Pod, old: Pod) -> Errors:
         if len(mine) != len(theirs):
             errors.append(forbidden(f"spec.{kind}", f"{kind} may not be added or removed on resize"))
             continue
-        said = f"{kind} may not be renamed or reordered on resize"
+        message = f"{kind} may not be renamed or reordered on resize"
         pairs = enumerate(zip(mine, theirs, strict=True))
-        errors += [forbidden(f"spec.{kind}[{index}].name", said) for index, (now, before) in pairs if now != before]
+        errors += [forbidden(f"spec.{kind}[{index}].name", message) for index, (now, before) in pairs if now != before]
     return errors
 
 
@@ -132,8 +131,8 @@ def _init_container(errors: Errors, path: str, new: Container, old: Container) -
         errors.append(forbidden(path, "only cpu and memory resources for init or sidecar containers are mutable"))
     restarts = any(policy.restartPolicy == "RestartContainer" for policy in new.resizePolicy)
     if new != old and restarts and not is_sidecar(new):
-        said = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
-        errors.append(forbidden(path, said))
+        message = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
+        errors.append(forbidden(path, message))
 
 
 def _nothing_removed(errors: Errors, path: str, what: str, new: ResourceRequirements, old: ResourceRequirements) -> None:

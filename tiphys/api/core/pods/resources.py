@@ -29,29 +29,29 @@ _COUNTED = frozenset(
 )  # fmt: skip
 
 _POD_LEVEL = ("cpu", "memory")
-
 HUGE_PAGES = "hugepages-"
 
 
 def is_huge_pages(name: str) -> bool:
+    """True if the resource is huge pages of one size ("Manage HugePages")."""
     return name.startswith(HUGE_PAGES)
 
 
 @lru_cache(4096)
 def is_native(name: str) -> bool:
-    """Whether Kubernetes itself defines the resource."""
+    """True if Kubernetes itself defines the resource."""
     return "/" not in name or "kubernetes.io/" in name
 
 
 @lru_cache(4096)
 def is_extended(name: str) -> bool:
-    """Whether a device plugin or an administrator defines the resource ("Extended resources")."""
+    """True if a device plugin or an administrator defines the resource ("Extended resources")."""
     return not is_native(name) and not name.startswith("requests.") and not qualified_name_messages(f"requests.{name}")
 
 
 @lru_cache(4096)
 def container_resource_messages(name: str) -> tuple[str, ...]:
-    """What is wrong with the name of a resource that a container asks for."""
+    """Return what is wrong with the name of a resource that a container requests."""
     wrong = list(resource_messages(name))
     if "/" not in name:
         if name not in _CONTAINER and not is_huge_pages(name):
@@ -63,7 +63,7 @@ def container_resource_messages(name: str) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def resource_messages(name: str) -> tuple[str, ...]:
-    """What is wrong with the name of a resource, whatever it is for."""
+    """Return what is wrong with the name of a resource, whatever it is for."""
     wrong = qualified_name_messages(name)
     if not wrong and "/" not in name and name not in _STANDARD and not _is_counted_huge_pages(name):
         return ("must be a standard resource type or fully qualified",)
@@ -72,7 +72,7 @@ def resource_messages(name: str) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def quota_resource_messages(name: str) -> tuple[str, ...]:
-    """What is wrong with the name of a resource that a quota is about."""
+    """Return what is wrong with the name of a resource in a quota."""
     wrong = resource_messages(name)
     if "/" not in name and (name not in _STANDARD or name == "storage") and not _is_counted_huge_pages(name):
         return (*wrong, "must be a standard resource for quota")
@@ -85,7 +85,7 @@ def _is_counted_huge_pages(name: str) -> bool:
 
 @lru_cache(4096)
 def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[str, ...]:
-    """What is wrong with the amount of a resource; `pages` asks for whole huge pages too."""
+    """Return what is wrong with the amount of a resource; `pages` asks for whole huge pages too."""
     wrong = []
     if parse(quantity) < 0:
         wrong.append("must be greater than or equal to 0")
@@ -96,7 +96,7 @@ def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[
 
 @lru_cache(256)
 def _pages_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
-    """What is wrong with an amount of huge pages that are of one size."""
+    """Return what is wrong with an amount of huge pages that are of one size."""
     page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
     if not page or parse(quantity) < 0 or parse(quantity) % page:
         return (f"{quantity} is not positive integer multiple of {name}",)
@@ -152,7 +152,7 @@ def _listed(errors: Errors, path: str, kind: str, resources: ResourceRequirement
 def requirements(
     errors: Errors, path: str, resources: ResourceRequirements, claims: frozenset[str], rule: _NameRule = _container_name
 ) -> None:
-    """What a container asks for: known resources, whole where they must be, requests within limits."""
+    """Validate the resources of a container: known, whole where they must be, requests within limits."""
     limits, requests = resources.limits, resources.requests
     if limits:
         _listed(errors, path, "limits", resources, rule)
@@ -166,7 +166,7 @@ def requirements(
 
 
 def overhead(errors: Errors, path: str, amounts: Mapping[str, Quantity]) -> None:
-    """What a pod's sandbox takes, in words that take it for the limits of a container."""
+    """Validate the overhead of a pod's sandbox; the messages speak of it as the limits of a container."""
     requirements(errors, path, ResourceRequirements(limits=dict(amounts)), frozenset())
 
 
@@ -176,10 +176,10 @@ def _within_limit(errors: Errors, path: str, name: str, quantity: Quantity, limi
         if not overcommit:
             errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
     elif limit != quantity:
-        asked, most = parse(quantity), parse(limit)
-        if asked != most and not overcommit:
+        request, most = parse(quantity), parse(limit)
+        if request != most and not overcommit:
             errors.append(invalid(f"{path}.requests", quantity, f"must be equal to {name} limit of {limit}"))
-        elif asked > most:
+        elif request > most:
             errors.append(invalid(f"{path}.requests", quantity, f"must be less than or equal to {name} limit of {limit}"))
 
 
@@ -233,7 +233,7 @@ def pod_resources(errors: Errors, path: str, spec: PodSpec, claims: frozenset[st
 
 
 def _consistent(errors: Errors, path: str, kind: str, own: Mapping[str, Quantity], of_containers: Mapping[str, Quantity]) -> None:
-    for name, asked in of_containers.items():
-        if name in own and compare(asked, own[name]) > 0:
-            said = f"must be greater than or equal to aggregate container {kind} of {asked}"
-            errors.append(invalid(f"{path}.{kind}[{name}]", own[name], said))
+    for name, requested in of_containers.items():
+        if name in own and compare(requested, own[name]) > 0:
+            message = f"must be greater than or equal to aggregate container {kind} of {requested}"
+            errors.append(invalid(f"{path}.{kind}[{name}]", own[name], message))

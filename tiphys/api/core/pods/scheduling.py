@@ -23,15 +23,13 @@ from tiphys.api.machinery.names import dns_subdomain_messages, label_value, labe
 from tiphys.api.rules.basics import Errors, dns_label, label_name, label_selector, text
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 
 
 def affinity(errors: Errors, path: str, value: Affinity) -> None:
+    """Node affinity, pod affinity and anti-affinity ("Assigning Pods to Nodes")."""
     if value.nodeAffinity is not None:
         _node_affinity(errors, f"{path}.nodeAffinity", value.nodeAffinity)
     if value.podAffinity is not None:
@@ -51,6 +49,7 @@ def _node_affinity(errors: Errors, path: str, value: NodeAffinity) -> None:
 
 
 def node_selector(errors: Errors, path: str, selector: NodeSelector) -> None:
+    """One term or more, each of valid requirements ("Assigning Pods to Nodes")."""
     if not selector.nodeSelectorTerms:
         errors.append(required(f"{path}.nodeSelectorTerms", "must have at least one node selector term"))
     for index, term in enumerate(selector.nodeSelectorTerms):
@@ -86,8 +85,8 @@ def _node_field(errors: Errors, path: str, requirement: NodeSelectorRequirement)
     if requirement.operator not in ("In", "NotIn"):
         errors.append(invalid(f"{path}.operator", requirement.operator, "not a valid selector operator"))
     elif len(requirement.values) != 1:
-        said = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
-        errors.append(required(f"{path}.values", said))
+        message = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+        errors.append(required(f"{path}.values", message))
     if requirement.key != "metadata.name":
         errors.append(invalid(f"{path}.key", requirement.key, "not a valid field selector key"))
         return
@@ -131,8 +130,8 @@ def _label_keys(errors: Errors, path: str, rule: PodAffinityTerm | TopologySprea
         seen = set(selector.matchLabels)
         for expression in selector.matchExpressions:
             if expression.key in places and expression.key in seen:
-                said = "exists in both matchLabelKeys and labelSelector"
-                errors.append(invalid(f"{path}[{places[expression.key]}]", expression.key, said))
+                message = "exists in both matchLabelKeys and labelSelector"
+                errors.append(invalid(f"{path}[{places[expression.key]}]", expression.key, message))
             seen.add(expression.key)
     for index, key in enumerate(rule.matchLabelKeys):
         if key in apart:
@@ -140,6 +139,7 @@ def _label_keys(errors: Errors, path: str, rule: PodAffinityTerm | TopologySprea
 
 
 def tolerations(errors: Errors, path: str, values: Sequence[Toleration]) -> None:
+    """Operators, values and seconds of tolerations ("Taints and Tolerations")."""
     for index, toleration in enumerate(values):
         _toleration(errors, f"{path}[{index}]", toleration)
 
@@ -148,13 +148,13 @@ def _toleration(errors: Errors, path: str, toleration: Toleration) -> None:
     if toleration.key:
         label_name(errors, f"{path}.key", toleration.key)
     elif toleration.operator != "Exists":
-        said = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-        errors.append(invalid(f"{path}.operator", toleration.operator, said))
+        message = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        errors.append(invalid(f"{path}.operator", toleration.operator, message))
     if toleration.tolerationSeconds is not None and toleration.effect != "NoExecute":
         errors.append(invalid(f"{path}.effect", toleration.effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
     if toleration.operator in ("Equal", ""):
-        if said := label_value(toleration.value):
-            errors.append(invalid(f"{path}.operator", toleration.value, said))
+        if message := label_value(toleration.value):
+            errors.append(invalid(f"{path}.operator", toleration.value, message))
     elif toleration.operator == "Exists":
         if toleration.value:
             errors.append(invalid(f"{path}.operator", toleration.value, "value must be empty when `operator` is 'Exists'"))
@@ -171,8 +171,8 @@ def taints(errors: Errors, path: str, values: Sequence[Taint]) -> None:
     for index, taint in enumerate(values):
         here = f"{path}[{index}]"
         label_name(errors, f"{here}.key", taint.key)
-        if said := label_value(taint.value):
-            errors.append(invalid(f"{here}.value", taint.value, said))
+        if message := label_value(taint.value):
+            errors.append(invalid(f"{here}.value", taint.value, message))
         if not taint.effect:
             errors.append(required(f"{here}.effect"))
         elif taint.effect not in TAINT_EFFECTS:
@@ -207,8 +207,8 @@ def _spread_details(errors: Errors, path: str, constraint: TopologySpreadConstra
     if constraint.minDomains is not None:
         _positive(errors, f"{path}.minDomains", constraint.minDomains)
         if constraint.whenUnsatisfiable != "DoNotSchedule":
-            said = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint.whenUnsatisfiable}"
-            errors.append(invalid(f"{path}.minDomains", constraint.minDomains, said))
+            message = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint.whenUnsatisfiable}"
+            errors.append(invalid(f"{path}.minDomains", constraint.minDomains, message))
     for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
         policy = getattr(constraint, name)
         if policy is not None and policy not in ("Ignore", "Honor"):

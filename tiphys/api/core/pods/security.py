@@ -11,13 +11,9 @@ from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_suppo
 from tiphys.api.rules.basics import Errors, identifier, relative_path
 
 _SECCOMP = ("Localhost", "RuntimeDefault", "Unconfined")
-
 _PATH_MAX = 4095
-
 _SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
-
 _SYSCTL = f"({_SYSCTL_SEGMENT}[\\./])*{_SYSCTL_SEGMENT}"
-
 _sysctl = re.compile(_SYSCTL).fullmatch
 
 
@@ -33,11 +29,11 @@ def container(errors: Errors, path: str, context: SecurityContext, *, host_users
     _seccomp(errors, f"{path}.seccompProfile", context.seccompProfile)
     if context.allowPrivilegeEscalation is False:
         if context.privileged:
-            said = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errors.append(invalid(path, internal(context), said))
+            message = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+            errors.append(invalid(path, internal(context), message))
         if context.capabilities is not None and "CAP_SYS_ADMIN" in context.capabilities.add:
-            said = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            errors.append(invalid(path, internal(context), said))
+            message = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            errors.append(invalid(path, internal(context), message))
     if context.windowsOptions is not None:
         options(errors, f"{path}.windowsOptions", context.windowsOptions)
     _app_armor(errors, f"{path}.appArmorProfile", context.appArmorProfile)
@@ -51,8 +47,8 @@ def pod(errors: Errors, path: str, context: PodSecurityContext, spec: PodSpec) -
     for index, group in enumerate(context.supplementalGroups):
         identifier(errors, f"{path}.supplementalGroups[{index}]", group)
     if spec.shareProcessNamespace and spec.hostPID:
-        said = "ShareProcessNamespace and HostPID cannot both be enabled"
-        errors.append(invalid(f"{path}.shareProcessNamespace", True, said))
+        message = "ShareProcessNamespace and HostPID cannot both be enabled"
+        errors.append(invalid(f"{path}.shareProcessNamespace", True, message))
     if context.sysctls:
         _sysctls(errors, f"{path}.sysctls", context, spec)
     if context.fsGroupChangePolicy is not None and context.fsGroupChangePolicy not in ("Always", "OnRootMismatch"):

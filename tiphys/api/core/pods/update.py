@@ -1,4 +1,4 @@
-"""Which changes of a pod are allowed."""
+"""Changes of a pod that are allowed."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def validate_pod_update(new: Pod, old: Pod) -> Errors:
     _gates(errors, new.spec, old.spec)
     spec = _with_allowed_changes_undone(errors, new.spec, old.spec)
     if spec != old.spec:
-        said = f"pod updates may not change fields other than {_MUTABLE}\n{difference(old.spec, spec)}"
-        errors.append(forbidden("spec", said))
+        message = f"pod updates may not change fields other than {_MUTABLE}\n{difference(old.spec, spec)}"
+        errors.append(forbidden("spec", message))
     return errors
 
 
@@ -69,8 +69,8 @@ def _gates(errors: Errors, new: PodSpec, old: PodSpec) -> None:
     before = {gate.name for gate in old.schedulingGates}
     for index, gate in enumerate(new.schedulingGates):
         if gate.name not in before:
-            said = f"only deletion is allowed, but found new scheduling gate '{gate.name}'"
-            errors.append(forbidden(f"spec.schedulingGates[{index}].name", said))
+            message = f"only deletion is allowed, but found new scheduling gate '{gate.name}'"
+            errors.append(forbidden(f"spec.schedulingGates[{index}].name", message))
 
 
 def _with_allowed_changes_undone(errors: Errors, new: PodSpec, old: PodSpec) -> PodSpec:

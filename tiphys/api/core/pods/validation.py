@@ -1,4 +1,4 @@
-"""Validation of pods and pod templates on creation. Updates are in `pod_update`."""
+"""Validation of pods and pod templates on creation. Updates are in `update.py`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from tiphys.api.rules.addresses import legacy_ip
 from tiphys.api.rules.basics import MAX_ID, Errors, annotation_map, dns_label, dns_subdomain, in_range, label_name, labels, one_of, text
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
-
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-
 _PREEMPTION = ("PreemptLowerPriority", "Never")
 
 
@@ -39,13 +37,13 @@ def validate_pod(pod: Pod) -> Errors:
     for kind in ("containers", "initContainers"):
         for index, item in enumerate(getattr(spec, kind)):
             if item.image != item.image.strip():
-                said = "must not have leading or trailing whitespace"
-                errors.append(invalid(f"spec.{kind}[{index}].image", item.image, said))
+                message = "must not have leading or trailing whitespace"
+                errors.append(invalid(f"spec.{kind}[{index}].image", item.image, message))
     return errors
 
 
 def validate_new_pod(pod: Pod) -> Errors:
-    """What may only come later in a pod's life."""
+    """Refuse what may only come later in a pod's life."""
     errors: Errors = []
     init_resizes(errors, "spec.initContainers", pod.spec)
     made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
@@ -64,7 +62,7 @@ def validate_new_pod(pod: Pod) -> Errors:
 
 
 def validate_binding(binding: Binding) -> Errors:
-    """What binds a pod to a node."""
+    """Validate the binding of a pod to a node."""
     errors: Errors = []
     if binding.target.kind not in ("", "Node"):
         errors.append(not_supported("target.kind", binding.target.kind, ("Node", "<empty>")))
@@ -119,7 +117,7 @@ def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:
 
 
 def _steering(errors: Errors, path: str, spec: PodSpec) -> None:
-    """What the scheduler reads."""
+    """Validate the fields that the scheduler reads."""
     if spec.nodeSelector:
         labels(errors, f"{path}.nodeSelector", spec.nodeSelector)
     if spec.affinity is not None:
@@ -214,8 +212,8 @@ def _dns_config(errors: Errors, path: str, spec: PodSpec) -> None:
     if len(config.searches) > 32:
         errors.append(invalid(f"{path}.searches", config.searches, "must not have more than 32 search paths"))
     if len(" ".join(config.searches)) > 2048:
-        said = "must not have more than 2048 characters (including spaces) in the search list"
-        errors.append(invalid(f"{path}.searches", config.searches, said))
+        message = "must not have more than 2048 characters (including spaces) in the search list"
+        errors.append(invalid(f"{path}.searches", config.searches, message))
     for index, search in enumerate(config.searches):
         if search != ".":
             name = search.removesuffix(".")
@@ -237,11 +235,11 @@ def _resource_claims(errors: Errors, path: str, spec: PodSpec) -> None:
             dns_label(errors, f"{here}.name", claim.name)
             seen.add(claim.name)
         if claim.resourceClaimName is not None and claim.resourceClaimTemplateName is not None:
-            said = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(here, internal(claim), said))
+            message = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errors.append(invalid(here, internal(claim), message))
         if claim.resourceClaimName is None and claim.resourceClaimTemplateName is None:
-            said = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(here, internal(claim), said))
+            message = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            errors.append(invalid(here, internal(claim), message))
         for name in ("resourceClaimName", "resourceClaimTemplateName"):
             if (value := getattr(claim, name)) is not None:
                 dns_subdomain(errors, f"{here}.{name}", value)

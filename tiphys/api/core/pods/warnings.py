@@ -1,4 +1,4 @@
-"""What people are told about a pod, or a template of pods, that is allowed but probably not what they mean."""
+"""Warnings about a pod, or a template of pods, that is allowed but probably not what is meant."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ _NAMES = {"storageos": "storageOS"}
 """Sources that warnings call by another name."""
 
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
-
 _WHOLE = ("memory", "ephemeral-storage")
-
 _AnyContainer = Container | EphemeralContainer
 
 _Path = tuple[str, str]
@@ -59,39 +57,39 @@ _Path = tuple[str, str]
 
 def template_warnings(path: str, template: PodTemplateSpec) -> list[str]:
     """Warnings about the template at `path`."""
-    said = annotation_warnings(f"{path}.metadata", template.metadata, template.spec)
-    return said + spec_warnings(f"{path}.spec", template.spec)
+    warnings = annotation_warnings(f"{path}.metadata", template.metadata, template.spec)
+    return warnings + spec_warnings(f"{path}.spec", template.spec)
 
 
 def spec_warnings(here: str, spec: PodSpec) -> list[str]:
     """Warnings about the spec of a pod, which is `here`."""
-    said: list[str] = []
+    warnings: list[str] = []
     if spec.nodeSelector or spec.affinity is not None or spec.topologySpreadConstraints:
-        _steering(said, here, spec)
+        _steering(warnings, here, spec)
     for index, volume in enumerate(spec.volumes):
-        _deprecated(said, f"{here}.volumes[{index}]", volume)
+        _deprecated(warnings, f"{here}.volumes[{index}]", volume)
     for volume in spec.volumes:
-        _volume_files(said, volume)
-    _repeated(said, here, spec)
-    _amounts(said, f"{here}.overhead", spec.overhead)
+        _volume_files(warnings, volume)
+    _repeated(warnings, here, spec)
+    _amounts(warnings, f"{here}.overhead", spec.overhead)
     containers = list(_containers(here, spec))
     for where, container in containers:
         resources = container.resources
-        _amounts(said, f"{where}.resources.limits", resources.limits)
-        _amounts(said, f"{where}.resources.requests", resources.requests)
+        _amounts(warnings, f"{where}.resources.limits", resources.limits)
+        _amounts(warnings, f"{where}.resources.requests", resources.requests)
         if len(container.env) > 1:
-            _env(said, where, container)
+            _env(warnings, where, container)
     if any(container.ports for _, container in containers):
-        _ports(said, containers)
+        _ports(warnings, containers)
     if (spec.terminationGracePeriodSeconds or 0) < 0:
-        said.append(f"{here}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
-    _pod_affinity(said, here, spec)
+        warnings.append(f"{here}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+    _pod_affinity(warnings, here, spec)
     if spec.dnsConfig is not None:
         for index, nameserver in enumerate(spec.dnsConfig.nameservers):
-            said += ip_warnings(f"{here}.dnsConfig.nameservers[{index}]", nameserver)
+            warnings += ip_warnings(f"{here}.dnsConfig.nameservers[{index}]", nameserver)
     for index, alias in enumerate(spec.hostAliases):
-        said += ip_warnings(f"{here}.hostAliases[{index}].ip", alias.ip)
-    return said + warn.warnings(here, spec)
+        warnings += ip_warnings(f"{here}.hostAliases[{index}].ip", alias.ip)
+    return warnings + warn.warnings(here, spec)
 
 
 def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]:
@@ -101,83 +99,83 @@ def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]
             yield f"{path}.{name}[{index}]", container
 
 
-def _steering(said: list[str], path: str, spec: PodSpec) -> None:
-    said += [f"{path}.nodeSelector[{key}]: {DEPRECATED[key]}" for key in spec.nodeSelector if key in DEPRECATED]
+def _steering(warnings: list[str], path: str, spec: PodSpec) -> None:
+    warnings += [f"{path}.nodeSelector[{key}]: {DEPRECATED[key]}" for key in spec.nodeSelector if key in DEPRECATED]
     affinity = spec.affinity
     if affinity is not None and affinity.nodeAffinity is not None:
         needed = affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
         here = f"{path}.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
         for index, term in enumerate(needed.nodeSelectorTerms if needed is not None else ()):
-            _node_term(said, f"{here}[{index}]", term)
+            _node_term(warnings, f"{here}[{index}]", term)
         here = f"{path}.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution"
         for index, preferred in enumerate(affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution):
-            _node_term(said, f"{here}[{index}].preference", preferred.preference, values=True)
+            _node_term(warnings, f"{here}[{index}].preference", preferred.preference, values=True)
     for index, constraint in enumerate(spec.topologySpreadConstraints):
         here = f"{path}.topologySpreadConstraints[{index}]"
         if constraint.topologyKey in DEPRECATED:
-            said.append(f"{here}.topologyKey: {constraint.topologyKey} is {DEPRECATED[constraint.topologyKey]}")
+            warnings.append(f"{here}.topologyKey: {constraint.topologyKey} is {DEPRECATED[constraint.topologyKey]}")
         if constraint.labelSelector is None:
-            said.append(f"{here}.labelSelector: {_NO_SELECTOR}")
+            warnings.append(f"{here}.labelSelector: {_NO_SELECTOR}")
 
 
-def _pod_affinity(said: list[str], path: str, spec: PodSpec) -> None:
+def _pod_affinity(warnings: list[str], path: str, spec: PodSpec) -> None:
     affinity = spec.affinity
     if affinity is None:
         return
     for name, terms in (("podAffinity", affinity.podAffinity), ("podAntiAffinity", affinity.podAntiAffinity)):
         if terms is not None:
             here = f"{path}.affinity.{name}"
-            _pod_terms(said, f"{here}.required", "", terms.requiredDuringSchedulingIgnoredDuringExecution)
+            _pod_terms(warnings, f"{here}.required", "", terms.requiredDuringSchedulingIgnoredDuringExecution)
             weighted = [one.podAffinityTerm for one in terms.preferredDuringSchedulingIgnoredDuringExecution]
-            _pod_terms(said, f"{here}.preferred", ".podAffinityTerm", weighted)
+            _pod_terms(warnings, f"{here}.preferred", ".podAffinityTerm", weighted)
 
 
-def _node_term(said: list[str], path: str, term: NodeSelectorTerm, *, values: bool = False) -> None:
-    said += expression_warnings(f"{path}.matchExpressions", term.matchExpressions)
+def _node_term(warnings: list[str], path: str, term: NodeSelectorTerm, *, values: bool = False) -> None:
+    warnings += expression_warnings(f"{path}.matchExpressions", term.matchExpressions)
     if values:
         for index, expression in enumerate(term.matchExpressions):
             for number, value in enumerate(expression.values):
                 here = f"{path}.matchExpressions[{index}].values[{number}]"
-                said += [f"{here}: {value} is invalid, {wrong}" for wrong in label_value_messages(value)]
+                warnings += [f"{here}: {value} is invalid, {wrong}" for wrong in label_value_messages(value)]
 
 
-def _pod_terms(said: list[str], path: str, below: str, terms: Sequence[PodAffinityTerm]) -> None:
+def _pod_terms(warnings: list[str], path: str, below: str, terms: Sequence[PodAffinityTerm]) -> None:
     for index, term in enumerate(terms):
         if term.labelSelector is None:
-            said.append(f"{path}DuringSchedulingIgnoredDuringExecution[{index}]{below}.labelSelector: {_NO_SELECTOR}")
+            warnings.append(f"{path}DuringSchedulingIgnoredDuringExecution[{index}]{below}.labelSelector: {_NO_SELECTOR}")
 
 
 def annotation_warnings(path: str, meta: ObjectMeta, spec: PodSpec) -> list[str]:
     """Warnings about the annotations of a pod whose metadata are at `path`."""
     here = f"{path}.annotations"
-    said = app_armor_warnings(here, meta.annotations, spec) if meta.annotations else []
+    warnings = app_armor_warnings(here, meta.annotations, spec) if meta.annotations else []
     if not any(".alpha.kubernetes.io/" in key for key in meta.annotations):
-        return said
-    said += [f"{here}[{key}]: {text}" for key, text in _ANNOTATIONS.items() if key in meta.annotations]
+        return warnings
+    warnings += [f"{here}[{key}]: {text}" for key, text in _ANNOTATIONS.items() if key in meta.annotations]
     profiled = spec.securityContext is not None and spec.securityContext.seccompProfile is not None
     if SECCOMP in meta.annotations and not profiled:
-        said.append(f"{here}[{SECCOMP}]: {_USE_PROFILE}")
+        warnings.append(f"{here}[{SECCOMP}]: {_USE_PROFILE}")
     for _, container in _containers("", spec):
         key = CONTAINER_SECCOMP + container.name
         if key in meta.annotations and (container.securityContext is None or container.securityContext.seccompProfile is None):
-            said.append(f"{here}[{key}]: {_USE_PROFILE}")
-    return said
+            warnings.append(f"{here}[{key}]: {_USE_PROFILE}")
+    return warnings
 
 
-def _deprecated(said: list[str], path: str, volume: Volume) -> None:
+def _deprecated(warnings: list[str], path: str, volume: Volume) -> None:
     if volume.ephemeral is not None and volume.ephemeral.volumeClaimTemplate is not None:
-        said += size_warnings(f"{path}.ephemeral.volumeClaimTemplate.spec", volume.ephemeral.volumeClaimTemplate.spec)
+        warnings += size_warnings(f"{path}.ephemeral.volumeClaimTemplate.spec", volume.ephemeral.volumeClaimTemplate.spec)
     elif volume.emptyDir is None and volume.persistentVolumeClaim is None and volume.hostPath is None:
-        said += [f"{path}.{_NAMES.get(name, name)}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
+        warnings += [f"{path}.{_NAMES.get(name, name)}: {text}" for name, text in _VOLUMES.items() if getattr(volume, name) is not None]
 
 
-def _volume_files(said: list[str], volume: Volume) -> None:
+def _volume_files(warnings: list[str], volume: Volume) -> None:
     if volume.configMap is not None:
-        _overlaps(said, volume.name, f'ConfigMap "{volume.configMap.name}"', [(item.path, "") for item in volume.configMap.items])
+        _overlaps(warnings, volume.name, f'ConfigMap "{volume.configMap.name}"', [(item.path, "") for item in volume.configMap.items])
     if volume.secret is not None:
-        _overlaps(said, volume.name, f'Secret "{volume.secret.secretName}"', [(item.path, "") for item in volume.secret.items])
+        _overlaps(warnings, volume.name, f'Secret "{volume.secret.secretName}"', [(item.path, "") for item in volume.secret.items])
     if volume.downwardAPI is not None:
-        _overlaps(said, volume.name, "DownwardAPI", [(item.path, "") for item in volume.downwardAPI.items])
+        _overlaps(warnings, volume.name, "DownwardAPI", [(item.path, "") for item in volume.downwardAPI.items])
     if volume.projected is None:
         return
     paths: list[_Path] = []
@@ -191,11 +189,11 @@ def _volume_files(said: list[str], volume: Volume) -> None:
         elif source.serviceAccountToken is not None:
             paths.append((source.serviceAccountToken.path, "ServiceAccountToken"))
         else:
-            said.append(f'volume "{volume.name}" (Projected) has no sources provided')
-    _overlaps(said, volume.name, "Projected", paths)
+            warnings.append(f'volume "{volume.name}" (Projected) has no sources provided')
+    _overlaps(warnings, volume.name, "Projected", paths)
 
 
-def _overlaps(said: list[str], name: str, kind: str, paths: Sequence[_Path]) -> None:
+def _overlaps(warnings: list[str], name: str, kind: str, paths: Sequence[_Path]) -> None:
     """Files that are put over each other, or where another one needs a directory."""
     if len(paths) < 2:
         return
@@ -207,7 +205,7 @@ def _overlaps(said: list[str], name: str, kind: str, paths: Sequence[_Path]) -> 
         path = path.rstrip("/")
         for other, origin in seen:
             if path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"):
-                said.append(f'volume "{name}" ({kind}): overlapping paths: {_file(path, source)} with {_file(other, origin)}')
+                warnings.append(f'volume "{name}" ({kind}): overlapping paths: {_file(path, source)} with {_file(other, origin)}')
         seen.append((path, source))
 
 
@@ -215,62 +213,62 @@ def _file(path: str, source: str) -> str:
     return f'"{path}" ({source})' if source else f'"{path}"'
 
 
-def _repeated(said: list[str], path: str, spec: PodSpec) -> None:
+def _repeated(warnings: list[str], path: str, spec: PodSpec) -> None:
     if len(spec.hostAliases) > 1:
         seen: set[str] = set()
         for index, alias in enumerate(spec.hostAliases):
             if alias.ip in seen:
-                said.append(f'{path}.hostAliases[{index}].ip: duplicate ip "{alias.ip}"')
+                warnings.append(f'{path}.hostAliases[{index}].ip: duplicate ip "{alias.ip}"')
             seen.add(alias.ip)
     if spec.imagePullSecrets:
         seen = set()
         for index, secret in enumerate(spec.imagePullSecrets):
             here = f"{path}.imagePullSecrets[{index}].name"
             if secret.name in seen:
-                said.append(f'{here}: duplicate name "{secret.name}"')
+                warnings.append(f'{here}: duplicate name "{secret.name}"')
             seen.add(secret.name)
         for index, secret in enumerate(spec.imagePullSecrets):
             if not secret.name:
-                said.append(f'{path}.imagePullSecrets[{index}].name: invalid empty name ""')
+                warnings.append(f'{path}.imagePullSecrets[{index}].name: invalid empty name ""')
 
 
-def _amounts(said: list[str], path: str, listed: Mapping[str, Quantity]) -> None:
+def _amounts(warnings: list[str], path: str, listed: Mapping[str, Quantity]) -> None:
     for name in _WHOLE if listed else ():
         value = listed.get(name)
         if value is not None and not is_whole(value):
-            said.append(f'{path}[{name}]: fractional byte value "{value}" is invalid, must be an integer')
+            warnings.append(f'{path}[{name}]: fractional byte value "{value}" is invalid, must be an integer')
 
 
-def _env(said: list[str], path: str, container: _AnyContainer) -> None:
+def _env(warnings: list[str], path: str, container: _AnyContainer) -> None:
     seen: set[str] = set()
     for index, variable in enumerate(container.env):
         name, itself = variable.name, f"$({variable.name})"
         if name in seen and (variable.valueFrom is not None or variable.value == itself or itself not in variable.value):
-            said.append(f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply')
+            warnings.append(f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply')
         seen.add(name)
 
 
-def _ports(said: list[str], containers: Sequence[tuple[str, _AnyContainer]]) -> None:
+def _ports(warnings: list[str], containers: Sequence[tuple[str, _AnyContainer]]) -> None:
     known: dict[tuple[int, str], list[_Port]] = {}
     for where, container in containers:
         for index, port in enumerate(container.ports):
             here = f"{where}.ports[{index}]"
             if port.hostIP and not port.hostPort:
                 shown = f"Name:{port.name} HostPort:0 ContainerPort:{port.containerPort} Protocol:{port.protocol} HostIP:{port.hostIP}"
-                said.append(f"{here}: hostIP set without hostPort: {{{shown}}}")
+                warnings.append(f"{here}: hostIP set without hostPort: {{{shown}}}")
             others = known.setdefault((port.containerPort, port.protocol), [])
             for there, other in others:
                 if (port.hostIP, port.hostPort) == (other.hostIP, other.hostPort):
-                    said.append(f"{here}: duplicate port definition with {there}")
+                    warnings.append(f"{here}: duplicate port definition with {there}")
                 elif not port.hostPort or not other.hostPort:
-                    said.append(f"{here}: overlapping port definition with {there}")
+                    warnings.append(f"{here}: overlapping port definition with {there}")
                 elif port.hostPort == other.hostPort and bool(port.hostIP) != bool(other.hostIP):
-                    said.append(f"{here}: dangerously ambiguous port definition with {there}")
+                    warnings.append(f"{here}: dangerously ambiguous port definition with {there}")
             others.append((here, port))
-    _port_names(said, containers)
+    _port_names(warnings, containers)
 
 
-def _port_names(said: list[str], containers: Sequence[tuple[str, _AnyContainer]]) -> None:
+def _port_names(warnings: list[str], containers: Sequence[tuple[str, _AnyContainer]]) -> None:
     names: dict[str, str] = {}
     for where, container in containers:
         for index, port in enumerate(container.ports):
@@ -278,7 +276,7 @@ def _port_names(said: list[str], containers: Sequence[tuple[str, _AnyContainer]]
             other = names.setdefault(port.name, here) if port.name else here
             if other != here:
                 by = f"services and probes that select ports by name will use {other}"
-                said.append(f'{here}: duplicate port name "{port.name}" with {other}, {by}')
+                warnings.append(f'{here}: duplicate port name "{port.name}" with {other}, {by}')
 
 
 _Port = tuple[str, ContainerPort]

@@ -16,21 +16,13 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.rules.basics import Errors
 
 _MOST_SPEC_KIB: Final = 64
-
 _MOST_DOMAIN: Final = 256
-
 _MOST_USER: Final = 104
-
 _LABEL: Final = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-
 _control = re.compile("[\x00-\x1f\x7f]").search
-
 _net_bios = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}').fullmatch
-
 _dns_domain = re.compile(rf"{_LABEL}(?:\.{_LABEL})*").fullmatch
-
 _dots_and_spaces = re.compile("[. ]+").fullmatch
-
 _bad_letters = re.compile(r'["/\\:;|=,+*?<>@\[\]]').search
 
 _NOT_IN_PODS: Final = (
@@ -62,7 +54,7 @@ def options(errors: Errors, path: str, value: WindowsSecurityContextOptions) -> 
 
 
 def _user_name_messages(text: str) -> Iterator[str]:
-    """What is wrong with `DOMAIN\\user` or `user`."""
+    """Return what is wrong with `DOMAIN\\user` or `user`."""
     if not text:
         yield " cannot be an empty string"
     elif _control(text):
@@ -95,17 +87,17 @@ def host_process(errors: Errors, path: str, spec: PodSpec) -> None:
         single = item.securityContext
         own = single.windowsOptions.hostProcess if single is not None and single.windowsOptions is not None else None
         if whole is not None and own is not None and whole != own:
-            said = f"pod hostProcess value must be identical if both are specified, was {str(whole).lower()}"
-            errors.append(invalid(f"{here}.securityContext.windowsOptions.hostProcess", own, said))
+            message = f"pod hostProcess value must be identical if both are specified, was {str(whole).lower()}"
+            errors.append(invalid(f"{here}.securityContext.windowsOptions.hostProcess", own, message))
         count += bool(whole if own is None else own)
     if not count:
         return
     if count != total:
-        said = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
-        errors.append(invalid(path, "", said))
+        message = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
+        errors.append(invalid(path, "", message))
     if not spec.hostNetwork:
-        said = "hostNetwork must be true if pod contains any hostProcess containers"
-        errors.append(invalid(f"{path}.hostNetwork", False, said))
+        message = "hostNetwork must be true if pod contains any hostProcess containers"
+        errors.append(invalid(f"{path}.hostNetwork", False, message))
 
 
 def containers(path: str, spec: PodSpec) -> Iterator[tuple[str, Container | EphemeralContainer]]:
@@ -131,9 +123,9 @@ def only_of_linux(errors: Errors, path: str, spec: PodSpec) -> None:
 
 def only_of_windows(errors: Errors, path: str, spec: PodSpec) -> None:
     """A pod for Linux has nothing of Windows."""
-    said = "windows options cannot be set for a linux pod"
+    message = "windows options cannot be set for a linux pod"
     if spec.securityContext is not None and spec.securityContext.windowsOptions is not None:
-        errors.append(forbidden(f"{path}.securityContext.windowsOptions", said))
+        errors.append(forbidden(f"{path}.securityContext.windowsOptions", message))
     for here, item in containers(path, spec):
         if item.securityContext is not None and item.securityContext.windowsOptions is not None:
-            errors.append(forbidden(f"{here}.securityContext.windowsOptions", said))
+            errors.append(forbidden(f"{here}.securityContext.windowsOptions", message))

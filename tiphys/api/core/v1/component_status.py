@@ -9,7 +9,7 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class ComponentCondition(Struct):
-    """How a component is."""
+    """Health of a component."""
 
     type: str = always(str)
     """The type of the condition, in CamelCase."""
@@ -22,7 +22,7 @@ class ComponentCondition(Struct):
 
 
 class ComponentStatus(KubeObject):
-    """Whether a part of the control plane is healthy; deprecated."""
+    """Health of a component of the control plane; deprecated."""
 
     apiVersion: str = constant("v1")
     kind: str = constant("ComponentStatus")

@@ -55,7 +55,7 @@ class SELinuxOptions(Struct):
 
 
 class SeccompProfile(Struct):
-    """Which system calls a process may make."""
+    """Profile of the system calls that a process may make."""
 
     type: str = always(str)
     """`RuntimeDefault`, `Unconfined`, or `Localhost` for a file on the node."""
@@ -188,7 +188,7 @@ class SleepAction(Struct):
 
 
 class LifecycleHandler(Struct):
-    """What is done at a turn in a container's life; exactly one of its fields is set."""
+    """Action of a lifecycle hook; exactly one of its fields is set."""
 
     exec: ExecAction | None = None
     """Runs a command."""
@@ -201,7 +201,7 @@ class LifecycleHandler(Struct):
 
 
 class Lifecycle(Struct):
-    """What is done right after a container starts and right before it is stopped."""
+    """Hooks that run right after a container starts and right before it is stopped."""
 
     postStart: LifecycleHandler | None = None
     """Done after the start, at the same time as the container's own program. If it fails, the container is killed."""
@@ -276,7 +276,7 @@ class VolumeDevice(Struct):
 
 
 class EnvVarSource(Struct):
-    """Where the value of a variable comes from; exactly one field is set."""
+    """Source of the value of a variable; exactly one field is set."""
 
     fieldRef: ObjectFieldSelector | None = None
     """A field of the pod, such as `metadata.name`, `metadata.labels['app']` or `status.podIP`."""
@@ -302,7 +302,7 @@ class EnvVar(Struct):
 
 
 class ContainerResizePolicy(Struct):
-    """What a change of resources means for a running container."""
+    """Effect of a change of a resource on a running container."""
 
     resourceName: str = always(str)
     """`cpu` or `memory`."""
@@ -320,7 +320,7 @@ class ContainerRestartRuleOnExitCodes(Struct):
 
 
 class ContainerRestartRule(Struct):
-    """What happens when a container ends in a certain way."""
+    """Action for certain exits of a container."""
 
     action: str = ""
     """`Restart` the container, or `RestartAllContainers` of the pod."""
@@ -338,7 +338,7 @@ class ResourceClaim(Struct):
 
 
 class ResourceRequirements(Struct):
-    """What a container needs and what it may use."""
+    """Resources that a container requests, and their limits."""
 
     limits: dict[str, Quantity] = {}
     """The most it may use, by resource. Beyond it CPU is throttled and memory ends in a kill."""
@@ -404,7 +404,7 @@ class Container(Struct):
 
 
 class ContainerExtendedResourceRequest(Struct):
-    """Which request of a claim serves an extended resource of a container."""
+    """Request of a claim that serves an extended resource of a container."""
 
     containerName: str = always(str)
     """The container."""
@@ -450,7 +450,7 @@ class ContainerStateTerminated(Struct):
 
 
 class ContainerState(Struct):
-    """What a container is doing; at most one field is set, and none means waiting."""
+    """State of a container; at most one field is set, and none means waiting."""
 
     waiting: ContainerStateWaiting | None = None
     """It does not run yet."""
@@ -472,7 +472,7 @@ class LinuxContainerUser(Struct):
 
 
 class ContainerUser(Struct):
-    """Who the first process of a container runs as."""
+    """User that the first process of a container runs as."""
 
     linux: LinuxContainerUser | None = None
     """User and groups on Linux."""
@@ -506,7 +506,7 @@ class ImageVolumeStatus(Struct):
 
 
 class VolumeStatus(Struct):
-    """What is known about a mounted volume."""
+    """Observed state of a mounted volume."""
 
     image: ImageVolumeStatus | None = None
     """For volumes that are images."""
@@ -528,7 +528,7 @@ class VolumeMountStatus(Struct):
 
 
 class ContainerStatus(Struct):
-    """What is known about a container."""
+    """Observed state of a container."""
 
     name: str = always(str)
     """The name of the container."""

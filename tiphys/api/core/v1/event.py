@@ -17,7 +17,7 @@ class EventSeries(Struct):
 
 
 class EventSource(Struct):
-    """Who reported an event."""
+    """Component that reported an event."""
 
     component: str = ""
     """The program."""

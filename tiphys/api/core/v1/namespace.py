@@ -9,7 +9,7 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class NamespaceSpec(Struct):
-    """How a namespace ends."""
+    """Finalizers of a namespace."""
 
     finalizers: Annotated[list[str], Atomic()] = []
     """Who has to agree before the namespace is gone; `kubernetes` until all that is in it is deleted."""
@@ -31,7 +31,7 @@ class NamespaceCondition(Struct):
 
 
 class NamespaceStatus(Struct):
-    """Whether a namespace is in use."""
+    """Phase and conditions of a namespace."""
 
     phase: str = ""
     """`Active`, or `Terminating` once it is being deleted."""

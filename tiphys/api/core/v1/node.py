@@ -57,7 +57,7 @@ class NodeConfigSource(Struct):
 
 
 class NodeSpec(Struct):
-    """What a node is to be."""
+    """Desired state of a node."""
 
     podCIDR: str = ""
     """The range of addresses for the node's pods."""
@@ -83,7 +83,7 @@ class NodeDaemonEndpoints(Struct):
 
 
 class NodeRuntimeHandlerFeatures(Struct):
-    """What a runtime can do."""
+    """Features of a runtime handler."""
 
     recursiveReadOnlyMounts: bool | None = None
     """Whether mounts can be read-only all the way down."""
@@ -114,7 +114,7 @@ class NodeConfigStatus(Struct):
 
 
 class NodeFeatures(Struct):
-    """What the runtimes of a node can do."""
+    """Features of all runtime handlers of a node."""
 
     supplementalGroupsPolicy: bool | None = None
     """Whether supplementalGroupsPolicy is heeded."""
@@ -128,7 +128,7 @@ class NodeSwapStatus(Struct):
 
 
 class NodeSystemInfo(Struct):
-    """What runs on a node."""
+    """Identity of a node's machine, and versions of its software."""
 
     machineID: str = always(str)
     """The identity from /etc/machine-id."""
@@ -181,7 +181,7 @@ class NodeAddress(Struct):
 
 
 class NodeStatus(Struct):
-    """What is known about a node, written by its agent."""
+    """Observed state of a node, written by its agent."""
 
     capacity: dict[str, Quantity] = {}
     """What it has, by resource."""

@@ -148,7 +148,7 @@ class ISCSIPersistentVolumeSource(Struct):
 
 
 class ModifyVolumeStatus(Struct):
-    """How far a change of a volume's attributes is."""
+    """Progress of a change of a volume's attributes."""
 
     targetVolumeAttributesClassName: str = ""
     """The class that is being applied."""
@@ -157,7 +157,7 @@ class ModifyVolumeStatus(Struct):
 
 
 class PersistentVolumeStatus(Struct):
-    """How a volume stands."""
+    """Observed state of a volume."""
 
     phase: str = ""
     """`Pending`, `Available`, `Bound`, `Released` or `Failed`."""
@@ -238,7 +238,7 @@ class VolumeNodeAffinity(Struct):
 
 
 class PersistentVolumeSpec(Struct):
-    """Where the storage is and who may use it."""
+    """Storage of a volume, its access modes and its claim."""
 
     capacity: dict[str, Quantity] = {}
     """How large it is."""
@@ -333,7 +333,7 @@ class PersistentVolumeClaimCondition(Struct):
 
 
 class PersistentVolumeClaimStatus(Struct):
-    """How a claim stands."""
+    """Observed state of a claim."""
 
     phase: str = ""
     """`Pending`, `Bound` or `Lost`."""

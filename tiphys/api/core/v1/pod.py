@@ -125,7 +125,7 @@ class PodReadinessGate(Struct):
 
 
 class PodSpec(Struct):
-    """What a pod is to be."""
+    """Desired state of a pod."""
 
     volumes: Annotated[list[Volume], MapList("name"), Patch("merge,retainKeys", "name")] = []
     """Volumes that containers can mount."""
@@ -237,7 +237,7 @@ class PodCondition(Struct):
 
 
 class PodResourceClaimStatus(Struct):
-    """Which claim was made for an entry of spec.resourceClaims."""
+    """Claim that was made for an entry of spec.resourceClaims."""
 
     name: str = always(str)
     """The name of the entry."""
@@ -262,7 +262,7 @@ class PodExtendedResourceClaimStatus(Struct):
 
 
 class PodStatus(Struct):
-    """What is known about a pod. Written by its node; it may lag behind."""
+    """Observed state of a pod, written by its node; it may lag behind."""
 
     observedGeneration: int = 0
     """The metadata.generation of the spec that this status is about."""

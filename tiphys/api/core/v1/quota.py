@@ -72,7 +72,7 @@ class ResourceQuotaSpec(Struct):
 
 
 class ResourceQuotaStatus(Struct):
-    """How much is used."""
+    """Limits in force, and their observed use."""
 
     hard: dict[str, Quantity] = {}
     """The bounds that hold."""

@@ -10,7 +10,7 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class ReplicationControllerSpec(Struct):
-    """What runs, and how often."""
+    """Desired number of pods, and their template."""
 
     replicas: int | None = None
     """How many pods there should be, 1 by default."""
@@ -38,7 +38,7 @@ class ReplicationControllerCondition(Struct):
 
 
 class ReplicationControllerStatus(Struct):
-    """How many pods there are."""
+    """Observed numbers of pods."""
 
     replicas: int = always(int)
     """Pods."""

@@ -19,7 +19,7 @@ class PreferredSchedulingTerm(Struct):
 
 
 class NodeAffinity(Struct):
-    """Which nodes a pod may or would like to run on."""
+    """Nodes that a pod requires or prefers."""
 
     requiredDuringSchedulingIgnoredDuringExecution: NodeSelector | None = None
     """Nodes outside get no such pod; pods that run there already stay."""
@@ -72,7 +72,7 @@ class PodAffinity(Struct):
 
 
 class Affinity(Struct):
-    """What draws a pod to a place or away from it."""
+    """Nodes and pods that a pod requires, prefers or avoids."""
 
     nodeAffinity: NodeAffinity | None = None
     """Which nodes."""
@@ -125,7 +125,7 @@ class Toleration(Struct):
 
 
 class TopologySpreadConstraint(Struct):
-    """How evenly pods are spread."""
+    """Constraint on the even spread of pods over a topology."""
 
     maxSkew: int = always(int)
     """By how many pods places may differ, at least 1."""

@@ -16,7 +16,7 @@ class ClientIPConfig(Struct):
 
 
 class PortStatus(Struct):
-    """What became of a port of a load balancer."""
+    """Observed state of a port of a load balancer."""
 
     port: int = always(int)
     """The port."""
@@ -71,7 +71,7 @@ class ServicePort(Struct):
 
 
 class ServiceSpec(Struct):
-    """What a Service offers, and on which pods."""
+    """Ports of a Service, the pods behind it and its addresses."""
 
     ports: Annotated[list[ServicePort], MapList("port", "protocol"), Patch("merge", "port")] = []
     """Its ports. A headless Service may do without."""
@@ -119,7 +119,7 @@ class ServiceSpec(Struct):
 
 
 class ServiceStatus(Struct):
-    """What became of a Service."""
+    """Observed state of a Service."""
 
     loadBalancer: LoadBalancerStatus = always(LoadBalancerStatus)
     """The ways in through its load balancer."""

@@ -209,7 +209,7 @@ class TypedObjectReference(Struct):
 
 
 class VolumeResourceRequirements(Struct):
-    """How large a volume has to be."""
+    """Storage that a claim requests, and its limit."""
 
     limits: dict[str, Quantity] = {}
     """At most this."""

@@ -1,0 +1,1 @@
+"""Volumes of pods and PersistentVolumes: defaults, and validation of each source."""

@@ -11,15 +11,17 @@ _MODES = (("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "
 
 
 def class_of_volume(volume: PersistentVolume) -> str:
+    """Return the storage class of a volume: its beta annotation before its field."""
     return volume.metadata.annotations.get(STORAGE_CLASS_BETA, volume.spec.storageClassName)
 
 
 def class_of_claim(claim: PersistentVolumeClaim) -> str:
+    """Return the storage class of a claim: its beta annotation before its field; "" for none."""
     return claim.metadata.annotations.get(STORAGE_CLASS_BETA, claim.spec.storageClassName or "")
 
 
 def names_class(claim: PersistentVolumeClaim) -> bool:
-    """Whether a claim says which class it wants, even if that is none (`""`)."""
+    """True if a claim says which class it wants, even if that is none (`""`)."""
     return STORAGE_CLASS_BETA in claim.metadata.annotations or claim.spec.storageClassName is not None
 
 

@@ -23,6 +23,7 @@ SOURCES: tuple[str, ...] = tuple(field.name for field in msgspec.structs.fields(
 
 
 def default_volume(volume: Volume) -> None:
+    """Default modes and types of a volume's source, and an empty directory when it has none ("Volumes")."""
     if volume.configMap is not None:
         if volume.configMap.defaultMode is None:
             volume.configMap.defaultMode = DEFAULT_MODE

@@ -18,7 +18,6 @@ MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 """Annotation: how a volume is mounted, before there was a field for it."""
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-
 VOLUME_MODES = ("Block", "Filesystem")
 
 
@@ -48,20 +47,25 @@ OLD_ANNOTATIONS = {
 UNSET = "<unset>"
 
 
-def set(value: str | None) -> str:
+def or_unset(value: str | None) -> str:
+    """Return the text, or `<unset>` for a table."""
     return UNSET if value is None else value
 
 
 def phase_cell(obj: PersistentVolume | PersistentVolumeClaim) -> str:
+    """Return the phase for a table; Terminating for what is being deleted."""
     return obj.status.phase if obj.metadata.deletionTimestamp is None else "Terminating"
 
 
 ATTRIBUTES = Column(
-    "VolumeAttributesClass", cell(lambda obj: set(obj.spec.volumeAttributesClassName)), description="The class of its attributes."
+    "VolumeAttributesClass", cell(lambda obj: or_unset(obj.spec.volumeAttributesClassName)), description="The class of its attributes."
 )
 
-MODE = Column("VolumeMode", cell(lambda obj: set(obj.spec.volumeMode)), priority=1, description="Whether it is a file system or a disk.")
+MODE = Column(
+    "VolumeMode", cell(lambda obj: or_unset(obj.spec.volumeMode)), priority=1, description="Whether it is a file system or a disk."
+)
 
 
 def modes_cell(claim: PersistentVolumeClaim) -> str:
+    """Return the access modes of a bound claim for a table."""
     return classes.access_modes(claim.status.accessModes) if claim.spec.volumeName else ""

@@ -11,13 +11,9 @@ from tiphys.api.machinery.names import dns_subdomain_messages
 from tiphys.api.rules.basics import Errors, dns_label, in_range, relative_path, text
 
 _PARTITION = "must be between 1 and 255, inclusive"
-
 IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match
-
 EUI = re.compile(r"^eui.[0-9A-Za-z]{16}$").match
-
 NAA = re.compile(r"^naa.[0-9A-Za-z]{32}$").match
-
 _HOST_PORT = re.compile(r"(\[[^][]*\]|[^][:]*):[^][:]*").fullmatch
 
 
@@ -77,15 +73,15 @@ def flocker(errors: Errors, path: str, source: Any) -> None:
 
 def quobyte(errors: Errors, path: str, source: Any) -> None:
     """A Quobyte volume and its registries."""
-    said = "must be a host:port pair or multiple pairs separated by commas"
+    message = "must be a host:port pair or multiple pairs separated by commas"
     if not source.registry:
-        errors.append(required(f"{path}.registry", said))
+        errors.append(required(f"{path}.registry", message))
     elif len(source.tenant) >= 65:
         errors.append(required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters"))
     else:
         for pair in source.registry.split(","):
             if not _HOST_PORT(pair):
-                errors.append(invalid(f"{path}.registry", source.registry, said))
+                errors.append(invalid(f"{path}.registry", source.registry, message))
     if not source.volume:
         errors.append(required(f"{path}.volume"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tiphys.api.core.persistent_volume_claim import claim_template
+from tiphys.api.core.persistent_volume_claim import validate_claim_template
 from tiphys.api.core.v1 import (
     ConfigMapProjection,
     Container,
@@ -27,9 +27,7 @@ from tiphys.api.machinery.quantity import parse
 from tiphys.api.rules.basics import Errors, dns_label, file_mode, label_name, local_path, no_backsteps, relative_path
 
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
-
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
-
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")
 
 VOLUME_FIELDS = frozenset({"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"})
@@ -44,11 +42,8 @@ ENV_FIELDS = frozenset(
 """What an environment variable may name, besides one label or annotation."""
 
 _POD_FIELDS = VOLUME_FIELDS | ENV_FIELDS | {"spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host"}
-
 _RESOURCES = tuple(f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory"))
-
 _SIZE_DIVISORS = frozenset({"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"})
-
 _SIZES = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei"
 
 _ORDER = (
@@ -116,10 +111,10 @@ def made_claims(errors: Errors, path: str, values: Sequence[Volume], owner: str)
         claim = volume.persistentVolumeClaim
         if volume.ephemeral is not None and volume.name:
             name = f"{owner}-{volume.name}"
-            errors += [invalid(f"{here}.name", volume.name, f'PVC name "{name}": {said}') for said in dns_subdomain_messages(name)]
+            errors += [invalid(f"{here}.name", volume.name, f'PVC name "{name}": {message}') for message in dns_subdomain_messages(name)]
         if claim is not None and claim.claimName in made:
-            said = "must not reference a PVC that gets created for an ephemeral volume"
-            errors.append(invalid(f"{here}.persistentVolumeClaim.claimName", claim.claimName, said))
+            message = "must not reference a PVC that gets created for an ephemeral volume"
+            errors.append(invalid(f"{here}.persistentVolumeClaim.claimName", claim.claimName, message))
 
 
 def _source(errors: Errors, path: str, volume: Volume, *, pod: bool) -> None:
@@ -158,12 +153,12 @@ def _source(errors: Errors, path: str, volume: Volume, *, pod: bool) -> None:
         if source.volumeClaimTemplate is None:
             errors.append(required(f"{here}.volumeClaimTemplate"))
         else:
-            claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
+            validate_claim_template(errors, f"{here}.volumeClaimTemplate", source.volumeClaimTemplate)
     for extra in named[1:]:
         errors.append(forbidden(f"{path}.{_EXTRA_PATHS.get(extra, extra)}", "may not specify more than 1 volume type"))
     if volume.iscsi is not None and volume.iscsi.initiatorName is not None and len(f"{volume.name}:{volume.iscsi.targetPortal}") > 64:
-        said = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
-        errors.append(invalid(f"{path}.name", volume.name, said))
+        message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        errors.append(invalid(f"{path}.name", volume.name, message))
 
 
 def _host_path(errors: Errors, path: str, source: HostPathVolumeSource) -> None:
@@ -256,16 +251,16 @@ def field_ref(errors: Errors, path: str, ref: ObjectFieldSelector, known: frozen
         errors.append(required(f"{path}.fieldPath"))
         return
     field, bracket, rest = ref.fieldPath.partition("['")
-    said = ""
+    message = ""
     if ref.apiVersion != "v1":
-        said = f"unsupported pod version: {ref.apiVersion}"
+        message = f"unsupported pod version: {ref.apiVersion}"
     elif bracket and rest.endswith("']"):
         if field not in ("metadata.labels", "metadata.annotations"):
-            said = f"field label does not support subscript: {ref.fieldPath}"
+            message = f"field label does not support subscript: {ref.fieldPath}"
     elif ref.fieldPath not in _POD_FIELDS:
-        said = f"field label not supported: {ref.fieldPath}"
-    if said:
-        errors.append(invalid(f"{path}.fieldPath", ref.fieldPath, f"error converting fieldPath: {said}"))
+        message = f"field label not supported: {ref.fieldPath}"
+    if message:
+        errors.append(invalid(f"{path}.fieldPath", ref.fieldPath, f"error converting fieldPath: {message}"))
     elif bracket:
         key = rest[:-2].lower() if field == "metadata.annotations" else rest[:-2]
         if qualified_name(key):
@@ -291,8 +286,8 @@ def resource_ref(errors: Errors, path: str, ref: ResourceFieldSelector, *, named
     name = ref.resource.partition(".")[2]
     if name == "cpu":
         if divisor not in ("1", "1m"):
-            said = "only divisor's values 1m and 1 are supported with the cpu resource"
-            errors.append(invalid(f"{path}.divisor", ref.resource, said))
+            message = "only divisor's values 1m and 1 are supported with the cpu resource"
+            errors.append(invalid(f"{path}.divisor", ref.resource, message))
     elif divisor not in _SIZE_DIVISORS:
         kind = {"memory": "memory", "ephemeral-storage": "local ephemeral storage"}.get(name, "hugepages")
         errors.append(invalid(f"{path}.divisor", ref.resource, f"only divisor's values {_SIZES} are supported with the {kind} resource"))
@@ -339,8 +334,8 @@ def _mount_details(errors: Errors, path: str, here: str, mount: VolumeMount, con
             errors.append(not_supported(f"{path}.mountPropagation", mount.mountPropagation, _PROPAGATIONS))
         privileged = container.securityContext is not None and container.securityContext.privileged
         if mount.mountPropagation == "Bidirectional" and not privileged:
-            said = "Bidirectional mount propagation is available only to privileged containers"
-            errors.append(forbidden(f"{path}.mountPropagation", said))
+            message = "Bidirectional mount propagation is available only to privileged containers"
+            errors.append(forbidden(f"{path}.mountPropagation", message))
     if mount.recursiveReadOnly is not None:
         if mount.recursiveReadOnly not in _RECURSIVE:
             errors.append(not_supported(f"{path}.recursiveReadOnly", mount.recursiveReadOnly, _RECURSIVE))
@@ -348,8 +343,8 @@ def _mount_details(errors: Errors, path: str, here: str, mount: VolumeMount, con
             if not mount.readOnly:
                 errors.append(forbidden(f"{path}.recursiveReadOnly", "may only be specified when readOnly is true"))
             if mount.mountPropagation not in (None, "None"):
-                said = "may only be specified when mountPropagation is None or not specified"
-                errors.append(forbidden(f"{path}.recursiveReadOnly", said))
+                message = "may only be specified when mountPropagation is None or not specified"
+                errors.append(forbidden(f"{path}.recursiveReadOnly", message))
 
 
 def devices(errors: Errors, path: str, container: Container | EphemeralContainer, known: Mapping[str, Volume]) -> None:
@@ -367,8 +362,8 @@ def devices(errors: Errors, path: str, container: Container | EphemeralContainer
         if volume is None:
             errors.append(not_found_field(f"{here}.name", device.name))
         elif volume.persistentVolumeClaim is None and volume.ephemeral is None:
-            said = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
-            errors.append(invalid(f"{here}.name", device.name, said))
+            message = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+            errors.append(invalid(f"{here}.name", device.name, message))
         if not device.devicePath:
             errors.append(required(f"{here}.devicePath"))
         if device.devicePath in paths:

@@ -35,7 +35,7 @@ class ForZone(Struct):
 
 
 class EndpointHints(Struct):
-    """Who should use an endpoint."""
+    """Zones and nodes whose clients should use an endpoint."""
 
     forZones: Annotated[list[ForZone], Atomic()] = []
     """Zones whose clients should; 8 at most."""

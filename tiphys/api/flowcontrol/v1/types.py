@@ -18,7 +18,7 @@ class ExemptPriorityLevelConfiguration(Struct):
 
 
 class FlowDistinguisherMethod(Struct):
-    """What tells the flows of a schema apart."""
+    """Attribute that tells the flows of a schema apart."""
 
     type: str = always(str)
     """`ByUser` or `ByNamespace`."""
@@ -70,7 +70,7 @@ class UserSubject(Struct):
 
 
 class Subject(Struct):
-    """Who sends a request."""
+    """User, group or service account that sends requests."""
 
     kind: str = always(str)
     """`User`, `Group` or `ServiceAccount`; the field of that name is set."""
@@ -103,7 +103,7 @@ class PolicyRulesWithSubjects(Struct):
 
 
 class FlowSchemaSpec(Struct):
-    """Which requests go where."""
+    """Requests of a flow schema, and the priority level that they go to."""
 
     priorityLevelConfiguration: PriorityLevelConfigurationReference = always(PriorityLevelConfigurationReference)
     """The level that they go to."""
@@ -131,7 +131,7 @@ class FlowSchemaCondition(Struct):
 
 
 class FlowSchemaStatus(Struct):
-    """How a schema stands."""
+    """Observed state of a flow schema."""
 
     conditions: Annotated[list[FlowSchemaCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""
@@ -149,7 +149,7 @@ class FlowSchema(KubeObject):
 
 
 class QueuingConfiguration(Struct):
-    """How requests are queued."""
+    """Queues of a priority level."""
 
     queues: int = always(int)
     """How many queues there are, 64 by default."""
@@ -160,7 +160,7 @@ class QueuingConfiguration(Struct):
 
 
 class LimitResponse(Struct):
-    """What happens to requests that must wait."""
+    """Treatment of requests that cannot run at once."""
 
     type: str = always(str)
     """`Queue`, or `Reject` at once."""
@@ -197,14 +197,14 @@ class PriorityLevelConfigurationCondition(Struct):
 
 
 class PriorityLevelConfigurationStatus(Struct):
-    """How a level stands."""
+    """Observed state of a priority level."""
 
     conditions: Annotated[list[PriorityLevelConfigurationCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""
 
 
 class PriorityLevelConfigurationSpec(Struct):
-    """How a level treats its requests."""
+    """Seats of a priority level, and its treatment of requests."""
 
     type: str = always(str)
     """`Limited`, or `Exempt` from limits."""

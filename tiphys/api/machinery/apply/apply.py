@@ -49,7 +49,7 @@ class Versions(Protocol):
 
 
 class Application(NamedTuple):
-    """Who applies, and how."""
+    """Manager of an apply, its version and its force."""
 
     manager: str
     version: str
@@ -85,7 +85,7 @@ def apply(schema: Schema, live: dict[str, Any], entries: list[ManagedFieldsEntry
 
 
 def _before_first(schema: Schema, live: dict[str, Any], how: Application) -> dict[Manager, Owned]:
-    """What an object that nobody tracked so far holds belongs to `before-first-apply`."""
+    """Give the fields of an object that nobody tracked so far to `before-first-apply`."""
     if not live.get("metadata", {}).get("uid"):
         return {}
     there = document.compare(schema, _bare(live), live).changed
@@ -110,10 +110,10 @@ def _merged(
     owners = {**managers, self: Owned(fields, how.version, None, None)}
     if last is not None:
         merged = _pruned(schema, merged, owners, last, how)
-    made = _made(schema, live, merged)
-    _settle_conflicts(owners, self, {how.version: made, **_made_elsewhere(live, merged, owners, how)}, how)
+    changes = _made(schema, live, merged)
+    _settle_conflicts(owners, self, {how.version: changes, **_made_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
-    if made.changed or made.removed:
+    if changes.changed or changes.removed:
         owners[self] = Owned(mine, how.version, time(how.now), None)
     elif last is None or mine != last.fields or last.version != how.version:
         # The object stays as it is: as upstream, whose updater looks at nothing else, the time of the last change stays too.
@@ -124,38 +124,40 @@ def _merged(
 
 
 def _made(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> document.Difference:
-    made = document.compare(schema, live, merged)
-    return made._replace(changed=fieldset.difference(made.changed, _UNOWNED))
+    changes = document.compare(schema, live, merged)
+    return changes._replace(changed=fieldset.difference(changes.changed, _UNOWNED))
 
 
 def _made_elsewhere(
     live: dict[str, Any], merged: dict[str, Any], owners: dict[Manager, Owned], how: Application
 ) -> dict[str, document.Difference | None]:
-    """What the apply changes in the other versions that managers wrote in; None for those that are not served any more."""
-    made: dict[str, document.Difference | None] = {}
+    """Return the changes in the other versions that managers wrote in; None for those that are not served any more."""
+    changes: dict[str, document.Difference | None] = {}
     for version in {owned.version for owned in owners.values()} - {how.version}:
         schema = how.versions.schema(version) if how.versions is not None else None
         if how.versions is None or schema is None:
-            made[version] = None
+            changes[version] = None
         else:
-            made[version] = _made(
+            changes[version] = _made(
                 schema, how.versions.convert(live, how.version, version), how.versions.convert(merged, how.version, version)
             )
-    return made
+    return changes
 
 
-def _settle_conflicts(owners: dict[Manager, Owned], self: Manager, made: dict[str, document.Difference | None], how: Application) -> None:
+def _settle_conflicts(
+    owners: dict[Manager, Owned], self: Manager, changes: dict[str, document.Difference | None], how: Application
+) -> None:
     """Take what changed from everybody else, or raise ApplyConflict. Managers of versions that are not served are forgotten."""
     conflicts: list[FieldConflict] = []
     for manager, owned in sorted(owners.items()):
-        theirs = made[owned.version]
+        theirs = changes[owned.version]
         if manager == self or theirs is None:
             continue
         disputed = fieldset.intersection(owned.fields, theirs.changed)
         conflicts += [FieldConflict(manager, path) for path in fieldset.paths(disputed)]
     if conflicts and not how.force:
         raise ApplyConflict(conflicts)
-    touched = {version: None if theirs is None else fieldset.union(theirs.changed, theirs.removed) for version, theirs in made.items()}
+    touched = {version: None if theirs is None else fieldset.union(theirs.changed, theirs.removed) for version, theirs in changes.items()}
     for manager, owned in list(owners.items()):
         gone = touched[owned.version]
         if manager == self:
@@ -196,7 +198,7 @@ def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned]
 
 
 def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], owned: Fields) -> dict[str, Any]:
-    """What is left after pruning, and what of the rest somebody owns."""
+    """Return what is left after pruning, with those of the pruned fields that somebody owns."""
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     left = named(schema, document.compare(schema, {}, pruned).changed)
@@ -225,17 +227,17 @@ def _pruned_within(schema: Schema, merged: dict[str, Any], wanted: Fields, last:
 
 
 def _is_left_by_kubectl(schema: Schema, live: dict[str, Any], conflict: ApplyConflict, how: Application) -> bool:
-    """Whether every disputed field still has the value that client-side apply noted; raises ApplyConflict with the rest otherwise."""
+    """True if every disputed field still has the value that client-side apply noted; raises ApplyConflict with the rest otherwise."""
     noted = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED, "")
     try:
         config = msgspec.json.decode(noted or "null", type=dict)
         if config.get("apiVersion") != how.version:
             return False
-        made = document.compare(schema, config, live)
+        changes = document.compare(schema, config, live)
         fields = without(document.set_of(schema, config), how.resets)
     except (ValueError, msgspec.MsgspecError, AttributeError, TypeError):
         return False
-    fields = fieldset.difference(fieldset.difference(fields, made.changed), made.removed)
+    fields = fieldset.difference(fieldset.difference(fields, changes.changed), changes.removed)
     rest = [one for one in conflict.conflicts if not fieldset.has(fields, one.path)]
     if rest:
         raise ApplyConflict(rest)

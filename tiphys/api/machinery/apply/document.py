@@ -27,7 +27,7 @@ class SchemaMismatch(ValueError):
 
 
 class Difference(NamedTuple):
-    """What became of a document: the fields that are new or have another value, and those that are gone."""
+    """Changes of a document: the fields that are new or have another value, and those that are gone."""
 
     changed: Fields
     removed: Fields
@@ -207,7 +207,7 @@ def _compare(schema: Schema, old: Any, new: Any) -> tuple[Fields | None, Fields 
 
 
 def _is_nothing(schema: Schema, value: Any) -> bool:
-    """Whether a value is stored as if it were not there: a null, an empty list or map (but not an empty struct, which says something)."""
+    """True if a value is stored as if it were not there: a null, an empty list or map (but not an empty struct, which says something)."""
     return value is None or (not value and schema.shape is not None and schema.shape.form in ("list", "map"))
 
 
@@ -239,25 +239,25 @@ def merge(schema: Schema, live: Any, config: Any) -> Any:
 
 def _merge_lists(schema: Schema, live: list[Any], config: list[Any]) -> list[Any]:
     mine = [(element_of(schema, item), item) for item in live]
-    wanted = [(element_of(schema, item), item) for item in config]
+    applied = [(element_of(schema, item), item) for item in config]
     in_live: dict[str, Any] = {}
     for element, item in mine:
         in_live.setdefault(element, item)
-    in_config = {element for element, _ in wanted}
-    shared = [element for element, _ in wanted if element in in_live] + [""]
+    in_config = {element for element, _ in applied}
+    shared = [element for element, _ in applied if element in in_live] + [""]
     out: list[Any] = []
     left = right = met = 0
-    while left < len(mine) or right < len(wanted):
+    while left < len(mine) or right < len(applied):
         if left < len(mine):
             element, item = mine[left]
             if element not in in_config:
                 out.append(item)
                 left += 1
                 continue
-            if right == len(wanted) or element != shared[met]:
+            if right == len(applied) or element != shared[met]:
                 left += 1  # Placed already, or yet to come where the configuration has it.
                 continue
-        element, item = wanted[right]
+        element, item = applied[right]
         if element in in_live:
             out.append(item if schema.sort == "set" else merge(schema.item or DEDUCED, in_live[element], item))
             if left < len(mine) and mine[left][0] == element:

@@ -36,7 +36,7 @@ CACHED_BYTES = 16 << 10
 
 
 def is_member(node: Fields) -> bool:
-    """Whether the path to a node is itself in the set."""
+    """True if the path to a node is itself in the set."""
     return not node or SELF in node
 
 
@@ -119,7 +119,7 @@ def intersection(a: Fields, b: Fields) -> Fields:
 
 
 def has(fields: Fields, path: Iterable[str]) -> bool:
-    """Whether the path is in the set."""
+    """True if the path is in the set."""
     node = fields
     for key in path:
         below = node.get(key)
@@ -162,8 +162,8 @@ def describe_path(path: Iterable[str]) -> str:
         if sort == "f":
             parts.append(f".{text}")
         elif sort == "k":
-            said = ",".join(f"{key}={_quote(value)}" for key, value in sorted(json.loads(text).items()))
-            parts.append(f"[{said}]")
+            keys = ",".join(f"{key}={_quote(value)}" for key, value in sorted(json.loads(text).items()))
+            parts.append(f"[{keys}]")
         elif sort == "v":
             parts.append(f"[={_quote(json.loads(text))}]")
         else:

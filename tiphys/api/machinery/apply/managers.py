@@ -1,4 +1,4 @@
-"""Who owns which fields of an object: its managedFields, and what writes make of them (KEP-555 "Server-side Apply").
+"""Owners of the fields of an object: its managedFields, and what writes make of them (KEP-555 "Server-side Apply").
 
 `after_create` and `after_update` serve every ordinary writer, from the difference that the write made; `Managers` is the same opened up,
 for applies. An entry that a write does not touch keeps its very bytes, so that a write that changes nothing stays one.
@@ -27,7 +27,7 @@ FIELDS_V1 = "FieldsV1"
 
 
 class Manager(NamedTuple):
-    """What tells managers apart. The version is empty for those that apply: they are the same in every version."""
+    """Key of a manager. The version is empty for those that apply: they are the same in every version."""
 
     operation: str
     name: str
@@ -36,7 +36,7 @@ class Manager(NamedTuple):
 
 
 def manager_name(field_manager: str, user_agent: str) -> str:
-    """Who writes: the fieldManager parameter, or the first word of the User-Agent."""
+    """Return the name of the writer: the fieldManager parameter, or the first word of the User-Agent."""
     if field_manager:
         return field_manager
     text = "".join(character for character in user_agent.partition("/")[0] if character.isprintable())
@@ -46,12 +46,12 @@ def manager_name(field_manager: str, user_agent: str) -> str:
 
 
 def manager_of(entry: ManagedFieldsEntry) -> Manager:
-    """Whose entry it is."""
+    """Return the manager of an entry."""
     return Manager(entry.operation, entry.manager, "" if entry.operation == "Apply" else entry.apiVersion, entry.subresource)
 
 
 def is_reset(entries: Sequence[ManagedFieldsEntry]) -> bool:
-    """Whether a client asks to forget all managers: by one empty entry."""
+    """True if a client asks to forget all managers: by one empty entry."""
     return len(entries) == 1 and entries[0] == ManagedFieldsEntry()
 
 
@@ -69,13 +69,13 @@ def usable(entries: Sequence[ManagedFieldsEntry]) -> list[ManagedFieldsEntry] | 
     return ordered(found.values())
 
 
-def chosen(wanted: Sequence[ManagedFieldsEntry], live: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
+def chosen(requested: Sequence[ManagedFieldsEntry], live: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
     """The entries to go on from: the client's if it sent any that can be read, none if it resets them, else those of the live object."""
-    if not wanted or wanted == live:
+    if not requested or requested == live:
         return live
-    if is_reset(wanted):
+    if is_reset(requested):
         return []
-    return usable(wanted) or live
+    return usable(requested) or live
 
 
 def ordered(entries: Iterable[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
@@ -141,7 +141,7 @@ Elsewhere = Callable[[str], Difference | None]
 
 def after_update(
     entries: list[ManagedFieldsEntry],
-    made: Difference,
+    changes: Difference,
     name: str,
     version: str,
     now: datetime,
@@ -154,10 +154,10 @@ def after_update(
     Fields are owned in the version in which they were written: with `elsewhere`, managers of other versions lose what changed there, and
     managers of unknown versions are forgotten.
     """
-    if not entries or not (made.changed or made.removed):
+    if not entries or not (changes.changed or changes.removed):
         return entries
-    changed = fieldset.encode(made.changed)
-    touched = _touched(made) if made.removed else _Touched(made.changed, changed)
+    changed = fieldset.encode(changes.changed)
+    touched = _touched(changes) if changes.removed else _Touched(changes.changed, changed)
     there: dict[str, _Touched | None] = {}
     self = Manager("Update", name, version, subresource)
     out: list[ManagedFieldsEntry] = []
@@ -173,13 +173,13 @@ def after_update(
                 continue
             gone = other
         left = fieldset.raw_difference(before, gone.raw, gone.fields)
-        if made.changed and manager_of(entry) == self:
+        if changes.changed and manager_of(entry) == self:
             mine = left
         elif left == before:
             out.append(entry)
         elif left != b"{}":
             out.append(_entry(manager_of(entry), entry.apiVersion, left, entry.time))
-    if made.changed:
+    if changes.changed:
         out.append(_entry(self, version, fieldset.raw_union(mine, changed) if mine else changed, time(now)))
     return _capped(ordered(out)) if len(out) > 1 else out
 
@@ -191,8 +191,8 @@ class _Touched(NamedTuple):
     raw: bytes
 
 
-def _touched(made: Difference) -> _Touched:
-    fields = fieldset.union(made.changed, made.removed) if made.removed else made.changed
+def _touched(changes: Difference) -> _Touched:
+    fields = fieldset.union(changes.changed, changes.removed) if changes.removed else changes.changed
     return _Touched(fields, fieldset.encode(fields))
 
 

@@ -1,4 +1,4 @@
-"""How values of each type are owned: whole, or part by part. Read from the types (`tiphys.api.machinery.introspect`).
+"""Ownership of the values of each type: whole, or part by part. Read from the types (`tiphys.api.machinery.introspect`).
 
 leaf    a scalar, or a struct, map or list that is replaced whole
 struct  an object with declared fields, each owned by itself
@@ -33,7 +33,7 @@ _DEFAULT_KEYS: Mapping[tuple[str, str], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """How values of one type are owned. `shape` says which values are right for a leaf."""
+    """Ownership of the values of one type. `shape` says which values are right for a leaf."""
 
     sort: Sort
     shape: Shape | None = None
@@ -83,16 +83,16 @@ def _schema_of(type_: type[msgspec.Struct]) -> Schema:
 
 
 def _of_field(about: Field) -> Schema:
-    shape, said = about.shape, about.semantics
+    shape, message = about.shape, about.semantics
     if about.atomic:
         return Schema("leaf", shape)
     if shape.form == "list":
         assert shape.item is not None
-        if isinstance(said, MapList) and shape.item.struct is not None:
+        if isinstance(message, MapList) and shape.item.struct is not None:
             owner = shape.item.struct.__name__
-            defaults = {key: _DEFAULT_KEYS[owner, key] for key in said.keys if (owner, key) in _DEFAULT_KEYS}
-            return Schema("items", shape, item=_of_shape(shape.item), keys=said.keys, defaults=defaults)
-        return Schema("set" if isinstance(said, SetList) else "leaf", shape)
+            defaults = {key: _DEFAULT_KEYS[owner, key] for key in message.keys if (owner, key) in _DEFAULT_KEYS}
+            return Schema("items", shape, item=_of_shape(shape.item), keys=message.keys, defaults=defaults)
+        return Schema("set" if isinstance(message, SetList) else "leaf", shape)
     return _of_shape(shape)
 
 

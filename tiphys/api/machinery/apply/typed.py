@@ -239,7 +239,7 @@ def _adder(type_: type[msgspec.Struct]) -> _Added:
 
 
 def _adding(index: int, member: Member, names: dict[str, Any]) -> tuple[str, str]:
-    """When a field of a new object is shown, and its node, as source."""
+    """Condition under which a field of a new object is shown, and its node, as source."""
     about = member.about
     shown = "" if about.always else "if v is not None" if _may_be_none(about) else _truth(about)
     function = _add_of(member.schema)

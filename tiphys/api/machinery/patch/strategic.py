@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class _How(NamedTuple):
-    """How a field is patched, and the type of what is in it."""
+    """Treatment of a field, and the type of what is in it."""
 
     type: type[msgspec.Struct] | None = None
     merge: bool = False
@@ -54,7 +54,7 @@ def _how(type_: type[msgspec.Struct] | None, name: str) -> _How:
 
 
 def _map_of(type_: type[msgspec.Struct] | None, name: str) -> _How:
-    """As `_how`, for a value that is an object: the values of a map are not the fields of its item type."""
+    """Like `_how`, for a value that is an object: the values of a map are not the fields of its item type."""
     field = describe(type_).fields.get(name) if type_ is not None else None
     how = _how(type_, name)
     return how._replace(type=None) if field is not None and field.shape.form == "map" else how
@@ -105,7 +105,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _without_directives(value: Any) -> tuple[bool, Any]:
-    """Whether the value stays, and what is left of it: objects with `$patch` only spoke to something that is not there."""
+    """Return the value without directives, and whether it stays: objects with `$patch` only spoke to something that is not there."""
     if isinstance(value, dict):
         if _PATCH in value:
             return False, None
@@ -149,46 +149,46 @@ def _reorder(type_: type[msgspec.Struct] | None, document: Document, patch: Docu
         order = patch.pop(directive)
         name = directive.removeprefix(_ORDER)
         how = _how(type_, name)
-        current, wanted = document.get(name), patch.get(name)
-        if not isinstance(order, list) or any(value is not None and not isinstance(value, list) for value in (current, wanted)):
+        current, desired = document.get(name), patch.get(name)
+        if not isinstance(order, list) or any(value is not None and not isinstance(value, list) for value in (current, desired)):
             raise BadRequest("invalid patch format of setElementOrder list")
-        _check_order(wanted or [], order, how.key)
-        if current is None and wanted is None:
+        _check_order(desired or [], order, how.key)
+        if current is None and desired is None:
             continue
         patch.pop(name, None)
-        if wanted is None:
+        if desired is None:
             merged = current or []
         elif current is None:
-            _, merged = _without_directives(_without_nulls(wanted))
+            _, merged = _without_directives(_without_nulls(desired))
         else:
-            merged = _merge_list(how, current, wanted) if how.merge else wanted
-        document[name] = _arrange(merged, order, _server_order(how, current or [], wanted or []), how.key)
+            merged = _merge_list(how, current, desired) if how.merge else desired
+        document[name] = _arrange(merged, order, _server_order(how, current or [], desired or []), how.key)
 
 
-def _server_order(how: _How, current: list[Any], wanted: list[Any]) -> list[Any]:
+def _server_order(how: _How, current: list[Any], desired: list[Any]) -> list[Any]:
     """The order that counts for items only the server knows: new items stand in the places that deleted ones leave free.
 
     That is what upstream's arithmetic comes to, and clients compute their patches against it.
     """
-    gone = {_identity(item, how.key) for item in wanted if isinstance(item, dict) and item.get(_PATCH) == "delete"}
+    gone = {_identity(item, how.key) for item in desired if isinstance(item, dict) and item.get(_PATCH) == "delete"}
     if not gone:
         return current
     left = [item for item in current if _identity(item, how.key) not in gone]
     known = {_identity(item, how.key) for item in left}
-    fresh = [item for item in wanted if not (isinstance(item, dict) and _PATCH in item) and _identity(item, how.key) not in known]
+    fresh = [item for item in desired if not (isinstance(item, dict) and _PATCH in item) and _identity(item, how.key) not in known]
     return [*left, *fresh][: len(current)]
 
 
-def _check_order(wanted: list[Any], order: list[Any], key: str) -> None:
+def _check_order(desired: list[Any], order: list[Any], key: str) -> None:
     """The items of the patch must stand in the order list, in the same order; deletions need not."""
-    if not wanted or not order:
+    if not desired or not order:
         return
     left = iter([_identity(item, key) for item in order])
-    for item in wanted:
+    for item in desired:
         if isinstance(item, dict) and _PATCH in item:
             continue
         if not any(_identity(item, key) == other for other in left):
-            lists = f"{_said(wanted)}\n doesn't match {_ORDER[:-1]} list:\n{_said(order)}\n"
+            lists = f"{_said(desired)}\n doesn't match {_ORDER[:-1]} list:\n{_said(order)}\n"
             raise BadRequest(f"The order in patch list:\n{lists}")
 
 
@@ -243,12 +243,12 @@ def _list_directives(how: _How, current: list[Any], patch: list[Any]) -> tuple[l
 
 
 def _holds_others(value: Any) -> bool:
-    """Whether a value is an object or a list, which is equal to no scalar and has no hash."""
+    """True if a value is an object or a list, which is equal to no scalar and has no hash."""
     return isinstance(value, dict | list)
 
 
 def _identity(item: Any, key: str) -> tuple[str, Any]:
-    """What tells an item from others: the value of the merge key, or a scalar itself. The type's name keeps 1 and true apart."""
+    """Key of an item: the value of the merge key, or a scalar itself. The type's name keeps 1 and true apart."""
     if key:
         if not isinstance(item, dict):
             raise BadRequest(f"expected a map, but received a {type(item).__name__}")
@@ -265,14 +265,14 @@ def _arrange(merged: list[Any], order: Sequence[Any], server: Sequence[Any], key
 
     An item that only the server knows goes before the next listed item that followed it on the server.
     """
-    wanted: dict[Any, int] = {}
+    desired: dict[Any, int] = {}
     for index, item in enumerate(order):
-        wanted.setdefault(_identity(item, key), index)
+        desired.setdefault(_identity(item, key), index)
     known: dict[Any, int] = {}
     for index, item in enumerate(server):
         known.setdefault(_identity(item, key), index)
-    listed = sorted((item for item in merged if _identity(item, key) in wanted), key=lambda item: wanted[_identity(item, key)])
-    others = [item for item in merged if _identity(item, key) not in wanted]
+    listed = sorted((item for item in merged if _identity(item, key) in desired), key=lambda item: desired[_identity(item, key)])
+    others = [item for item in merged if _identity(item, key) not in desired]
     others.sort(key=lambda item: known.get(_identity(item, key), len(known)))
     result: list[Any] = []
     left = 0

@@ -40,7 +40,7 @@ _METADATA, _ITEMS = key(1, LENGTH), key(2, LENGTH)
 
 
 class Envelope(NamedTuple):
-    """What a body says it holds, and the message."""
+    """Version, kind and content type that a body claims, and the message."""
 
     api_version: str
     kind: str

@@ -10,7 +10,7 @@ message, and a field's place in the line is its number:
     {Message}   a message of its own whose fields stand directly in the type: JSON has no such level
     name[]      a message of its own that holds nothing but the list of strings
     name|form   a message of its own around what JSON writes as any value: `json` (the JSON text in a field), and `array`, `bool`, `strings`
-                for the places in a JSON schema that can hold a schema or something else
+                for the places in a JSON schema that can hold another one (a message of the type that the line is about) or something else
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _lines(package: str) -> Mapping[str, str]:
 
 
 def is_known(type_: type) -> bool:
-    """Whether the type has a message."""
+    """True if the type has a message."""
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_.__name__ in _lines(home(type_))
 
 

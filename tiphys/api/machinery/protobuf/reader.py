@@ -170,15 +170,15 @@ def _table(about: Message) -> dict[int, Entry]:
         if member.field is None:
             entries = {LENGTH: (_INLINE, member.inline, _filler(about.type, member.inline), None)}
         else:
-            entries = _entries(member.field, member.mark)
+            entries = _entries(member.field, member.mark, about.type)
         name = member.inline if member.field is None else member.field.name
         for wire_type in range(8):
             table[member.number << 3 | wire_type] = entries.get(wire_type, (_WRONG, name, None, None))
     return table
 
 
-def _entries(field: Field, mark: str) -> dict[int, Entry]:
-    """What to do with a field, by wire type."""
+def _entries(field: Field, mark: str, owner: type[msgspec.Struct]) -> dict[int, Entry]:
+    """What to do with a field of `owner`, by wire type."""
     shape, attr = field.shape, field.attr
     if shape.form == "raw":
         return {LENGTH: (_VALUE, attr, special.raw_value, None)}
@@ -191,17 +191,17 @@ def _entries(field: Field, mark: str) -> dict[int, Entry]:
             return {VARINT: (_NUMBERS, attr, number, None), LENGTH: (_PACKED, attr, _packed(number), None)}
         if shape.item.struct is not None:
             return {LENGTH: (_STRUCTS, attr, _filler(shape.item.struct), shape.item.struct)}
-        return {LENGTH: (_LIST, attr, _value(shape.item, mark), None)}
+        return {LENGTH: (_LIST, attr, _value(shape.item, mark, owner), None)}
     if shape.form == "map":
         assert shape.item is not None
-        return {LENGTH: (_MAP, attr, _map_entry(shape.item, mark), None)}
+        return {LENGTH: (_MAP, attr, _map_entry(shape.item, mark, owner), None)}
     if shape.form == "float":
         return {FIXED64: (_DOUBLE, attr, None, None)}
     if shape.form in ("int", "bool"):
         return {VARINT: (_NUMBER, attr, _number(shape), None) if shape.form == "int" else (_BOOL, attr, None, None)}
     if shape.struct is not None:
         return {LENGTH: (_STRUCT, attr, _filler(shape.struct), shape.struct)}
-    return {LENGTH: (_TEXT if shape.form == "str" else _VALUE, attr, _value(shape, mark), None)}
+    return {LENGTH: (_TEXT if shape.form == "str" else _VALUE, attr, _value(shape, mark, owner), None)}
 
 
 def _silent(about: Message) -> set[int]:
@@ -232,10 +232,10 @@ def _packed(number: Callable[[int], int]) -> Read:
     return read_packed
 
 
-def _value(shape: Shape, mark: str) -> Read:
+def _value(shape: Shape, mark: str, owner: type[msgspec.Struct]) -> Read:
     """The reader of a value that has a length in front of it."""
     if mark:
-        return _schema_union(mark)
+        return _union(mark, owner)
     if shape.form == "struct":
         assert shape.struct is not None
         return struct_reader(shape.struct)
@@ -244,9 +244,9 @@ def _value(shape: Shape, mark: str) -> Read:
     return _LEAVES[shape.form]
 
 
-def _map_entry(item: Shape, mark: str) -> Read:
+def _map_entry(item: Shape, mark: str, owner: type[msgspec.Struct]) -> Read:
     """A key and a value; an entry that leaves one out means its zero value."""
-    value = _value(item, mark)
+    value = _value(item, mark, owner)
     text = item.form == "str"
 
     def read_entry(data: bytes, at: int, end: int) -> tuple[str, Any]:
@@ -275,13 +275,11 @@ def _map_entry(item: Shape, mark: str) -> Read:
     return read_entry
 
 
-def _schema_union(mark: str) -> Read:
-    """The places of a JSON schema that hold a schema or something else, as plain values."""
+def _union(mark: str, owner: type[msgspec.Struct]) -> Read:
+    """The places of a JSON schema that hold another one or something else, as plain values."""
+    schemas = struct_reader(owner)
 
     def read_union(data: bytes, at: int, end: int) -> Any:
-        from tiphys.api.apiextensions.v1 import JSONSchemaProps
-
-        schemas = struct_reader(JSONSchemaProps)
         fields = special.fields(data, at, end)
 
         def builtins(place: Any) -> Any:

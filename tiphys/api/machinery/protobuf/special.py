@@ -117,7 +117,7 @@ def _moment(data: bytes) -> datetime:
 
 
 def raw_value(data: bytes, at: int, end: int) -> msgspec.Raw:
-    """As `any_value`, left as text."""
+    """Like `any_value`, left as text."""
     value = any_value(data, at, end)
     return msgspec.Raw() if value is None else msgspec.Raw(msgspec.json.encode(value))
 

@@ -51,7 +51,7 @@ def remembered(function: Callable[[V], R]) -> Callable[[V], R]:
 
 
 def key(number: int, wire_type: int) -> bytes:
-    """What stands before a field's value."""
+    """Encode the number and wire type that stand before a field's value."""
     return varint(number << 3 | wire_type)
 
 
@@ -68,7 +68,7 @@ def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def skip(data: bytes, at: int, end: int, tag: int) -> int:
-    """Where the value of an unknown field ends. Raises Malformed."""
+    """Return the end of the value of an unknown field. Raises Malformed."""
     depth = 0
     while True:
         wire_type = tag & 7
@@ -86,8 +86,8 @@ def skip(data: bytes, at: int, end: int, tag: int) -> int:
         elif wire_type == GROUP_END and depth:
             depth -= 1
         else:
-            said = "wiretype end group for non-group" if wire_type == GROUP_END else f"illegal wireType {wire_type}"
-            raise Malformed(f"proto: {said}")
+            message = "wiretype end group for non-group" if wire_type == GROUP_END else f"illegal wireType {wire_type}"
+            raise Malformed(f"proto: {message}")
         if at > end:
             raise Malformed("unexpected EOF")
         if not depth:

@@ -44,7 +44,7 @@ def struct_writer(type_: type[msgspec.Struct], name: str = "") -> Body:
         nonlocal about
         if about is None:
             about = message(type_, name)
-            table.update({member.field.name: _put(member) for member in about.members if member.field is not None})
+            table.update({member.field.name: _put(member, about.type) for member in about.members if member.field is not None})
             inline.extend(_inline(about, member) for member in about.members if member.field is None)
         parts: list[bytes] = []
         for field, value in document.items():
@@ -85,24 +85,24 @@ def _names(about: Message) -> list[str]:
     return names
 
 
-def _put(member: Member) -> Put:
-    """The writer of one field."""
+def _put(member: Member, owner: type[msgspec.Struct]) -> Put:
+    """The writer of one field of `owner`."""
     assert member.field is not None
     shape, mark, number = member.field.shape, member.mark, member.number
     if mark in ("json", "[]"):
         return _SINGLE, key(number, LENGTH), _texts if mark == "[]" else _any
     if shape.form == "list":
         assert shape.item is not None
-        return _MANY, b"", _repeated(number, shape.item, mark)
+        return _MANY, b"", _repeated(number, shape.item, mark, owner)
     if shape.form == "map":
         assert shape.item is not None
-        return _MANY, b"", _map(number, _body(shape.item, mark))
+        return _MANY, b"", _map(number, _body(shape.item, mark, owner))
     if shape.form in _PLAIN:
         return _NUMBER, key(number, FIXED64 if shape.form == "float" else VARINT), _PLAIN[shape.form]
-    return _SINGLE, key(number, LENGTH), _body(shape, mark)
+    return _SINGLE, key(number, LENGTH), _body(shape, mark, owner)
 
 
-def _repeated(number: int, item: Shape, mark: str) -> Many:
+def _repeated(number: int, item: Shape, mark: str, owner: type[msgspec.Struct]) -> Many:
     start = key(number, VARINT if item.form in _PLAIN else LENGTH)
     if item.form in _PLAIN:
         plain = _PLAIN[item.form]
@@ -112,7 +112,7 @@ def _repeated(number: int, item: Shape, mark: str) -> Many:
                 parts += (start, plain(one))
 
         return put_numbers
-    body = _body(item, mark)
+    body = _body(item, mark, owner)
 
     def put(value: Any, parts: list[bytes]) -> None:
         for one in value:
@@ -135,10 +135,10 @@ def _map(number: int, body: Body) -> Many:
     return put
 
 
-def _body(shape: Shape, mark: str) -> Body:
+def _body(shape: Shape, mark: str, owner: type[msgspec.Struct]) -> Body:
     """What stands behind the length of a value of this shape."""
     if mark:
-        return _UNIONS[mark]
+        return _UNIONS[mark](struct_writer(owner))
     if shape.form == "struct":
         assert shape.struct is not None
         return struct_writer(shape.struct)
@@ -185,22 +185,16 @@ def _texts(value: list[str]) -> bytes:
     return _message(*((1, item.encode()) for item in value))
 
 
-def _schema(value: Any) -> bytes:
-    from tiphys.api.apiextensions.v1 import JSONSchemaProps
-
-    return struct_writer(JSONSchemaProps)(value)
+def _schema_or_array(schema: Body) -> Body:
+    return lambda value: _message((1, schema(value))) if isinstance(value, dict) else _message(*((2, schema(item)) for item in value))
 
 
-def _schema_or_array(value: Any) -> bytes:
-    return _message((1, _schema(value))) if isinstance(value, dict) else _message(*((2, _schema(item)) for item in value))
+def _schema_or_bool(schema: Body) -> Body:
+    return lambda value: _message((1, 1), (2, schema(value))) if isinstance(value, dict) else _message((1, int(bool(value))))
 
 
-def _schema_or_bool(value: Any) -> bytes:
-    return _message((1, 1), (2, _schema(value))) if isinstance(value, dict) else _message((1, int(bool(value))))
-
-
-def _schema_or_strings(value: Any) -> bytes:
-    return _message((1, _schema(value))) if isinstance(value, dict) else _message(*((2, item.encode()) for item in value))
+def _schema_or_strings(schema: Body) -> Body:
+    return lambda value: _message((1, schema(value))) if isinstance(value, dict) else _message(*((2, item.encode()) for item in value))
 
 
 _PLAIN: dict[str, Body] = {"int": varint, "bool": varint, "float": struct.Struct("<d").pack}
@@ -214,4 +208,4 @@ _BODIES: dict[str, Body] = {
     "any": _any,
     "list": _texts,
 }
-_UNIONS: dict[str, Body] = {"array": _schema_or_array, "bool": _schema_or_bool, "strings": _schema_or_strings}
+_UNIONS: dict[str, Callable[[Body], Body]] = {"array": _schema_or_array, "bool": _schema_or_bool, "strings": _schema_or_strings}

@@ -8,7 +8,7 @@ from tiphys.api.machinery.base import Atomic, Struct, always, constant
 
 
 class ServerAddressByClientCIDR(Struct):
-    """How clients of a network reach the server."""
+    """Address of the server for clients of a network."""
 
     clientCIDR: str = always(str)
     """The range of the clients' addresses."""

@@ -112,7 +112,7 @@ class OwnerReference(Struct):
 
 
 class ObjectMeta(Struct):
-    """What every stored object has."""
+    """Metadata of a stored object."""
 
     name: str = ""
     """The name, unique among objects of the kind in the namespace. It cannot be changed."""
@@ -148,7 +148,7 @@ class ObjectMeta(Struct):
 
 
 class KubeObject(Struct):
-    """What every kind of object has: its type and its metadata."""
+    """Base of all kinds: type and metadata."""
 
     kind: str = always(str)
     """The name of the object's type, such as `Pod`."""

@@ -8,7 +8,7 @@ from tiphys.api.machinery.base import Atomic, Struct, always, field
 
 
 class Preconditions(Struct):
-    """What must be true for a change to happen."""
+    """Conditions that an object must meet to be changed."""
 
     uid: str | None = None
     """The UID that the object must have."""
@@ -17,7 +17,7 @@ class Preconditions(Struct):
 
 
 class DeleteOptions(Struct):
-    """How an object is deleted."""
+    """Options of a deletion."""
 
     gracePeriodSeconds: int | None = None
     """Seconds until it is gone; 0 means at once. By default what the object itself says."""

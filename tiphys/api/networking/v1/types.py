@@ -29,7 +29,7 @@ class IngressServiceBackend(Struct):
 
 
 class IngressBackend(Struct):
-    """Where requests go: a Service or another object."""
+    """Destination of requests: a Service or another object."""
 
     service: IngressServiceBackend | None = None
     """A Service."""
@@ -38,7 +38,7 @@ class IngressBackend(Struct):
 
 
 class HTTPIngressPath(Struct):
-    """Where requests for a path go."""
+    """Destination of requests for a path."""
 
     path: str = ""
     """The path, which begins with `/`."""
@@ -49,7 +49,7 @@ class HTTPIngressPath(Struct):
 
 
 class HTTPIngressRuleValue(Struct):
-    """Where requests for a host go."""
+    """Destinations of requests for a host, by path."""
 
     paths: Annotated[list[HTTPIngressPath], Atomic()] = always(list)
     """By path."""
@@ -69,7 +69,7 @@ class ParentReference(Struct):
 
 
 class IPAddressSpec(Struct):
-    """Who took the address."""
+    """Object that the address is allocated to."""
 
     parentRef: ParentReference | None = None
     """The object."""
@@ -94,7 +94,7 @@ class IPBlock(Struct):
 
 
 class IngressPortStatus(Struct):
-    """How a port of an Ingress is."""
+    """Observed state of a port of an Ingress."""
 
     port: int = always(int)
     """The port."""
@@ -116,14 +116,14 @@ class IngressLoadBalancerIngress(Struct):
 
 
 class IngressLoadBalancerStatus(Struct):
-    """Where an Ingress is reached."""
+    """Addresses at which an Ingress is reached."""
 
     ingress: Annotated[list[IngressLoadBalancerIngress], Atomic()] = []
     """The points."""
 
 
 class IngressStatus(Struct):
-    """Where it is reached."""
+    """Observed state of an Ingress."""
 
     loadBalancer: IngressLoadBalancerStatus = always(IngressLoadBalancerStatus)
     """The points at which it is reached."""
@@ -139,7 +139,7 @@ class IngressTLS(Struct):
 
 
 class IngressRule(Struct):
-    """Where requests for a host go."""
+    """Host, and the destinations of its requests."""
 
     host: str = ""
     """The host, `*.` in front for all names one step below; all hosts if empty."""
@@ -148,7 +148,7 @@ class IngressRule(Struct):
 
 
 class IngressSpec(Struct):
-    """Which requests go where."""
+    """Rules, TLS and default backend of an Ingress."""
 
     ingressClassName: str | None = None
     """The class whose controller looks after it."""
@@ -187,7 +187,7 @@ class IngressClassParametersReference(Struct):
 
 
 class IngressClassSpec(Struct):
-    """Which controller it is."""
+    """Controller of a class, and its parameters."""
 
     controller: str = ""
     """Its name, such as `example.com/ingress`."""
@@ -258,7 +258,7 @@ class NetworkPolicySpec(Struct):
 
 
 class NetworkPolicy(KubeObject):
-    """What pods may talk to, and who to them."""
+    """Traffic that selected pods may receive and send."""
 
     apiVersion: str = constant("networking.k8s.io/v1")
     kind: str = constant("NetworkPolicy")
@@ -274,7 +274,7 @@ class ServiceCIDRSpec(Struct):
 
 
 class ServiceCIDRStatus(Struct):
-    """How the ranges stand."""
+    """Observed state of the ranges."""
 
     conditions: Annotated[list[Condition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""

@@ -10,14 +10,14 @@ from tiphys.api.meta.v1.meta import KubeObject
 
 
 class Overhead(Struct):
-    """What a pod needs beside its containers."""
+    """Resources that the sandbox of a pod needs beside its containers."""
 
     podFixed: dict[str, Quantity] = {}
     """The resources, added to what the pod requests."""
 
 
 class Scheduling(Struct):
-    """Where pods of a class can run."""
+    """Nodes on which pods of a class can run."""
 
     nodeSelector: Annotated[dict[str, str], Atomic()] = {}
     """Labels that nodes must have."""

@@ -19,7 +19,7 @@ class Eviction(KubeObject):
 
 
 class PodDisruptionBudgetStatus(Struct):
-    """How much disruption there may be now."""
+    """Disruptions that are allowed now, and the counts of pods that they follow from."""
 
     observedGeneration: int = 0
     """The metadata.generation that the status is about."""
@@ -38,7 +38,7 @@ class PodDisruptionBudgetStatus(Struct):
 
 
 class PodDisruptionBudgetSpec(Struct):
-    """How much disruption there may be."""
+    """Pods of a budget, and the disruptions that they tolerate."""
 
     minAvailable: IntOrString | None = None
     """How many pods must stay, as a number or a percentage. Not together with maxUnavailable."""

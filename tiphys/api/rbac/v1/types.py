@@ -9,14 +9,14 @@ from tiphys.api.meta.v1.meta import KubeObject, LabelSelector
 
 
 class AggregationRule(Struct):
-    """Which roles a role is put together from."""
+    """Selection of the ClusterRoles whose rules are combined."""
 
     clusterRoleSelectors: Annotated[list[LabelSelector], Atomic()] = []
     """Labels of the cluster roles whose rules are taken over."""
 
 
 class PolicyRule(Struct):
-    """What may be done. There are no rules that forbid."""
+    """Verbs that are granted on resources or URLs. No rule denies anything."""
 
     verbs: Annotated[list[str], Atomic()] = always(list)
     """What: verbs such as `get` and `list`, or `*`."""

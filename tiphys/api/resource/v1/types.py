@@ -10,7 +10,7 @@ from tiphys.api.meta.v1.meta import Condition, KubeObject, ObjectMeta
 
 
 class NetworkDeviceData(Struct):
-    """How a network device is reached."""
+    """Interface and addresses of a network device."""
 
     interfaceName: str = ""
     """Its interface in the pod."""
@@ -21,7 +21,7 @@ class NetworkDeviceData(Struct):
 
 
 class AllocatedDeviceStatus(Struct):
-    """What a driver says about a device that a claim has."""
+    """Status of an allocated device, reported by its driver."""
 
     driver: str = always(str)
     """The driver."""
@@ -109,7 +109,7 @@ class DeviceAllocationResult(Struct):
 
 
 class AllocationResult(Struct):
-    """What a claim got."""
+    """Devices that a claim was given, and the nodes that can use them."""
 
     devices: DeviceAllocationResult = always(DeviceAllocationResult)
     """The devices."""
@@ -138,7 +138,7 @@ class CapacityRequestPolicyRange(Struct):
 
 
 class CapacityRequestPolicy(Struct):
-    """How much of a capacity may be asked for."""
+    """Amounts of a capacity that may be requested."""
 
     default: Quantity | None = None
     """What a request gets that states nothing."""
@@ -149,7 +149,7 @@ class CapacityRequestPolicy(Struct):
 
 
 class CapacityRequirements(Struct):
-    """How much of its capacities a device must offer."""
+    """Capacities that a device must offer."""
 
     requests: dict[str, Quantity] = {}
     """The amounts by capacity."""
@@ -172,7 +172,7 @@ class CounterSet(Struct):
 
 
 class DeviceCapacity(Struct):
-    """How much of something a device has."""
+    """Capacity of a device."""
 
     value: Quantity | None = None
     """The amount."""
@@ -181,7 +181,7 @@ class DeviceCapacity(Struct):
 
 
 class DeviceCounterConsumption(Struct):
-    """What a device takes from a set of counters."""
+    """Counters of a set that a device consumes."""
 
     counterSet: str = always(str)
     """The set."""
@@ -190,7 +190,7 @@ class DeviceCounterConsumption(Struct):
 
 
 class NodeAllocatableResourceMapping(Struct):
-    """How much of a node's resource a device stands for."""
+    """Amount of a node's resource that a device stands for."""
 
     capacityKey: str | None = None
     """The capacity of the device that says how much."""
@@ -329,7 +329,7 @@ class DeviceClaimConfiguration(Struct):
 
 
 class DeviceConstraint(Struct):
-    """What devices must have in common."""
+    """Attribute that devices must have in common."""
 
     requests: Annotated[list[str], Atomic()] = []
     """The requests that it is about; all if empty."""
@@ -340,7 +340,7 @@ class DeviceConstraint(Struct):
 
 
 class DeviceClaim(Struct):
-    """What a claim asks for."""
+    """Requested devices, with constraints and configuration."""
 
     requests: Annotated[list[DeviceRequest], Atomic()] | None = null()
     """The devices."""
@@ -358,7 +358,7 @@ class DeviceClassConfiguration(Struct):
 
 
 class DeviceClassSpec(Struct):
-    """Which devices belong to the class."""
+    """Selectors and configuration of the devices of a class."""
 
     selectors: Annotated[list[DeviceSelector], Atomic()] = []
     """Conditions, all of which a device must meet."""
@@ -378,7 +378,7 @@ class DeviceClass(KubeObject):
 
 
 class ResourceClaimConsumerReference(Struct):
-    """Who uses a claim."""
+    """Object that uses a claim."""
 
     apiGroup: str = ""
     """Its group; empty for the core group."""
@@ -391,7 +391,7 @@ class ResourceClaimConsumerReference(Struct):
 
 
 class ResourceClaimStatus(Struct):
-    """What became of a claim."""
+    """Allocation and reservations of a claim."""
 
     allocation: AllocationResult | None = None
     """What it got."""
@@ -402,7 +402,7 @@ class ResourceClaimStatus(Struct):
 
 
 class ResourceClaimSpec(Struct):
-    """What is asked for."""
+    """Devices that a claim requests."""
 
     devices: DeviceClaim = always(DeviceClaim)
     """The devices."""

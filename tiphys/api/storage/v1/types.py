@@ -20,7 +20,7 @@ class TokenRequest(Struct):
 
 
 class CSIDriverSpec(Struct):
-    """How the driver is used."""
+    """Properties of a driver that the cluster takes into account."""
 
     attachRequired: bool | None = None
     """Whether volumes are attached to nodes before they are mounted."""
@@ -47,7 +47,7 @@ class CSIDriverSpec(Struct):
 
 
 class CSIDriver(KubeObject):
-    """What the cluster should know of a CSI driver; it has the driver's name."""
+    """Registration of a CSI driver; it has the driver's name."""
 
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("CSIDriver")
@@ -56,7 +56,7 @@ class CSIDriver(KubeObject):
 
 
 class VolumeNodeResources(Struct):
-    """What a node can have of a driver's volumes."""
+    """Number of a driver's volumes that a node can hold."""
 
     count: int | None = None
     """How many volumes."""
@@ -92,7 +92,7 @@ class CSINode(KubeObject):
 
 
 class CSIStorageCapacity(KubeObject):
-    """How much storage of a class can still be had in a part of the cluster."""
+    """Storage of a class that is available in a part of the cluster."""
 
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("CSIStorageCapacity")
@@ -128,7 +128,7 @@ class StorageClass(KubeObject):
 
 
 class VolumeError(Struct):
-    """What went wrong with a volume."""
+    """Error of a volume operation."""
 
     time: Time | None = null()
     """When."""
@@ -139,7 +139,7 @@ class VolumeError(Struct):
 
 
 class VolumeAttachmentStatus(Struct):
-    """How far it is."""
+    """Observed state of an attachment."""
 
     attached: bool = always(bool)
     """Whether it is attached."""
@@ -161,7 +161,7 @@ class VolumeAttachmentSource(Struct):
 
 
 class VolumeAttachmentSpec(Struct):
-    """What is to be attached where."""
+    """Volume, node and attacher."""
 
     attacher: str = always(str)
     """Who attaches it."""
@@ -172,7 +172,7 @@ class VolumeAttachmentSpec(Struct):
 
 
 class VolumeAttachment(KubeObject):
-    """That a volume is to be attached to a node."""
+    """Request to attach a volume to a node."""
 
     apiVersion: str = constant("storage.k8s.io/v1")
     kind: str = constant("VolumeAttachment")

@@ -1,4 +1,4 @@
-"""Who may call the kubelet, and for what ("Kubelet authentication/authorization"; KEP-2862, fine-grained authorization).
+"""Authentication and authorization of callers ("Kubelet authentication/authorization"; KEP-2862, fine-grained authorization).
 
 A caller shows a client certificate of the cluster's authority or a bearer token, which the API server reviews; what the caller may do is
 decided by the API server too. The administrators' group and the API server's own certificate pass without asking, so the calls of `kubectl

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from tiphys.aio.clock import Clock
+from tiphys.http.server import Server
 from tiphys.node.serve.endpoints.refusal import Refusal, not_found
-from tiphys.node.serve.http_server import HttpServer
+from tiphys.node.serve.limits import LIMITS
 from tiphys.obs.health import Check, page, page_of_one
 from tiphys.wire.http import Request, Response
 
@@ -39,12 +41,14 @@ class HealthServer:
     def __init__(self, checks: Mapping[str, Check], clock: Clock) -> None:
         self.checks = checks
         self.clock = clock
-        self.http = HttpServer(self.handle, None)
+        self.http = Server(self.handle, context=None, limits=LIMITS)
         self.listening = asyncio.Event()
+        self.port = 0
+        """Where it is served, once `listening` is set."""
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
-        head, *rest = request.path.strip("/").split("/")
+        head, *rest = unquote(request.path).strip("/").split("/")
         try:
             if head != ENDPOINT:
                 raise not_found()
@@ -56,7 +60,7 @@ class HealthServer:
         """Serve until cancelled, once the port is free."""
         while True:
             try:
-                await self.http.start(host, port)
+                self.port = await self.http.start(host, port)
                 break
             except OSError as error:
                 log.warning("health page is not served", extra={"address": f"{host}:{port}", "error": str(error)})
@@ -65,4 +69,4 @@ class HealthServer:
         try:
             await asyncio.Event().wait()
         finally:
-            await self.http.close()
+            await self.http.stop(grace=0.0)

@@ -1,4 +1,4 @@
-"""What the client reads before the streaming protocol starts: the 101, or a refusal that says why."""
+"""Answers before the streaming protocol starts: the 101, or a refusal that says why."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class ChannelBridge:
         await self._send_runtime(self._spdy.end(stream))
 
     def contenders(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """What else runs beside the pumps, and ends the session when it ends."""
+        """Return the tasks that run beside the pumps, and end the session when they end."""
         return ()
 
     async def send(self, channel: int, data: bytes) -> None:

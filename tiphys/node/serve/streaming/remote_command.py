@@ -27,7 +27,7 @@ MAX_STATUS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CommandStreams:
-    """Which streams a session has. The runtime was told the same in the CRI request and waits for exactly these."""
+    """Streams of a session. The runtime was told the same in the CRI request and waits for exactly these."""
 
     stdin: bool
     stdout: bool
@@ -80,7 +80,7 @@ class CommandBridge(ChannelBridge):
 
 
 def _message_of(status: bytes) -> bytes:
-    """What versions before 4 say: nothing on success, otherwise the message alone."""
+    """Return what versions before 4 send: nothing on success, otherwise the message alone."""
     try:
         decoded = msgspec.json.decode(status, type=dict)
     except msgspec.DecodeError:

@@ -1,0 +1,186 @@
+"""EndpointSlices and Endpoints as data: every pod once, right slices untouched, nothing to do twice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.controllers.make import pod
+from tiphys.api.core import v1 as core
+from tiphys.api.discovery import v1 as discovery
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints.backends import backends
+from tiphys.controllers.shared.claim import reference
+from tiphys.controllers.shared.slim import SlimPod
+
+
+def service(**spec: object) -> core.Service:
+    ports = [core.ServicePort(name="http", port=80, targetPort=8080, protocol="TCP")]
+    wanted = {"selector": {"app": "web"}, "ports": ports, "clusterIP": "10.43.0.7", "ipFamilies": ["IPv4"], **spec}
+    meta = ObjectMeta(name="web", namespace="default", uid="uid-web", labels={"team": "a"})
+    return core.Service(metadata=meta, spec=core.ServiceSpec(**wanted))  # type: ignore[arg-type]
+
+
+def at(number: int, **state: object) -> SlimPod:
+    return pod(f"p{number}", ip=f"10.42.{number // 250}.{number % 250 + 1}", **state)
+
+
+def apply(wanted: core.Service, known: list[discovery.EndpointSlice], step: slices.Plan) -> list[discovery.EndpointSlice]:
+    written = {found.metadata.name: found for found in step.update}
+    gone = {found.metadata.name for found in step.delete}
+    after = [written.get(found.metadata.name, found) for found in known if found.metadata.name not in gone]
+    for number, made in enumerate(step.create):
+        made.metadata.name = f"web-{len(known)}-{number}"
+        made.metadata.ownerReferences = [reference(wanted)]
+        after.append(made)
+    return after
+
+
+def plan(wanted: core.Service, pods: list[SlimPod], known: list[discovery.EndpointSlice]) -> slices.Plan:
+    return slices.plan(wanted, pods, known, {})
+
+
+members = st.sets(st.integers(0, 400), max_size=350)
+
+
+@settings(max_examples=40, deadline=None)
+@given(before=members, after=members, unready=members)
+def test_every_pod_is_in_exactly_one_slice(before: set[int], after: set[int], unready: set[int]) -> None:
+    wanted = service()
+    known = apply(wanted, [], plan(wanted, [at(number) for number in sorted(before)], []))
+    pods = [at(number, ready=number not in unready) for number in sorted(after)]
+    step = plan(wanted, pods, known)
+    result = apply(wanted, known, step)
+    listed = [endpoint for found in result for endpoint in found.endpoints or []]
+    assert sorted(endpoint.addresses[0] for endpoint in listed) == sorted(found.status.podIP for found in pods)
+    ready = {endpoint.addresses[0] for endpoint in listed if endpoint.conditions.ready}
+    assert ready == {found.status.podIP for number, found in zip(sorted(after), pods, strict=True) if number not in unready}
+    assert all(len(found.endpoints or []) <= slices.FULL for found in result)
+    assert plan(wanted, pods, result) == slices.Plan([], [], [])
+    # Nothing is written that did not change.
+    assert all(found not in known for found in step.update)
+    if before == after and not unready & after:
+        assert step == slices.Plan([], [], [])
+
+
+def test_one_more_pod_is_one_small_write() -> None:
+    wanted = service()
+    pods = [at(number) for number in range(250)]
+    known = apply(wanted, [], plan(wanted, pods, []))
+    assert sorted(len(found.endpoints or []) for found in known) == [50, 100, 100]
+    step = plan(wanted, [*pods, at(300)], known)
+    assert (len(step.create), len(step.update), len(step.delete)) == (0, 1, 0)
+    assert len(step.update[0].endpoints or []) == 51
+
+
+def test_a_replacement_goes_where_a_write_is_due() -> None:
+    wanted = service()
+    pods = [at(number) for number in range(150)]
+    known = apply(wanted, [], plan(wanted, pods, []))
+    step = plan(wanted, [*pods[1:], at(300)], known)
+    assert (len(step.create), len(step.update), len(step.delete)) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "publish", "conditions"),
+    [
+        ({}, False, (True, True, False)),
+        ({"ready": False}, False, (False, False, False)),
+        ({"deleting": True}, False, (False, True, True)),
+        ({"deleting": True, "ready": False}, False, (False, False, True)),
+        ({"ready": False}, True, (True, False, False)),
+        ({"deleting": True}, True, (True, True, True)),
+    ],
+)
+def test_conditions(state: dict[str, bool], publish: bool, conditions: tuple[bool, bool, bool]) -> None:
+    wanted = service(publishNotReadyAddresses=publish)
+    (endpoint,) = plan(wanted, [at(1, **state)], []).create[0].endpoints or []
+    found = endpoint.conditions
+    assert (found.ready, found.serving, found.terminating) == conditions
+
+
+def test_backends_of_a_service() -> None:
+    pods = [at(1), at(2, phase="Succeeded"), at(3, phase="Failed"), at(4, labels={"app": "other"}), pod("no-address")]
+    assert [backend.pod.metadata.name for backend in backends(service(), pods, "IPv4")] == ["p1"]
+
+
+def test_named_ports_are_each_pods_own() -> None:
+    wanted = service(ports=[core.ServicePort(name="web", port=80, targetPort="http", protocol="TCP")])
+    other, without = at(2), at(3)
+    other.spec.containers[0].ports[0].containerPort = 9090
+    without.spec.containers[0].ports = []
+    made = plan(wanted, [at(1), other, without], []).create
+    assert sorted([(port.name, port.port) for port in found.ports or []] for found in made) == [[], [("web", 8080)], [("web", 9090)]]
+
+
+def test_two_families_have_slices_of_their_own() -> None:
+    both = at(1)
+    both.status.podIPs.append(core.PodIP(ip="fd00::1"))
+    made = plan(service(ipFamilies=["IPv4", "IPv6"]), [both, at(2)], []).create
+    assert {found.addressType: [e.addresses for e in found.endpoints or []] for found in made} == {
+        "IPv4": [["10.42.0.2"], ["10.42.0.3"]],
+        "IPv6": [["fd00::1"]],
+    }
+
+
+def test_labels_zone_and_hostname() -> None:
+    named = at(1)
+    named.spec.hostname, named.spec.subdomain = "db-0", "web"
+    stranger = at(2)
+    stranger.spec.hostname, stranger.spec.subdomain = "db-0", "elsewhere"
+    wanted = service(clusterIP="None")
+    (made,) = slices.plan(wanted, [named, stranger], [], {"n1": "west"}).create
+    assert made.metadata.labels == {
+        "team": "a",
+        "kubernetes.io/service-name": "web",
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        "service.kubernetes.io/headless": "",
+    }
+    assert [(e.hostname, e.zone, e.nodeName) for e in made.endpoints or []] == [("db-0", "west", "n1"), (None, "west", "n1")]
+
+
+def test_slices_of_a_former_service_are_left_alone() -> None:
+    former = service()
+    former.metadata.uid = "uid-former"
+    known = apply(former, [], plan(former, [at(1)], []))
+    step = plan(service(), [at(1)], known)
+    assert (len(step.create), step.update, step.delete) == (1, [], [])
+
+
+# Endpoints
+
+
+def test_subsets_group_by_ports() -> None:
+    wanted = service(
+        ports=[
+            core.ServicePort(name="a", port=80, targetPort=8080, protocol="TCP"),
+            core.ServicePort(name="b", port=81, targetPort="http", protocol="TCP"),
+        ]
+    )
+    without = at(3, ready=False)
+    without.spec.containers[0].ports = []
+    found = legacy.plan(wanted, [at(2), at(1), without], None)
+    assert found is not None
+    shown = [([p.name for p in s.ports], [a.ip for a in s.addresses], [a.ip for a in s.notReadyAddresses]) for s in found.subsets]
+    assert shown == [(["a"], ["10.42.0.2", "10.42.0.3"], ["10.42.0.4"]), (["b"], ["10.42.0.2", "10.42.0.3"], [])]
+
+
+def test_endpoints_have_no_terminating_pods_and_know_when_they_are_right() -> None:
+    wanted = service()
+    pods = [at(1), at(2, deleting=True), at(3, ready=False)]
+    made = legacy.plan(wanted, pods, None)
+    assert made is not None
+    assert [a.ip for a in made.subsets[0].addresses] == ["10.42.0.2"]
+    assert [a.ip for a in made.subsets[0].notReadyAddresses] == ["10.42.0.4"]
+    made.metadata.resourceVersion = "7"
+    assert legacy.plan(wanted, pods, made) is None
+    assert legacy.plan(wanted, pods[:1], made) is not None
+
+
+def test_endpoints_are_cut_off_at_a_thousand() -> None:
+    made = legacy.plan(service(), [at(number, ready=number >= 10) for number in range(1005)], None)
+    assert made is not None
+    assert made.metadata.annotations[legacy.OVER_CAPACITY] == "truncated"
+    assert (len(made.subsets[0].addresses), len(made.subsets[0].notReadyAddresses)) == (995, 5)

@@ -1,0 +1,32 @@
+"""Slim pods have every field that controllers read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.controllers.endpoints.test_plan import service
+from tests.unit.controllers.make import NOW, pod, slim_pod, whole_pod
+from tiphys.api.core import v1 as core
+from tiphys.controllers.endpoints.backends import backends
+from tiphys.controllers.replicaset.plan import rank
+
+
+def test_a_slim_pod_is_judged_as_the_whole_one() -> None:
+    whole: Any = whole_pod("p", ip="10.42.0.9", restarts=3, cost="7")
+    whole.spec.tolerations = [core.Toleration(operator="Exists")]
+    whole.spec.containers[0].env = [core.EnvVar(name="A", value="x" * 1000)]
+    sidecar = core.Container(
+        name="side", restartPolicy="Always", ports=[core.ContainerPort(name="admin", containerPort=9000, protocol="TCP")]
+    )
+    whole.spec.initContainers = [sidecar, core.Container(name="init")]
+    slim = slim_pod(whole)
+    assert not hasattr(slim.spec.containers[0], "env")
+    assert (slim.metadata, slim.spec.tolerations, slim.spec.nodeName) == (whole.metadata, whole.spec.tolerations, whole.spec.nodeName)
+    wanted = service(ports=[core.ServicePort(name=n, port=80, targetPort=n, protocol="TCP") for n in ("http", "admin")])
+    shown = [[(b.address, b.ports, b.ready) for b in backends(wanted, [found], "IPv4")] for found in (whole, slim)]
+    assert shown[0] == shown[1]
+    assert len(shown[0][0][1]) == 2
+    other = pod("other", restarts=5, cost="7")
+    assert [found.metadata.name for found in rank([slim, other], [], NOW)] == [
+        found.metadata.name for found in rank([whole, other], [], NOW)
+    ]
