@@ -1,4 +1,4 @@
-"""Growing delays between tries. Pure: randomness is an argument, and waiting is the caller's."""
+"""Growing delays between attempts. Pure: randomness is an argument, and waiting is up to the caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BackoffPolicy:
     jitter: float = 0.0
 
     def delay(self, tries: int, rng: random.Random | None = None) -> float:
-        """Return seconds to wait after `tries` failures before this one."""
+        """Return the seconds to wait after `tries` failures before this one."""
         # Powers overflow long before anyone waits that often.
         grown = self.first * self.factor ** min(tries, 64)
         delay = min(grown, self.cap)
@@ -26,7 +26,7 @@ class BackoffPolicy:
 
 
 class Backoff:
-    """A policy with a memory of how often it was asked since the last success."""
+    """Policy with a count of the attempts since the last success."""
 
     def __init__(self, policy: BackoffPolicy, rng: random.Random | None = None) -> None:
         self.policy = policy
@@ -34,11 +34,11 @@ class Backoff:
         self._rng = rng
 
     def next(self) -> float:
-        """Return seconds to wait now."""
+        """Return the seconds to wait now."""
         delay = self.policy.delay(self.tries, self._rng)
         self.tries += 1
         return delay
 
     def reset(self) -> None:
-        """Begin small again."""
+        """Start again with the first delay."""
         self.tries = 0

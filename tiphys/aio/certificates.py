@@ -1,4 +1,4 @@
-"""Certificates in files that are replaced while a process runs: a TLS context takes the new ones for the handshakes to come.
+"""Certificates in files that are replaced while a process runs: a TLS context uses the new ones for later handshakes.
 
 Connections that are open go on with what they began with, so nothing is dropped.
 """
@@ -21,7 +21,7 @@ Stamp = tuple[int, ...] | None
 
 
 class CertificateFiles:
-    """The certificate, key and authorities of one context, as PEM files; each may be missing. They are loaded already."""
+    """Certificate, key and authorities of one context, as PEM files; each may be missing. They are already loaded."""
 
     def __init__(self, context: ssl.SSLContext, *, cert: Path | None = None, key: Path | None = None, ca: Path | None = None) -> None:
         self._context = context
@@ -30,7 +30,7 @@ class CertificateFiles:
         self._ca_stamp = _stamp(ca)
 
     def refresh(self) -> bool:
-        """Load what has changed; returns whether anything had. Raises OSError (ssl.SSLError included) and then keeps what there was.
+        """Load changed files; returns whether any had changed. Raises OSError (including ssl.SSLError) and then keeps the previous ones.
 
         Authorities are added to those that are trusted already: a renewed one has the same key, and what the old one signed stays valid.
         """
@@ -50,15 +50,15 @@ class CertificateFiles:
         return changed
 
     def try_refresh(self) -> None:
-        """Load what has changed; in the middle of a replacement what there was still serves, and the next look is soon."""
+        """Load changed files; in the middle of a replacement the previous ones stay in use, and the next check is soon."""
         try:
             if self.refresh():
                 log.info("certificate reloaded", extra={"file": str(self._cert or self._ca)})
         except OSError as error:
-            log.warning("a certificate could not be reloaded", extra={"file": str(self._cert or self._ca), "error": str(error)})
+            log.warning("reloading a certificate failed", extra={"file": str(self._cert or self._ca), "error": str(error)})
 
     async def follow(self, clock: Clock) -> None:
-        """Look at the files every `REFRESH_SECONDS`, for ever."""
+        """Check the files every `REFRESH_SECONDS`, forever."""
         while True:
             await clock.sleep(REFRESH_SECONDS)
             if await asyncio.to_thread(self._is_stale):

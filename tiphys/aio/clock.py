@@ -1,4 +1,4 @@
-"""Time as an interface: nothing in Tiphys reads a clock except through a `Clock`, and nothing sleeps but on the event loop.
+"""Clock as an interface: nothing in Tiphys reads a clock except through a `Clock`, and nothing sleeps but on the event loop.
 
 `LoopClock` follows the running event loop, so a test that fakes the loop's time (looptime) fakes all of Tiphys' waiting with it.
 """
@@ -23,7 +23,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Memory that a peak left with the C library's allocator, given back to the system.
+"""Return of free heap memory to the system after a peak.
 
 Buffers of many connections leave holes in the heap when they go; glibc keeps those for later. `malloc_trim` gives their pages back: about
 10 ms for 100 MB.

@@ -101,7 +101,7 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], *, clock: Clo
             if clock.monotonic() - started >= stable_after:
                 backoff.reset()
             delay = backoff.next()
-            log.exception("supervised task failed, starting it again", extra={"task": name, "delay": round(delay, 3)})
+            log.exception("supervised task failed, restarting", extra={"task": name, "delay": round(delay, 3)})
             await clock.sleep(delay)
         else:
             return

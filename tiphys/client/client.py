@@ -1,4 +1,4 @@
-"""The client: typed verbs over any transport.
+"""Client of the API: typed verbs over any transport.
 
 One class serves everybody: controllers in the server's process (in-process transport), node agents and tools (HTTPS), and tests (a fake
 API server). A verb is one request; waiting, caching and retrying on conflicts belong to `tiphys.runtime`. The exception is an answer
@@ -41,7 +41,7 @@ OnWrite = Callable[[Kind[Any], KubeObject], None]
 
 
 class ObjectList(msgspec.Struct, Generic[T]):
-    """A list, or a page of one: `continue_` names the next page, and `remaining` how many objects it leaves, where the server says."""
+    """List, or a page of one: `continue_` names the next page, `remaining` is the number of objects after it, if the server says."""
 
     items: list[T]
     resourceVersion: str = ""
@@ -76,14 +76,14 @@ class Client:
 
     @property
     def scheme(self) -> Scheme:
-        """The kinds this client can speak of by type."""
+        """Kinds that this client knows by type."""
         if self._scheme is None:
             scheme: Scheme = import_module("tiphys.api.kinds").SCHEME
             self._scheme = scheme
         return self._scheme
 
     def derive(self, *, user_agent: str = "", headers: Mapping[str, str] | None = None, on_write: OnWrite | None = None) -> Client:
-        """Return a client on the same transport under another name. `on_write` hears of every object that a write brought back."""
+        """Return a client on the same transport under another name. `on_write` receives every object that a write returned."""
         merged = {**self._headers, **(headers or {})}
         if user_agent:
             merged["user-agent"] = user_agent
@@ -91,7 +91,7 @@ class Client:
         return Client(self.transport, headers=merged, scheme=self._scheme, clock=self.clock, rng=self.rng, on_write=heard)
 
     def kind_of(self, type_: type[T] | Kind[T]) -> Kind[T]:
-        """Return the kind to a type; raises KeyError for a type that is not registered."""
+        """Return the kind of a type; raises KeyError for a type that is not registered."""
         return type_ if isinstance(type_, Kind) else self.scheme.of(type_)
 
     async def get(self, type_: type[T] | Kind[T], name: str, namespace: str = "", *, resource_version: str = "") -> T:
@@ -157,7 +157,7 @@ class Client:
         bookmarks: bool = True,
         timeout: float | None = None,
     ) -> AsyncGenerator[WatchEvent[T], None]:
-        """Changes after `resource_version`, until the server ends the watch (after `timeout` seconds, if given).
+        """Watch changes after `resource_version`, until the server ends the watch (after `timeout` seconds, if given).
 
         An ERROR event is raised as the StatusError it carries: Gone means that the caller must list again. A broken stream raises
         ConnectionError. Leave early through `contextlib.aclosing`, so that the connection is given back at once.
@@ -197,7 +197,7 @@ class Client:
         return await self._write("PUT", kind, path, obj, _query(dryRun="All" if dry_run else "", fieldManager=field_manager))
 
     async def update_status(self, obj: T) -> T:
-        """Replace an object's status and nothing else."""
+        """Replace only an object's status."""
         return await self.update(obj, subresource="status")
 
     async def patch(
@@ -213,7 +213,7 @@ class Client:
         force: bool = False,
         dry_run: bool = False,
     ) -> T:
-        """Change an object by a patch; `body` is a document or a Struct. `apply` wants a `field_manager`."""
+        """Patch an object; `body` is a document or a Struct. `apply` requires a `field_manager`."""
         known = self.kind_of(type_)
         query = _query(fieldManager=field_manager, force="true" if force else "", dryRun="All" if dry_run else "")
         path = known.path(namespace, name, subresource)
@@ -264,12 +264,12 @@ class Client:
         return decode(result, response.body)
 
     async def get_subresource(self, type_: type[T] | Kind[T], name: str, namespace: str, subresource: str, result: type[R]) -> R:
-        """Read a subresource with a type of its own (scale)."""
+        """Read a subresource with its own type (scale)."""
         response = await self.raw("GET", self.kind_of(type_).path(namespace, name, subresource))
         return decode(result, response.body)
 
     async def put_subresource(self, type_: type[T] | Kind[T], name: str, namespace: str, subresource: str, body: R) -> R:
-        """Replace a subresource with a type of its own (scale)."""
+        """Replace a subresource with its own type (scale)."""
         path = self.kind_of(type_).path(namespace, name, subresource)
         response = await self.raw("PUT", path, body=msgspec.json.encode(body), headers=_JSON)
         result = decode(type(body), response.body)
@@ -287,7 +287,7 @@ class Client:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any request. The answer's body is read unless it is a stream; a status of 400 and more is raised as a StatusError."""
+        """Send any request. The answer's body is read unless it is a stream; a status of 400 and more is raised as a StatusError."""
         request = Request(method=method, path=path, query=query, headers={**self._headers, **(headers or {})}, body=body)
         tries = 0
         while True:
@@ -352,7 +352,7 @@ def _is_status(body: bytes) -> bool:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Return seconds that the server asks to wait, where it may be asked again."""
+    """Return the seconds that the server asks to wait, if the request may be retried."""
     if response.status != 429 and response.status < 500:
         return None
     value = response.headers.get("retry-after") or response.headers.get("Retry-After") or ""
@@ -360,7 +360,7 @@ def _retry_after(response: Response) -> float | None:
 
 
 async def read_body(response: Response) -> bytes:
-    """Return the whole body, of a stream as well."""
+    """Return the whole body, also of a stream."""
     if response.stream is None:
         return response.body
     async with aclosing(_chunks(response)) as chunks:
@@ -386,5 +386,5 @@ def _event(kind: Kind[T], line: bytes) -> WatchEvent[T]:
         if frame.type != "ERROR":
             return WatchEvent(type=frame.type, object=decode(kind.type, frame.object))  # type: ignore[arg-type]
     except ValueError as error:
-        raise ConnectionError(f"the watch carried something that is no event: {error}") from error
+        raise ConnectionError(f"invalid event in a watch: {error}") from error
     raise error_of(500, bytes(frame.object))

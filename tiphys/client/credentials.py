@@ -15,7 +15,7 @@ __all__ = ["REFRESH_SECONDS", "Credentials"]
 
 
 class Credentials:
-    """A token (or the file that has it) and the files of certificates, kept fresh."""
+    """Token (or the file with it) and certificate files, kept up to date."""
 
     def __init__(
         self, *, token: str = "", token_file: str | Path | None = None, files: CertificateFiles | None = None, clock: Clock
@@ -27,7 +27,7 @@ class Credentials:
         self._checked: float | None = None
 
     async def headers(self) -> dict[str, str]:
-        """Headers for the next request; at most once a minute the files are looked at. New certificates serve the connections to come."""
+        """Return headers for the next request. The files are checked at most once a minute; new certificates serve later connections."""
         now = self._clock.monotonic()
         has_files = self._token_file is not None or self._files is not None
         if has_files and (self._checked is None or now - self._checked >= REFRESH_SECONDS):
@@ -43,4 +43,4 @@ class Credentials:
                 self._token = self._token_file.read_text().strip()
             except OSError as error:
                 # In the middle of a replacement; what we have may still do, and the next look is soon.
-                log.warning("the token could not be read", extra={"error": str(error)})
+                log.warning("reading the token failed", extra={"error": str(error)})

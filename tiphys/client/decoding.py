@@ -1,4 +1,4 @@
-"""Typed decoding of what servers send, with one cached decoder per type.
+"""Typed decoding of answers, with one cached decoder per type.
 
 The fast path is strict, since almost every answer comes from a server of the same version. An answer with fields that the types do not
 know (a newer server) is decoded again leniently: clients ignore what they do not know ("Kubernetes API Concepts").
@@ -28,7 +28,7 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode(type_: type[AnyT], body: bytes | msgspec.Raw) -> AnyT:
-    """Return an object of the type; raises ValueError when the body is no such thing."""
+    """Decode an object of the type; raises ValueError when the body is not one."""
     try:
         value: AnyT = _decoder(type_).decode(body)
     except msgspec.ValidationError:
@@ -37,7 +37,7 @@ def decode(type_: type[AnyT], body: bytes | msgspec.Raw) -> AnyT:
 
 
 def decode_list(type_: type[ObjectT], body: bytes) -> ListBody[ObjectT]:
-    """Return a list answer with items of the type."""
+    """Decode a list answer with items of the type."""
     try:
         value: ListBody[ObjectT] = _decoder(ListBody[type_]).decode(body)  # type: ignore[valid-type]
     except msgspec.ValidationError:
@@ -72,7 +72,7 @@ def _prune(info: Any, value: Any) -> Any:
 
 
 def error_of(code: int, body: bytes) -> errors.StatusError:
-    """Return the error that an answer with a status of 400 and more stands for, whether or not its body is a Status."""
+    """Return the error for an answer with a status of 400 and more, whether or not its body is a Status."""
     try:
         status = decode(Status, body)
     except (ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""Watch streams: lines out of chunks, events out of lines. No sockets; `LineReader` is fed bytes as they come."""
+"""Watch streams: lines out of chunks, events out of lines. No sockets; `LineReader` is fed bytes as they arrive."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ ObjectT = TypeVar("ObjectT", bound=KubeObject)
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 
 MAX_LINE = 64 * 1024 * 1024
-"""Bytes a single event may have; a longer one means that the peer does not speak the watch protocol."""
+"""Maximum size of an event in bytes; a longer one means that the peer does not speak the watch protocol."""
 
 
 class WatchEvent(msgspec.Struct, Generic[ObjectT], frozen=True):
-    """One change. A BOOKMARK's object carries nothing but its resourceVersion (and annotations)."""
+    """One change. A BOOKMARK's object has only its resourceVersion (and annotations)."""
 
     type: EventType
     object: ObjectT
 
 
 class Frame(msgspec.Struct):
-    """An event before its object is decoded, which only the receiver knows the type of."""
+    """Event before its object is decoded, whose type only the receiver knows."""
 
     type: str
     object: msgspec.Raw
@@ -34,12 +34,12 @@ _frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(line: bytes) -> Frame:
-    """Return the frame in a line; raises ValueError (msgspec.DecodeError) for anything else."""
+    """Decode the frame in a line; raises ValueError (msgspec.DecodeError) for anything else."""
     return _frames.decode(line)
 
 
 class LineReader:
-    """Splits a byte stream at newlines, keeping an unfinished line for the next chunk."""
+    """Splitter of a byte stream at newlines, which keeps an unfinished line for the next chunk."""
 
     def __init__(self, *, limit: int = MAX_LINE) -> None:
         self._parts: list[bytes] = []
@@ -60,7 +60,7 @@ class LineReader:
 
     @property
     def pending(self) -> int:
-        """Bytes of the unfinished line."""
+        """Number of bytes in the unfinished line."""
         return self._size
 
     def _keep(self, part: bytes) -> None:
@@ -73,7 +73,7 @@ class LineReader:
 
 
 class ListBody(msgspec.Struct, Generic[ObjectT]):
-    """The part of a list answer that clients use. Servers written in Go may send null for an empty list."""
+    """Part of a list answer that clients use. Servers written in Go may send null for an empty list."""
 
     metadata: dict[str, Any] = {}
     items: list[ObjectT] | None = None

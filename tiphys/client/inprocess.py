@@ -1,4 +1,4 @@
-"""The transport inside the server's process: requests are handed to the API server's chain as values, without sockets or TLS."""
+"""Transport inside the server's process: requests are passed to the API server's chain as values, without sockets or TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class InProcessTransport:
-    """Calls `handler` as the client that `peer` names, with the same rights that a connection with such a certificate has.
+    """Transport that calls `handler` as the client named by `peer`, with the same rights as a connection with such a certificate.
 
     `headers` (lower-case names) are added to each request, for identities that travel in headers.
     """

@@ -1,4 +1,4 @@
-"""kubeconfig files: where the servers are and who we are ("Organizing Cluster Access Using kubeconfig Files").
+"""kubeconfig files: addresses of servers and our credentials ("Organizing Cluster Access Using kubeconfig Files").
 
 Only what Tiphys itself needs is understood: certificates and tokens, inline or in files. Credential plugins are refused with a ValueError.
 """
@@ -50,7 +50,7 @@ class User(_Part, rename="kebab"):
 
 
 class Context(_Part):
-    """A user at a cluster."""
+    """Pair of a user and a cluster."""
 
     cluster: str = ""
     user: str = ""
@@ -73,7 +73,7 @@ class NamedContext(_Part):
 
 
 class Config(_Part):
-    """A kubeconfig. `folder` is where relative file names begin."""
+    """Contents of a kubeconfig. Relative file names start at `folder`."""
 
     apiVersion: str = msgspec.field(default_factory=lambda: "v1")
     kind: str = msgspec.field(default_factory=lambda: "Config")
@@ -83,7 +83,7 @@ class Config(_Part):
     current_context: str = msgspec.field(name="current-context", default="")
 
     def select(self, context: str = "") -> tuple[Cluster, User, Context]:
-        """Return the parts that a context (by default the current one) names; raises ValueError for what is missing."""
+        """Return the parts that a context (by default the current one) names; raises ValueError for missing ones."""
         name = context or self.current_context
         chosen = next((entry.context for entry in self.contexts if entry.name == name), None)
         if chosen is None:
@@ -106,7 +106,7 @@ def build(
     token: str = "",
     namespace: str = "",
 ) -> Config:
-    """Return a kubeconfig for one user at one server, with everything inline, so that the file can be carried elsewhere."""
+    """Return a kubeconfig for one user at one server, with everything inline, so that the file can be copied elsewhere."""
     return Config(
         clusters=[NamedCluster(name=name, cluster=Cluster(server=server, certificate_authority_data=_encoded(ca)))],
         users=[NamedUser(name=user, user=User(client_certificate_data=_encoded(cert), client_key_data=_encoded(key), token=token))],
@@ -116,7 +116,7 @@ def build(
 
 
 def read(path: str | Path) -> Config:
-    """Read a kubeconfig. Raises OSError, and ValueError for a file that is none."""
+    """Read a kubeconfig. Raises OSError, and ValueError for a file that is not one."""
     try:
         return msgspec.convert(yaml.load(Path(path).read_bytes(), yaml.CSafeLoader) or {}, Config)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
@@ -141,7 +141,7 @@ def save(path: str | Path, config: Config) -> None:
 
 
 def transport(config: Config, *, context: str = "", folder: Path = Path(), clock: Clock | None = None) -> HttpTransport:
-    """Return the transport for a context; relative file names begin at `folder`. Raises ValueError and OSError."""
+    """Return the transport for a context; relative file names start at `folder`. Raises ValueError and OSError."""
     cluster, user, _ = config.select(context)
     if user.exec is not None:
         raise ValueError("credential plugins (exec) are not supported")
@@ -161,7 +161,7 @@ def transport(config: Config, *, context: str = "", folder: Path = Path(), clock
 def load(
     path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None, rng: Random | None = None
 ) -> Client:
-    """Return a client from a kubeconfig file. Raises OSError, and ValueError for a file that does not say where the server is."""
+    """Return a client from a kubeconfig file. Raises OSError, and ValueError for a file without a server's address."""
     made = transport(read(path), context=context, folder=Path(path).parent, clock=clock)
     return Client(made, user_agent=user_agent, clock=clock, rng=rng)
 
@@ -177,7 +177,7 @@ def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_ag
 
 
 def _pem(data: str, file: str, folder: Path) -> Pem | None:
-    """Data wins over a file, as in kubectl."""
+    """Return PEM data; inline data takes precedence over a file, as in kubectl."""
     if data:
         return base64.b64decode(data)
     return folder / file if file else None

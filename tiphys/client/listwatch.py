@@ -1,4 +1,4 @@
-"""List, then watch, for ever: the state machine that keeps a copy of a collection up to date.
+"""List, then watch, forever: the state machine that keeps a copy of a collection up to date.
 
     EMPTY --listed--> WATCHING --ended--> WATCHING (resumes where it was)
       |                 |  |
@@ -34,16 +34,16 @@ log = get_logger(__name__)
 T = TypeVar("T", bound=KubeObject)
 
 PAGE = 500
-"""Objects per page of the list."""
+"""Number of objects per page of the list."""
 
 WATCH_SECONDS = 300.0
-"""The shortest time a watch is asked for; the longest is twice that, so that watches do not end all at once."""
+"""Minimum duration of a watch; the maximum is twice that, so that watches do not end all at once."""
 
 SILENCE_SECONDS = 150.0
-"""A watch that says nothing for so long is taken for dead and opened anew. Servers send a bookmark about every minute."""
+"""Silence after which a watch counts as dead and is reopened. Servers send a bookmark about every minute."""
 
 SHORT_SECONDS = 1.0
-"""A watch that ends sooner and has told nothing counts as a failure."""
+"""Duration below which a watch without events counts as a failure."""
 
 RETRY = BackoffPolicy(first=0.8, cap=30.0, factor=2.0, jitter=1.0)
 
@@ -78,20 +78,20 @@ class Sink(Protocol[T]):
     """Receiver of changes. The calls are synchronous and come in the order of the server."""
 
     def replace(self, items: list[T], resource_version: str) -> None:
-        """The whole collection, as it was at a version."""
+        """Replace the whole collection by its state at a version."""
         ...
 
     def change(self, event: WatchEvent[T]) -> None:
-        """One ADDED, MODIFIED or DELETED."""
+        """Apply one ADDED, MODIFIED or DELETED event."""
         ...
 
     def advance(self, resource_version: str) -> None:
-        """Nothing changed up to this version."""
+        """Record that nothing else changed up to this version."""
         ...
 
 
 class ListWatch(Generic[T]):
-    """Feeds a `Sink` from a collection. `run` ends only by cancellation; `transform` may slim each object before the sink sees it."""
+    """Feeder of a `Sink` from a collection. `run` ends only by cancellation; `transform` may slim each object before the sink sees it."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class ListWatch(Generic[T]):
         }
 
     async def run(self) -> None:
-        """Keep the sink up to date until cancelled. Exceptions of the sink come through."""
+        """Keep the sink up to date until cancelled. Exceptions of the sink are raised."""
         while True:
             await self.step()
 
@@ -212,7 +212,7 @@ class ListWatch(Generic[T]):
         self._backoff.reset()
 
     def _forget(self, error: Gone) -> Outcome:
-        """Relist at once, unless the list before was no use either: then wait, which keeps the place, and come here again."""
+        """Relist at once, unless the previous list was of no use either: then wait, which keeps the position, and come here again."""
         if self._fresh:
             self._report("watch is gone again right after a list", error)
             self._fresh = False

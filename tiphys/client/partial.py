@@ -1,4 +1,4 @@
-"""Kinds that are known by address only, such as custom resources, and objects of which only the metadata is wanted."""
+"""Kinds known only by their address, such as custom resources, and objects read only for their metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tiphys.api.meta.v1 import KubeObject
 
 
 class PartialObject(KubeObject, forbid_unknown_fields=False):
-    """An object's type and metadata. A client that asks for this type asks the server to leave out the rest
+    """Type and metadata of an object. A client that requests this type asks the server to leave out the rest
     (`PartialObjectMetadata`, "Kubernetes API Concepts"), and ignores it if the server does not.
     """
 

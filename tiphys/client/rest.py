@@ -1,4 +1,4 @@
-"""The transport over HTTPS, on aiohttp."""
+"""Transport over HTTPS, on aiohttp."""
 
 from __future__ import annotations
 

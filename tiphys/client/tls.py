@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Pem = bytes | str | Path
-"""A certificate or key: PEM data as bytes, or the name of a file."""
+"""Certificate or key: PEM data as bytes, or the name of a file."""
 
 
 def read_pem(pem: Pem) -> bytes:
@@ -19,7 +19,7 @@ def read_pem(pem: Pem) -> bytes:
 
 @contextlib.contextmanager
 def _as_file(pem: Pem) -> Iterator[str]:
-    """A file name for PEM data, which OpenSSL's interface wants: memory, so that a key never touches the disk."""
+    """Return a file name for PEM data, as OpenSSL's interface requires: in memory, so that a key never touches the disk."""
     if not isinstance(pem, bytes):
         yield str(pem)
         return
@@ -50,7 +50,7 @@ def client_context(*, ca: Pem | None = None, cert: Pem | None = None, key: Pem |
 
 
 def load_identity(context: ssl.SSLContext, cert: Pem | None, key: Pem | None) -> None:
-    """Set, or replace for connections to come, the certificate that a context presents."""
+    """Set, or replace for later connections, the certificate that a context presents."""
     if cert is None:
         return
     with _as_file(cert) as cert_file, _as_file(key if key is not None else cert) as key_file:

@@ -31,7 +31,7 @@ def explain(error: BaseException, *, address: str = "", option: str = "") -> str
         if error.errno == errno.ENOSPC:
             return f"the disk is full ({error.filename or 'no space left'}): free some space and start again"
         if error.errno in (errno.EACCES, errno.EPERM):
-            return f"permission denied ({error.filename or error}): run as root, or choose a directory of your own with --data-dir"
+            return f"permission denied ({error.filename or error}): run as root, or choose your own directory with --data-dir"
         if error.errno == errno.EROFS:
-            return f"{error.filename or 'the file system'} is read-only: choose another place with --data-dir"
+            return f"{error.filename or 'the file system'} is read-only: choose another directory with --data-dir"
     return None

@@ -43,5 +43,5 @@ async def load_images(settings: ClusterSettings, archive: Path) -> list[str]:
 def _socket(settings: ClusterSettings) -> Path:
     supervisor = ContainerdSupervisor(settings.containerd_dir, settings.run_dir)
     if supervisor.find() is None:
-        raise ImagesError(f"no cluster runs in {settings.data_dir}: start one with tiphys up")
+        raise ImagesError(f"no cluster is running in {settings.data_dir}: start one with tiphys up")
     return supervisor.socket_path

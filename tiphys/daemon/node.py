@@ -44,7 +44,7 @@ class NodeDaemon:
         """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
         # gRPC's own handling of forks serves processes that go on using it in the child, which none of ours do, and logs at every fork.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        ready = await until(stop, self._begin())
+        ready = await until(stop, self._start())
         if ready is None:
             return
         containerd, client = ready
@@ -64,7 +64,7 @@ class NodeDaemon:
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _begin(self) -> tuple[ContainerdSupervisor, Client]:
+    async def _start(self) -> tuple[ContainerdSupervisor, Client]:
         """Start containerd with the pause image, and return it with a client of a server that answers."""
         from tiphys.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor

@@ -27,13 +27,13 @@ LEAF_LIFE = timedelta(days=365)
 WARN_BEFORE = timedelta(days=30)
 """Time before its expiry at which a certificate that was not renewed is reported."""
 BACKDATE = timedelta(minutes=5)
-"""Clocks of machines in one cluster differ a little; a certificate is valid from this long before it was made."""
+"""Time by which certificates are backdated, as the clocks of a cluster's machines differ a little."""
 
 SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
 class PkiError(Exception):
-    """The certificate authority on disk cannot be used; the message names the file and what to do."""
+    """The certificate authority on disk is unusable; the message names the file and the fix."""
 
 
 class Pair(NamedTuple):
@@ -96,7 +96,7 @@ class Pki:
 
     @property
     def service_account(self) -> Pair:
-        """The key that signs service-account tokens and its public half."""
+        """Key that signs service-account tokens, and its public half."""
         return Pair(self.directory / "sa.pub", self.directory / "sa.key")
 
     def expiring(self, now: datetime) -> list[tuple[str, datetime]]:
@@ -169,7 +169,7 @@ def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made
     if cert_path.exists() and key_path.exists():
         certificate, key = _read_certificate(cert_path), _read_key(key_path)
         if certificate is None or key is None or certificate.public_key() != key.public_key():
-            raise PkiError(f"{cert_path} and {key_path} do not belong together or are damaged: restore them, or move {directory} away")
+            raise PkiError(f"{cert_path} and {key_path} do not match or are damaged: restore them, or move {directory} away")
         _rewrite_key(key_path, key, durable=True)
         if not _worn(certificate, now):
             return _Authority(certificate, key)
@@ -302,7 +302,7 @@ def _rewrite_key(path: Path, key: ec.EllipticCurvePrivateKey, *, durable: bool =
 
 
 def _read_certificate(path: Path) -> x509.Certificate | None:
-    """None when the file is missing or damaged."""
+    """Read a certificate; None when the file is missing or damaged."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (FileNotFoundError, ValueError):

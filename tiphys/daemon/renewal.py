@@ -25,7 +25,7 @@ async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:
         try:
             made = await asyncio.to_thread(renew)
         except (OSError, PkiError) as error:
-            log.error("the cluster's certificates could not be renewed", extra={"error": str(error)})
+            log.error("renewal of the cluster's certificates failed", extra={"error": str(error)})
         else:
             if made.renewed:
                 log.info("the cluster's certificates were renewed", extra={"names": ", ".join(made.renewed)})

@@ -1,6 +1,6 @@
 """The server process: API server, controllers and scheduler over one store.
 
-Controllers and scheduler reach the API through the in-process transport, as the users that certificates would make them, so authorisation
+Controllers and scheduler reach the API through the in-process transport, as the users that certificates would make them, so authorization
 and everything else is as it would be over the network.
 """
 

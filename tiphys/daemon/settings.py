@@ -23,11 +23,11 @@ SMALLEST_SERVICES = 28
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message says which and how to mend it."""
+    """Settings are unusable; the message says which and how to fix them."""
 
 
 def default_data_dir() -> Path:
-    """`/var/lib/tiphys` for root, else a directory in the user's own state."""
+    """Return `/var/lib/tiphys` for root, else a directory in the user's own state."""
     if os.geteuid() == 0:
         return DEFAULT_ROOT_DIR
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tiphys"
@@ -44,12 +44,12 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     node_name: str = msgspec.field(default_factory=lambda: socket.gethostname().lower())
     kubelet_port: int = 10250
     healthz_port: int = -1
-    """Port of the node agent's health page, 0 for none; by default two below the kubelet's port, as 10248 is below 10250."""
+    """Port of the kubelet's health check, 0 to disable it; by default two below the kubelet's port, as 10248 is below 10250."""
     healthz_bind_address: str = "127.0.0.1"
     allowed_unsafe_sysctls: str = ""
     """Names and patterns with commas between them."""
     pod_max_pids: int = 4096
-    """Processes and threads of one pod at once, -1 for no limit."""
+    """Maximum number of processes and threads per pod, -1 for no limit."""
     pod_range: str = "10.42.0.0/16"
     service_range: str = "10.43.0.0/16"
     domain: str = "cluster.local"
@@ -59,7 +59,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     disable_admission_plugins: str = ""
     """Names with commas between them."""
     requestheader_client_ca_file: str = ""
-    """The authority of front proxies; by default one of the cluster's own."""
+    """CA bundle that verifies front proxies; by default the cluster's own."""
     requestheader_allowed_names: str = "front-proxy-client"
     requestheader_username_headers: str = "X-Remote-User"
     requestheader_uid_headers: str = "X-Remote-Uid"
@@ -71,7 +71,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     request_timeout: int = 60
     min_request_timeout: int = 1800
     shutdown_delay: int = 0
-    """Seconds between the signal that ends the server and the end of its serving, in which it says that it is not ready."""
+    """Seconds that the server keeps serving after a termination signal, while it reports that it is not ready."""
 
     @property
     def dir(self) -> Path:
@@ -92,7 +92,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def tag(self) -> str:
-        """Tells this cluster's names from those of others on the machine; "" for the default one."""
+        """Suffix that distinguishes this cluster's names from those of others on the machine; "" for the default one."""
         return "" if self.is_default else hashlib.sha256(str(self.dir).encode()).hexdigest()[:6]
 
     @property
@@ -140,14 +140,14 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def dns_address(self) -> str:
-        """The tenth address of the Service range."""
+        """Address of cluster DNS, the tenth of the Service range."""
         from ipaddress import ip_network
 
         return str(ip_network(self.service_range)[10])
 
     @property
     def api_service_address(self) -> str:
-        """The first address of the Service range."""
+        """Address of the Service `kubernetes`, the first of the Service range."""
         from ipaddress import ip_network
 
         return str(ip_network(self.service_range)[1])
@@ -194,7 +194,7 @@ def _check_range(option: str, text: str, smallest: int) -> None:
 
 
 def parse_ports(text: str) -> range:
-    """`30000-32767` as a range; raises SettingsError."""
+    """Parse a range such as `30000-32767`; raises SettingsError."""
     low, dash, high = text.partition("-")
     if dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536:
         return range(int(low), int(high) + 1)

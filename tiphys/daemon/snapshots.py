@@ -12,21 +12,21 @@ from tiphys.store.sqlite.snapshot import restore_snapshot, take_snapshot
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be taken or put back; the message says why and what to do."""
+    """A snapshot cannot be saved or restored; the message says why and how to fix it."""
 
 
 def save(settings: ClusterSettings, target: Path) -> int:
-    """Copy the state to a file, whether the cluster runs or not; returns the revision it holds. Raises SnapshotError."""
+    """Copy the state to a file, whether or not the cluster is running; returns its revision. Raises SnapshotError."""
     source = _store_file(settings)
     if not source.exists():
-        raise SnapshotError(f"there is no state in {settings.data_dir} yet: start a cluster with tiphys up")
+        raise SnapshotError(f"no state in {settings.data_dir} yet: start a cluster with tiphys up")
     return _translate_errors(lambda: take_snapshot(str(source), str(target.absolute())))
 
 
 def restore(settings: ClusterSettings, source: Path) -> int:
-    """Put a snapshot in the place of the state; returns the revision the cluster will start at.
+    """Replace the state with a snapshot; returns the revision at which the cluster will start.
 
-    The state that was there is kept beside it. Raises SnapshotError, also when the cluster runs.
+    The previous state is kept beside it. Raises SnapshotError, also when the cluster is running.
     """
     return _translate_errors(lambda: restore_snapshot(str(source.absolute()), str(_store_file(settings))))
 
@@ -34,7 +34,7 @@ def restore(settings: ClusterSettings, source: Path) -> int:
 def _store_file(settings: ClusterSettings) -> Path:
     path = sqlite_path(settings.store_url)
     if path is None:
-        raise SnapshotError(f"the store {settings.store_url} keeps no file here: use the store's own tools")
+        raise SnapshotError(f"the store {settings.store_url} has no file on this machine: use the store's own tools")
     return Path(path)
 
 

@@ -28,7 +28,7 @@ def _read(data: bytes) -> tuple[int, list[bytes]]:
     try:
         read = dns.message.from_wire(data)
     except (dns.exception.DNSException, ValueError) as error:
-        raise NoUpstream(f"an answer cannot be read: {error}") from error
+        raise NoUpstream(f"cannot decode an answer: {error}") from error
     code = int(read.rcode())
     records = [
         record(rrset.name.to_wire() or b"\0", int(rrset.rdtype), rrset.ttl, one.to_wire())

@@ -129,7 +129,7 @@ class DnsServer:
             try:
                 await self._informers.wait_synced()
                 self.ready.set()
-                log.info("cluster DNS answers", extra={"address": settings.address, "domain": settings.domain})
+                log.info("cluster DNS is ready", extra={"address": settings.address, "domain": settings.domain})
                 await loop.create_future()
             finally:
                 udp.close()

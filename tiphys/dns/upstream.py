@@ -126,7 +126,7 @@ class Upstream:
 
     async def _lead(self, key: tuple[bool, bytes], query: bytes, *, tcp: bool) -> bytes:
         if len(self._under_way) >= MAX_IN_FLIGHT:
-            raise NoUpstream("too many questions are under way")
+            raise NoUpstream("too many questions are in flight")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # Nobody else may be waiting when it fails.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from tiphys.obs.metrics import Registry
 
 Check = Callable[[], str]
-"""A health check: the reason for which it fails, or ""."""
+"""Health check that returns the reason of its failure, or ""."""
 
 
 class Page(NamedTuple):
-    """The answer of a health endpoint."""
+    """Answer of a health endpoint."""
 
     status: int
     text: str

@@ -45,7 +45,7 @@ class TextFormatter(logging.Formatter):
     """`I 2026-01-01T00:00:00.000Z controller: message field=value`; a value with spaces is quoted."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback below it if there is one."""
+        """Format one line, followed by the traceback if there is one."""
         parts = [_LETTERS.get(record.levelname, record.levelname), _timestamp(record), f"{record.name}:", record.getMessage()]
         parts += [f"{name}={_readable(value)}" for name, value in record_fields(record).items()]
         return "\n".join([" ".join(parts), *_trace(self, record)])

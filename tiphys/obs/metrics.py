@@ -23,7 +23,7 @@ Labels = tuple[str, ...]
 Samples = Iterable[tuple[Labels, float]]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Buckets of upstream's histograms of seconds that name no others."""
+"""Default buckets of upstream's histograms of seconds."""
 
 
 class Counter:
@@ -45,7 +45,7 @@ class Gauge(Counter):
     __slots__ = ()
 
     def dec(self) -> None:
-        """Take one away."""
+        """Subtract one."""
         self.value -= 1.0
 
     def set(self, value: float) -> None:
@@ -112,7 +112,7 @@ class Family(Generic[ChildT]):
 
 
 class Collected:
-    """A family whose samples are read when it is scraped, from whoever knows them."""
+    """Family whose samples are read from their source at scrape time."""
 
     def __init__(self, name: str, type_: str, doc: str, labels: Labels, stability: Stability, read: Callable[[], Samples]) -> None:
         self.name = name
@@ -159,11 +159,11 @@ class Registry:
         return family
 
     def collected(self, name: str, type_: str, doc: str, *labels: str, read: Callable[[], Samples], stability: Stability = "ALPHA") -> None:
-        """Declare a family that is read when it is scraped; declared again, the newest reader counts."""
+        """Declare a family that is read at scrape time; if declared again, the newest reader is used."""
         self.families[name] = Collected(name, type_, doc, labels, stability, read)
 
     def computed(self, lines: Callable[[], Iterator[str]]) -> None:
-        """Add families whose whole text somebody else makes when it is scraped."""
+        """Add families whose whole text is produced elsewhere at scrape time."""
         self._computed.append(lines)
 
     def lines(self) -> Iterator[str]:
@@ -183,7 +183,7 @@ collected = REGISTRY.collected
 
 
 def exponential(start: float, factor: float, count: int) -> tuple[float, ...]:
-    """Bounds of buckets, each `factor` times the one before."""
+    """Return bounds of buckets, each `factor` times the previous one."""
     return tuple(float(f"{start * factor**power:.12g}") for power in range(count))
 
 
@@ -196,7 +196,7 @@ def page(*parts: Iterable[str]) -> bytes:
 
 
 LINES_PER_TURN = 500
-"""Lines of a long page that are made in one turn of the event loop: about a millisecond."""
+"""Maximum number of lines of a long page that are produced in one turn of the event loop: about a millisecond."""
 
 
 async def page_in_turns(*parts: Iterable[str]) -> bytes:
@@ -217,7 +217,7 @@ def head(name: str, type_: str, doc: str, stability: Stability = "") -> str:
 
 
 def sample(name: str, labels: str, value: float) -> str:
-    """One line; `labels` is the text of `pairs`."""
+    """Return one line; `labels` is the text of `pairs`."""
     return f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}"
 
 

@@ -32,7 +32,7 @@ STARTED = _started()
 
 
 def resident() -> int:
-    """Resident memory in bytes, 0 where the system does not say."""
+    """Return the resident memory in bytes, 0 where the system does not report it."""
     return _memory()[1]
 
 
@@ -45,7 +45,7 @@ def _memory() -> tuple[int, int]:
 
 
 def process_lines() -> Iterator[str]:
-    """Yield the lines of the process' own families."""
+    """Yield the lines of the process's own metrics."""
     virtual, held = _memory()
     files = 0
     with suppress(OSError):

@@ -128,4 +128,4 @@ class Bridge:
             if has_bridge_filter():
                 await run("ip", "link", "set", "dev", self.name, "type", "bridge", "nf_call_iptables", "1")
         except (OSError, KernelError) as error:
-            log.error("the pods' bridge is not set up", extra={"bridge": self.name, "error": str(error)})
+            log.error("the bridge of the pods is not set up", extra={"bridge": self.name, "error": str(error)})

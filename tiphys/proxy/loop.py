@@ -136,7 +136,7 @@ class ServiceProxy:
 
     def _table_changed(self) -> None:
         if self._made:
-            log.warning("somebody changed the rules, making them anew", extra={"table": self._settings.table})
+            log.warning("foreign change of the rules, writing them again", extra={"table": self._settings.table})
             REPAIRS.labels().inc()
             self._made = False
         self._wake.set()
@@ -195,7 +195,7 @@ class ServiceProxy:
         try:
             await self._apply(script)
         except kernel.KernelError as error:
-            log.error("nft refused the rules, making the table anew", extra={"error": str(error)})
+            log.error("nft rejected the rules, writing the table again", extra={"error": str(error)})
             self._made = False
             await self._clock.sleep(RETRY_SECONDS)
             self._wake.set()
@@ -244,7 +244,7 @@ class ServiceProxy:
         try:
             count = await asyncio.to_thread(conntrack.forget_stale, known, services=settings.service_range, dns=settings.dns_address)
         except OSError as error:
-            log.warning("UDP flows may go to endpoints that left", extra={"error": str(error)})
+            log.warning("UDP flows may go to removed endpoints", extra={"error": str(error)})
             return
         self._udp_gone.clear()
         if count:

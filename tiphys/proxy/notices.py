@@ -53,7 +53,7 @@ class Notices:
             self._links.append((netlink.subscribe(netlink.NETLINK_NETFILTER, GROUP_NFTABLES), self._read_tables))
             self._links.append((netlink.subscribe(netlink.NETLINK_ROUTE, GROUP_LINK, GROUP_ADDRESS, GROUP_ROUTE), self._read_routes))
         except OSError as error:
-            log.error("changes by others will go unnoticed", extra={"error": str(error)})
+            log.error("foreign changes will go unnoticed", extra={"error": str(error)})
         loop = asyncio.get_running_loop()
         for link, read in self._links:
             loop.add_reader(link, read, link)

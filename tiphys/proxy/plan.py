@@ -2,7 +2,7 @@
 
     Frontend (where packets are addressed to) --> PortPlan --> Endpoint (where they go), in turn
 
-Behaviour follows "Virtual IPs and Service Proxies" and "Service Internal Traffic Policy": ready endpoints count; if there is none, those
+Behavior follows "Virtual IPs and Service Proxies" and "Service Internal Traffic Policy": ready endpoints count; if there is none, those
 that are terminating but still serve. With a Local policy only those of this node count. Services and slices with one of the labels
 `service.kubernetes.io/service-proxy-name` and `service.kubernetes.io/headless` ("Well-Known Labels, Annotations and Taints") are left
 to others.

@@ -129,7 +129,7 @@ def base_script(table: str, ranges: Ranges, *, bridged: bool = True) -> str:
     """Return the script that creates the table with its fixed rules, in one transaction with whatever follows.
 
     `bridged` says whether packets between two pods of this node pass these hooks (br_netfilter). Where they do not, the answer of a
-    pod to its neighbour would miss the way back through the translation, so the node puts itself in between.
+    pod to its neighbor would miss the way back through the translation, so the node puts itself in between.
     """
     pods, services, bridge, dns = ranges
     between = "" if bridged else f'\n    ct status dnat ip saddr {pods} oifname "{bridge}" masquerade fully-random'

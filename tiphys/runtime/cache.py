@@ -81,7 +81,7 @@ class Cache(Generic[T]):
         known = self._indexes.get(name)
         if known is not None:
             if known.fn is not fn:
-                raise ValueError(f"there is another index named {name!r}")
+                raise ValueError(f"a different index named {name!r} exists")
             return
         index = Index(fn)
         for key, obj in self._objects.items():
@@ -94,7 +94,7 @@ class Cache(Generic[T]):
         """
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
-            self._tell([handler], None, obj)
+            self._notify([handler], None, obj)
 
     def put(self, obj: T) -> None:
         """Record an added or changed object."""
@@ -102,7 +102,7 @@ class Cache(Generic[T]):
         old = self._objects.get(key)
         self._objects[key] = obj
         self._index(key, old, obj)
-        self._tell(self._handlers, old, obj)
+        self._notify(self._handlers, old, obj)
 
     def drop(self, obj: T) -> None:
         """Record a removed object; `obj` is its last state."""
@@ -110,7 +110,7 @@ class Cache(Generic[T]):
         old = self._objects.pop(key, None)
         if old is not None:
             self._index(key, old, None)
-            self._tell(self._handlers, obj, None)
+            self._notify(self._handlers, obj, None)
 
     def replace(self, objs: Iterable[T]) -> None:
         """Make these the content. Handlers hear of the differences, removals last; unchanged objects are kept as they are."""
@@ -128,7 +128,7 @@ class Cache(Generic[T]):
         for index in self._indexes.values():
             index.move(key, old, new)
 
-    def _tell(self, handlers: Iterable[Handler[T]], old: T | None, new: T | None) -> None:
+    def _notify(self, handlers: Iterable[Handler[T]], old: T | None, new: T | None) -> None:
         for handler in handlers:
             try:
                 handler(old, new)

@@ -239,7 +239,7 @@ class EventRecorder:
                 pause = WRITE_PAUSE
             else:
                 return
-        log.warning("event given up", extra={"event": event.metadata.name})
+        log.warning("event dropped", extra={"event": event.metadata.name})
 
     async def _write(self, event: core.Event) -> None:
         if event.count > 1:

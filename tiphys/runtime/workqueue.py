@@ -1,7 +1,7 @@
 """Queue between events and reconciles: each key is queued once, one worker at a time processes it, and failures delay it.
 
 A key added while a worker has it is queued again when the worker is done with it, so nothing that happened during the work is missed.
-The behaviour and the numbers are those of client-go's work queue.
+The behavior and the numbers are those of client-go's work queue.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiphys.scheduler.filters.order import FILTERS
-from tiphys.scheduler.neighbours import Verdicts
+from tiphys.scheduler.neighbors import Verdicts
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 

@@ -11,13 +11,13 @@ import numpy as np
 from tiphys.scheduler.causes import ALLOWED, Causes, cause_in_row, with_objections
 from tiphys.scheduler.columns import Bools, Floats
 from tiphys.scheduler.explain import Diagnosis, diagnose
-from tiphys.scheduler.neighbours import Neighbours
+from tiphys.scheduler.neighbors import Neighbors
 from tiphys.scheduler.preempt import NEVER, Budget, Nominations, NoRoom, Room, make_room
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 from tiphys.scheduler.vectors import VectorCache
 
-KNOWN_NEIGHBOURS = 256
+KNOWN_NEIGHBORS = 256
 
 
 class Opinion(NamedTuple):
@@ -39,7 +39,7 @@ class Cycle:
         self.nominations = Nominations()
         self._rng = rng
         self._vectors = VectorCache()
-        self._neighbours: dict[tuple[bytes, bytes], Neighbours] = {}
+        self._neighbors: dict[tuple[bytes, bytes], Neighbors] = {}
 
     def place(self, info: PodInfo) -> str | Diagnosis:
         """Return the name of the best node (at random among equals), or the reasons why there is none."""
@@ -57,8 +57,8 @@ class Cycle:
     def ask(self, info: PodInfo) -> Opinion:
         """Run filters and scores for a pod on the current snapshot."""
         vectors = self._vectors.of(info.template, self.cluster)
-        neighbours = self._neighbours_of(info)
-        verdicts = neighbours.verdicts(self.cluster)
+        neighbors = self._neighbors_of(info)
+        verdicts = neighbors.verdicts(self.cluster)
         causes = vectors.causes if verdicts is None else with_objections(vectors.causes, verdicts)
         causes = self._leave_to_nominated(info, causes)
         candidates: Bools = causes == ALLOWED
@@ -66,7 +66,7 @@ class Cycle:
         self._lap("Filter", "Success" if fits else "Unschedulable")
         scores = vectors.scores(candidates)
         if fits:
-            more = neighbours.scores(self.cluster, candidates)
+            more = neighbors.scores(self.cluster, candidates)
             if more is not None:
                 scores = scores + more
             self._lap("Score", "Success")
@@ -123,13 +123,13 @@ class Cycle:
                 self.cluster.drop_pod(one.uid)
 
     def _cause(self, info: PodInfo, row: int) -> int:
-        return cause_in_row(info.template, self.cluster, row, self._neighbours_of(info).verdicts)
+        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts)
 
-    def _neighbours_of(self, info: PodInfo) -> Neighbours:
+    def _neighbors_of(self, info: PodInfo) -> Neighbors:
         ident = (info.template.key, info.social.key)
-        known = self._neighbours.pop(ident, None) or Neighbours(info.template, info.social)
-        if len(self._neighbours) >= KNOWN_NEIGHBOURS:
-            del self._neighbours[next(iter(self._neighbours))]
-        self._neighbours[ident] = known
+        known = self._neighbors.pop(ident, None) or Neighbors(info.template, info.social)
+        if len(self._neighbors) >= KNOWN_NEIGHBORS:
+            del self._neighbors[next(iter(self._neighbors))]
+        self._neighbors[ident] = known
         known.refresh(self.cluster)
         return known

@@ -230,7 +230,7 @@ class Scheduler:
         try:
             decision = self._cycle.place(info)
         except Exception:
-            log.exception("pod could not be considered", extra={"pod": str(info.key)})
+            log.exception("scheduling of a pod failed", extra={"pod": str(info.key)})
             metrics.ATTEMPTS.labels("error", self.name).inc()
             self.queue.retry(one, self._clock.monotonic())
             return
@@ -240,7 +240,7 @@ class Scheduler:
         metrics.ATTEMPT_SECONDS.labels(result, self.name).observe(seconds)
         metrics.ATTEMPTS.labels(result, self.name).inc()
         if isinstance(decision, Diagnosis):
-            self._turn_down(one, decision, tasks)
+            self._reject(one, decision, tasks)
             return
         self._cycle.nominations.drop(info.uid)
         self._victims.pop(info.uid, None)
@@ -254,7 +254,7 @@ class Scheduler:
         metrics.spent(point, status, self.name, now - self._lapped)
         self._lapped = now
 
-    def _turn_down(self, one: Waiting, diagnosis: Diagnosis, tasks: TaskSet) -> None:
+    def _reject(self, one: Waiting, diagnosis: Diagnosis, tasks: TaskSet) -> None:
         """Handle a pod that fits nowhere: make room if possible, park the pod, and say why."""
         info, nominations = one.info, self._cycle.nominations
         after = ""

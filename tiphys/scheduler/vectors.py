@@ -13,7 +13,7 @@ from tiphys.scheduler.columns import Bools, Floats, Ints, Rows
 from tiphys.scheduler.filters.order import FILTERS
 from tiphys.scheduler.scores.preferences import image_locality, preferred_affinity, soft_taints
 from tiphys.scheduler.scores.resources import balanced_allocation, least_allocated
-from tiphys.scheduler.scores.scale import normalised
+from tiphys.scheduler.scores.scale import normalized
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 
@@ -61,9 +61,9 @@ class Vectors:
         """Return the weighted sum of all scores; meaningful for the candidates."""
         total = self._resource_scores + self._images
         if self._preferred is not None:
-            total += AFFINITY_WEIGHT * normalised(self._preferred, candidates)
+            total += AFFINITY_WEIGHT * normalized(self._preferred, candidates)
         if self._has_soft_taints:
-            total += TAINTS_WEIGHT * normalised(self._soft_taints, candidates, reverse=True)
+            total += TAINTS_WEIGHT * normalized(self._soft_taints, candidates, reverse=True)
         return total
 
     def _renew(self, cluster: Snapshot) -> None:

@@ -48,7 +48,7 @@ class MemoryStore:
 
     async def start(self) -> None:
         if self._ticker is not None:
-            raise StoreError("the store is started already")
+            raise StoreError("the store is already started")
         self._ticker = asyncio.create_task(self._expire_forever(), name="tiphys-store-expiry")
 
     async def close(self) -> None:

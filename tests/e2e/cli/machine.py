@@ -1,4 +1,4 @@
-"""What a cluster has on the machine, by kind, found by other means than the product's own."""
+"""Traces of a cluster on the machine, by kind, found by other means than the product's own."""
 
 from __future__ import annotations
 

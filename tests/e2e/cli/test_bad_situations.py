@@ -1,4 +1,4 @@
-"""What goes wrong on machines ends in one clear sentence with its fix, never in a traceback, and leaves nothing running."""
+"""Problems of the machine end in one clear sentence with its fix, never in a traceback, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOBODY = 65534
 
 
 def fails(cluster: Cluster, *options: str) -> str:
-    """What `tiphys up` says when it fails, as it should."""
+    """Run `tiphys up`, which must fail, and return its message."""
     with pytest.raises(CommandFailed) as caught:
         cluster.up(*options)
     text = str(caught.value)

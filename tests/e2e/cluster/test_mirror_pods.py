@@ -66,7 +66,7 @@ def test_logs_are_those_of_the_daemons(cluster: Cluster) -> None:
     server, node, containerd = names(cluster)
     pods(cluster)
     assert "server is ready" in cluster.kubectl(f"logs {SYSTEM} {server}").out
-    assert "cluster DNS answers" in cluster.kubectl(f"logs {SYSTEM} {node}").out
+    assert "cluster DNS is ready" in cluster.kubectl(f"logs {SYSTEM} {node}").out
     assert cluster.kubectl(f"logs {SYSTEM} {containerd} --limit-bytes=5", check=False).code == 0
     last = cluster.kubectl(f"logs {SYSTEM} {server} --tail=1").lines
     assert len(last) == 1
@@ -79,7 +79,7 @@ def test_logs_follow(cluster: Cluster) -> None:
     node = names(cluster)[1]
     pods(cluster)
     with following(cluster.kubectl_command(f"logs {SYSTEM} {node} -f")) as output:
-        output.expect("cluster DNS answers")
+        output.expect("cluster DNS is ready")
         # The agent logs that its next renewal fails, and makes another lease.
         cluster.kubectl(f"delete lease -n kube-node-lease {cluster.node}")
         output.expect("node lease not renewed")

@@ -75,7 +75,7 @@ async def test_changes_that_came_while_no_proxy_ran_are_caught_up(cluster: Clust
     ],
     ids=" ".join,
 )
-async def test_what_others_take_away_comes_back(cluster: Cluster, command: tuple[str, ...]) -> None:
+async def test_restores_foreign_removals(cluster: Cluster, command: tuple[str, ...]) -> None:
     await serve(cluster)
     await cluster.start()
     assert await works(cluster)

@@ -135,7 +135,7 @@ class Pod:
                 await asyncio.sleep(0.02)
 
     async def output(self, container: str, command: Sequence[str], *, timeout: int = 20) -> str:
-        """What a command prints in a running container; an AssertionError with its stderr when it fails."""
+        """Return the output of a command in a running container; an AssertionError with its stderr when it fails."""
         answer = await self.cri.exec_sync(container, command, timeout=timeout)
         assert answer.exit_code == 0, (answer.exit_code, answer.stdout, answer.stderr)
         return answer.stdout.decode()

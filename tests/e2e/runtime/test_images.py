@@ -26,7 +26,7 @@ async def have(machine: Machine, *names: str) -> None:
 
 
 async def fetch(pod: Pod, container: str, url: str) -> str:
-    """What a URL answers inside the pod; an AssertionError while it does not."""
+    """Fetch a URL inside the pod; an AssertionError while it does not."""
     return await pod.output(container, ["wget", "-q", "-S", "-O", "-", url])
 
 

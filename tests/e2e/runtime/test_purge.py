@@ -21,7 +21,7 @@ from tiphys.testing.eventually import eventually
 
 @dataclass
 class Traces:
-    """What of this machine object can be seen on the computer. Others work on it too, so only names of this run count."""
+    """Visible traces of this machine object on the computer. Others work on it too, so only names of this run count."""
 
     mounts: list[str]
     namespaces: list[str]
@@ -83,7 +83,7 @@ async def busy(strange_sockets: frozenset[str]) -> AsyncIterator[Machine]:
 
 
 def gone(machine: Machine, before: Traces) -> bool:
-    """Whether what was there only for this machine is there no more."""
+    """Return whether everything that existed only for this machine is gone."""
     after = asdict(look(machine))
     for kind in ("mounts", "groups", "processes", "files", "results", "nat"):
         assert after[kind] == [], (kind, after[kind])

@@ -132,7 +132,7 @@ async def test_renewal_that_fails_is_tried_again(running: Running, caplog: pytes
     kept = ca_key.read_bytes()
     ca_key.write_bytes(b"damaged")
     running.clock.move(timedelta(hours=-9))
-    await eventually(lambda: any("could not be renewed" in record.message for record in caplog.records))
+    await eventually(lambda: any("renewal of the cluster's certificates failed" in record.message for record in caplog.records))
     ca_key.write_bytes(kept)
     running.clock.move(timedelta(hours=-7))
 

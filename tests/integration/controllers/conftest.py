@@ -51,11 +51,11 @@ class Cluster:
         return (await self.client.list(core.Pod, namespace, labels=labels)).items
 
     async def has_account(self, namespace: str) -> bool:
-        """Whether pods can be made in the namespace."""
+        """Return whether pods can be created in the namespace."""
         return any(account.metadata.name == "default" for account in (await self.client.list(core.ServiceAccount, namespace)).items)
 
     async def condition_gone(self, name: str) -> bool:
-        """Whether a ReplicaSet of `default` has no conditions (any more)."""
+        """Return whether a ReplicaSet of `default` has no conditions (any more)."""
         return not (await self.client.get(apps.ReplicaSet, name, "default")).status.conditions
 
     async def add_node(self, name: str, *, zone: str = "") -> core.Node:
@@ -68,7 +68,7 @@ class Cluster:
         return await self.report(node)
 
     async def report(self, node: core.Node, status: str = "True") -> core.Node:
-        """What a kubelet reports about its node."""
+        """Report on a node as its kubelet does."""
         now = base.time(self.client.clock.now())
 
         def change(found: core.Node) -> None:
@@ -79,7 +79,7 @@ class Cluster:
         return await update_with_retry(self.client, core.Node, Key.of(node), change, subresource="status")
 
     async def make_ready(self, pod: core.Pod, *, ready: bool = True, ip: str = "") -> core.Pod:
-        """What a kubelet reports about a pod that runs."""
+        """Report a pod as running and ready, as a kubelet does."""
         now = base.time(self.client.clock.now())
         pod = await self.client.get(core.Pod, pod.metadata.name, pod.metadata.namespace)
         pod.status.phase = "Running"

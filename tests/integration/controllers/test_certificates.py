@@ -89,7 +89,7 @@ def rule(verbs: list[str], resources: list[str], names: tuple[str, ...] = ()) ->
     return PolicyRule(verbs=verbs, apiGroups=["certificates.k8s.io"], resources=resources, resourceNames=list(names))
 
 
-async def test_who_may_approve_and_sign(cluster: Cluster) -> None:
+async def test_permissions_to_approve_and_sign(cluster: Cluster) -> None:
     all_of = [f"certificatesigningrequests{sub}" for sub in ("", "/approval", "/status")]
     weak = await _grant(cluster, "weak", rule(["get", "update", "create"], all_of))
     strong = await _grant(
@@ -129,7 +129,7 @@ async def _issued(client: Client, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pem)
 
 
-async def test_what_is_approved_is_signed(signing: Cluster) -> None:
+async def test_signs_approved_requests(signing: Cluster) -> None:
     client = signing.client
     async with signing.controllers():
         made = await client.create(signing_request(request_pem("alice", ["team"]), API_CLIENT, CLIENT, seconds=3600))

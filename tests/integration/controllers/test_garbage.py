@@ -164,7 +164,7 @@ async def test_circles_go(cluster: Cluster) -> None:
             await left(cluster)
 
 
-async def test_what_went_while_nobody_looked(cluster: Cluster) -> None:
+async def test_collects_after_deletions_it_did_not_see(cluster: Cluster) -> None:
     owner = await cluster.client.create(owned("owner"))
     await cluster.client.create(owned("child", owner))
     await cluster.client.delete(core.ConfigMap, "owner", "default")

@@ -1,4 +1,4 @@
-"""What the conformance suite asks of the kinds of networking, storage and nodes: every verb, watches, statuses, discovery."""
+"""Requirements of the conformance suite on the kinds of networking, storage and nodes: every verb, watches, statuses, discovery."""
 
 # One case to a line, however long.
 # ruff: noqa: E501
@@ -115,7 +115,7 @@ def version(doc: Doc) -> int:
 
 
 async def events(things: Collection, since: str, name: str) -> list[str]:
-    """What a watch tells of an object until it is gone."""
+    """Collect a watch's events about an object until it is gone."""
     told: list[str] = []
     async with aclosing(
         things.client.watch(things.kind, things.namespace, labels="test", resource_version=since, bookmarks=False)
@@ -147,10 +147,10 @@ async def test_life_cycle(kept: Cluster, resource: str) -> None:
     assert len(await things.names("test")) == len(await things.names("test", everywhere=True)) == 3
     patched = await things.patch(first, {"metadata": {"annotations": {"patched": "true"}}})
     assert (patched["metadata"]["annotations"]["patched"], version(patched) > version(made)) == ("true", True)
-    labelled = await things.patch(first, {"metadata": {"labels": {"e2e": "patched"}}}, how="strategic")
-    assert labelled["metadata"]["labels"] == {"test": "first", "e2e": "patched"}
+    labeled = await things.patch(first, {"metadata": {"labels": {"e2e": "patched"}}}, how="strategic")
+    assert labeled["metadata"]["labels"] == {"test": "first", "e2e": "patched"}
     updated = await things.update(first, e2e="updated")
-    assert (updated["metadata"]["labels"]["e2e"], version(updated) > version(labelled)) == ("updated", True)
+    assert (updated["metadata"]["labels"]["e2e"], version(updated) > version(labeled)) == ("updated", True)
     assert await things.names("e2e=updated") == [first]
     await things.send("DELETE", first)
     await things.gone("test=first")

@@ -1,4 +1,4 @@
-"""What people do to ReplicationControllers with kubectl."""
+"""Common kubectl commands on ReplicationControllers."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def cadvisor_page() -> str:
 
 
 async def served(cluster: Cluster) -> list[Metric]:
-    """What a cluster shows that has placed one pod and found no node for another."""
+    """Return the metrics of a cluster that has placed one pod and found no node for another."""
     await cluster.client.create(node("n1", cpu="1", labels={"topology.kubernetes.io/zone": "a"}))
     async with cluster.controllers(), TaskSet() as tasks:
         scheduler = Scheduler(cluster.client_for("system:kube-scheduler"), clock=LoopClock(), rng=random.Random(1))
@@ -101,7 +101,7 @@ async def served(cluster: Cluster) -> list[Metric]:
 
 
 def wrong(fact: Fact, family: Metric) -> Iterable[str]:
-    """How a family differs from upstream's."""
+    """Return the differences of a family from upstream's."""
     if fact.type not in (family.type, "custom"):
         yield f"{fact.name} is a {family.type}"
     if family.documentation.startswith("[") and not family.documentation.startswith(f"[{fact.stability}]"):

@@ -63,7 +63,7 @@ async def test_everything_in_it_goes(cluster: Cluster) -> None:
         assert not await gone(cluster, "default")
 
 
-async def test_what_holds_it_is_told(cluster: Cluster) -> None:
+async def test_reports_remaining_contents(cluster: Cluster) -> None:
     async with cluster.controllers():
         await cluster.client.create(core.Namespace(metadata=ObjectMeta(name="shop")))
         held = core.ConfigMap(metadata=ObjectMeta(name="held", namespace="shop", finalizers=["example.com/hold"]))

@@ -177,7 +177,7 @@ async def test_a_pod_of_two_owners_lives_while_one_of_them_does(cluster: Cluster
 
 
 async def test_a_life_as_a_watcher_sees_it(cluster: Cluster) -> None:
-    """Created, filled, relabelled, its status overwritten and put right, scaled, deleted with its collection."""
+    """Created, filled, relabeled, its status overwritten and put right, scaled, deleted with its collection."""
     seen: list[str] = []
     client = cluster.client
 

@@ -333,7 +333,7 @@ async def test_a_status_written_by_others_is_put_right(quotas: Cluster) -> None:
     await used(quotas, cpu="0", memory="0")
 
 
-async def test_what_is_only_tried_is_not_charged(quotas: Cluster) -> None:
+async def test_dry_run_is_not_charged(quotas: Cluster) -> None:
     await made(quotas, quota(configmaps="1"))
     config = core.ConfigMap(metadata=ObjectMeta(name="a", namespace=NS))
     path, body = f"/api/v1/namespaces/{NS}/configmaps", msgspec.json.encode(config)
@@ -346,7 +346,7 @@ async def test_what_is_only_tried_is_not_charged(quotas: Cluster) -> None:
 
 
 async def _make_many(clients: Sequence[Client], count: int) -> int:
-    """How many of `count` ConfigMaps that are created at the same time are admitted."""
+    """Create `count` ConfigMaps concurrently; returns the number admitted."""
 
     async def create(number: int) -> bool:
         try:

@@ -15,7 +15,7 @@ KEEP = Options(keep_revisions=1_000_000, max_revisions=1_000_000)
 
 
 def write_until_killed(path: Path, prefix: str, lines: int) -> list[tuple[str, str, int]]:
-    """What a writing process acknowledged before it was killed, which happens after so many lines."""
+    """Return what a writing process acknowledged before it was killed, after a number of lines."""
     script = Path(__file__).with_name("writing_process.py")
     with subprocess.Popen([sys.executable, str(script), str(path), prefix], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -12,7 +12,7 @@ from tiphys.store.sqlite import SqliteStore, restore_snapshot
 
 
 async def restore(snapshot: Path, path: Path, **options: int) -> int:
-    """What the command line does, which has no loop."""
+    """Do what the command line does, which has no event loop."""
     return await asyncio.to_thread(restore_snapshot, str(snapshot), str(path), **options)
 
 

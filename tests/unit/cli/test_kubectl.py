@@ -1,4 +1,4 @@
-"""Which cluster `tiphys kubectl` talks to."""
+"""Selection of the cluster by `tiphys kubectl`."""
 
 import os
 import subprocess

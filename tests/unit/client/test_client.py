@@ -1,4 +1,4 @@
-"""What the client does beyond one request: waiting when told to, deriving, streams that break."""
+"""Behavior of the client beyond one request: waiting when told to, deriving, streams that break."""
 
 from __future__ import annotations
 

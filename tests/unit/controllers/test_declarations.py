@@ -1,4 +1,4 @@
-"""What loops declare agrees with what they do, with their rights, and with the kinds that say nobody acts on them."""
+"""Declarations of loops agree with their behavior, their rights, and the kinds marked as unattended."""
 
 from __future__ import annotations
 

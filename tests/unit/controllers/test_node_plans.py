@@ -90,7 +90,7 @@ def census(*groups: tuple[str, int, int]) -> Census:
         ([("z", 0, 5), ("y", 3, 0)], PACE),  # a whole zone is gone, the others are there to take its pods
     ],
 )
-def test_how_fast_lost_nodes_are_given_up(groups: list[tuple[str, int, int]], pace: float | None) -> None:
+def test_pace_of_evictions(groups: list[tuple[str, int, int]], pace: float | None) -> None:
     assert census(*groups).pace(node("z0", "Unknown", "z")) == pace
 
 
@@ -126,7 +126,7 @@ TAINT = core.Taint(key="k", value="5", effect="NoExecute")
         (T(key="k", operator="Gt", value="many"), False),
     ],
 )
-def test_what_a_toleration_covers(toleration: core.Toleration, covers: bool) -> None:
+def test_coverage_of_tolerations(toleration: core.Toleration, covers: bool) -> None:
     assert tolerates(toleration, TAINT) is covers
 
 
@@ -141,7 +141,7 @@ def test_what_a_toleration_covers(toleration: core.Toleration, covers: bool) -> 
         ([T(operator="Exists", tolerationSeconds=-1)], ago(10)),
     ],
 )
-def test_when_a_pod_must_leave(tolerations: list[core.Toleration], moment: datetime | None) -> None:
+def test_time_of_eviction(tolerations: list[core.Toleration], moment: datetime | None) -> None:
     assert leave_at([TAINT], tolerations, [ago(10)]) == moment
 
 

@@ -69,7 +69,7 @@ def test_granted_evictions_count_until_the_pod_goes_or_two_minutes_are_over() ->
     assert disrupted(found, pods, NOW) == ({"a": ago(10)}, 110)
 
 
-def test_what_cannot_be_worked_out_allows_nothing() -> None:
+def test_unknown_scale_allows_no_evictions() -> None:
     found = failed(budget(maxUnavailable=1), "no scale", NOW)
     assert found.disruptionsAllowed == 0
     assert [(c.status, c.reason, c.message) for c in found.conditions] == [("False", "SyncFailed", "no scale")]
@@ -108,7 +108,7 @@ def test_an_empty_namespace_says_so_and_what_is_left_is_listed() -> None:
 # Ownership
 
 
-def test_who_is_kept_adopted_and_released() -> None:
+def test_keeps_adopts_and_releases() -> None:
     owner = replica_set()
     mine, stray = pod("mine"), pod("stray", labels={"app": "other"})
     orphans = [pod("orphan"), pod("dying", deleting=True), pod("foreign", labels={"app": "other"})]

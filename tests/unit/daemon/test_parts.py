@@ -28,7 +28,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def runs(run_dir: Path) -> dict[str, Run | None]:
-    """What is read of each part now."""
+    """Read the present state of each part."""
     settings = ClusterSettings(data_dir=str(run_dir.parent))
     containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir)
     return {part.name: part.read() for part in parts(settings, containerd, started=1000)}

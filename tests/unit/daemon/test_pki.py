@@ -85,7 +85,7 @@ def test_worn_certificates_are_renewed_and_the_keys_of_the_cluster_kept(tree: pk
     assert tree.expiring(later) == []
 
 
-def test_what_should_have_been_renewed_is_reported_30_days_ahead(tree: pki.Pki) -> None:
+def test_reports_overdue_renewals_30_days_ahead(tree: pki.Pki) -> None:
     assert tree.ending(NOW + timedelta(days=334)) == []
     names = {name for name, _ in tree.ending(NOW + timedelta(days=336))}
     assert {"apiserver.crt", "admin.crt", "node.crt", "kubelet-server.crt", "front-proxy-client.crt"} <= names

@@ -116,7 +116,7 @@ def test_the_top_of_the_zone(answers: Answers) -> None:
     assert has_soa(ask(answers, "cluster.local.", "A"))
 
 
-def test_what_is_not_ours_is_left_to_others(answers: Answers) -> None:
+def test_leaves_foreign_names_to_upstream(answers: Answers) -> None:
     for name, kind in (
         ("www.example.org.", "A"),
         ("local.", "A"),
@@ -127,7 +127,7 @@ def test_what_is_not_ours_is_left_to_others(answers: Answers) -> None:
         assert answers.find(parse(dns.message.make_query(name, kind).to_wire())) is None
 
 
-def test_what_is_refused(answers: Answers) -> None:
+def test_refuses_questions(answers: Answers) -> None:
     assert ask(answers, "cluster.local.", "AXFR").rcode() == dns.rcode.REFUSED
     chaos = dns.message.make_query("version.bind.", "TXT", rdclass="CH")
     found = answers.find(parse(chaos.to_wire()))
@@ -143,7 +143,7 @@ def test_a_change_shows_at_once(answers: Answers) -> None:
     assert texts(ask(answers, "new.default.svc.cluster.local.")) == ["10.43.0.78"]
 
 
-def test_what_is_remembered_is_bounded(answers: Answers) -> None:
+def test_cache_is_bounded(answers: Answers) -> None:
     query = parse(dns.message.make_query("x.cluster.local.", "A").to_wire())
     for number in range(20000):
         answers.find(query._replace(name=f"x{number}.cluster.local"))

@@ -1,4 +1,4 @@
-"""Who may ask cluster DNS."""
+"""Clients that may query cluster DNS."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def with_count(data: bytes, at: int, count: int) -> bytes:
     return data[:at] + count.to_bytes(2, "big") + data[at + 2 :]
 
 
-def test_what_is_refused_and_how() -> None:
+def test_refuses_malformed_messages() -> None:
     good = dns.message.make_query("a.b", "A").to_wire()
     pointer = good[:12] + b"\xc0\x0c\x00\x01\x00\x01"
     long = good[:12] + (b"\x3f" + b"x" * 63) * 4 + b"\0\0\x01\0\x01"
@@ -101,7 +101,7 @@ def test_the_clients_spelling_and_flags_come_back() -> None:
 
 
 @given(st.integers(0, 60), st.integers(60, 900), st.booleans())
-def test_what_does_not_fit_is_left_out_and_said(count: int, limit: int, edns: bool) -> None:
+def test_truncates_responses(count: int, limit: int, edns: bool) -> None:
     query = parse(dns.message.make_query("a.b", "A", use_edns=0 if edns else None).to_wire())
     records = tuple(record(m.THE_QUESTION, m.A, 5, bytes((10, 0, 0, n))) for n in range(count))
     data = respond(query, Answer(records=records), limit=limit)
@@ -126,6 +126,6 @@ def test_records_turn_but_aliases_stay_in_front() -> None:
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64, ".".join(["x" * 60] * 5), "snowman.☃"])
-def test_what_is_no_name(name: str) -> None:
+def test_rejects_invalid_names(name: str) -> None:
     with pytest.raises(ValueError):
         wire_name(name)

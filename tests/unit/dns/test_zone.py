@@ -59,7 +59,7 @@ def test_aliases() -> None:
         assert names_of(service(type="ExternalName", ip="", externalName=broken), []) == {"web.default.svc": NOTHING}
 
 
-def test_what_exists_and_what_does_not() -> None:
+def test_existence_of_names() -> None:
     zone = put(Zone(DOMAIN, "10.43.0.10"), service())
     for empty in (
         "cluster.local",

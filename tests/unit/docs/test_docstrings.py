@@ -1,4 +1,4 @@
-"""Docstrings say what a thing is or does: they begin with a verb or a noun phrase, not with a question."""
+"""Docstrings and names of tests say what a thing is or does: they begin with a verb or a noun phrase, not with a question."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3] / "tiphys"
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("aio", "cli", "client", "controllers", "daemon", "dns", "obs", "proxy", "runtime", "scheduler", "store")
+TREES = ("tiphys", "tests/unit", "tests/integration", "tests/e2e")
 QUESTIONS = frozenset({"How", "What", "When", "Where", "Whether", "Which", "Who", "Whom", "Whose", "Why"})
+
+
+def sources(package: str) -> Iterator[tuple[str, str]]:
+    """Path and text of every module of a package and of its tests."""
+    for tree in TREES:
+        for path in sorted((ROOT / tree / package).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -24,12 +32,24 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_docstrings_do_not_begin_with_a_question_word(package: str) -> None:
     questions = [
-        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
-        for path in sorted((ROOT / package).rglob("*.py"))
-        for line, text in docstrings(path.read_text())
+        f"{path}:{line}: {text.splitlines()[0]}"
+        for path, source in sources(package)
+        for line, text in docstrings(source)
         if text and text.split()[0].strip(",:") in QUESTIONS
     ]
     assert questions == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_of_tests_do_not_begin_with_a_question_word(package: str) -> None:
+    names = [
+        f"{path}:{node.lineno}: {node.name}"
+        for path, source in sources(package)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and node.name.split("_")[1].capitalize() in QUESTIONS
+    ]
+    assert names == []
 
 
 def test_docstrings_are_found_wherever_they_stand() -> None:

@@ -37,7 +37,7 @@ KNOWN = {
         (Endpoint("10.42.0.5", 53), OLD, False),  # straight to a pod
     ],
 )
-def test_which_flows_end(addressed: Endpoint, answered_by: Endpoint, stale: bool) -> None:
+def test_removes_stale_flows_only(addressed: Endpoint, answered_by: Endpoint, stale: bool) -> None:
     entry = Entry(addressed, answered_by, b"")
     services = IPv4Network("10.43.0.0/16")
     assert is_stale(entry, KNOWN, services=services, dns="10.43.0.10", is_local=lambda address: address == NODE) is stale

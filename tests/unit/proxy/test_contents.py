@@ -15,7 +15,7 @@ PODS = "10.42.0.0/16"
 
 
 class Table:
-    """What nft would hold, as far as these commands go; asserts that each is possible."""
+    """Table that nft would hold after these commands; asserts that each is possible."""
 
     def __init__(self) -> None:
         self.chains: dict[str, list[str]] = {"refuse": []}

@@ -40,7 +40,7 @@ def test_the_rules_of_a_small_cluster() -> None:
     assert small_cluster() == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_without_bridge_filtering_the_node_stands_between_neighbours() -> None:
+def test_without_bridge_filtering_the_node_stands_between_neighbors() -> None:
     (extra,) = set(base_script("t", RANGES, bridged=False).splitlines()) - set(base_script("t", RANGES).splitlines())
     assert extra.split() == f'ct status dnat ip saddr {PODS} oifname "tiphys0" masquerade fully-random'.split()
 

@@ -83,7 +83,7 @@ async def test_indexes_follow_changes_and_cover_what_was_there(api: FakeApi, inf
     assert informer.by_index("node", "n1") == []
     with pytest.raises(KeyError):
         informer.by_index("nothing", "")
-    with pytest.raises(ValueError, match="another index"):
+    with pytest.raises(ValueError, match="different index"):
         informer.add_index("node", lambda obj: ())
 
 

@@ -43,7 +43,7 @@ def api() -> FakeApi:
     ("holder", "age", "move"),
     [("", 0, "take"), ("me", 100, "renew"), ("you", 14.9, "wait"), ("you", 15, "take")],
 )
-def test_what_a_candidate_may_do(holder: str, age: float, move: str) -> None:
+def test_decides_moves_of_candidates(holder: str, age: float, move: str) -> None:
     lease = Lease(spec=LeaseSpec(holderIdentity=holder, leaseDurationSeconds=15))
     assert decide(Seen(lease, at=1000), "me", 1000 + age, 5) == move
 

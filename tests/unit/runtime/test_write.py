@@ -36,7 +36,7 @@ async def test_a_status_is_written_only_when_it_differs(api: FakeApi) -> None:
         await write_status(api.client(), known, core.PodStatus(phase="Failed"))
 
 
-async def test_what_is_gone_is_no_error(api: FakeApi) -> None:
+async def test_missing_objects_are_no_error(api: FakeApi) -> None:
     api.add(pod("p"))
     known, client = _stored(api), api.client()
     api.remove(core.Pod, "p", known.metadata.namespace)

@@ -54,6 +54,6 @@ def pod(
 
 
 def info(made: core.Pod, reader: Reader | None = None) -> PodInfo:
-    """What the scheduler knows of a pod, which gets a uid."""
+    """Return the scheduler's entry for a pod, which gets a uid."""
     made.metadata.uid = made.metadata.uid or f"uid-{next(_uids)}"
     return (reader or Reader()).info(made)

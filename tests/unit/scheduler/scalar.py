@@ -131,7 +131,7 @@ def ports_free(world: World, pod: core.Pod, node: core.Node) -> bool:
 
 
 def group_has(term: core.PodAffinityTerm, carrier: core.Pod, other: core.Pod, world: World) -> bool:
-    """Whether a term of `carrier` is about `other`."""
+    """Return whether a term of `carrier` matches `other`."""
     namespaces = set(term.namespaces)
     if not namespaces and term.namespaceSelector is None:
         namespaces = {carrier.metadata.namespace}
@@ -236,7 +236,7 @@ def spread_reason(world: World, pod: core.Pod, node: core.Node) -> str:
 
 
 def reasons(world: World, pod: core.Pod, node: core.Node) -> list[str]:
-    """Why the pod cannot run on the node: what the first filter says that objects; nothing when it can."""
+    """Return the reasons of the first filter that rejects the node for the pod; empty when it can run there."""
     cordon = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
     if node.spec.unschedulable and not any(tolerates(one, cordon) for one in pod.spec.tolerations):
         return ["node(s) were unschedulable"]

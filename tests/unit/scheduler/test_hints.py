@@ -1,4 +1,4 @@
-"""Which changes wake which parked pods, one example each."""
+"""Queueing hints: one example of each change that wakes parked pods."""
 
 from __future__ import annotations
 

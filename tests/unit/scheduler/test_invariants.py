@@ -1,4 +1,4 @@
-"""What must hold whatever comes: nodes are never overfull, hints never miss what helps, preemption takes no more than it must."""
+"""Invariants under any changes: nodes are never overfull, hints never miss what helps, preemption takes no more than it must."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def changes() -> st.SearchStrategy[tuple[str, Any]]:
 
 
 def _eased(node: core.Node) -> core.Node:
-    """What changes about a node is mostly that it takes more."""
+    """Make a node accept more, as most changes do."""
     node.metadata.labels |= {ZONE: "east", "disk": "ssd"}
     node.status.allocatable = {"cpu": "64", "memory": "256Gi", "pods": "50", "ephemeral-storage": "1Ti"}  # type: ignore[dict-item]
     node.spec = core.NodeSpec()
@@ -132,7 +132,7 @@ def happen(both: Both, what: str, argument: Any) -> hints.Hint | None:
     wanted=any_pods,
     story=st.lists(changes(), min_size=1, max_size=5),
 )
-def test_what_lets_a_pod_in_is_hinted_at(
+def test_hints_cover_every_helpful_change(
     first: tuple[core.Node, ...], placed: list[tuple[core.Pod, str]], wanted: core.Pod, story: list[tuple[str, Any]]
 ) -> None:
     """Change after change the pod is tried when a hint says so and only then; its rules are those of the last try."""
@@ -196,7 +196,7 @@ def test_preemption_takes_what_it_must_and_no_more(
 
 
 def _could_make_room(both: Both, wanted: core.Pod, node: core.Node) -> bool:
-    """Whether the node could take the pod with everything of lower priority gone, some of which is there."""
+    """Return whether evicting the pods of lower priority, of which there must be some, lets the pod onto the node."""
     world = both.world
     lower = {
         uid: where

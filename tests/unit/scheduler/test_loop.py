@@ -46,7 +46,7 @@ def condition(api: FakeApi, name: str) -> core.PodCondition | None:
 
 
 def told(api: FakeApi, name: str) -> bool:
-    """Whether a pod was told that it fits nowhere."""
+    """Return whether a pod was reported as unschedulable."""
     found = condition(api, name)
     return found is not None and (found.status, found.reason) == ("False", "Unschedulable")
 
@@ -302,7 +302,7 @@ async def test_those_who_may_not_preempt_say_so(api: FakeApi) -> None:
     assert node_of(api, "low") == "n1"
 
 
-async def test_where_nobody_can_go_the_message_says_so(api: FakeApi) -> None:
+async def test_reports_no_nodes_available(api: FakeApi) -> None:
     api.add(
         node("n1", cpu="1"),
         pod("equal", cpu="1", on="n1"),

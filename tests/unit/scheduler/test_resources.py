@@ -1,4 +1,4 @@
-"""What pods ask for."""
+"""Resource requests of pods."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_container_that_shrinks_counts_with_what_it_still_has() -> None:
 
 
 @pytest.mark.parametrize(("reason", "wanted"), [("Infeasible", 1000), ("Deferred", 8000)])
-def test_what_a_node_will_never_give_is_not_counted(reason: str, wanted: int) -> None:
+def test_ignores_infeasible_resizes(reason: str, wanted: int) -> None:
     pod = core.Pod(spec=core.PodSpec(containers=[box("8")]))
     status = core.ContainerStatus(name="c-8-", allocatedResources={"cpu": "1"}, resources=core.ResourceRequirements(requests={"cpu": "1"}))  # type: ignore[dict-item]
     pod.status.containerStatuses = [status]

@@ -69,7 +69,7 @@ class Both:
 
 
 def above_least(scores: dict[str, float]) -> dict[str, float]:
-    """What all nodes have alike decides nothing, and the scheduler may leave it out."""
+    """Subtract the lowest score: a share that all nodes have decides nothing, and the scheduler may leave it out."""
     least = min(scores.values(), default=0.0)
     return {name: score - least for name, score in scores.items()}
 

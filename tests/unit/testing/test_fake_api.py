@@ -43,12 +43,12 @@ async def test_update_checks_the_version_and_counts_generations(client: Client) 
     made = await client.create(pod("a"))
     stale = await client.get(core.Pod, "a", "default")
     made.metadata.labels["x"] = "1"
-    labelled = await client.update(made)
-    assert labelled.metadata.generation == 1
-    assert labelled.metadata.resourceVersion != made.metadata.resourceVersion
-    assert labelled.spec is not None
-    labelled.spec.nodeName = "n1"
-    assert (await client.update(labelled)).metadata.generation == 2
+    labeled = await client.update(made)
+    assert labeled.metadata.generation == 1
+    assert labeled.metadata.resourceVersion != made.metadata.resourceVersion
+    assert labeled.spec is not None
+    labeled.spec.nodeName = "n1"
+    assert (await client.update(labeled)).metadata.generation == 2
     with pytest.raises(errors.Conflict, match="the object has been modified"):
         await client.update(stale)
     same = await client.get(core.Pod, "a", "default")

@@ -1,4 +1,4 @@
-"""What `make up` suggests works as it stands, whatever the shell's KUBECONFIG names."""
+"""Commands suggested by `make up` work as they stand, whatever the shell's KUBECONFIG names."""
 
 from __future__ import annotations
 

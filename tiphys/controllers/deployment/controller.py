@@ -117,7 +117,7 @@ class DeploymentController:
             raise
         except Exception as error:
             if not namespace_ends(error) and not isinstance(error, ConnectionError):
-                await self._tell_failure(deployment, step, f'Failed to create new replica set "{made.metadata.name}": {error}')
+                await self._report_failure(deployment, step, f'Failed to create new replica set "{made.metadata.name}": {error}')
             raise
         if step.create.event:
             self._ctx.recorder.event(deployment, "Normal", "ScalingReplicaSet", step.create.event)
@@ -133,7 +133,7 @@ class DeploymentController:
         changed.status.collisionCount = (changed.status.collisionCount or 0) + 1
         await self._ctx.client.update_status(changed)
 
-    async def _tell_failure(self, deployment: apps.Deployment, step: Plan, message: str) -> None:
+    async def _report_failure(self, deployment: apps.Deployment, step: Plan, message: str) -> None:
         self._ctx.recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
         if status.deadline(deployment) is None:
             return

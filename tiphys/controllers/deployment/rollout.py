@@ -128,7 +128,7 @@ def _spread(deployment: apps.Deployment, active: Sequence[apps.ReplicaSet], size
     missing = allowed - sum(size(replica_set) for replica_set in active)
     if missing == 0:
         return
-    # The largest first; of equals, growth favours the newest and shrinking the oldest.
+    # The largest first; of equals, growth favors the newest and shrinking the oldest.
     ordered = oldest_first(active)
     if missing > 0:
         ordered.reverse()

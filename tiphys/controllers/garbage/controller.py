@@ -123,7 +123,7 @@ class GarbageCollector:
             if is_orphaning(meta):
                 await self._orphan(ident, meta)
             elif is_waiting(meta):
-                await self._let_go(ident, meta)
+                await self._finish_foreground(ident, meta)
                 # Its owners may be waiting for it in turn: a circle is opened from here.
                 await self._judge(ident, meta)
             elif meta.deletionTimestamp is None:
@@ -152,7 +152,7 @@ class GarbageCollector:
                 continue
         await self._drop_finalizer(ident, meta, ORPHAN)
 
-    async def _let_go(self, ident: Ident, meta: ObjectMeta) -> None:
+    async def _finish_foreground(self, ident: Ident, meta: ObjectMeta) -> None:
         """Remove the finalizer of an object that waits for its dependents once none of them blocks it."""
         dependents = self._dependents(meta.uid)
         if not any(blocks(its, meta.uid) for _, its in dependents):
@@ -163,13 +163,13 @@ class GarbageCollector:
 
     async def _judge(self, ident: Ident, meta: ObjectMeta) -> None:
         """Decide the fate of an object by its owners."""
-        states = {reference.uid: self._glance(ident, reference) for reference in meta.ownerReferences}
+        states = {reference.uid: self._cached_state(ident, reference) for reference in meta.ownerReferences}
         if all(state == "solid" for state in states.values()):
             return
         live = (await self._ctx.client.get(self._kinds[ident.resource], ident.name, ident.namespace)).metadata
         if live.uid != meta.uid:
             return
-        states = {reference.uid: await self._look(ident, reference) for reference in live.ownerReferences}
+        states = {reference.uid: await self._live_state(ident, reference) for reference in live.ownerReferences}
         decision = fate(live, states, [its for _, its in self._dependents(live.uid)])
         version = live.resourceVersion
         if decision.owners is not None and list(decision.owners) != live.ownerReferences:
@@ -185,7 +185,7 @@ class GarbageCollector:
             resource_version=version,
         )
 
-    def _glance(self, ident: Ident, reference: OwnerReference) -> Owner:
+    def _cached_state(self, ident: Ident, reference: OwnerReference) -> Owner:
         """Return the state of an owner as the caches show it."""
         owner = self._graph.find(reference.uid)
         if owner is None or owner.namespace not in ("", ident.namespace):
@@ -195,9 +195,9 @@ class GarbageCollector:
             return "absent"
         return "waiting" if is_waiting(meta) else "solid"
 
-    async def _look(self, ident: Ident, reference: OwnerReference) -> Owner:
+    async def _live_state(self, ident: Ident, reference: OwnerReference) -> Owner:
         """Return the state of an owner; the server is asked about owners that are not in the caches."""
-        known = self._glance(ident, reference)
+        known = self._cached_state(ident, reference)
         if known != "absent" or (ident.namespace, reference.uid) in self._absent:
             return known
         kind = self._find_kind(reference)

@@ -85,7 +85,7 @@ def rank(active: Sequence[SlimPod], related: Iterable[SlimPod], now: datetime) -
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def _worth(pod: SlimPod, neighbours: int, now: datetime) -> tuple[float | int | bool | str, ...]:
+def _worth(pod: SlimPod, neighbors: int, now: datetime) -> tuple[float | int | bool | str, ...]:
     """Return a sort key, larger for more valuable pods: bound, running, ready, high cost, alone on its node, long ready, few restarts."""
     ready = pod_state.is_ready(pod)
     return (
@@ -93,7 +93,7 @@ def _worth(pod: SlimPod, neighbours: int, now: datetime) -> tuple[float | int | 
         _PHASES.get(pod.status.phase, 0),
         ready,
         deletion_cost(pod),
-        -neighbours,
+        -neighbors,
         _age(pod_state.available_at(pod, 0), now) if ready else 0.0,
         -pod_state.restarts(pod),
         _age(pod.metadata.creationTimestamp, now),

@@ -62,7 +62,7 @@ class ServiceCIDRController:
             return DONE
         try:
             if cidr.metadata.deletionTimestamp is not None:
-                return await self._let_go(cidr)
+                return await self._release(cidr)
             if FINALIZER not in cidr.metadata.finalizers:
                 changed = copied(cidr)
                 changed.metadata.finalizers = [*cidr.metadata.finalizers, FINALIZER]
@@ -72,7 +72,7 @@ class ServiceCIDRController:
             return DONE
         return DONE
 
-    async def _let_go(self, cidr: ServiceCIDR) -> Result:
+    async def _release(self, cidr: ServiceCIDR) -> Result:
         if FINALIZER not in cidr.metadata.finalizers or cidr.metadata.deletionTimestamp is None:
             return DONE
         if is_held(cidr, self._ranges.list(), self._addresses.list()):

@@ -9,7 +9,7 @@ from tiphys.scheduler.columns import Bools, Floats, Ints
 MAX = 100
 
 
-def normalised(raw: Ints, candidates: Bools, *, reverse: bool = False) -> Floats:
+def normalized(raw: Ints, candidates: Bools, *, reverse: bool = False) -> Floats:
     """Scale each count to its share of the largest among the candidates; with `reverse`, low counts score high."""
     highest = int(raw[candidates].max(initial=0))
     if highest == 0:

@@ -113,7 +113,7 @@ def _prepare(db: sqlite3.Connection, path: str, options: Options) -> None:
         check_identity(db, path)
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        raise StoreError(f"{path}: the file system does not support SQLite's write-ahead log; choose another place")
+        raise StoreError(f"{path}: the file system does not support SQLite's write-ahead log; choose another directory")
     db.execute("PRAGMA synchronous = FULL")
     db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     db.execute(f"PRAGMA journal_size_limit = {64 * MIB}")
@@ -196,7 +196,7 @@ def translate(error: Exception, path: str) -> StoreError:
         # The operating system refused a read or write: the state of the file is unknown.
         return StoreFailed(f"{path}: {error}")
     if isinstance(error, OSError):
-        return StoreError(f"{path} cannot be opened: {error.strerror or error}")
+        return StoreError(f"cannot open {path}: {error.strerror or error}")
     return StoreError(f"{path}: {error}")
 
 

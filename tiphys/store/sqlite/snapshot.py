@@ -66,7 +66,7 @@ def restore_snapshot(source: str, target: str, *, jump: int = REVISION_JUMP) -> 
 
 
 def _copy(source: str, partial: str) -> None:
-    """One read transaction of SQLite's backup: writers go on meanwhile. The copy is readable by its owner only, as it holds secrets."""
+    """Copy in one read transaction of SQLite's backup: writers go on meanwhile. Only the owner may read it, as it holds secrets."""
     os.makedirs(os.path.dirname(partial) or ".", mode=0o700, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(partial)

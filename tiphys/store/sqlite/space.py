@@ -39,12 +39,12 @@ class Space:
         elif free < self._options.min_free_bytes:
             self.raise_alarm(f"the disk of {self._path} has {_mib(free)} left, {_mib(self._options.min_free_bytes)} are needed; make room")
         elif self.alarm:
-            log.warning("the store takes writes again", extra={"path": self._path})
+            log.warning("the store accepts writes again", extra={"path": self._path})
             self.alarm = ""
 
     def raise_alarm(self, reason: str) -> None:
         if not self.alarm:
-            log.error("the store refuses creates and updates", extra={"path": self._path, "reason": reason})
+            log.error("the store rejects creates and updates", extra={"path": self._path, "reason": reason})
         self.alarm = reason
 
     def tidy(self) -> None:

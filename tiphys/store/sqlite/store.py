@@ -43,7 +43,7 @@ class SqliteStore:
 
     async def start(self) -> None:
         if self._opened is not None:
-            raise StoreError("the store is started already")
+            raise StoreError("the store is already started")
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(1, "tiphys-store-reader")
         try:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[4]
         ("/usr/local", "None None", False),
     ],
 )
-def test_what_counts_as_optimized(prefix: str, flags: str, optimized: bool) -> None:
+def test_recognizes_optimized_interpreters(prefix: str, flags: str, optimized: bool) -> None:
     assert interpreter.is_optimized(prefix, flags) is optimized
 
 

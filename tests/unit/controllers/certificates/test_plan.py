@@ -1,4 +1,4 @@
-"""What is signed for whom, and how long requests are kept."""
+"""Signing of certificates, and retention of requests."""
 
 # One case to a line, however long.
 # ruff: noqa: E501
@@ -57,7 +57,7 @@ def authority(days: int = 3650) -> Authority:
         ("example.com/other", request_pem("a"), CLIENT, None),
     ],
 )  # fmt: skip
-def test_who_signs_what(signer: str, pem: bytes, usages: Sequence[str], fault: str | None) -> None:
+def test_signers_accept_their_requests_only(signer: str, pem: bytes, usages: Sequence[str], fault: str | None) -> None:
     assert signer_fault(signing_request(pem, signer, usages), read_request(pem)) == fault
 
 
@@ -98,7 +98,7 @@ def kept(*conditions: str, certificate: bytes = b"") -> CertificateSigningReques
     return csr
 
 
-def test_how_long_requests_are_kept() -> None:
+def test_retention_of_requests() -> None:
     assert expires(kept()) == NOW + timedelta(hours=24)
     assert expires(kept("Approved")) == NOW + timedelta(hours=26)
     assert expires(kept("Denied")) == expires(kept("Approved", "Failed")) == NOW + timedelta(hours=3)

@@ -29,7 +29,7 @@ def sizes(result: Plan) -> dict[str, int | None]:
 
 
 def apply(wanted: apps.Deployment, sets: list[apps.ReplicaSet], result: Plan) -> tuple[apps.Deployment, list[apps.ReplicaSet]]:
-    """What the server holds after a step."""
+    """Return the server's state after a step."""
     written = {change.replica_set.metadata.name: change.replica_set for change in result.updates}
     gone = {found.metadata.name for found in result.deletes}
     after = [written.get(found.metadata.name, found) for found in sets if found.metadata.name not in gone]
@@ -226,10 +226,10 @@ def test_steps_come_to_an_end(
 
 
 def test_the_hash_label_is_no_difference() -> None:
-    labelled = template("a", {"app": "web", history.HASH_LABEL: "x"})
-    assert history.same_template(labelled, template("a"))
-    assert not history.same_template(labelled, template("b"))
-    assert not history.same_template(labelled, template("a", {"app": "other"}))
+    labeled = template("a", {"app": "web", history.HASH_LABEL: "x"})
+    assert history.same_template(labeled, template("a"))
+    assert not history.same_template(labeled, template("b"))
+    assert not history.same_template(labeled, template("a", {"app": "other"}))
 
 
 def test_hashes_tell_templates_and_collisions_apart() -> None:

@@ -101,7 +101,7 @@ def test_conditions(state: dict[str, bool], publish: bool, conditions: tuple[boo
     assert (found.ready, found.serving, found.terminating) == conditions
 
 
-def test_who_is_behind_a_service() -> None:
+def test_backends_of_a_service() -> None:
     pods = [at(1), at(2, phase="Succeeded"), at(3, phase="Failed"), at(4, labels={"app": "other"}), pod("no-address")]
     assert [backend.pod.metadata.name for backend in backends(service(), pods, "IPv4")] == ["p1"]
 

@@ -1,4 +1,4 @@
-"""Who uses claims and classes of attributes, and what becomes of their finalizers."""
+"""Users of claims and classes of attributes, and their finalizers."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def names(pods: object) -> list[str]:
         (pod(since=10, restarts=0), pod(since=100, restarts=9)),
     ],
 )
-def test_which_pod_is_missed_least(worse: SlimPod, better: SlimPod) -> None:
+def test_deletes_least_valuable_pods_first(worse: SlimPod, better: SlimPod) -> None:
     worse.metadata.name, better.metadata.name = "worse", "better"
     assert names(rank([better, worse], [], NOW)) == ["worse", "better"]
     assert names(rank([worse, better], [], NOW)) == ["worse", "better"]

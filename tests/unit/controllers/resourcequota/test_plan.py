@@ -34,7 +34,7 @@ def test_usage_shrinks_no_faster_than_is_sure(before: str, found: str, recent: s
     assert wanted.used == {"pods": after}
 
 
-def test_what_nobody_knows_stays() -> None:
+def test_keeps_usage_of_unknown_resources() -> None:
     wanted = status(quota({"count/widgets.example.com": "2", "gone": "1"}, **{"count/widgets.example.com": "5", "new": "1"}), {}, {})
     assert wanted.used == {"count/widgets.example.com": "2"}
     assert wanted.hard == {"count/widgets.example.com": "5", "new": "1"}
@@ -52,7 +52,7 @@ def test_counting() -> None:
     assert counted(wanted, evaluator_for("pods"), [pod()], NOW) == {"pods": "0", "cpu": "0"}
 
 
-def test_when_a_pod_that_does_not_go_is_no_longer_charged() -> None:
+def test_stops_charging_stuck_pods() -> None:
     late, early = pod(), pod()
     for found, seconds in ((late, 60), (early, 20)):
         found.metadata.deletionTimestamp, found.metadata.deletionGracePeriodSeconds = NOW + timedelta(seconds=seconds), 0

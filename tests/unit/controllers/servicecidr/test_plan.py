@@ -1,4 +1,4 @@
-"""What holds a range of Service addresses, and what its condition says."""
+"""Protection of ranges of Service IPs, and their condition."""
 
 from __future__ import annotations
 

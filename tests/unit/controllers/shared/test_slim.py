@@ -1,4 +1,4 @@
-"""What controllers keep of a pod is all that they look at."""
+"""Slim pods have every field that controllers read."""
 
 from __future__ import annotations
 

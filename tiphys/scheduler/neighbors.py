@@ -29,7 +29,7 @@ REQUIRED_AFFINITY_WEIGHT = 1
 class Verdicts(NamedTuple):
     """Rows in which other pods allow the pod to run, one mask per check, in the order of the checks."""
 
-    labelled: Bools
+    labeled: Bools
     """The node has the labels that required spreading needs."""
     spread: Bools
     near: Bools
@@ -52,7 +52,7 @@ class _Area(NamedTuple):
     """Codes of the existing domains."""
 
 
-class Neighbours:
+class Neighbors:
     """Verdicts and scores about other pods, for pods of one template and one Social. Values that depend only on nodes are cached."""
 
     def __init__(self, template: Template, social: Social) -> None:
@@ -79,7 +79,7 @@ class Neighbours:
         if not social.must_spread and not social.terms.near and not social.terms.far and not bonds:
             return None
         everywhere: Bools = np.ones(cluster.capacity, dtype=np.bool_)
-        labelled, spread = self._must_spread(cluster) if social.must_spread else (everywhere, everywhere)
+        labeled, spread = self._must_spread(cluster) if social.must_spread else (everywhere, everywhere)
         near = self._near(cluster, social.terms.near) if social.terms.near else everywhere
         far = everywhere
         for term in social.terms.far:
@@ -87,12 +87,12 @@ class Neighbours:
         tolerated = everywhere
         for bond in bonds:
             tolerated = tolerated & ~_has_some(cluster, bond.tally, bond.term.key)
-        return Verdicts(labelled, spread, near, far, tolerated)
+        return Verdicts(labeled, spread, near, far, tolerated)
 
     def _must_spread(self, cluster: Snapshot) -> tuple[Bools, Bools]:
         spreads = self.social.must_spread
         keys = tuple(spread.key for spread in spreads)
-        labelled: Bools = np.ones(cluster.capacity, dtype=np.bool_)
+        labeled: Bools = np.ones(cluster.capacity, dtype=np.bool_)
         right: Bools = np.ones(cluster.capacity, dtype=np.bool_)
         for spread in spreads:
             area = self._area(cluster, spread, keys)
@@ -101,9 +101,9 @@ class Neighbours:
             itself = spread.group.selector.matches(self.social.labels)
             fine = np.append(counts + itself - least <= spread.max_skew, True)[area.codes]
             # The first constraint that fails gives the reason, so a label that is missing later does not count any more.
-            labelled &= area.has_key | ~right
+            labeled &= area.has_key | ~right
             right &= fine
-        return labelled, right
+        return labeled, right
 
     def _near(self, cluster: Snapshot, terms: tuple[Term, ...]) -> Bools:
         tally = cluster.group_tally(tuple(term.group for term in terms))
