@@ -90,6 +90,10 @@ def _can_wait(connection: socket.socket, *_: Any) -> bool:
     return connection.gettimeout() != 0
 
 
+def _shakes_hands(connection: socket.socket, *_: Any) -> bool:
+    return connection.type == socket.SOCK_STREAM and _can_wait(connection)
+
+
 def _is_name(host: Any, *_: Any, **__: Any) -> bool:
     """Whether the host must be looked up."""
     return not all(character in "0123456789abcdefABCDEF.:" for character in str(host or ""))
@@ -108,7 +112,7 @@ _WAITS: tuple[tuple[Any, str, Callable[..., bool]], ...] = (
     (socket, "gethostbyname", _is_name),
     (socket, "create_connection", _always),
     (socket.socket, "accept", _can_wait),
-    (socket.socket, "connect", _can_wait),
+    (socket.socket, "connect", _shakes_hands),
     (socket.socket, "recv", _can_wait),
     (socket.socket, "sendall", _can_wait),
     (os, "fsync", _always),

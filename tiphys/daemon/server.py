@@ -79,7 +79,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Start the API server. Raises PkiError, SettingsError, StoreError, OSError."""
-        settings, made = self.settings, self.certificates()
+        settings, made = self.settings, await asyncio.to_thread(self.certificates)
         serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
         self.server = ApiServer(
             ApiServerSettings(

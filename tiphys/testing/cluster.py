@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shlex
 import socket
@@ -20,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tiphys.testing.kubectl import KUBECTL, CommandFailed, Done
 
 T = TypeVar("T")
 
@@ -32,27 +32,6 @@ GROUPS = frozenset(("images", "snapshot", "token"))
 """Verbs of the command line that have verbs of their own."""
 TIMEOUT = 120.0
 """Seconds that a command may take."""
-
-
-class CommandFailed(AssertionError):
-    """A command ended with an exit code that was not expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A command that ended."""
-
-    out: str
-    err: str
-    code: int
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
 
 
 def run(
@@ -126,9 +105,8 @@ class Cluster:
 
     def kubectl_command(self, arguments: str | list[str], program: str = "") -> list[str]:
         """The command line of a kubectl call."""
-        program = program or str(Path(sys.executable).parent / "kubectl")
         parts = shlex.split(arguments) if isinstance(arguments, str) else arguments
-        return [program, "--kubeconfig", str(self.kubeconfig), *parts]
+        return [program or KUBECTL, "--kubeconfig", str(self.kubeconfig), *parts]
 
     def kubectl(
         self, arguments: str | list[str], *, stdin: str | None = None, check: bool = True, timeout: float = TIMEOUT, program: str = ""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cli.machine import settings_of, traces
-from tiphys.testing.cluster import Cluster, CommandFailed, Done, run, wait_for
+from tiphys.testing.cluster import Cluster, run, wait_for
+from tiphys.testing.kubectl import CommandFailed, Done
 
 NOBODY = 65534
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.cli.machine import names_of, settings_of, traces
 from tiphys.cli.processes import Process
-from tiphys.testing.cluster import Cluster, CommandFailed, run, running_cluster, wait_for
+from tiphys.testing.cluster import Cluster, run, running_cluster, wait_for
+from tiphys.testing.kubectl import CommandFailed
 
 POD = """
 apiVersion: v1

@@ -8,7 +8,8 @@ import urllib.request
 from typing import Any
 
 from tests.e2e.cluster.test_kubectl import following
-from tiphys.testing.cluster import Cluster, Done, wait_for
+from tiphys.testing.cluster import Cluster, wait_for
+from tiphys.testing.kubectl import Done
 
 IMAGES = ()
 SYSTEM = "-n kube-system"

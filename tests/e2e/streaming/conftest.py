@@ -8,9 +8,10 @@ import pytest
 
 from tests.e2e.runtime.conftest import RunPod, cri, machine, run_pod
 from tests.e2e.streaming.pods import Containers
-from tests.integration.streaming.kubectl import Kubectl
+from tests.integration.streaming.kubectl import Streaming
 from tests.integration.streaming.neighbours import Front, listen, stop
 from tiphys.node.cri.client import CriClient
+from tiphys.testing.kubectl import Kubectl
 
 __all__ = ["cri", "machine", "run_pod"]
 
@@ -44,4 +45,4 @@ def upgrade() -> str:
 
 @pytest.fixture
 def kubectl(front: Front, tmp_path: Path, upgrade: str) -> Kubectl:
-    return Kubectl(front, tmp_path, upgrade)
+    return Streaming(front, tmp_path, upgrade)

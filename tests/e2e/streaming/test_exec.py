@@ -11,9 +11,10 @@ import pytest
 
 from tests.e2e.streaming.pods import Containers
 from tests.e2e.streaming.terminal import Terminal
-from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
+from tests.integration.streaming.kubectl import both_upgrades
 from tests.integration.streaming.neighbours import Front
 from tiphys.testing.eventually import eventually
+from tiphys.testing.kubectl import Kubectl, end
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def terminal() -> AsyncIterator[Terminal]:
 async def test_piped_stdin_goes_through_cat_and_ends(containers: Containers, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
     payload = os.urandom(3 << 20)
-    code, out, err = await kubectl.run("exec", "-i", "p", "--", "cat", stdin=payload)
+    code, out, err = await kubectl.communicate("exec", "-i", "p", "--", "cat", stdin=payload)
     assert (code, out == payload) == (0, True), err
     assert front.upgrades == [upgrade]
 
@@ -35,7 +36,7 @@ async def test_piped_stdin_goes_through_cat_and_ends(containers: Containers, fro
 @both_upgrades
 async def test_exit_code_and_both_outputs(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
-    code, out, err = await kubectl.run("exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    code, out, err = await kubectl.communicate("exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (code, out) == (3, b"out\n")
     assert b"err\n" in err
     assert b"command terminated with exit code 3" in err
@@ -44,7 +45,7 @@ async def test_exit_code_and_both_outputs(containers: Containers, kubectl: Kubec
 @both_upgrades
 async def test_command_that_is_not_there(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
-    code, _out, err = await kubectl.run("exec", "p", "--", "no-such-command")
+    code, _out, err = await kubectl.communicate("exec", "p", "--", "no-such-command")
     assert code != 0
     assert b"no-such-command" in err
 
@@ -52,7 +53,7 @@ async def test_command_that_is_not_there(containers: Containers, kubectl: Kubect
 @both_upgrades
 async def test_big_output_is_whole(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sleep", "1000")
-    code, out, err = await kubectl.run("exec", "p", "--", "dd", "if=/dev/zero", "bs=1048576", "count=20")
+    code, out, err = await kubectl.communicate("exec", "p", "--", "dd", "if=/dev/zero", "bs=1048576", "count=20")
     assert (code, len(out)) == (0, 20 << 20), err
 
 
@@ -64,7 +65,7 @@ async def test_process_that_ends_while_stdin_flows_keeps_its_output_and_code(
     await containers.start("sleep", "1000")
     payload = b"0123456789" * 10_000
     for _ in range(5):
-        code, out, err = await kubectl.run("exec", "-i", "p", "--", "sh", "-c", "head -c 10; exit 4", stdin=payload)
+        code, out, err = await kubectl.communicate("exec", "-i", "p", "--", "sh", "-c", "head -c 10; exit 4", stdin=payload)
         assert (code, out) == (4, b"0123456789"), err
 
 
@@ -98,7 +99,7 @@ async def test_terminal_has_its_size_and_follows_changes(
 @both_upgrades
 async def test_attach_reaches_the_main_process(containers: Containers, kubectl: Kubectl, upgrade: str) -> None:
     await containers.start("sh", "-c", "read line; echo got $line; read line; echo and $line; sleep 0.5", stdin=True)
-    code, out, err = await kubectl.run("attach", "-i", "p", stdin=b"one\ntwo\n")
+    code, out, err = await kubectl.communicate("attach", "-i", "p", stdin=b"one\ntwo\n")
     assert (code, out) == (0, b"got one\nand two\n"), err
     assert "got one" in containers.pod.log("main")
 
@@ -125,9 +126,9 @@ async def test_copy_there_and_back(containers: Containers, kubectl: Kubectl, upg
     await containers.start("sleep", "1000")
     there, back = tmp_path / "there", tmp_path / "back"
     there.write_bytes(os.urandom(2 << 20))
-    code, _, err = await kubectl.run("cp", str(there), "p:/tmp/file")
+    code, _, err = await kubectl.communicate("cp", str(there), "p:/tmp/file")
     assert code == 0, err
-    code, _, err = await kubectl.run("cp", "p:/tmp/file", str(back))
+    code, _, err = await kubectl.communicate("cp", "p:/tmp/file", str(back))
     assert code == 0, err
     assert back.read_bytes() == there.read_bytes()
 

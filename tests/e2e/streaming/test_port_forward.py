@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.e2e.streaming.pods import Containers
-from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
+from tests.integration.streaming.kubectl import both_upgrades
 from tests.integration.streaming.neighbours import Front
+from tiphys.testing.kubectl import Kubectl, end
 
 
 @asynccontextmanager

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +13,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.testing.api_server import ClientFor, running_api_server
-
-KUBECTL = Path(sys.executable).parent / "kubectl"
-
-
-class Failed(AssertionError):
-    """kubectl ended with an error."""
+from tiphys.testing.kubectl import Kubectl
 
 
 class Cluster:
@@ -30,19 +22,7 @@ class Cluster:
     def __init__(self, client_for: ClientFor, directory: Path) -> None:
         self.client_for = client_for
         self.client: Client = client_for()
-        self._directory = directory
-
-    async def kubectl(self, *args: str, stdin: str = "", fails: int | None = None) -> str:
-        """What kubectl prints: with `fails` the exit code that it must have, else it must succeed."""
-        process = await asyncio.create_subprocess_exec(
-            KUBECTL, "--kubeconfig", self._directory / "admin.kubeconfig", "--cache-dir", self._directory / "cache", *args,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "HOME": str(self._directory)},
-        )  # fmt: skip
-        out, _ = await process.communicate(stdin.encode())
-        if process.returncode != (fails or 0):
-            raise Failed(f"kubectl {' '.join(args)}: {process.returncode}\n{out.decode()}")
-        return out.decode()
+        self.kubectl = Kubectl.of(directory)
 
     async def patch(
         self, path: str, body: dict[str, Any] | str, manager: str = "me", *, force: bool = False, query: tuple[tuple[str, str], ...] = ()

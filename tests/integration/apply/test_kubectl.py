@@ -42,7 +42,7 @@ async def test_apply_creates_and_then_changes_nothing(cluster: Cluster) -> None:
 
 async def test_conflict_force_and_field_manager(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "--server-side", "--field-manager=ci", "-f", "-", stdin=deployment(2))
-    said = await cluster.kubectl("apply", "--server-side", "--field-manager=ops", "-f", "-", stdin=deployment(3), fails=1)
+    said = await cluster.kubectl.fails("apply", "--server-side", "--field-manager=ops", "-f", "-", stdin=deployment(3))
     assert 'Apply failed with 1 conflict: conflict with "ci": .spec.replicas' in said
     await cluster.kubectl("apply", "--server-side", "--field-manager=ops", "--force-conflicts", "-f", "-", stdin=deployment(3))
     found = await web(cluster)
@@ -57,7 +57,7 @@ async def test_conflict_force_and_field_manager(cluster: Cluster) -> None:
 async def test_conflict_with_what_client_side_apply_of_others_wrote(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "-f", "-", stdin=deployment(2))
     assert "kubectl-client-side-apply/Update" in managers(await web(cluster))
-    said = await cluster.kubectl("apply", "--server-side", "--field-manager=other", "-f", "-", stdin=deployment(3), fails=1)
+    said = await cluster.kubectl.fails("apply", "--server-side", "--field-manager=other", "-f", "-", stdin=deployment(3))
     assert 'conflict with "kubectl-client-side-apply" using apps/v1: .spec.replicas' in said
 
 
@@ -80,7 +80,7 @@ async def test_scale_takes_the_replicas_over(cluster: Cluster) -> None:
     found = await web(cluster)
     assert managers(found)["kubectl/Update/scale"] == {"f:spec": {"f:replicas": {}}}
     assert "f:replicas" not in managers(found)["kubectl/Apply"]["f:spec"]
-    said = await cluster.kubectl("apply", "--server-side", "-f", "-", stdin=deployment(2), fails=1)
+    said = await cluster.kubectl.fails("apply", "--server-side", "-f", "-", stdin=deployment(2))
     assert 'conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas' in said
     await cluster.kubectl("apply", "--server-side", "-f", "-", stdin=deployment(None))
     assert (await web(cluster))["spec"]["replicas"] == 5
@@ -90,7 +90,7 @@ async def test_diff(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "--server-side", "-f", "-", stdin=deployment(2))
     before = await web(cluster)
     assert await cluster.kubectl("diff", "--server-side", "-f", "-", stdin=deployment(2)) == ""
-    said = await cluster.kubectl("diff", "--server-side", "-f", "-", stdin=deployment(7), fails=1)
+    said = await cluster.kubectl.fails("diff", "--server-side", "-f", "-", stdin=deployment(7))
     assert "-  replicas: 2" in said
     assert "+  replicas: 7" in said
     assert await web(cluster) == before
@@ -99,12 +99,12 @@ async def test_diff(cluster: Cluster) -> None:
 async def test_dry_run_creates_nothing(cluster: Cluster) -> None:
     said = await cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=deployment())
     assert said == "deployment.apps/web serverside-applied (server dry run)\n"
-    assert "NotFound" in await cluster.kubectl("get", "deployment", "web", fails=1)
+    assert "NotFound" in await cluster.kubectl.fails("get", "deployment", "web")
 
 
 async def test_unknown_and_repeated_fields(cluster: Cluster) -> None:
     wrong = deployment().replace('"replicas"', '"replics"')
-    said = await cluster.kubectl("apply", "--server-side", "--validate=false", "-f", "-", stdin=wrong, fails=1)
+    said = await cluster.kubectl.fails("apply", "--server-side", "--validate=false", "-f", "-", stdin=wrong)
     assert ".spec.replics: field not declared in schema" in said
 
 

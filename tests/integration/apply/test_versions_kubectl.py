@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 EVENT = {
@@ -33,7 +32,7 @@ def manifest(version: str, **spec: Any) -> str:
 
 
 async def test_events_of_the_new_group_are_seen_as_events(cluster: Any) -> None:
-    kubectl: Callable[..., Any] = cluster.kubectl
+    kubectl = cluster.kubectl
     await kubectl("create", "-f", "-", stdin=json.dumps(EVENT))
     for command in (("get", "events"), ("get", "events.events.k8s.io"), ("events",)):
         text = await kubectl(*command)
@@ -47,7 +46,7 @@ async def test_events_of_the_new_group_are_seen_as_events(cluster: Any) -> None:
 
 
 async def test_autoscalers_are_applied_and_shown_in_both_versions(cluster: Any) -> None:
-    kubectl: Callable[..., Any] = cluster.kubectl
+    kubectl = cluster.kubectl
     text = await kubectl("apply", "-f", "-", stdin=manifest("v1", targetCPUUtilizationPercentage=50))
     assert "horizontalpodautoscaler.autoscaling/web created" in text
     row = (await kubectl("get", "hpa", "--no-headers")).split()

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from tiphys.testing.api_server import running_api_server
 from tiphys.testing.csr import request_pem, signing_request
-
-from .test_kubectl_rollout import Kubectl
+from tiphys.testing.kubectl import Kubectl
 
 CLIENT = ("digital signature", "client auth")
 
 
 async def test_approve_and_deny(tmp_path: Path) -> None:
     async with running_api_server(tmp_path, listen=True) as (_, client_for):
-        kubectl, client = Kubectl(tmp_path / "admin.kubeconfig", tmp_path), client_for("alice", "system:masters")
+        kubectl, client = Kubectl.of(tmp_path), client_for("alice", "system:masters")
         for name in ("good", "bad"):
             await client.create(signing_request(request_pem(name), "example.com/signer", CLIENT, name=name, seconds=86400))
         assert "good approved" in await kubectl("certificate", "approve", "good")

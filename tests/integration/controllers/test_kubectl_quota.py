@@ -9,14 +9,14 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
+from tiphys.testing.kubectl import Kubectl
 
 from .conftest import Cluster
-from .test_kubectl_rollout import Kubectl
 
 
 async def test_quotas_and_limits(tmp_path: Path) -> None:
     async with running_api_server(tmp_path, listen=True) as (_, client_for):
-        cluster, kubectl = Cluster(client_for, tmp_path), Kubectl(tmp_path / "admin.kubeconfig", tmp_path)
+        cluster, kubectl = Cluster(client_for, tmp_path), Kubectl.of(tmp_path)
         await cluster.client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
         item = core.LimitRangeItem(type="Container", max={"cpu": "2"}, default={"cpu": "500m"})  # type: ignore[dict-item]
         limits = core.LimitRange(metadata=ObjectMeta(name="limits", namespace="default"), spec=core.LimitRangeSpec(limits=[item]))

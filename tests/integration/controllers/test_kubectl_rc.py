@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tiphys.testing import eventually
+from tiphys.testing.kubectl import Kubectl
 
-from .test_kubectl_rollout import Kubectl, kubectl
+from .test_kubectl_rollout import kubectl
 
 __all__ = ["kubectl"]
 
@@ -56,7 +57,7 @@ async def test_scale_up_and_down_and_delete(kubectl: Kubectl, rc: Path) -> None:
     await kubectl("delete", "-f", str(rc), "--grace-period=0", "--force")
 
     async def nothing_left() -> bool:
-        return "No resources found" in await kubectl("get", "rc,pods", "-l", "app=nautilus")
+        return "No resources found" in (await kubectl.run("get", "rc,pods", "-l", "app=nautilus")).text
 
     await eventually(nothing_left)
 
@@ -119,14 +120,14 @@ async def test_a_guest_book(kubectl: Kubectl, tmp_path: Path) -> None:
     await kubectl("delete", "-f", str(path), "--grace-period=0", "--force")
 
     async def nothing_left() -> bool:
-        return "No resources found" in await kubectl("get", "rc,pods")
+        return "No resources found" in (await kubectl.run("get", "rc,pods")).text
 
     await eventually(nothing_left)
 
 
 async def test_workloads_that_nothing_runs_yet(kubectl: Kubectl) -> None:
     """They can be made, shown, explained, scaled and deleted all the same, and whoever makes one is told."""
-    assert "no part of this cluster acts on them yet" in await kubectl("create", "job", "sum", "--image=busybox:1", "--", "true")
+    assert "no part of this cluster acts on them yet" in (await kubectl.run("create", "job", "sum", "--image=busybox:1", "--", "true")).text
     await kubectl("create", "cronjob", "tick", "--image=busybox:1", "--schedule=*/5 * * * *", "--", "true")
     assert re.search(r"sum\s+Running\s+0/1", await kubectl("get", "jobs"))
     assert re.search(r"tick\s+\*/5 \* \* \* \*\s+<none>\s+False\s+0\s+<none>", await kubectl("get", "cj"))
@@ -140,6 +141,6 @@ async def test_workloads_that_nothing_runs_yet(kubectl: Kubectl) -> None:
     await kubectl("delete", "cronjob/tick", "job/sum", "--cascade=background")
 
     async def nothing_left() -> bool:
-        return "No resources found" in await kubectl("get", "jobs,cronjobs")
+        return "No resources found" in (await kubectl.run("get", "jobs,cronjobs")).text
 
     await eventually(nothing_left)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,24 +9,9 @@ import pytest
 
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
+from tiphys.testing.kubectl import Kubectl
 
 from .conftest import Cluster, running_kubelet
-
-
-class Kubectl:
-    """A kubectl that speaks to one server."""
-
-    def __init__(self, config: Path, home: Path) -> None:
-        self._env = {**os.environ, "KUBECONFIG": str(config), "HOME": str(home)}
-        self._binary = Path(sys.executable).parent / "kubectl"
-
-    async def __call__(self, *args: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            self._binary, *args, env=self._env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 0, out.decode()
-        return out.decode()
 
 
 @pytest.fixture
@@ -37,7 +19,7 @@ async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
     async with running_api_server(tmp_path, listen=True) as (_, client_for):
         cluster = Cluster(client_for, tmp_path)
         async with cluster.controllers(), running_kubelet(cluster):
-            yield Kubectl(tmp_path / "admin.kubeconfig", tmp_path)
+            yield Kubectl.of(tmp_path)
 
 
 async def test_rollouts_by_hand(kubectl: Kubectl) -> None:
@@ -88,7 +70,7 @@ async def test_rollouts_by_hand(kubectl: Kubectl) -> None:
     assert "NewReplicaSetAvailable" in described
     assert "ScalingReplicaSet" in described
     await kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=30s")
-    assert "No resources found" in await kubectl("get", "replicasets,pods")
+    assert "No resources found" in (await kubectl.run("get", "replicasets,pods")).text
 
 
 async def test_the_life_of_a_namespace(kubectl: Kubectl) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import yaml
 from aiohttp import web
 
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.errors import StatusError
 from tiphys.apiserver import discovery, openapi
+from tiphys.testing.kubectl import Kubectl
 from tiphys.wire.http import Request
-
-Kubectl = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -63,29 +59,4 @@ async def server(seen: list[str]) -> AsyncIterator[str]:
 
 @pytest.fixture
 def kubectl(server: str, tmp_path: Path) -> Kubectl:
-    """Runs kubectl with these arguments; gives what it prints, and fails the test when it fails."""
-    config = tmp_path / "config"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": server}}],
-                "users": [{"name": "u", "user": {}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    binary = Path(sys.executable).parent / "kubectl"
-
-    async def run(*arguments: str, stdin: str = "") -> str:
-        process = await asyncio.create_subprocess_exec(
-            str(binary), "--kubeconfig", str(config), "--cache-dir", str(tmp_path / "cache"), *arguments,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
-        assert process.returncode == 0, f"kubectl {' '.join(arguments)}: {err.decode()}"
-        return out.decode()
-
-    return run
+    return Kubectl(tmp_path, f"--server={server}")

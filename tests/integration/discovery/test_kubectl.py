@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 
 import aiohttp
 
 from tiphys.api.kinds import SCHEME
-
-Kubectl = Callable[..., Awaitable[str]]
+from tiphys.testing.kubectl import Kubectl
 
 DEPLOYMENT = """
 apiVersion: apps/v1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,10 +17,10 @@ from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
 from tiphys.http.server import Server, server_context
 from tiphys.testing.api_server import ADMIN, running_api_server
+from tiphys.testing.kubectl import Kubectl
 from tiphys.wire.http import Request, Response
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-KUBECTL = str(Path(sys.executable).parent / "kubectl")
 OLD_KUBECTL = str(Path(sys.executable).parent.parent / "clients/kubectl-1.36")
 """An older one, which `tools/bootstrap test` fetches."""
 
@@ -45,9 +44,8 @@ class Cluster:
     keys: pki.Pki
     client: Client
     transport: InProcessTransport
-    home: Path
+    kubectl: Kubectl
     exchanges: list[Exchange] = field(default_factory=list)
-    binary: str = KUBECTL
 
     def sent(self, method: str, path: str) -> Exchange:
         """The last exchange with this method and path."""
@@ -62,30 +60,13 @@ class Cluster:
         assert last.status == status, last
         assert last.sent == (PROTOBUF if method != "GET" else ""), last
 
-    async def start(self, *args: str) -> asyncio.subprocess.Process:
-        """kubectl in the background, with its output to be read."""
-        return await asyncio.create_subprocess_exec(
-            self.binary, "--kubeconfig", str(self.home / "kubeconfig"), "--cache-dir", str(self.home / "cache"), *args,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-
-    async def kubectl(self, *args: str, stdin: str = "", ok: bool = True) -> str:
-        """What kubectl prints; fails the test when kubectl fails, or with `ok` false when it does not."""
-        process = await asyncio.create_subprocess_exec(
-            self.binary, "--kubeconfig", str(self.home / "kubeconfig"), "--cache-dir", str(self.home / "cache"), *args,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "TZ": "UTC"},
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
-        assert (process.returncode == 0) is ok, f"kubectl {' '.join(args)}: {process.returncode}: {out.decode()}{err.decode()}"
-        return out.decode() if ok else err.decode()
-
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path, listen=True) as (server, client_for):
         keys = await asyncio.to_thread(pki.ensure, tmp_path / "pki", LoopClock().now(), names=pki.Names())
-        running = Cluster(0, keys, client_for(), InProcessTransport(server.app.handle, peer=ADMIN), tmp_path)
+        transport = InProcessTransport(server.app.handle, peer=ADMIN)
+        running = Cluster(0, keys, client_for(), transport, Kubectl(tmp_path, f"--kubeconfig={tmp_path / 'kubeconfig'}"))
 
         async def handle(request: Request) -> Response:
             response = await server.app.handle(request)

@@ -133,7 +133,7 @@ async def test_tokens_and_reviews(cluster: Cluster) -> None:
     assert "*.*" in await kubectl("auth", "can-i", "--list", "-n", "shop")
     cluster.spoke_protobuf("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201)
     assert (await kubectl("auth", "can-i", "create", "pods", "-n", "shop")).strip() == "yes"
-    assert "no" in await kubectl("auth", "can-i", "create", "pods", "-n", "shop", "--as=nobody", ok=False) + "no"
+    assert "no" in await kubectl.fails("auth", "can-i", "create", "pods", "-n", "shop", "--as=nobody") + "no"
     who = await kubectl("auth", "whoami", "--as=me", "--as-group=g", "--as-user-extra=k=v")
     cluster.spoke_protobuf("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", 201)
     assert "Extra: k [v]" in " ".join(who.split())
@@ -142,12 +142,12 @@ async def test_tokens_and_reviews(cluster: Cluster) -> None:
 async def test_errors_reach_kubectl(cluster: Cluster) -> None:
     kubectl = cluster.kubectl
     await kubectl("create", "sa", "a", "-n", "shop")
-    said = await kubectl("create", "sa", "a", "-n", "shop", ok=False)
+    said = await kubectl.fails("create", "sa", "a", "-n", "shop")
     assert 'serviceaccounts "a" already exists' in said
     cluster.spoke_protobuf("POST", f"{NAMESPACE}/serviceaccounts", 409)
-    said = await kubectl("create", "sa", "b", "-n", "shop", "--as=nobody", ok=False)
+    said = await kubectl.fails("create", "sa", "b", "-n", "shop", "--as=nobody")
     assert 'serviceaccounts is forbidden: User "nobody" cannot create resource "serviceaccounts"' in said
-    said = await kubectl("create", "deployment", "Web_1", "--image=a", "-n", "shop", ok=False)
+    said = await kubectl.fails("create", "deployment", "Web_1", "--image=a", "-n", "shop")
     assert "Invalid value" in said
     cluster.spoke_protobuf("POST", "/apis/apps/v1/namespaces/shop/deployments", 422)
 
@@ -159,7 +159,7 @@ async def test_drain_evicts(cluster: Cluster) -> None:
     for name in ("a", "b"):
         spec = core.PodSpec(nodeName="n1", containers=[core.Container(name="c", image="c")])
         await client.create(core.Pod(metadata=ObjectMeta(name=name, namespace="shop"), spec=spec))
-    draining = await cluster.start("drain", "n1", "--force", "--timeout=30s")
+    draining = await cluster.kubectl.start("drain", "n1", "--force", "--timeout=30s")
     try:
 
         async def confirmed() -> bool:
@@ -185,7 +185,7 @@ async def test_drain_evicts(cluster: Cluster) -> None:
 async def test_a_watch_in_protobuf(cluster: Cluster) -> None:
     """`kubectl events --watch` lists and watches with a typed client."""
     client = cluster.client
-    reader = await cluster.start("events", "--watch", "-n", "shop")
+    reader = await cluster.kubectl.start("events", "--watch", "-n", "shop")
     try:
         await eventually(lambda: any(item.answered.endswith("stream=watch") for item in cluster.exchanges))
         async with asyncio.timeout(30):

@@ -8,7 +8,7 @@ from tiphys.api.core import v1 as core
 
 
 async def test_the_usual_verbs(cluster: Cluster) -> None:
-    cluster.binary = OLD_KUBECTL
+    cluster.kubectl.binary = OLD_KUBECTL
     kubectl, client = cluster.kubectl, cluster.client
     await kubectl("create", "namespace", "shop")
     await kubectl("create", "sa", "default", "-n", "shop")
@@ -28,7 +28,7 @@ async def test_the_usual_verbs(cluster: Cluster) -> None:
     assert "nginx" in await kubectl("describe", "deployment", "web", "-n", "shop")
     assert (await kubectl("auth", "can-i", "create", "pods", "-n", "shop")).strip() == "yes"
     assert "*.*" in await kubectl("auth", "can-i", "--list", "-n", "shop")
-    assert "already exists" in await kubectl("create", "sa", "default", "-n", "shop", ok=False)
+    assert "already exists" in await kubectl.fails("create", "sa", "default", "-n", "shop")
     await kubectl("delete", "pod", "p", "-n", "shop", "--now", "--wait=false")
     # It sends and prefers protobuf where it knows the types, as the new one does.
     cluster.spoke_protobuf("POST", "/apis/apps/v1/namespaces/shop/deployments", 201)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.kubectl import Kubectl, both_upgrades
+from tests.integration.streaming.kubectl import Streaming, both_upgrades
 from tests.integration.streaming.neighbours import FakeRuntime, Front, Query, Session, listen, stop
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.duplex import StreamDuplex
 from tiphys.node.container.attach_log import AttachLog
 from tiphys.node.serve.streaming import Attached, serve_attach
+from tiphys.testing.kubectl import Kubectl
 
 
 class Container(Front):
@@ -50,14 +51,14 @@ def upgrade() -> str:
 
 @pytest.fixture
 def kubectl(front: Container, tmp_path: Path, upgrade: str) -> Kubectl:
-    return Kubectl(front, tmp_path, upgrade)
+    return Streaming(front, tmp_path, upgrade)
 
 
 @both_upgrades
 async def test_a_container_that_has_ended_is_answered_from_its_log(front: Container, kubectl: Kubectl, upgrade: str) -> None:
     front.runs = False
     front.write("stdout F one", "stderr F problem", "stdout P tw", "stdout F o")
-    code, out, err = await kubectl.run("attach", "-i", "p", stdin=b"unread" * 10_000)
+    code, out, err = await kubectl.communicate("attach", "-i", "p", stdin=b"unread" * 10_000)
     assert (code, out, b"problem\n" in err) == (0, b"one\ntwo\n", True)
 
 
@@ -75,7 +76,7 @@ async def test_output_from_before_and_after_the_beginning_comes_once(runtime: Fa
         await session.exit(b'{"status":"Failure","message":"container is in CONTAINER_EXITED state"}')
 
     runtime.programs["main"] = program
-    code, out, err = await kubectl.run("attach", "-i", "p")
+    code, out, err = await kubectl.communicate("attach", "-i", "p")
     assert (code, out) == (0, b"before\ntwo\nthree\nlast\n"), err
 
 
@@ -109,5 +110,5 @@ async def test_a_session_that_the_runtime_forgets_ends_with_the_container(runtim
         await asyncio.Event().wait()
 
     runtime.programs["main"] = program
-    code, out, err = await kubectl.run("attach", "-i", "p")
+    code, out, err = await kubectl.communicate("attach", "-i", "p")
     assert (code, out) == (0, b"out\n"), err

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.kubectl import Kubectl, both_upgrades, end
+from tests.integration.streaming.kubectl import Streaming, both_upgrades
 from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
+from tiphys.testing.kubectl import Kubectl, end
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'
 FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'
@@ -21,7 +22,7 @@ def upgrade() -> str:
 
 @pytest.fixture
 def kubectl(front: Front, tmp_path: Path, upgrade: str) -> Kubectl:
-    return Kubectl(front, tmp_path, upgrade)
+    return Streaming(front, tmp_path, upgrade)
 
 
 async def cat(session: Session) -> None:
@@ -35,7 +36,7 @@ async def cat(session: Session) -> None:
 async def test_piped_stdin_ends(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgrade: str) -> None:
     runtime.programs["main"] = cat
     payload = os.urandom(1 << 20)
-    code, out, err = await kubectl.run("exec", "-i", "p", "--", "cat", stdin=payload)
+    code, out, err = await kubectl.communicate("exec", "-i", "p", "--", "cat", stdin=payload)
     assert (code, out) == (0, payload), err
     assert front.upgrades == [upgrade]
 
@@ -49,7 +50,7 @@ async def test_exit_code(runtime: FakeRuntime, front: Front, kubectl: Kubectl, u
         await session.exit(FAILURE)
 
     runtime.programs["main"] = program
-    code, out, err = await kubectl.run("exec", "p", "--", "false")
+    code, out, err = await kubectl.communicate("exec", "p", "--", "false")
     assert (code, out) == (3, b"out")
     assert b"err\n" in err
     assert b"command terminated with exit code 3" in err
@@ -65,7 +66,7 @@ async def test_attach(runtime: FakeRuntime, front: Front, kubectl: Kubectl, upgr
         await session.exit()
 
     runtime.programs["main"] = program
-    code, out, err = await kubectl.run("attach", "p")
+    code, out, err = await kubectl.communicate("attach", "p")
     assert (code, out) == (0, b"attached\n"), err
     assert front.upgrades == [upgrade]
 
@@ -77,7 +78,7 @@ async def test_lost_runtime_is_an_error(runtime: FakeRuntime, kubectl: Kubectl) 
         await session.streams(3)
 
     runtime.programs["main"] = program
-    code, _out, err = await kubectl.run("exec", "p", "--", "x")
+    code, _out, err = await kubectl.communicate("exec", "p", "--", "x")
     assert code == 1
     assert b"the connection to the container runtime was lost" in err
 

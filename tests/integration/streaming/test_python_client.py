@@ -6,11 +6,10 @@ import threading
 import warnings
 from typing import Any
 
+import kubernetes
 import pytest
 
 from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
-
-kubernetes = pytest.importorskip("kubernetes")
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'
 FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'

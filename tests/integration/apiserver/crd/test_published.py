@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.apiserver.api import Api, Doc
-from tests.integration.apiserver.crd.kubectl import Kubectl
 from tests.integration.apiserver.crd.made import CRONTABS, DEFINITIONS, GROUP, NAME, OPEN, SCHEMA, crontab, define, definition, version
 from tiphys.testing.api_server import running_api_server
 from tiphys.testing.eventually import eventually
+from tiphys.testing.kubectl import Kubectl
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 DESCRIBED: Doc = copy.deepcopy(SCHEMA) | {"description": "Crons to be run."}
@@ -182,7 +182,7 @@ async def served(keys: Path) -> AsyncIterator[Api]:
 
 
 async def test_kubectl_finds_validates_and_explains(served: Api, keys: Path) -> None:
-    kubectl = Kubectl(keys)
+    kubectl = Kubectl.of(keys)
     columns = [{"name": "Schedule", "type": "string", "jsonPath": ".spec.schedule"}]
     v1 = version(schema=DESCRIBED, additionalPrinterColumns=columns, subresources={"status": {}})
     await kubectl("create", "-f", "-", stdin=json.dumps(definition("CronTab", GROUP, v1, shortNames=["ct"], categories=["all"])))
@@ -192,16 +192,16 @@ async def test_kubectl_finds_validates_and_explains(served: Api, keys: Path) -> 
     assert "crontab.stable.example.com/a" in await kubectl("get", "all", "-o", "name")
     unknown = json.dumps(crontab("b", foo=True))
     for verb in ("create", "apply"):
-        assert 'unknown field "spec.foo"' in await kubectl(verb, "-f", "-", stdin=unknown, fails=True)
+        assert 'unknown field "spec.foo"' in await kubectl.fails(verb, "-f", "-", stdin=unknown)
     enum = json.dumps(crontab("b", mode="odd"))
-    assert 'Unsupported value: "odd"' in await kubectl("create", "-f", "-", stdin=enum, fails=True)
+    assert 'Unsupported value: "odd"' in await kubectl.fails("create", "-f", "-", stdin=enum)
     missing = json.dumps(crontab("b", ports=[{"port": 1}]))
-    assert "spec.ports[0].name: Required value" in await kubectl("create", "-f", "-", stdin=missing, fails=True)
+    assert "spec.ports[0].name: Required value" in await kubectl.fails("create", "-f", "-", stdin=missing)
     explained = await kubectl("explain", "crontabs")
     assert "Crons to be run." in explained
     assert "APIVersion defines" in explained
     assert "Doors." in await kubectl("explain", "crontabs.spec")
-    assert 'field "ports2" does not exist' in await kubectl("explain", "crontabs.spec.ports2", fails=True)
+    assert 'field "ports2" does not exist' in await kubectl.fails("explain", "crontabs.spec.ports2")
     await kubectl("patch", "ct/a", "--type=merge", "-p", '{"spec":{"schedule":"y"}}')
     assert (await kubectl("get", "ct", "a", "-o", "jsonpath={.spec.schedule}")) == "y"
     assert "deleted" in await kubectl("delete", "crontabs", "a")
@@ -209,7 +209,7 @@ async def test_kubectl_finds_validates_and_explains(served: Api, keys: Path) -> 
 
 
 async def test_kubectl_accepts_anything_where_the_schema_does(served: Api, keys: Path) -> None:
-    kubectl = Kubectl(keys)
+    kubectl = Kubectl.of(keys)
     await define(served, definition("CronTab", GROUP, version(schema={**OPEN, "description": "Anything goes."})))
     free = json.dumps(crontab("a", a=None, b=[{"c": "d"}]))
     await kubectl("create", "-f", "-", stdin=free)
@@ -220,14 +220,14 @@ async def test_kubectl_accepts_anything_where_the_schema_does(served: Api, keys:
 
 async def test_kubectl_applies_on_the_server_as_strictly_as_the_schema(served: Api, keys: Path) -> None:
     """Unknown fields of metadata, at the root and embedded, and keys that stand twice."""
-    kubectl = Kubectl(keys)
+    kubectl = Kubectl.of(keys)
     template = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
     schema = {"type": "object", "properties": {"spec": {**OPEN, "properties": {"template": template}}}}
     await define(served, definition("CronTab", GROUP, version(schema=schema)))
     inner = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "unknownSubMeta": 1}}
     odd = json.dumps(crontab("a", template=inner, metadata={"unknownMeta": 1}))
     apply = ("apply", "--server-side", "-f", "-")
-    assert "field not declared in schema" in await kubectl(*apply, stdin=odd, fails=True)
+    assert "field not declared in schema" in await kubectl.fails(*apply, stdin=odd)
     refused = await served.post(f"{CRONTABS}?fieldValidation=Strict", odd.encode())
     assert 'unknown field "metadata.unknownMeta", unknown field "spec.template.metadata.unknownSubMeta"' in refused.message
     twice = f"""apiVersion: {GROUP}/v1
