@@ -18,7 +18,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.rbac.v1 import ClusterRole
-from tiphys.apiserver import components, server_metrics
+from tiphys.apiserver import components, pod_resources, server_metrics
 from tiphys.apiserver.addresses import REPAIR_EVERY, AddressBook
 from tiphys.apiserver.admission.plugins import default_chain
 from tiphys.apiserver.allocate import ServiceAllocator
@@ -307,7 +307,7 @@ class ApiServer:
             health=self.health,
             documents=documents,
             aside=self._aside,
-            pods=lambda: self.source.one_by_one(core.Pod),
+            resource_lines=lambda: pod_resources.lines(lambda: self.source.one_by_one(core.Pod)),
         )
         lifetimes = server_metrics.CertificateLifetimes(metrics.registry, self.clock.now)
         for_proxies = RequestHeaderAuthenticator(settings.request_headers)

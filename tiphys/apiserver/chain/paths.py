@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import MethodNotSupported, NotFound
 from tiphys.api.machinery.scheme import Scheme
-from tiphys.apiserver import discovery, openapi, pod_resources
+from tiphys.apiserver import discovery, openapi
 from tiphys.apiserver.answers.render import plain
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.chain.aside import Aside
@@ -40,7 +39,7 @@ class Paths:
         health: Health,
         documents: dict[str, Any],
         aside: Aside,
-        pods: Callable[[], Iterable[core.Pod]] = tuple,
+        resource_lines: Callable[[], Iterator[str]],
     ) -> None:
         self._aside = aside
         self._scheme = scheme
@@ -49,7 +48,7 @@ class Paths:
         self._health = health
         self._slis = HealthMetrics()
         self._documents = documents
-        self._pods = pods
+        self._resource_lines = resource_lines
         self._openapi = openapi.Documents(scheme)
         self._discovery = discovery.Documents(scheme)
         self._exact: dict[str, Handler] = {
@@ -99,7 +98,7 @@ class Paths:
         return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
 
     async def _resources_page(self, _: Request) -> Response:
-        page = await measured.page_in_turns(pod_resources.lines(self._pods))
+        page = await measured.page_in_turns(self._resource_lines())
         return Response(200, {"Content-Type": measured.CONTENT_TYPE}, page)
 
     async def _slis_page(self, _: Request) -> Response:
