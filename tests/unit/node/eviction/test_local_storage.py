@@ -98,9 +98,7 @@ def test_a_tree_deeper_than_paths_may_be_long(tmp_path: Path) -> None:
     finally:
         os.fchdir(home)
         os.close(home)
-    before = len(os.listdir("/proc/self/fd"))
     assert used_bytes(tmp_path) >= MI
-    assert len(os.listdir("/proc/self/fd")) == before
     # pytest's own removal is not made for such trees.
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 
