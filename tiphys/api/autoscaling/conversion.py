@@ -1,6 +1,6 @@
 """HorizontalPodAutoscalers of autoscaling/v1 and v2. What v1 has no fields for stands in annotations, in the words of old betas.
 
-v1 knows one target, the CPU's utilization. Other metrics, what was measured, conditions and behaviour are JSON in
+v1 knows one target, the CPU's utilization. Other metrics, what was measured, conditions and behavior are JSON in
 `autoscaling.alpha.kubernetes.io/...`; the stored object, in v2, never carries those.
 """
 

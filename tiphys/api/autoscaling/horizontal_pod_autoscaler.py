@@ -18,7 +18,7 @@ PERIOD_SECONDS = 15
 
 
 def default_autoscaler(obj: v2.HorizontalPodAutoscaler) -> None:
-    """One replica at least, the use of the CPU as the target, and all of a behaviour that is given in part."""
+    """One replica at least, the use of the CPU as the target, and all of a behavior that is given in part."""
     spec = obj.spec
     if spec.minReplicas is None:
         spec.minReplicas = 1

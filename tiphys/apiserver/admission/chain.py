@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -101,29 +101,27 @@ class AdmissionPlugin:
 
 MOST_STEPS = 10_000
 """Chains of plugins that are remembered: some for each kind."""
-_Step = Callable[[AdmissionRequest], None]
-_Settle = Callable[[AdmissionRequest], Awaitable[None] | None]
+_Step = Callable[[AdmissionRequest], Awaitable[None] | None]
+"""One plugin's part; only those that settle return something to wait for."""
+_TimedStep = tuple[_Step, Histogram, Timed]
 
 
 class _Steps(NamedTuple):
-    """What a sort of request goes through, with where each step is timed, and all of them."""
+    """Steps of one sort of request, each with its histogram, and the histograms of all of them together."""
 
-    admit: tuple[tuple[_Step, Histogram, Timed], ...]
-    validate: tuple[tuple[_Step, Histogram, Timed], ...]
-    settle: tuple[tuple[_Settle, Histogram, Timed], ...]
+    admit: tuple[_TimedStep, ...]
+    validate: tuple[_TimedStep, ...]
+    """With those that settle at the end."""
     admission: Timed
     validation: Timed
 
 
 def _who(kind: Kind[Any]) -> object:
-    """What tells kinds apart. A custom kind goes by its name: its type must not be held when it is gone."""
+    """Return what tells kinds apart. A custom kind goes by its name: its type must not be held when it is gone."""
     return kind.type if kind.type.__model__ is None else (kind.resource, kind.namespaced)
 
 
-_Any = TypeVar("_Any", _Step, _Settle)
-
-
-def _timed(step: _Any, type_: str, operation: Operation, plugin: AdmissionPlugin) -> tuple[_Any, Histogram, Timed]:
+def _timed(step: _Step, type_: str, operation: Operation, plugin: AdmissionPlugin) -> _TimedStep:
     timed = Timed(type_, operation, plugin.name)
     return step, timed.accepted, timed
 
@@ -136,75 +134,47 @@ class AdmissionChain:
         self._clock = clock
         self._steps: dict[tuple[object, str, Operation, str], _Steps] = {}
 
-    async def admit(self, request: AdmissionRequest) -> None:
+    def admit(self, request: AdmissionRequest) -> Awaitable[None]:
         """Let the plugins change the object. Raises StatusError."""
         steps = self._of(request)
-        began = ended = monotonic()
-        try:
-            for step, seconds, timed in steps.admit:  # noqa: B007
-                if request.large:
-                    await asyncio.sleep(0)
-                    ended = monotonic()
-                started = ended
-                try:
-                    step(request)
-                except NotYet as missing:
-                    await self._again(step, request, missing)
-                ended = monotonic()
-                spent = ended - started
-                if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
-                    seconds.counts[0] += 1
-                    seconds.sum += spent
-                else:
-                    seconds.observe(spent)
-        except StatusError:
-            now = monotonic()
-            timed.rejected(now - started)
-            steps.admission.rejected(now - began)
-            raise
-        steps.admission.accepted.observe(ended - began)
+        return self._run(steps.admit, steps.admission, request)
 
-    async def validate(self, request: AdmissionRequest) -> None:
+    def validate(self, request: AdmissionRequest) -> Awaitable[None]:
         """Let the plugins judge the object as it will be stored, and charge for it. Raises StatusError."""
         steps = self._of(request)
+        return self._run(steps.validate, steps.validation, request)
+
+    async def _run(self, steps: tuple[_TimedStep, ...], whole: Timed, request: AdmissionRequest) -> None:
         began = ended = monotonic()
         try:
-            for step, seconds, timed in steps.validate:  # noqa: B007
+            for step, seconds, timed in steps:  # noqa: B007
                 if request.large:
                     await asyncio.sleep(0)
                     ended = monotonic()
                 started = ended
                 try:
-                    step(request)
+                    written = step(request)
                 except NotYet as missing:
-                    await self._again(step, request, missing)
-                ended = monotonic()
-                spent = ended - started
-                if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
-                    seconds.counts[0] += 1
-                    seconds.sum += spent
-                else:
-                    seconds.observe(spent)
-            for settle, seconds, timed in steps.settle:  # noqa: B007
-                if request.large:
-                    await asyncio.sleep(0)
-                    ended = monotonic()
-                started = ended
-                written = settle(request)
+                    written = await self._again(step, request, missing)
                 if written is not None:
                     await written
                 ended = monotonic()
-                seconds.observe(ended - started)
+                spent = ended - started
+                if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
+                    seconds.counts[0] += 1
+                    seconds.sum += spent
+                else:
+                    seconds.observe(spent)
         except StatusError:
             now = monotonic()
             timed.rejected(now - started)
-            steps.validation.rejected(now - began)
+            whole.rejected(now - began)
             raise
-        steps.validation.accepted.observe(ended - began)
+        whole.accepted.observe(ended - began)
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
         """Whether any plugin wants to see such requests; if not, the caller need not build one."""
-        return any(self._compute(kind, operation, subresource)[:3])
+        return any(self._compute(kind, operation, subresource)[:2])
 
     def _of(self, request: AdmissionRequest) -> _Steps:
         kind = request.kind
@@ -220,8 +190,10 @@ class AdmissionChain:
         base = AdmissionPlugin
         steps = _Steps(
             tuple(_timed(one.admit, "admit", operation, one) for one in concerned if type(one).admit is not base.admit),
-            tuple(_timed(one.validate, "validate", operation, one) for one in concerned if type(one).validate is not base.validate),
-            tuple(_timed(one.settle, "validate", operation, one) for one in concerned if type(one).settle is not base.settle),
+            (
+                *(_timed(one.validate, "validate", operation, one) for one in concerned if type(one).validate is not base.validate),
+                *(_timed(one.settle, "validate", operation, one) for one in concerned if type(one).settle is not base.settle),
+            ),
             Timed("admit", operation),
             Timed("validate", operation),
         )
@@ -230,15 +202,13 @@ class AdmissionChain:
         self._steps[key] = steps
         return steps
 
-    async def _again(self, step: _Step, request: AdmissionRequest, missing: NotYet) -> None:
+    async def _again(self, step: _Step, request: AdmissionRequest, missing: NotYet) -> Awaitable[None] | None:
         deadline = self._clock.monotonic() + missing.patience
         while True:
             if self._clock.monotonic() >= deadline:
                 raise missing.error
             await self._clock.sleep(missing.interval)
             try:
-                step(request)
+                return step(request)
             except NotYet as again:
                 missing = again
-                continue
-            return
