@@ -106,6 +106,11 @@ def _is_name(host: Any, *_: Any, **__: Any) -> bool:
     return not all(character in "0123456789abcdefABCDEF.:" for character in str(host or ""))
 
 
+def _is_running(thread: threading.Thread, *_: Any, **__: Any) -> bool:
+    """Whether the thread must be waited for; grpc wakes its poller before it joins it, when its last server or channel goes."""
+    return thread.is_alive() and "(_poll_wrapper)" not in thread.name
+
+
 def _is_unfinished(future: concurrent.futures.Future[Any], *_: Any, **__: Any) -> bool:
     return not future.done()
 
@@ -128,7 +133,7 @@ _WAITS: tuple[tuple[Any, str, Callable[..., bool]], ...] = (
     (shutil, "copytree", _always),
     (shutil, "rmtree", _always),
     (sqlite3, "connect", _always),
-    (threading.Thread, "join", lambda thread, *_, **__: thread.is_alive()),
+    (threading.Thread, "join", _is_running),
     (concurrent.futures.Future, "result", _is_unfinished),
 )
 """What can block for as long as a disk, a peer or another thread pleases, and when it does."""
