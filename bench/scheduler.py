@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.selectors import from_map
 from tiphys.api.meta import v1 as meta
 from tiphys.scheduler.cycle import Cycle
+from tiphys.scheduler.slim import slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.social import Owner
 from tiphys.scheduler.template import Reader
@@ -103,7 +104,7 @@ def measure(nodes: int, pods: int, shape: Shape) -> tuple[float, float]:
     for one in made:
         cluster.put_node(one)
     filled = time.perf_counter() - began
-    waiting = [pod(number, shape) for number in range(pods)]
+    waiting = [slim_pod(pod(number, shape)) for number in range(pods)]
     began, done = time.perf_counter(), 0
     for one_pod in waiting:
         info = reader.info(one_pod)

@@ -46,7 +46,7 @@ class Whole(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Slim(Generic[T]):
-    """All objects of the kind of `of`, decoded into a type that has only the fields which some loop reads.
+    """Objects of the kind of `of`, all or a selection, decoded into a type that has only the fields which some loop reads.
 
     `compact` may drop more from each object before it is kept; it may change its argument.
     """
@@ -54,8 +54,12 @@ class Slim(Generic[T]):
     type_: type[T]
     of: type[KubeObject]
     compact: Callable[[T], T] = without_managed_fields
+    fields: str = ""
 
-    is_selection = False
+    @property
+    def is_selection(self) -> bool:
+        """True if some objects of the kind are left out."""
+        return bool(self.fields)
 
     def kind(self, scheme: Scheme) -> Kind[T]:
         """Return the kind to read by; KeyError when it is not in the scheme."""
@@ -66,7 +70,7 @@ class Slim(Generic[T]):
 
     def informer(self, informers: InformerFactory, scheme: Scheme) -> Informer[T]:
         """Return the shared informer."""
-        return informers.of(self.kind(scheme), transform=self.compact)
+        return informers.of(self.kind(scheme), fields=self.fields, transform=self.compact)
 
 
 Read = Whole[Any] | Slim[Any]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tiphys.api.core import v1 as core
 from tiphys.scheduler.causes import AFFINITY, SPREAD
 from tiphys.scheduler.filters.order import FILTERS
 from tiphys.scheduler.queue import Waiting
+from tiphys.scheduler.slim import SlimPod
 from tiphys.scheduler.snapshot import NodeFacts, Snapshot
 from tiphys.scheduler.template import PodInfo, Template
 
@@ -89,6 +89,6 @@ def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
     return helps
 
 
-def own_change_helps(old: core.Pod, new: core.Pod) -> bool:
+def own_change_helps(old: SlimPod, new: SlimPod) -> bool:
     """Return whether a waiting pod itself changed in a way that matters to scheduling."""
     return old.spec != new.spec or old.metadata.labels != new.metadata.labels

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.quantity import milli, whole
+from tiphys.scheduler.slim import SlimContainer, SlimContainerStatus, SlimPod
 
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 
@@ -52,7 +52,7 @@ def _raise_to(total: Amounts, other: Mapping[str, int]) -> None:
             total[name] = value
 
 
-def _container(container: core.Container, status: core.ContainerStatus | None, assumed: Mapping[str, int]) -> Amounts:
+def _container(container: SlimContainer, status: SlimContainerStatus | None, assumed: Mapping[str, int]) -> Amounts:
     requests = amounts(container.resources.requests)
     if status is not None:
         # While a resize is on its way, what the container has and what it is to have both count ("In-place Resize of Pod Resources").
@@ -64,7 +64,7 @@ def _container(container: core.Container, status: core.ContainerStatus | None, a
     return requests
 
 
-def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
+def _total(pod: SlimPod, assumed: Mapping[str, int]) -> Amounts:
     spec, status = pod.spec, pod.status
     main_status = {one.name: one for one in status.containerStatuses}
     init_status = {one.name: one for one in status.initContainerStatuses}
@@ -92,7 +92,7 @@ def _total(pod: core.Pod, assumed: Mapping[str, int]) -> Amounts:
     return together
 
 
-def pod_requests(pod: core.Pod) -> Requests:
+def pod_requests(pod: SlimPod) -> Requests:
     """Return a pod's requests: the larger of what its containers and its init containers need at once, plus its overhead."""
     exact = _total(pod, {})
     rounded = _total(pod, {CPU: DEFAULT_CPU, MEMORY: DEFAULT_MEMORY})
@@ -107,7 +107,7 @@ class HostPort(NamedTuple):
     port: int
 
 
-def host_ports(containers: Iterable[core.Container]) -> tuple[HostPort, ...]:
+def host_ports(containers: Iterable[SlimContainer]) -> tuple[HostPort, ...]:
     """Return the host ports that containers (including sidecars) use."""
     return tuple(
         HostPort(port.hostIP or "0.0.0.0", port.protocol or "TCP", port.hostPort)

@@ -12,7 +12,6 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
-from tiphys.api.core import v1 as core
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.policy import v1 as policy
 from tiphys.client.client import Client
@@ -27,7 +26,7 @@ from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
 from tiphys.scheduler.queue import SchedulingQueue, Waiting
-from tiphys.scheduler.slim import NODES, SlimNode, slim_pod
+from tiphys.scheduler.slim import NODES, PODS, SlimNode, SlimPod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
 from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
@@ -36,8 +35,6 @@ log = logging.get_logger(__name__)
 
 SLICE = 0.005
 """Maximum seconds of consecutive decisions before other tasks on the event loop get their turn."""
-
-POD_FIELDS = "status.phase!=Succeeded,status.phase!=Failed"
 
 
 class Scheduler:
@@ -63,7 +60,7 @@ class Scheduler:
         self._lapped = 0.0
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._nodes = NODES.informer(self._informers, self._scheme)
-        self._pods = self._informers.of(core.Pod, fields=POD_FIELDS, transform=slim_pod)
+        self._pods = PODS.informer(self._informers, self._scheme)
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
         self._writer = Writer(client, self._recorder, name=name, clock=clock)
         self._changed = asyncio.Event()
@@ -113,7 +110,7 @@ class Scheduler:
         if before is not after:
             self._wake(hints.node_changed(before, after, self.cluster), "NodeAdd" if old is None else "NodeUpdate")
 
-    def _pod_changed(self, old: core.Pod | None, new: core.Pod | None) -> None:
+    def _pod_changed(self, old: SlimPod | None, new: SlimPod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid or is_over(new)):
             self._pod_gone(old)
         if new is None or is_over(new):
@@ -128,7 +125,7 @@ class Scheduler:
         else:
             self._wants_no_more(uid)
 
-    def _pod_gone(self, pod: core.Pod) -> None:
+    def _pod_gone(self, pod: SlimPod) -> None:
         uid = pod.metadata.uid
         self._wants_no_more(uid)
         self._binding.discard(uid)
@@ -156,7 +153,7 @@ class Scheduler:
         disrupted = frozenset(new.status.disruptedPods)
         self._budgets[Key.of(new)] = Budget(new.metadata.namespace, selector, new.status.disruptionsAllowed, disrupted)
 
-    def _pod_placed(self, pod: core.Pod) -> None:
+    def _pod_placed(self, pod: SlimPod) -> None:
         uid = pod.metadata.uid
         self._wants_no_more(uid)
         self._binding.discard(uid)
@@ -166,7 +163,7 @@ class Scheduler:
         self.cluster.put_pod(info, pod.spec.nodeName)
         self._wake(hints.pod_changed(known, info), "AssignedPodAdd" if known is None else "AssignedPodUpdate")
 
-    def _pod_wants(self, old: core.Pod | None, new: core.Pod) -> None:
+    def _pod_wants(self, old: SlimPod | None, new: SlimPod) -> None:
         now = self._clock.monotonic()
         info = self._reader.info(new)
         nominated = new.status.nominatedNodeName

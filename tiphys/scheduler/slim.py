@@ -4,55 +4,114 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import Quantity, Struct, always, constant
+from tiphys.api.machinery.base import Quantity, Struct, Time, always, constant
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
 from tiphys.runtime.declaration import Slim
 from tiphys.runtime.informer import without_managed_fields
 
-_RUNNING_FIELDS = (
-    "command", "args", "workingDir", "envFrom", "env", "resizePolicy", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe",
-    "startupProbe", "lifecycle", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "securityContext",
-)  # fmt: skip
-_EMPTY_CONTAINER = core.Container()
-_EMPTY_POD = core.PodSpec()
-_UNUSED_IN_SPEC = ("hostAliases", "imagePullSecrets", "dnsConfig", "readinessGates", "securityContext", "ephemeralContainers")
+POD_FIELDS: Final = "status.phase!=Succeeded,status.phase!=Failed"
+"""Selection of the pods that hold resources, or wait for them."""
 
 
-def slim_pod(pod: core.Pod) -> core.Pod:
-    """Strip a pod of the fields for running it. Changes and returns the pod."""
+class SlimContainer(Struct, forbid_unknown_fields=False):
+    """Requests, image and host ports of a container."""
+
+    name: str = ""
+    image: str = ""
+    resources: core.ResourceRequirements = always(core.ResourceRequirements)
+    restartPolicy: str = ""
+    ports: list[core.ContainerPort] = []
+    """Those with a host port."""
+
+
+class SlimVolume(Struct, forbid_unknown_fields=False):
+    """Image or claim behind a volume."""
+
+    name: str = ""
+    image: core.ImageVolumeSource | None = None
+    persistentVolumeClaim: core.PersistentVolumeClaimVolumeSource | None = None
+
+
+class SlimPodSpec(Struct, forbid_unknown_fields=False):
+    """Fields of a pod's spec that decide where it can run."""
+
+    containers: list[SlimContainer] = []
+    initContainers: list[SlimContainer] = []
+    volumes: list[SlimVolume] = []
+    """Those with an image or a claim behind them."""
+    nodeName: str = ""
+    nodeSelector: dict[str, str] = {}
+    affinity: core.Affinity | None = None
+    tolerations: list[core.Toleration] = []
+    topologySpreadConstraints: list[core.TopologySpreadConstraint] = []
+    schedulerName: str = ""
+    schedulingGates: list[core.PodSchedulingGate] = []
+    priority: int | None = None
+    preemptionPolicy: str | None = None
+    overhead: dict[str, Quantity] = {}
+    resources: core.ResourceRequirements | None = None
+
+
+class SlimContainerStatus(Struct, forbid_unknown_fields=False):
+    """Resources that a container has been granted."""
+
+    name: str = ""
+    allocatedResources: dict[str, Quantity] = {}
+    resources: core.ResourceRequirements | None = None
+
+
+class SlimPodStatus(Struct, forbid_unknown_fields=False):
+    """Fields of a pod's status about its place and its resources."""
+
+    phase: str = ""
+    conditions: list[core.PodCondition] = []
+    """PodScheduled and DisruptionTarget."""
+    nominatedNodeName: str = ""
+    startTime: Time | None = None
+    containerStatuses: list[SlimContainerStatus] = []
+    """Those with granted resources."""
+    initContainerStatuses: list[SlimContainerStatus] = []
+    """Those with granted resources."""
+
+
+class SlimPod(KubeObject, forbid_unknown_fields=False):
+    """Pod without the fields for running it."""
+
+    apiVersion: str = constant("v1")
+    kind: str = constant("Pod")
+    spec: SlimPodSpec = always(SlimPodSpec)
+    status: SlimPodStatus = always(SlimPodStatus)
+
+
+def compact(pod: SlimPod) -> SlimPod:
+    """Drop the parts of a pod's lists that scheduling does not need; changes and returns the pod."""
     without_managed_fields(pod)
     spec, status = pod.spec, pod.status
     pod.metadata.annotations = {}
     _forget_infeasible(pod)
     for container in (*spec.containers, *spec.initContainers):
-        for name in _RUNNING_FIELDS:
-            setattr(container, name, getattr(_EMPTY_CONTAINER, name))
         container.ports = [port for port in container.ports if port.hostPort]
-    for name in _UNUSED_IN_SPEC:
-        setattr(spec, name, getattr(_EMPTY_POD, name))
     spec.volumes = [volume for volume in spec.volumes if volume.image is not None or volume.persistentVolumeClaim is not None]
-    pod.status = core.PodStatus(
-        phase=status.phase,
-        conditions=[condition for condition in status.conditions if condition.type in ("PodScheduled", "DisruptionTarget")],
-        nominatedNodeName=status.nominatedNodeName,
-        startTime=status.startTime,
-        containerStatuses=_resized(status.containerStatuses),
-        initContainerStatuses=_resized(status.initContainerStatuses),
-    )
+    status.conditions = [condition for condition in status.conditions if condition.type in ("PodScheduled", "DisruptionTarget")]
+    status.containerStatuses = _resized(status.containerStatuses)
+    status.initContainerStatuses = _resized(status.initContainerStatuses)
     return pod
 
 
-def _resized(statuses: list[core.ContainerStatus]) -> list[core.ContainerStatus]:
-    return [
-        core.ContainerStatus(name=one.name, allocatedResources=one.allocatedResources, resources=one.resources)
-        for one in statuses
-        if one.allocatedResources or (one.resources is not None and one.resources.requests)
-    ]
+def slim_pod(pod: core.Pod) -> SlimPod:
+    """Return a whole pod as the scheduler would read it from the API."""
+    return compact(msgspec.json.decode(msgspec.json.encode(pod), type=SlimPod))
 
 
-def _forget_infeasible(pod: core.Pod) -> None:
+def _resized(statuses: list[SlimContainerStatus]) -> list[SlimContainerStatus]:
+    return [one for one in statuses if one.allocatedResources or (one.resources is not None and one.resources.requests)]
+
+
+def _forget_infeasible(pod: SlimPod) -> None:
     """Drop requests that the node will never grant, so that the allocated resources count instead."""
     if not any(condition.type == "PodResizePending" and condition.reason == "Infeasible" for condition in pod.status.conditions):
         return
@@ -115,6 +174,7 @@ class SlimReplicationController(KubeObject, forbid_unknown_fields=False):
     spec: SlimReplicationControllerSpec = always(SlimReplicationControllerSpec)
 
 
+PODS: Final = Slim(SlimPod, core.Pod, compact, fields=POD_FIELDS)
 NODES: Final = Slim(SlimNode, core.Node, without_annotations)
 REPLICA_SETS: Final = Slim(SlimWorkload, apps.ReplicaSet)
 STATEFUL_SETS: Final = Slim(SlimWorkload, apps.StatefulSet)

@@ -16,6 +16,7 @@ from tiphys.api.machinery import ordered
 from tiphys.api.machinery.selectors import NOTHING, Requirement, Selector, from_label_selector
 from tiphys.api.meta import v1 as meta
 from tiphys.runtime.index import controller_of
+from tiphys.scheduler.slim import SlimPod
 
 _encode = ordered.encoder("deterministic", codec=msgspec.msgpack)
 
@@ -91,7 +92,7 @@ class Social(msgspec.Struct, frozen=True, eq=False):
     """True if the pod leaves spreading to the defaults of the cluster."""
 
 
-def social_key(pod: core.Pod) -> bytes:
+def social_key(pod: SlimPod) -> bytes:
     """Return a key that is equal for pods with the same relations to others."""
     owner, affinity = controller_of(pod), pod.spec.affinity
     return _encode(
@@ -105,7 +106,7 @@ def social_key(pod: core.Pod) -> bytes:
     )
 
 
-def make_social(pod: core.Pod, key: bytes) -> Social:
+def make_social(pod: SlimPod, key: bytes) -> Social:
     """Extract the relations of a pod. Raises SelectorError for selectors that the API server should have rejected."""
     owner, spreads = controller_of(pod), pod.spec.topologySpreadConstraints
     return Social(
@@ -120,7 +121,7 @@ def make_social(pod: core.Pod, key: bytes) -> Social:
     )
 
 
-def _terms(pod: core.Pod) -> Terms:
+def _terms(pod: SlimPod) -> Terms:
     affinity = pod.spec.affinity
     if affinity is None:
         return NO_TERMS
@@ -133,11 +134,11 @@ def _terms(pod: core.Pod) -> Terms:
     )
 
 
-def _preferred(terms: Iterable[core.WeightedPodAffinityTerm], pod: core.Pod) -> Iterable[Term]:
+def _preferred(terms: Iterable[core.WeightedPodAffinityTerm], pod: SlimPod) -> Iterable[Term]:
     return (_term(one.podAffinityTerm, pod, one.weight) for one in terms)
 
 
-def _term(term: core.PodAffinityTerm, pod: core.Pod, weight: int = 0) -> Term:
+def _term(term: core.PodAffinityTerm, pod: SlimPod, weight: int = 0) -> Term:
     namespaces = frozenset(term.namespaces)
     if not namespaces and term.namespaceSelector is None:
         namespaces = frozenset((pod.metadata.namespace,))
@@ -147,7 +148,7 @@ def _term(term: core.PodAffinityTerm, pod: core.Pod, weight: int = 0) -> Term:
     return Term(Group(namespaces, selected, _with_own_labels(term.labelSelector, own, pod)), term.topologyKey, weight)
 
 
-def _spread(spread: core.TopologySpreadConstraint, pod: core.Pod) -> Spread:
+def _spread(spread: core.TopologySpreadConstraint, pod: SlimPod) -> Spread:
     selector = _with_own_labels(spread.labelSelector, [(key, "in") for key in spread.matchLabelKeys], pod)
     return Spread(
         group=Group(frozenset((pod.metadata.namespace,)), NOTHING, selector),
@@ -159,7 +160,7 @@ def _spread(spread: core.TopologySpreadConstraint, pod: core.Pod) -> Spread:
     )
 
 
-def _with_own_labels(given: meta.LabelSelector | None, keys: list[tuple[str, Literal["in", "notin"]]], pod: core.Pod) -> Selector:
+def _with_own_labels(given: meta.LabelSelector | None, keys: list[tuple[str, Literal["in", "notin"]]], pod: SlimPod) -> Selector:
     """Extend the selector by the pod's own values of some labels (`matchLabelKeys` and `mismatchLabelKeys`).
 
     The API server may have added the same to the selector, which does no harm.

@@ -16,6 +16,7 @@ from tiphys.api.machinery import ordered
 from tiphys.runtime.key import Key
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests
+from tiphys.scheduler.slim import SlimContainer, SlimContainerStatus, SlimPod
 from tiphys.scheduler.social import Social, make_social, social_key
 
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -40,7 +41,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
 class PodInfo(msgspec.Struct, frozen=True, eq=False):
     """Pod as the scheduler sees it. `pod` is the object as last read: READ ONLY."""
 
-    pod: core.Pod
+    pod: SlimPod
     key: Key
     uid: str
     priority: int
@@ -56,7 +57,7 @@ class Affinity(NamedTuple):
     preferred: tuple[core.PreferredSchedulingTerm, ...]
 
 
-def node_affinity(pod: core.Pod) -> Affinity:
+def node_affinity(pod: SlimPod) -> Affinity:
     """Decode the node affinity of a pod."""
     affinity = pod.spec.affinity.nodeAffinity if pod.spec.affinity is not None else None
     if affinity is None:
@@ -66,16 +67,16 @@ def node_affinity(pod: core.Pod) -> Affinity:
     return Affinity(terms, tuple(affinity.preferredDuringSchedulingIgnoredDuringExecution))
 
 
-def _container_key(container: core.Container) -> object:
+def _container_key(container: SlimContainer) -> object:
     ports = [(port.hostIP, port.protocol, port.hostPort) for port in container.ports if port.hostPort]
     return container.image, container.resources.requests, container.restartPolicy, ports
 
 
-def _status_key(status: core.ContainerStatus) -> object:
+def _status_key(status: SlimContainerStatus) -> object:
     return status.name, status.allocatedResources, status.resources.requests if status.resources is not None else None
 
 
-def template_key(pod: core.Pod) -> bytes:
+def template_key(pod: SlimPod) -> bytes:
     """Return a key that is equal for pods with equal templates."""
     spec, status = pod.spec, pod.status
     affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
@@ -95,7 +96,7 @@ def template_key(pod: core.Pod) -> bytes:
     )
 
 
-def make_template(pod: core.Pod, key: bytes) -> Template:
+def make_template(pod: SlimPod, key: bytes) -> Template:
     """Extract the template of a pod."""
     spec = pod.spec
     affinity = node_affinity(pod)
@@ -121,11 +122,11 @@ P = TypeVar("P")
 class Shared(Generic[P]):
     """Parts of pods by key. Beyond `limit` the least recently used are dropped; pods that have one keep it."""
 
-    def __init__(self, key: Callable[[core.Pod], bytes], make: Callable[[core.Pod, bytes], P], limit: int = 4096) -> None:
+    def __init__(self, key: Callable[[SlimPod], bytes], make: Callable[[SlimPod, bytes], P], limit: int = 4096) -> None:
         self._key, self._make, self._limit = key, make, limit
         self._known: dict[bytes, P] = {}
 
-    def of(self, pod: core.Pod) -> P:
+    def of(self, pod: SlimPod) -> P:
         """Return the part of this pod."""
         key = self._key(pod)
         part = self._known.pop(key, None)
@@ -144,7 +145,7 @@ class Reader:
         self._templates: Shared[Template] = Shared(template_key, make_template)
         self._socials: Shared[Social] = Shared(social_key, make_social)
 
-    def info(self, pod: core.Pod) -> PodInfo:
+    def info(self, pod: SlimPod) -> PodInfo:
         """Return the entry that the scheduler keeps for a pod."""
         return PodInfo(
             pod=pod,
@@ -157,11 +158,11 @@ class Reader:
         )
 
 
-def is_mine(pod: core.Pod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
+def is_mine(pod: SlimPod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
     """Return whether this scheduler is responsible for the pod."""
     return not pod.spec.nodeName and (pod.spec.schedulerName or scheduler) == scheduler and pod.metadata.deletionTimestamp is None
 
 
-def is_over(pod: core.Pod) -> bool:
+def is_over(pod: SlimPod) -> bool:
     """Return whether the pod has ended and uses no resources of its node."""
     return pod.status.phase in ("Succeeded", "Failed")

@@ -14,6 +14,7 @@ from tiphys.client.client import Client
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.scheduler.preempt import Room
+from tiphys.scheduler.slim import SlimPod
 from tiphys.scheduler.template import PodInfo
 
 log = get_logger(__name__)
@@ -115,7 +116,7 @@ class Writer:
         except (StatusError, ConnectionError) as error:
             log.info("status not written", extra={"pod": str(info.key), "error": str(error)})
 
-    def _condition(self, pod: core.Pod, type_: str, status: str, reason: str, message: str, *, since: object = None) -> dict[str, Any]:
+    def _condition(self, pod: SlimPod, type_: str, status: str, reason: str, message: str, *, since: object = None) -> dict[str, Any]:
         condition = {
             "type": type_,
             "status": status,
@@ -128,15 +129,15 @@ class Writer:
         return condition
 
 
-def _condition_of(pod: core.Pod) -> core.PodCondition | None:
+def _condition_of(pod: SlimPod) -> core.PodCondition | None:
     return next((one for one in pod.status.conditions if one.type == SCHEDULED), None)
 
 
-def _differs(pod: core.Pod, message: str) -> bool:
+def _differs(pod: SlimPod, message: str) -> bool:
     known = _condition_of(pod)
     return known is None or (known.status, known.reason, known.message) != ("False", UNSCHEDULABLE, message)
 
 
-def is_preempted(pod: core.Pod) -> bool:
+def is_preempted(pod: SlimPod) -> bool:
     """Return whether the pod was chosen as a victim of preemption."""
     return any(one.type == DISRUPTED and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)

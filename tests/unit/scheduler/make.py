@@ -7,6 +7,7 @@ from typing import Any
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
+from tiphys.scheduler.slim import slim_pod
 from tiphys.scheduler.template import PodInfo, Reader
 
 _uids = count(1)
@@ -56,4 +57,4 @@ def pod(
 def info(made: core.Pod, reader: Reader | None = None) -> PodInfo:
     """Return the scheduler's entry for a pod, which gets a uid."""
     made.metadata.uid = made.metadata.uid or f"uid-{next(_uids)}"
-    return (reader or Reader()).info(made)
+    return (reader or Reader()).info(slim_pod(made))

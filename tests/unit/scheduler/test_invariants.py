@@ -19,6 +19,7 @@ from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.preempt import Budget, Room, split_by_budgets
 from tiphys.scheduler.queue import Waiting
+from tiphys.scheduler.slim import slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 
@@ -47,7 +48,7 @@ def plain(pod: core.Pod) -> core.Pod:
 def test_never_over_capacity(first: tuple[core.Node, ...], wanted: list[core.Pod], leave: list[int]) -> None:
     both = both_with(first)
     for number, pod in enumerate(wanted):
-        decision = both.cycle.place(both.reader.info(pod))
+        decision = both.cycle.place(both.reader.info(slim_pod(pod)))
         if isinstance(decision, str):
             both.put_pod(pod, decision)
         if number < len(leave):
@@ -139,7 +140,7 @@ def test_hints_cover_every_helpful_change(
     both = both_with(first)
     for pod, name in placed:
         both.put_pod(pod, name)
-    info = both.reader.info(wanted)
+    info = both.reader.info(slim_pod(wanted))
     decision = both.cycle.place(info)
     assume(isinstance(decision, Diagnosis))
     assert isinstance(decision, Diagnosis)
@@ -173,7 +174,7 @@ def test_preemption_takes_what_it_must_and_no_more(
     both = both_with(first)
     for pod, name in placed:
         both.put_pod(pod, name)
-    info = both.reader.info(wanted)
+    info = both.reader.info(slim_pod(wanted))
     assume(isinstance(both.cycle.place(info), Diagnosis))
     before = {uid: name for name, there in both.cluster.pods_on.items() for uid in there}
     budgets = [Budget("one", from_map({"app": "a"}), allowed)]

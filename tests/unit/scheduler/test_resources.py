@@ -8,8 +8,12 @@ from hypothesis import given
 from tests.unit.scheduler import scalar
 from tests.unit.scheduler.worlds import pods
 from tiphys.api.core import v1 as core
-from tiphys.scheduler.resources import HostPort, conflict, pod_requests
+from tiphys.scheduler.resources import HostPort, Requests, conflict, pod_requests
 from tiphys.scheduler.slim import slim_pod
+
+
+def requests_of(pod: core.Pod) -> Requests:
+    return pod_requests(slim_pod(pod))
 
 
 def box(cpu: str = "", memory: str = "", *, always: bool = False) -> core.Container:
@@ -34,25 +38,25 @@ def box(cpu: str = "", memory: str = "", *, always: bool = False) -> core.Contai
     ],
 )
 def test_init_containers_and_sidecars(init: list[core.Container], main: list[core.Container], wanted: int) -> None:
-    assert pod_requests(core.Pod(spec=core.PodSpec(initContainers=init, containers=main))).amounts == {"cpu": wanted}
+    assert requests_of(core.Pod(spec=core.PodSpec(initContainers=init, containers=main))).amounts == {"cpu": wanted}
 
 
 def test_overhead_comes_on_top_and_resources_of_the_pod_count_instead() -> None:
     spec = core.PodSpec(containers=[box("1", "1Gi")], overhead={"cpu": "250m"})  # type: ignore[dict-item]
-    assert pod_requests(core.Pod(spec=spec)).amounts == {"cpu": 1250, "memory": 1 << 30}
+    assert requests_of(core.Pod(spec=spec)).amounts == {"cpu": 1250, "memory": 1 << 30}
     spec.resources = core.ResourceRequirements(requests={"cpu": "2"})  # type: ignore[dict-item]
-    assert pod_requests(core.Pod(spec=spec)).amounts == {"cpu": 2250, "memory": 1 << 30}
+    assert requests_of(core.Pod(spec=spec)).amounts == {"cpu": 2250, "memory": 1 << 30}
 
 
 def test_scores_assume_something_for_containers_that_ask_for_nothing() -> None:
-    found = pod_requests(core.Pod(spec=core.PodSpec(containers=[box(), box("1")])))
+    found = requests_of(core.Pod(spec=core.PodSpec(containers=[box(), box("1")])))
     assert (dict(found.amounts), found.assumed_cpu, found.assumed_memory) == ({"cpu": 1000}, 1100, 2 * 200 * 1024 * 1024)
 
 
 def test_a_container_that_shrinks_counts_with_what_it_still_has() -> None:
     pod = core.Pod(spec=core.PodSpec(containers=[box("1")]))
     pod.status.containerStatuses = [core.ContainerStatus(name="c-1-", allocatedResources={"cpu": "3"})]  # type: ignore[dict-item]
-    assert pod_requests(pod).amounts == {"cpu": 3000}
+    assert requests_of(pod).amounts == {"cpu": 3000}
 
 
 @pytest.mark.parametrize(("reason", "wanted"), [("Infeasible", 1000), ("Deferred", 8000)])
@@ -61,12 +65,12 @@ def test_ignores_infeasible_resizes(reason: str, wanted: int) -> None:
     status = core.ContainerStatus(name="c-8-", allocatedResources={"cpu": "1"}, resources=core.ResourceRequirements(requests={"cpu": "1"}))  # type: ignore[dict-item]
     pod.status.containerStatuses = [status]
     pod.status.conditions = [core.PodCondition(type="PodResizePending", status="True", reason=reason)]
-    assert pod_requests(slim_pod(pod)).amounts == {"cpu": wanted}
+    assert requests_of(pod).amounts == {"cpu": wanted}
 
 
 @given(pods())
 def test_requests_agree_with_the_moments_of_a_pods_life(pod: core.Pod) -> None:
-    assert pod_requests(pod).amounts == {name: value for name, value in scalar.needs(pod).items() if value}
+    assert requests_of(pod).amounts == {name: value for name, value in scalar.needs(pod).items() if value}
 
 
 @pytest.mark.parametrize(

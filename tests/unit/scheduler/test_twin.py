@@ -14,6 +14,7 @@ from tests.unit.scheduler.worlds import NODE_NAMES, easy_nodes, modest_pods, nod
 from tiphys.api.core import v1 as core
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
+from tiphys.scheduler.slim import slim_pod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Reader
 
@@ -37,7 +38,7 @@ class Both:
 
     def put_pod(self, pod: core.Pod, node: str) -> None:
         self.world.pods[pod.metadata.uid] = (pod, node)
-        self.cluster.put_pod(self.reader.info(pod), node)
+        self.cluster.put_pod(self.reader.info(slim_pod(pod)), node)
 
     def drop_pod(self, number: int) -> None:
         if self.world.pods:
@@ -54,7 +55,7 @@ class Both:
         self.cluster.relations.defaults.put_service(namespace, name, selector)
 
     def compare(self, pod: core.Pod) -> None:
-        info = self.reader.info(pod)
+        info = self.reader.info(slim_pod(pod))
         opinion = self.cycle.ask(info)
         objections = self.cycle.explain(info).reasons
         wanted = {name: scalar.reasons(self.world, pod, node) for name, node in self.world.nodes.items()}
