@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from tiphys.api.core.v1.reference import NodeSelector, ObjectReference, SecretReference
-from tiphys.api.core.v1.volume import (
+from tiphys.api.core.v1.volume import HostPathVolumeSource, LocalVolumeSource, NFSVolumeSource, PersistentVolumeClaimSpec
+from tiphys.api.core.v1.volume_plugins import (
     AWSElasticBlockStoreVolumeSource,
     AzureDiskVolumeSource,
     FCVolumeSource,
     FlockerVolumeSource,
     GCEPersistentDiskVolumeSource,
-    HostPathVolumeSource,
-    LocalVolumeSource,
-    NFSVolumeSource,
-    PersistentVolumeClaimSpec,
     PhotonPersistentDiskVolumeSource,
     PortworxVolumeSource,
     QuobyteVolumeSource,

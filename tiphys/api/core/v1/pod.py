@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tiphys.api.core.v1.container import (
-    AppArmorProfile,
-    Container,
-    ContainerExtendedResourceRequest,
-    ContainerStatus,
-    EphemeralContainer,
-    ResourceRequirements,
-    SeccompProfile,
-    SELinuxOptions,
-    WindowsSecurityContextOptions,
-)
+from tiphys.api.core.v1.container import Container, EphemeralContainer, ResourceRequirements
+from tiphys.api.core.v1.container_status import ContainerExtendedResourceRequest, ContainerStatus
 from tiphys.api.core.v1.node import NodeAllocatableResourceClaimStatus
 from tiphys.api.core.v1.reference import LocalObjectReference
 from tiphys.api.core.v1.scheduling import Affinity, PodSchedulingGate, PodSchedulingGroup, Toleration, TopologySpreadConstraint
+from tiphys.api.core.v1.security import AppArmorProfile, SeccompProfile, SELinuxOptions, WindowsSecurityContextOptions
 from tiphys.api.core.v1.volume import Volume
 from tiphys.api.machinery.base import Atomic, MapList, Patch, Quantity, Struct, Time, always, constant, null
 from tiphys.api.meta.v1.meta import KubeObject, ObjectMeta

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from tiphys.api.core.v1.reference import LocalObjectReference, ObjectFieldSelector, ResourceFieldSelector
+from tiphys.api.core.v1.projection import ConfigMapVolumeSource, DownwardAPIVolumeSource, ProjectedVolumeSource, SecretVolumeSource
+from tiphys.api.core.v1.reference import LocalObjectReference
+from tiphys.api.core.v1.volume_plugins import (
+    AWSElasticBlockStoreVolumeSource,
+    AzureDiskVolumeSource,
+    AzureFileVolumeSource,
+    CephFSVolumeSource,
+    CinderVolumeSource,
+    FCVolumeSource,
+    FlexVolumeSource,
+    FlockerVolumeSource,
+    GCEPersistentDiskVolumeSource,
+    GitRepoVolumeSource,
+    GlusterfsVolumeSource,
+    ISCSIVolumeSource,
+    PhotonPersistentDiskVolumeSource,
+    PortworxVolumeSource,
+    QuobyteVolumeSource,
+    RBDVolumeSource,
+    ScaleIOVolumeSource,
+    StorageOSVolumeSource,
+    VsphereVirtualDiskVolumeSource,
+)
 from tiphys.api.machinery.base import Atomic, Quantity, Struct, always, null
 from tiphys.api.meta.v1.meta import LabelSelector, ObjectMeta
-
-
-class AWSElasticBlockStoreVolumeSource(Struct):
-    """An EBS disk. Served by the CSI driver ebs.csi.aws.com."""
-
-    volumeID: str = always(str)
-    """The disk."""
-    fsType: str = ""
-    """Its file system, such as `ext4`."""
-    partition: int = 0
-    """The partition; 0 is the whole disk."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class AzureDiskVolumeSource(Struct):
-    """An Azure data disk. Served by the CSI driver disk.csi.azure.com."""
-
-    diskName: str = always(str)
-    """The disk."""
-    diskURI: str = always(str)
-    """URI in blob storage."""
-    cachingMode: str | None = None
-    """Caching by the host: `None`, `ReadOnly` or `ReadWrite` (default)."""
-    fsType: str | None = None
-    """Its file system; `ext4` by default."""
-    readOnly: bool | None = None
-    """True if nothing can be written. False by default."""
-    kind: str | None = None
-    """`Shared` (default), `Dedicated` or `Managed`."""
-
-
-class AzureFileVolumeSource(Struct):
-    """An Azure file share. Served by the CSI driver file.csi.azure.com."""
-
-    secretName: str = always(str)
-    """The Secret with the storage account."""
-    shareName: str = always(str)
-    """The share."""
-    readOnly: bool = False
-    """True if nothing can be written."""
 
 
 class CSIVolumeSource(Struct):
@@ -63,115 +44,6 @@ class CSIVolumeSource(Struct):
     """Settings that the driver understands."""
     nodePublishSecretRef: LocalObjectReference | None = None
     """A Secret with credentials for the driver."""
-
-
-class CephFSVolumeSource(Struct):
-    """A Ceph file system. No longer served."""
-
-    monitors: Annotated[list[str], Atomic()] = always(list)
-    """Addresses of the monitors."""
-    path: str = ""
-    """The directory that is mounted; `/` by default."""
-    user: str = ""
-    """The user; `admin` by default."""
-    secretFile: str = ""
-    """The file on the node with the user's key."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret with the user's key; wins over secretFile."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class CinderVolumeSource(Struct):
-    """An OpenStack disk. Served by the CSI driver cinder.csi.openstack.org."""
-
-    volumeID: str = always(str)
-    """The disk."""
-    fsType: str = ""
-    """Its file system."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret with the cloud's credentials."""
-
-
-class ClusterTrustBundleProjection(Struct):
-    """Certificates from trust bundles, as one file."""
-
-    name: str | None = None
-    """One bundle, by name. Not together with signerName."""
-    signerName: str | None = None
-    """All bundles of a signer. Not together with name."""
-    labelSelector: LabelSelector | None = None
-    """Selection of the signer's bundles; none if absent, all if empty."""
-    optional: bool | None = None
-    """True if the pod starts without them."""
-    path: str = always(str)
-    """The file."""
-
-
-class KeyToPath(Struct):
-    """A key that becomes a file."""
-
-    key: str = always(str)
-    """The key."""
-    path: str = always(str)
-    """The file, relative to the volume and without `..`."""
-    mode: int | None = None
-    """Its permissions, 0 to 0777 (octal); those of the volume by default."""
-
-
-class ConfigMapProjection(Struct):
-    """A ConfigMap as files."""
-
-    items: Annotated[list[KeyToPath], Atomic()] = []
-    """Keys to project, and their file names; all keys under their own names if empty."""
-    optional: bool | None = None
-    """True if the ConfigMap or its keys may be missing."""
-    name: str = ""
-    """The ConfigMap in the pod's namespace."""
-
-
-class ConfigMapVolumeSource(Struct):
-    """A ConfigMap as files, which follow its changes."""
-
-    items: Annotated[list[KeyToPath], Atomic()] = []
-    """Keys to project, and their file names; all keys under their own names if empty."""
-    defaultMode: int | None = None
-    """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
-    optional: bool | None = None
-    """True if the ConfigMap or its keys may be missing."""
-    name: str = ""
-    """The ConfigMap in the pod's namespace."""
-
-
-class DownwardAPIVolumeFile(Struct):
-    """A file that tells something about the pod; one of the two sources is set."""
-
-    path: str = always(str)
-    """The file, relative to the volume and without `..`."""
-    fieldRef: ObjectFieldSelector | None = None
-    """A field of the pod: name, namespace, uid, labels or annotations."""
-    resourceFieldRef: ResourceFieldSelector | None = None
-    """A request or limit of a container."""
-    mode: int | None = None
-    """Its permissions, 0 to 0777 (octal); those of the volume by default."""
-
-
-class DownwardAPIProjection(Struct):
-    """Files that tell about the pod."""
-
-    items: Annotated[list[DownwardAPIVolumeFile], Atomic()] = []
-    """The files."""
-
-
-class DownwardAPIVolumeSource(Struct):
-    """Files that tell about the pod, and follow its changes."""
-
-    items: Annotated[list[DownwardAPIVolumeFile], Atomic()] = []
-    """The files."""
-    defaultMode: int | None = None
-    """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
 
 
 class EmptyDirVolumeSource(Struct):
@@ -256,80 +128,6 @@ class EphemeralVolumeSource(Struct):
     """The claim, which is named after pod and volume."""
 
 
-class FCVolumeSource(Struct):
-    """A Fibre Channel disk."""
-
-    targetWWNs: Annotated[list[str], Atomic()] = []
-    """Names of the targets."""
-    lun: int | None = None
-    """The unit of the target."""
-    fsType: str = ""
-    """Its file system."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    wwids: Annotated[list[str], Atomic()] = []
-    """Identities of the disk, instead of targets and unit."""
-
-
-class FlexVolumeSource(Struct):
-    """A volume that a program on the node provides. CSI replaces it."""
-
-    driver: str = always(str)
-    """The program."""
-    fsType: str = ""
-    """Its file system."""
-    secretRef: LocalObjectReference | None = None
-    """A Secret for the program."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    options: dict[str, str] = {}
-    """Settings for the program."""
-
-
-class FlockerVolumeSource(Struct):
-    """A Flocker dataset. No longer served."""
-
-    datasetName: str = ""
-    """The dataset, by name."""
-    datasetUUID: str = ""
-    """The dataset, by identity."""
-
-
-class GCEPersistentDiskVolumeSource(Struct):
-    """A Google Compute Engine disk. Served by the CSI driver pd.csi.storage.gke.io."""
-
-    pdName: str = always(str)
-    """The disk."""
-    fsType: str = ""
-    """Its file system."""
-    partition: int = 0
-    """The partition; 0 is the whole disk."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class GitRepoVolumeSource(Struct):
-    """A Git repository. Deprecated: clone into an emptyDir with an init container instead."""
-
-    repository: str = always(str)
-    """The repository's URL."""
-    revision: str = ""
-    """The commit."""
-    directory: str = ""
-    """The directory to clone into, without `..`."""
-
-
-class GlusterfsVolumeSource(Struct):
-    """A GlusterFS volume. No longer served."""
-
-    endpoints: str = always(str)
-    """The Endpoints object with the servers."""
-    path: str = always(str)
-    """The volume."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
 class HostPathVolumeSource(Struct):
     """A file or directory of the node. Whoever may use one can take over the node."""
 
@@ -338,33 +136,6 @@ class HostPathVolumeSource(Struct):
     type: str | None = None
     """Type of what must or will exist: `DirectoryOrCreate`, `Directory`, `FileOrCreate`, `File`, `Socket`, `CharDevice` or `BlockDevice`.
     Empty (default) checks nothing."""
-
-
-class ISCSIVolumeSource(Struct):
-    """An iSCSI disk."""
-
-    targetPortal: str = always(str)
-    """Address and port of the target."""
-    iqn: str = always(str)
-    """The target."""
-    lun: int = always(int)
-    """The unit of the target."""
-    iscsiInterface: str = ""
-    """The interface; `default` by default."""
-    fsType: str = ""
-    """Its file system."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    portals: Annotated[list[str], Atomic()] = []
-    """Further portals of the target."""
-    chapAuthDiscovery: bool = False
-    """True if discovery authenticates."""
-    chapAuthSession: bool = False
-    """True if sessions authenticate."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret to authenticate with."""
-    initiatorName: str | None = None
-    """The name of this side; the node's by default."""
 
 
 class ImageVolumeSource(Struct):
@@ -403,197 +174,6 @@ class PersistentVolumeClaimVolumeSource(Struct):
     """The claim in the pod's namespace."""
     readOnly: bool = False
     """True if nothing can be written. False by default."""
-
-
-class PhotonPersistentDiskVolumeSource(Struct):
-    """A Photon disk. No longer served."""
-
-    pdID: str = always(str)
-    """The disk."""
-    fsType: str = ""
-    """Its file system."""
-
-
-class PodCertificateProjection(Struct):
-    """A private key and a certificate for the pod, renewed in time."""
-
-    signerName: str = ""
-    """Signer of the certificate."""
-    keyType: str = ""
-    """The kind of key, such as `ED25519` or `ECDSAP256`."""
-    maxExpirationSeconds: int | None = None
-    """Maximum validity of the certificate, in seconds; one day by default."""
-    credentialBundlePath: str = ""
-    """The file with key and certificates together."""
-    keyPath: str = ""
-    """The file with the key."""
-    certificateChainPath: str = ""
-    """The file with the certificates."""
-    userAnnotations: dict[str, str] = {}
-    """Wishes that are passed on to the signer."""
-
-
-class PortworxVolumeSource(Struct):
-    """A Portworx volume. Served by the CSI driver pxd.portworx.com."""
-
-    volumeID: str = always(str)
-    """The volume."""
-    fsType: str = ""
-    """Its file system."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class ServiceAccountTokenProjection(Struct):
-    """A token of the pod's service account, renewed in time."""
-
-    audience: str = ""
-    """Audience of the token; the API server if empty."""
-    expirationSeconds: int | None = None
-    """Validity in seconds, at least 600. 3600 by default."""
-    path: str = always(str)
-    """The file."""
-
-
-class SecretProjection(Struct):
-    """A Secret as files."""
-
-    items: Annotated[list[KeyToPath], Atomic()] = []
-    """Keys to project, and their file names; all keys under their own names if empty."""
-    optional: bool | None = None
-    """True if the Secret or its keys may be missing."""
-    name: str = ""
-    """The Secret in the pod's namespace."""
-
-
-class VolumeProjection(Struct):
-    """One of the sources that share a volume; exactly one field is set."""
-
-    secret: SecretProjection | None = None
-    """A Secret as files."""
-    downwardAPI: DownwardAPIProjection | None = None
-    """Files that tell about the pod."""
-    configMap: ConfigMapProjection | None = None
-    """A ConfigMap as files."""
-    serviceAccountToken: ServiceAccountTokenProjection | None = None
-    """A token of the pod's service account."""
-    clusterTrustBundle: ClusterTrustBundleProjection | None = None
-    """Certificates from trust bundles."""
-    podCertificate: PodCertificateProjection | None = None
-    """A private key and a certificate."""
-
-
-class ProjectedVolumeSource(Struct):
-    """Several sources in one directory."""
-
-    sources: Annotated[list[VolumeProjection], Atomic()] = always(list)
-    """The sources; no two may write the same file."""
-    defaultMode: int | None = None
-    """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
-
-
-class QuobyteVolumeSource(Struct):
-    """A Quobyte volume. No longer served."""
-
-    registry: str = always(str)
-    """Hosts and ports of the registry."""
-    volume: str = always(str)
-    """The volume."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    user: str = ""
-    """The user to act as."""
-    group: str = ""
-    """The group to act as."""
-    tenant: str = ""
-    """The tenant."""
-
-
-class RBDVolumeSource(Struct):
-    """A Ceph block device. No longer served."""
-
-    monitors: Annotated[list[str], Atomic()] = always(list)
-    """Addresses of the monitors."""
-    image: str = always(str)
-    """The image."""
-    fsType: str = ""
-    """Its file system."""
-    pool: str = ""
-    """The pool; `rbd` by default."""
-    user: str = ""
-    """The user; `admin` by default."""
-    keyring: str = ""
-    """The file on the node with the keys; `/etc/ceph/keyring` by default."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret with the user's key; wins over keyring."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class ScaleIOVolumeSource(Struct):
-    """A ScaleIO volume. No longer served."""
-
-    gateway: str = always(str)
-    """The gateway's address."""
-    system: str = always(str)
-    """The storage system."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret with user and password."""
-    sslEnabled: bool = False
-    """True if the gateway is spoken to over TLS."""
-    protectionDomain: str = ""
-    """The protection domain."""
-    storagePool: str = ""
-    """The pool."""
-    storageMode: str = ""
-    """`ThickProvisioned` or `ThinProvisioned` (default)."""
-    volumeName: str = ""
-    """The volume."""
-    fsType: str = ""
-    """Its file system; `xfs` by default."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-
-
-class SecretVolumeSource(Struct):
-    """A Secret as files in memory, which follow its changes."""
-
-    secretName: str = ""
-    """The Secret in the pod's namespace."""
-    items: Annotated[list[KeyToPath], Atomic()] = []
-    """Keys to project, and their file names; all keys under their own names if empty."""
-    defaultMode: int | None = None
-    """Permissions of the files, 0 to 0777 (octal). 0644 by default."""
-    optional: bool | None = None
-    """True if the Secret or its keys may be missing."""
-
-
-class StorageOSVolumeSource(Struct):
-    """A StorageOS volume. No longer served."""
-
-    volumeName: str = ""
-    """The volume."""
-    volumeNamespace: str = ""
-    """Its namespace in StorageOS."""
-    fsType: str = ""
-    """Its file system."""
-    readOnly: bool = False
-    """True if nothing can be written."""
-    secretRef: LocalObjectReference | None = None
-    """The Secret with credentials."""
-
-
-class VsphereVirtualDiskVolumeSource(Struct):
-    """A vSphere disk. Served by the CSI driver csi.vsphere.vmware.com."""
-
-    volumePath: str = always(str)
-    """The disk."""
-    fsType: str = ""
-    """Its file system."""
-    storagePolicyName: str = ""
-    """The storage policy, by name."""
-    storagePolicyID: str = ""
-    """The storage policy, by identity."""
 
 
 class Volume(Struct):
