@@ -26,7 +26,7 @@ from tiphys.api.core.volumes.shared import (
     difference,
     phase_cell,
 )
-from tiphys.api.core.volumes.sources import azure_disk, driver_name, fibre_channel, flocker, partition, quobyte
+from tiphys.api.core.volumes.sources import azure_disk, driver_name, fibre_channel, flocker, partition, quobyte, required_fields
 from tiphys.api.core.volumes.validation import HOST_PATH_TYPES
 from tiphys.api.helpers.node_labels import expression_warnings
 from tiphys.api.machinery.columns import AGE, NAME, cell
@@ -64,29 +64,7 @@ SOURCES: tuple[str, ...] = tuple(
 _POLICIES = ("Delete", "Recycle", "Retain")
 _INLINE = "in the context of inline volumes"
 
-_PATHS = {"gcePersistentDisk": "persistentDisk"}
-"""Sources whose mistakes are reported under another name."""
-
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "awsElasticBlockStore": ("volumeID",),
-    "azureDisk": ("diskName", "diskURI"),
-    "azureFile": ("secretName", "shareName"),
-    "cephfs": ("monitors",),
-    "cinder": ("volumeID",),
-    "flexVolume": ("driver",),
-    "gcePersistentDisk": ("pdName",),
-    "glusterfs": ("endpoints", "path"),
-    "hostPath": ("path",),
-    "iscsi": ("targetPortal", "iqn"),
-    "local": ("path",),
-    "nfs": ("server", "path"),
-    "photonPersistentDisk": ("pdID",),
-    "portworxVolume": ("volumeID",),
-    "rbd": ("monitors", "image"),
-    "scaleIO": ("gateway", "system", "volumeName"),
-    "storageos": ("volumeName",),
-    "vsphereVolume": ("volumePath",),
-}
+_REQUIRED: sources.Required = {"hostPath": ("path",), "local": ("path",)}
 
 _MOUNT_OPTION_SOURCES = (
     *("gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "cinder", "cephfs", "azureFile"),
@@ -184,11 +162,8 @@ def _source(errors: Errors, path: str, spec: PersistentVolumeSpec, volume: str) 
     for extra in named[1:]:
         errors.append(forbidden(f"{path}.{extra}", "may not specify more than 1 volume type"))
     name = named[0]
-    here = f"{path}.{_PATHS.get(name, name)}"
     source = getattr(spec, name)
-    for field in _REQUIRED.get(name, ()):
-        if not getattr(source, field):
-            errors.append(required(f"{here}.{field}"))
+    here = required_fields(errors, path, name, source, _REQUIRED)
     if (check := _CHECKS.get(name)) is not None:
         check(errors, here, source)
     if name == "local" and spec.nodeAffinity is None:

@@ -314,6 +314,11 @@ class Kind(Generic[ObjectT]):
         return "/".join(parts)
 
 
+def question(type_: type[ObjectT], plural: str, group: str, *, namespaced: bool = False) -> Kind[ObjectT]:
+    """Return a kind whose objects are only created, answered with what their status says, and never stored."""
+    return Kind(type=type_, plural=plural, group=group, namespaced=namespaced, verbs=("create",), question=True)
+
+
 class Scheme:
     """Kinds by type, by group-version-kind and by group-version-resource. Look-ups are dictionary reads.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiphys.api.machinery.errors import invalid, not_supported, required, too_long
@@ -15,6 +15,41 @@ IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-zA-Z-.]+)(:[^,;*&$|\s]+)$").match
 EUI = re.compile(r"^eui.[0-9A-Za-z]{16}$").match
 NAA = re.compile(r"^naa.[0-9A-Za-z]{32}$").match
 _HOST_PORT = re.compile(r"(\[[^][]*\]|[^][:]*):[^][:]*").fullmatch
+
+
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskName", "diskURI"),
+    "azureFile": ("secretName", "shareName"),
+    "cephfs": ("monitors",),
+    "cinder": ("volumeID",),
+    "flexVolume": ("driver",),
+    "gcePersistentDisk": ("pdName",),
+    "glusterfs": ("endpoints", "path"),
+    "iscsi": ("targetPortal", "iqn"),
+    "nfs": ("server", "path"),
+    "photonPersistentDisk": ("pdID",),
+    "portworxVolume": ("volumeID",),
+    "rbd": ("monitors", "image"),
+    "scaleIO": ("gateway", "system", "volumeName"),
+    "storageos": ("volumeName",),
+    "vsphereVolume": ("volumePath",),
+}
+"""Fields without which a source means nothing."""
+
+_PATHS = {"gcePersistentDisk": "persistentDisk"}
+"""Sources whose mistakes are reported under another name."""
+
+Required = Mapping[str, tuple[str, ...]]
+
+
+def required_fields(errors: Errors, path: str, name: str, source: Any, own: Required) -> str:
+    """Require the fields of a source, those of `own` for sources that only one owner of volumes has; return the path of the source."""
+    here = f"{path}.{_PATHS.get(name, name)}"
+    for field in _REQUIRED.get(name) or own.get(name, ()):
+        if not getattr(source, field):
+            errors.append(required(f"{here}.{field}"))
+    return here
 
 
 def driver_name(errors: Errors, path: str, name: str) -> None:

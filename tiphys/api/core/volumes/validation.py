@@ -20,7 +20,7 @@ from tiphys.api.core.v1 import (
     VolumeMount,
     VolumeProjection,
 )
-from tiphys.api.core.volumes.sources import POD_CHECKS
+from tiphys.api.core.volumes.sources import POD_CHECKS, Required, required_fields
 from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_found_field, not_supported, required
 from tiphys.api.machinery.names import dns_label_messages, dns_subdomain_messages, qualified_name
 from tiphys.api.machinery.quantity import parse
@@ -54,35 +54,15 @@ _ORDER = (
 )  # fmt: skip
 """Sources in the order in which the API looks for them: the first is the volume's, the others are too many."""
 
-_PATHS = {"gcePersistentDisk": "persistentDisk"}
-"""Sources whose mistakes are reported under another name."""
-
 _EXTRA_PATHS = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
 """Sources that are reported under another name when there is one before them."""
 
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "awsElasticBlockStore": ("volumeID",),
-    "azureDisk": ("diskName", "diskURI"),
-    "azureFile": ("secretName", "shareName"),
-    "cephfs": ("monitors",),
-    "cinder": ("volumeID",),
-    "flexVolume": ("driver",),
-    "gcePersistentDisk": ("pdName",),
+_REQUIRED: Required = {
     "gitRepo": ("repository",),
-    "glusterfs": ("endpoints", "path"),
-    "iscsi": ("targetPortal", "iqn"),
-    "nfs": ("server", "path"),
     "persistentVolumeClaim": ("claimName",),
-    "photonPersistentDisk": ("pdID",),
-    "portworxVolume": ("volumeID",),
-    "rbd": ("monitors", "image"),
-    "scaleIO": ("gateway", "system", "volumeName"),
-    "storageos": ("volumeName",),
-    "vsphereVolume": ("volumePath",),
     "secret": ("secretName",),
     "configMap": ("name",),
 }
-"""The fields without which a source means nothing."""
 
 
 def volumes(errors: Errors, path: str, values: Sequence[Volume], *, pod: bool) -> dict[str, Volume]:
@@ -123,11 +103,8 @@ def _source(errors: Errors, path: str, volume: Volume, *, pod: bool) -> None:
         errors.append(required(path, "must specify a volume type"))
         return
     name = named[0]
-    here = f"{path}.{_PATHS.get(name, name)}"
     source = getattr(volume, name)
-    for field in _REQUIRED.get(name, ()):
-        if not getattr(source, field):
-            errors.append(required(f"{here}.{field}"))
+    here = required_fields(errors, path, name, source, _REQUIRED)
     if name in ("secret", "configMap"):
         file_mode(errors, f"{here}.defaultMode", source.defaultMode)
         _items(errors, f"{here}.items", source.items)
