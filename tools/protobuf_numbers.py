@@ -28,11 +28,13 @@ TARGET = Path(__file__).resolve().parents[1] / "tiphys/api/machinery/protobuf/nu
 _PACKAGES = {
     "meta.v1": "k8s.io.apimachinery.pkg.apis.meta.v1",
     "apiextensions.v1": "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1",
+    "metrics.v1beta1": "k8s.io.metrics.pkg.apis.metrics.v1beta1",
     "apiregistration.v1": "k8s.io.kube_aggregator.pkg.apis.apiregistration.v1",
 }
 _MESSAGES = {
-    "Time": "time", "MicroTime": "microtime", "Quantity": "quantity", "IntOrString": "intorstring", "RawExtension": "any", "JSON": "any",
-    "FieldsV1": "json", "JSONSchemaPropsOrArray": "array", "JSONSchemaPropsOrBool": "bool", "JSONSchemaPropsOrStringArray": "strings",
+    "Time": "time", "MicroTime": "microtime", "Duration": "duration", "Quantity": "quantity", "IntOrString": "intorstring",
+    "RawExtension": "any", "JSON": "any", "FieldsV1": "json",
+    "JSONSchemaPropsOrArray": "array", "JSONSchemaPropsOrBool": "bool", "JSONSchemaPropsOrStringArray": "strings",
 }  # fmt: skip
 _SCALARS = {"string": "str", "int32": "int", "int64": "int", "bool": "bool", "bytes": "bytes", "double": "float"}
 _UNIONS = ("json", "array", "bool", "strings")
@@ -60,7 +62,7 @@ def modules() -> dict[str, list[type[msgspec.Struct]]]:
     found = {}
     for info in pkgutil.walk_packages(tiphys.api.__path__, "tiphys.api."):
         parts = info.name.split(".")
-        if len(parts) == 4 and re.fullmatch(r"v\d+", parts[3]):
+        if len(parts) == 4 and re.fullmatch(r"v\d+(alpha\d+|beta\d+)?", parts[3]):
             module = importlib.import_module(info.name)
             members = [getattr(module, name) for name in sorted(dir(module))]
             own = [item for item in members if isinstance(item, type) and issubclass(item, msgspec.Struct)]

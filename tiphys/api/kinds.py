@@ -17,6 +17,7 @@ from tiphys.api.discovery import endpoint_slice as discovery
 from tiphys.api.events import event as events
 from tiphys.api.flowcontrol import kinds as flowcontrol
 from tiphys.api.machinery.scheme import Scheme
+from tiphys.api.metrics import kinds as metrics
 from tiphys.api.networking import kinds as networking
 from tiphys.api.node import runtime_class as node
 from tiphys.api.policy import pod_disruption_budget as policy
@@ -39,6 +40,7 @@ _GROUPS = (
     discovery,
     events,
     flowcontrol,
+    metrics,
     networking,
     node,
     policy,

@@ -25,6 +25,8 @@ from tiphys.wire.http_upgrade import AnswerParser, request_head, response_head
 CONNECT_SECONDS = 10.0
 HEAD_SECONDS = 60.0
 KUBELET_PORT = 10250
+MAX_PAGE = 32 << 20
+"""Bytes of an answer that are read into memory at most."""
 MAX_HEAD = 256 << 10
 """Bytes that an upstream, which may be any pod, can make us keep before its answer begins."""
 _HOP_BY_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"))
@@ -96,6 +98,28 @@ class KubeletConnector:
             upgrade=upgrade,
             who=f'the kubelet of node "{node_name}"',
         )
+
+    async def resource_metrics(self, node_name: str) -> bytes:
+        """Return the page `/metrics/resource` of a node's kubelet; raises also ConnectionError."""
+        response = await self.request(node_name, "GET", "/metrics/resource")
+        return await read_answer(response, node_name)
+
+
+async def read_answer(response: Response, node_name: str) -> bytes:
+    """Return the whole body of a kubelet's answer. Raises ServiceUnavailable unless it is a success of a bearable size."""
+    stream, parts, size = response.stream, [], 0
+    assert isinstance(stream, _Body)
+    try:
+        if response.status != 200:
+            raise ServiceUnavailable(f'the kubelet of node "{node_name}" answers {response.status}')
+        async for part in stream:
+            parts.append(part)
+            size += len(part)
+            if size > MAX_PAGE:
+                raise ServiceUnavailable(f'the kubelet of node "{node_name}" answers with more than {MAX_PAGE} bytes')
+    finally:
+        await stream.aclose()
+    return b"".join(parts)
 
 
 async def forward(

@@ -50,6 +50,7 @@ from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
+from tiphys.apiserver.resource_metrics.collector import Collector
 from tiphys.apiserver.warm import warm_up
 from tiphys.http.limits import Limits
 from tiphys.http.peer import peer_identity
@@ -120,6 +121,7 @@ class ApiServer:
         self._aside = Aside()
         self._background: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
+        self._collector: Collector | None = None
         self._warming: asyncio.TimerHandle | None = None
         self.port = settings.port
         self.components: dict[str, Callable[[], str]] = {
@@ -204,6 +206,8 @@ class ApiServer:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self._collector is not None:
+            await self._collector.close()
         if self._keeper is not None:
             await self._keeper.stop()
         if self._server is not None:
@@ -256,7 +260,10 @@ class ApiServer:
             bearer.insert(0, TokenFile.parse(lines, str(settings.token_auth_file), audiences=(settings.issuer,)))
         bearer_chain = BearerAuthenticator(bearer)
         rbac = RbacAuthorizer(source)
-        metrics = RequestMetrics()
+        kubelet = KubeletConnector(
+            self._find_node, self._kubelet_tls(), unverified=self._kubelet_tls(verify=False), local=settings.local_kubelets
+        )
+        self._collector = Collector(self._node_names, kubelet.resource_metrics, self.clock)
         authorizer = AuthorizerChain((Superusers(), NodeAuthorizer(source, follow=self._follow_bindings), rbac))
         services = Services(
             storage=self.storage,
@@ -279,9 +286,8 @@ class ApiServer:
                 node_ports=settings.node_ports,
                 rng=self._rng,
             ),
-            kubelet=KubeletConnector(
-                self._find_node, self._kubelet_tls(), unverified=self._kubelet_tls(verify=False), local=settings.local_kubelets
-            ),
+            kubelet=kubelet,
+            resource_metrics=self._collector,
             now=self.clock.now,
             rng=self._rng,
             tokens=TokenIssuer(issuer=settings.issuer, audiences=(settings.issuer,), key=signing, source=source),
@@ -317,6 +323,9 @@ class ApiServer:
     def _follow_bindings(self, callback: Callable[[core.Pod | None, core.Pod | None], None]) -> None:
         """Tell of pods that come, go, or get a node, without decoding every other change."""
         self.source.on_change(core.Pod, callback, field="spec.nodeName")
+
+    def _node_names(self) -> list[str]:
+        return [entry.name for entry in self.storage.cache(self.scheme.of(core.Node)).entries("")]
 
     def _find_node(self, name: str) -> core.Node | None:
         return self.source.get(core.Node, "", name)

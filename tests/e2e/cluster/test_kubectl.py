@@ -85,6 +85,14 @@ def pod_of(cluster: Cluster, label: str = "app=web") -> str:
     return name
 
 
+def test_top_shows_the_use_of_nodes_pods_and_containers(web: Cluster) -> None:
+    assert re.search(rf"{web.node}\s+\d+m\s+\d+%\s+\d+Mi\s+\d+%", web.kubectl("top nodes").out)
+    lines = wait_for(lambda: web.kubectl("top pods -l app=web --no-headers").lines)
+    assert len(lines) == 2
+    assert all(re.fullmatch(r"web-\S+\s+\d+m\s+\d+Mi\s*", line) for line in lines), lines
+    assert re.search(r"web-\S+\s+main\s+\d+m", web.kubectl("top pods --containers").out)
+
+
 def test_get_in_every_form(web: Cluster) -> None:
     assert re.search(r"web\s+2/2\s+2\s+2", web.kubectl("get deployment web").out)
     assert "IMAGES" in web.kubectl("get deployment -o wide").out

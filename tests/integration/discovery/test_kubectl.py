@@ -22,7 +22,9 @@ spec:
 
 
 async def test_api_resources_and_versions(kubectl: Kubectl, seen: list[str]) -> None:
-    rows = {line.split()[0]: line.split() for line in (await kubectl("api-resources", "--no-headers")).splitlines()}
+    lines = [line.split() for line in (await kubectl("api-resources", "--no-headers")).splitlines()]
+    rows = {line[0]: line for line in reversed(lines)}
+    assert [line[1] for line in lines if line[0] == "pods"] == ["po", "metrics.k8s.io/v1beta1"], "pods are those of the core group"
     assert set(rows) == {kind.plural for kind in SCHEME if "list" in kind.verbs or "create" in kind.verbs}
     assert rows["pods"] == ["pods", "po", "v1", "true", "Pod"]
     assert rows["deployments"] == ["deployments", "deploy", "apps/v1", "true", "Deployment"]

@@ -19,7 +19,7 @@ PRIORITIES: dict[str, tuple[int, int]] = {
     "v1.rbac.authorization.k8s.io": (17000, 15), "v1.storage.k8s.io": (16800, 15), "v1.apiextensions.k8s.io": (16700, 15),
     "v1.admissionregistration.k8s.io": (16700, 15), "v1.scheduling.k8s.io": (16600, 15), "v1.coordination.k8s.io": (16500, 15),
     "v1.node.k8s.io": (16300, 15), "v1.discovery.k8s.io": (16200, 15), "v1.resource.k8s.io": (16200, 21),
-    "v1.flowcontrol.apiserver.k8s.io": (16100, 21),
+    "v1.flowcontrol.apiserver.k8s.io": (16100, 21), "v1beta1.metrics.k8s.io": (100, 100),
 }  # fmt: skip
 """Least priority of the group and priority of the version of everything built in."""
 

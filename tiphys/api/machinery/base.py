@@ -23,6 +23,7 @@ from msgspec import field
 
 __all__ = [
     "Atomic",
+    "Duration",
     "IntOrString",
     "MapList",
     "MicroTime",
@@ -49,6 +50,9 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 MicroTime = NewType("MicroTime", str)
 """RFC 3339 with exactly six digits of fraction: clients refuse anything else. See `micro_time` and `parse_micro_time`."""
+
+Duration = NewType("Duration", str)
+"""Length of time as Go writes it, such as `1m30s`; see `tiphys.api.machinery.durations`."""
 
 Quantity = NewType("Quantity", str)
 """A number with a unit such as `500m` or `1Gi`, in canonical form once stored; arithmetic is in `tiphys.api.machinery.quantity`."""

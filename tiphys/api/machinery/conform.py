@@ -23,6 +23,7 @@ LIMIT = 100
 _ZEROS: dict[str, Any] = {"str": "", "int": 0, "float": 0.0, "bool": False, "bytes": b"", "quantity": "0", "intorstring": 0}
 _TYPES = {
     "str": "string", "float": "float64", "bool": "bool", "bytes": "[]uint8", "time": "v1.Time", "microtime": "v1.MicroTime",
+    "duration": "v1.Duration",
     "quantity": "resource.Quantity", "intorstring": "intstr.IntOrString", "any": "interface {}", "raw": "json.RawMessage",
 }  # fmt: skip
 _SIX_DIGITS = re.compile(r"\.[0-9]{6}(?![0-9])")

@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from tiphys.api.machinery.base import Atomic, MapList, MicroTime, Patch, Quantity, SetList
+from tiphys.api.machinery.base import Atomic, Duration, MapList, MicroTime, Patch, Quantity, SetList
 
 Form = Literal[
-    "struct", "list", "map", "str", "int", "float", "bool", "bytes", "time", "microtime", "quantity", "intorstring", "raw", "any",
+    "struct", "list", "map", "str", "int", "float", "bool", "bytes", "time", "microtime", "duration",
+    "quantity", "intorstring", "raw", "any",
 ]  # fmt: skip
 
 _SCALARS: Mapping[Any, Form] = {
@@ -29,6 +30,7 @@ _SCALARS: Mapping[Any, Form] = {
     bytes: "bytes",
     datetime: "time",
     MicroTime: "microtime",
+    Duration: "duration",
     Quantity: "quantity",
     msgspec.Raw: "raw",
     Any: "any",

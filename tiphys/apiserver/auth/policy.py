@@ -168,6 +168,7 @@ CLUSTER_ROLES: Final[Mapping[str, str]] = {
         watch | core | events
         {EVENTS}
     """,
+    "system:aggregated-metrics-reader": "read | metrics.k8s.io | nodes pods",
     "system:heapster": "read | core | events pods nodes namespaces",
     "system:kubelet-api-admin": """
         read | core | nodes
@@ -202,6 +203,7 @@ AGGREGATE_TO: Final[Mapping[str, str]] = {
     "system:aggregate-to-admin": "admin",
     "system:aggregate-to-edit": "edit",
     "system:aggregate-to-view": "view",
+    "system:aggregated-metrics-reader": "view",
 }
 """The label each role carries."""
 

@@ -18,6 +18,7 @@ from tiphys.aio.clock import monotonic
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.errors import BadRequest, MethodNotSupported, NotFound, StatusError, Unauthorized
 from tiphys.api.machinery.scheme import Kind
+from tiphys.api.metrics.kinds import KINDS as METRICS
 from tiphys.apiserver import components
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.answers.failures import failure_of
@@ -36,6 +37,7 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.levels import Flow
 from tiphys.apiserver.flowcontrol.work import READ, WRITE, estimate, is_long_running
 from tiphys.apiserver.metrics import CONNECTS, RequestMetrics
+from tiphys.apiserver.resource_metrics import serve as resource_metrics
 from tiphys.apiserver.server_metrics import AccessMetrics
 from tiphys.apiserver.subresources import binding, connect, eviction, finalize, proxy, scale, token
 from tiphys.apiserver.verbs.create import create
@@ -62,6 +64,7 @@ VERBS: dict[str, Verb] = {
 COMPUTED: dict[str, dict[str, Verb]] = {
     "v1/componentstatuses": {"get": components.get, "list": components.list_},
     "v1/bindings": {"create": binding.create_beside},
+    **{kind.ident: {"get": resource_metrics.get, "list": resource_metrics.list_} for kind in METRICS},
     **{kind.ident: {"create": reviews.review} for kind in SCHEME if kind.question},
 }
 """Kinds that are not stored but worked out when somebody asks, by what they are served as."""

@@ -24,6 +24,7 @@ from tiphys.apiserver.chain.aside import Aside
 from tiphys.apiserver.chain.options import write_options
 from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.resource_metrics.collector import Collector
 from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
 
@@ -45,6 +46,7 @@ class Services(msgspec.Struct):
     identity_headers: tuple[frozenset[str], tuple[str, ...]]
     """Names and beginnings of names of the headers in which front proxies name callers."""
     aside: Aside
+    resource_metrics: Collector
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
     """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
     watch_seconds: float = 1800.0

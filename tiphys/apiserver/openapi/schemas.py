@@ -22,7 +22,13 @@ _SCALARS: dict[str, Schema] = {
     "bool": {"type": "boolean"},
     "bytes": {"type": "string", "format": "byte"},
 }
-_NAMED = {"time": names.TIME, "microtime": names.MICRO_TIME, "quantity": names.QUANTITY, "intorstring": names.INT_OR_STRING}
+_NAMED = {
+    "time": names.TIME,
+    "microtime": names.MICRO_TIME,
+    "duration": names.DURATION,
+    "quantity": names.QUANTITY,
+    "intorstring": names.INT_OR_STRING,
+}
 _ANY = {
     ("AllocatedDeviceStatus", "data"): names.RAW,
     ("ControllerRevision", "data"): names.RAW,
@@ -194,6 +200,8 @@ class Definitions:
         if name in (names.TIME, names.MICRO_TIME):
             precision = "seconds" if name == names.TIME else "microseconds"
             return {"description": f"A moment, RFC 3339 with {precision}.", "type": "string", "format": "date-time"}
+        if name == names.DURATION:
+            return {"description": "A length of time, such as `1m30s`.", "type": "string"}
         if name in _OPEN:
             return {"description": _OPEN[name]}
         if name == names.VERSION:

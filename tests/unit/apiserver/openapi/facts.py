@@ -17,7 +17,7 @@ import msgspec
 
 import tiphys.api
 from tiphys.api.kinds import SCHEME
-from tiphys.api.machinery.scheme import GroupVersionKind
+from tiphys.api.machinery.scheme import GroupVersionKind, Scheme
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.apiserver.openapi import names
 from tiphys.apiserver.openapi.schemas import Definitions
@@ -53,6 +53,9 @@ APART = {
     "GET /apis/storagemigration.k8s.io/": "a group with beta versions alone",
 }
 """What else is left out on purpose."""
+
+BESIDE = {"metrics.k8s.io": "served by metrics-server in other clusters"}
+"""Groups that are served here and that kube-apiserver does not publish, and why."""
 
 
 @cache
@@ -126,7 +129,7 @@ def of_types() -> Mapping[str, str]:
 @cache
 def of_served() -> Mapping[str, str]:
     """The facts of the document that is served."""
-    return _distilled(document_v2(SCHEME))
+    return _distilled(document_v2(Scheme(kind for kind in SCHEME if kind.group not in BESIDE)))
 
 
 def _distilled(document: Mapping[str, Any]) -> dict[str, str]:

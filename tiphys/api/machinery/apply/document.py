@@ -15,10 +15,11 @@ _ABSENT: Any = object()
 
 _EXPECTED = {
     "str": "string", "int": "numeric (int or float)", "float": "numeric (int or float)", "bool": "boolean", "bytes": "string",
-    "microtime": "string", "time": "string",
+    "microtime": "string", "duration": "string", "time": "string",
 }  # fmt: skip
 _PYTHON: Mapping[str, tuple[type, ...]] = {
-    "str": (str,), "int": (int, float), "float": (int, float), "bool": (bool,), "bytes": (str,), "time": (str,), "microtime": (str,),
+    "str": (str,), "int": (int, float), "float": (int, float), "bool": (bool,), "bytes": (str,), "time": (str,),
+    "microtime": (str,), "duration": (str,),
 }  # fmt: skip
 
 

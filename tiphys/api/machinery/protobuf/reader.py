@@ -36,6 +36,7 @@ _LEAVES: dict[str, Read] = {
     "bytes": special.raw,
     "time": special.time,
     "microtime": special.micro_time,
+    "duration": special.duration,
     "quantity": special.quantity,
     "intorstring": special.int_or_string,
     "any": special.any_value,

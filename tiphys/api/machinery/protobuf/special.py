@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tiphys.api.machinery.base import MicroTime, Quantity
+from tiphys.api.machinery import durations
+from tiphys.api.machinery.base import Duration, MicroTime, Quantity
 from tiphys.api.machinery.protobuf.wire import LENGTH, VARINT, Malformed, read_varint, remembered, skip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,6 +105,11 @@ def time(data: bytes, at: int, end: int) -> datetime | None:
 def micro_time(data: bytes, at: int, end: int) -> MicroTime | None:
     """A moment with six digits of fraction."""
     return None if at == end else MicroTime(f"{_moment(data[at:end]).replace(tzinfo=None).isoformat(timespec='microseconds')}Z")
+
+
+def duration(data: bytes, at: int, end: int) -> Duration:
+    """A length of time; an empty message is none at all."""
+    return Duration(durations.written(int64(number(fields(data, at, end).get(1, [0])[-1]))))
 
 
 @remembered

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.machinery import durations
 from tiphys.api.machinery.introspect import Shape
 from tiphys.api.machinery.protobuf.messages import Member, Message, message
 from tiphys.api.machinery.protobuf.special import EPOCH
@@ -166,6 +167,13 @@ def _time(text: str) -> bytes:
     return _message((1, since.days * 86400 + since.seconds), (2, since.microseconds * 1000))
 
 
+def _duration(text: str) -> bytes:
+    try:
+        return _message((1, durations.nanoseconds(text)))
+    except ValueError:
+        return _message((1, 0))  # As for times.
+
+
 @remembered
 def _quantity(text: str) -> bytes:
     return _message((1, text.encode()))
@@ -203,6 +211,7 @@ _BODIES: dict[str, Body] = {
     "bytes": base64.b64decode,
     "time": _time,
     "microtime": _time,
+    "duration": _duration,
     "quantity": _quantity,
     "intorstring": _int_or_string,
     "any": _any,

@@ -76,6 +76,7 @@ def value(shape: Shape, rng: random.Random, density: float, depth: int) -> Any:
         "bytes": lambda: rng.randbytes(rng.choice((0, 1, 200))),
         "time": lambda: time(moment),
         "microtime": lambda: f"{moment:%Y-%m-%dT%H:%M:%S}.{rng.randrange(10**6):06}Z",
+        "duration": lambda: rng.choice(("0s", "250ms", "1h30m0.5s", "15.023s")),
         "quantity": lambda: rng.choice(("0", "500m", "1Gi", "-1", "1e3")),
         "intorstring": lambda: rng.choice((0, 80, -1, "http", "25%", "")),
         "raw": lambda: msgspec.Raw(b'{"f:a":{},"f:b":{".":{}}}'),
