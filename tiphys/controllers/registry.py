@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
@@ -41,6 +42,7 @@ LOOPS: tuple[type[Controller], ...] = (
     TaintEvictionController,
     PodCollector,
     DisruptionController,
+    HorizontalPodAutoscalerController,
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,

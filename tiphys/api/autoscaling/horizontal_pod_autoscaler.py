@@ -146,7 +146,6 @@ AUTOSCALERS_V2: Kind[v2.HorizontalPodAutoscaler] = Kind(
     short_names=("hpa",),
     categories=("all",),
     subresources=(STATUS,),
-    unattended=True,
 )
 
 _AS_V2: Stored[v1.HorizontalPodAutoscaler] = Stored(AUTOSCALERS_V2, from_v1, to_v1)
@@ -162,7 +161,6 @@ AUTOSCALERS_V1: Kind[v1.HorizontalPodAutoscaler] = Kind(
     categories=("all",),
     subresources=(STATUS,),
     stored=_AS_V2,
-    unattended=True,
 )
 
 KINDS: tuple[Kind[Any], ...] = (AUTOSCALERS_V2, AUTOSCALERS_V1)

@@ -391,6 +391,7 @@ RUN_AS_MANAGER: Final = (
     "endpointslice-controller",
     "endpointslicemirroring-controller",
     "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",

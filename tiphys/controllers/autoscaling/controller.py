@@ -1,0 +1,247 @@
+"""Horizontal pod autoscaling: reads metrics, and writes the scale of workloads ("Horizontal Pod Autoscaling")."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tiphys.api.autoscaling import v1, v2
+from tiphys.api.machinery import base
+from tiphys.api.machinery.errors import Conflict, StatusError
+from tiphys.api.machinery.quantity import parse
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.machinery.selectors import Selector, SelectorError, parse_labels
+from tiphys.controllers.autoscaling.history import History, Verdict, plainly_limited
+from tiphys.controllers.autoscaling.measure import Measurer, Workload
+from tiphys.controllers.autoscaling.replicas import NoMetrics, Tolerance, Use
+from tiphys.controllers.autoscaling.settings import AutoscalingSettings
+from tiphys.controllers.autoscaling.status import ABLE, ACTIVE, LIMITED, Conditions, described, metric_status
+from tiphys.controllers.shared.scales import named_kind
+from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
+
+_ABOVE, _BELOW = "Current number of replicas above Spec.MaxReplicas", "Current number of replicas below Spec.MinReplicas"
+FAILURES = {
+    "Resource": "FailedGetResourceMetric",
+    "ContainerResource": "FailedGetContainerResourceMetric",
+    "Pods": "FailedGetPodsMetric",
+    "Object": "FailedGetObjectMetric",
+    "External": "FailedGetExternalMetric",
+}
+"""Reason of events and conditions for metrics that cannot be had, by type."""
+
+
+class _Unable(Exception):
+    """Nothing can be decided now; the reason is in the status and in events."""
+
+
+class _Chosen(NamedTuple):
+    """Number of replicas that metrics ask for, and the metric that asked for most."""
+
+    replicas: int
+    metric: str
+    statuses: list[v2.MetricStatus]
+
+
+class HorizontalPodAutoscalerController:
+    """Keys are autoscalers. Each is looked at when it changes, and every sync period."""
+
+    declaration = Declaration(
+        name="horizontal-pod-autoscaler",
+        kind=v2.HorizontalPodAutoscaler,
+        roles=("horizontal-pod-autoscaler",),
+        reads=(Whole(v2.HorizontalPodAutoscaler), DEFINITIONS, PODS),
+        settings=AutoscalingSettings,
+    )
+
+    def __init__(self, settings: AutoscalingSettings) -> None:
+        self._settings = settings
+        self._histories: dict[Key, History] = {}
+        self._selectors: dict[Key, Selector] = {}
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._autoscalers = ctx.read(v2.HorizontalPodAutoscaler)
+        self._definitions = ctx.read(SlimDefinition)
+        self._pods = ctx.read(SlimPod)
+        self._measurer = Measurer(ctx.client, ctx.clock, self._settings, self._kind)
+        ctx.watch(self._autoscalers, when=_differs)
+
+    async def reconcile(self, key: Key) -> Result:
+        autoscaler = self._autoscalers.get(key)
+        if autoscaler is None:
+            self._histories.pop(key, None)
+            self._selectors.pop(key, None)
+            return DONE
+        conditions = Conditions(autoscaler.status.conditions, self._ctx.clock.now())
+        try:
+            status = await self._scale(key, autoscaler, conditions)
+        except _Unable:
+            status = autoscaler.status
+        status = msgspec.structs.replace(status, conditions=conditions.listed())
+        await write_status(self._ctx.client, autoscaler, status)
+        return Result(self._settings.sync_period)
+
+    async def _scale(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, conditions: Conditions) -> v2.HorizontalPodAutoscalerStatus:
+        """Scale the target as its metrics ask; return the status without its conditions. Raises _Unable."""
+        kind, scale = await self._read_scale(autoscaler, conditions)
+        current = scale.spec.replicas
+        history = self._histories.setdefault(key, History())
+        history.begin(self._ctx.clock.monotonic(), current)
+        spec = autoscaler.spec
+        least = 1 if spec.minReplicas is None else spec.minReplicas
+        statuses: list[v2.MetricStatus] = []
+        if current == 0:
+            conditions.set(ACTIVE, False, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
+            desired, why = 0, ""
+        elif current > spec.maxReplicas:
+            desired, why = spec.maxReplicas, _ABOVE
+        elif current < least:
+            desired, why = least, _BELOW
+        else:
+            chosen = await self._chosen(key, autoscaler, scale, conditions)
+            desired, statuses = self._bounded(autoscaler, history, current, least, chosen.replicas, conditions), chosen.statuses
+            why = f"{chosen.metric} above target" if chosen.replicas > current else "All metrics below target"
+        if desired != current:
+            await self._write_scale(autoscaler, kind, scale, desired, why, conditions)
+            history.note_change(self._ctx.clock.monotonic(), desired - current)
+        now = base.time(self._ctx.clock.now())
+        return v2.HorizontalPodAutoscalerStatus(
+            observedGeneration=autoscaler.status.observedGeneration,
+            lastScaleTime=now if desired != current else autoscaler.status.lastScaleTime,
+            currentReplicas=current,
+            desiredReplicas=desired,
+            currentMetrics=statuses,
+        )
+
+    # -- the target
+
+    def _kind(self, api_version: str, kind: str) -> Kind[Any] | None:
+        return named_kind(self._ctx.client.scheme, self._definitions.list(), api_version, kind)
+
+    async def _read_scale(self, autoscaler: v2.HorizontalPodAutoscaler, conditions: Conditions) -> tuple[Kind[Any], v1.Scale]:
+        target = autoscaler.spec.scaleTargetRef
+        kind = self._kind(target.apiVersion, target.kind)
+        try:
+            if kind is None:
+                raise LookupError(f'no matches for kind "{target.kind}" in group "{target.apiVersion.rpartition("/")[0]}"')
+            scale = await self._ctx.client.get_subresource(kind, target.name, autoscaler.metadata.namespace, "scale", v1.Scale)
+        except (StatusError, LookupError) as error:
+            self._warn(autoscaler, "FailedGetScale", str(error))
+            conditions.set(ABLE, False, "FailedGetScale", f"the HPA controller was unable to get the target's current scale: {error}")
+            raise _Unable from error
+        conditions.set(ABLE, True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+        return kind, scale
+
+    async def _write_scale(
+        self, autoscaler: v2.HorizontalPodAutoscaler, kind: Kind[Any], scale: v1.Scale, desired: int, why: str, conditions: Conditions
+    ) -> None:
+        scale.spec.replicas = desired
+        name, namespace = autoscaler.spec.scaleTargetRef.name, autoscaler.metadata.namespace
+        try:
+            await self._ctx.client.put_subresource(kind, name, namespace, "scale", scale)
+        except Conflict:
+            raise
+        except StatusError as error:
+            self._warn(autoscaler, "FailedRescale", f"New size: {desired}; reason: {why}; error: {error}")
+            conditions.set(ABLE, False, "FailedUpdateScale", f"the HPA controller was unable to update the target scale: {error}")
+            raise _Unable from error
+        message = f"the HPA controller was able to update the target scale to {desired}"
+        conditions.set(ABLE, True, "SucceededRescale", message)
+        self._ctx.recorder.event(autoscaler, "Normal", "SuccessfulRescale", f"New size: {desired}; reason: {why}")
+
+    # -- the metrics
+
+    async def _chosen(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, scale: v1.Scale, conditions: Conditions) -> _Chosen:
+        """Return what the metric asks for that asks for most. Metrics that cannot be had never let replicas go. Raises _Unable."""
+        selector = self._selector(key, autoscaler, scale.status.selector, conditions)
+        workload = Workload(key.namespace, selector, scale.spec.replicas, scale.status.replicas)
+        metrics, uses, failed = autoscaler.spec.metrics, [], []
+        for metric in metrics:
+            try:
+                uses.append((metric, await self._measurer.use(metric, workload, self._tolerance(autoscaler))))
+            except NoMetrics as error:
+                failed.append((FAILURES.get(metric.type, "InvalidMetricSourceType"), str(error)))
+                self._warn(autoscaler, *failed[-1])
+        best, most = max(uses, key=lambda pair: pair[1].replicas, default=(None, Use(0, 0)))
+        if failed and (best is None or most.replicas < scale.spec.replicas):
+            reason, message = failed[0]
+            conditions.set(ACTIVE, False, reason, f"the HPA was unable to compute the replica count: {message}")
+            summary = f"invalid metrics ({len(failed)} invalid out of {len(metrics)}), first error is: {message}"
+            self._warn(autoscaler, "FailedComputeMetricsReplicas", summary)
+            raise _Unable
+        assert best is not None
+        name = described(best)
+        conditions.set(ACTIVE, True, "ValidMetricFound", f"the HPA was able to successfully calculate a replica count from {name}")
+        return _Chosen(most.replicas, name, [metric_status(metric, use) for metric, use in uses])
+
+    def _tolerance(self, autoscaler: v2.HorizontalPodAutoscaler) -> Tolerance:
+        behavior, usual = autoscaler.spec.behavior, self._settings.tolerance
+        rules = (behavior.scaleDown, behavior.scaleUp) if behavior is not None else (None, None)
+        below, above = (float(parse(one.tolerance)) if one is not None and one.tolerance is not None else usual for one in rules)
+        return Tolerance(below, above)
+
+    def _selector(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, text: str, conditions: Conditions) -> str:
+        """Return the selector of the target's pods, once no other autoscaler selects one of them. Raises _Unable."""
+        if not text:
+            self._warn(autoscaler, "SelectorRequired", "selector is required")
+            conditions.set(ACTIVE, False, "InvalidSelector", "the HPA target's scale is missing a selector")
+            raise _Unable
+        try:
+            selector = parse_labels(text)
+        except SelectorError as error:
+            message = f"couldn't convert selector into a corresponding internal selector object: {error}"
+            self._warn(autoscaler, "InvalidSelector", message)
+            conditions.set(ACTIVE, False, "InvalidSelector", message)
+            raise _Unable from error
+        self._selectors[key] = selector
+        rivals = self._rivals(key, selector)
+        if rivals:
+            message = (
+                f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(str(rival) for rival in sorted([key, *rivals]))}]"
+            )
+            self._warn(autoscaler, "AmbiguousSelector", message)
+            conditions.set(ACTIVE, False, "AmbiguousSelector", message)
+            raise _Unable
+        return text
+
+    def _rivals(self, key: Key, selector: Selector) -> list[Key]:
+        """Return the other autoscalers that select a pod of this selector."""
+        others = {other: known for other, known in self._selectors.items() if other.namespace == key.namespace and other != key}
+        if not others:
+            return []
+        pods = [pod.metadata.labels for pod in self._pods.list(key.namespace) if selector.matches(pod.metadata.labels)]
+        return [other for other, known in others.items() if any(known.matches(labels) for labels in pods)]
+
+    # -- the bounds
+
+    def _bounded(
+        self, autoscaler: v2.HorizontalPodAutoscaler, history: History, current: int, least: int, wanted: int, conditions: Conditions
+    ) -> int:
+        """Return how far to go towards what metrics ask for, given what was asked for and done lately."""
+        now, most, behavior = self._ctx.clock.monotonic(), autoscaler.spec.maxReplicas, autoscaler.spec.behavior
+        usual = self._settings.downscale_stabilization
+        limited: Verdict
+        if behavior is None:
+            steady = history.held_up(now, wanted, window=usual)
+            limited = plainly_limited(steady.replicas, current, least=least, most=most)
+        else:
+            up, down = (_window(rules) for rules in (behavior.scaleUp, behavior.scaleDown))
+            steady = history.stabilized(now, wanted, current, up=up or 0.0, down=usual if down is None else down)
+            limited = history.limited(now, steady.replicas, current, least=least, most=most, behavior=behavior)
+        conditions.set(ABLE, True, steady.reason, steady.message)
+        conditions.set(LIMITED, limited.replicas != steady.replicas, limited.reason, limited.message)
+        return limited.replicas
+
+    def _warn(self, autoscaler: v2.HorizontalPodAutoscaler, reason: str, message: str) -> None:
+        self._ctx.recorder.event(autoscaler, "Warning", reason, message)
+
+
+def _window(rules: v2.HPAScalingRules | None) -> float | None:
+    return None if rules is None or rules.stabilizationWindowSeconds is None else float(rules.stabilizationWindowSeconds)
+
+
+def _differs(old: v2.HorizontalPodAutoscaler | None, new: v2.HorizontalPodAutoscaler | None) -> bool:
+    """Return whether more than the status of an autoscaler changed."""
+    return old is None or new is None or old.spec != new.spec or old.metadata.uid != new.metadata.uid
