@@ -27,7 +27,7 @@ def test_a_container_that_began_since_is_measured_from_its_start() -> None:
     assert restarted[MAIN] == Usage(0.5, 1 << 20, 110.0, 2.0)
 
 
-def test_what_cannot_be_known_is_left_out() -> None:
+def test_unknown_use_is_left_out() -> None:
     assert MAIN not in dict(usages(read("", 100.0), read(page(1.0), 110.0))), "it began before the first reading"
     assert MAIN not in dict(usages(read(page(9.0), 100.0), read(page(1.0), 110.0))), "a counter never falls"
     assert MAIN not in dict(usages(read(page(1.0), 100.0), read(page(2.0, memory=0), 110.0)))

@@ -95,7 +95,7 @@ names = st.sets(st.sampled_from("abcdefgh"))
 
 
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 5000), min_size=1), names, names, st.integers(1, 200))
-def test_what_is_unknown_never_makes_the_change_larger(values: dict[str, int], unready: set[str], missing: set[str], target: int) -> None:
+def test_unknown_pods_never_make_the_change_larger(values: dict[str, int], unready: set[str], missing: set[str], target: int) -> None:
     """With pods missing or on their way the number lies between the present one and what the known pods alone ask for."""
     missing = missing - set(values)
     unready = unready - missing
