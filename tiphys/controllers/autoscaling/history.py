@@ -1,7 +1,7 @@
-"""Record of what an autoscaler recommended and did lately, and the bounds that follow now. Pure ("Horizontal Pod Autoscaling", scaling policies).
+"""Record of what an autoscaler recommended and did lately, and the bounds that follow now. Pure.
 
-It is kept in memory alone, as upstream does: after a restart scaling is free until there is a history again, but for the number of replicas
-found, which counts as the first recommendation.
+See "Horizontal Pod Autoscaling", scaling policies. It is kept in memory alone, as upstream does: after a restart scaling is free until
+there is a history again, but for the number of replicas found, which counts as the first recommendation.
 """
 
 from __future__ import annotations
