@@ -104,7 +104,7 @@ class NodeRegistration:
             node = core.Node(metadata=ObjectMeta(name=settings.name, labels=self.labels()))
             if settings.pod_cidr:
                 node.spec.podCIDR, node.spec.podCIDRs = settings.pod_cidr, [settings.pod_cidr]
-            node.spec.taints = [_taint(text) for text in settings.taints]
+            node.spec.taints = [taint_of(text) for text in settings.taints]
             node.status = await self._status(node)
             with contextlib.suppress(AlreadyExists):
                 made = await client.create(node)
@@ -267,7 +267,8 @@ def default_name() -> str:
     return platform.node().lower() or "node"
 
 
-def _taint(text: str) -> core.Taint:
+def taint_of(text: str) -> core.Taint:
+    """Return the taint that `key=value:Effect` stands for."""
     pair, _, effect = text.rpartition(":")
     key, _, value = pair.partition("=")
     return core.Taint(key=key, value=value, effect=effect)

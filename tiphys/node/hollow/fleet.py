@@ -1,0 +1,41 @@
+"""Fleet of hollow nodes: two control loops that play the kubelets of all of them, over one client.
+
+fleet = Fleet(HollowSettings(count=1000), client)
+await fleet.run()
+"""
+
+from __future__ import annotations
+
+import random
+
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.client.client import Client
+from tiphys.node.hollow.addresses import node_address
+from tiphys.node.hollow.nodes import HollowNodeController
+from tiphys.node.hollow.pods import HollowPodController
+from tiphys.node.hollow.rules import read_rules
+from tiphys.node.hollow.settings import HollowSettings
+from tiphys.runtime import Manager
+
+WORKERS = 32
+"""Requests under way at once, of each loop."""
+
+
+class Fleet:
+    """The nodes of one process. Raises BehaviorError when the file of rules is wrong."""
+
+    def __init__(self, settings: HollowSettings, client: Client, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+        rules = read_rules(settings.rules) if settings.rules is not None else []
+        hosts = {f"{settings.prefix}{number}": node_address(number) for number in range(settings.count)}
+        self._manager = Manager(client, clock=clock or LoopClock(), name="hollow", rng=rng)
+        self._manager.add(HollowNodeController(settings, hosts), workers=WORKERS)
+        self._manager.add(HollowPodController(hosts, rules), workers=WORKERS)
+
+    @property
+    def synced(self) -> bool:
+        """True if the caches are there, so that nodes are registered and pods are led."""
+        return self._manager.synced
+
+    async def run(self) -> None:
+        """Lead the nodes and their pods until cancelled; the objects stay, and the next process takes them over."""
+        await self._manager.run()
