@@ -110,7 +110,7 @@ async def test_a_pod_runs_with_an_address_and_goes_when_deleted(client: Client) 
         first, second = await reached(client, "a", is_ready), await reached(client, "b", is_ready)
         assert first.status.phase == "Running"
         assert first.status.podIP != second.status.podIP != ""
-        assert first.status.hostIP == "198.18.0.1"
+        assert first.status.hostIP == "127.64.0.1"
         await client.delete(core.Pod, "a", "default")
         await eventually(lambda: _is_gone(client, "a"))
 

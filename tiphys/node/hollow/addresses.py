@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_network
 
-NODES = IPv4Network("198.18.0.0/15")
-"""Addresses of the nodes themselves: the range for benchmarks (RFC 2544)."""
-PODS = IPv4Network("100.64.0.0/10")
-"""Addresses of pods on nodes that have no range of their own: the shared range (RFC 6598)."""
+NODES = IPv4Network("127.64.0.0/10")
+"""Addresses of the nodes themselves: on loopback, where no request for their kubelets can leave the machine."""
+PODS = IPv4Network("198.18.0.0/15")
+"""Addresses of pods on nodes that have no range of their own: the range for benchmarks (RFC 2544), which is routed nowhere."""
 
 
 def node_address(number: int) -> str:
