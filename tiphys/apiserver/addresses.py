@@ -22,7 +22,7 @@ MANAGED_BY = "ipaddress.kubernetes.io/managed-by"
 MANAGER = "ipallocator.k8s.io"
 FAMILY = "ipaddress.kubernetes.io/ip-family"
 GRACE = timedelta(seconds=60)
-"""How old an IPAddress without a Service must be to be removed by a repair: another server may be about to store its Service."""
+"""Age that an IPAddress without a Service must reach before a repair removes it: another server may be about to store its Service."""
 REPAIR_EVERY = 180.0
 """Seconds between repairs: only crashes in the middle of a write leave something to mend."""
 _REPAIRED_TOGETHER = 64
@@ -46,7 +46,7 @@ class AddressBook:
         self._now = now
 
     def has(self, ip: str) -> bool:
-        """Whether somebody has the address, as far as this server knows."""
+        """Return whether the address is taken, as far as this server knows."""
         return self._storage.cache(IP_ADDRESSES).get("", ip) is not None
 
     async def claim(self, ips: Iterable[str], service: core.Service) -> None:

@@ -28,7 +28,7 @@ Write = Callable[[str, KubeObject, str], Awaitable[None]]
 
 
 def due(scheme: Scheme, existing: dict[str, APIService], now: datetime) -> Iterator[tuple[str, APIService, str]]:
-    """What there is to write: method, object and subresource."""
+    """Return the writes that are due: method, object and subresource."""
     served = {(kind.group, kind.version) for kind in scheme if kind.group != OWN_GROUP}
     wanted = {service.metadata.name: service for service in (local_service(*pair) for pair in sorted(served))}
     for name, service in wanted.items():

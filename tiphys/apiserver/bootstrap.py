@@ -1,4 +1,4 @@
-"""What every cluster holds from its first second: the system namespaces, default roles, priority classes and the `kubernetes` Service.
+"""Objects of every new cluster: the system namespaces, default roles, priority classes and the `kubernetes` Service.
 
 Written through the ordinary chain as the server itself, at every start; what is there already stays, apart from what must be restored.
 """

@@ -22,7 +22,7 @@ from tiphys.apiserver.verbs.read import matcher
 from tiphys.wire.http import Response
 
 Check = Callable[[], str]
-"""What is wrong with a part, or ""."""
+"""Check of a part: returns the reason why it fails, or ""."""
 
 LEASES = {"controller-manager": "kube-controller-manager", "scheduler": "kube-scheduler"}
 """Parts that may run elsewhere, and the leases of kube-system by which they are known."""

@@ -1,4 +1,4 @@
-"""What the server serves, told to clients: the classic discovery documents and the aggregated one.
+"""Discovery for clients: the classic documents and the aggregated one.
 
 Everything follows from the scheme. Documents are encoded once and kept until the scheme changes. See "The Kubernetes API: Discovery API"
 and "KEP-3352: Aggregated Discovery".

@@ -71,7 +71,7 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServerSettings:
-    """How an API server runs. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
+    """Settings of an API server. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
 
     bind: str = "127.0.0.1"
     port: int = 6443
@@ -86,7 +86,7 @@ class ApiServerSettings:
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
     local_kubelets: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Where kubelets on this machine listen, by node: for nodes that have no address beyond loopback."""
+    """Addresses of kubelets on this machine, by node: for nodes that have no address beyond loopback."""
     token_auth_file: Path | None = None
     service_range: str = "10.43.0.0/16"
     node_ports: range = range(30000, 32768)
@@ -109,7 +109,7 @@ class ApiServer:
         self.settings = settings
         self.clock = clock or LoopClock()
         self.scheme = Scheme(SCHEME)
-        """What this server serves: the built-in kinds, and those that definitions make."""
+        """Kinds of this server: the built-in ones, and those that definitions make."""
         self.storage = Storage(store, self.scheme)
         self.source = TypedSource(self.storage)
         self._store = store

@@ -59,7 +59,7 @@ class AccessMetrics:
 
 
 class CertificateLifetimes:
-    """How long the client certificates of requests are good for, which tells in time of those that nobody renews."""
+    """Remaining lifetimes of the client certificates of requests: they tell in time of those that nobody renews."""
 
     def __init__(self, registry: Registry, now: Callable[[], datetime]) -> None:
         self._now = now

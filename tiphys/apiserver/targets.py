@@ -23,7 +23,7 @@ class AddressNotAllowed(BadRequest):
 
 
 def is_proxyable(text: str) -> bool:
-    """Whether a text is a unicast address beyond loopback and the local link. An IPv4 address written as IPv6 is judged as IPv4."""
+    """Return whether a text is a unicast address beyond loopback and the local link. An IPv4 address written as IPv6 counts as IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

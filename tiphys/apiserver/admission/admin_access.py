@@ -37,7 +37,7 @@ class AdminAccess(AdmissionPlugin):
 
 
 def _asked(request: AdmissionRequest) -> Iterator[str]:
-    """Where an object asks for such access and its predecessor did not."""
+    """Yield the paths at which an object asks for admin access and its predecessor did not."""
     obj, old = request.object, request.old_object
     if isinstance(obj, ResourceClaimTemplate):
         yield from _requests("spec.spec.devices.requests", obj.spec.spec.devices.requests or [])

@@ -20,7 +20,7 @@ GROUP = "certificates.k8s.io"
 
 
 def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
-    """Whether a user has a verb on a signer, or on all signers of its domain."""
+    """Return whether a user has a verb on a signer, or on all signers of its domain."""
     domain = signer.partition("/")[0]
     asked = (Attributes(user=user, verb=verb, group=GROUP, version="*", resource="signers", name=name) for name in (signer, f"{domain}/*"))
     return any(authorizer.authorize(attributes).allowed for attributes in asked)

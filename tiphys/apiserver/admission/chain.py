@@ -53,11 +53,11 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     old_object: KubeObject | None = None
     dry_run: bool = False
     warnings: list[str] = []
-    """What the client is told of besides the answer."""
+    """Warnings for the client, sent beside the answer."""
     large: bool = False
-    """Whether the object is so large that each plugin has a turn of the event loop to itself."""
+    """True if the object is so large that each plugin has a turn of the event loop to itself."""
     annotations: dict[str, str] = {}
-    """What plugins note for the audit log. There is none yet: this is where it will read them."""
+    """Audit annotations of the plugins. There is no audit log yet: it will read them here."""
 
     def forbidden(self, why: str) -> Forbidden:
         """`pods "web-0" is forbidden: <why>`."""
@@ -82,7 +82,7 @@ class AdmissionPlugin:
     """The name that `--enable-admission-plugins` knows."""
 
     def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
-        """Whether the plugin wants to see such requests. Must always give the same answer: it is asked once."""
+        """Return whether the plugin handles such requests. The answer must never change: it is asked for once."""
         return False
 
     def admit(self, request: AdmissionRequest) -> None:
@@ -173,7 +173,7 @@ class AdmissionChain:
         whole.accepted.observe(ended - began)
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
-        """Whether any plugin wants to see such requests; if not, the caller need not build one."""
+        """Return whether any plugin handles such requests; if not, the caller need not build one."""
         return any(self._compute(kind, operation, subresource)[:2])
 
     def _of(self, request: AdmissionRequest) -> _Steps:

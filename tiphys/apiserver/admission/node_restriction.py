@@ -236,7 +236,7 @@ def _forbidden_labels(new: dict[str, str], old: dict[str, str]) -> str:
 
 
 def _may_label(key: str) -> bool:
-    """Whether a node may put the label on itself: anything outside kubernetes.io and k8s.io, and there what describes the machine."""
+    """Return whether a node may label itself so: any label outside kubernetes.io and k8s.io, and there those that describe the machine."""
     prefix, slash, _ = key.partition("/")
     if not slash:
         return True

@@ -52,7 +52,7 @@ class AlwaysPullImages(AdmissionPlugin):
 
     @staticmethod
     def _known(request: AdmissionRequest, pod: Pod) -> bool:
-        """Whether an update brings no image that was not there."""
+        """Return whether an update brings no new image."""
         old = request.old_object
         if not isinstance(old, Pod):
             return False

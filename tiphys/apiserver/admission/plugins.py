@@ -41,7 +41,7 @@ OFF = frozenset(
 
 
 class UnknownPlugins(ValueError):
-    """What was given for the admission options cannot be; the message says why, in the words of kube-apiserver."""
+    """Invalid admission options; the message gives the reason, in the words of kube-apiserver."""
 
 
 def default_chain(

@@ -112,7 +112,7 @@ def _judge(request: AdmissionRequest, policy: Policy, meta: ObjectMeta, spec: co
 
 
 def _matters(new: core.Pod, old: core.Pod) -> bool:
-    """Whether an update changes anything that a standard looks at: of a pod only images can, and containers can be added."""
+    """Return whether an update changes anything that a standard checks: in a pod, only images can change and containers be added."""
     for now, before in ((new.spec.containers, old.spec.containers), (new.spec.initContainers, old.spec.initContainers)):
         if [container.image for container in now] != [container.image for container in before]:
             return True

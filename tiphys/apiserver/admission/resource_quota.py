@@ -137,7 +137,7 @@ class ResourceQuotas(AdmissionPlugin):
         return charged
 
     async def _store(self, entry: Entry, quota: ResourceQuota) -> bool:
-        """Whether the charge is stored, or the quota is gone and there is nothing to charge."""
+        """Store the charge; return True if that is done, or if the quota is gone and there is nothing to charge."""
         try:
             await self._storage.update(self._kind, quota, expected=entry)
         except RevisionMismatch as lost:

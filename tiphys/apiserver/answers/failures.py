@@ -22,7 +22,7 @@ class InsufficientStorage(StatusError):
 
 
 def failure_of(error: Exception, request: Request) -> StatusError:
-    """What the client gets to hear. What has no meaning for it goes to the log with its stack."""
+    """Return the Status that answers an exception. An unexpected one is logged with its stack."""
     match error:
         case StatusError():
             return error

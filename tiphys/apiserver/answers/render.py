@@ -181,7 +181,7 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
 
 
 def _is_large(entries: Sequence[Entry]) -> bool:
-    """Whether a list is worth the way to the thread."""
+    """Return whether a list is large enough to be encoded in the thread."""
     return len(entries) > 100 or sum([len(entry.data) for entry in entries]) > LARGE
 
 

@@ -22,7 +22,7 @@ from tiphys.wire.negotiate import Upgrade, choose, upgrade_kind, websocket_accep
 from tiphys.wire.websocket import CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, CLOSE_PROTOCOL_ERROR, Closed, PingReceived, WebSocket
 
 GOODBYE_SECONDS = 1.0
-"""How long the client may take to read the last messages and answer the close frame."""
+"""Seconds that the client has to read the last messages and answer the close frame."""
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 LOG_PROTOCOLS = ("", BINARY, BASE64)
 LENGTH_BYTES = 4
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
 
 
 def asked(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Asked | None:
-    """What a request with these headers asks for; None for an ordinary response.
+    """Return the WebSocket upgrade that these headers request; None for an ordinary request.
 
     `protocols` are those that messages can be in, all if there are none. Raises BadRequest for a request that cannot be granted.
     """

@@ -1,4 +1,4 @@
-"""What a caller asks for, as authorizers see it."""
+"""Attributes of a request, as authorizers see them."""
 
 from __future__ import annotations
 

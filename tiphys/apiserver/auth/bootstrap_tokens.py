@@ -57,7 +57,7 @@ class BootstrapTokens:
 
 
 def _is_over(expiration: str, now: datetime) -> bool:
-    """Whether the moment has come. One that cannot be read has."""
+    """Return whether the time has passed; True for one that cannot be read."""
     if not expiration:
         return False
     try:

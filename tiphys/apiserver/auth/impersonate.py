@@ -35,7 +35,7 @@ class _Wanted(NamedTuple):
 
 
 def impersonate(request: Request, user: User, authorizer: Authorizer) -> User:
-    """Who the request acts as: `user` itself when nothing else is asked for.
+    """Return the user that the request acts as: `user` itself when nothing else is asked for.
 
     Raises Forbidden for a part that `user` may not impersonate and BadRequest for groups, a UID or extras without a user.
     """

@@ -20,7 +20,7 @@ MAX_KNOWN = 20_000
 
 
 class _Sort(NamedTuple):
-    """Whose authority a certificate goes back to."""
+    """Sort of a certificate, by the authority that it goes back to."""
 
     client: bool
     proxy: bool
@@ -34,7 +34,7 @@ class PeerReader:
         self._clients: set[bytes] = set()
         self._proxies: set[bytes] = set()
         self._known: dict[bytes, _Sort] = {}
-        """What verified certificates are, by their hash. A resumed TLS session tells of no authorities, but it began in this process."""
+        """Sort of each verified certificate, by its hash. A resumed TLS session tells of no authorities, but it began in this process."""
         self._load()
 
     def __call__(self, transport: asyncio.BaseTransport) -> PeerIdentity:

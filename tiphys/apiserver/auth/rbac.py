@@ -41,7 +41,7 @@ class KubeObjectKey(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What is known about a verb on a resource in a namespace: allowed for all names, or for some."""
+    """Decision on a verb on a resource in a namespace: allowed for all names, or for some."""
 
     always: Decision | None
     names: dict[str, Decision]
@@ -213,7 +213,7 @@ def _answer_path(grants: _Grants, verb: str, path: str) -> Decision:
 
 
 def rules_allow(rules: Sequence[PolicyRule], attributes: Attributes) -> bool:
-    """Whether one of a fixed list of rules allows something."""
+    """Return whether one of a fixed list of rules allows a request."""
     if not attributes.is_resource:
         return any(matches_path(rule, attributes.verb, attributes.path) for rule in rules)
     return any(

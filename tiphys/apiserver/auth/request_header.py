@@ -20,7 +20,7 @@ _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class RequestHeaders(msgspec.Struct, frozen=True):
-    """Which proxies are believed, and the headers in which they name their callers."""
+    """Proxies that are trusted, and the headers in which they name their callers."""
 
     allowed_names: tuple[str, ...] = ("front-proxy-client",)
     """Common names of proxies' certificates; none means that every certificate of the authority will do."""
@@ -40,7 +40,7 @@ class RequestHeaders(msgspec.Struct, frozen=True):
         return data | ({"requestheader-uid-headers": self.uid} if self.uid else {})
 
     def faults(self) -> list[str]:
-        """What is wrong with the options, in upstream's words."""
+        """Return the mistakes in the options, in upstream's words."""
         standard = {name.lower() for name in self.uid}
         if standard and "x-remote-uid" not in standard:
             return [

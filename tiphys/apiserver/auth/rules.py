@@ -13,7 +13,7 @@ MOST_TOLD = 1000
 
 
 def matches_resource(rule: PolicyRule, verb: str, group: str, target: str, subresource: str) -> bool:
-    """Whether the rule speaks of the verb and resource; `resourceNames` are not looked at. `target` is `pods` or `pods/log`."""
+    """Return whether the rule covers verb and resource; `resourceNames` are not looked at. `target` is `pods` or `pods/log`."""
     if not (verb in rule.verbs or ALL in rule.verbs):
         return False
     if not (group in rule.apiGroups or ALL in rule.apiGroups):
@@ -23,7 +23,7 @@ def matches_resource(rule: PolicyRule, verb: str, group: str, target: str, subre
 
 
 def matches_path(rule: PolicyRule, verb: str, path: str) -> bool:
-    """Whether the rule allows the verb on a path that is no resource."""
+    """Return whether the rule allows the verb on a non-resource path."""
     if not (verb in rule.verbs or ALL in rule.verbs):
         return False
     return any(_path_covers(pattern, path) for pattern in rule.nonResourceURLs)

@@ -36,7 +36,7 @@ class ServedCache:
         self.listed: tuple[str, int, bytes] | None = None
         """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
         self.packed: tuple[bytes, asyncio.Future[bytes]] | None = None
-        """That list and its gzip stream."""
+        """The bytes of `listed`, and their gzip stream."""
 
     @property
     def revision(self) -> int:

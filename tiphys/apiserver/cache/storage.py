@@ -1,4 +1,4 @@
-"""Where kinds meet the store: keys, the watch caches, and writes that are visible once they return.
+"""Storage of kinds: their keys in the store, the watch caches, and writes that are visible once they return.
 
 Keys are `/registry/<group or core>/<plural>/[<namespace>/]<name>`; values are an object's JSON without resourceVersion.
 """
@@ -63,7 +63,7 @@ class Storage:
         self.pages = Pages()
         self.revision = 0
         self.trouble = "the caches are not filled yet"
-        """What keeps the caches from following the store, or ""."""
+        """The reason why the caches do not follow the store, or ""."""
         served = [kind for kind in scheme if "get" in kind.verbs]
         for kind in served:
             if kind.stored is None:
@@ -98,7 +98,7 @@ class Storage:
                 reached.set_exception(StoreClosed("the server is shutting down"))
 
     def health(self) -> str:
-        """Why writes fail or reads are behind, or ""."""
+        """Return the reason why writes fail or reads lag, or ""."""
         failure = self.store.failure
         return self.trouble if failure is None else str(failure)
 
@@ -160,7 +160,7 @@ class Storage:
         return self._caches[kind.ident]
 
     def serves(self, cache: AnyCache) -> bool:
-        """Whether it is the cache of a kind that is served, and not of one that was."""
+        """Return whether the cache is that of a kind that is still served."""
         return self._caches.get(cache.kind.ident) is cache
 
     def find(self, kind: Kind[Any]) -> ResourceCache | None:

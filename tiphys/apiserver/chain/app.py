@@ -67,7 +67,7 @@ COMPUTED: dict[str, dict[str, Verb]] = {
 """Kinds that are not stored but worked out when somebody asks, by what they are served as."""
 
 _PROXIES: dict[str, Verb] = {"v1/pods": proxy.proxy_pod, "v1/services": proxy.proxy_service, "v1/nodes": proxy.proxy_node}
-"""What a request to the subresource `proxy` reaches, by what the kind is served as."""
+"""Handlers of the subresource `proxy`, by the kind's name in discovery."""
 
 SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "get"): get,
@@ -254,7 +254,7 @@ def _verb(ctx: Context) -> Verb:
 
 
 def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:
-    """Whether there is such a URL at all (404), and whether it takes the method (405)."""
+    """Check that the URL exists (404) and that it takes the method (405)."""
     if info.subresource:
         if all(sub.name != info.subresource for sub in kind.subresources) or (info.rest and info.subresource != "proxy"):
             raise NotFound.path()

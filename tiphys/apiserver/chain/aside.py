@@ -28,7 +28,7 @@ class Aside:
         self._thread: ThreadPoolExecutor | None = None
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function returns or raises. It is finished also when nobody waits for it any more."""
+        """Return the function's result or raise its exception. It is finished even when nobody waits for it any more."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-objects")
         return await asyncio.wrap_future(self._thread.submit(partial(_undisturbed, partial(function, *args, **kwargs))))

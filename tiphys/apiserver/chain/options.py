@@ -37,7 +37,7 @@ _WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": Up
 
 @lru_cache(maxsize=64)
 def is_apply(content_type: str) -> bool:
-    """Whether a PATCH with this content type is an apply."""
+    """Return whether a PATCH with this content type is an apply."""
     return content_type.partition(";")[0].strip().lower() == APPLY_PATCH
 
 
@@ -135,7 +135,7 @@ LATEST = -1
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """Where a paged list goes on: the snapshot's revision (or `LATEST`) and the last key returned."""
+    """Position at which a paged list goes on: the snapshot's revision (or `LATEST`) and the last key returned."""
 
     rv: Annotated[int, msgspec.Meta(ge=LATEST)]
     start: Annotated[str, msgspec.Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""What a definition's status says: whose names are whose, and whether it is served. Pure.
+"""Conditions of a definition: the names that it has, and whether it is served. Pure.
 
 Names are given to whoever asked first and are kept until given back; plural, singular and short names of a group share one space, kind and
 list kind another.
@@ -27,7 +27,7 @@ _NEVER = ("False", "NeverEstablished", "resource was never established")
 
 
 class Names(NamedTuple):
-    """Who got which names."""
+    """Owners of names."""
 
     accepted: CustomResourceDefinitionNames
     condition: tuple[str, str, str]

@@ -156,7 +156,7 @@ class Keeper:
         self._storage.cache(kinds[0]).subscribe(self._emptying(name))
 
     def _is_taken(self, kinds: list[CustomKind]) -> bool:
-        """Whether a built-in kind stands where one of these would."""
+        """Return whether a built-in kind stands where one of these would."""
         for kind in kinds:
             there = (self._scheme.by_resource(kind.group, kind.version, kind.plural), self._scheme.by_gvk(kind.api_version, kind.kind))
             if any(other is not None and other.type.__model__ is None for other in there):

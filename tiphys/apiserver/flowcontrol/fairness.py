@@ -82,7 +82,7 @@ class Fairness:
         self.writing = 0
         """Requests that run and write."""
         self.dangling: dict[str, bool] = {}
-        """Whether each schema names a level that is not there."""
+        """True for each schema that names a missing level."""
         self.configure((*MANDATORY_SCHEMAS.values(), *SUGGESTED_SCHEMAS.values()), (*MANDATORY_LEVELS.values(), *SUGGESTED_LEVELS.values()))
 
     # --- configuration ---
@@ -125,7 +125,7 @@ class Fairness:
         return lane
 
     def lanes(self) -> Iterable[Lane]:
-        """What is counted, by schema and level."""
+        """Return the counters, by schema and level."""
         return self._lanes.values()
 
     def levels(self) -> Iterable[Level]:
@@ -165,7 +165,7 @@ class Fairness:
     # --- running ---
 
     def enter(self, flow_: Flow, seats: int, writes: bool = False) -> bool:
-        """Whether a request may run at once; then it has its seats until `leave`."""
+        """Return whether a request may run at once; then it has its seats until `leave`."""
         level = flow_.level
         if flow_.turn != self._turn:
             flow_.turn = self._turn
@@ -192,7 +192,7 @@ class Fairness:
         return True
 
     def _has_room(self, level: Level, seats: int, reserved: int = 0) -> bool:
-        """Whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
+        """Return whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
 
         Others lend what they neither use nor must keep.
         """
@@ -442,7 +442,7 @@ class _Held:
 
 
 class _Drops:
-    """How long those who are refused should stay away: longer while many are."""
+    """Time for which refused clients should stay away: longer while many are refused."""
 
     def __init__(self) -> None:
         self._second = 0

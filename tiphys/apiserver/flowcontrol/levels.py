@@ -35,7 +35,7 @@ class Lane:
         self.wait_seconds = 0.0
         self.rejected: dict[Reason, int] = {}
         self.widths: dict[int, int] = {}
-        """How many requests took several seats, by their number."""
+        """Number of requests that took several seats, by their number of seats."""
 
 
 class Flow:
@@ -55,7 +55,7 @@ class Flow:
         self.writing = 0
         """Writes under way. They come back from the store together, so there must not be many of one flow."""
         self.pace = 1.0
-        """How long its requests take, compared with what was expected of them."""
+        """Ratio of the duration of its requests to the expected one."""
         self.headers = {"X-Kubernetes-PF-FlowSchema-UID": lane.uid, "X-Kubernetes-PF-PriorityLevel-UID": lane.level.uid}
         self.json_headers = {**json_headers, **self.headers}
 
@@ -103,7 +103,7 @@ class Level:
         self.rejected: dict[Reason, int] = {}
         self.unaccommodated = 0
         self.progress = 0.0
-        """Where the level stands among the levels, in seconds of the loop per seat."""
+        """Position of the level among the levels, in seconds of the loop per seat."""
         self.queues_progress = 0.0
         self.reserved = 0
         """Seats that the next in line needs and does not find: nobody takes them from it."""
@@ -143,7 +143,7 @@ class Level:
     # --- queues ---
 
     def is_full(self, flow_: Flow) -> bool:
-        """Whether there is no room in any of a flow's queues."""
+        """Return whether there is no room in any of a flow's queues."""
         if not self.length:
             return False
         active = self._active

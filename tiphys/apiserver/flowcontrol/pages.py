@@ -1,4 +1,4 @@
-"""What can be seen of priority and fairness: `apiserver_flowcontrol_*` metrics and the tables under `/debug/api_priority_and_fairness/`."""
+"""Metrics of priority and fairness (`apiserver_flowcontrol_*`) and the tables under `/debug/api_priority_and_fairness/`."""
 
 from __future__ import annotations
 

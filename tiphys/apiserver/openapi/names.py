@@ -1,4 +1,4 @@
-"""How OpenAPI calls types: `io.k8s.api.core.v1.Pod` for `tiphys.api.core.v1.pod.Pod`, as every client of Kubernetes knows them."""
+"""Names of types in OpenAPI: `io.k8s.api.core.v1.Pod` for `tiphys.api.core.v1.pod.Pod`, as every client of Kubernetes knows them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _VERSIONS = (
     ("scheduling.k8s.io", "v1"),
     ("storage.k8s.io", "v1"),
 )
-"""Where DeleteOptions and WatchEvent are kinds."""
+"""Group versions in which DeleteOptions and WatchEvent are kinds."""
 
 
 def gvks_of(type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> list[GroupVersionKind]:

@@ -1,4 +1,4 @@
-"""What can be asked of a kind, as data that both versions of OpenAPI are written from."""
+"""Operations on a kind, as data that both versions of OpenAPI are written from."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ class Definitions:
 
 
 def _untyped(schema: Schema) -> Schema:
-    """Where a schema takes anything, nothing said: `object` would exclude texts and numbers."""
+    """Leave out the type where a schema takes anything: `object` would exclude texts and numbers."""
     if schema == {"type": "object"}:
         return {}
     if schema.get("items") == {"type": "object"}:

@@ -1,4 +1,4 @@
-"""What OpenAPI says of types beyond their fields, and of the one answer that has no type."""
+"""Facts of OpenAPI about types beyond their fields, and about the one answer that has no type."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _created(kind: Kind[Any], obj: Any) -> bytes:
 
 
 _FIELDS_OF_NEW = {kind.ident: Remembered(partial(_created, kind), owned_parts) for kind in SCHEME if kind.from_templates}
-"""What the makers of objects from templates own, encoded."""
+"""Encoded fields that the makers of objects from templates own."""
 
 
 def fields_of_new(kind: Kind[Any], obj: Any) -> bytes:
@@ -80,7 +80,7 @@ def _set_by(kind: Kind[Any], subresource: str, made: Difference) -> Difference:
 
 
 def _elsewhere(ctx: Context, new: Any, old: Any) -> Elsewhere:
-    """What the write changes in other versions of the kind: what somebody wrote there is owned under the names of that version."""
+    """Return the changes that the write makes in other versions of the kind; fields written there are owned under their names."""
 
     @cache
     def made(version: str) -> Difference | None:

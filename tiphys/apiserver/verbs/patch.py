@@ -27,7 +27,7 @@ _Metadata = msgspec.defstruct("_Metadata", [(name, Any, msgspec.UNSET) for name 
 
 
 class _Half(msgspec.Struct):
-    """What a patch of the status can change, and what it needs to see."""
+    """Part of an object that a patch of the status can change, and the part that it needs to see."""
 
     apiVersion: str = ""
     kind: str = ""
@@ -54,7 +54,7 @@ def _beside_status(type_: type[KubeObject]) -> tuple[bytes, ...]:
 
 
 def _touches_status_alone(ctx: Context) -> bool:
-    """Whether this is a patch of the status that names no field beside it. An update of a status puts those back in any case."""
+    """Return whether this is a patch of the status that names no field beside it. An update of a status puts those back in any case."""
     type_: type[KubeObject] = ctx.kind.type
     body = ctx.request.body
     if ctx.info.subresource != "status" or type_.__model__ is not None:

@@ -1,4 +1,4 @@
-"""What every write goes through: decode, defaults, the kind's rules, admission, validation, and the store with its optimistic concurrency.
+"""Pipeline of writes: decode, defaults, the kind's rules, admission, validation, and the store with its optimistic concurrency.
 
     create  decode > metadata > defaults > prepare_create > admit (mutate) > validate > admit (validate) > store
     update  change(old) > carry over metadata > defaults > prepare_update > admit > validate both ways > store, again if it lost a race
@@ -56,7 +56,7 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
 
 
 async def encoded(ctx: Context, obj: Any) -> bytes:
-    """What is stored of a large object, or b"" where the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
+    """Return the bytes to store of a large object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
     if ctx.kind.takes_addresses:
         return b""
     return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
@@ -102,7 +102,7 @@ def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) ->
 
 
 def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
-    """What admission gets to see, or None when no plugin cares."""
+    """Return the request as admission sees it, or None when no plugin handles it."""
     if not ctx.services.admission.concerns(ctx.kind, operation, ctx.info.subresource):
         return None
     meta = (obj if obj is not None else old).metadata
@@ -122,7 +122,7 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
 
 
 async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]], *, dry_run: bool = False) -> Entry:
-    """What `write` stores; of some kinds with the addresses and ports that are given to the object."""
+    """Return the object that `write` stores; of some kinds with the addresses and ports that are allocated to it."""
     if not ctx.kind.takes_addresses:
         return await write()
     # A caller that gives up must not free what a write under way is about to take.
@@ -298,7 +298,7 @@ def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
 
 
 def is_finished(kind: Kind[Any], obj: Any) -> bool:
-    """Whether an object that is being deleted has nothing left that holds it."""
+    """Return whether an object that is being deleted has nothing left that holds it."""
     meta = obj.metadata
     return meta.deletionTimestamp is not None and not meta.deletionGracePeriodSeconds and not kind.rules.is_held(obj)
 

@@ -20,7 +20,7 @@ from tiphys.store.contract import Compacted, FutureRevision, Revision
 from tiphys.wire.http import Response
 
 FRESH_SECONDS = 3.0
-"""How long a read waits for a version that another server wrote."""
+"""Seconds that a read waits for a version that another server wrote."""
 MAX_AHEAD = 10_000
 """A version further ahead than this was never handed out: nothing to wait for."""
 SELECTING_CHUNK = 500

@@ -163,7 +163,7 @@ class WatchStream:
 
     @property
     def pending(self) -> tuple[int, int, Hashable]:
-        """What its watcher has queued; see there."""
+        """Bytes that its watcher has queued; see there."""
         return self._watcher.pending
 
     def __anext__(self) -> Awaitable[bytes]:
