@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._pool.backlog.end(self)
 
     def unread(self, now: float) -> Unread:
-        """What it holds while its reader does not keep up: what was written, and what waits to be."""
+        """Return the bytes held while its reader does not keep up: those written, and those that wait to be."""
         written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter is what the socket below TLS holds.
         stalled = now - self._stalled_at
         if self._body_left:
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _is_crowded(self, requests: int) -> bool:
-        """Whether more than so many requests, or bytes of bodies, wait for their turn."""
+        """Return whether more than so many requests, or bytes of bodies, wait for their turn."""
         return len(self._queue) > requests or self._queued_bytes > self._limits.pipelined_bytes
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
@@ -457,12 +457,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody would hear an answer."""
+        """Return whether nobody would hear an answer."""
         return self._transport.is_closing()
 
     @property
     def is_stream(self) -> bool:
-        """Whether it goes on for as long as its client likes."""
+        """Return whether it goes on for as long as its client likes."""
         return self._handed_over or self._streaming
 
     def drain(self) -> None:

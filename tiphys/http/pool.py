@@ -52,17 +52,17 @@ class Pool:
         self.handler = handler
         self.limits = limits
         self.is_long = is_long
-        """Whether a request may take as long as it likes to be answered."""
+        """Return whether a request may take as long as it likes to be answered."""
         self.identify = identify
         self.refuse = refuse
         self.refused = 0
-        """How many connections were cut because there were too many."""
+        """Number of connections that were cut because there were too many."""
         self.connections: set[Open] = set()
         self.backlog = Backlog()
         self.stream_turns = Turns()
         self.answer_turns = Turns()
         self.draining = False
-        """Whether connections end with the answer under way."""
+        """True if connections end with the answer under way."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._check: asyncio.Handle | None = None
         self._empty: asyncio.Future[None] | None = None

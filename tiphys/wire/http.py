@@ -15,14 +15,14 @@ REPEATED = "\n"
 
 
 class PeerIdentity(msgspec.Struct, frozen=True):
-    """Who the transport says is calling, before authentication: the verified client certificate's subject, and the address."""
+    """Caller as the transport knows it, before authentication: the verified client certificate's subject, and the address."""
 
     common_name: str = ""
     organizations: tuple[str, ...] = ()
     address: str = ""
     certificate_sha256: str = ""
     expires: float = 0.0
-    """When the client's certificate ends, in seconds since the epoch; 0 without one."""
+    """End of the client's certificate, in seconds since the epoch; 0 without one."""
     proxy_name: str = ""
     """The common name of a certificate of the front proxies' authority."""
 

@@ -1,4 +1,4 @@
-"""Which streaming protocol a request asks for, and which version of it: the decisions before the 101.
+"""Negotiation of the streaming protocol of a request, and of its version: the decisions before the 101.
 
 SPDY requests list versions in X-Stream-Protocol-Version, WebSocket requests in Sec-WebSocket-Protocol; the first one of the client that the
 server knows wins. Behaviour: KEP-4006 and the HTTP stream negotiation of `pods/exec`, `pods/attach` and `pods/portforward`.
@@ -34,7 +34,7 @@ STATUS_ON_ERROR_CHANNEL = frozenset({channels.V5, channels.V4, channels.BASE64_V
 
 
 class Upgrade(Enum):
-    """What a request wants its connection to become."""
+    """Upgrade of a connection, as a request asks for it."""
 
     NONE = "none"
     SPDY = "spdy"

@@ -124,7 +124,7 @@ class SpdyConnection:
         return len(self._streams)
 
     def is_writable(self, stream_id: int) -> bool:
-        """Whether data may still be sent on the stream."""
+        """Return whether data may still be sent on the stream."""
         stream = self._streams.get(stream_id)
         return stream is not None and stream.local_open
 
@@ -174,7 +174,7 @@ class SpdyConnection:
     # Receiving.
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """What the bytes mean, in order. Consume it whole before calling any other method that depends on the peer's state."""
+        """Return the events in the bytes, in order. Consume it whole before calling any other method that depends on the peer's state."""
         for frame in self._reader.feed(data):
             yield from self._handle(frame)
 

@@ -1,4 +1,4 @@
-"""What a SPDY client may send to the container runtime: frames are read, checked, and written anew.
+"""Screen between SPDY clients and the container runtime: frames are read, checked, and written anew.
 
 The runtime's parser trusts lengths and counts inside frames: a SETTINGS frame, or a header block, that announces 2^32 entries makes it
 allocate them. Nothing of the client's bytes reaches it but the contents of streams, so no form of a frame has to be foreseen here.
