@@ -316,7 +316,7 @@ def _nested(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _completeness(schema: Document, path: str) -> Iterator[FieldError]:
-    """Whatever the junctors of the root speak of must be declared outside of them."""
+    """Require that fields that the combinators of the root mention are declared outside of them."""
     for word in ("allOf", "anyOf", "oneOf"):
         for index, child in enumerate(schema.get(word) or ()):
             yield from _declared(child, schema, f"{path}.{word}[{index}]", path)

@@ -20,7 +20,7 @@ _MOST_SHOWN = 1024
 
 
 class Model(Protocol):
-    """What decoding reads of a version of a custom kind (`object.Model`)."""
+    """Part of a version of a custom kind that decoding reads (`object.Model`)."""
 
     @property
     def gvk(self) -> GroupVersionKind: ...

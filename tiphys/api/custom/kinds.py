@@ -41,7 +41,7 @@ def kinds_of(definition: extensions.CustomResourceDefinition) -> list[CustomKind
 
 
 def is_served(definition: extensions.CustomResourceDefinition, kind: Kind[Any]) -> bool:
-    """Whether the version of the kind is one that requests may ask for."""
+    """Return whether the version of the kind is served."""
     return any(version.name == kind.version and version.served for version in definition.spec.versions)
 
 

@@ -1,4 +1,4 @@
-"""What holds beyond schemas: items of sets and map lists occur once, embedded objects say what they are."""
+"""Checks beyond schemas: items of sets and map lists occur once, embedded objects name their type."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ class Model:
         self.selectable = selectable
         """Paths of the fields that selectors can use, for OpenAPI."""
         self.scale: Any = None
-        """Where replicas are (`rules.Scaled`), None for kinds that are not scaled."""
+        """Paths of the replicas (`rules.Scaled`), None for kinds that are not scaled."""
         self.terminating = False
-        """Whether the definition is being deleted, so that nothing new may be created."""
+        """True if the definition is being deleted, so that nothing new may be created."""
         self.ownership: Schema = root_schema(structural)
         self.type: type[CustomObject] = cast(
             type[CustomObject],

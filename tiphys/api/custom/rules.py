@@ -20,7 +20,7 @@ _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 
 
 class Scaled(NamedTuple):
-    """Where a custom object keeps its replicas: paths with a leading period; `selector` may be empty."""
+    """Paths of a custom object's replicas, with a leading period; `selector` may be empty."""
 
     replicas: str
     status: str
@@ -126,7 +126,7 @@ class CustomRules(Rules[CustomObject]):
         return errors
 
     def _judged(self, obj: CustomObject) -> Document:
-        """What the schema is held against; metadata is spelled out only where the schema says something of it."""
+        """Return the value to hold against the schema; metadata is spelled out only where the schema says something of it."""
         if self._reads_metadata:
             return document_of(obj)
         return {"apiVersion": obj.apiVersion, "kind": obj.kind, "metadata": {}, **obj.content}

@@ -27,17 +27,17 @@ class Structural:
     nullable: bool = False
     default: Any = NO_DEFAULT
     preserve: bool = False
-    """Whether fields that no property names are kept."""
+    """True if fields that no property names are kept."""
     embedded: bool = False
-    """Whether the value is an object of some kind, with metadata of its own."""
+    """True if the value is an object of some kind, with metadata of its own."""
     int_or_string: bool = False
     properties: Mapping[str, Structural] = field(default_factory=dict)
     additional: Structural | None = None
     """The values of a map."""
     open: bool = False
-    """Whether `additionalProperties` allows any field."""
+    """True if `additionalProperties` allows any field."""
     closed: bool = False
-    """Whether `additionalProperties: false` is said; that matters in junctors only, elsewhere unknown fields are pruned."""
+    """True for `additionalProperties: false`; that matters in combinators only, elsewhere unknown fields are pruned."""
     items: Structural | None = None
     list_type: str = ""
     list_keys: tuple[str, ...] = ()
@@ -47,11 +47,11 @@ class Structural:
     junctors: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
     negated: Structural | None = None
     has_defaults: bool = False
-    """Whether this node or anything below it has a default."""
+    """True if this node or anything below it has a default."""
     has_embedded: bool = False
-    """Whether this node or anything below it is an embedded object."""
+    """True if this node or anything below it is an embedded object."""
     has_lists: bool = False
-    """Whether this node or anything below it is a set or a map list."""
+    """True if this node or anything below it is a set or a map list."""
 
     def child(self, name: str) -> Structural | None:
         """The schema of a field; None where the schema says nothing of it."""

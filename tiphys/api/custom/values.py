@@ -62,7 +62,7 @@ def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values are equal; 1 is not true."""
+    """Return whether two JSON values are equal; 1 is not true."""
     return bool(a == b) and _encode(a) == _encode(b)
 
 

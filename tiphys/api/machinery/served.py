@@ -13,11 +13,11 @@ from tiphys.api.meta.v1 import KubeObject
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
 FACTS = tuple(name for name, value in vars(Rules).items() if not name.startswith("_") and value is not None and not callable(value))
-"""What rules say without being asked about an object."""
+"""Attributes of rules that do not depend on an object."""
 
 
 class Through(Rules[ObjectT], Generic[ObjectT]):
-    """What is set and refused is decided on the stored form, so that nothing depends on the version that a client speaks.
+    """Rules of a kind stored as another one: all is set and refused on the stored form, so that nothing depends on a client's version.
 
     Names of fields in what is refused are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
     its own version's defaults in `default_here`; what the conversion adds or drops happens then and there.

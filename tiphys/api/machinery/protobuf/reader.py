@@ -178,7 +178,7 @@ def _table(about: Message) -> dict[int, Entry]:
 
 
 def _entries(field: Field, mark: str, owner: type[msgspec.Struct]) -> dict[int, Entry]:
-    """What to do with a field of `owner`, by wire type."""
+    """Return the action for each field of `owner`, by wire type."""
     shape, attr = field.shape, field.attr
     if shape.form == "raw":
         return {LENGTH: (_VALUE, attr, special.raw_value, None)}
