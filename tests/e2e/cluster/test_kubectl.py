@@ -336,7 +336,7 @@ def test_unknown_and_repeated_fields_are_reported(cluster: Cluster) -> None:
 
 
 class Output:
-    """What a running program says."""
+    """Output of a running program."""
 
     def __init__(self, read: int, write: int = -1) -> None:
         self._read, self._write = read, write

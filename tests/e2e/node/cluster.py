@@ -135,7 +135,7 @@ class Node:
         return await eventually(check)
 
     def log(self, container: str = "main", attempt: int = 0, pod: str = "web") -> str:
-        """What a container wrote, without the times."""
+        """Return the log of a container, without the times."""
         found = self.pod(pod).metadata
         path = self.settings.logs / f"default_{pod}_{found.uid}" / container / f"{attempt}.log"
         try:
@@ -144,7 +144,7 @@ class Node:
             return ""
 
     async def exec(self, *command: str, container: str = "main", pod: str = "web") -> str:
-        """What a command prints in a running container."""
+        """Run a command in a running container and return its output."""
         ident = self.status(container, pod).containerID.rpartition("/")[2]
         answer = await self.cri.exec_sync(ident, command, timeout=20)
         assert answer.exit_code == 0, (answer.stdout, answer.stderr)

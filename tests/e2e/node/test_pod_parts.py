@@ -74,7 +74,7 @@ async def wants(node: Node, name: str, resources: dict[str, Any], pod: str = "we
 
 
 def resized(node: Node, name: str, resources: dict[str, Any], pod: str = "web") -> bool:
-    """Whether a container's status says that it has these resources, and the pod nothing about a resize any more."""
+    """Return whether a container's status has these resources, and the pod's nothing about a resize any more."""
     status = node.status(name, pod)
     assert status.resources is not None
     assert {"requests": status.resources.requests, "limits": status.resources.limits} == resources

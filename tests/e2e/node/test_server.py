@@ -163,7 +163,7 @@ async def test_exec_ends_though_its_input_is_unread(served: tuple[Node, Caller],
 
 
 async def attached(caller: Caller, pod: str, **flags: str) -> dict[int, bytes]:
-    """What a client that ends its input at once is told, by channel."""
+    """Return the output for a client that ends its input at once, by channel."""
     said: dict[int, bytes] = {}
     url = f"{caller.base}/attach/default/{pod}/main?{urlencode({'input': '1', 'output': '1', **flags})}"
     async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket:

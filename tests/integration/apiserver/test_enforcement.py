@@ -1,4 +1,4 @@
-"""What the declaration says about refusals, warnings and what is dropped, tried with each of its samples on a running API server."""
+"""Declared refusals, warnings and dropped fields, tried with each of their samples on a running API server."""
 
 from __future__ import annotations
 

@@ -342,7 +342,7 @@ def connections(raw: Raw) -> list[Connection]:
 
 
 def sweep(raw: Raw, *, after: float = 0.0) -> None:
-    """What the sweeper does every few seconds, with so many of them gone by."""
+    """Sweep as the server does every few seconds, with so many of them gone by."""
     now = time.monotonic() + after
     for connection in connections(raw):
         connection.sweep(now)

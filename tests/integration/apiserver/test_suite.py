@@ -1,4 +1,4 @@
-"""What the conformance suite asks of watches, pages and the version, in its own order of steps."""
+"""Steps of the conformance suite for watches, pages and the version, in its own order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a server stops, and how long it lets a request take."""
+"""Shutdown of a server, and the time that it lets a request take."""
 
 from __future__ import annotations
 

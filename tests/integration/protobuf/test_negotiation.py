@@ -1,4 +1,4 @@
-"""Which format goes where, on every sort of answer: requests as a client in protobuf makes them, against the real server."""
+"""Negotiation of formats, on every sort of answer: requests as a client in protobuf makes them, against the real server."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ async def test_take_over_keeps_what_was_received(pairs: Pairs) -> None:
 
 
 async def test_take_over_of_a_connection_that_is_gone_is_at_its_end() -> None:
-    """Whoever reads from it must not wait for an end that was told to the protocol before."""
+    """A reader must not wait for an end that was told to the protocol before."""
 
     class Http(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:

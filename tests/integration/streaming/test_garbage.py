@@ -1,4 +1,4 @@
-"""What is no frame at all, half a frame or a lie after an upgrade ends that session, and the next one is served."""
+"""Garbage, half a frame or a lie after an upgrade ends that session, and the next one is served."""
 
 from __future__ import annotations
 

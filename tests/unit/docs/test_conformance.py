@@ -39,7 +39,7 @@ def test_every_behaviour_names_tests_that_exist() -> None:
 
 
 def test_the_verdicts_add_up() -> None:
-    """What the text says in numbers is what the tables hold."""
+    """The numbers in the text are those of the tables."""
     said = re.search(r"(\d+) of the (\d+) behaviours below", PAGE.read_text(encoding="utf-8"))
     assert said is not None
     rows = _rows()

@@ -1,4 +1,4 @@
-"""What unread answers hold is bounded in sum, and those that hold most go first."""
+"""Memory of unread answers is bounded in sum, and those that hold most go first."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_garbage_raises_only_protocol_errors(garbage: bytes, client: bool) -> No
 
 @dataclass
 class Seen:
-    """What one side did with a stream, and what the other learned of it."""
+    """Actions of one side on a stream, and events that the other saw."""
 
     data: bytes = b""
     ended: bool = False

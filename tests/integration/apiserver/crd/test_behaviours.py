@@ -16,7 +16,7 @@ APPLY = "application/apply-patch+yaml"
 
 
 async def schemas(api: Api, group: str = GROUP, name: str = "v1") -> Doc:
-    """What /openapi/v3 publishes about a version: schemas by name, none while it is not served."""
+    """Return the schemas that /openapi/v3 publishes of a version, by name; none while it is not served."""
     found = await api.get(f"/openapi/v3/apis/{group}/{name}")
     return dict(found.doc["components"]["schemas"]) if found.status == 200 else {}
 

@@ -44,7 +44,7 @@ def below(field: Field) -> Type | None:
 
 
 def matters(type_: Type) -> bool:
-    """Whether a part of the type is declared on its own."""
+    """Return whether a part of the type is declared on its own."""
     return type_ in _OWNERS or any(inner is not None and matters(inner) for inner in map(below, describe(type_).fields.values()))
 
 

@@ -1,4 +1,4 @@
-"""What objects use of quotas."""
+"""Usage of quotas by objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node may write."""
+"""Writes that a node may make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What admission does to pods: service account, token volume, priority, tolerations."""
+"""Admission of pods: service account, token volume, priority, tolerations."""
 
 from __future__ import annotations
 

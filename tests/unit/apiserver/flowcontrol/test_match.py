@@ -1,4 +1,4 @@
-"""Which flow a request belongs to."""
+"""Match of requests to flows."""
 
 # One case to a line, however long.
 # ruff: noqa: E501

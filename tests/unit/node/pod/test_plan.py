@@ -1,4 +1,4 @@
-"""What the node does next for a pod."""
+"""Next steps of the kubelet for a pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pods make room for a critical one."""
+"""Choice of the pods that make room for a critical one."""
 
 from __future__ import annotations
 

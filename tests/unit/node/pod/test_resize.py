@@ -1,4 +1,4 @@
-"""What becomes of a change of resources: what is admitted, what is done about it, and what the status says."""
+"""Resize of a pod: what is admitted, what is done about it, and what the status says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are told about pods and templates that are allowed."""
+"""Warnings about pods and templates that are allowed."""
 
 # One case to a line, however long.
 # ruff: noqa: E501

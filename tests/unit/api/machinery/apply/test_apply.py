@@ -226,7 +226,7 @@ def test_what_was_there_before_the_first_apply() -> None:
 
 
 def client_side(live: Live, config: Document) -> None:
-    """What client-side apply leaves: the object, a note, and an entry of its manager."""
+    """Return an object as client-side apply leaves it: with a note, and an entry of its manager."""
     noted = {**config["metadata"], "uid": "u", "annotations": {LAST_APPLIED: json.dumps(config)}}
     live.document = {**config, "metadata": noted}
     made = document.compare(live.schema, {}, {"spec": config["spec"]})
