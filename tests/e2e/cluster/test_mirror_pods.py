@@ -50,7 +50,7 @@ def test_every_part_is_shown_with_its_process(cluster: Cluster) -> None:
     assert f"Controlled By:  Node/{cluster.node}" in cluster.kubectl(f"describe pod {SYSTEM} tiphys-node-{cluster.node}").out
 
 
-def test_what_the_kubelet_answers_through_the_api_server_and_on_loopback(cluster: Cluster) -> None:
+def test_kubelet_endpoints_through_the_api_server_and_on_loopback(cluster: Cluster) -> None:
     def read(path: str) -> Done:
         return cluster.kubectl(f"get --raw /api/v1/nodes/{cluster.node}/proxy/{path}")
 

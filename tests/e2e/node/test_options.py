@@ -213,7 +213,7 @@ async def test_a_group_without_a_user(node: Node) -> None:
     assert (await node.exec("sh", "-c", "id -u; id -g")).split() == ["0", "2345"]
 
 
-async def test_what_nobody_can_give_keeps_a_container_from_starting(node: Node) -> None:
+async def test_unsupported_options_keep_a_container_from_starting(node: Node) -> None:
     """Each pod stays pending with a reason; none runs without what it asked for."""
     mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
     empty = [{"name": "d", "emptyDir": {}}]

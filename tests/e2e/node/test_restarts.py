@@ -36,7 +36,7 @@ async def test_a_new_agent_adopts_running_pods_untouched(node: Node) -> None:
     assert [c.lastTransitionTime for c in after.status.conditions] == [c.lastTransitionTime for c in before.status.conditions]
 
 
-async def test_what_happened_while_nobody_looked_is_caught_up_with(node: Node) -> None:
+async def test_restart_catches_up_with_missed_changes(node: Node) -> None:
     await node.run("dies")
     await node.run("deleted")
     await node.run("forgotten")

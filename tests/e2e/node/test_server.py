@@ -60,7 +60,7 @@ async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[N
         await node.clean()
 
 
-async def test_who_may_call(served: tuple[Node, Caller], tmp_path: Path) -> None:
+async def test_callers_are_authenticated_and_authorized(served: tuple[Node, Caller], tmp_path: Path) -> None:
     _, caller = served
     assert await caller.get("/healthz") == (200, "ok")
     port = int(caller.base.rpartition(":")[2])
@@ -228,7 +228,7 @@ async def test_port_forward_reaches_the_pod(served: tuple[Node, Caller]) -> None
     assert b"200 OK" in page
 
 
-async def test_what_is_used(served: tuple[Node, Caller]) -> None:
+async def test_stats_and_metrics_of_a_pod(served: tuple[Node, Caller]) -> None:
     node, caller = served
     await node.run("web", {"command": ["sh", "-c", "x=1; while [ $x -lt 100000 ]; do x=$((x+1)); done; sleep 1000"]})
     await node.ready()

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.streaming.pods import Containers
 from tests.e2e.streaming.terminal import Terminal
 from tests.integration.streaming.kubectl import both_upgrades
-from tests.integration.streaming.neighbours import Front
+from tests.integration.streaming.neighbors import Front
 from tiphys.testing.eventually import eventually
 from tiphys.testing.kubectl import Kubectl, end
 

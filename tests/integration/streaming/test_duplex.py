@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.integration.streaming.neighbours import listen, stop
+from tests.integration.streaming.neighbors import listen, stop
 from tiphys.aio.duplex import Activity, StreamDuplex, open_duplex, race, splice, take_over
 from tiphys.testing.eventually import eventually
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, Session
 from tiphys.testing import eventually
 from tiphys.wire.spdy_frames import FrameWriter
 

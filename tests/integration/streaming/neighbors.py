@@ -1,4 +1,4 @@
-"""Both neighbours of `node.streaming`: a runtime that speaks SPDY, a front that speaks HTTP, and clients."""
+"""Both neighbors of `node.streaming`: a runtime that speaks SPDY, a front that speaks HTTP, and clients."""
 
 from __future__ import annotations
 
