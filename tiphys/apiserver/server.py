@@ -1,4 +1,4 @@
-"""The API server put together: store, caches, authentication, authorisation, admission, the chain and its door."""
+"""The API server put together: store, caches, authentication, authorization, admission, the chain and its door."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Negotiation of the streaming protocol of a request, and of its version: the decisions before the 101.
 
 SPDY requests list versions in X-Stream-Protocol-Version, WebSocket requests in Sec-WebSocket-Protocol; the first one of the client that the
-server knows wins. Behaviour: KEP-4006 and the HTTP stream negotiation of `pods/exec`, `pods/attach` and `pods/portforward`.
+server knows wins. Behavior: KEP-4006 and the HTTP stream negotiation of `pods/exec`, `pods/attach` and `pods/portforward`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _section(section: Section) -> str:
 
 
 def _groups(section: Section) -> Iterator[list[Entry]]:
-    """Neighbours that differ in the field alone share a row."""
+    """Neighbors that differ in the field alone share a row."""
     group: list[Entry] = []
     for entry in section.entries:
         if group and (entry.case or entry.keys or _likeness(entry) != _likeness(group[0]) or group[0].case or group[0].keys):

@@ -171,7 +171,7 @@ class Forbidden(StatusError):
 
     @classmethod
     def resource(cls, resource: str, name: str, why: str, *, group: str = "") -> Forbidden:
-        """`pods "web-0" is forbidden: <why>`, as admission and authorisation say it."""
+        """`pods "web-0" is forbidden: <why>`, as admission and authorization say it."""
         qualified = f"{resource}.{group}" if group else resource
         subject = f'{qualified} "{name}"' if name else qualified
         return cls(f"{subject} is forbidden: {why}", details=StatusDetails(name=name, group=group, kind=resource))

@@ -272,7 +272,7 @@ def _contains(type_: Any, seen: frozenset[Any]) -> bool:
 
 
 def _compile(type_: Any) -> _Visit | None:
-    """A function that canonicalises a value in place and returns what to put in its place; None if the type holds no quantity."""
+    """A function that canonicalizes a value in place and returns what to put in its place; None if the type holds no quantity."""
     if type_ in _visits:
         return _visits[type_]
     if not contains_quantities(type_):

@@ -37,7 +37,7 @@ class Attributes(msgspec.Struct, frozen=True):
 
 
 def selected_name(field_selector: str) -> str:
-    """The name in `metadata.name=NAME`, or "": a list or watch of one object is authorised like a request for that object."""
+    """The name in `metadata.name=NAME`, or "": a list or watch of one object is authorized like a request for that object."""
     for part in field_selector.split(","):
         field, equals, value = part.partition("=")
         if equals and field == "metadata.name":

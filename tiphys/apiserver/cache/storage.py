@@ -399,7 +399,7 @@ class Storage:
 
 
 class TypedSource:
-    """Typed objects over the caches, for authorisers and admission: decoded once per revision and kind, and only where asked for."""
+    """Typed objects over the caches, for authorizers and admission: decoded once per revision and kind, and only where asked for."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

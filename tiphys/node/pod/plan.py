@@ -4,7 +4,7 @@ The rules follow "Pod Lifecycle", "Init Containers" and "Sidecar Containers" of 
 
 - One ready sandbox, or a new one is made and everything starts from the first init container again.
 - Init containers run one after the other; a sidecar counts as done once it has started (and its startup probe has passed), and is kept
-  running from then on. Once an ordinary container has been created in the sandbox, initialisation is over for good.
+  running from then on. Once an ordinary container has been created in the sandbox, initialization is over for good.
 - Ordinary containers run side by side; a dead one is restarted by the pod's restart policy (or its own) after a backoff that doubles
   from 10 s to 5 min and is forgotten when the container has lived for 10 min.
 - Resources that changed are updated in place where the container's resize policy allows it (KEP-1287).
@@ -195,10 +195,10 @@ class _Planner:
         for ephemeral in self.pod.spec.ephemeralContainers:
             if self.seen.latest(ephemeral.name) is None:
                 self.starts.append(Start(ephemeral.name, "ephemeral", 0))
-        initialised, failed = self._init_containers()
+        initialized, failed = self._init_containers()
         if failed:
             return Plan(kill_pod=bool(self.seen.running) or box.ready, over=True)
-        if initialised and not self._main_containers():
+        if initialized and not self._main_containers():
             return Plan(kill_pod=True, over=True)
         return self._finish()
 

@@ -341,7 +341,7 @@ def _unready(pod: core.Pod, status: core.PodStatus) -> str:
     return f"containers with unready status: {_named(unready)}" if unready else ""
 
 
-def _uninitialised(pod: core.Pod, status: core.PodStatus) -> str:
+def _uninitialized(pod: core.Pod, status: core.PodStatus) -> str:
     if any(one.state.running or one.state.terminated or one.lastState.terminated for one in status.containerStatuses):
         return ""
     missing = []
@@ -355,7 +355,7 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
     box = facts.seen.sandbox
     made = {
         "PodReadyToStartContainers": ("True", "", "") if box is not None and box.ready else ("False", "", ""),
-        "Initialized": _initialised_condition(pod, status),
+        "Initialized": _initialized_condition(pod, status),
         "Ready": ("True", "", ""),
         "ContainersReady": _containers_ready(pod, status),
         "PodScheduled": ("True", "", ""),
@@ -385,10 +385,10 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
     status.conditions.extend(old.values())
 
 
-def _initialised_condition(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
+def _initialized_condition(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
     if status.phase == "Succeeded":
         return "True", "PodCompleted", ""
-    missing = _uninitialised(pod, status)
+    missing = _uninitialized(pod, status)
     return ("False", "ContainersNotInitialized", missing) if missing else ("True", "", "")
 
 

@@ -1,6 +1,6 @@
 """The pod network of one node, as a CNI configuration: a bridge, addresses from the node's pod CIDR, host ports.
 
-Behaviour comes from the page "Network Plugins" of the Kubernetes documentation and the manuals of the reference CNI plugins.
+Behavior comes from the page "Network Plugins" of the Kubernetes documentation and the manuals of the reference CNI plugins.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Input that an ended exec left unread: it must not keep the exec open.
 
-containerd (1.6 and 1.7 alike) answers an exec once its copy of stdin has ended too, and that copy waits while the named pipe towards the
+containerd (1.6 and 1.7 alike) answers an exec once its copy of stdin has ended too, and that copy waits while the named pipe toward the
 shim is full. When the process ends with more than the pipes hold unread, nobody ever empties that pipe, so the exec would stay until its
 client leaves, and containerd's side of it until the container is removed. Emptying it here lets containerd end the exec in its own way,
 with all output and the exit code.

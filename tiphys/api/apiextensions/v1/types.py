@@ -270,7 +270,7 @@ class SelectableField(Struct):
     """A field that field selectors may name."""
 
     jsonPath: str = always(str)
-    """Its path, such as `.spec.colour`; a text, number or boolean outside of lists."""
+    """Its path, such as `.spec.color`; a text, number or boolean outside of lists."""
 
 
 class CustomResourceDefinitionVersion(Struct):
