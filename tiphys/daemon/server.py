@@ -70,7 +70,7 @@ class Daemon:
         made = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
         for file, pair, user, inline in (
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
-            # The node agent runs for longer than its certificate lasts.
+            # The kubelet runs for longer than its certificate lasts.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
         ):
             pair_files = made.pair(pair)

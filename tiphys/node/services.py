@@ -45,7 +45,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class NodeServices(msgspec.Struct, kw_only=True, eq=False):
-    """One of each, made by the agent."""
+    """One of each, made by the kubelet."""
 
     settings: NodeSettings
     client: Client

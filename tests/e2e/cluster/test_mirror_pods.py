@@ -81,7 +81,7 @@ def test_logs_follow(cluster: Cluster) -> None:
     pods(cluster)
     with following(cluster.kubectl_command(f"logs {SYSTEM} {node} -f")) as output:
         output.expect("cluster DNS is ready")
-        # The agent logs that its next renewal fails, and makes another lease.
+        # The kubelet logs that its next renewal fails, and makes another lease.
         cluster.kubectl(f"delete lease -n kube-node-lease {cluster.node}")
         output.expect("node lease not renewed")
 

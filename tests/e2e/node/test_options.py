@@ -107,8 +107,8 @@ async def test_a_rotated_log_goes_on(node: Node) -> None:
     await node.run("web", {"command": ["sh", "-c", "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.05; done"]})
     await node.ready()
     await eventually(lambda: "line 5\n" in node.log())
-    assert node.agent is not None
-    services = node.agent.services
+    assert node.kubelet is not None
+    services = node.kubelet.services
     seen = services.relister.get(node.pod().metadata.uid).latest("main")
     assert seen is not None
     await rotate_one(services, seen.id, Path(seen.log_path))

@@ -50,9 +50,9 @@ async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[N
         "port": 0,
     }
     await node.start()
-    assert node.agent is not None
-    assert node.agent.server is not None
-    caller = Caller(directory, node.agent.server.port)
+    assert node.kubelet is not None
+    assert node.kubelet.server is not None
+    caller = Caller(directory, node.kubelet.server.port)
     try:
         yield node, caller
     finally:

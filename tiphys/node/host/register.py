@@ -113,7 +113,7 @@ class NodeRegistration:
                 return made
             node = await client.get(core.Node, settings.name)
         if node.status.conditions:
-            # What the agent before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
+            # What the kubelet before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
             self._written = node.status
         missing = {name: value for name, value in self.labels().items() if node.metadata.labels.get(name) != value}
         if missing:

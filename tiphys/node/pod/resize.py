@@ -68,10 +68,10 @@ def _sized(container: core.Container, sizes: Sizes) -> core.Container:
 def adopted(
     pod: core.Pod, seen: Observed, recorded: Sizes | None
 ) -> tuple[dict[str, core.ResourceRequirements], dict[str, core.ResourceRequirements]]:
-    """Return what is allocated to a pod that an agent before this one `recorded`, and what is applied by id to the containers that run.
+    """Return what is allocated to a pod that a kubelet before this one `recorded`, and what is applied by id to the containers that run.
 
     The status of a pod is not believed about what is allocated, which would be a way around admission. Only a pod that runs without a
-    record, which an older agent has started, has what its status says.
+    record, which an older kubelet has started, has what its status says.
     """
     running = {one.id for one in seen.running}
     allocated, applied = sizes_of(pod), {}
@@ -89,7 +89,7 @@ def adopted(
 
 
 def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Sizes) -> bool:
-    """True if an agent before this one agreed to a resize and did not carry it out."""
+    """True if a kubelet before this one agreed to a resize and did not carry it out."""
     shown = pod.status.resources
     if shown is not None and POD in allocated and seen.running and changed(shown, allocated[POD]):
         return True

@@ -20,16 +20,16 @@ from tiphys.node.pod.plan import AnyContainer, Verdicts, find_container, restart
 RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Conditions that are there only while there is something to say."""
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
-"""Conditions that the node agent writes; all others belong to somebody else and are carried over."""
+"""Conditions that the kubelet writes; all others belong to somebody else and are carried over."""
 DISRUPTION = "DisruptionTarget"
 BY_KUBELET = "TerminationByKubelet"
-"""The reason of a disruption that the node agent caused; others may announce one, too ("Pod disruption conditions")."""
+"""The reason of a disruption that the kubelet caused; others may announce one, too ("Pod disruption conditions")."""
 
 _OVER = ("Succeeded", "Failed")
 
 
 def is_owned(condition: core.PodCondition) -> bool:
-    """True if the node agent wrote a condition."""
+    """True if the kubelet wrote a condition."""
     return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
 
 
@@ -61,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True):
     over: bool = False
     """Nothing runs and nothing will: the phase may become final."""
     adopted: Mapping[str, core.ContainerStatus] = {}
-    """By container id: what the API said about containers that ran before the agent started."""
+    """By container id: what the API said about containers that ran before the kubelet started."""
     applied: Mapping[str, core.ResourceRequirements] = {}
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
     resize: Sequence[core.PodCondition] = ()
@@ -98,7 +98,7 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
     if facts.over and not facts.rejected:
         _settle(pod, status)
     if facts.rejected or (old.phase in _OVER and not old.containerStatuses and facts.seen.empty):
-        # The second is how an agent that started later finds a rejected pod.
+        # The second is how a kubelet that started later finds a rejected pod.
         status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses = [], [], []
     return status
 

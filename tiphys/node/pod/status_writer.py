@@ -54,7 +54,7 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
 
 
 def owned(status: core.PodStatus) -> bytes:
-    """The part of a status that the node agent writes, in a form to compare."""
+    """The part of a status that the kubelet writes, in a form to compare."""
     mine = [condition for condition in status.conditions if is_owned(condition)]
     kept = msgspec.structs.replace(
         status, conditions=sorted(mine, key=lambda one: one.type), nominatedNodeName="", resourceClaimStatuses=[]

@@ -1,6 +1,6 @@
 """One worker per pod: looks, plans, acts, reports. The states are in `pod/states.py`, the decisions in `pod/plan.py` and `pod/status.py`.
 
-The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new agent
+The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new kubelet
 therefore finds running pods as they are, plans nothing for them, and leaves them alone.
 """
 
@@ -74,7 +74,7 @@ class PodWorker:
         self._retry = 0.0
         self._grace_cap: int | None = None
         self._admitted = pod is None or self._recorded is not None or not seen.empty
-        """True for what was admitted before this agent started: it stays, whatever the node looks like now."""
+        """True for what was admitted before this kubelet started: it stays, whatever the node looks like now."""
         self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
         if pod is not None:
             self._receive(pod)

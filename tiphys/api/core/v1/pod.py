@@ -71,7 +71,7 @@ class PodSecurityContext(Struct):
     runAsGroup: int | None = None
     """The primary group id of the processes; by default that of the runtime."""
     runAsNonRoot: bool | None = None
-    """True if the agent refuses to start a container whose user is 0."""
+    """True if the kubelet refuses to start a container whose user is 0."""
     supplementalGroups: Annotated[list[int], Atomic()] = []
     """Further group ids of the first process of each container."""
     supplementalGroupsPolicy: str | None = None
