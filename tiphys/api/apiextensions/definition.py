@@ -219,13 +219,13 @@ def _selectable(paths: Sequence[str], schema: dict[str, Any], path: str) -> Erro
             errors.append(required(at))
             continue
         parts = tuple(first or second for first, second in _PART.findall(text))
-        found, wrong = _find(parts, text, schema)
+        field, wrong = _find(parts, text, schema)
         if wrong:
             errors.append(invalid(at, text, f"is an invalid path: {wrong}"))
             continue
         if parts[0] == "metadata":
             errors.append(invalid(at, text, "must not point to fields in metadata"))
-        if found.get("type") not in ("string", "boolean", "integer"):
+        if field.get("type") not in ("string", "boolean", "integer"):
             message = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
             errors.append(invalid(at, text, message))
         if parts in seen:
@@ -279,7 +279,7 @@ _SHARED = {
 
 def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
     """Mistakes in what all versions say alike, and one version alone, are told once and as of the definition itself."""
-    found: dict[str, FieldError] = {}
+    unique: dict[str, FieldError] = {}
     places: dict[str, str] = {}
     for name, place in _SHARED.items():
         first = getattr(spec.versions[0], name) if spec.versions else None
@@ -290,8 +290,8 @@ def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
         name = re.split(r"[.\[]", rest, maxsplit=1)[0]
         if dot and head.startswith("spec.versions[") and name in places:
             error = msgspec.structs.replace(error, field=places[name] + rest[len(name) :])
-        found.setdefault(str(error), error)
-    return list(found.values())
+        unique.setdefault(str(error), error)
+    return list(unique.values())
 
 
 def _stored_versions(stored: Sequence[str], spec: CustomResourceDefinitionSpec) -> Errors:

@@ -128,14 +128,14 @@ def _retention(errors: Errors, spec: StatefulSetSpec) -> None:
 def _with_claims(spec: StatefulSetSpec) -> PodTemplateSpec:
     """The template as its pods will be: with volumes of the claims, and without the names that each pod gets for itself."""
     result = copy.copy(spec.template)
-    wanted = result.spec = copy.copy(result.spec)
-    wanted.hostname = wanted.subdomain = ""
+    pod_spec = result.spec = copy.copy(result.spec)
+    pod_spec.hostname = pod_spec.subdomain = ""
     claims = {claim.metadata.name for claim in spec.volumeClaimTemplates}
-    made = [
+    own = [
         Volume(name=claim.metadata.name, persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=claim.metadata.name))
         for claim in spec.volumeClaimTemplates
     ]
-    wanted.volumes = [*made, *(volume for volume in wanted.volumes if volume.name not in claims)]
+    pod_spec.volumes = [*own, *(volume for volume in pod_spec.volumes if volume.name not in claims)]
     return result
 
 

@@ -165,11 +165,11 @@ def _class_kept(errors: Errors, new: PersistentVolumeClaim, old: PersistentVolum
     """The class never changes, but a claim without one may get one: that of its annotation, if it has that."""
     annotation = old.metadata.annotations.get(STORAGE_CLASS_BETA)
     now = new.metadata.annotations.get(STORAGE_CLASS_BETA)
-    given = old.spec.storageClassName is None and new.spec.storageClassName is not None
-    moved = given and annotation is not None and new.spec.storageClassName == annotation and now in (None, annotation)
+    is_set = old.spec.storageClassName is None and new.spec.storageClassName is not None
+    moved = is_set and annotation is not None and new.spec.storageClassName == annotation and now in (None, annotation)
     if not moved and (annotation or "") != (now or ""):
         errors.append(invalid(f"metadata.annotations.{STORAGE_CLASS_BETA}", now or "", IMMUTABLE))
-    if given and annotation in (None, new.spec.storageClassName):
+    if is_set and annotation in (None, new.spec.storageClassName):
         undone.storageClassName = old.spec.storageClassName
 
 

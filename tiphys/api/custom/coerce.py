@@ -183,7 +183,7 @@ def _coerce_object(value: dict[str, Any], path: str, unknown: list[str]) -> Fiel
         meta, walk = read_metadata(value["metadata"])
         if walk.mistakes:
             return invalid(at, value["metadata"], ", ".join(walk.mistakes))
-        unknown += [f"{at}.{said[len('unknown field ') :].strip(chr(34))}" for said in walk.problems if said.startswith("unknown field ")]
+        unknown += [f"{at}.{text[len('unknown field ') :].strip(chr(34))}" for text in walk.problems if text.startswith("unknown field ")]
         value["metadata"] = plain_metadata(meta)
     return None
 

@@ -136,8 +136,8 @@ def _card(text: str) -> bool:
 
 
 def _rgb(text: str) -> bool:
-    found = _RGB.fullmatch(text)
-    return found is not None and all(int(part) <= 255 for part in found.groups())
+    match = _RGB.fullmatch(text)
+    return match is not None and all(int(part) <= 255 for part in match.groups())
 
 
 _FORMATS: dict[str, Callable[[str], bool]] = {

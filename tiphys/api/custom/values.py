@@ -50,12 +50,12 @@ class _Result:
 
 def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT) -> list[FieldError]:
     """Every mistake of a value. `root` is the path of the value in its object."""
-    found = _judge(value, node, "", old)
-    if not found.errors:
+    errors = _judge(value, node, "", old)
+    if not errors.errors:
         return []
     prefix = f"{root}." if root else ""
     out: list[FieldError] = []
-    for place, error in found.errors:
+    for place, error in errors.errors:
         field = (root or "<nil>") if not place else f"{prefix}{place.removeprefix('.')}"
         out.append(FieldError(error.type, field, error.detail, error.value))
     return out
@@ -107,7 +107,7 @@ def type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def _said(path: str, what: str) -> str:
+def _message(path: str, what: str) -> str:
     return f"{path} in body {what}"
 
 
@@ -124,8 +124,8 @@ def _type(value: Any, node: Structural, path: str, result: _Result) -> None:
     if fits:
         result.met += 1
     else:
-        wanted = ",".join(node.types)
-        error = FieldError("FieldValueTypeInvalid", "", _said(path, f'must be of type {wanted}: "{type_}"'), type_)
+        expected = ",".join(node.types)
+        error = FieldError("FieldValueTypeInvalid", "", _message(path, f'must be of type {expected}: "{type_}"'), type_)
         result.add(path, error)
 
 
@@ -147,13 +147,13 @@ def _text(value: str, node: Structural, path: str, result: _Result) -> None:
     if longest is not None and len(value) > longest:
         result.add(path, too_long("", longest))
     elif shortest is not None and len(value) < shortest:
-        result.add(path, invalid("", value, _said(path, f"should be at least {shortest} chars long")))
+        result.add(path, invalid("", value, _message(path, f"should be at least {shortest} chars long")))
     elif node.pattern is not None and not node.pattern.search(value):
-        result.add(path, invalid("", value, _said(path, f"should match '{document['pattern']}'")))
+        result.add(path, invalid("", value, _message(path, f"should match '{document['pattern']}'")))
     format_ = document.get("format")
     if format_ and document.get("type", "") in ("", "string") and (check := checker(format_)) is not None and not check(value):
         quoted = msgspec.json.encode(value).decode()
-        error = FieldError("FieldValueTypeInvalid", "", _said(path, f"must be of type {format_}: {quoted}"), value)
+        error = FieldError("FieldValueTypeInvalid", "", _message(path, f"must be of type {format_}: {quoted}"), value)
         result.add(path, error)
 
 
@@ -170,14 +170,14 @@ def _number(value: int | float, node: Structural, path: str, result: _Result) ->
         result.add(None, invalid("", "", f"Checked value must be of type number with format float in {path}"))
     factor = document.get("multipleOf")
     if factor is not None and not _is_multiple(value, factor):
-        result.add(path, invalid("", value, _said(path, f"should be a multiple of {_shown(factor)}")))
+        result.add(path, invalid("", value, _message(path, f"should be a multiple of {_shown(factor)}")))
     high, low = document.get("maximum"), document.get("minimum")
     if high is not None and (value >= high if document.get("exclusiveMaximum") else value > high):
         words = "less than" if document.get("exclusiveMaximum") else "less than or equal to"
-        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(high)}")))
+        result.add(path, invalid("", value, _message(path, f"should be {words} {_shown(high)}")))
     if low is not None and (value <= low if document.get("exclusiveMinimum") else value < low):
         words = "greater than" if document.get("exclusiveMinimum") else "greater than or equal to"
-        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(low)}")))
+        result.add(path, invalid("", value, _message(path, f"should be {words} {_shown(low)}")))
 
 
 def _is_multiple(value: float, factor: float) -> bool:
@@ -198,7 +198,7 @@ def _list(value: list[Any], node: Structural, path: str, old: Any, result: _Resu
             result.merge(_judge(item, node.items, f"{path}[{index}]", was))
     least, most = document.get("minItems"), document.get("maxItems")
     if least is not None and len(value) < least:
-        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} items")))
+        result.add(path, invalid("", len(value), _message(path, f"should have at least {least} items")))
     if most is not None and len(value) > most:
         result.add(path, too_many("", len(value), most))
 
@@ -219,7 +219,7 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
     document = node.document
     least, most = document.get("minProperties"), document.get("maxProperties")
     if least is not None and len(value) < least:
-        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} properties")))
+        result.add(path, invalid("", len(value), _message(path, f"should have at least {least} properties")))
     if most is not None and len(value) > most:
         result.add(path, too_many("", len(value), most))
     before = old if isinstance(old, dict) else {}
@@ -247,12 +247,12 @@ def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
     if one := node.junctors.get("oneOf"):
         _exactly_one(value, one, path, result)
     if every := node.junctors.get("allOf"):
-        found = [_judge(value, each, path, ABSENT) for each in every]
-        for each in found:
+        results = [_judge(value, each, path, ABSENT) for each in every]
+        for each in results:
             result.merge(each)
-        failed = sum(1 for each in found if each.errors)
+        failed = sum(1 for each in results if each.errors)
         if failed:
-            more = ". None validated" if failed == len(found) else ""
+            more = ". None validated" if failed == len(results) else ""
             result.add(None, invalid("", "", f'"{path}" must validate all the schemas (allOf){more}'))
     if node.negated is not None and not _judge(value, node.negated, path, ABSENT).errors:
         result.add(None, invalid("", "", f'"{path}" must not validate the schema (not)'))
@@ -262,12 +262,12 @@ def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
 def _any(value: Any, nodes: Sequence[Structural], path: str, result: _Result) -> None:
     best: _Result | None = None
     for node in nodes:
-        found = _judge(value, node, path, ABSENT)
-        if not found.errors:
-            result.merge(found)
+        errors = _judge(value, node, path, ABSENT)
+        if not errors.errors:
+            result.merge(errors)
             return
-        if best is None or found.met > best.met:
-            best = found
+        if best is None or errors.met > best.met:
+            best = errors
     result.add(None, invalid("", "", f'"{path}" must validate at least one schema (anyOf)'))
     if best is not None:
         result.merge(best)
@@ -277,12 +277,12 @@ def _exactly_one(value: Any, nodes: Sequence[Structural], path: str, result: _Re
     best: _Result | None = None
     fitting: list[_Result] = []
     for node in nodes:
-        found = _judge(value, node, path, ABSENT)
-        if not found.errors:
-            fitting.append(found)
+        errors = _judge(value, node, path, ABSENT)
+        if not errors.errors:
+            fitting.append(errors)
             best = None
-        elif not fitting and (best is None or found.met > best.met):
-            best = found
+        elif not fitting and (best is None or errors.met > best.met):
+            best = errors
     if len(fitting) == 1:
         result.merge(fitting[0])
         return

@@ -161,15 +161,15 @@ class Walk:
     def _members(self, value: dict[str, Any], path: str) -> Iterable[tuple[str, Any]]:
         """The keys and values of an object; repeated keys become problems in the order of the document, as clients expect them."""
         repeated = value.repeated if isinstance(value, Node) else None
-        return self._told(value, path, repeated) if repeated else value.items()
+        return self._with_repetitions(value, path, repeated) if repeated else value.items()
 
-    def _told(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
-        told = iter(repeated.items())  # In the order of their places, since they were noted one after the other.
-        key, due = next(told, ("", -1))
+    def _with_repetitions(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
+        repetitions = iter(repeated.items())  # In the order of their places, since they were noted one after the other.
+        key, due = next(repetitions, ("", -1))
         for place, member in enumerate((*value.items(), None)):
             while due == place:
                 self.problem("duplicate", f"{path}.{key}" if path else key)
-                key, due = next(told, ("", -1))
+                key, due = next(repetitions, ("", -1))
             if member is not None:
                 yield member
 

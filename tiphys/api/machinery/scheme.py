@@ -184,7 +184,7 @@ class Rules(Generic[ObjectT]):
         """Return whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
         return getattr(new, "spec", None) != getattr(old, "spec", None)
 
-    def grace_period(self, obj: ObjectT, asked: int | None, /) -> int | None:
+    def grace_period(self, obj: ObjectT, grace: int | None, /) -> int | None:
         """Seconds between the delete call and the removal, None for kinds that go at once."""
         return None
 

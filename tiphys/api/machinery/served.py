@@ -116,8 +116,8 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         return self._rules.spec_changed(self._to(new), self._to(old))
 
-    def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
-        return self._rules.grace_period(self._to(obj), asked)
+    def grace_period(self, obj: ObjectT, grace: int | None) -> int | None:
+        return self._rules.grace_period(self._to(obj), grace)
 
     def is_held(self, obj: ObjectT) -> bool:
         return self._rules.is_held(self._to(obj))

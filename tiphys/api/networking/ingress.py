@@ -169,8 +169,8 @@ def _hosts(ingress: Ingress) -> str:
 
 
 def _address(ingress: Ingress) -> str:
-    found = ",".join(sorted({entry.ip or entry.hostname for entry in ingress.status.loadBalancer.ingress} - {""}))
-    return f"{found[: _ADDRESS_WIDTH - 3]}..." if len(found) > _ADDRESS_WIDTH else found
+    addresses = ",".join(sorted({entry.ip or entry.hostname for entry in ingress.status.loadBalancer.ingress} - {""}))
+    return f"{addresses[: _ADDRESS_WIDTH - 3]}..." if len(addresses) > _ADDRESS_WIDTH else addresses
 
 
 COLUMNS = (

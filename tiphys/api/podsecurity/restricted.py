@@ -38,10 +38,10 @@ def capabilities(_: ObjectMeta, spec: PodSpec) -> Finding | None:
     keeping, adding = [], []
     added: set[str] = set()
     for container in containers(spec):
-        found = container.securityContext.capabilities if container.securityContext is not None else None
-        if found is None or "ALL" not in found.drop:
+        settings = container.securityContext.capabilities if container.securityContext is not None else None
+        if settings is None or "ALL" not in settings.drop:
             keeping.append(container.name)
-        if found is not None and (more := set(found.add) - {"NET_BIND_SERVICE"}):
+        if settings is not None and (more := set(settings.add) - {"NET_BIND_SERVICE"}):
             adding.append(container.name)
             added |= more
     details = []

@@ -49,5 +49,5 @@ def format_amounts(amounts: Mapping[str, Quantity]) -> str:
     return ",".join(f"{name}={amounts[name]}" for name in sorted(amounts))
 
 
-def names(found: Iterable[str]) -> str:
-    return ",".join(sorted(found))
+def names(resources: Iterable[str]) -> str:
+    return ",".join(sorted(resources))

@@ -268,16 +268,16 @@ def evaluator_for(plural: str, group: str = "") -> Evaluator:
 
 def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
     """The resources, as plural and group, whose objects a quota is about, as far as the names tell."""
-    found: set[tuple[str, str]] = set()
+    resources: set[tuple[str, str]] = set()
     for name in hard:
         if name.startswith("count/"):
             plural, _, group = name.removeprefix("count/").partition(".")
-            found.add((plural, group))
+            resources.add((plural, group))
         elif name in _ALIASES:
-            found.add((name, ""))
+            resources.add((name, ""))
         else:
-            found.update(resource for resource, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
-    return found
+            resources.update(resource for resource, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
+    return resources
 
 
 def evaluator_of(kind: Kind[Any]) -> Evaluator | None:

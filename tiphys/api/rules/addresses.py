@@ -46,8 +46,8 @@ def parse_cidr(text: str) -> Network | None:
 
 def family_of(text: str) -> str:
     """`IPv4`, `IPv6`, or "" for what is neither an address nor a range."""
-    found = parse_cidr(text) if "/" in text else parse_ip(text)
-    return f"IPv{found.version}" if found is not None else ""
+    address = parse_cidr(text) if "/" in text else parse_ip(text)
+    return f"IPv{address.version}" if address is not None else ""
 
 
 def legacy_ip(errors: Errors, path: str, text: str) -> None:

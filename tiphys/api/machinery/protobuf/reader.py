@@ -223,11 +223,11 @@ def _number(shape: Shape) -> Callable[[int], int]:
 
 def _packed(number: Callable[[int], int]) -> Read:
     def read_packed(data: bytes, at: int, end: int) -> list[Any]:
-        found = []
+        values = []
         while at < end:
             value, at = read_varint(data, at, end)
-            found.append(number(value))
-        return found
+            values.append(number(value))
+        return values
 
     return read_packed
 
