@@ -109,8 +109,8 @@ class ServiceAllocator:
                     await self._book.claim(fresh, service)
                 except KeyExists:
                     if chosen in fresh:
-                        said = f"failed to allocate IP {chosen}: provided IP is already allocated"
-                        raise Invalid.object("Service", service.metadata.name, [invalid("spec.clusterIPs", [chosen], said)]) from None
+                        message = f"failed to allocate IP {chosen}: provided IP is already allocated"
+                        raise Invalid.object("Service", service.metadata.name, [invalid("spec.clusterIPs", [chosen], message)]) from None
                     service.spec.clusterIP, service.spec.clusterIPs = "", []
                     continue
                 try:
@@ -130,8 +130,8 @@ class ServiceAllocator:
 
     async def repair(self) -> None:
         """Make the IPAddresses that Services lack and remove those whose Service is not there; see `AddressBook.repair`."""
-        wanted = {ip: service for service in self._source.objects(core.Service) for ip in addresses_of(service)}
-        await self._book.repair(wanted, self._reserved_ips)
+        desired = {ip: service for service in self._source.objects(core.Service) for ip in addresses_of(service)}
+        await self._book.repair(desired, self._reserved_ips)
 
     @contextmanager
     def allocate(self, service: core.Service, old: core.Service | None) -> Iterator[set[str]]:

@@ -30,20 +30,20 @@ Write = Callable[[str, KubeObject, str], Awaitable[None]]
 def due(scheme: Scheme, existing: dict[str, APIService], now: datetime) -> Iterator[tuple[str, APIService, str]]:
     """Return the writes that are due: method, object and subresource."""
     served = {(kind.group, kind.version) for kind in scheme if kind.group != OWN_GROUP}
-    wanted = {service.metadata.name: service for service in (local_service(*pair) for pair in sorted(served))}
-    for name, service in wanted.items():
+    desired = {service.metadata.name: service for service in (local_service(*pair) for pair in sorted(served))}
+    for name, service in desired.items():
         known = existing.get(name)
         if known is None:
             yield "POST", service, ""
         elif known.metadata.labels.get(MANAGED) and known.spec != service.spec:
             yield "PUT", msgspec.structs.replace(known, spec=service.spec), ""
     for name, service in existing.items():
-        if service.metadata.labels.get(MANAGED) and name not in wanted:
+        if service.metadata.labels.get(MANAGED) and name not in desired:
             yield "DELETE", service, ""
             continue
         condition = available(service, now)
-        said = next((known for known in service.status.conditions if known.type == AVAILABLE), None)
-        if said is None or (said.status, said.reason, said.message) != (condition.status, condition.reason, condition.message):
+        state = next((known for known in service.status.conditions if known.type == AVAILABLE), None)
+        if state is None or (state.status, state.reason, state.message) != (condition.status, condition.reason, condition.message):
             others = [known for known in service.status.conditions if known.type != AVAILABLE]
             yield "PUT", msgspec.structs.replace(service, status=APIServiceStatus(conditions=[*others, condition])), "status"
 

@@ -33,7 +33,7 @@ class Write(Protocol):
 
 def combined(present: str, own: str, now: datetime) -> str:
     """The certificates of two bundles, without those that have expired and what cannot be read; each once, our own first."""
-    found: dict[str, None] = {}
+    valid: dict[str, None] = {}
     for text in (own, present):
         try:
             certificates = x509.load_pem_x509_certificates(text.encode())
@@ -41,8 +41,8 @@ def combined(present: str, own: str, now: datetime) -> str:
             continue
         for certificate in certificates:
             if certificate.not_valid_after_utc > now:
-                found[certificate.public_bytes(Encoding.PEM).decode()] = None
-    return "".join(found)
+                valid[certificate.public_bytes(Encoding.PEM).decode()] = None
+    return "".join(valid)
 
 
 def authentication_data(

@@ -91,16 +91,16 @@ class Bootstrap:
 
     async def _service_range(self, text: str) -> None:
         """The ServiceCIDR that stands for the range in the server's settings, ready from the start."""
-        found = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
-        if found is None:
-            found = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
-            await self._create(found)
-        elif found.spec.cidrs != [text]:
-            said = "the ServiceCIDR kubernetes does not match the range in the settings: Services keep the addresses of the old one"
-            log.warning(said, extra={"there": found.spec.cidrs, "settings": text})
-        if found.metadata.deletionTimestamp is None and not found.status.conditions:
+        current = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
+        if current is None:
+            current = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
+            await self._create(current)
+        elif current.spec.cidrs != [text]:
+            message = "the ServiceCIDR kubernetes does not match the range in the settings: Services keep the addresses of the old one"
+            log.warning(message, extra={"there": current.spec.cidrs, "settings": text})
+        if current.metadata.deletionTimestamp is None and not current.status.conditions:
             ready = Condition(type="Ready", status="True", message=RANGE_READY, lastTransitionTime=time(self._now()))
-            marked = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=found.spec, status=ServiceCIDRStatus(conditions=[ready]))
+            marked = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=current.spec, status=ServiceCIDRStatus(conditions=[ready]))
             await self._update(marked, "status")
 
     async def _kubernetes_service(self, service_ip: str, advertise: str, port: int) -> None:

@@ -52,10 +52,10 @@ async def proxyable(host: str) -> str:
 async def _resolve(name: str) -> list[str]:
     await asyncio.sleep(0)  # A request that has not waited yet is not a task, and the resolver works in a thread.
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        results = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
         raise BadRequest(f"lookup {name}: {exc}") from exc
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in results))
     if not addresses:
         raise BadRequest("no addresses for hostname")
     return addresses

@@ -52,5 +52,5 @@ class DefaultIngressClass(AdmissionPlugin):
 
 
 def _default(marked: Iterable[ClassT]) -> str:
-    found = newest(marked)
-    return "" if found is None else found.metadata.name
+    default = newest(marked)
+    return "" if default is None else default.metadata.name

@@ -72,9 +72,9 @@ class ExtendedResourceToleration(AdmissionPlugin):
         pod = request.object
         assert isinstance(pod, Pod)
         spec = pod.spec
-        asked = {name for container in (*spec.initContainers, *spec.containers) for name in container.resources.requests}
-        wanted = [Toleration(key=name, operator="Exists", effect="NoSchedule") for name in sorted(asked) if is_extended(name)]
-        missing = [toleration for toleration in wanted if toleration not in spec.tolerations]
+        names = {name for container in (*spec.initContainers, *spec.containers) for name in container.resources.requests}
+        tolerations = [Toleration(key=name, operator="Exists", effect="NoSchedule") for name in sorted(names) if is_extended(name)]
+        missing = [toleration for toleration in tolerations if toleration not in spec.tolerations]
         if missing:
             spec.tolerations = [*spec.tolerations, *missing]
 

@@ -31,7 +31,7 @@ Frames = Callable[[WebSocket, bytes], bytes]
 """The messages that carry a piece of the stream."""
 
 
-class Asked(NamedTuple):
+class Grant(NamedTuple):
     """A request for a WebSocket that can be granted."""
 
     accept: str
@@ -57,7 +57,7 @@ class Asked(NamedTuple):
         return Response(101, upgrade=take)
 
 
-def asked(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Asked | None:
+def upgrade_of(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Grant | None:
     """Return the WebSocket upgrade that these headers request; None for an ordinary request.
 
     `protocols` are those that messages can be in, all if there are none. Raises BadRequest for a request that cannot be granted.
@@ -72,7 +72,7 @@ def asked(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Asked | 
     if protocol is None:
         raise BadRequest(f"unsupported protocol offered, client={offered} supported={list(protocols)}")
     try:
-        return Asked(websocket_accept(listed), protocol)
+        return Grant(websocket_accept(listed), protocol)
     except ProtocolError as error:
         raise BadRequest(str(error)) from error
 

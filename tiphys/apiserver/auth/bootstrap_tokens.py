@@ -42,10 +42,10 @@ class BootstrapTokens:
 
     def _groups(self, name: str, secret: str) -> tuple[str, ...] | None:
         """The groups of a token that holds, None of one that does not."""
-        found = self._source.get(Secret, NAMESPACE, NAME_PREFIX + name)
-        if found is None or found.metadata.deletionTimestamp is not None or found.type != TYPE:
+        obj = self._source.get(Secret, NAMESPACE, NAME_PREFIX + name)
+        if obj is None or obj.metadata.deletionTimestamp is not None or obj.type != TYPE:
             return None
-        data = {key: value.decode(errors="replace") for key, value in found.data.items()}
+        data = {key: value.decode(errors="replace") for key, value in obj.data.items()}
         if not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode()) or data.get("token-id") != name:
             return None
         if data.get("usage-bootstrap-authentication") != "true" or _is_over(data.get("expiration", ""), self._clock.now()):

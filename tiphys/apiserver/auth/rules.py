@@ -33,12 +33,12 @@ def _path_covers(pattern: str, path: str) -> bool:
     return pattern in (ALL, path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
 
 
-def uncovered(held: Sequence[PolicyRule], wanted: Iterable[PolicyRule]) -> list[PolicyRule]:
-    """The parts of `wanted` that `held` does not include, one verb, group, resource and name at a time; the first `MOST_TOLD` of them.
+def uncovered(held: Sequence[PolicyRule], requested: Iterable[PolicyRule]) -> list[PolicyRule]:
+    """Return the parts of `requested` that `held` does not include, atom by atom; the first `MOST_TOLD` of them.
 
     A rule of a few kilobytes has millions of parts: looking for more than people read would hold everybody up.
     """
-    missing = (atom for rule in wanted for atom in _atoms(rule) if not any(_covers(owner, atom) for owner in held))
+    missing = (atom for rule in requested for atom in _atoms(rule) if not any(_covers(owner, atom) for owner in held))
     return list(islice(missing, MOST_TOLD))
 
 

@@ -255,12 +255,12 @@ class Storage:
         """The newest state by asking the store, after a write lost against somebody else's."""
         request, started = _GETS[self._caches[kind.ident].prefix], monotonic()
         try:
-            found = await self.store.get(self.key(kind, namespace, name))
+            item = await self.store.get(self.key(kind, namespace, name))
         except StoreError:
             request.failed(started)
             raise
         request.done(started)
-        return None if found is None else self.entry_of(kind, found)
+        return None if item is None else self.entry_of(kind, item)
 
     def entry_of(self, kind: Kind[Any], item: KeyValue) -> Entry:
         """The entry for a key read from the store; most often the cache has it already."""
@@ -412,10 +412,10 @@ class TypedSource:
             self._decoded = {cache: objects for cache, objects in self._decoded.items() if self._storage.serves(cache)}
             known = self._decoded[cache] = {}
             cache.subscribe(self._forgetter(known))
-        found = known.get(entry.key)
-        if found is None or found[0] != entry.revision:
-            found = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
-        return found[1]
+        cached = known.get(entry.key)
+        if cached is None or cached[0] != entry.revision:
+            cached = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
+        return cached[1]
 
     def _cache(self, type_: type[Any]) -> AnyCache | None:
         """The cache of a type; types that are not served have no objects and never change."""

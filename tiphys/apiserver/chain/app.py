@@ -158,11 +158,11 @@ class App:
             flow = fairness.flow_of(user, info)
             if info.verb != "get" or info.subresource:
                 work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
-            wanted = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
-            if not fairness.enter(flow, wanted, work is WRITE):
-                await fairness.wait(flow, wanted, work.seconds, (request, info, user), writes=work is WRITE)
+            width = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
+            if not fairness.enter(flow, width, work is WRITE):
+                await fairness.wait(flow, width, work.seconds, (request, info, user), writes=work is WRITE)
                 began = monotonic()
-            seats = wanted
+            seats = width
             response = await self._answer(request, info, kind, user)
         except Exception as error:
             if isinstance(error, Unauthorized) and flow is None:
@@ -245,12 +245,12 @@ def _verb(ctx: Context) -> Verb:
     if info.subresource:
         if info.subresource == "proxy":
             return _PROXIES[kind.ident]
-        found = SUBRESOURCES.get((info.subresource, info.verb))
+        verb = SUBRESOURCES.get((info.subresource, info.verb))
     else:
-        found = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
-    if found is None:
+        verb = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
+    if verb is None:
         raise MethodNotSupported(_NOT_ALLOWED)
-    return found
+    return verb
 
 
 def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:

@@ -211,8 +211,8 @@ class ExpiredContinue(Gone):
         return status
 
 
-def too_large_version(wanted: int, current: int) -> Timeout:
+def too_large_version(requested: int, current: int) -> Timeout:
     """A version that does not exist yet, also after waiting: in the words by which clients know to ask again."""
     cause = StatusCause(reason="ResourceVersionTooLarge", message="Too large resource version")
     details = StatusDetails(causes=[cause], retryAfterSeconds=1)
-    return Timeout(f"Too large resource version: {wanted}, current: {current}", details=details)
+    return Timeout(f"Too large resource version: {requested}, current: {current}", details=details)

@@ -118,11 +118,11 @@ class Keeper:
         else:
             others = [other for other in self._source.objects(CustomResourceDefinition) if other.metadata.name != name]
             status = conditions.served(definition, others, self._now())
-            wanted = msgspec.structs.replace(definition, status=status)
-            if is_true(wanted, "Established"):
-                await self._install(wanted)
+            desired = msgspec.structs.replace(definition, status=status)
+            if is_true(desired, "Established"):
+                await self._install(desired)
             if status != definition.status:
-                await self._write(definition, wanted, "status")
+                await self._write(definition, desired, "status")
 
     async def _write(self, old: CustomResourceDefinition, new: CustomResourceDefinition, subresource: str = "") -> None:
         """Write a definition unless it has changed: then it is looked at again anyway."""
@@ -164,18 +164,18 @@ class Keeper:
         return False
 
     def _uninstall(self, name: str) -> None:
-        found = self._installed.pop(name, None)
-        if found is not None:
-            for kind in found.served:
+        installation = self._installed.pop(name, None)
+        if installation is not None:
+            for kind in installation.served:
                 self._scheme.remove(kind)
-            self._storage.remove(found.kinds[0])
+            self._storage.remove(installation.kinds[0])
 
     # --- the end ---
 
     def _emptying(self, name: str) -> Callable[[Entry | None, Entry | None], None]:
         def heard(_: Entry | None, new: Entry | None) -> None:
-            found = self._installed.get(name)
-            if new is None and found is not None and found.kinds[0].type.__model__.terminating:
+            installation = self._installed.get(name)
+            if new is None and installation is not None and installation.kinds[0].type.__model__.terminating:
                 self._touch(name)
 
         return heard
@@ -185,15 +185,15 @@ class Keeper:
         if CLEANUP not in definition.metadata.finalizers:
             return
         name = definition.metadata.name
-        found = self._installed.get(name)
-        for kind in found.kinds if found is not None else ():
+        installation = self._installed.get(name)
+        for kind in installation.kinds if installation is not None else ():
             kind.type.__model__.terminating = True
         status = conditions.terminating(definition, self._now())
         if status != definition.status:
             await self._write(definition, msgspec.structs.replace(definition, status=status), "status")
             return  # The write is heard of.
-        if found is not None:
-            hub = found.kinds[0]
+        if installation is not None:
+            hub = installation.kinds[0]
             cache = self._storage.cache(hub)
             for namespace in sorted({entry.namespace for entry in cache.entries()}):
                 await self._delete_all(hub, namespace)

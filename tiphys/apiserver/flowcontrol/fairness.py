@@ -53,7 +53,7 @@ MAX_RETRY_AFTER = 32
 TOO_MANY = "Too many requests, please try again later."
 
 
-Asked = tuple[Request, RequestInfo, User]
+Call = tuple[Request, RequestInfo, User]
 
 
 class Fairness:
@@ -89,8 +89,8 @@ class Fairness:
 
     def configure(self, schemas: Iterable[flow.FlowSchema], levels: Iterable[flow.PriorityLevelConfiguration]) -> None:
         """Take the objects as they are now. What is mandatory is there even when its object is not."""
-        wanted = {**MANDATORY_LEVELS, **{level.metadata.name: level for level in levels}}
-        for name, config in wanted.items():
+        desired = {**MANDATORY_LEVELS, **{level.metadata.name: level for level in levels}}
+        for name, config in desired.items():
             known = self._levels.get(name)
             if known is None:
                 self._levels[name] = Level(config)
@@ -98,7 +98,7 @@ class Fairness:
                 known.configure(config)
                 known.quiescing = False
         for name, level in tuple(self._levels.items()):
-            if name not in wanted:
+            if name not in desired:
                 level.quiescing = True
                 level.shares = 0
                 if level.is_idle:
@@ -106,7 +106,7 @@ class Fairness:
         share_seats(tuple(self._levels.values()), self._seats)
         every = {**MANDATORY_SCHEMAS, **{schema.metadata.name: schema for schema in schemas}}
         ordered = sorted(every.values(), key=lambda schema: (schema.spec.matchingPrecedence, schema.metadata.name))
-        self.dangling = {schema.metadata.name: schema.spec.priorityLevelConfiguration.name not in wanted for schema in ordered}
+        self.dangling = {schema.metadata.name: schema.spec.priorityLevelConfiguration.name not in desired for schema in ordered}
         self._schemas = [(schema, self._lane(schema)) for schema in ordered if not self.dangling[schema.metadata.name]]
         self._flows.clear()
         self._remembered.clear()
@@ -143,8 +143,8 @@ class Fairness:
             key: tuple[Any, ...] = (user.name, user.groups, info.verb, info.resource, namespace, info.group, info.subresource)
         else:
             key = (user.name, user.groups, info.verb, info.path)
-        found = self._remembered.get(key)
-        return found if found is not None else self._classify(key, user, info)
+        flow = self._remembered.get(key)
+        return flow if flow is not None else self._classify(key, user, info)
 
     def _classify(self, key: tuple[Any, ...], user: User, info: RequestInfo) -> Flow:
         # A namespace is in itself.
@@ -275,7 +275,7 @@ class Fairness:
 
     # --- waiting ---
 
-    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Asked | None, *, writes: bool = False) -> None:
+    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Call | None, *, writes: bool = False) -> None:
         """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
 
         `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.

@@ -37,17 +37,17 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
-def revised(current: ObjectT, wanted: ObjectT, *, mandatory: bool) -> ObjectT | None:
+def revised(current: ObjectT, desired: ObjectT, *, mandatory: bool) -> ObjectT | None:
     """The object as the server wants it, or None when it may stay. A suggested one that somebody has changed is theirs."""
-    said = current.metadata.annotations.get(AUTO_UPDATE, "")
+    annotation = current.metadata.annotations.get(AUTO_UPDATE, "")
     if mandatory:
         ours = True
-    elif said in _TRUE or said in _FALSE:
-        ours = said in _TRUE
+    elif annotation in _TRUE or annotation in _FALSE:
+        ours = annotation in _TRUE
     else:
         ours = current.metadata.generation == 1
-    says_so = said in (_TRUE if ours else _FALSE)
-    spec: Any = wanted.spec
+    says_so = annotation in (_TRUE if ours else _FALSE)
+    spec: Any = desired.spec
     if mandatory and isinstance(current, flow.PriorityLevelConfiguration) and current.spec.type == "Exempt":
         # What is exempt may be given shares to lend; the rest of it is fixed.
         spec = msgspec.structs.replace(spec, exempt=current.spec.exempt)
@@ -62,7 +62,7 @@ def dangling(schema: flow.FlowSchema, missing: bool, now: datetime) -> flow.Flow
     """The condition that says whether a schema's level exists, or None when it says so already."""
     name = schema.spec.priorityLevelConfiguration.name
     ending = "but there is no such object" if missing else "and it exists"
-    wanted = flow.FlowSchemaCondition(
+    desired = flow.FlowSchemaCondition(
         type="Dangling",
         status="True" if missing else "False",
         lastTransitionTime=now,
@@ -71,11 +71,11 @@ def dangling(schema: flow.FlowSchema, missing: bool, now: datetime) -> flow.Flow
     )
     for condition in schema.status.conditions:
         if condition.type == "Dangling":
-            if (condition.status, condition.reason, condition.message) == (wanted.status, wanted.reason, wanted.message):
+            if (condition.status, condition.reason, condition.message) == (desired.status, desired.reason, desired.message):
                 return None
-            if condition.status == wanted.status:
-                wanted.lastTransitionTime = condition.lastTransitionTime
-    return wanted
+            if condition.status == desired.status:
+                desired.lastTransitionTime = condition.lastTransitionTime
+    return desired
 
 
 def _settings(obj: KubeObject) -> tuple[Any, ...]:
@@ -103,11 +103,11 @@ class Upkeep:
         )
 
     def _kept(self, objects: Iterable[ObjectT], *, mandatory: bool) -> Iterable[Awaitable[None]]:
-        for wanted in objects:
-            current = self._source.get(type(wanted), "", wanted.metadata.name)
+        for desired in objects:
+            current = self._source.get(type(desired), "", desired.metadata.name)
             if current is None:
-                yield self._write("POST", wanted, "")
-            elif (changed := revised(current, wanted, mandatory=mandatory)) is not None:
+                yield self._write("POST", desired, "")
+            elif (changed := revised(current, desired, mandatory=mandatory)) is not None:
                 yield self._write("PUT", changed, "")
 
     async def follow(self) -> None:

@@ -74,9 +74,9 @@ class Documents:
         if not kinds:
             raise NotFound.path()
         headers = {"Vary": "Accept"}
-        asked = request.param("hash")
-        if asked:
-            if asked != self._hash(root):
+        digest = request.param("hash")
+        if digest:
+            if digest != self._hash(root):
                 return Response(301, {"Location": self._url(root)})
             headers["Cache-Control"] = "public, immutable, max-age=31536000"
         return self._send(request, self._document(root, kinds), headers)

@@ -108,5 +108,5 @@ def type_of(gvk: GroupVersionKind) -> type[msgspec.Struct] | None:
         module: Any = importlib.import_module(f"tiphys.api.{package}.{gvk.version}")
     except ImportError:
         return None
-    found = getattr(module, gvk.kind, None)
-    return found if isinstance(found, type) and issubclass(found, msgspec.Struct) else None
+    type_ = getattr(module, gvk.kind, None)
+    return type_ if isinstance(type_, type) and issubclass(type_, msgspec.Struct) else None

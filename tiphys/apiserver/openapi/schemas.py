@@ -144,8 +144,8 @@ class Definitions:
             and not (about.kind and name in ("apiVersion", "kind"))
         }
         key = names.key_of(type_)
-        wanted = (plain | set(REQUIRED.get(key, "").split())) - set(OPTIONAL.get(key, "").split())
-        return sorted(wanted)
+        required = (plain | set(REQUIRED.get(key, "").split())) - set(OPTIONAL.get(key, "").split())
+        return sorted(required)
 
     def _field(self, type_: type[msgspec.Struct], field: Field, description: str) -> Schema:
         schema = self._shape(field.shape, _ANY.get((type_.__name__, field.name), ""))

@@ -56,9 +56,9 @@ async def apply(ctx: Context) -> Response:
             return await answered(ctx, await _create(ctx, config), 201)
         except AlreadyExists:
             # Somebody else made it in between; this server may have yet to hear of it.
-            made = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
-            if made is not None:
-                await ctx.storage.wait_for(made.revision)
+            new = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
+            if new is not None:
+                await ctx.storage.wait_for(new.revision)
     raise Conflict.modified(ctx.kind.plural, ctx.info.name, group=ctx.kind.group)
 
 
@@ -112,10 +112,10 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if ctx.large and len(codec.encode(config)) > MAX_BYTES:
         raise ObjectTooLarge
     if walk.problems and validation != "Ignore":
-        said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
+        message = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
         if validation == "Strict":
-            raise BadRequest(f"error strict decoding YAML: {said}")
-        ctx.warnings = [*ctx.warnings, said.replace("\n ", "")]
+            raise BadRequest(f"error strict decoding YAML: {message}")
+        ctx.warnings = [*ctx.warnings, message.replace("\n ", "")]
     return config
 
 
@@ -204,10 +204,10 @@ def applied_change(ctx: Context, config: Document) -> Change:
     def change(entry: Entry, old: Any) -> Any:
         live = msgspec.json.decode(entry.data)
         live["metadata"].pop("managedFields", None)
-        wanted = _merged(ctx, live, list(old.metadata.managedFields), config, how)
+        new = _merged(ctx, live, list(old.metadata.managedFields), config, how)
         if not pinned:
-            wanted.metadata.resourceVersion = ""
-        return wanted
+            new.metadata.resourceVersion = ""
+        return new
 
     return change
 
@@ -220,9 +220,9 @@ def _merged(ctx: Context, live: Document, managers: list[Any], config: Document,
         raise BadRequest(f"{_failed(ctx)}: {error}") from None
     except RecursionError:
         raise BadRequest(f"{_failed(ctx)}: exceeded max depth") from None
-    wanted = codec.decode_document(ctx.kind.type, done.document).obj
-    wanted.metadata.managedFields = done.managers
-    return wanted
+    new = codec.decode_document(ctx.kind.type, done.document).obj
+    new.metadata.managedFields = done.managers
+    return new
 
 
 async def _create(ctx: Context, config: Document) -> Entry:

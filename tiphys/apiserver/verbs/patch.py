@@ -88,8 +88,8 @@ async def patch(ctx: Context) -> Response:
             keep_type(patched.document, ctx.kind.api_version, ctx.kind.kind)
         decoded = codec.decode_document(ctx.kind.type, patched.document, validation=validation, earlier=patched.problems)
         problems[:] = decoded.problems
-        wanted = decoded.obj
-        meta = wanted.metadata
+        new = decoded.obj
+        meta = new.metadata
         if meta.name != entry.name:
             raise BadRequest(f"metadata.name may not be changed by a patch: it is {entry.name}")
         if not ctx.kind.namespaced:
@@ -98,7 +98,7 @@ async def patch(ctx: Context) -> Response:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
         if meta.resourceVersion == str(entry.revision):
             meta.resourceVersion = ""  # Not pinned by the patch, so a lost race is tried again.
-        return wanted
+        return new
 
     entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
     ctx.warnings = [*ctx.warnings, *problems]

@@ -82,8 +82,8 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
             meta.namespace = info.namespace
         elif meta.namespace != info.namespace:
             if named:
-                said = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
-                raise BadRequest(said)
+                message = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
+                raise BadRequest(message)
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     else:
         meta.namespace = ""
@@ -253,9 +253,9 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         await aside.run(_prepare_update, ctx, old, new, subresource)
     else:
         _prepare_update(ctx, old, new, subresource)
-    asked = admission_request(ctx, "UPDATE", new, old)
-    if asked is not None:
-        await ctx.services.admission.admit(asked)
+    request = admission_request(ctx, "UPDATE", new, old)
+    if request is not None:
+        await ctx.services.admission.admit(request)
     if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:
         drop_repeated_owners(ctx, new.metadata)  # Whoever patches owns what the patch came to.
     raise_invalid(
@@ -263,10 +263,10 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         new,
         await aside.run(_update_errors, kind, new, old, subresource) if large else _update_errors(kind, new, old, subresource),
     )
-    if asked is not None:
-        await ctx.services.admission.validate(asked)
-        if asked.warnings:
-            ctx.warnings = [*ctx.warnings, *asked.warnings]
+    if request is not None:
+        await ctx.services.admission.validate(request)
+        if request.warnings:
+            ctx.warnings = [*ctx.warnings, *request.warnings]
     if not subresource and (warnings := await aside.run(rules.warnings, new, old) if large else rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.dry_run:
@@ -357,8 +357,8 @@ def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]
         standard=rules.names_finalizers,
         prefix=rules.judges_prefix,
     )
-    found, said = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
-    return [*errors, *found, *rules.validate_create(obj)], said
+    mistakes, warnings = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
+    return [*errors, *mistakes, *rules.validate_create(obj)], warnings
 
 
 def _judged(rules: Rules[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
