@@ -102,17 +102,17 @@ def tail_offset(path: Path, lines: int) -> int:
         if lines <= 0:
             return end
         # Positions of line starts, found from the end; F entries end the lines that people see.
-        offset, buffer, found = end, b"", 0
+        offset, buffer, newlines = end, b"", 0
         while offset > 0:
             step = min(BLOCK, offset)
             offset -= step
             file.seek(offset)
             buffer = file.read(step) + buffer
-            found = sum(1 for line in buffer.split(b"\n")[1:-1] if _is_full(line))
-            if found > lines:
+            newlines = sum(1 for line in buffer.split(b"\n")[1:-1] if _is_full(line))
+            if newlines > lines:
                 break
-        wanted = _cut(buffer, lines)
-        return offset + wanted
+        start = _cut(buffer, lines)
+        return offset + start
 
 
 def _is_full(line: bytes) -> bool:

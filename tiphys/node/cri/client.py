@@ -189,8 +189,8 @@ class CriClient:
         labels: Mapping[str, str] | None = None,
     ) -> list[pb.Container]:
         """The containers that match every given condition."""
-        wanted = None if state is None else pb.ContainerStateValue(state=state)
-        selected = pb.ContainerFilter(id=container_id, state=wanted, pod_sandbox_id=sandbox_id, label_selector=dict(labels or {}))
+        state_value = None if state is None else pb.ContainerStateValue(state=state)
+        selected = pb.ContainerFilter(id=container_id, state=state_value, pod_sandbox_id=sandbox_id, label_selector=dict(labels or {}))
         request = pb.ListContainersRequest(filter=selected)
         return list((await self._call(RUNTIME + "ListContainers", request, pb.ListContainersResponse)).containers)
 

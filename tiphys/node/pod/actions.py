@@ -116,10 +116,10 @@ class PodActions:
         for update in plan.update:
             container = find_container(pod, update.name)
             assert container is not None
-            wanted = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
+            resources = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
             # Without this, a limit above the old one is more than memory and swap together were.
-            wanted.memory_swap_limit_in_bytes = wanted.memory_limit_in_bytes
-            await self.services.cri.update_container_resources(update.id, wanted)
+            resources.memory_swap_limit_in_bytes = resources.memory_limit_in_bytes
+            await self.services.cri.update_container_resources(update.id, resources)
             self.applied[update.id] = container.resources
         if plan.update:
             await asyncio.to_thread(self.services.cgroups.apply, pod)

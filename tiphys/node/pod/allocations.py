@@ -19,7 +19,7 @@ class Allocations:
 
     def __init__(self, capacity: Amounts) -> None:
         self.capacity = capacity
-        self._given: dict[str, Amounts] = {}
+        self._admitted: dict[str, Amounts] = {}
         self._pods: dict[str, core.Pod] = {}
         self._waiting: dict[str, tuple[tuple[int, bool, float], Retry]] = {}
         self._yields: dict[str, Yield] = {}
@@ -28,8 +28,8 @@ class Allocations:
     def enter(self, pod: core.Pod, yield_: Yield) -> None:
         """The pod has what its spec says. Whatever it gave back goes to those who wait."""
         uid, now = pod.metadata.uid, {name: value for name, value in pod_requests(pod).items() if name in RESIZABLE}
-        before = self._given.get(uid, {})
-        self._given[uid] = now
+        before = self._admitted.get(uid, {})
+        self._admitted[uid] = now
         self._pods[uid] = pod
         self._yields[uid] = yield_
         self._waiting.pop(uid, None)
@@ -43,7 +43,7 @@ class Allocations:
         if self._pods.pop(uid, None) is not None:
             self._left.set()
             self._left = asyncio.Event()
-        if self._given.pop(uid, None):
+        if self._admitted.pop(uid, None):
             self._offer()
 
     def others(self, uid: str) -> list[core.Pod]:
@@ -61,9 +61,9 @@ class Allocations:
     def judge(self, pod: core.Pod) -> Pending | None:
         """Return why there is no room for what the pod wants besides all others; None if there is."""
         used: Amounts = {}
-        for uid, given in self._given.items():
+        for uid, amounts in self._admitted.items():
             if uid != pod.metadata.uid:
-                for name, value in given.items():
+                for name, value in amounts.items():
                     used[name] = used.get(name, 0) + value
         return judge(pod, used, self.capacity)
 

@@ -57,11 +57,11 @@ class PodCgroups:
 
     def uids(self) -> set[str]:
         """The pods that have a group."""
-        found: set[str] = set()
+        result: set[str] = set()
         for tier in ("", "/burstable", "/besteffort"):
             for directory in files.directories(self.parent + tier, self.root):
-                found |= {one.name.removeprefix("pod") for one in directory.glob("pod*")}
-        return found
+                result |= {one.name.removeprefix("pod") for one in directory.glob("pod*")}
+        return result
 
     def _tier(self) -> None:
         total = sum(self._requests.values())

@@ -130,10 +130,10 @@ def _init_restarts(pod: core.Pod, container: core.Container, exit_code: int) -> 
 
 def grace_of(pod: core.Pod) -> int:
     """Seconds the pod's containers get to end: what a delete asked for, else the spec's."""
-    asked = pod.metadata.deletionGracePeriodSeconds if pod.metadata.deletionTimestamp is not None else None
-    if asked is None:
-        asked = pod.spec.terminationGracePeriodSeconds
-    return DEFAULT_GRACE if asked is None else max(asked, 1)
+    seconds = pod.metadata.deletionGracePeriodSeconds if pod.metadata.deletionTimestamp is not None else None
+    if seconds is None:
+        seconds = pod.spec.terminationGracePeriodSeconds
+    return DEFAULT_GRACE if seconds is None else max(seconds, 1)
 
 
 def deadline_left(pod: core.Pod, now: datetime) -> float | None:
@@ -223,8 +223,8 @@ class _Planner:
         begun = any(self.seen.latest(container.name) for container in self.pod.spec.containers)
         if self.pod.spec.restartPolicy == "Never" and box is not None and self.seen.containers:
             return Plan(kill_pod=kill, over=True)
-        wanted = [container for container in self.pod.spec.containers if not self._done(container)]
-        if begun and not wanted:
+        unfinished = [container for container in self.pod.spec.containers if not self._done(container)]
+        if begun and not unfinished:
             return Plan(kill_pod=kill, over=True)
         removed, boxes = self._leftovers()
         if kill:
@@ -234,7 +234,7 @@ class _Planner:
             first = self.pod.spec.initContainers[0]
             self._restart(first, "sidecar" if is_sidecar(first) else "init")
         else:
-            for container in wanted:
+            for container in unfinished:
                 self._restart(container, "main")
         return Plan(
             create_sandbox=attempt,
@@ -320,9 +320,9 @@ class _Planner:
         """True if a running container must be stopped; the stop is in the plan then."""
         verdict = self.verdicts.get(last.id, Verdicts())
         grace = grace_of(self.pod)
-        wanted = self.hashes.get(container.name, "")
+        desired = self.hashes.get(container.name, "")
         suffix = ", will be restarted" if restarts(self.pod, container, 1) else ""
-        if wanted and last.hash and wanted != last.hash:
+        if desired and last.hash and desired != last.hash:
             message = f"Container {container.name} definition changed, will be restarted"
             self.stops.append(Stop(last.id, container.name, message, grace, "changed"))
         elif verdict.liveness is False:

@@ -58,8 +58,8 @@ def _gives(pod: core.Pod) -> Amounts:
 
 def _without(missing: Amounts, pods: Sequence[core.Pod]) -> Amounts:
     """Return what is still missing when these pods are gone."""
-    given = [_gives(pod) for pod in pods]
-    left = {name: number - sum(one.get(name, 0) for one in given) for name, number in missing.items()}
+    amounts = [_gives(pod) for pod in pods]
+    left = {name: number - sum(one.get(name, 0) for one in amounts) for name, number in missing.items()}
     return {name: number for name, number in left.items() if number > 0}
 
 

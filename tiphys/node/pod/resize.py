@@ -126,12 +126,12 @@ def _in_force(container: Container, applied: core.ResourceRequirements) -> bool:
 
 def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
     """Return what is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
-    found = {}
+    result = {}
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
         if last is not None and last.id in applied and _in_force(container, applied[last.id]):
-            found[last.id] = container.resources
-    return found
+            result[last.id] = container.resources
+    return result
 
 
 def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
@@ -145,48 +145,48 @@ def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
 
 def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
     """Return why a node of this capacity, of which other pods use so much, has no room for what the pod wants; None if it has."""
-    wanted = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
-    for name, number in wanted.items():
+    requests = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
+    for name, number in requests.items():
         if number > capacity[name]:
             return Pending("Infeasible", f"Node didn't have enough capacity: {name}, requested: {number}, capacity: {capacity[name]}")
-    for name, number in wanted.items():
+    for name, number in requests.items():
         if number + used.get(name, 0) > capacity[name]:
-            said = f"Node didn't have enough resource: {name}, requested: {number}, used: {used.get(name, 0)}, capacity: {capacity[name]}"
-            return Pending("Deferred", said)
+            numbers = f"requested: {number}, used: {used.get(name, 0)}, capacity: {capacity[name]}"
+            return Pending("Deferred", f"Node didn't have enough resource: {name}, {numbers}")
     return None
 
 
 def conditions(generation: int, pending: Pending | None, progress: Progress | None) -> list[core.PodCondition]:
     """Return the conditions of the pod's resize."""
-    said = []
+    result = []
     if pending is not None:
-        said.append(
+        result.append(
             core.PodCondition(
                 type="PodResizePending", status="True", reason=pending.reason, message=pending.message, observedGeneration=generation
             )
         )
     if progress is not None:
         reason = "Error" if progress.error else ""
-        said.append(
+        result.append(
             core.PodCondition(
                 type="PodResizeInProgress", status="True", reason=reason, message=progress.error, observedGeneration=progress.generation
             )
         )
-    return said
+    return result
 
 
 def summary(what: str, pod: core.Pod, generation: int, error: str = "") -> str:
     """The sentence of an event: what happened, and to which resources."""
-    told: dict[str, object] = {}
+    entry: dict[str, object] = {}
     for name in ("initContainers", "containers"):
         group: list[core.Container] = getattr(pod.spec, name)
         listed = [{"name": one.name, "resources": msgspec.to_builtins(one.resources)} for one in group]
         if listed:
-            told[name] = listed
-    told["generation"] = generation
+            entry[name] = listed
+    entry["generation"] = generation
     if error:
-        told["error"] = error
-    return f"{what}: {json.dumps(told, separators=(',', ':'))}"
+        entry["error"] = error
+    return f"{what}: {json.dumps(entry, separators=(',', ':'))}"
 
 
 def importance(pod: core.Pod, since: float) -> tuple[int, bool, float]:

@@ -336,8 +336,8 @@ def _named(items: Sequence[str]) -> str:
 def _unready(pod: core.Pod, status: core.PodStatus) -> str:
     """The sentence about containers that are not ready, or ""."""
     by_name = {one.name: one for one in (*status.initContainerStatuses, *status.containerStatuses)}
-    wanted = [one.name for one in pod.spec.initContainers if is_sidecar(one)] + [one.name for one in pod.spec.containers]
-    unready = [name for name in wanted if not by_name[name].ready]
+    names = [one.name for one in pod.spec.initContainers if is_sidecar(one)] + [one.name for one in pod.spec.containers]
+    unready = [name for name in names if not by_name[name].ready]
     return f"containers with unready status: {_named(unready)}" if unready else ""
 
 
@@ -353,18 +353,18 @@ def _uninitialized(pod: core.Pod, status: core.PodStatus) -> str:
 
 def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: datetime) -> None:
     box = facts.seen.sandbox
-    made = {
+    conditions = {
         "PodReadyToStartContainers": ("True", "", "") if box is not None and box.ready else ("False", "", ""),
         "Initialized": _initialized_condition(pod, status),
         "Ready": ("True", "", ""),
         "ContainersReady": _containers_ready(pod, status),
         "PodScheduled": ("True", "", ""),
     }
-    made["Ready"] = _ready_condition(pod, made["ContainersReady"])
+    conditions["Ready"] = _ready_condition(pod, conditions["ContainersReady"])
     if facts.disruption and facts.over:
-        made[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
+        conditions[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
     old = {condition.type: condition for condition in pod.status.conditions}
-    for type_, (value, reason, message) in made.items():
+    for type_, (value, reason, message) in conditions.items():
         before = old.pop(type_, None)
         since = before.lastTransitionTime if before is not None and before.status == value else None
         condition = core.PodCondition(
@@ -376,10 +376,10 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
             lastTransitionTime=since or base.time(now),
         )
         status.conditions.append(condition)
-    for said in facts.resize:
-        before = old.get(said.type)
-        since = before.lastTransitionTime if before is not None and before.reason == said.reason else None
-        status.conditions.append(msgspec.structs.replace(said, lastTransitionTime=since or base.time(now)))
+    for resizing in facts.resize:
+        before = old.get(resizing.type)
+        since = before.lastTransitionTime if before is not None and before.reason == resizing.reason else None
+        status.conditions.append(msgspec.structs.replace(resizing, lastTransitionTime=since or base.time(now)))
     for type_ in RESIZE_CONDITIONS:
         old.pop(type_, None)
     status.conditions.extend(old.values())
@@ -404,11 +404,11 @@ def _containers_ready(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, 
 def _ready_condition(pod: core.Pod, containers: tuple[str, str, str]) -> tuple[str, str, str]:
     if containers[0] != "True":
         return containers
-    said: list[str] = []
+    messages: list[str] = []
     for gate in pod.spec.readinessGates:
-        found = next((one for one in pod.status.conditions if one.type == gate.conditionType), None)
-        if found is None:
-            said.append(f'corresponding condition of pod readiness gate "{gate.conditionType}" does not exist.')
-        elif found.status != "True":
-            said.append(f'the status of pod readiness gate "{gate.conditionType}" is not "True", but {found.status}')
-    return ("False", "ReadinessGatesNotReady", ", ".join(said)) if said else ("True", "", "")
+        condition = next((one for one in pod.status.conditions if one.type == gate.conditionType), None)
+        if condition is None:
+            messages.append(f'corresponding condition of pod readiness gate "{gate.conditionType}" does not exist.')
+        elif condition.status != "True":
+            messages.append(f'the status of pod readiness gate "{gate.conditionType}" is not "True", but {condition.status}')
+    return ("False", "ReadinessGatesNotReady", ", ".join(messages)) if messages else ("True", "", "")

@@ -216,22 +216,22 @@ class PodWorker:
         pod = self.pod
         if pod is None or self.life.state != "syncing" or not self._admitted:
             return
-        wanted = resize.sizes_of(pod)
-        if wanted == self.allocated:
+        sizes = resize.sizes_of(pod)
+        if sizes == self.allocated:
             self.pending = None
             return
         before, self.pending = self.pending, self.services.allocations.judge(pod)
         generation = pod.metadata.generation
         if self.pending is None:
-            self.allocated = wanted
+            self.allocated = sizes
             self.progress = resize.Progress(generation)
             self.services.tell(pod, "", "Normal", "ResizeStarted", resize.summary("Pod resize started", pod, generation))
             self._enter()
             return
         if before is None or before.reason != self.pending.reason:
             self._pending_since = self.services.clock.now().timestamp()
-            told = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
-            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", told)
+            message = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
+            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", message)
         self.services.allocations.wait(pod, self._pending_since, self._offered)
 
     async def _record(self) -> bool:
@@ -261,11 +261,11 @@ class PodWorker:
         try:
             await self.actions.resize(pod, plan)
         except (CriError, OSError) as error:
-            said = str(error)
-            if said != self.progress.error:
-                told = resize.summary("Pod resize error", pod, generation, said)
-                self.services.tell(pod, "", "Warning", "ResizeError", told)
-            self.progress = resize.Progress(generation, said)
+            reason = str(error)
+            if reason != self.progress.error:
+                message = resize.summary("Pod resize error", pod, generation, reason)
+                self.services.tell(pod, "", "Warning", "ResizeError", message)
+            self.progress = resize.Progress(generation, reason)
             return self._next_retry()
         finished = not plan.stop and not plan.start and resize.settled(pod, self.seen, self.applied)
         if finished and self.progress.generation == generation:

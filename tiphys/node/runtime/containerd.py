@@ -125,8 +125,8 @@ class ContainerdSupervisor:
         noted = self.read_run()
         if noted is not None and self._is_ours(procs.command_line(noted.pid)):
             return noted.pid
-        found = procs.find(self._is_ours)
-        return found[0] if found else None
+        pids = procs.find(self._is_ours)
+        return pids[0] if pids else None
 
     def read_run(self) -> ContainerdRun | None:
         """Return what the pid file says, None without one or when it is damaged. The process that it names need not run any more."""

@@ -37,12 +37,12 @@ def remove(subnets: Iterable[str]) -> None:
 
 def pod_chains(rules: list[str], subnets: list[str]) -> set[str]:
     """The chains of pods in these subnets, out of the rules as `iptables -S` prints them."""
-    found = set()
+    chains = set()
     for rule in rules:
         words = shlex.split(rule)
         if words[0] == "-A" and words[1].startswith(_POD_CHAIN) and any(subnet in words for subnet in subnets):
-            found.add(words[1])
-    return found
+            chains.add(words[1])
+    return chains
 
 
 def deletions(rules: list[str], chains: set[str]) -> list[list[str]]:

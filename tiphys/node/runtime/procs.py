@@ -29,15 +29,15 @@ def find(matches: Callable[[list[str]], bool]) -> list[int]:
 
 def children(parents: Iterable[int]) -> list[int]:
     """The direct children of these processes."""
-    wanted = set(parents)
-    found = []
+    ancestors = set(parents)
+    pids = []
     for pid in _pids():
         with contextlib.suppress(OSError, ValueError, IndexError):
             # The name in parentheses may itself hold spaces and parentheses, so fields are counted from the last one.
             fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) in wanted:
-                found.append(pid)
-    return found
+            if int(fields[1]) in ancestors:
+                pids.append(pid)
+    return pids
 
 
 def is_alive(pid: int) -> bool:

@@ -81,12 +81,12 @@ def shims(socket: Path) -> list[int]:
 
 async def end_shims(socket: Path) -> None:
     """Kill the containers that these shims hold, then the shims themselves."""
-    while found := shims(socket):
-        held = procs.children(found)
-        for pid in [*held, *found]:
+    while pids := shims(socket):
+        held = procs.children(pids)
+        for pid in [*held, *pids]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid in [*held, *found]:
+        for pid in [*held, *pids]:
             await procs.wait_gone(pid)
 
 

@@ -46,9 +46,9 @@ async def release_stdin(pipes: Path, process: str, clock: Clock) -> None:
 def _find(pipes: Path, name: str) -> Path | None:
     with contextlib.suppress(OSError), os.scandir(pipes) as entries:
         for entry in entries:
-            found = Path(entry.path, name)
-            if found.exists():
-                return found
+            path = Path(entry.path, name)
+            if path.exists():
+                return path
     return None
 
 

@@ -153,13 +153,13 @@ class AttachBridge(CommandBridge):
 
     async def _pass_log(self) -> bool:
         """Send what is new in the log; False when there is nothing new."""
-        found = False
+        is_at_end = False
         async with self._reading:
             while entries := await self._attached.read():
-                found = True
+                is_at_end = True
                 for channel, data in by_channel(entries, self._streams):
                     await self.send(channel, data)
-        return found
+        return is_at_end
 
     async def _go_direct(self) -> None:
         """Show the unfinished lines, and from now on what the runtime sends. No other output may come between."""
@@ -181,17 +181,17 @@ async def ended(attached: Attached) -> None:
 
 def by_channel(entries: list[LogEntry], streams: CommandStreams) -> list[tuple[int, bytes]]:
     """The entries that the session wants, neighbors of one stream together."""
-    wanted = {channels.STDOUT: streams.stdout, channels.STDERR: streams.stderr and not streams.tty}
-    found: list[tuple[int, bytes]] = []
+    attached = {channels.STDOUT: streams.stdout, channels.STDERR: streams.stderr and not streams.tty}
+    output: list[tuple[int, bytes]] = []
     for entry in entries:
         channel = _CHANNELS.get(entry.stream, 0)
-        if not wanted.get(channel):
+        if not attached.get(channel):
             continue
-        if found and found[-1][0] == channel:
-            found[-1] = (channel, found[-1][1] + entry.text)
+        if output and output[-1][0] == channel:
+            output[-1] = (channel, output[-1][1] + entry.text)
         else:
-            found.append((channel, entry.text))
-    return found
+            output.append((channel, entry.text))
+    return output
 
 
 async def serve_websocket_attach(
