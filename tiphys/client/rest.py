@@ -158,10 +158,10 @@ async def _stream(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]
 
 def _socket(address: Any) -> socket.socket:
     family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
+    sock = socket.socket(family, kind, protocol)
     for level, option, value in _KEEPALIVE:
-        made.setsockopt(level, option, value)
-    return made
+        sock.setsockopt(level, option, value)
+    return sock
 
 
 def _reason(error: BaseException) -> str:

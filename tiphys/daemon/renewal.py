@@ -23,9 +23,9 @@ async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:
     while True:
         await clock.sleep(CHECK_SECONDS)
         try:
-            made = await asyncio.to_thread(renew)
+            certificates = await asyncio.to_thread(renew)
         except (OSError, PkiError) as error:
             log.error("renewal of the cluster's certificates failed", extra={"error": str(error)})
         else:
-            if made.renewed:
-                log.info("the cluster's certificates were renewed", extra={"names": ", ".join(made.renewed)})
+            if certificates.renewed:
+                log.info("the cluster's certificates were renewed", extra={"names": ", ".join(certificates.renewed)})

@@ -28,8 +28,8 @@ class NoUpstream(Exception):
 def parse_servers(text: str, *, exclude: frozenset[str]) -> list[str]:
     """Return the name servers in a resolv.conf, without those that would ask us back."""
     words = [line.split() for line in text.splitlines()]
-    found = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
-    return [server for server in dict.fromkeys(found) if server not in exclude][:MAX_SERVERS]
+    servers = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
+    return [server for server in dict.fromkeys(servers) if server not in exclude][:MAX_SERVERS]
 
 
 class Resolvers:

@@ -44,10 +44,10 @@ class Upgrade(Enum):
 
 def upgrade_kind(headers: list[tuple[str, str]]) -> Upgrade:
     """Read from Connection and Upgrade. `headers` as `headers.pairs` makes them."""
-    wanted = values(headers, "upgrade")
-    if not wanted or not has_token(headers, "connection", "upgrade"):
+    protocols = values(headers, "upgrade")
+    if not protocols or not has_token(headers, "connection", "upgrade"):
         return Upgrade.NONE
-    names = {name.lower() for name in wanted}
+    names = {name.lower() for name in protocols}
     if "websocket" in names:
         return Upgrade.WEBSOCKET
     return Upgrade.SPDY if SPDY_31.lower() in names else Upgrade.OTHER

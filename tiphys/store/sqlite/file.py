@@ -144,9 +144,9 @@ def check_identity(db: sqlite3.Connection, path: str) -> None:
 
 def check_structure(db: sqlite3.Connection, path: str) -> None:
     """Run SQLite's quick check of every page; raises StoreCorrupt."""
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise StoreCorrupt(f"{path} is damaged ({found})", REPAIR)
+    result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        raise StoreCorrupt(f"{path} is damaged ({result})", REPAIR)
 
 
 def load_index(db: sqlite3.Connection, path: str) -> Index:
