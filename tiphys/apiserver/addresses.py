@@ -24,7 +24,7 @@ FAMILY = "ipaddress.kubernetes.io/ip-family"
 GRACE = timedelta(seconds=60)
 """Age that an IPAddress without a Service must reach before a repair removes it: another server may be about to store its Service."""
 REPAIR_EVERY = 180.0
-"""Seconds between repairs: only crashes in the middle of a write leave something to mend."""
+"""Seconds between repairs: only crashes in the middle of a write leave something to repair."""
 _REPAIRED_TOGETHER = 64
 
 
@@ -77,7 +77,7 @@ class AddressBook:
             meta, parent = address.metadata, address.spec.parentRef
             if meta.labels.get(MANAGED_BY) != MANAGER or meta.name in reserved or parent is None or parent.resource != "services":
                 continue
-            # Asked anew, since Services come and go while others are mended.
+            # Read again, since Services come and go during the repair.
             service = self._source.get(core.Service, parent.namespace, parent.name)
             if service is not None and meta.name in addresses_of(service):
                 continue

@@ -146,7 +146,7 @@ def _form(accept: str, *, aggregated: bool) -> str:
 
 
 def _encode(body: bytes, form: str) -> bytes:
-    """A plain document in another form than JSON; few clients ask for it, so it is made anew each time."""
+    """A plain document in another form than JSON; few clients ask for it, so it is not cached."""
     content = msgspec.json.decode(body)
     if form == "protobuf":
         from tiphys.api.machinery import protobuf

@@ -102,7 +102,7 @@ class Long:
 
 
 class _Stream:
-    """A stream that tells of its end; iterated without a step in between."""
+    """A stream that reports its end; iterated without a step in between."""
 
     def __init__(self, stream: AsyncIterator[bytes], done: Callable[[], None]) -> None:
         self._stream = stream

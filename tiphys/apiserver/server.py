@@ -65,7 +65,7 @@ API_SERVICES = "apiservice-registration-controller"
 STEPS = (DEFINITIONS, ROLES, CLASSES, ADDRESSES, FAIRNESS, API_SERVICES)
 """The steps of the start, by the names that kube-apiserver's health checks give them."""
 WARM_AFTER = 0.2
-"""Seconds after the start: whoever waited for the server to be ready comes first."""
+"""Seconds after the start: clients that waited for the server to be ready come first."""
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -190,7 +190,7 @@ class ApiServer:
         self.health.stop()
 
     async def failed(self) -> StoreFailed:
-        """Wait until the store has failed for good, which only a new start mends; return why."""
+        """Wait until the store has failed for good, which only a restart fixes; return why."""
         return await self._store.failed()
 
     async def stop(self, grace: float = 5.0) -> None:
@@ -341,7 +341,7 @@ async def _repair(allocator: ServiceAllocator, clock: Clock) -> None:
         try:
             await allocator.repair()
         except Exception:
-            log.exception("mending the addresses of Services failed")
+            log.exception("repair of the addresses of Services failed")
 
 
 async def _keep_trust(trust: AuthenticationTrust, clock: Clock) -> None:

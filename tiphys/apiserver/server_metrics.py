@@ -94,7 +94,7 @@ def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:
         read=lambda: [((cache.kind.resource,), cache.watching) for cache in storage.caches()],
     )  # fmt: skip
     for name, about, stability in (
-        ("apiserver_storage_events_received_total", "Changes that the store has told of.", "BETA"),
+        ("apiserver_storage_events_received_total", "Number of changes received from the store.", "BETA"),
         ("apiserver_watch_cache_events_received_total", "Changes that reached the watch cache.", "ALPHA"),
     ):
         registry.collected(

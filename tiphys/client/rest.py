@@ -24,7 +24,7 @@ ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 """Time for which an unused connection is kept open."""
 
-# A peer that vanished without a word is noticed after 30 seconds, also by a watch that only listens.
+# A peer that vanished silently is noticed after 30 seconds, also by a watch that only listens.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),

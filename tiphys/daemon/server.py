@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
 GRACE = 20.0
-"""Seconds that requests under way have to be answered when the server is told to stop."""
+"""Seconds in which requests under way must be answered when the server stops."""
 FAILED_GRACE = 1.0
 """The same when the store has failed: every write is refused, so the sooner the next process begins the better."""
 RESTART = BackoffPolicy(first=0.5, cap=30.0)

@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
             self._active_at = monotonic()
 
     def _fail(self, error: Exception) -> None:
-        """End a connection whose handler failed, which its client is told, or that failed itself."""
+        """End a connection that failed, or whose handler did; in the latter case the client gets an error."""
         request, self._answering = self._answering, None
         if request is not None:
             log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})

@@ -46,5 +46,5 @@ def import_archive(archive: Path, socket: str, snapshotter: str) -> list[str]:
         raise ImageError("ctr is not installed; it comes with: apt-get install containerd") from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
-        raise ImageError(f"containerd does not import {archive.name}: {lines[-1] if lines else 'it does not say why'}")
+        raise ImageError(f"containerd cannot import {archive.name}: {lines[-1] if lines else 'no reason given'}")
     return _UNPACKED.findall(done.stdout)

@@ -110,7 +110,7 @@ def build(name: str, cache: Path) -> Archive:
         image_id = write_archive(output, name=full_name(name), layers=layers, config=config, labels={RECIPE_LABEL: mark})
         described = workspace / note.name
         described.write_text(json.dumps({"recipe": mark, "image_id": image_id, "size": output.stat().st_size}), encoding="utf-8")
-        # Each in one step, for whoever builds the same image now; between the steps the size does not fit, and it is built again.
+        # Each in one step, in case another process builds the image; between the steps the size does not fit, and it is built again.
         os.replace(output, path)
         os.replace(described, note)
     finally:

@@ -143,4 +143,4 @@ def _run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedPro
     try:
         return subprocess.run(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ImageError(f"{command[0]} is not here; images can only be built on Debian and its relatives") from error
+        raise ImageError(f"{command[0]} is not installed; images can only be built on Debian and its derivatives") from error

@@ -1,7 +1,7 @@
 """The service proxy: watches Services and EndpointSlices and keeps the kernel's rules equal to the plan.
 
 Level-triggered: every change marks its Service as stale, and one task brings the stale ones up to date, at most every `MIN_INTERVAL`. At
-the start, and when somebody else changed the table, it is made anew in one transaction, so there is never a moment without rules.
+the start, and when somebody else changed the table, it is rewritten in one transaction, so there is never a moment without rules.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SYNC = histogram(
     "kubeproxy_sync_proxy_rules_duration_seconds", "Time to bring the kernel's rules up to date, in seconds.", "ip_family",
     buckets=exponential(0.001, 2, 15),
 )  # fmt: skip
-REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made anew because somebody else changed them.")
+REPAIRS = counter("tiphys_proxy_repairs_total", "Number of repairs of the rules after somebody else changed them.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

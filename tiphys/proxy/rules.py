@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tiphys.proxy.plan import Endpoint, PortPlan
 
-# The bits that kube-proxy uses, so that whoever avoids those avoids these.
+# The bits that kube-proxy uses, so that programs that avoid those avoid these.
 MASQUERADE = "0x4000"
 REFUSE = "0x8000"
 SET_MASQUERADE = f"meta mark set meta mark or {MASQUERADE}"

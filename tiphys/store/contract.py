@@ -120,7 +120,7 @@ class StoreCorrupt(StoreError):
     repair: str = field(default="")
 
     def __str__(self) -> str:
-        return f"{self.detail}; to mend it: {self.repair}" if self.repair else self.detail
+        return f"{self.detail}; to repair it: {self.repair}" if self.repair else self.detail
 
 
 class StoreFailed(StoreError):

@@ -278,7 +278,7 @@ _SHARED = {
 
 
 def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
-    """Mistakes in what all versions say alike, and one version alone, are told once and as of the definition itself."""
+    """Report mistakes in values that all versions share, and of a single version, once and as of the definition itself."""
     unique: dict[str, FieldError] = {}
     places: dict[str, str] = {}
     for name, place in _SHARED.items():

@@ -275,7 +275,7 @@ def _metadata(properties: Document, path: str, level: str, *, checked: bool) -> 
 
 
 def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
-    """Junctors and patterns. Two ways to spell int-or-string are let pass."""
+    """Combinators and patterns. Two spellings of int-or-string are allowed."""
     either = bool(schema.get("x-kubernetes-int-or-string"))
     for word in ("anyOf", "allOf", "oneOf"):
         for index, child in enumerate(schema.get(word) or ()):

@@ -1,7 +1,7 @@
 """Schedules of cron jobs and their time zones ("CronJob: Schedule syntax").
 
 Five fields (minute, hour, day of month, month, day of week), each a list of ranges with steps, or a word such as `@daily` or
-`@every 1h30m`. What is wrong is told in the words that clients of the API know.
+`@every 1h30m`. Mistakes are reported in the words that clients of the API know.
 """
 
 from __future__ import annotations

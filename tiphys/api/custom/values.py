@@ -32,7 +32,7 @@ class Wrong(NamedTuple):
 
 
 class _Result:
-    """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is told."""
+    """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is reported."""
 
     __slots__ = ("errors", "met")
 
@@ -241,7 +241,7 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
 
 
 def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
-    """anyOf, oneOf, allOf and not: besides that they fail, the nearest alternative is told. Old values do not help here."""
+    """anyOf, oneOf, allOf and not: beside their failure, the nearest alternative is reported. Old values do not help here."""
     if some := node.junctors.get("anyOf"):
         _any(value, some, path, result)
     if one := node.junctors.get("oneOf"):

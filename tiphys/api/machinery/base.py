@@ -69,7 +69,7 @@ class Struct(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
 
 @dataclass(frozen=True, slots=True)
 class MapList:
-    """A list whose items are told apart by these fields (`x-kubernetes-list-type: map`)."""
+    """A list whose items are identified by these fields (`x-kubernetes-list-type: map`)."""
 
     keys: tuple[str, ...]
 

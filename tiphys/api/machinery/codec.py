@@ -100,10 +100,10 @@ def decode(
     validation: Validation = "Ignore",
     parsed: Parsed | YAMLError | None = None,
 ) -> Decoded[T]:
-    """An object of this type from a request body; `parsed` is what became of a YAML body that was parsed before.
+    """An object of this type from a request body; `parsed` is the result of a YAML body that was parsed before.
 
     Nulls, missing apiVersion and kind, and numbers for quantities are taken as upstream takes them. Raises BadRequest for a body that
-    cannot be read, names another kind or holds values of the wrong type (all are told), and with `Strict` for unknown and repeated
+    cannot be read, names another kind or holds values of the wrong type (all are reported), and with `Strict` for unknown and repeated
     fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON, YAML and, for types that have
     messages, protobuf.
     """
@@ -161,7 +161,7 @@ def decode_document(
 
 
 def _sorted(value: Any) -> Any:
-    """A document with its keys in order: what is wrong with a patched one is told in that of upstream, which patches maps."""
+    """A document with its keys in order: mistakes in a patched one are reported in upstream's order, which patches maps."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -182,7 +182,7 @@ class Walk:
 
 
 def first_illegal(text: bytes) -> int:
-    """Return where text stops being base64, as clients are told.
+    """Return where text stops being base64, as reported to clients.
 
     That is an odd byte itself; for a group cut short its first byte, or the end when it was being padded.
     """

@@ -255,7 +255,7 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        What several mistakes say in the same words is told once. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
+        Equal messages of several mistakes are reported once. Of thousands of mistakes the first `MOST_ERRORS` are reported, and fewer
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind

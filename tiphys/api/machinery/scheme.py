@@ -252,7 +252,7 @@ class Kind(Generic[ObjectT]):
     deprecated: str = ""
     """Warning for every client that asks for the kind."""
     unattended: bool = False
-    """True if objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
+    """True if objects are served and kept, but no part of the cluster acts on them yet: creating one gives a warning."""
     question: bool = False
     """True if a create is answered with its status, and nothing is stored: reviews."""
     shown_when_deleted: bool = False

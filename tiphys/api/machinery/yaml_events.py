@@ -1,6 +1,6 @@
 """Builds a document from the events of YAML's parser in one pass, without recursion, and gives up as soon as it grows past its limits.
 
-The parser in C gives one event at a time, so whoever drives the generator decides how long it holds the interpreter. Its own composer
+The parser in C gives one event at a time, so the caller of the generator decides how long it holds the interpreter. Its own composer
 would read the whole text in one call, and recurses.
 """
 

@@ -224,4 +224,4 @@ CHECKS: Final[dict[str, dict[int, Check]]] = {
     "sysctls": {0: _sysctls(_SYSCTLS), 27: _sysctls(_SYSCTLS_27), 29: _sysctls(_SYSCTLS_29), 32: _sysctls(_SYSCTLS_32)},
     "windowsHostProcess": {0: windows_host_process},
 }
-"""Checks by name, in the order in which their findings are told; of each, the minor version of Kubernetes since which it is so."""
+"""Checks by name, in the order of their findings; of each, its forms by the minor version of Kubernetes that introduced them."""

@@ -17,7 +17,7 @@ NEWEST = max(minor for checks in (baseline.CHECKS, restricted.CHECKS) for versio
 
 @lru_cache(256)
 def checks_of(standard: Standard) -> tuple[Check, ...]:
-    """The checks of a standard, in the order in which findings are told."""
+    """The checks of a standard, in the order of findings."""
     if standard.level == "privileged":
         return ()
     minor = NEWEST if standard.minor == LATEST else min(standard.minor, NEWEST)

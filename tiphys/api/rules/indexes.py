@@ -28,7 +28,7 @@ def count(text: str, completions: int) -> int:
 
 
 def first_common(text: str, other: str, completions: int) -> int | None:
-    """The first index that both texts name. Intervals that cannot be read are left out: something else tells of them."""
+    """The first index that both texts name. Unreadable intervals are left out: another check reports them."""
     mine, theirs = _readable(text, completions), _readable(other, completions)
     at = 0
     for first, last in mine:

@@ -92,7 +92,7 @@ class StorageClassRules(Rules[StorageClass]):
 COLUMNS = (
     Column("Name", cell(class_name), format="name", description=NAME.description),
     Column("Provisioner", cell(lambda obj: obj.provisioner), description="Who makes its volumes."),
-    Column("ReclaimPolicy", cell(lambda obj: obj.reclaimPolicy or "Delete"), description="What becomes of volumes without their claims."),
+    Column("ReclaimPolicy", cell(lambda obj: obj.reclaimPolicy or "Delete"), description="Fate of volumes whose claims are deleted."),
     Column("VolumeBindingMode", cell(lambda obj: obj.volumeBindingMode or "Immediate"), description="When claims get their volumes."),
     Column("AllowVolumeExpansion", cell(lambda obj: bool(obj.allowVolumeExpansion)), description="Whether claims may grow."),
     AGE,

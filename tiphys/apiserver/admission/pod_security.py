@@ -79,7 +79,7 @@ class PodSecurity(AdmissionPlugin):
 
     @staticmethod
     def _namespace(request: AdmissionRequest, new: core.Namespace) -> None:
-        """Wrong labels are refused when they come; pods that a new standard would refuse are told of."""
+        """Invalid labels are refused; a new standard gives warnings about pods that it would refuse."""
         policy, errors = policy_of(new.metadata.labels)
         old = request.old_object
         before, known = policy_of(old.metadata.labels) if old is not None else (DEFAULT, [])

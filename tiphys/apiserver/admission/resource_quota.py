@@ -24,7 +24,7 @@ from tiphys.apiserver.cache.storage import Storage
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 
 MAX_RACES = 32
-"""Times that a charge may lose against other servers before the client is told to try again."""
+"""Times that a charge may lose against other servers before the client must try again."""
 
 
 class _Waiter:

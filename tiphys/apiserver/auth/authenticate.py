@@ -26,7 +26,7 @@ MAX_CACHED_PEERS = 4096
 
 
 class InvalidToken(Exception):
-    """The token is meant for this authenticator and is bad; the message may be shown to whoever reviews tokens."""
+    """The token is meant for this authenticator and is bad; the message may be shown in token reviews."""
 
 
 class Identified(NamedTuple):
@@ -53,7 +53,7 @@ class TokenAuthenticator(Protocol):
 
 
 class _Known:
-    """A certificate's user, and how many requests came with it since they were told of."""
+    """A certificate's user, and the number of requests with it that are yet to be reported."""
 
     __slots__ = ("requests", "user")
 
@@ -165,7 +165,7 @@ class BearerAuthenticator:
 
 
 class AuthenticatorChain:
-    """Asks each authenticator in turn; whoever none of them knows is anonymous, or refused when that is switched off."""
+    """Asks each authenticator in turn; a request that none of them knows is anonymous, or refused when that is switched off."""
 
     def __init__(
         self, authenticators: Sequence[Authenticator], *, anonymous: bool = True, for_proxies: Authenticator | None = None

@@ -187,7 +187,7 @@ def _restore(stored: RbacObject, desired: RbacObject) -> Write | None:
 
 
 def _restore_aggregation(role: ClusterRole, desired: AggregationRule) -> None:
-    # The rules of an aggregated role are left to whoever aggregates: other roles may have joined.
+    # The rules of an aggregated role are left to the aggregation: other roles may have joined.
     if role.aggregationRule is None:
         role.aggregationRule = desired
         return

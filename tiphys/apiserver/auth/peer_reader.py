@@ -34,7 +34,7 @@ class PeerReader:
         self._clients: set[bytes] = set()
         self._proxies: set[bytes] = set()
         self._known: dict[bytes, _Sort] = {}
-        """Sort of each verified certificate, by its hash. A resumed TLS session tells of no authorities, but it began in this process."""
+        """Sort of each verified certificate, by its hash. A resumed TLS session has no chain, but it began in this process."""
         self._load()
 
     def __call__(self, transport: asyncio.BaseTransport) -> PeerIdentity:

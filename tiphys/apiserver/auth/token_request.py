@@ -156,7 +156,7 @@ class TokenIssuer:
                     raise BadRequest(f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.')
                 if pod.spec.nodeName:
                     node = self._source.get(core.Node, "", pod.spec.nodeName)
-                    # The name alone still helps whoever inspects the token.
+                    # The name alone still helps readers of the token.
                     bound["node"] = _reference(node) if node is not None else Reference(pod.spec.nodeName)
         elif ref.kind == "Secret":
             obj = self._source.get(core.Secret, namespace, ref.name)

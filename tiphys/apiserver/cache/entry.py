@@ -41,7 +41,7 @@ class EntryCodec:
 
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
-        # Maps in the order of their keys: whoever writes the same content in another order changes nothing.
+        # Maps in the order of their keys: writing the same content in another order changes nothing.
         encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode

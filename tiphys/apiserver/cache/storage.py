@@ -294,7 +294,7 @@ class Storage:
     async def _fill(self, then: Revision | None = None) -> None:
         """Take the newest state, or that of revision `then` or of the oldest that is remembered, and begin to follow from there.
 
-        What differs from what was known before is told to listeners, not to watchers: those end, and their clients list again.
+        Listeners get the differences from the old state, watchers do not: their watches end, and their clients list again.
         """
         try:
             loaded, revision = await self._load(then)

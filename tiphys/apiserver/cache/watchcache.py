@@ -35,7 +35,7 @@ class ResourceCache:
         self.prefix = prefix
         """Prefix of these objects' keys in the store."""
         self.received = 0
-        """Changes that the store has told of."""
+        """Number of changes received from the store."""
         self.codec = entry_codec(kind)
         self.revision = 0
         self._namespaces: dict[str, dict[str, Entry]] = {}
@@ -52,7 +52,7 @@ class ResourceCache:
         """The bytes of `listed`, and their gzip stream."""
 
     def load(self, entries: Iterable[Entry], revision: int) -> None:
-        """Take the state read at `revision`; events up to it are not known. Listeners are told what differs from before; watches end."""
+        """Take the state read at `revision`; events up to it are not known. Listeners get the differences; watches end."""
         before = self._namespaces
         self._namespaces, self._sorted = {}, {}
         self.listed = self.packed = None

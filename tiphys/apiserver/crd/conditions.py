@@ -1,7 +1,7 @@
 """Conditions of a definition: the names that it has, and whether it is served. Pure.
 
-Names are given to whoever asked first and are kept until given back; plural, singular and short names of a group share one space, kind and
-list kind another.
+A name belongs to the first definition that asks for it, until given back; plural, singular and short names of a group share one space,
+kind and list kind another.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Flow:
 
 
 class Waiting:
-    """A request in a queue. `turn` is told when it may go on."""
+    """A request in a queue. `turn` is resolved when it may go on."""
 
     __slots__ = ("arrived", "cost", "flow", "granted", "queue", "seats", "turn", "what", "writes")
 

@@ -69,7 +69,7 @@ def distinguisher(schema: flow.FlowSchema, user: User, namespace: str) -> str:
 def deal(schema: str, flow_name: str, queues: int, hand: int) -> tuple[int, ...]:
     """The queues that a flow may use: `hand` different ones of `queues`, chosen by a hash ("shuffle sharding").
 
-    Two flows seldom share all of theirs, so whoever fills its own leaves others a queue.
+    Two flows seldom share all of theirs, so a flow that fills its own leaves others a queue.
     """
     number = int.from_bytes(hashlib.sha256(f"{schema}\0{flow_name}".encode()).digest()[:8], "big")
     dealt: list[int] = []

@@ -148,7 +148,7 @@ def default(kind: Kind[Any], obj: Any) -> None:
 def check_size(ctx: Context, obj: Any) -> None:
     """Raise ObjectTooLarge for an object of many parts that could not be stored, before the dearer part of the work on it.
 
-    What is large in few parts, such as a file in a ConfigMap, is judged as ever, and its own limit is told.
+    An object that is large in few parts, such as a file in a ConfigMap, is validated as usual, and its own limit is reported.
     """
     codec_ = ctx.storage.cache(ctx.kind).codec
     sent, obj.metadata.managedFields = obj.metadata.managedFields, []

@@ -90,7 +90,7 @@ def _groups(pod: core.Pod, node: core.Node) -> Rejection | None:
 
 
 def _resources(pod: core.Pod, others: Sequence[core.Pod], capacity: Amounts) -> Rejection | None:
-    """Extended resources that the node does not have at all are left to whoever bound the pod, as upstream."""
+    """Extended resources that the node lacks entirely are left to the binder of the pod, as upstream."""
     requests = {name: number for name, number in pod_requests(pod).items() if number and (name in capacity or not _is_extended(name))}
     used: Amounts = {}
     for other in others if requests else ():

@@ -1,6 +1,6 @@
 """The node's own record of the pods it has admitted, with the resources it agreed to: one small file in each pod's directory.
 
-A pod's status is what whoever may write `pods/status` wrote, so it proves nothing. The record outlives the kubelet and a reboot of the
+Anyone who may write `pods/status` can change a pod's status, so it proves nothing. The record outlives the kubelet and a reboot of the
 machine, and goes with the pod's directory.
 """
 

@@ -456,7 +456,7 @@ class PodWorker:
                 await self.services.volumes.tear_down(self.uid)
                 break
             except OSError as error:
-                log.warning("volumes of a pod resist", extra={"pod": self.who, "error": str(error)})
+                log.warning("volumes of a pod not removed", extra={"pod": self.who, "error": str(error)})
                 await self.services.clock.sleep(self._next_retry())
 
     async def _remove(self) -> None:

@@ -39,7 +39,7 @@ Changed = Callable[[Observed], None]
 
 
 class Relister:
-    """Knows every pod of the runtime, and tells of changes."""
+    """Knows every pod of the runtime, and reports changes."""
 
     def __init__(self, cri: CriClient, on_change: Changed, clock: Clock) -> None:
         self.cri = cri

@@ -50,7 +50,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def wait_gone(pid: int) -> None:
-    """Return when the process has ended, whoever its parent is; a zombie child of ours is reaped."""
+    """Return when the process has ended, whatever its parent; a zombie child of ours is reaped."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -211,7 +211,7 @@ class KubeletServer:
     async def _part_logs(self, options: LogRequest, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
         if run is None or run.log is None:
-            raise Refusal(400, f"{part.name} writes its log to where it was started, not to a file")
+            raise Refusal(400, f"{part.name} writes its log to standard error, not to a file")
         if options.previous:
             raise Refusal(400, f"the log of {part.name} is one file for all its runs: read it without previous")
         log_format, clock = daemon_log(run.started), self.services.clock

@@ -93,7 +93,7 @@ class VolumeManager:
         return {entry.name for entry in pods.iterdir()} if pods.is_dir() else set()
 
     async def _in_thread(self, uid: str, work: Callable[..., R], *arguments: Any) -> R:
-        """Work on one pod's files at a time. A cancelled caller leaves its thread behind, and whoever comes next waits for it."""
+        """Work on one pod's files at a time. The thread of a cancelled caller runs on, and the next caller waits for it."""
         while (before := self._busy.get(uid)) is not None:
             await asyncio.wait((before,))
             if self._busy.get(uid) is before:

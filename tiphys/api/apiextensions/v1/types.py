@@ -202,7 +202,7 @@ class JSONSchemaProps(Struct):
     minItems: int | None = None
     """The fewest items of a list."""
     uniqueItems: bool = False
-    """Must be false; list types say which items are told apart."""
+    """Must be false; list types say which items are distinct."""
     multipleOf: Number | None = None
     """Divisor of every valid number."""
     enum: Annotated[list[Any], Atomic()] = []

@@ -32,7 +32,7 @@ encode = ordered.encoder("sorted")
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 CACHED_BYTES = 16 << 10
-"""The longest set that is remembered: all of them together must fit into memory, whoever writes them."""
+"""The longest set that is remembered: all of them together must fit into memory, whatever clients write."""
 
 
 def is_member(node: Fields) -> bool:

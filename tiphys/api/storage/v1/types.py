@@ -25,7 +25,7 @@ class CSIDriverSpec(Struct):
     attachRequired: bool | None = None
     """True if volumes are attached to nodes before they are mounted."""
     podInfoOnMount: bool | None = None
-    """True if the driver is told for which pod it mounts."""
+    """True if the driver gets the pod's name when it mounts."""
     volumeLifecycleModes: Annotated[list[str], SetList()] = []
     """`Persistent`, `Ephemeral` or both."""
     storageCapacity: bool | None = None

@@ -46,7 +46,7 @@ class CommandStreams:
         return [StreamSpec((("streamType", kind),), input=source, output=sink) for is_open, kind, source, sink in candidates if is_open]
 
     def lowest_output(self) -> int:
-        """The channel on which the client is told that the session is there."""
+        """The channel that announces the session to the client."""
         if self.stdout:
             return channels.STDOUT
         return channels.STDERR if self.stderr and not self.tty else channels.ERROR
