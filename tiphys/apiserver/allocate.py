@@ -26,7 +26,7 @@ from tiphys.store.contract import KeyExists
 T = TypeVar("T")
 
 DEFAULT_RANGE = "kubernetes"
-"""The ServiceCIDR that stands for the range of the server's own settings."""
+"""The ServiceCIDR for the range of the server's own settings."""
 DYNAMIC_OFFSET_MAX = 256
 """The lower part of a range is kept for addresses that people choose, at most this many (KEP-3070)."""
 TRIES = 16

@@ -1,5 +1,5 @@
-"""API services: one for every group version that is served here, kept up to date while custom resources come and go; others are told that
-nothing is routed to them ("Kubernetes API Aggregation Layer").
+"""API services: one for every group version that is served here, kept up to date while custom resources come and go. Others get a
+condition that nothing is routed to them ("Kubernetes API Aggregation Layer").
 
 This is where aggregation will begin: what has a `spec.service` would be proxied there instead of being marked.
 """
@@ -49,7 +49,7 @@ def due(scheme: Scheme, existing: dict[str, APIService], now: datetime) -> Itera
 
 
 class ApiServiceKeeper:
-    """Writes what is due whenever kinds or API services change."""
+    """Makes the due writes whenever kinds or API services change."""
 
     def __init__(self, scheme: Scheme, source: TypedSource, write: Write, now: Callable[[], datetime]) -> None:
         self._scheme = scheme
@@ -59,7 +59,7 @@ class ApiServiceKeeper:
         self._changed = asyncio.Event()
 
     async def ensure(self) -> None:
-        """Write what is due now; raises what `write` raises."""
+        """Make the writes that are due now; raises the errors of `write`."""
         existing = {service.metadata.name: service for service in self._source.objects(APIService)}
         await asyncio.gather(*(self._write(*write) for write in due(self._scheme, existing, self._now())))
 

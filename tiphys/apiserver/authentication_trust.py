@@ -32,7 +32,7 @@ class Write(Protocol):
 
 
 def combined(present: str, own: str, now: datetime) -> str:
-    """The certificates of two bundles, without those that have expired and what cannot be read; each once, our own first."""
+    """The certificates of two bundles, without expired and unreadable ones; each once, our own first."""
     valid: dict[str, None] = {}
     for text in (own, present):
         try:
@@ -78,7 +78,7 @@ class AuthenticationTrust:
         self._headers = headers
 
     async def refresh(self, now: datetime) -> None:
-        """Write what is missing or out of date; raises OSError, BootstrapError."""
+        """Write missing and outdated keys; raises OSError, BootstrapError."""
         present = self._source.get(core.ConfigMap, NAMESPACE, NAME)
         front = self._front_proxy_ca.read_text() if self._front_proxy_ca is not None else ""
         known = {} if present is None else present.data

@@ -1,6 +1,6 @@
 """Objects of every new cluster: the system namespaces, default roles, priority classes and the `kubernetes` Service.
 
-Written through the ordinary chain as the server itself, at every start; what is there already stays, apart from what must be restored.
+Written through the ordinary chain as the server itself, at every start; existing objects stay, apart from those that must be restored.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Bootstrap:
         self._now = now
 
     async def run(self, *, service_range: str, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
-        """Write what is missing; raises BootstrapError.
+        """Write missing objects; raises BootstrapError.
 
-        What does not depend on each other is written at once: the store commits together whatever waits.
+        Independent ones are written at once: the store commits all waiting writes together.
         """
         missing = [name for name in SYSTEM_NAMESPACES if self._source.get(core.Namespace, "", name) is None]
         await asyncio.gather(*(self._create(core.Namespace(metadata=ObjectMeta(name=name))) for name in missing))
@@ -90,7 +90,7 @@ class Bootstrap:
             await self._update(role)
 
     async def _service_range(self, text: str) -> None:
-        """The ServiceCIDR that stands for the range in the server's settings, ready from the start."""
+        """The ServiceCIDR for the range in the server's settings, ready from the start."""
         current = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
         if current is None:
             current = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
@@ -153,7 +153,7 @@ class Bootstrap:
         await self._send("DELETE", kind.path(obj.metadata.namespace, obj.metadata.name), None)
 
     async def write(self, method: str, obj: KubeObject, subresource: str = "") -> None:
-        """Send an object as the server itself; raises BootstrapError unless it is done, or somebody else was first."""
+        """Send an object as the server itself; raises BootstrapError unless it is done, or another server was first."""
         kind = self._scheme.of(type(obj))
         name = "" if method == "POST" else obj.metadata.name
         await self._send(method, kind.path(obj.metadata.namespace, name, subresource), None if method == "DELETE" else obj)

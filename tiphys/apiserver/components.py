@@ -1,4 +1,4 @@
-"""componentstatuses: how the parts of the control plane are, asked at the moment of the request and never stored ("ComponentStatus").
+"""componentstatuses: health of the parts of the control plane, checked on request and never stored ("ComponentStatus").
 
 The store is asked here. Who runs the other parts in this process says how they are; parts that run elsewhere show by their leases.
 """
@@ -29,7 +29,7 @@ LEASES = {"controller-manager": "kube-controller-manager", "scheduler": "kube-sc
 
 
 def by_lease(source: ObjectSource, name: str, now: Callable[[], datetime]) -> Check:
-    """A part is well while somebody renews its lease."""
+    """A part is healthy while its lease is renewed."""
 
     def check() -> str:
         lease = source.get(Lease, "kube-system", name)

@@ -1,6 +1,6 @@
 """Counts, sizes and durations of requests, as `apiserver_request_*` of upstream has them ("Kubernetes Metrics Reference").
 
-A request looks its series up once and adds to plain lists; names, labels and sums are worked out when somebody scrapes. Only kinds that are
+A request looks its series up once and adds to plain lists; a scrape computes names, labels and sums. Only kinds that are
 served, their subresources and the fixed verbs make series, and no more than `MAX_SERIES`: clients cannot make any up.
 """
 

@@ -126,7 +126,7 @@ class ApiServer:
             "etcd-0": self.storage.health,
             **{part: components.by_lease(self.source, lease, self.clock.now) for part, lease in components.LEASES.items()},
         }
-        """Parts of the control plane, and what is wrong with them. Whoever runs one in this process replaces its check."""
+        """Checks of the parts of the control plane. A process that runs one of them replaces its check."""
         self.health = self._checks()
         self.app: App
 
@@ -186,7 +186,7 @@ class ApiServer:
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def retire(self) -> None:
-        """Say that this server is not ready any more, and go on serving: who balances load may now send requests elsewhere."""
+        """Report that this server is not ready any more, and keep serving: load balancers can send requests elsewhere."""
         self.health.stop()
 
     async def failed(self) -> StoreFailed:
@@ -194,7 +194,7 @@ class ApiServer:
         return await self._store.failed()
 
     async def stop(self, grace: float = 5.0) -> None:
-        """End watches cleanly, finish what is under way, close the store; idempotent."""
+        """End watches cleanly, finish requests under way, close the store; idempotent."""
         if self._stopped:
             return
         self._stopped = True

@@ -25,7 +25,7 @@ POWERS_OF_TWO = metrics.exponential(0.001, 2, 15)
 class AccessMetrics:
     """Attempts to authenticate and to authorize.
 
-    Only the few users that upstream counts by name have a series of their own, so that nobody makes up series.
+    Only the few users that upstream counts by name have a series of their own, so that clients cannot invent series.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -80,7 +80,7 @@ class CertificateLifetimes:
 
 
 def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:
-    """Declare what is read from the server's parts when it is scraped."""
+    """Declare the families that a scrape reads from the server's parts."""
     registry.collected(
         "apiserver_storage_objects", "gauge", "Objects stored, by resource.", "resource", stability="STABLE",
         read=lambda: [((cache.kind.resource,), len(cache)) for cache in storage.caches()],

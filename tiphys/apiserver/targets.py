@@ -1,6 +1,6 @@
 """Addresses to which the API server may connect on behalf of a client ("Node and pod proxy": loopback and link-local are refused).
 
-Addresses of nodes and pods are what somebody wrote into a status. A name is resolved once, all its addresses are judged, and the connection
+Addresses of nodes and pods come from statuses that clients write. A name is resolved once, all its addresses are judged, and the connection
 goes to the address that was judged, so that a name cannot point elsewhere a moment later.
 """
 

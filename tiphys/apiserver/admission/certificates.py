@@ -1,4 +1,4 @@
-"""The three plugins about certificate signing requests: who may approve for a signer, who may sign, and whom nobody may become.
+"""The three plugins about certificate signing requests: permission to approve for a signer, permission to sign, and forbidden subjects.
 
 ("Certificates and Certificate Signing Requests: Authorization", KEP-1513)
 """

@@ -80,7 +80,7 @@ class ExtendedResourceToleration(AdmissionPlugin):
 
 
 class DenyServiceExternalIPs(AdmissionPlugin):
-    """Nobody claims addresses for a Service that belong to somebody else (CVE-2020-8554); those that are there may stay."""
+    """Refuses new external addresses of Services, which may belong to others (CVE-2020-8554); existing ones may stay."""
 
     name = "DenyServiceExternalIPs"
 

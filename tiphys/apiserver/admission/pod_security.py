@@ -1,4 +1,4 @@
-"""PodSecurity: what the labels of a namespace demand of its pods (KEP-2579, "Pod Security Admission").
+"""PodSecurity: demands of a namespace's labels on its pods (KEP-2579, "Pod Security Admission").
 
 Pods that break the enforced standard are refused; templates of pods are only warned of, since their pods will be judged. No user, namespace
 or runtime class is exempt.

@@ -28,7 +28,7 @@ MAX_RACES = 32
 
 
 class _Waiter:
-    """One write that wants to be charged."""
+    """One write that waits for its charge."""
 
     def __init__(self, request: AdmissionRequest, evaluator: Evaluator, *, free: bool) -> None:
         self.request = request
@@ -115,7 +115,7 @@ class ResourceQuotas(AdmissionPlugin):
 
     @staticmethod
     def _judge_all(quotas: Sequence[ResourceQuota], waiters: Sequence[_Waiter], now: datetime) -> dict[_Waiter, set[str]]:
-        """Charge the writes one after the other to the quotas, in place: those that changed any, and the names of what they changed."""
+        """Charge the writes in turn to the quotas, in place; return those that changed any, and the names of the changed ones."""
         charged: dict[_Waiter, set[str]] = {}
         for waiter in waiters:
             if waiter.settled.done():

@@ -20,7 +20,7 @@ _FINALIZERS: Final[dict[type, str]] = {
 
 
 class StorageObjectInUseProtection(AdmissionPlugin):
-    """New volumes, claims and attribute classes get the finalizer that the protection controllers take off when nothing uses them."""
+    """New volumes, claims and attribute classes get the finalizer that the protection controllers remove when nothing uses them."""
 
     name = "StorageObjectInUseProtection"
 

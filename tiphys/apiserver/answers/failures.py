@@ -1,4 +1,4 @@
-"""From what goes wrong inside to the Status that tells the client: the one place where errors of the store get their meaning."""
+"""Conversion of internal errors to the Status for the client: the only place that interprets errors of the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class InsufficientStorage(StatusError):
-    """The store has no room. Not retried by itself: somebody has to make space, and deletes still work."""
+    """The store has no room. It is not retried: an operator has to make space, and deletes still work."""
 
     code, reason = 507, "InsufficientStorage"
 

@@ -37,7 +37,7 @@ class Format(msgspec.Struct, frozen=True):
 JSON = Format()
 PRETTY_JSON = Format(pretty=True)
 _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
-"""Beginnings of the User-Agents of programs behind which somebody reads: they get indented JSON unless they ask for none."""
+"""Prefixes of User-Agents of programs for people: they get indented JSON unless they decline it."""
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
 _MEDIA: dict[str, Media] = {

@@ -46,7 +46,7 @@ def failure(error: StatusError, request: Request) -> Response:
 
 
 def _protobuf() -> ModuleType:
-    """The protobuf encoder, which is loaded with the first client that wants it."""
+    """The protobuf encoder, which is loaded for the first client that asks for it."""
     from tiphys.apiserver.answers import protobuf
 
     return protobuf

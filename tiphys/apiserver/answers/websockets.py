@@ -1,6 +1,6 @@
 """Answers that stream, sent as the messages of a WebSocket to clients that asked for one: watches and logs.
 
-Browsers cannot read a response without end, but they can read messages. The client has nothing to say except that it goes.
+Browsers cannot read a response without end, but they can read messages. The client sends nothing but its end.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def lines(websocket: WebSocket, piece: bytes) -> bytes:
 
 
 def sized(websocket: WebSocket, piece: bytes) -> bytes:
-    """Each event of protobuf without the length that goes before it where nothing else tells them apart."""
+    """Each event of protobuf without its length prefix, which only streams of bytes need."""
     return b"".join(websocket.message(frame) for frame in _cut(piece))
 
 

@@ -67,7 +67,7 @@ class CertificateAuthenticator:
 
     def __init__(self, lifetimes: Callable[[float, int], None] = lambda expires, requests: None) -> None:
         self._lifetimes = lifetimes
-        """Told how many requests came with certificates that end at a moment, now and then: `flush` tells the rest."""
+        """Receives, now and then, the number of requests with certificates of one expiry; `flush` reports the rest."""
         self._users: dict[tuple[str, tuple[str, ...], float], _Known] = {}
 
     async def authenticate(self, request: Request) -> User | None:

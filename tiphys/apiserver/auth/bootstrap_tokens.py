@@ -31,7 +31,7 @@ class BootstrapTokens:
         self._clock = clock
 
     def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
-        """The user `system:bootstrap:<id>`. Whatever is wrong with a token, it is taken for somebody else's."""
+        """The user `system:bootstrap:<id>`. Any invalid token is left to other authenticators."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             return None

@@ -1,4 +1,4 @@
-"""The default roles and bindings as objects, what must be written to restore them, and the contents of aggregated roles. Pure.
+"""The default roles and bindings as objects, the writes that restore them, and the contents of aggregated roles. Pure.
 
 Restoring only adds: rules, subjects, labels and annotations that the administrator added to a default object stay, and an object with the
 annotation `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone ("Auto-reconciliation").

@@ -1,6 +1,6 @@
-"""Acting as somebody else: the `Impersonate-*` headers ("User impersonation").
+"""Acting as another user: the `Impersonate-*` headers ("User impersonation").
 
-Each part of the wanted identity needs the verb `impersonate` on a resource of its own: users, groups, serviceaccounts, uids, userextras.
+Each part of the requested identity needs the verb `impersonate` on a resource of its own: users, groups, serviceaccounts, uids, userextras.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clients and front proxies told apart by the authority of the certificate that they showed."""
+"""Distinction of clients and front proxies by the authority of their certificates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Sort(NamedTuple):
 
 
 class PeerReader:
-    """Tells clients from front proxies: TLS trusts the authorities of both, and each is somebody by its own only."""
+    """Distinguishes clients from front proxies: TLS trusts the authorities of both, but each authority vouches only for its own."""
 
     def __init__(self, client_ca: Path, front_proxy_ca: Path) -> None:
         self._files = (client_ca, front_proxy_ca)
@@ -65,7 +65,7 @@ class PeerReader:
         self._known[digest] = sort
 
     def _load(self) -> None:
-        """Add what the files hold: what a renewed authority signed before stays valid."""
+        """Add the authorities in the files: certificates of a renewed one's predecessor stay valid."""
         for file, known in zip(self._files, (self._clients, self._proxies), strict=True):
             try:
                 certificates = x509.load_pem_x509_certificates(file.read_bytes())

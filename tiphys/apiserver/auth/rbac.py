@@ -20,7 +20,7 @@ from tiphys.apiserver.auth.user import SERVICE_ACCOUNT_PREFIX, User
 
 MAX_CACHED_USERS = 2048
 MAX_CACHED_ANSWERS = 4096
-"""Per user. A full cache is emptied: what is asked often comes back at once."""
+"""Per user. A full cache is emptied: frequent answers return at once."""
 
 
 class _Binding(NamedTuple):
@@ -70,7 +70,7 @@ class _Grants:
 
 
 class RbacAuthorizer:
-    """Answers from roles and bindings, and lists the rules that apply to somebody."""
+    """Decides by roles and bindings, and lists the rules that apply to a user."""
 
     def __init__(self, source: ObjectSource) -> None:
         self._roles: dict[KubeObjectKey, list[PolicyRule]] = {}

@@ -53,7 +53,7 @@ STANDARD: Final = RequestHeaders()
 
 
 class RequestHeaderAuthenticator:
-    """Knows the callers that a proxy names, for whom its certificate stands."""
+    """Authenticates the callers that a trusted proxy names in its headers."""
 
     def __init__(self, headers: RequestHeaders = STANDARD) -> None:
         self._allowed = frozenset(headers.allowed_names)
@@ -95,7 +95,7 @@ def identity_headers(headers: RequestHeaders) -> tuple[frozenset[str], tuple[str
 
 
 def without_identity(headers: Mapping[str, str], names: frozenset[str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    """The headers without those that name a caller, which nobody behind this server must believe."""
+    """The headers without those that name a caller, which no server behind this one may trust."""
     return {name: value for name, value in headers.items() if name not in names and not name.startswith(prefixes)}
 
 

@@ -1,4 +1,4 @@
-"""The review APIs: who is this token, who am I, may somebody do something, what may I do (authentication/v1 and authorization/v1).
+"""The review APIs: TokenReview, SelfSubjectReview, and the access and rules reviews (authentication/v1 and authorization/v1).
 
 A review is created, answered and never stored.
 """

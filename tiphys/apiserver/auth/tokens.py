@@ -1,4 +1,4 @@
-"""Service-account tokens: signed claims, and what makes them invalid ("Managing Service Accounts", KEP-1205).
+"""Service-account tokens: signed claims, and their validation ("Managing Service Accounts", KEP-1205).
 
 A signature is checked once and its claims are kept, because every request carries a token. Whether the service account, pod, secret or node
 that a token is bound to still exists is checked again every `RECHECK` seconds: reading an object may mean decoding it.
@@ -86,7 +86,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A key that nobody else has; for tests and throw-away clusters."""
+        """A new key; for tests and throw-away clusters."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     def sign(self, claims: Claims) -> str:

@@ -1,7 +1,7 @@
 """Expiry of lists in pages ("Retrieving large results sets in chunks": continue tokens expire after a while).
 
-The store may remember a snapshot for longer, and for how long depends on what is written meanwhile. Clients are told the same wherever they
-ask: after eight minutes a token of a state that is not the newest any more is answered with 410 and a token for the rest.
+The store may remember a snapshot for longer, depending on later writes. Clients get the same answer from every server:
+after eight minutes a token of a state that is not the newest any more is answered with 410 and a token for the rest.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Storage:
     async def start(self) -> None:
         """Fill the caches from the store and follow it.
 
-        They begin with a state of the recent past and hear of what came after as of any change: so watches of before a restart can go on.
+        They begin with a recent state and receive later changes as usual, so that watches can resume after a restart.
         """
         newest = self.store.current_revision()
         await self._fill(Revision(max(newest - REPLAYED, 0)))
@@ -114,7 +114,7 @@ class Storage:
         self._caches[kind.ident] = ServedCache(kind, kind.stored, self._by_prefix[storage_prefix(kind.hub)])
 
     async def add(self, kind: Kind[Any]) -> None:
-        """Serve a kind from now on; on return its cache holds what the store has of it. Raises StoreError.
+        """Serve a kind from now on; on return its cache holds all its objects in the store. Raises StoreError.
 
         A kind that is stored as another one comes after that one. Adding a kind again takes its newest declaration over.
         """

@@ -29,7 +29,7 @@ def json_line(type_: EventType, entry: Entry) -> bytes:
 
 
 class CacheEvent:
-    """A change of one object: what it became (for a delete: its last state at the delete's revision) and what it was."""
+    """A change of one object: its new state (for a delete: its last state at the delete's revision) and its old one."""
 
     __slots__ = ("_lines", "departed", "entry", "previous", "type")
 
@@ -57,7 +57,7 @@ class CacheEvent:
         return line
 
     def dispatched(self) -> None:
-        """All readers have been told: those who replay the past later encode it again, so the ring holds each object once."""
+        """Drop encoded forms after all readers have the event: later replays encode it again, so the ring holds each object once."""
         self._lines = None
 
     def shown(self, type_: EventType) -> Entry:
@@ -159,7 +159,7 @@ class Watcher:
             self._wake()
 
     def close(self) -> None:
-        """End the stream after what is queued; idempotent."""
+        """End the stream after the queued lines; idempotent."""
         if not self._closed:
             self._closed = True
             self.on_close()

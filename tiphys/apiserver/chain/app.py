@@ -2,7 +2,7 @@
 
     request > authenticate > impersonate > priority and fairness > authorize > route > verb > response
 
-An error anywhere becomes the answer that tells the client (`failures`). Admission and validation
+An error anywhere becomes a Status (`failures`). Admission and validation
 are part of the verbs that write (`verbs.pipeline`).
 """
 
@@ -64,7 +64,7 @@ COMPUTED: dict[str, dict[str, Verb]] = {
     "v1/bindings": {"create": binding.create_beside},
     **{kind.ident: {"create": reviews.review} for kind in SCHEME if kind.question},
 }
-"""Kinds that are not stored but worked out when somebody asks, by what they are served as."""
+"""Kinds that are not stored but computed on request, by their name in discovery."""
 
 _PROXIES: dict[str, Verb] = {"v1/pods": proxy.proxy_pod, "v1/services": proxy.proxy_service, "v1/nodes": proxy.proxy_node}
 """Handlers of the subresource `proxy`, by the kind's name in discovery."""
@@ -239,7 +239,7 @@ class App:
 
 
 def _verb(ctx: Context) -> Verb:
-    """The handler for what the URL and the method say together; raises NotFound, MethodNotSupported."""
+    """The handler for the URL and the method; raises NotFound, MethodNotSupported."""
     info, kind = ctx.info, ctx.kind
     _check_shape(info, kind)
     if info.subresource:

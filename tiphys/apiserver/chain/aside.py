@@ -1,4 +1,4 @@
-"""Work on large objects is done beside the event loop: by one thread, one piece at a time.
+"""Work on large objects beside the event loop: one thread, one piece at a time.
 
 To decode, default, merge, validate and compare takes a microsecond for each byte or two: seconds for the largest body. The interpreter
 changes threads every millisecond, so the loop turns on meanwhile, and since there is one thread, those who send such bodies wait for each
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE = 32 << 10
-"""Bytes of a body or an object from which the way to the thread, some 100 us, is short beside the work."""
+"""Bytes of a body or an object above which the switch to the thread, some 100 us, is small compared with the work."""
 
 
 class Aside:

@@ -46,7 +46,7 @@ class Services(msgspec.Struct):
     """Names and beginnings of names of the headers in which front proxies name callers."""
     aside: Aside
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
-    """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
+    """Checks of the parts of the control plane: each returns the reason of a failure, or ""."""
     watch_seconds: float = 1800.0
     """Minimum seconds that a watch without a timeout is served; at most twice as long, so that not all end together."""
 

@@ -75,7 +75,7 @@ def delete_options(request: Request, parsed: Parsed | YAMLError | None = None) -
 
 
 def table_options(request: Request) -> Literal["None", "Metadata", "Object"]:
-    """The part of each object that stands beside its cells; raises BadRequest."""
+    """The part of each object beside its cells; raises BadRequest."""
     options = decode_query(meta.TableOptions, request.query)
     if errors := rules.table_errors(options):
         raise BadRequest(f"Unable to convert to Table as requested: {errors[0]}")

@@ -1,4 +1,4 @@
-"""From a URL to what is asked for: the verb, the resource and the place ("Kubernetes API Concepts: Resource URIs")."""
+"""Parser of URLs: the verb, the resource and the place ("Kubernetes API Concepts: Resource URIs")."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 def resolve(request: Request) -> RequestInfo:
-    """Parse the path and the method. Never raises: what makes no sense is not a resource, and ends as 404."""
+    """Parse the path and the method. Never raises: an unknown path is not a resource, and ends as 404."""
     raw = request.path
     path = raw
     if "%" in raw:

@@ -60,7 +60,7 @@ def names(definition: CustomResourceDefinition, others: Iterable[CustomResourceD
 
 
 def _new(desired: str | list[str], had: str | list[str]) -> list[str]:
-    """The names that are asked for and not had yet."""
+    """The requested names that are not accepted yet."""
     if isinstance(desired, str):
         return [] if desired == had else [desired]
     return [name for name in desired if name not in had]

@@ -1,4 +1,4 @@
-"""Follows definitions: serves what they define, tells so in their status, and empties them when they go.
+"""Keeper of definitions: serves their kinds, reports in their status, and deletes their objects when they go.
 
     defined --names accepted--> served, then Established --deleted--> Terminating --its last object gone--> removed
 
@@ -66,7 +66,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve what was established before, then follow. Raises StoreError."""
+        """Serve established definitions, then follow changes. Raises StoreError."""
         for definition in self._source.objects(CustomResourceDefinition):
             if is_true(definition, "Established"):
                 await self._install(definition)
@@ -75,7 +75,7 @@ class Keeper:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="custom-resource-definitions")
 
     async def stop(self) -> None:
-        """Follow no longer; what is served stays so."""
+        """Stop following; served kinds stay served."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -156,7 +156,7 @@ class Keeper:
         self._storage.cache(kinds[0]).subscribe(self._emptying(name))
 
     def _is_taken(self, kinds: list[CustomKind]) -> bool:
-        """Return whether a built-in kind stands where one of these would."""
+        """Return whether a built-in kind has the place of one of these."""
         for kind in kinds:
             there = (self._scheme.by_resource(kind.group, kind.version, kind.plural), self._scheme.by_gvk(kind.api_version, kind.kind))
             if any(other is not None and other.type.__model__ is None for other in there):

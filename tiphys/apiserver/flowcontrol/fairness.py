@@ -194,7 +194,7 @@ class Fairness:
     def _has_room(self, level: Level, seats: int, reserved: int = 0) -> bool:
         """Return whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
 
-        Others lend what they neither use nor must keep.
+        Others lend the seats that they neither use nor must keep.
         """
         if not seats or level.is_exempt:
             return True
@@ -278,7 +278,7 @@ class Fairness:
     async def wait(self, flow_: Flow, seats: int, seconds: float, what: Call | None, *, writes: bool = False) -> None:
         """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
 
-        `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.
+        `what` is the request, for dumps of the queues; `seconds` is its expected cost.
         """
         level = flow_.level
         if level.rejects and not self._has_room(level, seats):

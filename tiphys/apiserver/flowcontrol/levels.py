@@ -1,4 +1,4 @@
-"""Priority levels: seats, queues, and the order in which those who wait go on. No clock and no event loop in here."""
+"""Priority levels: seats, queues, and the order of waiting requests. No clock and no event loop in here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDEST_PART = 0.15
 
 
 class Lane:
-    """One flow schema at its level: what is counted for it."""
+    """Counters of one flow schema at its level."""
 
     __slots__ = ("dispatched", "executing", "level", "rejected", "schema", "seats", "uid", "wait_seconds", "waited", "waiting", "widths")
 
@@ -106,7 +106,7 @@ class Level:
         """Position of the level among the levels, in seconds of the loop per seat."""
         self.queues_progress = 0.0
         self.reserved = 0
-        """Seats that the next in line needs and does not find: nobody takes them from it."""
+        """Seats reserved for the next in line while too few are free."""
         self.quiescing = False
         self.nominal = self.lower = self.upper = 0
         self._active: dict[int, Queue] = {}
@@ -213,7 +213,7 @@ class Level:
             self._left(waiting, queue)
 
     def requeue(self) -> None:
-        """Deal those who wait into queues anew, in the order in which they came."""
+        """Deal the waiting requests into queues again, in the order of their arrival."""
         everyone = sorted(self.everyone(), key=lambda waiting: waiting.arrived)
         for waiting in everyone:
             self.remove(waiting)
@@ -225,7 +225,7 @@ class Level:
         return [waiting for queue in self._active.values() for waiting in queue.requests]
 
     def active(self) -> Iterator[Queue]:
-        """The queues in which somebody waits, by number."""
+        """The queues with waiting requests, by number."""
         for index in sorted(self._active):
             yield self._active[index]
 

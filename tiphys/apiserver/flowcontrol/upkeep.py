@@ -1,6 +1,6 @@
 """The objects behind priority and fairness: written and kept as upstream does, followed, and told their state.
 
-The mandatory ones are put back whatever happens to them; the suggested ones are made at a start and follow this server's version until
+The mandatory ones are always restored; the suggested ones are made at a start and follow this server's version until
 somebody takes them over ("API Priority and Fairness: Maintenance of the mandatory and suggested configuration objects").
 """
 
@@ -38,7 +38,7 @@ _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
 def revised(current: ObjectT, desired: ObjectT, *, mandatory: bool) -> ObjectT | None:
-    """The object as the server wants it, or None when it may stay. A suggested one that somebody has changed is theirs."""
+    """The object as the server maintains it, or None when it may stay. A suggested one that a user has changed is the user's."""
     annotation = current.metadata.annotations.get(AUTO_UPDATE, "")
     if mandatory:
         ours = True
@@ -94,7 +94,7 @@ class Upkeep:
         self._configuring = False
 
     async def ensure(self, *, suggested: bool) -> None:
-        """Write what is missing or not as it must be. Raises what `write` raises."""
+        """Write missing and deviating objects. Raises the errors of `write`."""
         await asyncio.gather(
             *self._kept(MANDATORY_LEVELS.values(), mandatory=True),
             *self._kept(MANDATORY_SCHEMAS.values(), mandatory=True),
@@ -111,7 +111,7 @@ class Upkeep:
                 yield self._write("PUT", changed, "")
 
     async def follow(self) -> None:
-        """Take over what there is, and every change from now on; tell each schema its state. Raises what `write` raises."""
+        """Take over the objects, and every change from now on; write each schema's condition. Raises the errors of `write`."""
         for type_ in (flow.FlowSchema, flow.PriorityLevelConfiguration):
             self._source.on_change(type_, self._note)
         await self.settle()
@@ -130,7 +130,7 @@ class Upkeep:
         self._fairness.configure(self._source.objects(flow.FlowSchema), self._source.objects(flow.PriorityLevelConfiguration))
 
     async def settle(self) -> None:
-        """Put back what is mandatory and write the conditions of schemas; raises what `write` raises."""
+        """Restore mandatory objects and write the conditions of schemas; raises the errors of `write`."""
         self._configure()
         await self.ensure(suggested=False)
         await asyncio.gather(*(self._tell(schema) for schema in tuple(self._source.objects(flow.FlowSchema))))

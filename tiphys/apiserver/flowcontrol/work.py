@@ -29,7 +29,7 @@ _WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection"))
 class Work(NamedTuple):
     """Expected work of a request: `seats` before its level's limit, and `seconds` of the loop.
 
-    `most` is what it is charged for at most, since what it waits for the store is not the loop's.
+    `most` bounds its charge, since waiting for the store does not use the loop.
     """
 
     seats: int
@@ -50,7 +50,7 @@ def is_long_running(request: Request) -> bool:
 
 
 def estimate(info: RequestInfo, request: Request, cache: ResourceCache | None) -> Work:
-    """The work of a request, from what is known before it is parsed. Watches count as the list that they begin with, if they do."""
+    """The work of a request, as known before it is parsed. Watches count as the list that they begin with, if they do."""
     verb = info.verb
     if verb == "get" or not info.is_resource:
         return NO_SEATS if info.subresource in LONG_RUNNING else READ

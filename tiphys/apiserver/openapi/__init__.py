@@ -1,4 +1,4 @@
-"""OpenAPI of everything that is served, built from the types when somebody first asks.
+"""OpenAPI of everything that is served, built from the types on the first request.
 
 `/openapi/v2` is one document of all kinds; `/openapi/v3` is an index of one document for each group and version, whose URLs carry a hash of
 what the document is made from, so that clients may keep it for ever. Documents are kept compressed: most clients want them so.
@@ -88,7 +88,7 @@ class Documents:
         return f"/openapi/v3/{root}?hash={self._hash(root)}"
 
     def _hash(self, root: str) -> str:
-        """A digest of what the document of a group and version is made from: known without making it."""
+        """A digest of the sources of a group version's document, known without building it."""
         self._source = self._source or _source_digest()
         served = [
             (

@@ -63,7 +63,7 @@ _VERSIONS = (
 
 
 def gvks_of(type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> list[GroupVersionKind]:
-    """The kinds that a type is: `gvk` if that is given, else what it says itself."""
+    """The kinds of a type: `gvk` if given, else its own."""
     if gvk is not None:
         return [gvk]
     if definition_name(type_) in (DELETE_OPTIONS, WATCH_EVENT):

@@ -163,7 +163,7 @@ def _article(word: str) -> str:
 
 
 def tag(kind: Kind[Any]) -> str:
-    """`apps_v1`, `rbacAuthorization_v1`: by which documentation generators sort."""
+    """`apps_v1`, `rbacAuthorization_v1`: by which documentation generators group operations."""
     return f"{names.group_word(kind.group)}_{kind.version}"
 
 

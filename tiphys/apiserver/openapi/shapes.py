@@ -43,4 +43,4 @@ UNIONS: dict[str, dict[str, Any]] = {
 """Types of which one field says which other field is set, `x-kubernetes-unions`."""
 
 GRANULAR = frozenset({("PersistentVolumeClaimStatus", "allocatedResourceStatuses"), ("PersistentVolumeSpec", "claimRef")})
-"""Fields that say what is the rule anyhow: that they are merged key by key."""
+"""Fields that state the default explicitly: they are merged key by key."""

@@ -1,4 +1,4 @@
-"""finalize: a namespace's own finalizers, which only the namespace controller takes off ("Namespaces")."""
+"""finalize: a namespace's own finalizers, which only the namespace controller removes ("Namespaces")."""
 
 from __future__ import annotations
 

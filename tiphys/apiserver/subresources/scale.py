@@ -52,7 +52,7 @@ def _selector(selector: LabelSelector | dict[str, str] | None) -> Selector:
 
 
 def set_replicas(obj: Any, replicas: int) -> None:
-    """Write what a Scale says into its object."""
+    """Write the values of a Scale into its object."""
     if obj.__model__ is None:
         obj.spec.replicas = replicas
     else:

@@ -1,4 +1,4 @@
-"""Server-side apply: a PATCH that says what a manager wants of an object, which may not exist yet (KEP-555 "Server-side Apply")."""
+"""Server-side apply: a PATCH with a manager's desired state of an object, which may not exist yet (KEP-555 "Server-side Apply")."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _settable(resets: Sequence[tuple[str, ...]], meta: Document) -> Document:
 
 
 def _only(part: Part[Any], config: Document) -> Document:
-    """A configuration without what the subresource does not change, so that nobody comes to own that by applying it there."""
+    """A configuration without the fields that the subresource cannot change, so that applying them there gives no ownership."""
     meta = {name: value for name, value in config["metadata"].items() if name in _IDENTITY}
     spec = config.get("spec")
     kept: Document = {}
@@ -120,7 +120,7 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
 
 
 def check_fields(ctx: Context, type_: type[msgspec.Struct], config: Document) -> None:
-    """Refuse what the type cannot hold; for configurations that are not applied as they are."""
+    """Refuse values that the type cannot hold; for configurations that are not applied as they are."""
     try:
         set_of(schema_of(type_), config)
     except SchemaMismatch as error:

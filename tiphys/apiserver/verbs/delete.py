@@ -32,7 +32,7 @@ async def delete(ctx: Context) -> Response:
 
 
 async def delete_collection(ctx: Context) -> Response:
-    """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of what it found."""
+    """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of the deleted objects."""
     options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
     selection = list_options(ctx.request)
     chosen = await selected(ctx, selection)
@@ -130,7 +130,7 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
 
 
 def _set_propagation(meta: Any, options: DeleteOptions, *, orphan: bool) -> None:
-    """Foreground and orphan deletion are finalizers that the garbage collector takes off."""
+    """Foreground and orphan deletion are finalizers that the garbage collector removes."""
     if options.orphanDependents is not None:
         policy = ORPHAN if options.orphanDependents else None
     elif options.propagationPolicy is not None:

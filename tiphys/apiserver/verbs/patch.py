@@ -54,7 +54,7 @@ def _beside_status(type_: type[KubeObject]) -> tuple[bytes, ...]:
 
 
 def _touches_status_alone(ctx: Context) -> bool:
-    """Return whether this is a patch of the status that names no field beside it. An update of a status puts those back in any case."""
+    """Return whether this is a patch of the status that names no field beside it. An update of a status restores those in any case."""
     type_: type[KubeObject] = ctx.kind.type
     body = ctx.request.body
     if ctx.info.subresource != "status" or type_.__model__ is not None:
@@ -63,7 +63,7 @@ def _touches_status_alone(ctx: Context) -> bool:
 
 
 def keep_type(document: dict[str, Any], api_version: str, kind: str) -> None:
-    """Undo what a strategic merge patch says about the object's type: it is merged into a known one, so its own kind means nothing."""
+    """Undo changes of the object's type by a strategic merge patch: it is merged into a known one, so its own kind means nothing."""
     document["apiVersion"], document["kind"] = api_version, kind
 
 

@@ -41,7 +41,7 @@ MAX_RACES = 64
 MANY_PARTS = 20_000
 """Objects inside one object from which on it is many."""
 SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
-"""Their handlers change exactly what they are for, which the rules of ordinary updates would put back or refuse."""
+"""Their handlers change exactly their own fields, which the rules of ordinary updates would restore or refuse."""
 
 
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
@@ -304,7 +304,7 @@ def is_finished(kind: Kind[Any], obj: Any) -> bool:
 
 
 def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
-    """Put back what no update may change; raises Conflict for the UID of another object."""
+    """Restore the fields that no update may change; raises Conflict for the UID of another object."""
     if new.uid and new.uid != old.uid:
         why = f"Precondition failed: UID in precondition: {new.uid}, UID in object meta: {old.uid}"
         raise Conflict.object(ctx.kind.plural, old.name, why, group=ctx.kind.group)

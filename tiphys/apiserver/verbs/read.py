@@ -29,7 +29,7 @@ MOST_SELECTOR = 256
 
 
 async def get(ctx: Context) -> Response:
-    """One object, at least as new as the resourceVersion asked for, if any."""
+    """One object, at least as new as the requested resourceVersion, if any."""
     if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
         await not_older_than(ctx, revision)
     entry = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
