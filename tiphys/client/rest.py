@@ -45,7 +45,7 @@ class HttpTransport:
     """Connections to one API server, kept alive between requests. Belongs to the event loop of its first request.
 
     `ca`, `cert` and `key` are PEM data (bytes) or file names; files that change are read again, as is `token_file`. `timeout` is how
-    many seconds an answer may keep silent (watches and followed logs may for ever).
+    many seconds an answer may keep silent (watches and followed logs may forever).
     """
 
     def __init__(

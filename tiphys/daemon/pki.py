@@ -1,7 +1,7 @@
 """The cluster's own certificate authority and the identities of its components, on disk.
 
 Everything is ECDSA P-256, so making the whole tree costs milliseconds and happens at every first start. The CA and the service-account
-key are kept for ever once made; certificates are made again when less than a third of their life is left, when the names they must carry
+key are kept forever once made; certificates are made again when less than a third of their life is left, when the names they must carry
 changed, when another CA signed them or when their files are damaged. ("PKI certificates and requirements" lists the identities.)
 """
 
@@ -318,7 +318,7 @@ def _read_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
 
 
 def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Replace a file in one step, mode 0600. `durable` waits for the disk: for what cannot be made again."""
+    """Replace a file in one step, mode 0600. `durable` waits for the disk: for files that cannot be recreated."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""Removal of what a cluster leaves besides containers: volume mounts, nft table, routes and addresses."""
+"""Removal of a cluster's resources other than containers: volume mounts, nft table, routes and addresses."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Renewal of the cluster's certificates while it runs ("PKI certificates and requirements").
 
-Whoever uses a certificate looks at its file now and then (`aio.certificates`), so writing new files is all that is to be done.
+Users of a certificate check its file regularly (`aio.certificates`), so writing new files is enough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHECK_SECONDS = 3600.0
 
 
 async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:
-    """Call `renew`, which makes again what is worn, every `CHECK_SECONDS`, for ever. What fails is logged, and shows in `tiphys status`."""
+    """Call `renew`, which replaces worn certificates, every `CHECK_SECONDS`, forever. Failures are logged; `tiphys status` shows them."""
     while True:
         await clock.sleep(CHECK_SECONDS)
         try:

@@ -58,7 +58,7 @@ class Daemon:
         self.server: ApiServer | None = None
 
     def certificates(self) -> pki.Pki:
-        """Make what is missing of the PKI or worn, and the kubeconfigs. Raises PkiError, OSError."""
+        """Create missing parts of the PKI and those near expiry, and the kubeconfigs. Raises PkiError, OSError."""
         settings = self.settings
         address = default_address()
         names = pki.Names(

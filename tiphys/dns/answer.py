@@ -1,4 +1,4 @@
-"""Answers to questions about a zone. Pure; the caller forwards what the zone does not own.
+"""Answers to questions about a zone. Pure; the caller forwards questions outside the zone.
 
 Answers are kept encoded until the zone changes, so the common question costs a look-up.
 """

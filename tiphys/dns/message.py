@@ -29,7 +29,7 @@ THE_QUESTION = b"\xc0\x0c"
 
 
 class NotAQuestion(Exception):
-    """Message that gets no answer: too short, or itself an answer (answering those makes servers talk for ever)."""
+    """Message that gets no answer: too short, or itself an answer (answering those makes servers talk forever)."""
 
 
 class Query(NamedTuple):

@@ -194,7 +194,7 @@ class DnsServer:
         return respond(query, lookup.answer, limit=limit, turn=self._turn)
 
     async def answer_later(self, data: bytes, query: Query, *, tcp: bool) -> bytes:
-        """Ask the machine's name servers; an alias of ours is followed and prepended to their answer."""
+        """Ask the machine's name servers; an alias of the cluster is followed and prepended to their answer."""
         lookup = self._answers.find(query)
         limit = MAX_TCP if tcp else udp_limit(query)
         try:

@@ -41,7 +41,7 @@ class Unread(NamedTuple):
 
 
 def total(unread: Iterable[Unread]) -> int:
-    """Bytes held in sum; what is shared counts once."""
+    """Bytes held in total; shared ones count once."""
     own = 0
     shared: dict[Hashable, int] = {}
     for one in unread:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection over TLS, with what no web framework gives: the client's certificate, and the raw connection after an upgrade.
+"""One HTTP/1.1 connection over TLS, with all that web frameworks hide: the client's certificate, and the raw connection after an upgrade.
 
 llhttp (httptools) parses; this module keeps the limits (header size, body size, idle and slow clients), answers one request at a time in
 order, writes whole or chunked responses under back-pressure, and hands over upgraded connections.
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
         self._task = self._pool.spawn(serving)
 
     def _answer_at_once(self, request: Request, keep_alive: bool) -> None:
-        """Begin a request here; what has to wait goes on in a task."""
+        """Begin a request here; one that has to wait continues in a task."""
         begun = self._pool.handler(request)
         try:
             waiting = begun.send(None)
@@ -449,7 +449,7 @@ class Connection(asyncio.Protocol):
         self._answering, self._answering_since = request, monotonic()
 
     def _expire(self) -> None:
-        """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""
+        """Tell the client that its request takes too long. The handler runs on, as a write may be half done, but its answer is dropped."""
         self._answering = None
         response = self._pool.refuse(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
         self._send_whole(Request("GET", ""), response, keep_alive=False)
@@ -457,7 +457,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Return whether nobody would hear an answer."""
+        """Return whether no client would receive an answer."""
         return self._transport.is_closing()
 
     @property

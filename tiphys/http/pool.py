@@ -1,4 +1,4 @@
-"""The open connections of one server, and what they share: handler, limits, turns, the sum of what is unread, the tasks that answer."""
+"""The open connections of one server, and their shared parts: handler, limits, turns, the sum of what is unread, the tasks that answer."""
 
 from __future__ import annotations
 
@@ -96,17 +96,17 @@ class Pool:
             connection.sweep(now)
 
     def check_backlog(self) -> None:
-        """Look at what is unread."""
+        """Check unread data."""
         self._check = None
         self.backlog.check(monotonic())
 
     def check_backlog_soon(self) -> None:
-        """Look at what is unread in this turn of the loop."""
+        """Check unread data in this turn of the loop."""
         if self._check is None:
             self._check = self.loop.call_soon(self.check_backlog)
 
     async def end_tasks(self) -> None:
-        """Cancel what is being answered, and wait for it."""
+        """Cancel requests under way, and wait for them."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

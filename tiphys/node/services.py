@@ -99,7 +99,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return Identity(self.pod_ips(pod, seen), self.settings.addresses, self.machine.allocatable)
 
     def host_resolver(self) -> Resolver:
-        """The machine's own resolver, read anew each time since it may change."""
+        """The machine's own resolver, read each time since it may change."""
         path = self.settings.resolv_conf
         # systemd-resolved's stub listens on loopback, which means the pod itself inside a pod.
         real = Path("/run/systemd/resolve/resolv.conf")
@@ -112,7 +112,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return resolver
 
     async def rejection(self, pod: core.Pod) -> Rejection | None:
-        """Return why the node rejects a pod, or None. A node whose labels do not match is read anew: the scheduler may know newer ones."""
+        """Return why the node rejects a pod, or None. A node whose labels do not match is read again: the scheduler may know newer ones."""
         await self.nodes.wait_synced()
         nodes = self.nodes.list()
         if nodes:

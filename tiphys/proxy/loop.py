@@ -215,7 +215,7 @@ class ServiceProxy:
             self._notices.catch_up()
 
     def _replan(self, keys: Iterable[Key]) -> tuple[dict[Key, Part], bool]:
-        """Plan some Services anew; returns their parts, and whether a UDP frontend moved."""
+        """Plan some Services again; returns their parts, and whether a UDP frontend moved."""
         parts: dict[Key, Part] = {}
         udp_changed = False
         for key in keys:

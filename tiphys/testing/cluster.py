@@ -174,7 +174,7 @@ def _is_taken(port: int) -> bool:
 
 
 def _share_image_cache(cluster: Cluster) -> None:
-    """Built images are the same for every cluster; the link goes with the data directory, what it leads to stays."""
+    """Built images are the same for every cluster; a purge removes the link, and its target stays."""
     cache = ROOT / "images"
     cache.mkdir(exist_ok=True)
     cluster.data_dir.mkdir(mode=0o700, parents=True)

@@ -131,7 +131,7 @@ class SpdyConnection:
     # Sending.
 
     def open_stream(self, headers: Iterable[tuple[str, str]]) -> tuple[int, bytes]:
-        """A new stream's id and its SYN_STREAM. Wait for StreamReplied before sending data: peers drop what comes earlier."""
+        """A new stream's id and its SYN_STREAM. Wait for StreamReplied before sending data: peers drop earlier data."""
         stream_id, self._next_id = self._next_id, self._next_id + 2
         self._streams[stream_id] = _Stream()
         return stream_id, self._writer.syn_stream(stream_id, headers)

@@ -35,7 +35,7 @@ class SpdyScreen:
         return b"".join(self._pass(frame) for frame in self._reader.feed(data))
 
     def answered(self, data: bytes) -> None:
-        """Take note of what the runtime sends to the client, which is passed on as it is. Raises ProtocolError."""
+        """Note the runtime's frames to the client, which are passed on unchanged. Raises ProtocolError."""
         for frame in self._answers.feed(data):
             if isinstance(frame, RstStream):
                 self._open.pop(frame.stream_id, None)

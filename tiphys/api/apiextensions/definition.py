@@ -36,7 +36,7 @@ _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_\-]*)|\['([^']*)'\]")
 
 
 def validate_definition_name(definition: CustomResourceDefinition) -> Errors:
-    """The name follows from what is defined."""
+    """The name follows from the defined kind."""
     name, spec = definition.metadata.name, definition.spec
     if name and name != f"{spec.names.plural}.{spec.group}":
         return [invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')]
@@ -55,7 +55,7 @@ def validate_definition(definition: CustomResourceDefinition) -> Errors:
 
 
 def validate_new_definition(definition: CustomResourceDefinition) -> Errors:
-    """Return what is wrong with a definition only when it is new."""
+    """Return the mistakes in a definition only when it is new."""
     return _approval(definition, None)
 
 
@@ -237,7 +237,7 @@ def _selectable(paths: Sequence[str], schema: dict[str, Any], path: str) -> Erro
 
 
 def _find(parts: Sequence[str], text: str, schema: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The schema of the field at a path, and what is wrong with the path."""
+    """The schema of the field at a path, and the mistake in the path."""
     if _SELECTABLE_PATH.fullmatch(text) is None:
         return {}, "does not refer to a valid field" if text.startswith(".") else "expected . or [ but got: " + text[:1]
     for part in parts:

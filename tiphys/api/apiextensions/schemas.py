@@ -1,4 +1,4 @@
-"""Mistakes in the schemas of definitions: what is no OpenAPI that a server can use, and what is not structural
+"""Mistakes in the schemas of definitions: invalid OpenAPI, and schemas that are not structural
 ("Extend the Kubernetes API with CustomResourceDefinitions: Specifying a structural schema").
 
 Schemas are plain documents here, since they hold each other in places where their type allows anything.
@@ -193,7 +193,7 @@ def _keys(path: str, keys: list[str], items: Document) -> Iterator[FieldError]:
 
 
 def _rules(schema: Document, path: str) -> Iterator[FieldError]:
-    """The outside of CEL rules; what they say is not looked at."""
+    """The form of CEL rules; expressions are not checked."""
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         at = f"{path}.x-kubernetes-validations[{index}]"
         text, message, expression = rule.get("rule") or "", rule.get("message") or "", rule.get("messageExpression") or ""
@@ -344,7 +344,7 @@ def _declared(nested: Document, base: Document | None, path: str, at: str) -> It
 
 
 def _defaults(node: Structural, path: str, *, root: bool = False, in_meta: bool = False) -> Iterator[FieldError]:
-    """Defaults must be what a request could have said."""
+    """Defaults must be valid values of a request."""
     if not node.has_defaults:
         return
     if node.default is not NO_DEFAULT and not in_meta:

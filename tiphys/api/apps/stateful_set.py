@@ -140,7 +140,7 @@ def _with_claims(spec: StatefulSetSpec) -> PodTemplateSpec:
 
 
 def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
-    """Return what is wrong with a stateful set only when it is new."""
+    """Return the mistakes in a stateful set only when it is new."""
     errors: Errors = []
     if stateful_set.spec.serviceName:
         dns_label(errors, "spec.serviceName", stateful_set.spec.serviceName)
@@ -163,7 +163,7 @@ def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
 
 
 def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     for name in (*_STATEFUL_COUNTS, "observedGeneration", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))

@@ -40,7 +40,7 @@ def without_carriers(annotations: dict[str, str]) -> dict[str, str]:
 
 
 def cpu_metric(utilization: int) -> v2.MetricSpec:
-    """A target for the pods' use of the CPU, in percent of what they request."""
+    """A target for the pods' use of the CPU, in percent of their requests."""
     target = v2.MetricTarget(type="Utilization", averageUtilization=utilization)
     return v2.MetricSpec(type="Resource", resource=v2.ResourceMetricSource(name="cpu", target=target))
 

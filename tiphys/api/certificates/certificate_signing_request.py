@@ -83,7 +83,7 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def validate_request(csr: CertificateSigningRequest) -> Errors:
-    """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
+    """Return the mistakes in a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
     if message := _request_fault(spec.request):
@@ -220,7 +220,7 @@ def _sign_as(csr: CertificateSigningRequest, author: Author) -> None:
 
 
 def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: datetime) -> None:
-    """Conditions that do not say when they came about have come about now, or when they were first seen."""
+    """Date conditions without times: now, or when they were first seen."""
     for condition in new.status.conditions:
         condition.lastUpdateTime = condition.lastUpdateTime or now
         if condition.lastTransitionTime is None:

@@ -19,7 +19,7 @@ def default_endpoints(endpoints: Endpoints) -> None:
 
 
 def validate_endpoints(endpoints: Endpoints) -> Errors:
-    """Return what is wrong with endpoints."""
+    """Return the mistakes in endpoints."""
     errors: Errors = []
     for index, subset in enumerate(endpoints.subsets):
         _subset(errors, f"subsets[{index}]", subset)

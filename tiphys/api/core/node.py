@@ -23,7 +23,7 @@ def default_node(node: Node) -> None:
 
 
 def validate_node(node: Node) -> Errors:
-    """Return what is wrong with the taints, amounts and pod address ranges of a node."""
+    """Return the mistakes in the taints, amounts and pod address ranges of a node."""
     errors: Errors = []
     scheduling.taints(errors, "metadata.taints", node.spec.taints)
     amounts(errors, "status.capacity", node.status.capacity)

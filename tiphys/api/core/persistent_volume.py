@@ -103,7 +103,7 @@ _BETA_LABELS = {
 
 
 def validate_volume(volume: PersistentVolume) -> Errors:
-    """Return what is wrong with a volume ("Persistent Volumes")."""
+    """Return the mistakes in a volume ("Persistent Volumes")."""
     errors: Errors = []
     validate_volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
     if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):

@@ -63,7 +63,7 @@ _FROZEN = "spec is immutable after creation except resources.requests and volume
 
 
 def validate_claim(claim: PersistentVolumeClaim) -> Errors:
-    """Return what is wrong with a claim ("Persistent Volumes: PersistentVolumeClaims")."""
+    """Return the mistakes in a claim ("Persistent Volumes: PersistentVolumeClaims")."""
     errors: Errors = []
     validate_claim_spec(errors, "spec", claim.spec)
     return errors
@@ -183,7 +183,7 @@ def _attributes_class_kept(errors: Errors, new: PersistentVolumeClaim, old: Pers
 
 
 def validate_claim_status(claim: PersistentVolumeClaim) -> Errors:
-    """Return what is wrong with the capacity, resizing and access modes of a status."""
+    """Return the mistakes in the capacity, resizing and access modes of a status."""
     errors: Errors = []
     status = claim.status
     for name, quantity in status.capacity.items():

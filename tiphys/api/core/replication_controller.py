@@ -29,7 +29,7 @@ def default_replication_controller(controller: ReplicationController) -> None:
 
 
 def validate_replication_controller(controller: ReplicationController) -> Errors:
-    """Return what is wrong with a replication controller ("ReplicationController")."""
+    """Return the mistakes in a replication controller ("ReplicationController")."""
     errors: Errors = []
     spec = controller.spec
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
@@ -48,7 +48,7 @@ def validate_replication_controller(controller: ReplicationController) -> Errors
 
 
 def validate_replication_controller_status(status: ReplicationControllerStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     for name in ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"):
         non_negative(errors, f"status.{name}", getattr(status, name))

@@ -63,7 +63,7 @@ def _document(value: Any) -> Document:
 
 
 def _check_type(model: Model, document: Document, body: bytes) -> None:
-    """An object must say what it is, other than those of built-in kinds."""
+    """Require apiVersion and kind, unlike for built-in kinds."""
     gvk = model.gvk
     kind, version = document.get("kind"), document.get("apiVersion")
     shown = body[:_MOST_SHOWN].decode(errors="replace")
@@ -82,7 +82,7 @@ def _check_type(model: Model, document: Document, body: bytes) -> None:
 
 
 def _shaped(model: Model, document: Document, walk: Walk) -> tuple[Any, str]:
-    """The object, and what makes it unusable; what is unknown goes to the walk's problems."""
+    """The object, and the mistake that makes it unusable; unknown fields go to the walk's problems."""
     try:
         return _shape(model, document, walk)
     except RecursionError:

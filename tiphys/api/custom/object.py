@@ -38,7 +38,7 @@ class CustomObject(KubeObject):
 
 
 class Model:
-    """One version of a custom kind: what follows from its schema."""
+    """One version of a custom kind, with all that follows from its schema."""
 
     def __init__(self, gvk: GroupVersionKind, structural: Structural, *, selectable: tuple[str, ...] = ()) -> None:
         self.gvk = gvk
@@ -97,7 +97,7 @@ class Model:
         return obj
 
     def adopt(self, other: CustomObject) -> CustomObject:
-        """An object of another version as one of this version: what this version does not know is dropped."""
+        """An object of another version as one of this version: fields unknown to this version are dropped."""
         content = _decode_any(encode(other.content))
         self._shape(content)
         obj = self.type(metadata=other.metadata, content=content)

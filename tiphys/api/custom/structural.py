@@ -67,7 +67,7 @@ class Structural:
 
 
 def compile_schema(document: Document) -> Structural:
-    """The nodes of a schema that is structural (`validation.structural` says what is not)."""
+    """The nodes of a schema that is structural (`validation.structural` finds those that are not)."""
     node = Structural(document)
     type_ = document.get("type") or ""
     node.int_or_string = bool(document.get("x-kubernetes-int-or-string"))

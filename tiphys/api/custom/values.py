@@ -25,7 +25,7 @@ _MAX_FLOAT = 3.4028234663852886e38
 
 
 class Wrong(NamedTuple):
-    """A mistake at a place below the root of the validated value; `field` is made from it. `place` None stands for no place."""
+    """A mistake at a place below the root of the validated value; `field` is made from it. `place` is None without one."""
 
     place: str | None
     error: FieldError
@@ -204,7 +204,7 @@ def _list(value: list[Any], node: Structural, path: str, old: Any, result: _Resu
 
 
 def _correlated(node: Structural, old: Any) -> dict[bytes, Any]:
-    """The old items of a map list by their keys; items of other lists cannot be told apart."""
+    """The old items of a map list by their keys; items of other lists have no identity."""
     if node.list_type != "map" or not isinstance(old, list):
         return {}
     return {_key(node, item): item for item in old}

@@ -107,7 +107,7 @@ def null() -> Any:
 
 
 def constant(value: str) -> str:
-    """A field that has this value unless told otherwise and is always written: `apiVersion` and `kind`."""
+    """A field with this default that is always written: `apiVersion` and `kind`."""
     return always(lambda: value)
 
 

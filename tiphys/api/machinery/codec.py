@@ -52,7 +52,7 @@ class Decoded(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Decoder and checks of a type, worked out once."""
+    """Decoder and checks of a type, computed once."""
 
     decoder: msgspec.json.Decoder[Any]
     about: Description
@@ -130,7 +130,7 @@ def decode(
 def decode_document(
     type_: type[T], document: dict[str, Any], *, validation: Validation = "Ignore", earlier: Sequence[str] = ()
 ) -> Decoded[T]:
-    """An object from a patched document. `earlier` are problems of the patch itself, told together with those of the result.
+    """An object from a patched document. `earlier` are problems of the patch itself, reported with those of the result.
 
     Raises Invalid with the field `patch`, as a patch whose result is not an object of the type ends upstream.
     """
@@ -251,7 +251,7 @@ def _right_kind(about: Description, obj: Any) -> bool:
 
 
 def _wrong_kind(about: Description, obj: Any) -> str:
-    """Return what is wrong with a patched object's kind; empty ones are filled in."""
+    """Return the mistake in a patched object's kind; empty ones are filled in."""
     if about.kind and obj.kind not in ("", about.kind):
         return f'no kind "{obj.kind}" is registered for version "{obj.apiVersion}" at this path; it serves {about.kind}'
     if about.kind and obj.apiVersion not in ("", about.api_version):
@@ -270,7 +270,7 @@ _OLDER = frozenset({("policy/v1beta1", "Eviction")})
 
 
 def _check_kind(about: Description, document: dict[str, Any]) -> None:
-    """Refuse a document that says it is something else; one that says nothing is taken for what the path serves."""
+    """Refuse a document of another kind; one without a kind has that of the path."""
     kind, version = document.get("kind"), document.get("apiVersion")
     if not about.kind or not isinstance(kind or "", str) or not isinstance(version or "", str):
         return

@@ -1,4 +1,4 @@
-"""Fits a generic document to a type the way clients of Kubernetes expect, and says everything that does not fit.
+"""Fits a generic document to a type the way clients of Kubernetes expect, and reports everything that does not fit.
 
 The typed decoder is strict and stops at the first surprise. When it refuses a document this walk takes over: a null stands for the zero
 value, a number may stand for a Quantity, unknown fields are dropped and reported, and every value of the wrong type is found in one go.
@@ -69,7 +69,7 @@ class Walk:
             self.mistakes.append(text)
 
     def struct(self, type_: type[msgspec.Struct], value: dict[str, Any], path: str) -> Any:
-        """The Struct that the object stands for."""
+        """The Struct of the object."""
         about = describe(type_)
         taken: dict[str, Any] = {}
         for name, item in self._members(value, path):
@@ -210,7 +210,7 @@ _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 
 
 def zero(shape: Shape) -> Any:
-    """The zero value that a null stands for inside a list or a map."""
+    """The zero value of a null inside a list or a map."""
     if shape.form == "struct":
         assert shape.struct is not None
         return shape.struct()

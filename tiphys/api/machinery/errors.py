@@ -309,7 +309,7 @@ _BY_CODE: dict[int, type[StatusError]] = {cls.code: cls for cls in reversed(_BY_
 
 
 def from_status(status: Status) -> StatusError:
-    """The error that a Status received from a server stands for; unknown reasons fall back on the code, then on StatusError."""
+    """The error for a Status received from a server; unknown reasons fall back on the code, then on StatusError."""
     cls = _BY_REASON.get(status.reason) or _BY_CODE.get(status.code, StatusError)
     error = cls.__new__(cls)
     StatusError.__init__(error, status.message, details=status.details)

@@ -132,7 +132,7 @@ def _rounded(number: int, power: int) -> tuple[int, int]:
 
 @lru_cache(8192)
 def parse(text: Quantity | str) -> Decimal:
-    """The number that a quantity stands for, in its unit (cores, bytes, pieces); raises QuantityError."""
+    """The value of a quantity, in its unit (cores, bytes, pieces); raises QuantityError."""
     reading = _read(text)
     return _WIDE.scaleb(Decimal(reading.number), min(reading.power, _HIGHEST))
 
@@ -238,7 +238,7 @@ _visits: dict[Any, _Visit | None] = {}
 def canonicalize(obj: Any) -> None:
     """Rewrite every quantity inside a typed object to its canonical spelling, in place; raises QuantityError.
 
-    Which fields to look at is worked out once per type, and types without quantities cost one dictionary look-up.
+    Which fields to look at is computed once per type, and types without quantities cost one dictionary look-up.
     """
     try:
         visit = _visits[type(obj)]

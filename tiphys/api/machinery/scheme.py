@@ -106,7 +106,7 @@ class Rules(Generic[ObjectT]):
     """True if an update must name the resourceVersion that it replaces."""
 
     counted = True
-    """True if metadata.generation of a kind with a spec begins at 1. Where it does not, what the maker sent is kept."""
+    """True if metadata.generation of a kind with a spec begins at 1. Where it does not, the client's value is kept."""
 
     names_finalizers = True
     """True if finalizers must be standard ones or have a domain."""
@@ -134,7 +134,7 @@ class Rules(Generic[ObjectT]):
     """Warning on a delete that says nothing about dependents."""
 
     def default(self, obj: ObjectT, /) -> None:
-        """Fill in what the user left out."""
+        """Fill in defaults of absent fields."""
 
     def prepare_create(self, obj: ObjectT, /) -> None:
         """Set what users may not set, before a create. The generic code has set metadata; status is reset here if the kind has one."""
@@ -143,10 +143,10 @@ class Rules(Generic[ObjectT]):
     """For kinds that keep who made them: `stamp_author(obj, author)`, after `prepare_create`."""
 
     def prepare_update(self, new: ObjectT, old: ObjectT, /) -> None:
-        """Carry over what an ordinary update may not change (the status, above all: the generic code has done that already)."""
+        """Carry over fields that an ordinary update may not change (the status, above all: the generic code has done that already)."""
 
     def prepare_status_update(self, new: ObjectT, old: ObjectT, /) -> None:
-        """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
+        """Carry over fields that a status update may not change; the generic code has restored spec and most of metadata already."""
 
     stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
     """Stamp a status update with its time: `stamp_status(new, old, now)`, after `prepare_status_update`.
@@ -260,7 +260,7 @@ class Kind(Generic[ObjectT]):
     takes_addresses: bool = False
     """True if objects get addresses and ports of the cluster's when they are stored, and give them back when they are removed."""
     from_templates: bool = False
-    """True if objects come by the hundred from one template, so that what is alike in them is worked out once. The rules `validate` and
+    """True if objects come by the hundred from one template, so that what is alike in them is computed once. The rules `validate` and
     `spec_warnings` of such a kind read nothing but the spec."""
     singular: str = ""
     """The name of one; the kind in lower case unless said otherwise."""
@@ -268,7 +268,7 @@ class Kind(Generic[ObjectT]):
     """The kind of lists; `PodList` for pods unless said otherwise."""
     kind: str = ""
     """The kind's name; the type's unless said otherwise (types that hold a part of an object)."""
-    # Read on every request, so they are worked out once.
+    # Read on every request, so they are computed once.
     api_version: str = field(init=False)
     resource: str = field(init=False)
     """`pods` or `deployments.apps`."""

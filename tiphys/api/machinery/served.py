@@ -19,7 +19,7 @@ FACTS = tuple(name for name, value in vars(Rules).items() if not name.startswith
 class Through(Rules[ObjectT], Generic[ObjectT]):
     """Rules of a kind stored as another one: all is set and refused on the stored form, so that nothing depends on a client's version.
 
-    Names of fields in what is refused are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
+    Names of refused fields are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
     its own version's defaults in `default_here`; what the conversion adds or drops happens then and there.
     """
 
@@ -37,7 +37,7 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
             self.stamp_status = self._stamp_status
 
     def _take(self, obj: ObjectT, stored: Any) -> None:
-        """Make the object what the stored one is."""
+        """Copy the stored object's content into the object."""
         shown = self._from(stored)
         for name in obj.__struct_fields__:
             if name not in ("apiVersion", "kind"):
@@ -66,7 +66,7 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
         self._take(new, stored)
 
     def default_here(self, obj: ObjectT) -> None:
-        """Fill in what this version fills in."""
+        """Fill in the defaults of this version."""
 
     def default(self, obj: ObjectT) -> None:
         self.default_here(obj)

@@ -23,7 +23,7 @@ _BAD_ENDINGS = ("/..", "/.")
 
 
 def validate_ingress(ingress: Ingress) -> Errors:
-    """Return what is wrong with an ingress ("Ingress")."""
+    """Return the mistakes in an ingress ("Ingress")."""
     errors: Errors = []
     spec = ingress.spec
     if not spec.rules and spec.defaultBackend is None:
@@ -49,7 +49,7 @@ def validate_new_ingress(ingress: Ingress) -> Errors:
 
 
 def validate_ingress_status(ingress: Ingress) -> Errors:
-    """Return what is wrong with the addresses of a status."""
+    """Return the mistakes in the addresses of a status."""
     errors: Errors = []
     for index, entry in enumerate(ingress.status.loadBalancer.ingress):
         path = f"status.loadBalancer.ingress[{index}]"

@@ -1,4 +1,4 @@
-"""The checks of the level restricted: what a well-kept pod says of itself."""
+"""The checks of the level restricted: settings of a hardened pod."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONFINED: Final = ("RuntimeDefault", "Localhost")
 
 
 def _unless_windows(check: Check) -> Check:
-    """Pods that say that they are for Windows cannot set what is asked for here."""
+    """Pods for Windows cannot set the fields that these checks require."""
     return lambda meta, spec: None if on_windows(spec) else check(meta, spec)
 
 

@@ -20,7 +20,7 @@ def plus(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> Amounts
 
 
 def rise(new: Mapping[str, Quantity], old: Mapping[str, Quantity]) -> Amounts:
-    """By how much `new` is more than `old`; what is not more is left out."""
+    """Growth from `old` to `new`; other amounts are left out."""
     result: Amounts = {}
     for name, quantity in new.items():
         more = parse(quantity) - parse(old.get(name, ZERO))

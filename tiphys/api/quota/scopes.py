@@ -42,7 +42,7 @@ def _pod_matches(requirement: ScopedResourceSelectorRequirement, pod: Pod) -> bo
 
 
 def is_terminating(pod: Pod) -> bool:
-    """True if the pod's life is limited: what the scope Terminating means."""
+    """True if the pod's life is limited, the meaning of the scope Terminating."""
     deadline = pod.spec.activeDeadlineSeconds
     return deadline is not None and deadline >= 0
 

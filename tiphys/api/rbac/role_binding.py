@@ -24,7 +24,7 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 
 def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
-    """Return what is wrong with the role and the subjects of a binding ("Using RBAC Authorization")."""
+    """Return the mistakes in the role and the subjects of a binding ("Using RBAC Authorization")."""
     errors: Errors = []
     namespaced = isinstance(binding, RoleBinding)
     kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)

@@ -72,7 +72,7 @@ def default_claim(spec: ResourceClaimSpec) -> None:
 
 
 def validate_claim(claim: ResourceClaim) -> Errors:
-    """Return what is wrong with a claim ("Dynamic Resource Allocation")."""
+    """Return the mistakes in a claim ("Dynamic Resource Allocation")."""
     errors: Errors = []
     validate_devices(errors, "spec.devices", claim.spec.devices)
     return errors
@@ -212,7 +212,7 @@ def _opaque(errors: Errors, path: str, value: Any, limit: int) -> None:
 
 
 def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
-    """Return what is wrong with allocation, reservations and devices of a status."""
+    """Return the mistakes in allocation, reservations and devices of a status."""
     errors: Errors = []
     status, before = new.status, old.status
     names = _names(new.spec.devices)

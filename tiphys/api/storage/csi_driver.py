@@ -33,7 +33,7 @@ _FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 
 
 def validate_driver(value: CSIDriver) -> Errors:
-    """Return what is wrong with a driver."""
+    """Return the mistakes in a driver."""
     errors: Errors = []
     spec = value.spec
     for name, path in (("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", ""), ("seLinuxMount", "")):

@@ -29,7 +29,7 @@ _BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 
 
 def validate_class(value: StorageClass) -> Errors:
-    """Return what is wrong with a storage class ("Storage Classes")."""
+    """Return the mistakes in a storage class ("Storage Classes")."""
     errors: Errors = []
     provisioner(errors, "provisioner", value.provisioner)
     parameters(errors, "parameters", value.parameters)

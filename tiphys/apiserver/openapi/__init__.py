@@ -1,7 +1,7 @@
 """OpenAPI of everything that is served, built from the types on the first request.
 
 `/openapi/v2` is one document of all kinds; `/openapi/v3` is an index of one document for each group and version, whose URLs carry a hash of
-what the document is made from, so that clients may keep it for ever. Documents are kept compressed: most clients want them so.
+what the document is made from, so that clients may keep it forever. Documents are kept compressed: most clients want them so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Next step of a Deployment, as data ("Deployments"). Pure.
 
-One step resizes ReplicaSets, creates the one for a new template, forgets old ones and says what the status is. A step depends only on what
+One step resizes ReplicaSets, creates the one for a new template, deletes old ones and gives the status. A step depends only on what
 is observed, so a controller that starts anew goes on where the last one stopped.
 """
 

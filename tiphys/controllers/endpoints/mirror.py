@@ -1,6 +1,6 @@
 """EndpointSlices for Endpoints written by hand, for Services without a selector ("EndpointSlice mirroring").
 
-Whoever reads slices only (the service proxy, the DNS) then finds these backends as well.
+Readers of slices (the service proxy, the DNS) then find these backends as well.
 """
 
 from __future__ import annotations

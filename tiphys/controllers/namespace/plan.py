@@ -13,7 +13,7 @@ from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject
 
 FINALIZER = "kubernetes"
-"""Finalizer in a namespace's spec that stands for its contents."""
+"""Finalizer in a namespace's spec that represents its contents."""
 
 
 class Content(NamedTuple):

@@ -28,7 +28,7 @@ def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], 
 def status(quota: ResourceQuota, usage: Mapping[str, Quantity], recent: Mapping[str, Quantity]) -> ResourceQuotaStatus:
     """Return the status for the counted usage.
 
-    `recent` is what was charged in the last moments. Its objects may not be stored yet, so found usage is only believed to have shrunk by
+    `recent` is the sum of the latest charges. Its objects may not be stored yet, so found usage is only believed to have shrunk by
     what remains when they are added to it. Resources of which nothing is known keep what they had.
     """
     hard, before = quota.spec.hard, quota.status.used

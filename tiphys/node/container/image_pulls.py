@@ -66,7 +66,7 @@ class _Waiting(msgspec.Struct):
 
 
 def pull_policy(container: AnyContainer) -> str:
-    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always asked for anew."""
+    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always pulled again."""
     if container.imagePullPolicy:
         return container.imagePullPolicy
     last = container.image.rpartition("/")[2]
@@ -172,7 +172,7 @@ class ImagePuller:
         return _info(present) if present is not None else ImageInfo(ref)
 
     async def _shared(self, image: str, auths: Sequence[pb.AuthConfig], sandbox: pb.PodSandboxConfig | None) -> str:
-        """One pull for all who want the image with the same credentials. Whoever is cancelled leaves it running for the others."""
+        """One pull for all pods that need the image with the same credentials. A cancelled waiter leaves it running for the others."""
         key = (image, b"".join(auth.SerializeToString() for auth in auths))
         task = self._pulls.get(key)
         if task is None:
@@ -239,7 +239,7 @@ def credentials(image: str, secrets: Iterable[core.Secret]) -> list[pb.AuthConfi
 
 
 def _fits(pattern: str, host: str) -> bool:
-    """True if a host is meant; `*` stands for one label, or a part of one."""
+    """True if the pattern matches a host; `*` matches one label, or a part of one."""
     if "*" not in pattern:
         return pattern == host
     labels, patterns = host.split("."), pattern.split(".")

@@ -52,7 +52,7 @@ class LogOptions(NamedTuple):
 
 
 class LogFormatter:
-    """Turns log lines into what the reader is shown; knows when the limit is reached."""
+    """Renders log lines for a reader; knows when the limit is reached."""
 
     def __init__(self, options: LogOptions, parse: Callable[[bytes], LogEntry | None] = parse) -> None:
         self.options = options
@@ -195,7 +195,7 @@ def rotated(path: Path) -> list[Path]:
 
 
 def rotate(path: Path, keep: int, now: datetime) -> Path:
-    """Move a log aside, compress what was moved before, and drop the oldest beyond `keep` files in all. The runtime must be asked to
+    """Move a log aside, compress earlier ones, and drop the oldest beyond `keep` files in all. The runtime must be asked to
     open a new one next; should that fail, move the returned path back. Raises OSError.
     """
     older = rotated(path)

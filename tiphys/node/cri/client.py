@@ -200,7 +200,7 @@ class CriClient:
         await self._call(RUNTIME + "UpdateContainerResources", request, pb.UpdateContainerResourcesResponse)
 
     async def reopen_container_log(self, container_id: str) -> None:
-        """Make a running container write to its log path anew, after the file was moved away."""
+        """Make a running container reopen its log path, after the file was moved away."""
         request = pb.ReopenContainerLogRequest(container_id=container_id)
         await self._call(RUNTIME + "ReopenContainerLog", request, pb.ReopenContainerLogResponse)
 

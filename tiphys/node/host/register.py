@@ -73,7 +73,7 @@ class NodeRegistration:
     # -- the object
 
     def labels(self) -> dict[str, str]:
-        """The labels every node has, and those it was told to have."""
+        """The labels of every node, and the configured ones."""
         arch, hostname = machine.architecture(), self.services.settings.name
         return {
             well_known.ARCH: arch,

@@ -43,7 +43,7 @@ class Interface(NamedTuple):
 
 
 class GroupUse(msgspec.Struct):
-    """Use and limits of one control group; what the kernel does not tell is not in `values`."""
+    """Use and limits of one control group; `values` lacks those that the kernel does not report."""
 
     values: Values
     devices: dict[str, Transfers] = {}
@@ -243,7 +243,7 @@ def _fill(values: Values, fields: Mapping[str, _Field], text: str) -> None:
 
 
 def _derive(values: Values) -> None:
-    """Add what follows from other values."""
+    """Add derived values."""
     if "memory" in values:
         values["working_set"] = max(values["memory"] - values.get("inactive_file", 0), 0)
     weight = values.pop("cpu_weight", None)

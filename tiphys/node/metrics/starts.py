@@ -1,4 +1,4 @@
-"""Duration of pod starts: as users see it, and without what the node cannot help ("Kubernetes Metrics Reference")."""
+"""Duration of pod starts: as users see it, and without times that the node cannot influence ("Kubernetes Metrics Reference")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Use by all that runs on the node: the control groups there are, their owners, and what they use now."""
+"""Use by everything that runs on the node: its control groups, their owners, and their present use."""
 
 from __future__ import annotations
 

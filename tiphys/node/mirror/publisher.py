@@ -50,7 +50,7 @@ class MirrorPods:
         self._changed = asyncio.Event()
 
     def find(self, namespace: str, name: str) -> Part | None:
-        """The part that a pod shows, None for every other pod."""
+        """The part behind a mirror pod, None for every other pod."""
         if not any(pod.metadata.name == name and pod.metadata.namespace == namespace for pod in self.pods()):
             return None
         return next((part for part in self._parts if pod_name(part, self._settings.name) == name), None)

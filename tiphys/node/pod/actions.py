@@ -110,7 +110,7 @@ class PodActions:
             self.services.tell(pod, "", "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 
     async def resize(self, pod: core.Pod, plan: Plan) -> None:
-        """Give the pod and its running containers what is allocated to them now. Raises CriError, OSError."""
+        """Apply the present allocation to the pod and its running containers. Raises CriError, OSError."""
         # The pod's group must hold its containers before and after: what is refused before, because they are larger still, is not after.
         await asyncio.to_thread(self.services.cgroups.apply, pod)
         for update in plan.update:
@@ -125,7 +125,7 @@ class PodActions:
             await asyncio.to_thread(self.services.cgroups.apply, pod)
 
     async def clean(self, uid: str, pod: core.Pod | None, seen: Observed) -> None:
-        """Remove what is left of a stopped pod: containers, sandboxes, logs, control group. Raises CriError, OSError."""
+        """Remove the rest of a stopped pod: containers, sandboxes, logs, control group. Raises CriError, OSError."""
         for container in seen.containers:
             with contextlib.suppress(NotFound):
                 await self.services.cri.remove_container(container.id)

@@ -25,7 +25,7 @@ class Admitted:
         self._pods = root / "pods"
 
     def read(self, uid: str) -> _Sizes | None:
-        """Return what was agreed to, by container name (`resize.POD`: the pod as a whole); None for a pod that was not admitted."""
+        """Return the allocation, by container name (`resize.POD`: the pod as a whole); None for a pod that was not admitted."""
         try:
             return msgspec.json.decode((self._pods / uid / _FILE).read_bytes(), type=_Sizes)
         except (OSError, msgspec.DecodeError):

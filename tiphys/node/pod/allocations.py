@@ -11,7 +11,7 @@ from tiphys.node.pod.resize import RESIZABLE, Pending, importance, judge
 
 Retry = Callable[[], None]
 Yield = Callable[[], None]
-"""Makes a pod give back what it has, for a more important one."""
+"""Makes a pod release its resources for a more important one."""
 
 
 class Allocations:
@@ -59,7 +59,7 @@ class Allocations:
             await self._left.wait()
 
     def judge(self, pod: core.Pod) -> Pending | None:
-        """Return why there is no room for what the pod wants besides all others; None if there is."""
+        """Return why there is no room for the pod's requests besides all others; None if there is."""
         used: Amounts = {}
         for uid, amounts in self._admitted.items():
             if uid != pod.metadata.uid:
@@ -68,7 +68,7 @@ class Allocations:
         return judge(pod, used, self.capacity)
 
     def wait(self, pod: core.Pod, since: float, retry: Retry) -> None:
-        """Call `retry` whenever room was made, until the pod is entered anew or leaves."""
+        """Call `retry` whenever there is new room, until the pod is entered again or leaves."""
         self._waiting[pod.metadata.uid] = (importance(pod, since), retry)
 
     def _offer(self) -> None:

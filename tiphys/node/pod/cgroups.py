@@ -68,7 +68,7 @@ class PodCgroups:
         self._write(self.parent + "/burstable", _shares(shares(total * 1000 // 1024)))
 
     def _write(self, path: str, settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Write what the kernel takes: the limits of the containers hold even where the pod's are refused."""
+        """Write the limits that the kernel accepts: those of the containers hold even where the pod's are refused."""
         v2 = files.is_v2(self.root)
         for controller, values in settings.items():
             home = files.hierarchies(self.root).get("" if v2 else controller)

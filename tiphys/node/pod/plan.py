@@ -129,7 +129,7 @@ def _init_restarts(pod: core.Pod, container: core.Container, exit_code: int) -> 
 
 
 def grace_of(pod: core.Pod) -> int:
-    """Seconds the pod's containers get to end: what a delete asked for, else the spec's."""
+    """Seconds the pod's containers get to end: the delete's grace period, else the spec's."""
     seconds = pod.metadata.deletionGracePeriodSeconds if pod.metadata.deletionTimestamp is not None else None
     if seconds is None:
         seconds = pod.spec.terminationGracePeriodSeconds

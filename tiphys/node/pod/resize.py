@@ -97,7 +97,7 @@ def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Size
 
 
 def changed(before: core.ResourceRequirements, after: core.ResourceRequirements) -> frozenset[str]:
-    """The resources of which the kernel must be told. A request for memory is only for schedulers to know."""
+    """The resources that the kernel must get. A request for memory only matters to schedulers."""
     names = set()
     if _differ(before.requests, after.requests, "cpu") or _differ(before.limits, after.limits, "cpu"):
         names.add("cpu")
@@ -112,7 +112,7 @@ def _differ(before: Mapping[str, base.Quantity], after: Mapping[str, base.Quanti
 
 
 def needs_restart(container: Container, before: core.ResourceRequirements) -> bool:
-    """True if the container must be restarted to have its resources after these: for a request too, even where the kernel is not told."""
+    """True if the container must be restarted to have its resources after these: for a request too, even if the kernel does not get it."""
     after = container.resources
     names = {
         name for name in RESIZABLE if _differ(before.requests, after.requests, name) or _differ(before.limits, after.limits, name)
@@ -125,7 +125,7 @@ def _in_force(container: Container, applied: core.ResourceRequirements) -> bool:
 
 
 def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
-    """Return what is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
+    """Return resources in force without an update, by container id: changes that the kernel need not get."""
     result = {}
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
@@ -135,7 +135,7 @@ def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.Res
 
 
 def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
-    """True if every container that runs has what is allocated to it; `applied` is by container id."""
+    """True if every running container has its allocation; `applied` is by container id."""
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
         if last is not None and last.state == "running" and last.id in applied and not _in_force(container, applied[last.id]):
@@ -144,7 +144,7 @@ def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
 
 
 def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
-    """Return why a node of this capacity, of which other pods use so much, has no room for what the pod wants; None if it has."""
+    """Return why a node of this capacity, of which other pods use so much, has no room for the pod's requests; None if it has."""
     requests = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
     for name, number in requests.items():
         if number > capacity[name]:
@@ -190,5 +190,5 @@ def summary(what: str, pod: core.Pod, generation: int, error: str = "") -> str:
 
 
 def importance(pod: core.Pod, since: float) -> tuple[int, bool, float]:
-    """The order in which pods that wait for room get it: by priority, Guaranteed ones first, who waits longest first."""
+    """The order in which pods that wait for room get it: by priority, then Guaranteed ones, then the longest waiting."""
     return (-(pod.spec.priority or 0), pod.status.qosClass != "Guaranteed", since)

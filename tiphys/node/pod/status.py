@@ -61,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True):
     over: bool = False
     """Nothing runs and nothing will: the phase may become final."""
     adopted: Mapping[str, core.ContainerStatus] = {}
-    """By container id: what the API said about containers that ran before the kubelet started."""
+    """By container id: the API's status of containers that ran before the kubelet started."""
     applied: Mapping[str, core.ResourceRequirements] = {}
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
     resize: Sequence[core.PodCondition] = ()

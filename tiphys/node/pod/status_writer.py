@@ -104,7 +104,7 @@ class StatusWriter:
             slot.task = self._tasks.spawn(self._write_all(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid, slot), name=name)
 
     def observe(self, pod: core.Pod) -> None:
-        """The API server shows this; where somebody else changed what is ours, it is written again."""
+        """Take the status that the API server shows; if another writer changed the kubelet's part, it is written again."""
         slot = self._slots.get(pod.metadata.uid)
         if slot is None or slot.desired is not None or not slot.echo or pod.metadata.resourceVersion == slot.version:
             return

@@ -235,7 +235,7 @@ class PodWorker:
         self.services.allocations.wait(pod, self._pending_since, self._offered)
 
     async def _record(self) -> bool:
-        """Keep on disk what the pod was admitted with; False when that failed."""
+        """Record the pod's allocation on disk; False when that failed."""
         if self._recorded == self.allocated:
             return True
         sizes = dict(self.allocated)
@@ -447,7 +447,7 @@ class PodWorker:
             self.fire("deleted")
 
     async def _tear_down(self) -> None:
-        """Give back what the pod held besides its containers."""
+        """Release the pod's resources besides its containers."""
         self.services.allocations.leave(self.uid)
         self.services.images.forget(self.uid)
         self.services.objects.use(self.uid, set())
@@ -460,7 +460,7 @@ class PodWorker:
                 await self.services.clock.sleep(self._next_retry())
 
     async def _remove(self) -> None:
-        """Delete the pod from the API, then what is left of it from the node."""
+        """Delete the pod from the API, then the rest of it from the node."""
         self._wake.clear()
         if self.in_api and self.pod is not None:
             await self.services.statuses.wait_written(self.uid)
@@ -486,7 +486,7 @@ class PodWorker:
 
 
 def _adopted(pod: core.Pod) -> dict[str, core.ContainerStatus]:
-    """Return what the API says about containers that are running already, by id: it holds until a probe knows better."""
+    """Return the API's status of containers that are running already, by id: it holds until a probe has a result."""
     known = (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
     return {one.containerID.rpartition("/")[2]: one for one in known if one.state.running is not None}
 

@@ -129,7 +129,7 @@ class ContainerdSupervisor:
         return pids[0] if pids else None
 
     def read_run(self) -> ContainerdRun | None:
-        """Return what the pid file says, None without one or when it is damaged. The process that it names need not run any more."""
+        """Return the pid file's content, None without one or when it is damaged. Its process may not run any more."""
         with contextlib.suppress(msgspec.MsgspecError):
             return msgspec.json.decode(_read(self.pid_path), type=ContainerdRun)
         return None
@@ -190,7 +190,7 @@ class ContainerdSupervisor:
         )
 
     async def _end(self) -> None:
-        """End containerd, then the shims and what they hold, ours only."""
+        """End our containerd, then our shims and their processes."""
         pid = self.find()
         if pid is not None:
             await procs.end(pid, grace=10)

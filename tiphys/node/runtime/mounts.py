@@ -1,4 +1,4 @@
-"""Mounts below a directory: what is there, taking it away, and whether overlayfs can be used there."""
+"""Mounts below a directory: list, removal, and a test of overlayfs there."""
 
 from __future__ import annotations
 

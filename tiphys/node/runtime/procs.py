@@ -1,4 +1,4 @@
-"""Processes seen through /proc: finding ours by what they were started with, waiting for and ending exactly those."""
+"""Processes seen through /proc: finding ours by their command lines, waiting for and ending exactly those."""
 
 from __future__ import annotations
 

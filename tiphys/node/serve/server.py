@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
+"""The kubelet's HTTPS server: requests of the API server and of monitoring.
 
     any       /healthz[/{check}], /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /configz
     GET       /pods, /runningpods/                            the pods that the API knows, and those that the runtime runs
@@ -368,9 +368,9 @@ def _container(pod: core.Pod, name: str) -> AnyContainer:
 
 
 def _attach_options(request: Request, container: AnyContainer) -> StreamOptions:
-    """The streams asked for, with a terminal if the container has one: it cannot be without it, whatever the client asks for.
+    """The requested streams, with a terminal if and only if the container has one.
 
-    SPDY clients open the streams themselves, so the runtime must hear of theirs.
+    SPDY clients open the streams themselves, so the runtime must expect theirs.
     """
     options = stream_options(request)
     if container.tty and upgrade_kind(pairs(request.headers)) is Upgrade.WEBSOCKET:

@@ -71,7 +71,7 @@ def _is_written(pipe: Path) -> bool:
 
 
 def _empty(pipe: Path) -> None:
-    """Read and forget what is in the pipe."""
+    """Read and drop the content of the pipe."""
     with contextlib.suppress(OSError):
         file = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

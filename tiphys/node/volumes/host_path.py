@@ -18,7 +18,7 @@ _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 def host_path(path: str, type_: str) -> Path:
-    """The path to mount; raises VolumeError when it is not what the type demands."""
+    """The path to mount; raises VolumeError when it does not match the type."""
     place = Path(path)
     if not type_:
         if not place.exists():

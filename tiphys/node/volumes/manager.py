@@ -1,6 +1,6 @@
-"""Bringing a pod's volumes into being, keeping their files up to date, and taking them away.
+"""Manager of a pod's volumes: creates them, keeps their files up to date, and removes them.
 
-Everything a pod owns on the node is below `<root>/pods/<uid>`; what is not there survives the pod (hostPath). Secrets and tokens live on
+Everything a pod owns on the node is below `<root>/pods/<uid>`; other files survive the pod (hostPath). Secrets and tokens live on
 a tmpfs, never on a disk. All file work runs in threads.
 """
 

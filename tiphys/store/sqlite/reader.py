@@ -1,4 +1,4 @@
-"""Reads, on their own connection and thread, so that they neither wait for commits nor hold them up.
+"""Reads, on their own connection and thread, so that they neither wait for commits nor delay them.
 
 A read is planned on the index and gets its snapshot of the file under the index's lock. The snapshot then has at least what the index
 shows (the index changes after the commit) and the rows of every state at or above the floor (which rises before rows are deleted).
@@ -84,7 +84,7 @@ class Reader:
                     self._db.execute("ROLLBACK")
 
     def _pin(self) -> None:
-        """Fix what this transaction sees: SQLite takes the snapshot at the first read."""
+        """Fix the snapshot of this transaction: SQLite takes it at the first read."""
         self._db.execute("BEGIN")
         self._db.execute("SELECT number FROM meta WHERE name = 'compacted'").fetchone()
 

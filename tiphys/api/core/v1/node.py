@@ -225,11 +225,11 @@ class Node(KubeObject):
 
 
 class NodeAllocatableResourceClaimStatus(Struct):
-    """Node resources that a device claim stands for."""
+    """Node resources behind a device claim."""
 
     resourceClaimName: str = always(str)
     """The claim."""
     containers: Annotated[list[str], SetList()] = []
     """The containers that use it."""
     resources: dict[str, Quantity] = {}
-    """Amounts that it stands for, by resource."""
+    """Amounts behind it, by resource."""

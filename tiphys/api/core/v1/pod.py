@@ -60,7 +60,7 @@ class Sysctl(Struct):
 
 
 class PodSecurityContext(Struct):
-    """Privileges that all containers of the pod share; what a container says itself wins."""
+    """Privileges that all containers of the pod share; a container's own settings win."""
 
     seLinuxOptions: SELinuxOptions | None = None
     """The SELinux label of all containers; chosen by the runtime if absent."""

@@ -169,9 +169,9 @@ def _settle_conflicts(
 
 
 def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned], last: Owned, how: Application) -> dict[str, Any]:
-    """The merged object without what the manager applied last and nobody claims now.
+    """The merged object without the fields that the manager applied last and nobody claims now.
 
-    What was applied is found in the version in which it was applied, and what others own in theirs.
+    Applied fields are found in the version in which they were applied, and fields of others in theirs.
     """
     by_version: dict[str, list[Fields]] = {}
     for owner in owners.values():
@@ -198,7 +198,7 @@ def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned]
 
 
 def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], owned: Fields) -> dict[str, Any]:
-    """Return what is left after pruning, with those of the pruned fields that somebody owns."""
+    """Return the object after pruning, with those of the pruned fields that somebody owns."""
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     left = named(schema, document.compare(schema, {}, pruned).changed)

@@ -280,7 +280,7 @@ def _later_add(type_: type[msgspec.Struct]) -> _Added:
 
 @cache
 def _differ(type_: type[msgspec.Struct], place: str) -> _Diff:
-    """A function from two objects to the nodes of what is changed and what is removed, None for nothing."""
+    """A function from two objects to the nodes of changed and removed fields, None for none."""
     skipped = UNTRACKED.get(place, frozenset())
     lines = ["def diff(a, b):", "    c = r = None"]
     names: dict[str, Any] = {"SELF": SELF, "LEAF": LEAF}

@@ -119,7 +119,7 @@ class _Work:
             raise _Failed(f"testing value {path} failed: test failed")
 
     def _find(self, path: str, missing: str) -> tuple[Any, str]:
-        """The object or list that holds what the pointer names, and the last part of the pointer."""
+        """The object or list that holds the pointer's target, and the last part of the pointer."""
         parts = path.split("/")
         if len(parts) < 2:
             raise _Failed(f"{missing}: missing value")

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class _How(NamedTuple):
-    """Treatment of a field, and the type of what is in it."""
+    """Treatment of a field, and the type of its content."""
 
     type: type[msgspec.Struct] | None = None
     merge: bool = False

@@ -1,6 +1,6 @@
 """From protobuf to typed objects.
 
-Each message is compiled to a table from key (field number and wire type) to what to do, when the first one of it is read. Zero values
+Each message is compiled to a table from key (field number and wire type) to an action, when the first one of it is read. Zero values
 that Go writes for every plain field leave no trace, as in JSON. Known fields with the wrong wire type are refused, unknown fields are
 passed over.
 """
@@ -142,7 +142,7 @@ def _filler(type_: type[msgspec.Struct], name: str = "") -> Fill:
 
 
 def _gather(style: int, attr: str, read_value: Any, data: bytes, at: int, stop: int, out: dict[str, Any]) -> None:
-    """The styles that add to what is there already."""
+    """The styles that add to earlier values."""
     if style == _MAP:
         name, value = read_value(data, at, stop)
         out.setdefault(attr, {})[name] = value

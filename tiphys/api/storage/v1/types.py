@@ -35,7 +35,7 @@ class CSIDriverSpec(Struct):
     tokenRequests: Annotated[list[TokenRequest], Atomic()] = []
     """Tokens of the pod's service account that the driver gets."""
     requiresRepublish: bool | None = None
-    """True if it is called again and again to refresh what is mounted."""
+    """True if it is called repeatedly to refresh mounted volumes."""
     seLinuxMount: bool | None = None
     """True if volumes are mounted with an SELinux label."""
     nodeAllocatableUpdatePeriodSeconds: int | None = None

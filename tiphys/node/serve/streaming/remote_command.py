@@ -27,7 +27,7 @@ MAX_STATUS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CommandStreams:
-    """Streams of a session. The runtime was told the same in the CRI request and waits for exactly these."""
+    """Streams of a session. The CRI request named the same, and the runtime waits for exactly these."""
 
     stdin: bool
     stdout: bool
