@@ -152,7 +152,7 @@ def take_over(transport: asyncio.Transport, *, unread: bytes = b"") -> StreamDup
     transport.set_protocol(duplex)
     duplex.connection_made(transport)
     if transport.is_closing():
-        duplex.connection_lost(None)  # Nobody will tell it: the protocol before it has heard of the end already, or is about to.
+        duplex.connection_lost(None)  # Its end is not reported again: the protocol before it has received it already, or is about to.
     else:
         transport.resume_reading()
     return duplex

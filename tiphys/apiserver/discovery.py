@@ -88,7 +88,7 @@ class Documents:
             document = self._cache[path, form] = self._build(path, form)
         body = document.body
         if path == "/api" and form == "json":
-            # The only document that depends on who asks: the address under which the client found the server.
+            # The only document that depends on the client: it has the address under which the client reached the server.
             body = body.replace(b"@SERVER@", msgspec.json.encode(request.headers.get("host", ""))[1:-1])
         headers = {"Content-Type": document.content_type, "Vary": "Accept", "Cache-Control": "public"}
         if requested in _ENCODED:

@@ -144,7 +144,7 @@ class Upstream:
             del self._under_way[key]
 
     async def _try_all(self, query: bytes, *, tcp: bool) -> bytes:
-        # The client's id is known to the client; what goes out carries one that is not.
+        # The client knows its own id; the forwarded question carries one that it does not know.
         own = struct.pack("!H", self._rng.getrandbits(16)) + query[2:]
         for server in tuple(self._resolvers.servers()):
             try:

@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     def unread(self, now: float) -> Unread:
         """Return the bytes held while its reader does not keep up: those written, and those that wait to be."""
-        written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter is what the socket below TLS holds.
+        written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter are the bytes in the socket below TLS.
         stalled = now - self._stalled_at
         if self._body_left:
             return Unread(written, self._body_left, self._body_id, stalled)

@@ -58,7 +58,7 @@ class PodLoop:
         self._quiet_from = 0.0
         self._relist_now = asyncio.Event()
 
-    # -- what others ask
+    # -- queries
 
     def health(self) -> str:
         """Return why pods are not being served, or ""."""

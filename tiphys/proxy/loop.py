@@ -118,7 +118,7 @@ class ServiceProxy:
             self._notices.stop()
             await self._informers.stop()
 
-    # --- what makes the rules stale ---
+    # --- causes of stale rules ---
 
     def _service_changed(self, old: core.Service | None, new: core.Service | None) -> None:
         service = new or old

@@ -95,7 +95,7 @@ def _outside_rules(port: PortPlan, pods: str) -> tuple[str, ...]:
     if not port.outside_local:
         return (SET_MASQUERADE, f"goto svc-{port.digest}")
     return (
-        # Clients inside the cluster are not what the policy is about.
+        # The policy does not cover clients inside the cluster.
         f"ip saddr {pods} goto svc-{port.digest}",
         f"fib saddr type local {SET_MASQUERADE} goto svc-{port.digest}",
         f"goto loc-{port.digest}" if port.here else "drop",

@@ -21,7 +21,7 @@ SPDY_31 = "SPDY/3.1"
 STREAM_PROTOCOL_HEADER = "X-Stream-Protocol-Version"
 ACCEPTED_PROTOCOLS_HEADER = "X-Accepted-Stream-Protocol-Versions"
 
-# The empty name stands for a client that asks for no sub-protocol: it gets the oldest one, as ever.
+# The empty name is that of a client that asks for no sub-protocol: it gets the oldest one.
 REMOTE_COMMAND_WEBSOCKET = (channels.V5, channels.V4, channels.V3, channels.V1, channels.BASE64_V4, channels.BASE64_V1, "")
 REMOTE_COMMAND_SPDY = (channels.V4, channels.V3, "v2.channel.k8s.io", channels.V1)
 

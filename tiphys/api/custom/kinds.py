@@ -103,7 +103,7 @@ def _columns(version: extensions.CustomResourceDefinitionVersion) -> tuple[Colum
         try:
             read = cell(column.jsonPath, column.type)
         except BadPath:
-            break  # As upstream: what comes after a column that nobody understands is not shown.
+            break  # As upstream: columns after an invalid one are not shown.
         columns.append(
             Column(
                 column.name,

@@ -242,7 +242,7 @@ def _is_usual(plan: _Plan, body: bytes, obj: Any) -> bool:
             value = getattr(value, attribute, None)
         if value is not None and not is_micro_time(value):
             return False
-    # Ten digits in a row are mostly part of an ID or a digest; the dearer look tells them from numbers.
+    # Ten digits in a row are mostly part of an ID or a digest; the more expensive check distinguishes them from numbers.
     return _BIG not in body.translate(_DIGITS) or _BIG_NUMBER.search(body) is None
 
 

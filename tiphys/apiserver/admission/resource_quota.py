@@ -71,7 +71,7 @@ class ResourceQuotas(AdmissionPlugin):
         creates = request.operation == "CREATE"
         if not creates and not evaluator.changes(request.subresource, request.object, request.old_object):
             return None
-        # What is there already will not be created: it is judged, but nothing is charged for it.
+        # An existing object will not be created: the write is checked, but nothing is charged for it.
         exists = creates and self._storage.cache(request.kind).get(request.namespace, request.name) is not None
         return self._charge(_Waiter(request, evaluator, free=request.dry_run or exists))
 
@@ -107,7 +107,7 @@ class ResourceQuotas(AdmissionPlugin):
             for waiter, touched in charged.items():
                 if not names.intersection(touched):
                     waiter.allow()
-            # Those that lost a race are judged again, by the quotas that they lost it for.
+            # Those that lost a race are checked again, against the quotas that they lost it for.
             waiters = [waiter for waiter, touched in charged.items() if names.intersection(touched)]
             if not waiters:
                 return
@@ -119,7 +119,7 @@ class ResourceQuotas(AdmissionPlugin):
         charged: dict[_Waiter, set[str]] = {}
         for waiter in waiters:
             if waiter.settled.done():
-                continue  # Whoever asked has gone.
+                continue  # The caller has gone.
             request = waiter.request
             enforce = request.subresource != "status"
             try:

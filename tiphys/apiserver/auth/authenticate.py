@@ -186,7 +186,7 @@ class AuthenticatorChain:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return user
-        if not self._anonymous or proxied:  # A certificate that stands for nobody is a bad credential.
+        if not self._anonymous or proxied:  # A certificate without a user is a bad credential.
             raise Unauthorized
         return ANONYMOUS_USER
 

@@ -80,7 +80,7 @@ class NodeGraph:
 def _same_references(old: core.Pod, new: core.Pod) -> bool:
     if old.metadata.uid != new.metadata.uid or old.spec.nodeName != new.spec.nodeName:
         return False
-    # Of what a pod refers to, only this can change.
+    # Of a pod's references, only this one can change.
     return old.spec.ephemeralContainers == new.spec.ephemeralContainers
 
 

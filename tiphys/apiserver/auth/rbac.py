@@ -149,7 +149,7 @@ class RbacAuthorizer:
         if changed is None:
             return
         key = _key(changed)
-        # What was indexed is what must go, whatever the caller holds for the old state.
+        # Remove the state that was indexed, whatever the caller passes as the old one.
         indexed = self._seen.pop(key, None)
         for subject in indexed.subjects if indexed is not None else ():
             held = self._bindings[_subject_key(subject, key.namespace)]

@@ -191,14 +191,14 @@ class Keeper:
         status = conditions.terminating(definition, self._now())
         if status != definition.status:
             await self._write(definition, msgspec.structs.replace(definition, status=status), "status")
-            return  # The write is heard of.
+            return  # Its own write comes back through the feed.
         if installation is not None:
             hub = installation.kinds[0]
             cache = self._storage.cache(hub)
             for namespace in sorted({entry.namespace for entry in cache.entries()}):
                 await self._delete_all(hub, namespace)
             if len(cache):
-                return  # Each object that goes is heard of.
+                return  # The feed reports each deleted object.
         meta = msgspec.structs.replace(definition.metadata, finalizers=[one for one in definition.metadata.finalizers if one != CLEANUP])
         await self._write(definition, msgspec.structs.replace(definition, metadata=meta))
 

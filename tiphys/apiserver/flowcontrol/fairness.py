@@ -151,7 +151,7 @@ class Fairness:
         namespace = info.name if info.resource == "namespaces" and not info.group else info.namespace
         catch_all = next(pair for pair in self._schemas if pair[0].metadata.name == CATCH_ALL)
         schema, lane = next((pair for pair in self._schemas if matches(pair[0], user, info, namespace)), catch_all)
-        # Nobody who is exempt ever waits for a seat, but one of them does wait for another's turn.
+        # Exempt requests never wait for a seat, but one of them may wait for another's turn.
         name = user.name if lane.level.is_exempt else distinguisher(schema, user, namespace)
         flow_ = self._flows.get((lane.schema, name))
         if len(self._remembered) >= MAX_REMEMBERED:
@@ -218,7 +218,7 @@ class Fairness:
             if (size > HELD_FROM and work is not WRITE) or (response.stream is not None and seats > 1):
                 seconds += size * BYTE_SECONDS
                 held = _Held(self, flow_, seats, response.body)
-                # A watch goes on: only what it begins with counts.
+                # A watch goes on: only its beginning counts.
                 timer = asyncio.get_running_loop().call_later(HELD_SECONDS if response.stream is None else work.seconds, held.release)
                 if response.stream is None:
                     held.timer, response.sent = timer, held.release

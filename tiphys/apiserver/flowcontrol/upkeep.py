@@ -138,7 +138,7 @@ class Upkeep:
     async def run(self) -> None:
         """Settle whenever something changes, and every minute, until cancelled."""
         while True:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+            # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the awaited event.
             again = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._changed.set)
             try:
                 await self._changed.wait()

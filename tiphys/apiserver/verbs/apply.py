@@ -55,7 +55,7 @@ async def apply(ctx: Context) -> Response:
         try:
             return await answered(ctx, await _create(ctx, config), 201)
         except AlreadyExists:
-            # Somebody else made it in between; this server may have yet to hear of it.
+            # Another writer created it in between; this server may not have received it yet.
             new = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
             if new is not None:
                 await ctx.storage.wait_for(new.revision)

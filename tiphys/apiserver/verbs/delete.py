@@ -113,7 +113,7 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
     if meta.deletionTimestamp is not None:
         before, seconds = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
         if before and seconds is not None and seconds < before:
-            # A later call may only shorten what an earlier one granted.
+            # A later call may only shorten an earlier grace period.
             started = meta.deletionTimestamp - timedelta(seconds=before)
             meta.deletionTimestamp = max(started + timedelta(seconds=seconds), now) if seconds else now
             meta.deletionGracePeriodSeconds = seconds

@@ -125,7 +125,7 @@ async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine
     """Return the object that `write` stores; of some kinds with the addresses and ports that are allocated to it."""
     if not ctx.kind.takes_addresses:
         return await write()
-    # A caller that gives up must not free what a write under way is about to take.
+    # A caller that gives up must not free addresses that a write under way is about to take.
     allocated = ctx.services.allocator.store(obj, old, write, dry_run=dry_run)
     return await asyncio.shield(asyncio.ensure_future(allocated))
 
@@ -199,7 +199,7 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
         pinned = resource_version(new.metadata.resourceVersion, "metadata.resourceVersion") or 0
         if pinned not in (0, entry.revision):
             if pinned > entry.revision and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
-                entry = latest  # Written by another server, and read from it, before this one has heard.
+                entry = latest  # Written by another server, and read from it, before this one has received it.
                 continue
             raise Conflict.modified(kind.plural, name, group=kind.group)
         try:
@@ -257,7 +257,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if request is not None:
         await ctx.services.admission.admit(request)
     if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:
-        drop_repeated_owners(ctx, new.metadata)  # Whoever patches owns what the patch came to.
+        drop_repeated_owners(ctx, new.metadata)  # The author of a patch owns its result.
     raise_invalid(
         kind,
         new,

@@ -32,7 +32,7 @@ async def update(ctx: Context) -> Response:
     sent = [body]
 
     def change(_: Entry, __: Any) -> Any:
-        # A retry after a lost race must start from what the client sent, not from what the last attempt made of it.
+        # A retry after a lost race must start from the client's object, not from the last attempt's.
         if sent:
             return sent.pop()
         again = decode_body(ctx)

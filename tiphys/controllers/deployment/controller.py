@@ -49,7 +49,7 @@ class DeploymentController:
         self._pods = index_owners(ctx.read(SlimPod))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
-        # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
+        # Recreate waits until the last old pod is gone, which no ReplicaSet's status shows.
         ctx.watch(self._pods, self._recreating, when=lambda old, new: new is None or (is_finished(new) and not (old and is_finished(old))))
 
     def _keys(self, replica_set: apps.ReplicaSet) -> Iterable[Key]:

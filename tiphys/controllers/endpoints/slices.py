@@ -63,7 +63,7 @@ def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discov
         for backend in backends(service, pods, family):
             endpoint_ = endpoint(backend, zones)
             groups.setdefault((family, backend.ports), {})[identity(endpoint_)] = endpoint_
-        # A Service without pods has one empty slice, which tells that nobody is there from nobody having looked yet.
+        # A Service without pods has one empty slice, unlike one that has not been processed yet.
         if not any(known == family for known, _ in groups):
             groups[family, ()] = {}
     meta = service.metadata

@@ -83,7 +83,7 @@ def sandbox_config(
         if port.hostPort and not pod.spec.hostNetwork
     ]
     if pod.spec.resourceClaims:
-        # Without its devices a container is not what was asked for; there is no plugin that could prepare them.
+        # A container needs all its devices; there is no plugin that could prepare them.
         raise ConfigError("resource claims of pods are not supported by this node")
     context = pod.spec.securityContext or core.PodSecurityContext()
     return pb.PodSandboxConfig(

@@ -167,7 +167,7 @@ def is_written(path: Path) -> bool:
     except OSError:
         return False
     try:
-        # A read lease is granted for a file that nobody has open for writing. Whoever opens it now makes the kernel send a signal.
+        # A read lease is granted for a file that nobody has open for writing. Opening it now makes the kernel send a signal.
         fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)

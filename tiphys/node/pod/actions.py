@@ -111,7 +111,7 @@ class PodActions:
 
     async def resize(self, pod: core.Pod, plan: Plan) -> None:
         """Apply the present allocation to the pod and its running containers. Raises CriError, OSError."""
-        # The pod's group must hold its containers before and after: what is refused before, because they are larger still, is not after.
+        # The pod's group must hold its containers before and after: a write refused before, because they are still larger, succeeds after.
         await asyncio.to_thread(self.services.cgroups.apply, pod)
         for update in plan.update:
             container = find_container(pod, update.name)
@@ -372,7 +372,7 @@ class PodActions:
 def _touch(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    # Whoever the container runs as writes here.
+    # The container's user, whoever it is, writes here.
     path.chmod(0o666)
 
 

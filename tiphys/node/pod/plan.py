@@ -228,7 +228,7 @@ class _Planner:
             return Plan(kill_pod=kill, over=True)
         removed, boxes = self._leftovers()
         if kill:
-            # Stop what is left first; the next plan, on a clean ground, makes the sandbox.
+            # Stop the rest first; the next plan, on clean ground, makes the sandbox.
             return Plan(kill_pod=True, remove_containers=removed, remove_sandboxes=boxes)
         if self.pod.spec.initContainers:
             first = self.pod.spec.initContainers[0]
@@ -374,7 +374,7 @@ class _Planner:
                 return status.restartCount + 1
         return 0
 
-    # -- what is left over
+    # -- leftovers
 
     def _kind(self, name: str) -> ContainerKind | None:
         for group, kind in ((self.pod.spec.containers, "main"), (self.pod.spec.initContainers, "init")):

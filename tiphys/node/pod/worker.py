@@ -200,7 +200,7 @@ class PodWorker:
         clock, pulling = self.services.clock, self.services.images.pulling(self.uid)
         self._start.observe(self.pod, self.status, now=clock.now(), elapsed=clock.monotonic(), pulling=pulling)
         if self.status.phase in _OVER:
-            # From here on the scheduler gives what the pod had to others.
+            # From here on the scheduler gives the pod's room to others.
             self.services.allocations.leave(self.uid)
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
@@ -337,7 +337,7 @@ class PodWorker:
             else:
                 families.PREEMPTIONS.labels(next(iter(rejected.missing))).inc(len(chosen))
                 await self.services.allocations.preempt([one.metadata.uid for one in chosen])
-                return False  # to be judged again: others may have come meanwhile
+                return False  # to be checked again: others may have come meanwhile
         self._admitted = True
         if rejected is None:
             self._enter()

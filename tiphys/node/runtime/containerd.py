@@ -249,7 +249,7 @@ class ContainerdSupervisor:
         if before is None:
             run = ContainerdRun(pid, self._now())
         elif before.pid != pid:
-            # Whoever ends containerd on purpose takes the file away, so the process that it names has ended by itself or was replaced.
+            # A deliberate stop removes the file, so the process that it names has ended by itself or was replaced.
             run = ContainerdRun(pid, self._now(), before.restarts + 1, self._now())
         else:
             run = before

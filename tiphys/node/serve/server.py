@@ -318,7 +318,7 @@ class KubeletServer:
 
         return Response(upgrade=serve)
 
-    # -- what is used
+    # -- usage
 
     async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
         node, uses = await asyncio.gather(

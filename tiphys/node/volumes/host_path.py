@@ -22,7 +22,7 @@ def host_path(path: str, type_: str) -> Path:
     place = Path(path)
     if not type_:
         if not place.exists():
-            # The runtime would refuse to mount what is not there; Docker made a directory, and so does every runtime since.
+            # The runtime would refuse to mount a missing path; Docker made a directory, and so does every runtime since.
             place.mkdir(parents=True, mode=0o755)
         return place
     if type_ == "DirectoryOrCreate":

@@ -110,7 +110,7 @@ class VolumeManager:
         future.add_done_callback(done)
         return await asyncio.shield(future)
 
-    # -- what the files are made from
+    # -- sources of the files
 
     async def _contents(self, pod: core.Pod, volumes: list[core.Volume], identity: Identity) -> Contents:
         if not any(is_written(volume) for volume in volumes):

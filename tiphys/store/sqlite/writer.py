@@ -97,7 +97,7 @@ class Writer:
     def _write(self, group: list[Write]) -> None:
         try:
             self._commit(group)
-        except Exception as error:  # the thread must live on to say so to everybody who asks
+        except Exception as error:  # the thread must live on to report it to all callers
             self._fail(group, error)
         self._since_tick += len(group)
         self._deliver(group)
