@@ -293,7 +293,7 @@ def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _nested(schema: Document, path: str) -> Iterator[FieldError]:
-    """A node inside a junctor says what values are right, never what shape they have."""
+    """A node inside a combinator says what values are right, never what shape they have."""
     yield from _value_rules(schema, path)
     if isinstance(schema.get("items"), dict):
         yield from _nested(schema["items"], f"{path}.items")

@@ -14,7 +14,7 @@ Document = dict[str, Any]
 
 META_FIELDS = frozenset(("apiVersion", "kind", "metadata"))
 NO_DEFAULT: Any = object()
-JUNCTORS = ("allOf", "anyOf", "oneOf")
+COMBINATORS = ("allOf", "anyOf", "oneOf")
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Structural:
     map_type: str = ""
     required: tuple[str, ...] = ()
     pattern: Pattern | None = None
-    junctors: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
+    combinators: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
     negated: Structural | None = None
     has_defaults: bool = False
     """True if this node or anything below it has a default."""
@@ -58,7 +58,7 @@ class Structural:
         return self.properties.get(name) or self.additional
 
     def below(self) -> Iterator[Structural]:
-        """The nodes right below, junctors not counted."""
+        """The nodes right below, combinators not counted."""
         yield from self.properties.values()
         if self.items is not None:
             yield self.items
@@ -89,7 +89,7 @@ def compile_schema(document: Document) -> Structural:
     node.map_type = document.get("x-kubernetes-map-type") or ""
     node.required = tuple(document.get("required") or ())
     node.pattern = compile_pattern(document["pattern"]) if document.get("pattern") else None
-    node.junctors = {word: tuple(compile_schema(one) for one in document[word]) for word in JUNCTORS if document.get(word)}
+    node.combinators = {word: tuple(compile_schema(one) for one in document[word]) for word in COMBINATORS if document.get(word)}
     node.negated = compile_schema(document["not"]) if document.get("not") is not None else None
     below = list(node.below())
     node.has_defaults = node.default is not NO_DEFAULT or any(one.has_defaults for one in below)

@@ -76,7 +76,7 @@ def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
         _enum(value, node, path, result)
         return result
     _type(value, node, path, result)
-    if node.junctors or node.negated is not None:
+    if node.combinators or node.negated is not None:
         _compose(value, node, path, result)
     if isinstance(value, str):
         _text(value, node, path, result)
@@ -242,11 +242,11 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
 
 def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
     """anyOf, oneOf, allOf and not: beside their failure, the nearest alternative is reported. Old values do not help here."""
-    if some := node.junctors.get("anyOf"):
+    if some := node.combinators.get("anyOf"):
         _any(value, some, path, result)
-    if one := node.junctors.get("oneOf"):
+    if one := node.combinators.get("oneOf"):
         _exactly_one(value, one, path, result)
-    if every := node.junctors.get("allOf"):
+    if every := node.combinators.get("allOf"):
         results = [_judge(value, each, path, ABSENT) for each in every]
         for each in results:
             result.merge(each)
