@@ -27,7 +27,7 @@ import uvloop
 CONNECTIONS = 16
 LISTS = 60
 SECONDS = 3
-"""How long the load generator reads and lists."""
+"""Seconds for which the load generator reads and lists."""
 LOADGEN = Path(__file__).resolve().parents[2] / "shared" / "bench" / "loadgen"
 WATCHERS = 100
 WRITES = 500

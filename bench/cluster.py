@@ -1,4 +1,4 @@
-"""How long a cluster takes to come up, to run its first container, and what it costs when nothing happens. Needs root.
+"""Time that a cluster takes to come up and to run its first container, and its cost when nothing happens. Needs root.
 
 python bench/cluster.py [--idle 30] [--json FILE]
 """

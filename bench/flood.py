@@ -1,4 +1,4 @@
-"""What a quiet client feels while another one floods the server: latencies of a small GET, alone and beside a flood.
+"""Latencies of a quiet client while another one floods the server: a small GET, alone and beside a flood.
 
     python -m bench.flood [--seconds 4] [--connections 300] [--lists 50] [--pods 2000] [--only NAME]
 

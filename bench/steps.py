@@ -1,4 +1,4 @@
-"""Where a request's time goes inside the API server: microseconds of CPU for each step of a create, and for whole requests in-process.
+"""Microseconds of CPU for each step of a create inside the API server, and for whole requests in-process.
 
     python -m bench.steps [--json FILE]
 

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def is_coroutine(function: Any) -> bool:
-    """Whether the test runs on a loop, properties of hypothesis included."""
+    """Return whether the test runs on a loop, properties of hypothesis included."""
     inner = getattr(getattr(function, "hypothesis", None), "inner_test", None)
     return iscoroutinefunction(function) or iscoroutinefunction(inner)
 
@@ -79,7 +79,7 @@ def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def open_files() -> dict[int, str]:
-    """What each open descriptor of this process refers to."""
+    """Return the target of each open descriptor of this process."""
     found = {}
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -102,12 +102,12 @@ def _shakes_hands(connection: socket.socket, *_: Any, **__: Any) -> bool:
 
 
 def _is_name(host: Any, *_: Any, **__: Any) -> bool:
-    """Whether the host must be looked up."""
+    """Return whether the host must be looked up."""
     return not all(character in "0123456789abcdefABCDEF.:" for character in str(host or ""))
 
 
 def _is_running(thread: threading.Thread, *_: Any, **__: Any) -> bool:
-    """Whether the thread must be waited for; grpc wakes its poller before it joins it, when its last server or channel goes."""
+    """Return whether the thread must be waited for; grpc wakes its poller before it joins it, when its last server or channel goes."""
     return thread.is_alive() and "(_poll_wrapper)" not in thread.name
 
 
@@ -136,7 +136,7 @@ _WAITS: tuple[tuple[Any, str, Callable[..., bool]], ...] = (
     (threading.Thread, "join", _is_running),
     (concurrent.futures.Future, "result", _is_unfinished),
 )
-"""What can block for as long as a disk, a peer or another thread pleases, and when it does."""
+"""Calls that can block for as long as a disk, a peer or another thread pleases, and the condition under which they do."""
 
 
 def _report(name: str, wait: Callable[..., Any], blocks: Callable[..., bool]) -> Callable[..., Any]:

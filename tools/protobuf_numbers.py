@@ -108,7 +108,7 @@ class Lines:
         return covered
 
     def _mark(self, where: str, type_: str, shape: Shape) -> str:
-        """What the notation adds to the name: nothing where the type says enough. Stops when the types disagree."""
+        """Return the addition to the name in the notation: nothing where the type says enough. Stops when the types disagree."""
         if shape.form == "map" and type_.startswith("map<string,"):
             assert shape.item is not None
             inner = type_[len("map<string,") : -1]
@@ -129,7 +129,7 @@ class Lines:
         return self._expect(where, type_, shape, form == shape.form and named and width)
 
     def _wraps(self, type_: str) -> bool:
-        """Whether a message is nothing but a list of strings."""
+        """Return whether a message is nothing but a list of strings."""
         fields = self.messages.get((self.package, type_)) or self.messages.get((type_[1:].rpartition(".")[0], type_.rpartition(".")[2]))
         return fields == {"items": Wire(1, "repeated string")}
 

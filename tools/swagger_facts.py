@@ -46,7 +46,7 @@ _MEDIA = {
 
 
 def is_unstable(name: str) -> bool:
-    """Whether a definition, path or version belongs to an alpha or beta version."""
+    """Return whether a definition, path or version belongs to an alpha or beta version."""
     return _UNSTABLE.search(name) is not None
 
 

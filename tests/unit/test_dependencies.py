@@ -1,4 +1,4 @@
-"""What is installed to run Tiphys is what it imports: whatever only tests need belongs to the development dependencies."""
+"""Runtime dependencies are those that Tiphys imports: whatever only tests need belongs to the development dependencies."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ async def test_blocks_and_hides_it():
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a run of the suite above prints."""
+    """Run the suite above and return its output."""
     path = tmp_path_factory.mktemp("guarded") / "test_suite.py"
     path.write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-p", "tests.guards", "-p", "no:cacheprovider", "--asyncio-mode=auto", "--color=no", "-rA"]

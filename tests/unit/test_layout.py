@@ -9,7 +9,7 @@ ROOT = UNIT.parents[1]
 
 
 def _names_something(folder: Path) -> bool:
-    """Whether the folder is named for a package or module of tiphys, or for a folder beside it, such as docs."""
+    """Return whether the folder is named for a package or module of tiphys, or for a folder beside it, such as docs."""
     source = ROOT / "tiphys" / folder
     return source.is_dir() or source.with_suffix(".py").is_file() or (ROOT / folder).is_dir()
 

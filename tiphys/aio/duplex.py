@@ -17,7 +17,7 @@ FLUSH_TIMEOUT = 30.0
 LINGER = 60.0
 """Seconds without traffic after which `splice` ends once one side has ended."""
 UNSEEN_END = 5.0
-"""The same where the other side cannot be told of the end: it knows from what it has read, or never will."""
+"""The same where no end can be sent to the other side: it knows it from the data, or never will."""
 
 
 class Duplex(Protocol):
@@ -105,7 +105,7 @@ class StreamDuplex(asyncio.Protocol):
             asyncio.get_running_loop().call_later(FLUSH_TIMEOUT, self._transport.abort)
 
     def push_back(self, data: bytes) -> None:
-        """Make `data` what the next read returns: it was read from the connection but belongs to whoever reads next."""
+        """Make the next read return `data`: it was read from the connection but belongs to the next reader."""
         self._received[:0] = data
 
     # asyncio.Protocol.
@@ -152,7 +152,7 @@ def take_over(transport: asyncio.Transport, *, unread: bytes = b"") -> StreamDup
     transport.set_protocol(duplex)
     duplex.connection_made(transport)
     if transport.is_closing():
-        duplex.connection_lost(None)  # Nobody will tell it: the protocol before it has heard of the end already, or is about to.
+        duplex.connection_lost(None)  # Its end is not reported again: the protocol before it has received it already, or is about to.
     else:
         transport.resume_reading()
     return duplex

@@ -36,7 +36,7 @@ async def trim() -> None:
 
 
 async def give_back(clock: Clock, *, resident: Callable[[], int] = resident, trim: Callable[[], Awaitable[None]] = trim) -> None:
-    """Trim, for ever, while the process is larger than it was: soon after it has grown, then ever more seldom while that gives nothing."""
+    """Trim, forever, while the process is larger than it was: soon after it has grown, then ever more seldom while that gives nothing."""
     least = after = resident()
     backoff, due = Backoff(RETRY), 0.0
     while True:

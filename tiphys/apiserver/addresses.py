@@ -22,9 +22,9 @@ MANAGED_BY = "ipaddress.kubernetes.io/managed-by"
 MANAGER = "ipallocator.k8s.io"
 FAMILY = "ipaddress.kubernetes.io/ip-family"
 GRACE = timedelta(seconds=60)
-"""How old an IPAddress without a Service must be to be removed by a repair: another server may be about to store its Service."""
+"""Age that an IPAddress without a Service must reach before a repair removes it: another server may be about to store its Service."""
 REPAIR_EVERY = 180.0
-"""Seconds between repairs: only crashes in the middle of a write leave something to mend."""
+"""Seconds between repairs: only crashes in the middle of a write leave something to repair."""
 _REPAIRED_TOGETHER = 64
 
 
@@ -46,42 +46,42 @@ class AddressBook:
         self._now = now
 
     def has(self, ip: str) -> bool:
-        """Whether somebody has the address, as far as this server knows."""
+        """Return whether the address is taken, as far as this server knows."""
         return self._storage.cache(IP_ADDRESSES).get("", ip) is not None
 
     async def claim(self, ips: Iterable[str], service: core.Service) -> None:
         """Make the IPAddresses of a Service that is about to be stored; raises KeyExists, and then none is left."""
-        made: list[str] = []
+        claimed: list[str] = []
         for ip in ips:
             try:
                 await self._create(ip, service)
             except BaseException:
-                await self.release(made, service)
+                await self.release(claimed, service)
                 raise
-            made.append(ip)
+            claimed.append(ip)
 
     async def release(self, ips: Iterable[str], service: core.Service) -> None:
         """Remove the IPAddresses of a Service that has gone, or never came. What fails is left to the next repair."""
         for ip in ips:
-            found = self._source.get(IPAddress, "", ip)
-            if found is None or found.metadata.labels.get(MANAGED_BY) != MANAGER or found.spec.parentRef != _parent(service):
+            address = self._source.get(IPAddress, "", ip)
+            if address is None or address.metadata.labels.get(MANAGED_BY) != MANAGER or address.spec.parentRef != _parent(service):
                 continue
             await self._remove(ip)
 
-    async def repair(self, wanted: Mapping[str, core.Service], reserved: Collection[str]) -> None:
+    async def repair(self, desired: Mapping[str, core.Service], reserved: Collection[str]) -> None:
         """Bring the IPAddresses in line with the addresses that Services have, apart from what is `reserved` by writes under way."""
-        missing = [ip for ip in wanted if not self.has(ip)]
+        missing = [ip for ip in desired if not self.has(ip)]
         for start in range(0, len(missing), _REPAIRED_TOGETHER):
-            await asyncio.gather(*(self._restore(ip, wanted[ip]) for ip in missing[start : start + _REPAIRED_TOGETHER]))
-        for found in list(self._source.objects(IPAddress)):
-            meta, parent = found.metadata, found.spec.parentRef
+            await asyncio.gather(*(self._restore(ip, desired[ip]) for ip in missing[start : start + _REPAIRED_TOGETHER]))
+        for address in list(self._source.objects(IPAddress)):
+            meta, parent = address.metadata, address.spec.parentRef
             if meta.labels.get(MANAGED_BY) != MANAGER or meta.name in reserved or parent is None or parent.resource != "services":
                 continue
-            # Asked anew, since Services come and go while others are mended.
+            # Read again, since Services come and go during the repair.
             service = self._source.get(core.Service, parent.namespace, parent.name)
             if service is not None and meta.name in addresses_of(service):
                 continue
-            other = wanted.get(meta.name)
+            other = desired.get(meta.name)
             if other is not None or (meta.creationTimestamp is not None and self._now() - meta.creationTimestamp > GRACE):
                 await self._remove(meta.name)
                 if other is not None:

@@ -26,7 +26,7 @@ from tiphys.store.contract import KeyExists
 T = TypeVar("T")
 
 DEFAULT_RANGE = "kubernetes"
-"""The ServiceCIDR that stands for the range of the server's own settings."""
+"""The ServiceCIDR for the range of the server's own settings."""
 DYNAMIC_OFFSET_MAX = 256
 """The lower part of a range is kept for addresses that people choose, at most this many (KEP-3070)."""
 TRIES = 16
@@ -109,8 +109,8 @@ class ServiceAllocator:
                     await self._book.claim(fresh, service)
                 except KeyExists:
                     if chosen in fresh:
-                        said = f"failed to allocate IP {chosen}: provided IP is already allocated"
-                        raise Invalid.object("Service", service.metadata.name, [invalid("spec.clusterIPs", [chosen], said)]) from None
+                        message = f"failed to allocate IP {chosen}: provided IP is already allocated"
+                        raise Invalid.object("Service", service.metadata.name, [invalid("spec.clusterIPs", [chosen], message)]) from None
                     service.spec.clusterIP, service.spec.clusterIPs = "", []
                     continue
                 try:
@@ -130,8 +130,8 @@ class ServiceAllocator:
 
     async def repair(self) -> None:
         """Make the IPAddresses that Services lack and remove those whose Service is not there; see `AddressBook.repair`."""
-        wanted = {ip: service for service in self._source.objects(core.Service) for ip in addresses_of(service)}
-        await self._book.repair(wanted, self._reserved_ips)
+        desired = {ip: service for service in self._source.objects(core.Service) for ip in addresses_of(service)}
+        await self._book.repair(desired, self._reserved_ips)
 
     @contextmanager
     def allocate(self, service: core.Service, old: core.Service | None) -> Iterator[set[str]]:

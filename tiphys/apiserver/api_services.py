@@ -1,5 +1,5 @@
-"""API services: one for every group version that is served here, kept up to date while custom resources come and go; others are told that
-nothing is routed to them ("Kubernetes API Aggregation Layer").
+"""API services: one for every group version that is served here, kept up to date while custom resources come and go. Others get a
+condition that nothing is routed to them ("Kubernetes API Aggregation Layer").
 
 This is where aggregation will begin: what has a `spec.service` would be proxied there instead of being marked.
 """
@@ -28,28 +28,28 @@ Write = Callable[[str, KubeObject, str], Awaitable[None]]
 
 
 def due(scheme: Scheme, existing: dict[str, APIService], now: datetime) -> Iterator[tuple[str, APIService, str]]:
-    """What there is to write: method, object and subresource."""
+    """Return the writes that are due: method, object and subresource."""
     served = {(kind.group, kind.version) for kind in scheme if kind.group != OWN_GROUP}
-    wanted = {service.metadata.name: service for service in (local_service(*pair) for pair in sorted(served))}
-    for name, service in wanted.items():
+    desired = {service.metadata.name: service for service in (local_service(*pair) for pair in sorted(served))}
+    for name, service in desired.items():
         known = existing.get(name)
         if known is None:
             yield "POST", service, ""
         elif known.metadata.labels.get(MANAGED) and known.spec != service.spec:
             yield "PUT", msgspec.structs.replace(known, spec=service.spec), ""
     for name, service in existing.items():
-        if service.metadata.labels.get(MANAGED) and name not in wanted:
+        if service.metadata.labels.get(MANAGED) and name not in desired:
             yield "DELETE", service, ""
             continue
         condition = available(service, now)
-        said = next((known for known in service.status.conditions if known.type == AVAILABLE), None)
-        if said is None or (said.status, said.reason, said.message) != (condition.status, condition.reason, condition.message):
+        state = next((known for known in service.status.conditions if known.type == AVAILABLE), None)
+        if state is None or (state.status, state.reason, state.message) != (condition.status, condition.reason, condition.message):
             others = [known for known in service.status.conditions if known.type != AVAILABLE]
             yield "PUT", msgspec.structs.replace(service, status=APIServiceStatus(conditions=[*others, condition])), "status"
 
 
 class ApiServiceKeeper:
-    """Writes what is due whenever kinds or API services change."""
+    """Makes the due writes whenever kinds or API services change."""
 
     def __init__(self, scheme: Scheme, source: TypedSource, write: Write, now: Callable[[], datetime]) -> None:
         self._scheme = scheme
@@ -59,7 +59,7 @@ class ApiServiceKeeper:
         self._changed = asyncio.Event()
 
     async def ensure(self) -> None:
-        """Write what is due now; raises what `write` raises."""
+        """Make the writes that are due now; raises the errors of `write`."""
         existing = {service.metadata.name: service for service in self._source.objects(APIService)}
         await asyncio.gather(*(self._write(*write) for write in due(self._scheme, existing, self._now())))
 

@@ -32,8 +32,8 @@ class Write(Protocol):
 
 
 def combined(present: str, own: str, now: datetime) -> str:
-    """The certificates of two bundles, without those that have expired and what cannot be read; each once, our own first."""
-    found: dict[str, None] = {}
+    """The certificates of two bundles, without expired and unreadable ones; each once, our own first."""
+    valid: dict[str, None] = {}
     for text in (own, present):
         try:
             certificates = x509.load_pem_x509_certificates(text.encode())
@@ -41,8 +41,8 @@ def combined(present: str, own: str, now: datetime) -> str:
             continue
         for certificate in certificates:
             if certificate.not_valid_after_utc > now:
-                found[certificate.public_bytes(Encoding.PEM).decode()] = None
-    return "".join(found)
+                valid[certificate.public_bytes(Encoding.PEM).decode()] = None
+    return "".join(valid)
 
 
 def authentication_data(
@@ -78,7 +78,7 @@ class AuthenticationTrust:
         self._headers = headers
 
     async def refresh(self, now: datetime) -> None:
-        """Write what is missing or out of date; raises OSError, BootstrapError."""
+        """Write missing and outdated keys; raises OSError, BootstrapError."""
         present = self._source.get(core.ConfigMap, NAMESPACE, NAME)
         front = self._front_proxy_ca.read_text() if self._front_proxy_ca is not None else ""
         known = {} if present is None else present.data

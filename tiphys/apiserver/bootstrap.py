@@ -1,6 +1,6 @@
-"""What every cluster holds from its first second: the system namespaces, default roles, priority classes and the `kubernetes` Service.
+"""Objects of every new cluster: the system namespaces, default roles, priority classes and the `kubernetes` Service.
 
-Written through the ordinary chain as the server itself, at every start; what is there already stays, apart from what must be restored.
+Written through the ordinary chain as the server itself, at every start; existing objects stay, apart from those that must be restored.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Bootstrap:
         self._now = now
 
     async def run(self, *, service_range: str, service_ip: str, dns_ip: str, advertise: str, port: int) -> None:
-        """Write what is missing; raises BootstrapError.
+        """Write missing objects; raises BootstrapError.
 
-        What does not depend on each other is written at once: the store commits together whatever waits.
+        Independent ones are written at once: the store commits all waiting writes together.
         """
         missing = [name for name in SYSTEM_NAMESPACES if self._source.get(core.Namespace, "", name) is None]
         await asyncio.gather(*(self._create(core.Namespace(metadata=ObjectMeta(name=name))) for name in missing))
@@ -90,17 +90,17 @@ class Bootstrap:
             await self._update(role)
 
     async def _service_range(self, text: str) -> None:
-        """The ServiceCIDR that stands for the range in the server's settings, ready from the start."""
-        found = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
-        if found is None:
-            found = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
-            await self._create(found)
-        elif found.spec.cidrs != [text]:
-            said = "the ServiceCIDR kubernetes does not match the range in the settings: Services keep the addresses of the old one"
-            log.warning(said, extra={"there": found.spec.cidrs, "settings": text})
-        if found.metadata.deletionTimestamp is None and not found.status.conditions:
+        """The ServiceCIDR for the range in the server's settings, ready from the start."""
+        current = self._source.get(ServiceCIDR, "", DEFAULT_RANGE)
+        if current is None:
+            current = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=ServiceCIDRSpec(cidrs=[text]))
+            await self._create(current)
+        elif current.spec.cidrs != [text]:
+            message = "the ServiceCIDR kubernetes does not match the range in the settings: Services keep the addresses of the old one"
+            log.warning(message, extra={"there": current.spec.cidrs, "settings": text})
+        if current.metadata.deletionTimestamp is None and not current.status.conditions:
             ready = Condition(type="Ready", status="True", message=RANGE_READY, lastTransitionTime=time(self._now()))
-            marked = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=found.spec, status=ServiceCIDRStatus(conditions=[ready]))
+            marked = ServiceCIDR(metadata=ObjectMeta(name=DEFAULT_RANGE), spec=current.spec, status=ServiceCIDRStatus(conditions=[ready]))
             await self._update(marked, "status")
 
     async def _kubernetes_service(self, service_ip: str, advertise: str, port: int) -> None:
@@ -153,7 +153,7 @@ class Bootstrap:
         await self._send("DELETE", kind.path(obj.metadata.namespace, obj.metadata.name), None)
 
     async def write(self, method: str, obj: KubeObject, subresource: str = "") -> None:
-        """Send an object as the server itself; raises BootstrapError unless it is done, or somebody else was first."""
+        """Send an object as the server itself; raises BootstrapError unless it is done, or another server was first."""
         kind = self._scheme.of(type(obj))
         name = "" if method == "POST" else obj.metadata.name
         await self._send(method, kind.path(obj.metadata.namespace, name, subresource), None if method == "DELETE" else obj)

@@ -1,4 +1,4 @@
-"""componentstatuses: how the parts of the control plane are, asked at the moment of the request and never stored ("ComponentStatus").
+"""componentstatuses: health of the parts of the control plane, checked on request and never stored ("ComponentStatus").
 
 The store is asked here. Who runs the other parts in this process says how they are; parts that run elsewhere show by their leases.
 """
@@ -22,14 +22,14 @@ from tiphys.apiserver.verbs.read import matcher
 from tiphys.wire.http import Response
 
 Check = Callable[[], str]
-"""What is wrong with a part, or ""."""
+"""Check of a part: returns the reason why it fails, or ""."""
 
 LEASES = {"controller-manager": "kube-controller-manager", "scheduler": "kube-scheduler"}
 """Parts that may run elsewhere, and the leases of kube-system by which they are known."""
 
 
 def by_lease(source: ObjectSource, name: str, now: Callable[[], datetime]) -> Check:
-    """A part is well while somebody renews its lease."""
+    """A part is healthy while its lease is renewed."""
 
     def check() -> str:
         lease = source.get(Lease, "kube-system", name)

@@ -1,4 +1,4 @@
-"""What the server serves, told to clients: the classic discovery documents and the aggregated one.
+"""Discovery for clients: the classic documents and the aggregated one.
 
 Everything follows from the scheme. Documents are encoded once and kept until the scheme changes. See "The Kubernetes API: Discovery API"
 and "KEP-3352: Aggregated Discovery".
@@ -78,8 +78,8 @@ class Documents:
     def answer(self, request: Request) -> Response:
         """The answer to a GET of /api, /apis or below; raises NotFound for groups and versions that are not served, and NotAcceptable."""
         path = request.path.rstrip("/")
-        asked = _form(request.headers.get("accept", ""), aggregated=path in ("/api", "/apis"))
-        form = "json" if asked in _ENCODED else asked
+        requested = _form(request.headers.get("accept", ""), aggregated=path in ("/api", "/apis"))
+        form = "json" if requested in _ENCODED else requested
         if self._scheme.changes != self._seen:
             self._cache.clear()
             self._seen = self._scheme.changes
@@ -88,11 +88,11 @@ class Documents:
             document = self._cache[path, form] = self._build(path, form)
         body = document.body
         if path == "/api" and form == "json":
-            # The only document that depends on who asks: the address under which the client found the server.
+            # The only document that depends on the client: it has the address under which the client reached the server.
             body = body.replace(b"@SERVER@", msgspec.json.encode(request.headers.get("host", ""))[1:-1])
         headers = {"Content-Type": document.content_type, "Vary": "Accept", "Cache-Control": "public"}
-        if asked in _ENCODED:
-            return Response(200, headers | {"Content-Type": _ENCODED[asked]}, _encode(body, asked))
+        if requested in _ENCODED:
+            return Response(200, headers | {"Content-Type": _ENCODED[requested]}, _encode(body, requested))
         if form != "json":
             headers["ETag"] = document.etag
             if document.etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
@@ -113,8 +113,8 @@ class Documents:
             kinds = by_group(self._scheme).get(parts[1], [])
             if kinds:
                 return _document({"kind": "APIGroup", "apiVersion": "v1"} | _group(parts[1], kinds), "application/json")
-        group, wanted = ("", parts[1:]) if parts[0] == "api" else (parts[1], parts[2:])
-        kinds = [kind for kind in self._scheme if kind.group == group and [kind.version] == wanted]
+        group, rest = ("", parts[1:]) if parts[0] == "api" else (parts[1], parts[2:])
+        kinds = [kind for kind in self._scheme if kind.group == group and [kind.version] == rest]
         if not kinds:
             raise NotFound.path()
         return _document(resource_list(kinds), "application/json")
@@ -134,19 +134,19 @@ def _form(accept: str, *, aggregated: bool) -> str:
             continue
         if "as" not in params:
             return "json"
-        wanted = params.get("v", "")
+        version = params.get("v", "")
         if (
             aggregated
             and params["as"] == "APIGroupDiscoveryList"
             and params.get("g") == "apidiscovery.k8s.io"
-            and wanted in ("v2", "v2beta1")
+            and version in ("v2", "v2beta1")
         ):
-            return wanted
+            return version
     raise NotAcceptable(f"only the following media types are accepted: {', '.join(('application/json', *_ENCODED.values()))}")
 
 
 def _encode(body: bytes, form: str) -> bytes:
-    """A plain document in another form than JSON; few clients ask for it, so it is made anew each time."""
+    """A plain document in another form than JSON; few clients ask for it, so it is not cached."""
     content = msgspec.json.decode(body)
     if form == "protobuf":
         from tiphys.api.machinery import protobuf

@@ -48,7 +48,7 @@ class Health:
         self._is_stopping = True
 
     def results(self, endpoint: str) -> dict[str, str]:
-        """What each check of an endpoint says now: the reason for which it fails, or ""."""
+        """Return the result of each check of an endpoint: the reason for which it fails, or ""."""
         return {name: check() for name, check in self._checks[endpoint].items()}
 
     def paths(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the API server reaches kubelets: for logs, exec, attach, port-forward and the node proxy.
+"""Connections of the API server to kubelets: for logs, exec, attach, port-forward and the node proxy.
 
 Requests go over TLS with the server's kubelet client certificate to the node's internal address. Plain requests are answered as streams;
 upgrades become a raw tunnel, so whatever protocol the client and the kubelet agree on passes unchanged.
@@ -33,7 +33,7 @@ _HOP_BY_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "conte
 
 
 def node_address(node: core.Node) -> tuple[str, int]:
-    """Where the node's kubelet listens: the usual port, unless the node names another. Raises ServiceUnavailable without any address."""
+    """Return the address of the node's kubelet: the usual port, unless the node names another. Raises ServiceUnavailable without any."""
     addresses = {address.type: address.address for address in node.status.addresses}
     host = addresses.get("InternalIP") or addresses.get("ExternalIP") or addresses.get("Hostname")
     port = node.status.daemonEndpoints.kubeletEndpoint.Port
@@ -58,7 +58,7 @@ class KubeletConnector:
         self._unverified = unverified or context
         """For callers that do not care whether it is the kubelet that answers."""
         self._local = local or {}
-        """Where kubelets of this machine listen, by node, for nodes whose status has no address beyond loopback."""
+        """Addresses of kubelets of this machine, by node, for nodes whose status has no address beyond loopback."""
 
     async def location(self, node_name: str) -> tuple[str, int]:
         """The address and port of a node's kubelet; raises NotFound, ServiceUnavailable, AddressNotAllowed."""
@@ -174,7 +174,7 @@ async def _read_head(upstream: Duplex, parser: AnswerParser) -> None:
 
 
 def _is_framed(parser: AnswerParser) -> bool:
-    """Whether the answer says where it ends; else it ends with the connection."""
+    """Return whether the answer says where it ends; else it ends with the connection."""
     return any(name in ("content-length", "transfer-encoding") for name, _ in parser.headers)
 
 

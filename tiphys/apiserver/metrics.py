@@ -1,6 +1,6 @@
 """Counts, sizes and durations of requests, as `apiserver_request_*` of upstream has them ("Kubernetes Metrics Reference").
 
-A request looks its series up once and adds to plain lists; names, labels and sums are worked out when somebody scrapes. Only kinds that are
+A request looks its series up once and adds to plain lists; a scrape computes names, labels and sums. Only kinds that are
 served, their subresources and the fixed verbs make series, and no more than `MAX_SERIES`: clients cannot make any up.
 """
 
@@ -102,7 +102,7 @@ class Long:
 
 
 class _Stream:
-    """A stream that tells of its end; iterated without a step in between."""
+    """A stream that reports its end; iterated without a step in between."""
 
     def __init__(self, stream: AsyncIterator[bytes], done: Callable[[], None]) -> None:
         self._stream = stream
@@ -147,10 +147,10 @@ class RequestMetrics:
             key = (kind.ident, "get", info.subresource, bool(info.name), bool(info.namespace), "")
             series = self._series.get(key) or self._make(key, info, kind)
         else:
-            found = self._find(request, info, kind)
-            if found is None:
+            counters = self._find(request, info, kind)
+            if counters is None:
                 return
-            series = found
+            series = counters
         series.observe(response.status, seconds, waited, len(response.body))
         if response.status == 429 and waited:
             self._terminated.labels(*series.labels, "429").inc()
@@ -176,8 +176,8 @@ class RequestMetrics:
                 if verb == "patch" and request.headers.get("content-type", "").startswith("application/apply-patch"):
                     verb = "apply"
             key = (kind.ident, verb, info.subresource, bool(info.name), bool(info.namespace), variant)
-        found = self._series.get(key)
-        return found if found is not None else self._make(key, info, kind)
+        series = self._series.get(key)
+        return series if series is not None else self._make(key, info, kind)
 
     def _make(self, key: _Key, info: RequestInfo, kind: Kind[Any] | None) -> _Series:
         _, verb, sub, named, spaced, dry_run = key
@@ -195,10 +195,10 @@ class RequestMetrics:
                 key, labels = ("", "", "", False, False, ""), ("other", "", "", "", "", "", "apiserver")
             if kind.deprecated:
                 self._deprecated.labels(kind.group, kind.version, kind.plural, sub, "").set(1)
-        found = self._series.get(key)
-        if found is None:
-            found = self._series[key] = _Series(labels, dry_run)
-        return found
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series(labels, dry_run)
+        return series
 
     def lines(self) -> Iterator[str]:
         """The text of all families."""

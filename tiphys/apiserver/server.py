@@ -1,4 +1,4 @@
-"""The API server put together: store, caches, authentication, authorisation, admission, the chain and its door."""
+"""The API server put together: store, caches, authentication, authorization, admission, the chain and its door."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ API_SERVICES = "apiservice-registration-controller"
 STEPS = (DEFINITIONS, ROLES, CLASSES, ADDRESSES, FAIRNESS, API_SERVICES)
 """The steps of the start, by the names that kube-apiserver's health checks give them."""
 WARM_AFTER = 0.2
-"""Seconds after the start: whoever waited for the server to be ready comes first."""
+"""Seconds after the start: clients that waited for the server to be ready come first."""
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServerSettings:
-    """How an API server runs. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
+    """Settings of an API server. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
 
     bind: str = "127.0.0.1"
     port: int = 6443
@@ -87,7 +87,7 @@ class ApiServerSettings:
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
     local_kubelets: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Where kubelets on this machine listen, by node: for nodes that have no address beyond loopback."""
+    """Addresses of kubelets on this machine, by node: for nodes that have no address beyond loopback."""
     token_auth_file: Path | None = None
     service_range: str = "10.43.0.0/16"
     node_ports: range = range(30000, 32768)
@@ -110,7 +110,7 @@ class ApiServer:
         self.settings = settings
         self.clock = clock or LoopClock()
         self.scheme = Scheme(SCHEME)
-        """What this server serves: the built-in kinds, and those that definitions make."""
+        """Kinds of this server: the built-in ones, and those that definitions make."""
         self.storage = Storage(store, self.scheme)
         self.source = TypedSource(self.storage)
         self._store = store
@@ -128,7 +128,7 @@ class ApiServer:
             "etcd-0": self.storage.health,
             **{part: components.by_lease(self.source, lease, self.clock.now) for part, lease in components.LEASES.items()},
         }
-        """Parts of the control plane, and what is wrong with them. Whoever runs one in this process replaces its check."""
+        """Checks of the parts of the control plane. A process that runs one of them replaces its check."""
         self.health = self._checks()
         self.app: App
 
@@ -188,15 +188,15 @@ class ApiServer:
             self._background.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def retire(self) -> None:
-        """Say that this server is not ready any more, and go on serving: who balances load may now send requests elsewhere."""
+        """Report that this server is not ready any more, and keep serving: load balancers can send requests elsewhere."""
         self.health.stop()
 
     async def failed(self) -> StoreFailed:
-        """Wait until the store has failed for good, which only a new start mends; return why."""
+        """Wait until the store has failed for good, which only a restart fixes; return why."""
         return await self._store.failed()
 
     async def stop(self, grace: float = 5.0) -> None:
-        """End watches cleanly, finish what is under way, close the store; idempotent."""
+        """End watches cleanly, finish requests under way, close the store; idempotent."""
         if self._stopped:
             return
         self._stopped = True
@@ -350,7 +350,7 @@ async def _repair(allocator: ServiceAllocator, clock: Clock) -> None:
         try:
             await allocator.repair()
         except Exception:
-            log.exception("mending the addresses of Services failed")
+            log.exception("repair of the addresses of Services failed")
 
 
 async def _keep_trust(trust: AuthenticationTrust, clock: Clock) -> None:

@@ -25,7 +25,7 @@ POWERS_OF_TWO = metrics.exponential(0.001, 2, 15)
 class AccessMetrics:
     """Attempts to authenticate and to authorize.
 
-    Only the few users that upstream counts by name have a series of their own, so that nobody makes up series.
+    Only the few users that upstream counts by name have a series of their own, so that clients cannot invent series.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -59,7 +59,7 @@ class AccessMetrics:
 
 
 class CertificateLifetimes:
-    """How long the client certificates of requests are good for, which tells in time of those that nobody renews."""
+    """Remaining lifetimes of the client certificates of requests: they tell in time of those that nobody renews."""
 
     def __init__(self, registry: Registry, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -80,7 +80,7 @@ class CertificateLifetimes:
 
 
 def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:
-    """Declare what is read from the server's parts when it is scraped."""
+    """Declare the families that a scrape reads from the server's parts."""
     registry.collected(
         "apiserver_storage_objects", "gauge", "Objects stored, by resource.", "resource", stability="STABLE",
         read=lambda: [((cache.kind.resource,), len(cache)) for cache in storage.caches()],
@@ -94,7 +94,7 @@ def declare(registry: Registry, storage: Storage, fairness: Fairness) -> None:
         read=lambda: [((cache.kind.resource,), cache.watching) for cache in storage.caches()],
     )  # fmt: skip
     for name, about, stability in (
-        ("apiserver_storage_events_received_total", "Changes that the store has told of.", "BETA"),
+        ("apiserver_storage_events_received_total", "Number of changes received from the store.", "BETA"),
         ("apiserver_watch_cache_events_received_total", "Changes that reached the watch cache.", "ALPHA"),
     ):
         registry.collected(

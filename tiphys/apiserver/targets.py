@@ -1,6 +1,6 @@
 """Addresses to which the API server may connect on behalf of a client ("Node and pod proxy": loopback and link-local are refused).
 
-Addresses of nodes and pods are what somebody wrote into a status. A name is resolved once, all its addresses are judged, and the connection
+Addresses of nodes and pods come from statuses that clients write. A name is resolved once, all its addresses are judged, and the connection
 goes to the address that was judged, so that a name cannot point elsewhere a moment later.
 """
 
@@ -23,7 +23,7 @@ class AddressNotAllowed(BadRequest):
 
 
 def is_proxyable(text: str) -> bool:
-    """Whether a text is a unicast address beyond loopback and the local link. An IPv4 address written as IPv6 is judged as IPv4."""
+    """Return whether a text is a unicast address beyond loopback and the local link. An IPv4 address written as IPv6 counts as IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -52,10 +52,10 @@ async def proxyable(host: str) -> str:
 async def _resolve(name: str) -> list[str]:
     await asyncio.sleep(0)  # A request that has not waited yet is not a task, and the resolver works in a thread.
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        results = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
         raise BadRequest(f"lookup {name}: {exc}") from exc
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in results))
     if not addresses:
         raise BadRequest("no addresses for hostname")
     return addresses

@@ -1,4 +1,4 @@
-"""UIDs of objects and tokens: nobody may guess them, and servers must never draw the same ones, so they are the system's randomness."""
+"""UIDs of objects and tokens: unguessable and unique over all servers, so they come from the system's randomness."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _digits: list[str] = []
 """Random digits for UIDs to come, which a forked process must not share."""
 register_at_fork(after_in_child=_digits.clear)
 _VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
-"""The digit of a UID that says of which sort it is, by the random digit in its place."""
+"""The variant digit of a UID, by the random digit in its place."""
 
 
 def new_uid() -> str:

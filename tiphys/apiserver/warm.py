@@ -1,4 +1,4 @@
-"""What the first pod would otherwise wait for: decoders and rules are compiled from the types when they are first used, in some 80 ms."""
+"""Warm-up for the first pod: decoders and rules are compiled from the types when they are first used, in some 80 ms."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from tiphys.cli.running import run_daemon
 
 @click.command()
 @settings_options
-def command(data_dir: Path, **given: Any) -> None:
+def command(data_dir: Path, **options: Any) -> None:
     """Run the API server in the foreground, without controllers and scheduler."""
     from tiphys.daemon.server import Daemon
 
-    settings = settings_of(data_dir, given)
+    settings = settings_of(data_dir, options)
     daemon = Daemon(settings)
 
     async def run(stop: asyncio.Event) -> None:

@@ -15,9 +15,9 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 
 @click.command()
 @settings_options
-def command(data_dir: Path, **given: Any) -> None:
+def command(data_dir: Path, **options: Any) -> None:
     """Check this machine for everything that a cluster needs, and print a fix for each problem. Exits with 1 if a check fails."""
-    settings = settings_of(data_dir, given)
+    settings = settings_of(data_dir, options)
     results = run_checks(settings)
     width = max(len(result.name) for result in results)
     for result in results:

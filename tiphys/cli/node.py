@@ -13,9 +13,9 @@ from tiphys.cli.running import run_daemon
 
 @click.command()
 @settings_options
-def command(data_dir: Path, **given: Any) -> None:
+def command(data_dir: Path, **options: Any) -> None:
     """Run the kubelet, the service proxy and cluster DNS in the foreground. Containers keep running when it ends."""
     from tiphys.daemon.node import NodeDaemon
 
-    settings = settings_of(data_dir, given)
+    settings = settings_of(data_dir, options)
     run_daemon(NodeDaemon(settings).run, log_level=settings.log_level, address=f"port {settings.kubelet_port}", option="--kubelet-port")

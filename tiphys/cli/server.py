@@ -13,11 +13,11 @@ from tiphys.cli.running import run_daemon
 
 @click.command()
 @settings_options
-def command(data_dir: Path, **given: Any) -> None:
+def command(data_dir: Path, **options: Any) -> None:
     """Run the API server, the controllers and the scheduler in the foreground."""
     from tiphys.daemon.server import Daemon
 
-    settings = settings_of(data_dir, given)
+    settings = settings_of(data_dir, options)
     run_daemon(
         Daemon(settings).run,
         log_level=settings.log_level,

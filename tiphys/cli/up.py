@@ -24,13 +24,13 @@ POLL_SECONDS = 0.05
 @settings_options
 @click.option("--wait/--no-wait", default=True, help="Wait until the node is Ready, or only until the API server is (default: --wait).")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop the cluster on SIGINT or SIGTERM.")
-def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
+def command(data_dir: Path, wait: bool, foreground: bool, **options: Any) -> None:
     """Start a cluster in the background. Does nothing if it is already running."""
-    settings = settings_of(data_dir, given)
+    settings = settings_of(data_dir, options)
     started = monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():
-        if given_differs(settings, data_dir, given):
+        if given_differs(settings, data_dir, options):
             raise Failure("the cluster is running with different settings: run tiphys down, then tiphys up with the new ones")
         click.echo(f"The cluster in {settings.data_dir} is already running.")
     else:
@@ -57,8 +57,8 @@ def _start_missing(*daemons: Process) -> list[Process]:
     return missing
 
 
-def given_differs(settings: ClusterSettings, data_dir: Path, given: dict[str, Any]) -> bool:
-    """Return whether the given options differ from the settings of the running cluster."""
+def given_differs(settings: ClusterSettings, data_dir: Path, options: dict[str, Any]) -> bool:
+    """Return whether the options options differ from the settings of the running cluster."""
     return settings != settings_of(data_dir, {})
 
 

@@ -162,8 +162,8 @@ def load(
     path: str | Path, *, context: str = "", user_agent: str = "tiphys", clock: Clock | None = None, rng: Random | None = None
 ) -> Client:
     """Return a client from a kubeconfig file. Raises OSError, and ValueError for a file without a server's address."""
-    made = transport(read(path), context=context, folder=Path(path).parent, clock=clock)
-    return Client(made, user_agent=user_agent, clock=clock, rng=rng)
+    transport_ = transport(read(path), context=context, folder=Path(path).parent, clock=clock)
+    return Client(transport_, user_agent=user_agent, clock=clock, rng=rng)
 
 
 def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_agent: str = "tiphys", clock: Clock | None = None) -> Client:
@@ -172,8 +172,8 @@ def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_ag
     if not host or not port:
         raise ValueError("not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
     address = f"[{host}]" if ":" in host else host
-    made = HttpTransport(f"https://{address}:{port}", ca=folder / "ca.crt", token_file=folder / "token", clock=clock)
-    return Client(made, user_agent=user_agent, clock=clock)
+    transport_ = HttpTransport(f"https://{address}:{port}", ca=folder / "ca.crt", token_file=folder / "token", clock=clock)
+    return Client(transport_, user_agent=user_agent, clock=clock)
 
 
 def _pem(data: str, file: str, folder: Path) -> Pem | None:

@@ -24,7 +24,7 @@ ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 """Time for which an unused connection is kept open."""
 
-# A peer that vanished without a word is noticed after 30 seconds, also by a watch that only listens.
+# A peer that vanished silently is noticed after 30 seconds, also by a watch that only listens.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -45,7 +45,7 @@ class HttpTransport:
     """Connections to one API server, kept alive between requests. Belongs to the event loop of its first request.
 
     `ca`, `cert` and `key` are PEM data (bytes) or file names; files that change are read again, as is `token_file`. `timeout` is how
-    many seconds an answer may keep silent (watches and followed logs may for ever).
+    many seconds an answer may keep silent (watches and followed logs may forever).
     """
 
     def __init__(
@@ -158,10 +158,10 @@ async def _stream(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]
 
 def _socket(address: Any) -> socket.socket:
     family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
+    sock = socket.socket(family, kind, protocol)
     for level, option, value in _KEEPALIVE:
-        made.setsockopt(level, option, value)
-    return made
+        sock.setsockopt(level, option, value)
+    return sock
 
 
 def _reason(error: BaseException) -> str:

@@ -34,7 +34,7 @@ def _as_file(pem: Pem) -> Iterator[str]:
 def client_context(*, ca: Pem | None = None, cert: Pem | None = None, key: Pem | None = None, insecure: bool = False) -> ssl.SSLContext:
     """Return a context that trusts `ca` alone (or the system's authorities) and presents `cert`.
 
-    `insecure` trusts anybody. Raises OSError for files that cannot be read and ssl.SSLError for what is in them.
+    `insecure` trusts any server. Raises OSError for unreadable files and ssl.SSLError for invalid ones.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

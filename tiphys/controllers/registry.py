@@ -59,7 +59,7 @@ LOOPS: tuple[type[Controller], ...] = (
 
 def all_controllers(settings: ControllerSettings) -> list[Controller]:
     """Return one of each that the settings enable. They keep state of their own, so a new manager needs new ones."""
-    return [made for loop in LOOPS if (made := _make(loop, settings)) is not None]
+    return [controller for loop in LOOPS if (controller := _make(loop, settings)) is not None]
 
 
 def _make(loop: type[Controller], settings: ControllerSettings) -> Controller | None:

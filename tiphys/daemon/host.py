@@ -1,4 +1,4 @@
-"""Facts about the node agent that the command line needs, without importing the agent."""
+"""Facts about the kubelet that the command line needs, without importing the kubelet."""
 
 from __future__ import annotations
 

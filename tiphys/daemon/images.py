@@ -23,7 +23,7 @@ def known_images() -> list[str]:
 
 
 async def build_images(settings: ClusterSettings, names: Sequence[str]) -> list[Ready]:
-    """Build what is missing of these images and hand them to the cluster's containerd. Raises ImagesError."""
+    """Build the missing ones of these images and import them into the cluster's containerd. Raises ImagesError."""
     try:
         return await ensure_images(names, cache_dir=settings.image_cache, containerd_socket=_socket(settings))
     except KeyError as error:

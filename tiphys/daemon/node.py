@@ -1,4 +1,4 @@
-"""The node process: containerd, the node agent, the service proxy and cluster DNS, over HTTPS to the API server.
+"""The node process: containerd, the kubelet, the service proxy and cluster DNS, over HTTPS to the API server.
 
 containerd and the containers live in sessions of their own: when this process dies they go on, and the next one adopts them.
 """
@@ -32,7 +32,7 @@ PAUSE = "pause"
 
 
 class NodeDaemon:
-    """Daemon of a node: containerd, agent, proxy and DNS."""
+    """Daemon of a node: containerd, kubelet, proxy and DNS."""
 
     def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class NodeDaemon:
         containerd, client = ready
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
-            ("agent", lambda: self._run_agent(client, containerd)),
+            ("kubelet", lambda: self._run_kubelet(client, containerd)),
             ("network", lambda: self._configure_network(client)),
             ("proxy", lambda: self._run_proxy(client)),
             ("dns", lambda: self._run_dns(client)),
@@ -98,16 +98,16 @@ class NodeDaemon:
             else:
                 return
 
-    async def _run_agent(self, client: Client, containerd: ContainerdSupervisor) -> None:
+    async def _run_kubelet(self, client: Client, containerd: ContainerdSupervisor) -> None:
         from tiphys.daemon.parts import parts
         from tiphys.images.puller import ImagePuller
-        from tiphys.node.agent import NodeAgent
         from tiphys.node.cri.client import CriClient
+        from tiphys.node.kubelet import Kubelet
 
         settings, containerd_socket = self.settings, str(containerd.socket_path)
         shown = parts(settings, containerd, self.started)
         certificates = settings.dir / "pki"
-        agent_settings = NodeSettings(
+        kubelet_settings = NodeSettings(
             name=settings.node_name,
             root=settings.node_dir,
             port=settings.kubelet_port,
@@ -126,7 +126,7 @@ class NodeDaemon:
         )
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
-            await NodeAgent(agent_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
+            await Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
 
     async def _configure_network(self, client: Client) -> None:
         """Write the pod network's configuration once the node has its range."""

@@ -1,7 +1,7 @@
 """The cluster's own certificate authority and the identities of its components, on disk.
 
 Everything is ECDSA P-256, so making the whole tree costs milliseconds and happens at every first start. The CA and the service-account
-key are kept for ever once made; certificates are made again when less than a third of their life is left, when the names they must carry
+key are kept forever once made; certificates are made again when less than a third of their life is left, when the names they must carry
 changed, when another CA signed them or when their files are damaged. ("PKI certificates and requirements" lists the identities.)
 """
 
@@ -101,12 +101,12 @@ class Pki:
 
     def expiring(self, now: datetime) -> list[tuple[str, datetime]]:
         """Certificates with less than a third of their life left, by file name, with the moment they end. Nothing is written."""
-        return [(path.name, found.not_valid_after_utc) for path, found in self._certificates() if _worn(found, now)]
+        return [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates() if _worn(certificate, now)]
 
     def ending(self, now: datetime) -> list[tuple[str, datetime]]:
         """Certificates that end within `WARN_BEFORE` or have ended, by file name, with the moment: renewing them has failed for months."""
-        found = [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates()]
-        return [(name, end) for name, end in found if end - now < WARN_BEFORE]
+        ends = [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates()]
+        return [(name, end) for name, end in ends if end - now < WARN_BEFORE]
 
     def _certificates(self) -> Iterable[tuple[Path, x509.Certificate]]:
         for path in sorted(self.directory.glob("*.crt")):
@@ -122,23 +122,23 @@ def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str]
     the CA is damaged and OSError when the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made: list[str] = []
-    authority = _ensure_ca(directory, "ca", "tiphys-ca", now, made)
-    front = _ensure_ca(directory, "front-proxy-ca", "tiphys-front-proxy-ca", now, made)
-    _ensure_service_account_key(directory, made)
+    created: list[str] = []
+    authority = _ensure_ca(directory, "ca", "tiphys-ca", now, created)
+    front = _ensure_ca(directory, "front-proxy-ca", "tiphys-front-proxy-ca", now, created)
+    _ensure_service_account_key(directory, created)
     for identity in _identities(names, nodes):
-        _ensure_leaf(directory, identity, authority, now, made)
-    _ensure_leaf(directory, _Identity("front-proxy-client", "front-proxy-client"), front, now, made)
-    return Pki(directory, tuple(made))
+        _ensure_leaf(directory, identity, authority, now, created)
+    _ensure_leaf(directory, _Identity("front-proxy-client", "front-proxy-client"), front, now, created)
+    return Pki(directory, tuple(created))
 
 
 def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suffix: str = "") -> Pki:
     """Only a node's own pairs (`node*.crt`, `kubelet-server*.crt`, `kube-proxy.crt`), where the CA exists already."""
-    made: list[str] = []
-    authority = _ensure_ca(directory, "ca", "tiphys-ca", now, made)
+    created: list[str] = []
+    authority = _ensure_ca(directory, "ca", "tiphys-ca", now, created)
     for identity in (*_node_identities(names, node, suffix), _Identity("kube-proxy", "system:kube-proxy")):
-        _ensure_leaf(directory, identity, authority, now, made)
-    return Pki(directory, tuple(made))
+        _ensure_leaf(directory, identity, authority, now, created)
+    return Pki(directory, tuple(created))
 
 
 def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:
@@ -164,7 +164,7 @@ class _Authority(NamedTuple):
     key: ec.EllipticCurvePrivateKey
 
 
-def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made: list[str]) -> _Authority:
+def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, created: list[str]) -> _Authority:
     cert_path, key_path = directory / f"{file}.crt", directory / f"{file}.key"
     if cert_path.exists() and key_path.exists():
         certificate, key = _read_certificate(cert_path), _read_key(key_path)
@@ -187,11 +187,11 @@ def _ensure_ca(directory: Path, file: str, common_name: str, now: datetime, made
     )
     _write(key_path, _key_pem(key), durable=True)
     _write(cert_path, certificate.public_bytes(serialization.Encoding.PEM), durable=True)
-    made.append(file)
+    created.append(file)
     return _Authority(certificate, key)
 
 
-def _ensure_service_account_key(directory: Path, made: list[str]) -> None:
+def _ensure_service_account_key(directory: Path, created: list[str]) -> None:
     key_path, public_path = directory / "sa.key", directory / "sa.pub"
     if key_path.exists():
         key = _read_key(key_path)
@@ -201,13 +201,13 @@ def _ensure_service_account_key(directory: Path, made: list[str]) -> None:
     else:
         key = ec.generate_private_key(ec.SECP256R1())
         _write(key_path, _key_pem(key), durable=True)
-        made.append("sa")
+        created.append("sa")
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     if not public_path.exists() or public_path.read_bytes() != pem:
         _write(public_path, pem)
 
 
-def _ensure_leaf(directory: Path, identity: _Identity, authority: _Authority, now: datetime, made: list[str]) -> None:
+def _ensure_leaf(directory: Path, identity: _Identity, authority: _Authority, now: datetime, created: list[str]) -> None:
     cert_path, key_path = directory / f"{identity.file}.crt", directory / f"{identity.file}.key"
     certificate, key = _read_certificate(cert_path), _read_key(key_path)
     if certificate is not None and key is not None and _still_good(certificate, key, identity, authority, now):
@@ -218,7 +218,7 @@ def _ensure_leaf(directory: Path, identity: _Identity, authority: _Authority, no
     # The key first: a crash between the two leaves a pair that does not match, which the next start replaces.
     _write(key_path, _key_pem(key))
     _write(cert_path, certificate.public_bytes(serialization.Encoding.PEM))
-    made.append(identity.file)
+    created.append(identity.file)
 
 
 def _issue(identity: _Identity, public: ec.EllipticCurvePublicKey, authority: _Authority, now: datetime) -> x509.Certificate:
@@ -318,7 +318,7 @@ def _read_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
 
 
 def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Replace a file in one step, mode 0600. `durable` waits for the disk: for what cannot be made again."""
+    """Replace a file in one step, mode 0600. `durable` waits for the disk: for files that cannot be recreated."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -22,7 +22,7 @@ class ProcessState:
     last_exit: int | None
     last_ended: int
     log: Path | None
-    """Log file of all runs; None when the output does not go to a file of ours."""
+    """Log file of all runs; None when the output does not go to one of our files."""
 
 
 def state_file(run_dir: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Removal of what a cluster leaves besides containers: volume mounts, nft table, routes and addresses."""
+"""Removal of a cluster's resources other than containers: volume mounts, nft table, routes and addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def stop_containers(settings: ClusterSettings, *, purge: bool) -> list[str
 
 
 def remove_volumes(settings: ClusterSettings) -> list[str]:
-    """Unmount everything below the node agent's directory, deepest first; returns what stayed, in words."""
+    """Unmount everything below the kubelet's directory, deepest first; returns what stayed, in words."""
     root = str(settings.node_dir)
     left: list[str] = []
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]

@@ -1,6 +1,6 @@
 """Renewal of the cluster's certificates while it runs ("PKI certificates and requirements").
 
-Whoever uses a certificate looks at its file now and then (`aio.certificates`), so writing new files is all that is to be done.
+Users of a certificate check its file regularly (`aio.certificates`), so writing new files is enough.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CHECK_SECONDS = 3600.0
 
 
 async def keep_renewed(renew: Callable[[], Pki], clock: Clock) -> None:
-    """Call `renew`, which makes again what is worn, every `CHECK_SECONDS`, for ever. What fails is logged, and shows in `tiphys status`."""
+    """Call `renew`, which replaces worn certificates, every `CHECK_SECONDS`, forever. Failures are logged; `tiphys status` shows them."""
     while True:
         await clock.sleep(CHECK_SECONDS)
         try:
-            made = await asyncio.to_thread(renew)
+            certificates = await asyncio.to_thread(renew)
         except (OSError, PkiError) as error:
             log.error("renewal of the cluster's certificates failed", extra={"error": str(error)})
         else:
-            if made.renewed:
-                log.info("the cluster's certificates were renewed", extra={"names": ", ".join(made.renewed)})
+            if certificates.renewed:
+                log.info("the cluster's certificates were renewed", extra={"names": ", ".join(certificates.renewed)})

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 CONTROLLER_MANAGER = PeerIdentity(common_name="system:kube-controller-manager")
 SCHEDULER = PeerIdentity(common_name="system:kube-scheduler")
 GRACE = 20.0
-"""Seconds that requests under way have to be answered when the server is told to stop."""
+"""Seconds in which requests under way must be answered when the server stops."""
 FAILED_GRACE = 1.0
 """The same when the store has failed: every write is refused, so the sooner the next process begins the better."""
 RESTART = BackoffPolicy(first=0.5, cap=30.0)
@@ -58,7 +58,7 @@ class Daemon:
         self.server: ApiServer | None = None
 
     def certificates(self) -> pki.Pki:
-        """Make what is missing of the PKI or worn, and the kubeconfigs. Raises PkiError, OSError."""
+        """Create missing parts of the PKI and those near expiry, and the kubeconfigs. Raises PkiError, OSError."""
         settings = self.settings
         address = default_address()
         names = pki.Names(
@@ -67,20 +67,20 @@ class Daemon:
             service_address=settings.api_service_address,
             domain=settings.domain,
         )
-        made = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
+        files = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
         for file, pair, user, inline in (
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
-            # The node agent runs for longer than its certificate lasts.
+            # The kubelet runs for longer than its certificate lasts.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
         ):
-            pair_files = made.pair(pair)
-            pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=made.ca, pair=pair_files, user=user, inline=inline)
-        return made
+            pair_files = files.pair(pair)
+            pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=files.ca, pair=pair_files, user=user, inline=inline)
+        return files
 
     async def start(self) -> None:
         """Start the API server. Raises PkiError, SettingsError, StoreError, OSError."""
-        settings, made = self.settings, await asyncio.to_thread(self.certificates)
-        serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
+        settings, files = self.settings, await asyncio.to_thread(self.certificates)
+        serving, kubelet = files.pair("apiserver"), files.pair("apiserver-kubelet-client")
         self.server = ApiServer(
             ApiServerSettings(
                 bind=settings.bind,
@@ -88,10 +88,10 @@ class Daemon:
                 advertise=default_address(),
                 certificate=serving.cert,
                 key=serving.key,
-                client_ca=made.ca,
-                front_proxy_ca=Path(settings.requestheader_client_ca_file or made.directory / "front-proxy-ca.crt"),
+                client_ca=files.ca,
+                front_proxy_ca=Path(settings.requestheader_client_ca_file or files.directory / "front-proxy-ca.crt"),
                 request_headers=_request_headers(settings),
-                service_account_key=made.service_account.key,
+                service_account_key=files.service_account.key,
                 kubelet_certificate=kubelet.cert,
                 kubelet_key=kubelet.key,
                 local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet_port)},

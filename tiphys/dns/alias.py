@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import struct
 
-from tiphys.dns.answer import Found
+from tiphys.dns.answer import Lookup
 from tiphys.dns.message import HEADER, IN, NOERROR, NXDOMAIN, RECURSION_WANTED, SERVFAIL, Answer, Query, record, wire_name
 from tiphys.dns.upstream import NoUpstream, Upstream, is_truncated
 
 
-async def follow(upstream: Upstream, found: Found, query: Query) -> Answer:
+async def follow(upstream: Upstream, lookup: Lookup, query: Query) -> Answer:
     """Return the complete answer; raises NoUpstream."""
-    request = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(found.elsewhere) + struct.pack("!HH", query.kind, IN)
+    request = HEADER.pack(0, RECURSION_WANTED, 1, 0, 0, 0) + wire_name(lookup.elsewhere) + struct.pack("!HH", query.kind, IN)
     data = await upstream.ask(request, tcp=False)
     if is_truncated(data):
         data = await upstream.ask(request, tcp=True)
     code, records = _read(data)
-    everything = (*found.answer.records, *records)
+    everything = (*lookup.answer.records, *records)
     return Answer(code, everything, pinned=len(everything))
 
 

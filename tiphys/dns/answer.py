@@ -1,4 +1,4 @@
-"""Answers to questions about a zone. Pure; the caller forwards what the zone does not own.
+"""Answers to questions about a zone. Pure; the caller forwards questions outside the zone.
 
 Answers are kept encoded until the zone changes, so the common question costs a look-up.
 """
@@ -20,7 +20,7 @@ MAX_EXTRA = 16
 """Targets whose addresses are sent along with an SRV answer."""
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """Answer, and the target to continue with if an alias leads out of the cluster."""
 
     answer: Answer
@@ -32,15 +32,15 @@ class Answers:
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
-        self._kept: dict[tuple[str, int], Found | None] = {}
+        self._kept: dict[tuple[str, int], Lookup | None] = {}
         self._serial = zone.serial
 
-    def find(self, query: Query) -> Found | None:
+    def find(self, query: Query) -> Lookup | None:
         """Return the answer to a question, or None when it is not about this zone."""
         if query.problem:
-            return Found(Answer(query.problem, authoritative=False))
+            return Lookup(Answer(query.problem, authoritative=False))
         if query.klass not in (m.IN, m.ANY_CLASS):
-            return Found(Answer(m.REFUSED, authoritative=False))
+            return Lookup(Answer(m.REFUSED, authoritative=False))
         if self._serial != self.zone.serial or len(self._kept) > MAX_KEPT:
             self._kept.clear()
             self._serial = self.zone.serial
@@ -48,35 +48,35 @@ class Answers:
         try:
             return self._kept[key]
         except KeyError:
-            found = self._kept[key] = _find(self.zone, query.name, query.kind)
-            return found
+            lookup = self._kept[key] = _find(self.zone, query.name, query.kind)
+            return lookup
 
 
-def _find(zone: Zone, name: str, kind: int) -> Found | None:
+def _find(zone: Zone, name: str, kind: int) -> Lookup | None:
     if name.endswith(REVERSE):
         return _reverse(zone, name, kind)
     if not zone.owns(name):
         return None
     if kind in (m.AXFR, m.AXFR - 1):
-        return Found(Answer(m.REFUSED, authoritative=False))
+        return Lookup(Answer(m.REFUSED, authoritative=False))
     owner = THE_QUESTION
     aliases: list[bytes] = []
     for _ in range(MAX_ALIASES):
         known = zone.find(name)
         if known is None:
-            return Found(Answer(m.NXDOMAIN, tuple(aliases), (_soa(zone, zone.domain),), pinned=len(aliases)))
+            return Lookup(Answer(m.NXDOMAIN, tuple(aliases), (_soa(zone, zone.domain),), pinned=len(aliases)))
         if not known.alias:
             records, extra = _records(zone, name, known, owner, kind)
             authority = () if records else (_soa(zone, zone.domain),)
-            return Found(Answer(m.NOERROR, (*aliases, *records), authority, extra, pinned=len(aliases)))
+            return Lookup(Answer(m.NOERROR, (*aliases, *records), authority, extra, pinned=len(aliases)))
         aliases.append(record(owner, m.CNAME, TTL, wire_name(known.alias)))
         so_far = Answer(m.NOERROR, tuple(aliases), pinned=len(aliases))
         if kind in (m.CNAME, m.ANY):
-            return Found(so_far)
+            return Lookup(so_far)
         if not zone.owns(known.alias):
-            return Found(so_far, known.alias)
+            return Lookup(so_far, known.alias)
         name, owner = known.alias, wire_name(known.alias)
-    return Found(Answer(m.SERVFAIL))
+    return Lookup(Answer(m.SERVFAIL))
 
 
 def _records(zone: Zone, name: str, known: Name, owner: bytes, kind: int) -> tuple[list[bytes], tuple[bytes, ...]]:
@@ -108,12 +108,12 @@ def _soa(zone: Zone, owner: str) -> bytes:
     return record(wire_name(owner), m.SOA, NEGATIVE_TTL, data)
 
 
-def _reverse(zone: Zone, name: str, kind: int) -> Found | None:
+def _reverse(zone: Zone, name: str, kind: int) -> Lookup | None:
     names = zone.reverse(".".join(reversed(name.removesuffix(REVERSE).split("."))))
     inside = zone.reverse_zone(name)
     if not names:
         # Questions about the cluster's own addresses are nobody else's business.
-        return Found(Answer(m.NXDOMAIN, authority=(_soa(zone, inside),))) if inside else None
+        return Lookup(Answer(m.NXDOMAIN, authority=(_soa(zone, inside),))) if inside else None
     if kind in (m.PTR, m.ANY):
-        return Found(Answer(records=tuple(record(THE_QUESTION, m.PTR, TTL, wire_name(text)) for text in names)))
-    return Found(Answer(authority=(_soa(zone, inside or name),)))
+        return Lookup(Answer(records=tuple(record(THE_QUESTION, m.PTR, TTL, wire_name(text)) for text in names)))
+    return Lookup(Answer(authority=(_soa(zone, inside or name),)))

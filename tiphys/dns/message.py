@@ -29,7 +29,7 @@ THE_QUESTION = b"\xc0\x0c"
 
 
 class NotAQuestion(Exception):
-    """Message that gets no answer: too short, or itself an answer (answering those makes servers talk for ever)."""
+    """Message that gets no answer: too short, or itself an answer (answering those makes servers talk forever)."""
 
 
 class Query(NamedTuple):
@@ -124,8 +124,8 @@ class Answer(NamedTuple):
 
 
 def respond(query: Query, answer: Answer, *, limit: int, turn: int = 0) -> bytes:
-    """Encode the response, within the limit. Records that do not fit are left out and the client is told to ask over TCP: some
-    clients make do with what they got. `turn` rotates the records, so that clients spread.
+    """Encode the response, within the limit. Records that do not fit are left out and the answer is marked truncated, so that clients ask
+    over TCP; some make do with the records they have. `turn` rotates the records, so that clients spread.
     """
     records: Sequence[bytes] = answer.records
     if len(records) - answer.pinned > 1:

@@ -23,7 +23,7 @@ from tiphys.api.discovery import v1 as discovery
 from tiphys.api.well_known import SERVICE_NAME
 from tiphys.client.client import Client
 from tiphys.dns.alias import follow
-from tiphys.dns.answer import Answers, Found
+from tiphys.dns.answer import Answers, Lookup
 from tiphys.dns.askers import Askers
 from tiphys.dns.message import MAX_TCP, SERVFAIL, Answer, NotAQuestion, Query, parse, respond, udp_limit
 from tiphys.dns.upstream import NoUpstream, Resolvers, Upstream
@@ -140,11 +140,11 @@ class DnsServer:
 
     def _bind(self) -> tuple[socket.socket, socket.socket]:
         """Bind both sockets, UDP first."""
-        made: list[socket.socket] = []
+        sockets: list[socket.socket] = []
         try:
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
                 one = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-                made.append(one)
+                sockets.append(one)
                 one.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
                 if kind == socket.SOCK_STREAM:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,13 +152,13 @@ class DnsServer:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
                 one.bind((self._settings.address, self._settings.port))
         except OSError as error:
-            for one in made:
+            for one in sockets:
                 one.close()
             why = f"{error.strerror}"
             if error.errno == errno.EADDRINUSE:
                 why = "another server has the port on every address; bind that one to its own addresses"
             raise DnsError(f"cluster DNS cannot listen on {self._settings.address}:{self._settings.port}: {why}") from error
-        return made[0], made[1]
+        return sockets[0], sockets[1]
 
     # --- the zone ---
 
@@ -186,23 +186,23 @@ class DnsServer:
     def answer_now(self, query: Query, *, limit: int) -> bytes | None:
         """Return the response if this server knows it, None if it must ask upstream."""
         self._turn += 1
-        found = self._answers.find(query)
-        if found is None or found.elsewhere:
+        lookup = self._answers.find(query)
+        if lookup is None or lookup.elsewhere:
             return None
-        if not self.ready.is_set() and found.answer.authoritative:
-            found = Found(FAILURE)
-        return respond(query, found.answer, limit=limit, turn=self._turn)
+        if not self.ready.is_set() and lookup.answer.authoritative:
+            lookup = Lookup(FAILURE)
+        return respond(query, lookup.answer, limit=limit, turn=self._turn)
 
     async def answer_later(self, data: bytes, query: Query, *, tcp: bool) -> bytes:
-        """Ask the machine's name servers; an alias of ours is followed and prepended to their answer."""
-        found = self._answers.find(query)
+        """Ask the machine's name servers; an alias of the cluster is followed and prepended to their answer."""
+        lookup = self._answers.find(query)
         limit = MAX_TCP if tcp else udp_limit(query)
         try:
-            if found is None:
+            if lookup is None:
                 return await self._upstream.ask(data, tcp=tcp)
-            answer = await follow(self._upstream, found, query)
+            answer = await follow(self._upstream, lookup, query)
         except NoUpstream:
-            answer = found.answer._replace(code=SERVFAIL) if found else FAILURE
+            answer = lookup.answer._replace(code=SERVFAIL) if lookup else FAILURE
         return respond(query, answer, limit=limit)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

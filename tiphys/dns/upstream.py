@@ -28,8 +28,8 @@ class NoUpstream(Exception):
 def parse_servers(text: str, *, exclude: frozenset[str]) -> list[str]:
     """Return the name servers in a resolv.conf, without those that would ask us back."""
     words = [line.split() for line in text.splitlines()]
-    found = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
-    return [server for server in dict.fromkeys(found) if server not in exclude][:MAX_SERVERS]
+    servers = [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
+    return [server for server in dict.fromkeys(servers) if server not in exclude][:MAX_SERVERS]
 
 
 class Resolvers:
@@ -144,7 +144,7 @@ class Upstream:
             del self._under_way[key]
 
     async def _try_all(self, query: bytes, *, tcp: bool) -> bytes:
-        # The client's id is known to the client; what goes out carries one that is not.
+        # The client knows its own id; the forwarded question carries one that it does not know.
         own = struct.pack("!H", self._rng.getrandbits(16)) + query[2:]
         for server in tuple(self._resolvers.servers()):
             try:

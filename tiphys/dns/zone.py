@@ -59,14 +59,14 @@ def names_of(service: core.Service, slices: Iterable[discovery.EndpointSlice]) -
     hosts, ports = _endpoints(base, slices)
     names = {host: Name(tuple(sorted(addresses)), canonical=True) for host, addresses in hosts.items()}
     if headless:
-        addresses = {address for found in hosts.values() for address in found}
+        addresses = {address for entry in hosts.values() for address in entry}
         names[base] = Name(tuple(sorted(addresses)))
     elif is_ipv4(spec.clusterIP):
         names[base] = Name((spec.clusterIP,), canonical=True)
         ports = {_label(port.name, port.protocol, base): {Srv(port.port, base)} for port in spec.ports if port.name}
     else:
         return {base: NOTHING}
-    names.update((label, Name(services=tuple(sorted(found)))) for label, found in ports.items())
+    names.update((label, Name(services=tuple(sorted(entry)))) for label, entry in ports.items())
     return names
 
 
@@ -129,34 +129,34 @@ class Zone:
         old = self._by_service.get(key, {})
         if old == names:
             return
-        for name, found in old.items():
-            if names.get(name) != found:
-                self._forget(name, found)
-        for name, found in names.items():
-            if old.get(name) != found:
-                self._learn(name, found)
+        for name, entry in old.items():
+            if names.get(name) != entry:
+                self._forget(name, entry)
+        for name, entry in names.items():
+            if old.get(name) != entry:
+                self._learn(name, entry)
         if names:
             self._by_service[key] = names
         else:
             self._by_service.pop(key, None)
         self.serial += 1
 
-    def _learn(self, name: str, found: Name) -> None:
-        self._names[name] = found
+    def _learn(self, name: str, entry: Name) -> None:
+        self._names[name] = entry
         for parent in _parents(name):
             self._parents[parent] = self._parents.get(parent, 0) + 1
-        if found.canonical:
-            for address in found.addresses:
+        if entry.canonical:
+            for address in entry.addresses:
                 self._reverse.setdefault(address, {})[name] = None
 
-    def _forget(self, name: str, found: Name) -> None:
+    def _forget(self, name: str, entry: Name) -> None:
         self._names.pop(name, None)
         for parent in _parents(name):
             self._parents[parent] -= 1
             if not self._parents[parent]:
                 del self._parents[parent]
-        if found.canonical:
-            for address in found.addresses:
+        if entry.canonical:
+            for address in entry.addresses:
                 names = self._reverse[address]
                 del names[name]
                 if not names:
@@ -171,9 +171,9 @@ class Zone:
         if name == self.domain:
             return NOTHING
         short = name.removesuffix(self._suffix)
-        found = self._names.get(short) or self._fixed.get(short)
-        if found is not None:
-            return found
+        entry = self._names.get(short) or self._fixed.get(short)
+        if entry is not None:
+            return entry
         return NOTHING if short in self._parents else _pod(short)
 
     def reverse(self, address: str) -> list[str]:

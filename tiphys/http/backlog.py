@@ -1,4 +1,4 @@
-"""What unread answers and watches hold in memory, bounded over all connections together.
+"""Memory of unread answers and watches, bounded over all connections together.
 
 Each connection has its own bounds (`connection`, `watchers`); those of thousands add up. Where the sum passes the budget, the connections
 that hold most and whose readers take nothing are cut, until the rest fits: their clients resume a watch, or ask again.
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 
 class Unread(NamedTuple):
-    """What one connection holds for a reader that does not keep up."""
+    """Bytes that one connection holds for a reader that does not keep up."""
 
     own: int
     """Bytes that it holds alone."""
     shared: int
     """Bytes of something that others may hold, too."""
     source: Hashable
-    """What is shared: of those with the same source, the one that holds most holds it all."""
+    """Key of shared bytes: of those with the same source, the one that holds most holds it all."""
     stalled: float
     """Seconds since its reader took something."""
 
@@ -41,7 +41,7 @@ class Unread(NamedTuple):
 
 
 def total(unread: Iterable[Unread]) -> int:
-    """Bytes held in sum; what is shared counts once."""
+    """Bytes held in total; shared ones count once."""
     own = 0
     shared: dict[Hashable, int] = {}
     for one in unread:
@@ -52,7 +52,7 @@ def total(unread: Iterable[Unread]) -> int:
 
 
 def laggards(waiting: Sequence[tuple[T, Unread]], budget: int = BUDGET) -> list[T]:
-    """Who is to be cut so that the rest fits the budget: those that hold most first, a tenth at a time."""
+    """Return the connections to cut so that the rest fits the budget: those that hold most first, a tenth at a time."""
     rest = sorted(waiting, key=lambda pair: pair[1].size)
     cut: list[T] = []
     while rest and (held := total(unread for _, unread in rest)) > budget:
@@ -82,7 +82,7 @@ class Backlog:
         self.budget = budget
         self.waiting: dict[Waiting, None] = {}
         self.cut = 0
-        """How many connections were cut."""
+        """Number of connections that were cut."""
         self._begun = 0
 
     def begin(self, connection: Waiting, size: int) -> bool:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection over TLS, with what no web framework gives: the client's certificate, and the raw connection after an upgrade.
+"""One HTTP/1.1 connection over TLS, with all that web frameworks hide: the client's certificate, and the raw connection after an upgrade.
 
 llhttp (httptools) parses; this module keeps the limits (header size, body size, idle and slow clients), answers one request at a time in
 order, writes whole or chunked responses under back-pressure, and hands over upgraded connections.
@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
         self._pool.backlog.end(self)
 
     def unread(self, now: float) -> Unread:
-        """What it holds while its reader does not keep up: what was written, and what waits to be."""
-        written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter is what the socket below TLS holds.
+        """Return the bytes held while its reader does not keep up: those written, and those that wait to be."""
+        written = self._transport.get_write_buffer_size() + WRITE_HIGH  # The latter are the bytes in the socket below TLS.
         stalled = now - self._stalled_at
         if self._body_left:
             return Unread(written, self._body_left, self._body_id, stalled)
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _is_crowded(self, requests: int) -> bool:
-        """Whether more than so many requests, or bytes of bodies, wait for their turn."""
+        """Return whether more than so many requests, or bytes of bodies, wait for their turn."""
         return len(self._queue) > requests or self._queued_bytes > self._limits.pipelined_bytes
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
         self._task = self._pool.spawn(serving)
 
     def _answer_at_once(self, request: Request, keep_alive: bool) -> None:
-        """Begin a request here; what has to wait goes on in a task."""
+        """Begin a request here; one that has to wait continues in a task."""
         begun = self._pool.handler(request)
         try:
             waiting = begun.send(None)
@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
             self._active_at = monotonic()
 
     def _fail(self, error: Exception) -> None:
-        """End a connection whose handler failed, which its client is told, or that failed itself."""
+        """End a connection that failed, or whose handler did; in the latter case the client gets an error."""
         request, self._answering = self._answering, None
         if request is not None:
             log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
@@ -449,7 +449,7 @@ class Connection(asyncio.Protocol):
         self._answering, self._answering_since = request, monotonic()
 
     def _expire(self) -> None:
-        """Tell the client that its request takes too long. What it began goes on, as a write may be half done; nobody hears of its end."""
+        """Tell the client that its request takes too long. The handler runs on, as a write may be half done, but its answer is dropped."""
         self._answering = None
         response = self._pool.refuse(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
         self._send_whole(Request("GET", ""), response, keep_alive=False)
@@ -457,12 +457,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody would hear an answer."""
+        """Return whether no client would receive an answer."""
         return self._transport.is_closing()
 
     @property
     def is_stream(self) -> bool:
-        """Whether it goes on for as long as its client likes."""
+        """Return whether it goes on for as long as its client likes."""
         return self._handed_over or self._streaming
 
     def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""Limits of a server: what one client may send, and for how long it may keep a connection without making progress."""
+"""Limits of a server: sizes of requests, and times for which a client may hold a connection without progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The open connections of one server, and what they share: handler, limits, turns, the sum of what is unread, the tasks that answer."""
+"""The open connections of one server, and their shared parts: handler, limits, turns, the sum of what is unread, the tasks that answer."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Pool:
         self.handler = handler
         self.limits = limits
         self.is_long = is_long
-        """Whether a request may take as long as it likes to be answered."""
+        """Return whether a request may take as long as it likes to be answered."""
         self.identify = identify
         self.refuse = refuse
         self.refused = 0
-        """How many connections were cut because there were too many."""
+        """Number of connections that were cut because there were too many."""
         self.connections: set[Open] = set()
         self.backlog = Backlog()
         self.stream_turns = Turns()
         self.answer_turns = Turns()
         self.draining = False
-        """Whether connections end with the answer under way."""
+        """True if connections end with the answer under way."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._check: asyncio.Handle | None = None
         self._empty: asyncio.Future[None] | None = None
@@ -96,17 +96,17 @@ class Pool:
             connection.sweep(now)
 
     def check_backlog(self) -> None:
-        """Look at what is unread."""
+        """Check unread data."""
         self._check = None
         self.backlog.check(monotonic())
 
     def check_backlog_soon(self) -> None:
-        """Look at what is unread in this turn of the loop."""
+        """Check unread data in this turn of the loop."""
         if self._check is None:
             self._check = self.loop.call_soon(self.check_backlog)
 
     async def end_tasks(self) -> None:
-        """Cancel what is being answered, and wait for it."""
+        """Cancel requests under way, and wait for them."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -16,9 +16,9 @@ from tiphys.wire.http import Request
 SWEEP_SECONDS = 5.0
 HANDSHAKE_SECONDS = 15.0
 STREAM_SECONDS = 5.0
-"""How long a stop waits for streams and handed-over connections, which end when their clients do."""
+"""Seconds that a stop waits for streams and handed-over connections, which end when their clients do."""
 LAST_SECONDS = 0.1
-"""How long a stop listens to idle connections: what their clients sent before they heard of it is still answered."""
+"""Seconds that a stop listens to idle connections: requests sent before their clients noticed are still answered."""
 
 
 class Server:

@@ -11,9 +11,9 @@ import asyncio
 from collections import deque
 
 TURN_BYTES = 256 << 10
-"""What goes out in one turn of the loop: about a millisecond of TLS and system calls."""
+"""Bytes that go out in one turn of the loop: about a millisecond of TLS and system calls."""
 PART_BYTES = 8 << 10
-"""What a part costs apart from its length: waking a task and calling the system take about as long as encrypting this."""
+"""Cost of a part apart from its length, in bytes: waking a task and calling the system take about as long as encrypting this."""
 
 
 class Turns:

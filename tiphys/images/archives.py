@@ -45,6 +45,6 @@ def import_archive(archive: Path, socket: str, snapshotter: str) -> list[str]:
     except FileNotFoundError as error:
         raise ImageError("ctr is not installed; it comes with: apt-get install containerd") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise ImageError(f"containerd does not import {archive.name}: {said[-1] if said else 'it does not say why'}")
+        lines = done.stderr.strip().splitlines()
+        raise ImageError(f"containerd cannot import {archive.name}: {lines[-1] if lines else 'no reason given'}")
     return _UNPACKED.findall(done.stdout)

@@ -61,12 +61,12 @@ async def ensure_images(names: Iterable[str], *, cache_dir: str | Path, containe
     Harmless to repeat: an image that containerd holds in the wanted edition costs one question. Raises KeyError for a name without a
     recipe, ImageError when an image cannot be built or imported, and CriError when containerd does not answer.
     """
-    wanted = [short_name(name) for name in names]
+    short_names = [short_name(name) for name in names]
     cache = Path(cache_dir)
     ready = []
     async with CriClient(containerd_socket) as cri:
         snapshotter = ""
-        for name in dict.fromkeys(wanted):
+        for name in dict.fromkeys(short_names):
             started = CLOCK.monotonic()
             archive = await asyncio.to_thread(build, name, cache)
             action: Literal["present", "imported", "built"] = "built" if archive.is_new else "present"
@@ -75,9 +75,9 @@ async def ensure_images(names: Iterable[str], *, cache_dir: str | Path, containe
                 await asyncio.to_thread(import_archive, archive.path, str(containerd_socket), snapshotter)
                 await _wait_held(cri, full_name(name), archive.image_id)
                 action = "built" if archive.is_new else "imported"
-            made = Ready(full_name(name), archive.image_id, action, CLOCK.monotonic() - started)
-            log.info("image ready", extra={"image": made.name, "action": made.action, "seconds": round(made.seconds, 2)})
-            ready.append(made)
+            image = Ready(full_name(name), archive.image_id, action, CLOCK.monotonic() - started)
+            log.info("image ready", extra={"image": image.name, "action": image.action, "seconds": round(image.seconds, 2)})
+            ready.append(image)
     return ready
 
 
@@ -106,12 +106,12 @@ def build(name: str, cache: Path) -> Archive:
         config = {key: value for part in lineage(name) for key, value in recipes()[part].config.items()}
         if "Entrypoint" in recipes()[name].config and "Cmd" not in recipes()[name].config:
             config.pop("Cmd", None)
-        made = workspace / path.name
-        image_id = write_archive(made, name=full_name(name), layers=layers, config=config, labels={RECIPE_LABEL: mark})
+        output = workspace / path.name
+        image_id = write_archive(output, name=full_name(name), layers=layers, config=config, labels={RECIPE_LABEL: mark})
         described = workspace / note.name
-        described.write_text(json.dumps({"recipe": mark, "image_id": image_id, "size": made.stat().st_size}), encoding="utf-8")
-        # Each in one step, for whoever builds the same image now; between the steps the size does not fit, and it is built again.
-        os.replace(made, path)
+        described.write_text(json.dumps({"recipe": mark, "image_id": image_id, "size": output.stat().st_size}), encoding="utf-8")
+        # Each in one step, in case another process builds the image; between the steps the size does not fit, and it is built again.
+        os.replace(output, path)
         os.replace(described, note)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
@@ -134,10 +134,10 @@ def _tree(name: str, workspace: Path, held: set[str], *, is_lowest: bool) -> Roo
     packages = Packages(workspace)
     packages.add(recipe.packages)
     for pattern in recipe.paths:
-        found = list(packages.find(pattern))
-        if not found:
+        matches = list(packages.find(pattern))
+        if not matches:
             raise ImageError(f"image {name}: none of the packages {' '.join(recipe.packages)} has {pattern}")
-        for path, source in found:
+        for path, source in matches:
             tree.copy(path, source)
     for path, pattern in recipe.concatenate.items():
         tree.file(path, b"".join(source.read_bytes().rstrip(b"\n") + b"\n" for _, source in packages.find(pattern)))

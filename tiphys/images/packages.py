@@ -45,16 +45,16 @@ class Packages:
     def find(self, pattern: str) -> Iterator[tuple[str, Path]]:
         """(path in the package, file on disk) of everything that matches a path or shell pattern, sorted by path."""
         spellings = _spellings(pattern)
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for files in self._installed.values():
             for path in files:
                 if any(path == spelling or fnmatch.fnmatchcase(path, spelling) for spelling in spellings):
-                    found[merged(path)] = Path(path)
+                    paths[merged(path)] = Path(path)
         for root in self._unpacked:
             for spelling in spellings:
                 for hit in root.glob(spelling.lstrip("/")):
-                    found[merged("/" + str(hit.relative_to(root)))] = hit
-        yield from sorted(found.items())
+                    paths[merged("/" + str(hit.relative_to(root)))] = hit
+        yield from sorted(paths.items())
 
     def library(self, name: str) -> tuple[str, Path] | None:
         """(path in an image, file on disk) of a shared library, from the unpacked packages or else from the host."""
@@ -72,7 +72,7 @@ class Packages:
     def add_libraries_of(self, names: Sequence[str]) -> None:
         """Download the library packages that these packages depend on, as far as they are not on the host."""
         graph = _dependencies([name.rstrip("?") for name in names])
-        wanted, queue = [], [name.rstrip("?") for name in names]
+        libraries, queue = [], [name.rstrip("?") for name in names]
         seen = set(queue)
         while queue:
             for dependency in graph.get(queue.pop(0), []):
@@ -80,9 +80,9 @@ class Packages:
                     seen.add(dependency)
                     queue.append(dependency)
                     if _installed_files(dependency) is None:
-                        wanted.append(dependency)
-        if wanted:
-            self._download(wanted)
+                        libraries.append(dependency)
+        if libraries:
+            self._download(libraries)
 
     def _download(self, names: list[str]) -> None:
         debs = self._workspace / f"debs{len(self._unpacked)}"
@@ -143,4 +143,4 @@ def _run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedPro
     try:
         return subprocess.run(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ImageError(f"{command[0]} is not here; images can only be built on Debian and its relatives") from error
+        raise ImageError(f"{command[0]} is not installed; images can only be built on Debian and its derivatives") from error

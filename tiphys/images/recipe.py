@@ -48,7 +48,7 @@ def short_name(image: str) -> str:
     """The recipe of an image name: "nginx" for both "nginx" and "tiphys.local/nginx:1". Raises KeyError when there is none."""
     name = image.removeprefix(f"{REGISTRY}/").split(":", 1)[0]
     if name not in recipes() or image not in (name, full_name(name)):
-        raise KeyError(f"no recipe for image {image!r}; there are: {', '.join(full_name(known) for known in recipes())}")
+        raise KeyError(f"no recipe for image {image!r}; the recipes are: {', '.join(full_name(known) for known in recipes())}")
     return name
 
 

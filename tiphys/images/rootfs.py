@@ -88,22 +88,22 @@ class Rootfs:
         queue = list(self.nodes)
         while queue:
             node = self.nodes[queue.pop()]
-            wanted = elf.wants(node.data) if node.data is not None else None
-            if wanted is None:
+            needs = elf.wants(node.data) if node.data is not None else None
+            if needs is None:
                 continue
-            names = [*wanted.libraries, *([posixpath.basename(wanted.interpreter)] if wanted.interpreter else [])]
+            names = [*needs.libraries, *([posixpath.basename(needs.interpreter)] if needs.interpreter else [])]
             for name in names:
-                found = packages.library(name)
-                if found is None:
+                library = packages.library(name)
+                if library is None:
                     lost.add(name)
                     continue
                 before = set(self.nodes)
-                if found[0] not in self.nodes and found[0] not in below:
-                    self.copy(*found)
+                if library[0] not in self.nodes and library[0] not in below:
+                    self.copy(*library)
                     queue += set(self.nodes) - before
-            if wanted.interpreter and (loader := packages.library(posixpath.basename(wanted.interpreter))):
+            if needs.interpreter and (loader := packages.library(posixpath.basename(needs.interpreter))):
                 # The loader is asked for by a fixed path, which differs from where the library directory has it.
-                path = merged(wanted.interpreter)
+                path = merged(needs.interpreter)
                 if path not in self.nodes and path != loader[0]:
                     self.link(path, posixpath.relpath(loader[0], posixpath.dirname(path)))
         return sorted(lost)
@@ -129,7 +129,7 @@ class Rootfs:
 
 
 def _parents(path: str) -> list[str]:
-    found = []
+    parents = []
     while (path := posixpath.dirname(path)) != "/":
-        found.append(path)
-    return found
+        parents.append(path)
+    return parents

@@ -1,1 +1,1 @@
-"""The node agent (kubelet). The map of it is in DESIGN.md."""
+"""Kubelet. The map of it is in DESIGN.md."""

@@ -58,7 +58,7 @@ class PodLoop:
         self._quiet_from = 0.0
         self._relist_now = asyncio.Event()
 
-    # -- what others ask
+    # -- queries
 
     def health(self) -> str:
         """Return why pods are not being served, or ""."""
@@ -178,7 +178,7 @@ class PodLoop:
         for pod in sorted(self.pods.list(), key=lambda pod: pod.metadata.creationTimestamp or datetime.min.replace(tzinfo=UTC)):
             self._on_pod(None, pod)
         for uid in self.services.relister.uids - self._workers.keys():
-            log.info("pod is not known to the API server any more", extra={"uid": uid})
+            log.info("the API server does not know the pod any more", extra={"uid": uid})
             self._add(uid, None)
         await self._sweep()
 
@@ -189,7 +189,7 @@ class PodLoop:
             try:
                 await volumes.tear_down(uid)
             except OSError as error:
-                log.warning("volumes of a former pod resist", extra={"uid": uid, "error": str(error)})
+                log.warning("volumes of a former pod not removed", extra={"uid": uid, "error": str(error)})
         for uid in cgroups.uids() - self._workers.keys():
             cgroups.remove(uid)
         logs = self.services.settings.logs

@@ -1,6 +1,6 @@
-"""Names that the node agent leaves on sandboxes and containers, and the words of a pod's status that clients match on.
+"""Names that the kubelet leaves on sandboxes and containers, and the words of a pod's status that clients match on.
 
-The labels are the ones every CRI tool knows (`crictl pods`, log collectors); the agent finds its pods again by them after a restart.
+The labels are the ones every CRI tool knows (`crictl pods`, log collectors); the kubelet finds its pods again by them after a restart.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class ObjectCache:
                 await asyncio.wait_for(informer.wait_synced(), FIRST_ANSWER)
             except TimeoutError:
                 raise Unreachable(f"failed to read {type_.__name__.lower()} {namespace}/{name}: no answer from the API server") from None
-        found: T | None = informer.get(Key(namespace, name))
-        return found
+        obj: T | None = informer.get(Key(namespace, name))
+        return obj
 
     async def close(self) -> None:
         """Forget everything; the informers belong to their factory."""

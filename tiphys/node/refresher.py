@@ -17,7 +17,7 @@ TOKEN_PERIOD = 30.0
 
 
 class VolumeRefresher:
-    """Refreshes the volumes of the pods it is told about. `running` gives a pod while its volumes are in use."""
+    """Refreshes the volumes of registered pods. `running` gives a pod while its volumes are in use."""
 
     def __init__(self, services: NodeServices, running: Callable[[str], core.Pod | None]) -> None:
         self.services = services

@@ -45,7 +45,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class NodeServices(msgspec.Struct, kw_only=True, eq=False):
-    """One of each, made by the agent."""
+    """One of each, made by the kubelet."""
 
     settings: NodeSettings
     client: Client
@@ -99,7 +99,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return Identity(self.pod_ips(pod, seen), self.settings.addresses, self.machine.allocatable)
 
     def host_resolver(self) -> Resolver:
-        """The machine's own resolver, read anew each time since it may change."""
+        """The machine's own resolver, read each time since it may change."""
         path = self.settings.resolv_conf
         # systemd-resolved's stub listens on loopback, which means the pod itself inside a pod.
         real = Path("/run/systemd/resolve/resolv.conf")
@@ -112,11 +112,11 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         return resolver
 
     async def rejection(self, pod: core.Pod) -> Rejection | None:
-        """Return why the node rejects a pod, or None. A node whose labels do not match is read anew: the scheduler may know newer ones."""
+        """Return why the node rejects a pod, or None. A node whose labels do not match is read again: the scheduler may know newer ones."""
         await self.nodes.wait_synced()
-        found = self.nodes.list()
-        if found:
-            rejected = self._judged(pod, found[0])
+        nodes = self.nodes.list()
+        if nodes:
+            rejected = self._judged(pod, nodes[0])
             if rejected is None or rejected.reason != NODE_AFFINITY:
                 return rejected
         return self._judged(pod, await self.client.get(core.Node, self.settings.name))
@@ -151,8 +151,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
 
     async def pull_secrets(self, pod: core.Pod) -> list[core.Secret]:
         """The pod's pull secrets that exist. Raises Unreachable."""
-        found = [await self.objects.get(core.Secret, pod.metadata.namespace, one.name) for one in pod.spec.imagePullSecrets]
-        return [secret for secret in found if secret is not None]
+        secrets = [await self.objects.get(core.Secret, pod.metadata.namespace, one.name) for one in pod.spec.imagePullSecrets]
+        return [secret for secret in secrets if secret is not None]
 
 
 def _field_path(pod: core.Pod, container: str) -> str:

@@ -31,7 +31,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: Path | None = None
     """The authority of the certificates that callers of the agent's server must show."""
     client_names: tuple[str, ...] = ("kube-apiserver-kubelet-client",)
-    """Common names that may make any call, as the organisation system:masters may, without the API server being asked."""
+    """Common names that may make any call, as the organization system:masters may, without the API server being asked."""
     cluster_dns: tuple[str, ...] = ("10.43.0.10",)
     domain: str = "cluster.local"
     resolv_conf: Path = Path("/etc/resolv.conf")

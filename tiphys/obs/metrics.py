@@ -4,7 +4,7 @@ RECONCILES = counter("controller_reconcile_total", "Reconciles by outcome.", "co
 RECONCILES.labels("deployment", "done").inc()
 
 The process has one event loop and counts on it, so a child is a plain number: an increment is one attribute, an observation one bisection.
-Children are remembered by their label values; whoever counts on a hot path keeps the child. All text is made when it is scraped.
+Children are remembered by their label values; code on a hot path keeps the child. All text is rendered by a scrape.
 
 Label values must come from a bounded set: names of kinds, verbs, results, never what a client chose.
 """

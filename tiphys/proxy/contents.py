@@ -46,12 +46,12 @@ class Contents:
             self._parts[key] = new
 
     def _winners(self, elements: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        found: dict[tuple[str, str], str] = {}
+        winners: dict[tuple[str, str], str] = {}
         for element in sorted(elements):
             claims = self._claims.get(element)
             if claims:
-                found[element] = claims[min(claims)]
-        return found
+                winners[element] = claims[min(claims)]
+        return winners
 
 
 def _together(parts: Iterable[Part], elements: Mapping[tuple[str, str], str]) -> Part:

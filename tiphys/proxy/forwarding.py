@@ -11,19 +11,19 @@ from pathlib import Path
 
 SWITCH = Path("/proc/sys/net/ipv4/ip_forward")
 RECORD = Path("/run/tiphys-forwarding")
-FOUND = ".found"
+ORIGINAL = ".found"
 
 
 def allow(claim: str, *, record: Path = RECORD) -> None:
     """Enable packet forwarding between pods and the network. Idempotent; raises OSError."""
-    found = SWITCH.read_text().strip()
-    if found == "1":
+    value = SWITCH.read_text().strip()
+    if value == "1":
         if record.is_dir():
             (record / claim).touch()
         return
     record.mkdir(parents=True, exist_ok=True)
-    if not (record / FOUND).exists():
-        (record / FOUND).write_text(found)
+    if not (record / ORIGINAL).exists():
+        (record / ORIGINAL).write_text(value)
     (record / claim).touch()
     SWITCH.write_text("1")
 
@@ -31,9 +31,9 @@ def allow(claim: str, *, record: Path = RECORD) -> None:
 def release(claim: str, *, record: Path = RECORD) -> None:
     """Release a claim; the last one restores the switch. Raises OSError."""
     (record / claim).unlink(missing_ok=True)
-    if not record.is_dir() or any(path.name != FOUND for path in record.iterdir()):
+    if not record.is_dir() or any(path.name != ORIGINAL for path in record.iterdir()):
         return
     with contextlib.suppress(FileNotFoundError):
-        SWITCH.write_text((record / FOUND).read_text())
-        (record / FOUND).unlink()
+        SWITCH.write_text((record / ORIGINAL).read_text())
+        (record / ORIGINAL).unlink()
     record.rmdir()

@@ -63,7 +63,7 @@ async def is_whole(table: str) -> bool:
 async def prepare_routes(*, pods: str, services: str, dns_address: str) -> None:
     """Keep the cluster's ranges on this machine. Idempotent; raises KernelError.
 
-    Pods that are not known are unreachable. Services get a route that leads nowhere but lets local programs address them, so that
+    Addresses without pods are unreachable. Services get a route to nowhere that lets local programs address them, so that
     the output hook can translate; what it does not translate is refused there. The DNS address is this machine's own, and the source
     of what local programs send to Services: unlike the addresses of its links it does not change.
     """

@@ -1,7 +1,7 @@
 """The service proxy: watches Services and EndpointSlices and keeps the kernel's rules equal to the plan.
 
 Level-triggered: every change marks its Service as stale, and one task brings the stale ones up to date, at most every `MIN_INTERVAL`. At
-the start, and when somebody else changed the table, it is made anew in one transaction, so there is never a moment without rules.
+the start, and when somebody else changed the table, it is rewritten in one transaction, so there is never a moment without rules.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SYNC = histogram(
     "kubeproxy_sync_proxy_rules_duration_seconds", "Time to bring the kernel's rules up to date, in seconds.", "ip_family",
     buckets=exponential(0.001, 2, 15),
 )  # fmt: skip
-REPAIRS = counter("tiphys_proxy_repairs_total", "Times that the rules were made anew because somebody else changed them.")
+REPAIRS = counter("tiphys_proxy_repairs_total", "Number of repairs of the rules after somebody else changed them.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class ServiceProxy:
         self._udp: dict[Key, dict[Frontend, frozenset[Endpoint]]] = {}
         self._udp_gone: set[Frontend] = set()
         """Removed UDP frontends, until their flows have ended."""
-        self._made = False
+        self._is_complete = False
         self._bridged = True
         self._suspect = False
         self._routes_stale = self._bridge_stale = True
@@ -118,7 +118,7 @@ class ServiceProxy:
             self._notices.stop()
             await self._informers.stop()
 
-    # --- what makes the rules stale ---
+    # --- causes of stale rules ---
 
     def _service_changed(self, old: core.Service | None, new: core.Service | None) -> None:
         service = new or old
@@ -135,10 +135,10 @@ class ServiceProxy:
         self._wake.set()
 
     def _table_changed(self) -> None:
-        if self._made:
+        if self._is_complete:
             log.warning("foreign change of the rules, writing them again", extra={"table": self._settings.table})
             REPAIRS.labels().inc()
-            self._made = False
+            self._is_complete = False
         self._wake.set()
 
     def _overflowed(self) -> None:
@@ -173,9 +173,9 @@ class ServiceProxy:
     async def _sync(self) -> None:
         if self._suspect:
             self._suspect = False
-            if self._made and not await kernel.is_whole(self._settings.table):
+            if self._is_complete and not await kernel.is_whole(self._settings.table):
                 self._table_changed()
-        if not self._made:
+        if not self._is_complete:
             wait = self._repaired_at + REPAIR_INTERVAL - self._clock.monotonic()
             if wait > 0:
                 await self._clock.sleep(wait)
@@ -184,7 +184,7 @@ class ServiceProxy:
         stale, self._stale = self._stale, set()
         parts, udp_changed = self._replan(stale)
         old, new = self._contents.change(parts)
-        if self._made:
+        if self._is_complete:
             kind, script = "change", change_script(self._settings.table, old, new)
         else:
             base = base_script(self._settings.table, self._ranges, bridged=self._bridged)
@@ -196,7 +196,7 @@ class ServiceProxy:
             await self._apply(script)
         except kernel.KernelError as error:
             log.error("nft rejected the rules, writing the table again", extra={"error": str(error)})
-            self._made = False
+            self._is_complete = False
             await self._clock.sleep(RETRY_SECONDS)
             self._wake.set()
             return
@@ -208,14 +208,14 @@ class ServiceProxy:
 
     async def _apply(self, script: str) -> None:
         # What others do from now on counts against the table that this script leaves behind.
-        self._made = True
+        self._is_complete = True
         try:
             await kernel.apply(script, started=self._notices.own)
         finally:
             self._notices.catch_up()
 
     def _replan(self, keys: Iterable[Key]) -> tuple[dict[Key, Part], bool]:
-        """Plan some Services anew; returns their parts, and whether a UDP frontend moved."""
+        """Plan some Services again; returns their parts, and whether a UDP frontend moved."""
         parts: dict[Key, Part] = {}
         udp_changed = False
         for key in keys:

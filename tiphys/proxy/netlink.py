@@ -65,15 +65,15 @@ def messages(data: bytes) -> Iterator[Message]:
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """Decode the attributes in a message's body, by type."""
-    found: dict[int, bytes] = {}
+    values: dict[int, bytes] = {}
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size:
             break
-        found[kind & TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        values[kind & TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
-    return found
+    return values
 
 
 def attribute(kind: int, data: bytes) -> bytes:

@@ -71,8 +71,8 @@ class Notices:
         self._own = process
 
     def catch_up(self) -> None:
-        """Read what the kernel has sent so far. A transaction is reported before the program that made it ends, so after `own` has ended
-        nothing that is read later can be its doing.
+        """Read what the kernel has sent so far. A transaction is reported before the program that made it ends, so nothing read
+        after `own` has ended can come from it.
         """
         for link, read in self._links:
             read(link)

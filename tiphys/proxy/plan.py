@@ -142,7 +142,7 @@ def _plan_port(
     else:
         ready, leaving = _endpoints(port, slices, context.node)
         everywhere = _choose(ready, leaving)
-        here = _choose([found for found in ready if found[1]], [found for found in leaving if found[1]])
+        here = _choose([candidate for candidate in ready if candidate[1]], [candidate for candidate in leaving if candidate[1]])
     affinity = 0
     if spec.sessionAffinity == "ClientIP":
         config = spec.sessionAffinityConfig
@@ -160,14 +160,14 @@ def _plan_port(
     )
 
 
-Found = tuple[Endpoint, bool]
+Candidate = tuple[Endpoint, bool]
 """An endpoint, and whether it is on this node."""
 
 
-def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> tuple[list[Found], list[Found]]:
+def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> tuple[list[Candidate], list[Candidate]]:
     """Return the endpoints of a port that are ready, and those that are terminating but serve."""
-    ready: list[Found] = []
-    leaving: list[Found] = []
+    ready: list[Candidate] = []
+    leaving: list[Candidate] = []
     for piece in slices:
         target = (port.name, port.protocol or "TCP")
         number = next((p.port for p in piece.ports or [] if (p.name or "", p.protocol or "TCP") == target), None)
@@ -186,15 +186,15 @@ def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice]
     return ready, leaving
 
 
-def _choose(ready: list[Found], leaving: list[Found]) -> tuple[Endpoint, ...]:
+def _choose(ready: list[Candidate], leaving: list[Candidate]) -> tuple[Endpoint, ...]:
     return tuple(sorted({endpoint for endpoint, _ in ready or leaving}))
 
 
 def _networks(texts: Iterable[str]) -> tuple[str, ...]:
-    found = set()
+    networks = set()
     for text in texts:
         try:
-            found.add(str(IPv4Network(text.strip(), strict=False)))
+            networks.add(str(IPv4Network(text.strip(), strict=False)))
         except ValueError:
             continue
-    return tuple(sorted(found))
+    return tuple(sorted(networks))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tiphys.proxy.plan import Endpoint, PortPlan
 
-# The bits that kube-proxy uses, so that whoever avoids those avoids these.
+# The bits that kube-proxy uses, so that programs that avoid those avoid these.
 MASQUERADE = "0x4000"
 REFUSE = "0x8000"
 SET_MASQUERADE = f"meta mark set meta mark or {MASQUERADE}"
@@ -95,7 +95,7 @@ def _outside_rules(port: PortPlan, pods: str) -> tuple[str, ...]:
     if not port.outside_local:
         return (SET_MASQUERADE, f"goto svc-{port.digest}")
     return (
-        # Clients inside the cluster are not what the policy is about.
+        # The policy does not cover clients inside the cluster.
         f"ip saddr {pods} goto svc-{port.digest}",
         f"fib saddr type local {SET_MASQUERADE} goto svc-{port.digest}",
         f"goto loc-{port.digest}" if port.here else "drop",

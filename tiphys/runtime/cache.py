@@ -75,7 +75,7 @@ class Cache(Generic[T]):
         return [self._objects[key] for key in self._indexes[index].keys(value)]
 
     def add_index(self, name: str, fn: IndexFn[T]) -> None:
-        """Add an index, over what is there already as well. The same function under the same name again changes nothing; another
+        """Add an index, over existing objects as well. The same function under the same name again changes nothing; another
         function raises ValueError.
         """
         known = self._indexes.get(name)
@@ -89,8 +89,8 @@ class Cache(Generic[T]):
         self._indexes[name] = index
 
     def subscribe(self, handler: Handler[T]) -> None:
-        """Call `handler(old, new)` for each change: `old` is None for a new object, `new` for one that went. What is there already is
-        told at once. An exception in a handler is logged and does not stop the others.
+        """Call `handler(old, new)` for each change: `old` is None for a new object, `new` for a removed one. Existing objects are
+        reported at once. An exception in a handler is logged and does not stop the others.
         """
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
@@ -113,7 +113,7 @@ class Cache(Generic[T]):
             self._notify(self._handlers, obj, None)
 
     def replace(self, objs: Iterable[T]) -> None:
-        """Make these the content. Handlers hear of the differences, removals last; unchanged objects are kept as they are."""
+        """Make these the content. Handlers get the differences, removals last; unchanged objects are kept as they are."""
         fresh = {Key.of(obj): obj for obj in objs}
         gone = [obj for key, obj in self._objects.items() if key not in fresh]
         for key, obj in fresh.items():

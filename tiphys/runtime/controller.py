@@ -67,7 +67,7 @@ class Controller(Protocol):
         ...
 
     async def reconcile(self, key: Key) -> Result:
-        """Move the state behind this key to the desired one, or take the next step towards it."""
+        """Move the state behind this key to the desired one, or take the next step toward it."""
         ...
 
 

@@ -146,7 +146,7 @@ class SharedCaches:
                 continue
             kind = read.kind(self._scheme)
             if self._reads.setdefault((kind.group, kind.plural), read) != read:
-                raise ValueError(f"{declaration.name} keeps {kind.resource} in another form than the other loops")
+                raise ValueError(f"{declaration.name} keeps {kind.resource} in a different form from the other loops")
 
     def informer(self, informers: InformerFactory, kind: Kind[Any]) -> Informer[Any]:
         """Return the informer of a kind: a declared one, or else one of metadata alone."""

@@ -156,7 +156,7 @@ class Informer(Generic[T]):
 class InformerFactory:
     """Factory and runner of informers: the same selection always returns the same informer.
 
-    `transform` slims objects before they are kept; it belongs to whoever asks first. Before `start` informers are only declared; after it
+    `transform` slims objects before they are kept; the first caller's is used. Before `start` informers are only declared; after it
     a new one starts at once.
     """
 

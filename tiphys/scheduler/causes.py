@@ -71,8 +71,8 @@ def cause_in_row(template: Template, cluster: Snapshot, row: int, verdicts: Call
     for number, rule in enumerate(FILTERS, 1):
         if not rule.allowed(template, cluster, rows)[0]:
             return number
-    found = verdicts(cluster)
-    for number, fine in enumerate(found or (), FIRST_OBJECTION):
+    by_filter = verdicts(cluster)
+    for number, fine in enumerate(by_filter or (), FIRST_OBJECTION):
         if not fine[row]:
             return number
     return ALLOWED

@@ -30,7 +30,7 @@ class Opinion(NamedTuple):
 
 
 class Cycle:
-    """Decides on a snapshot, and caches per template what can be reused."""
+    """Decides on a snapshot, and caches reusable results per template."""
 
     def __init__(self, cluster: Snapshot, *, rng: random.Random, lap: Callable[[str, str], None] = lambda point, status: None) -> None:
         self.cluster = cluster

@@ -68,7 +68,7 @@ def pod_removed(info: PodInfo) -> Hint:
 
     def helps(waiting: Waiting) -> bool:
         rules = waiting.rules
-        # Of what the pod had, its place among the node's pods is free in any case.
+        # Of the pod's resources, its place among the node's pods is free in any case.
         return not rules or FIT in rules or bool(rules & SOCIAL) or (PORTS in rules and bool(info.template.ports))
 
     return helps

@@ -76,7 +76,7 @@ def make_room(
     open_rows = [(name, row) for name, row in rows if not is_final(int(causes[row]), info.template, cluster, row)]
     failures: Counter[str] = Counter()
     failures[NOT_HELPFUL] += len(rows) - len(open_rows)
-    found: list[Room] = []
+    rooms: list[Room] = []
     enough = max(LEAST_TRIED, len(rows) // SHARE_TRIED)
     start = rng.randrange(len(open_rows)) if open_rows else 0
     known = list(budgets)
@@ -85,13 +85,13 @@ def make_room(
         if not isinstance(room, Room):
             failures.update(room)
             continue
-        found.append(room)
-        if len(found) >= enough:
+        rooms.append(room)
+        if len(rooms) >= enough:
             break
-    if not found:
+    if not rooms:
         counted = ", ".join(sorted(f"{count} {text}" for text, count in failures.items() if count))
         return NoRoom(f"preemption: 0/{len(rows)} nodes are available: {counted}.")
-    return least_harm(found)
+    return least_harm(rooms)
 
 
 def _room_on(name: str, row: int, info: PodInfo, cluster: Snapshot, cause_in: CauseIn, budgets: list[Budget]) -> Room | tuple[str, ...]:
@@ -178,12 +178,12 @@ class Nominations:
 
     def before(self, info: PodInfo) -> Mapping[str, list[PodInfo]]:
         """Return the other pods with precedence, by node."""
-        found: dict[str, list[PodInfo]] = {}
+        by_node: dict[str, list[PodInfo]] = {}
         for node, pods in self._on.items():
             others = [one for one in pods.values() if one.priority >= info.priority and one.uid != info.uid]
             if others:
-                found[node] = others
-        return found
+                by_node[node] = others
+        return by_node
 
     def below(self, info: PodInfo, node: str) -> list[PodInfo]:
         """Return the nominated pods that a pod of higher priority displaces on a node."""

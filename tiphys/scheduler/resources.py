@@ -55,7 +55,7 @@ def _raise_to(total: Amounts, other: Mapping[str, int]) -> None:
 def _container(container: SlimContainer, status: SlimContainerStatus | None, assumed: Mapping[str, int]) -> Amounts:
     requests = amounts(container.resources.requests)
     if status is not None:
-        # While a resize is on its way, what the container has and what it is to have both count ("In-place Resize of Pod Resources").
+        # During a resize the container's present and desired resources both count ("In-place Resize of Pod Resources").
         _raise_to(requests, amounts(status.allocatedResources))
         if status.resources is not None:
             _raise_to(requests, amounts(status.resources.requests))

@@ -168,7 +168,7 @@ class Scheduler:
         info = self._reader.info(new)
         nominated = new.status.nominatedNodeName
         if nominated != (old.status.nominatedNodeName if old is not None else ""):
-            # Written by this scheduler, by one that led before, or by somebody else: what the API says counts.
+            # Written by this scheduler, by an earlier leader, or by another client: the API's state counts.
             if nominated:
                 self._cycle.nominations.put(info, nominated)
             else:

@@ -1,6 +1,6 @@
 """The cluster as arrays: a row per node, kept up to date from the informers. Pure bookkeeping: no I/O, no clock.
 
-Whoever keeps results per row remembers how far it had read the two logs of changed rows: `node_log` (a node came, went or changed in a
+A cache of results per row remembers how far it has read the two logs of changed rows: `node_log` (a node came, went or changed in a
 way that matters) and `pod_log` (a pod was placed on it or left it).
 
 Pods are kept by the name of their node whether or not the node is known, since the two informers do not agree on an order.

@@ -160,12 +160,12 @@ def _spread(spread: core.TopologySpreadConstraint, pod: SlimPod) -> Spread:
     )
 
 
-def _with_own_labels(given: meta.LabelSelector | None, keys: list[tuple[str, Literal["in", "notin"]]], pod: SlimPod) -> Selector:
+def _with_own_labels(stated: meta.LabelSelector | None, keys: list[tuple[str, Literal["in", "notin"]]], pod: SlimPod) -> Selector:
     """Extend the selector by the pod's own values of some labels (`matchLabelKeys` and `mismatchLabelKeys`).
 
     The API server may have added the same to the selector, which does no harm.
     """
-    selector = from_label_selector(given)
+    selector = from_label_selector(stated)
     labels = pod.metadata.labels
     more = [Requirement(key, operator, (labels[key],)) for key, operator in keys if key in labels]
     if not more or selector.nothing:

@@ -1,7 +1,7 @@
 """Cached results of filters and scores for a template, one vector over all rows, updated row by row.
 
-A pod that was placed changes one row; the next pod of the template has that row worked out again and nothing else. When many rows
-changed since the template was last asked for, all of them are worked out at once.
+A pod that was placed changes one row; the next pod of the template recomputes only that row. When many rows
+changed since the template was last asked for, all of them are computed at once.
 """
 
 from __future__ import annotations

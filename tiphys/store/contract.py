@@ -120,7 +120,7 @@ class StoreCorrupt(StoreError):
     repair: str = field(default="")
 
     def __str__(self) -> str:
-        return f"{self.detail}; to mend it: {self.repair}" if self.repair else self.detail
+        return f"{self.detail}; to repair it: {self.repair}" if self.repair else self.detail
 
 
 class StoreFailed(StoreError):
@@ -206,7 +206,7 @@ class Store(Protocol):
         ...
 
     async def compact(self, revision: Revision) -> None:
-        """Forget superseded states older than `revision`; what is live at `revision` stays readable; raises FutureRevision.
+        """Forget superseded states older than `revision`; the state at `revision` stays readable; raises FutureRevision.
 
         Revisions that are forgotten already are no error. Returns when the forgotten states are gone from the backend.
         """

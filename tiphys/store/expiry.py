@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Deadline(NamedTuple):
-    """`at` is in unix seconds; `create_revision` names the life of the key that ends, so that a key made anew is left alone."""
+    """`at` is in unix seconds; `create_revision` names the life of the key that ends, so that a recreated key is left alone."""
 
     at: float
     key: str

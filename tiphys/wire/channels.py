@@ -48,7 +48,7 @@ class ChannelReader:
         self._closing: bytes | None = None
 
     def feed(self, piece: MessagePiece) -> Iterator[ChannelEvent]:
-        """What the piece means. Empty messages are ignored. Raises ProtocolError for broken base64 or a broken close."""
+        """Return the messages in the piece; empty ones are ignored. Raises ProtocolError for broken base64 or a broken close."""
         data = piece.data
         if piece.starts:
             self._channel, self._rest, self._closing = None, b"", None

@@ -1,4 +1,4 @@
-"""The one error that every codec here raises about what a peer sent."""
+"""The one error that every codec here raises about a peer's data."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 HeaderPairs = Iterable[tuple[str | bytes, str | bytes]]
-"""What servers hand over: name and value as text or as the bytes that were on the wire."""
+"""Headers as servers hand them over: name and value as text or as the bytes that were on the wire."""
 
 
 def text(value: str | bytes) -> str:
@@ -31,5 +31,5 @@ def first(headers: list[tuple[str, str]], name: str) -> str | None:
 
 
 def has_token(headers: list[tuple[str, str]], name: str, token: str) -> bool:
-    """Whether a comma-separated header contains the token, in any case."""
+    """Return whether a comma-separated header contains the token, in any case."""
     return token.lower() in (value.lower() for value in values(headers, name))

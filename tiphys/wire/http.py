@@ -1,4 +1,4 @@
-"""An HTTP exchange as values: what the API server's chain takes and gives, and what client transports carry.
+"""An HTTP exchange as values: the interface of the API server's chain and of client transports.
 
 The same two values travel over TLS and in-process, so a controller inside the server meets the same semantics as a client outside.
 """
@@ -15,14 +15,14 @@ REPEATED = "\n"
 
 
 class PeerIdentity(msgspec.Struct, frozen=True):
-    """Who the transport says is calling, before authentication: the verified client certificate's subject, and the address."""
+    """Caller as the transport knows it, before authentication: the verified client certificate's subject, and the address."""
 
     common_name: str = ""
     organizations: tuple[str, ...] = ()
     address: str = ""
     certificate_sha256: str = ""
     expires: float = 0.0
-    """When the client's certificate ends, in seconds since the epoch; 0 without one."""
+    """End of the client's certificate, in seconds since the epoch; 0 without one."""
     proxy_name: str = ""
     """The common name of a certificate of the front proxies' authority."""
 
@@ -56,7 +56,7 @@ class Upgrade(Protocol):
 class Response(msgspec.Struct):
     """One response: a whole `body`, or a `stream` of chunks that ends when the iterator does, or an `upgrade`.
 
-    Whoever takes a stream closes it in the end with `aclose`, where it has one, also when nothing was read from it.
+    The consumer of a stream closes it in the end with `aclose`, where it has one, also when nothing was read from it.
     """
 
     status: int = 200

@@ -1,7 +1,7 @@
-"""Which streaming protocol a request asks for, and which version of it: the decisions before the 101.
+"""Negotiation of the streaming protocol of a request, and of its version: the decisions before the 101.
 
 SPDY requests list versions in X-Stream-Protocol-Version, WebSocket requests in Sec-WebSocket-Protocol; the first one of the client that the
-server knows wins. Behaviour: KEP-4006 and the HTTP stream negotiation of `pods/exec`, `pods/attach` and `pods/portforward`.
+server knows wins. Behavior: KEP-4006 and the HTTP stream negotiation of `pods/exec`, `pods/attach` and `pods/portforward`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SPDY_31 = "SPDY/3.1"
 STREAM_PROTOCOL_HEADER = "X-Stream-Protocol-Version"
 ACCEPTED_PROTOCOLS_HEADER = "X-Accepted-Stream-Protocol-Versions"
 
-# The empty name stands for a client that asks for no sub-protocol: it gets the oldest one, as ever.
+# The empty name is that of a client that asks for no sub-protocol: it gets the oldest one.
 REMOTE_COMMAND_WEBSOCKET = (channels.V5, channels.V4, channels.V3, channels.V1, channels.BASE64_V4, channels.BASE64_V1, "")
 REMOTE_COMMAND_SPDY = (channels.V4, channels.V3, "v2.channel.k8s.io", channels.V1)
 
@@ -34,7 +34,7 @@ STATUS_ON_ERROR_CHANNEL = frozenset({channels.V5, channels.V4, channels.BASE64_V
 
 
 class Upgrade(Enum):
-    """What a request wants its connection to become."""
+    """Upgrade of a connection, as a request asks for it."""
 
     NONE = "none"
     SPDY = "spdy"
@@ -44,10 +44,10 @@ class Upgrade(Enum):
 
 def upgrade_kind(headers: list[tuple[str, str]]) -> Upgrade:
     """Read from Connection and Upgrade. `headers` as `headers.pairs` makes them."""
-    wanted = values(headers, "upgrade")
-    if not wanted or not has_token(headers, "connection", "upgrade"):
+    protocols = values(headers, "upgrade")
+    if not protocols or not has_token(headers, "connection", "upgrade"):
         return Upgrade.NONE
-    names = {name.lower() for name in wanted}
+    names = {name.lower() for name in protocols}
     if "websocket" in names:
         return Upgrade.WEBSOCKET
     return Upgrade.SPDY if SPDY_31.lower() in names else Upgrade.OTHER

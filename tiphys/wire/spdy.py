@@ -124,14 +124,14 @@ class SpdyConnection:
         return len(self._streams)
 
     def is_writable(self, stream_id: int) -> bool:
-        """Whether data may still be sent on the stream."""
+        """Return whether data may still be sent on the stream."""
         stream = self._streams.get(stream_id)
         return stream is not None and stream.local_open
 
     # Sending.
 
     def open_stream(self, headers: Iterable[tuple[str, str]]) -> tuple[int, bytes]:
-        """A new stream's id and its SYN_STREAM. Wait for StreamReplied before sending data: peers drop what comes earlier."""
+        """A new stream's id and its SYN_STREAM. Wait for StreamReplied before sending data: peers drop earlier data."""
         stream_id, self._next_id = self._next_id, self._next_id + 2
         self._streams[stream_id] = _Stream()
         return stream_id, self._writer.syn_stream(stream_id, headers)
@@ -174,7 +174,7 @@ class SpdyConnection:
     # Receiving.
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """What the bytes mean, in order. Consume it whole before calling any other method that depends on the peer's state."""
+        """Return the events in the bytes, in order. Consume it whole before calling any other method that depends on the peer's state."""
         for frame in self._reader.feed(data):
             yield from self._handle(frame)
 

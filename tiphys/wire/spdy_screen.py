@@ -1,4 +1,4 @@
-"""What a SPDY client may send to the container runtime: frames are read, checked, and written anew.
+"""Screen between SPDY clients and the container runtime: frames are read, checked, and written anew.
 
 The runtime's parser trusts lengths and counts inside frames: a SETTINGS frame, or a header block, that announces 2^32 entries makes it
 allocate them. Nothing of the client's bytes reaches it but the contents of streams, so no form of a frame has to be foreseen here.
@@ -35,7 +35,7 @@ class SpdyScreen:
         return b"".join(self._pass(frame) for frame in self._reader.feed(data))
 
     def answered(self, data: bytes) -> None:
-        """Take note of what the runtime sends to the client, which is passed on as it is. Raises ProtocolError."""
+        """Note the runtime's frames to the client, which are passed on unchanged. Raises ProtocolError."""
         for frame in self._answers.feed(data):
             if isinstance(frame, RstStream):
                 self._open.pop(frame.stream_id, None)

@@ -62,7 +62,7 @@ class WebSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether neither side has sent a close frame."""
+        """Return whether neither side has sent a close frame."""
         return self._connection.state is ConnectionState.OPEN
 
     def message(self, data: bytes) -> bytes:
@@ -86,7 +86,7 @@ class WebSocket:
         return self._connection.send(event) if self.is_open else b""
 
     def receive(self, data: bytes) -> Iterator[WebSocketEvent]:
-        """What the bytes mean, in order. Raises ProtocolError; the peer should then get `close(CLOSE_PROTOCOL_ERROR)`."""
+        """Return the events in the bytes, in order. Raises ProtocolError; the peer should then get `close(CLOSE_PROTOCOL_ERROR)`."""
         if self._connection.state in (ConnectionState.CLOSED, ConnectionState.REMOTE_CLOSING):
             return
         try:

@@ -36,7 +36,7 @@ def fetch(url: str) -> str:
 
 
 def in_turn(answers: list[str], pods: set[str]) -> bool:
-    """Whether each round of three answers came from all three pods."""
+    """Return whether each round of three answers came from all three pods."""
     return all(set(answers[start : start + 3]) == pods for start in range(0, len(answers), 3))
 
 

@@ -1,4 +1,4 @@
-"""What breaks is mended: processes, pods, readiness, and the cluster's own processes."""
+"""Recovery of processes, pods, readiness, and the cluster's own processes."""
 
 from __future__ import annotations
 

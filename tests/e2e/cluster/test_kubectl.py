@@ -236,7 +236,7 @@ def test_rollouts(web: Cluster) -> None:
     web.kubectl("rollout undo deployment/web")
     web.kubectl("rollout status deployment/web --timeout=60s")
     web.kubectl("rollout pause deployment/web")
-    web.kubectl("set env deployment/web COLOUR=blue")
+    web.kubectl("set env deployment/web COLOR=blue")
     assert web.get("deployment web")["spec"]["paused"] is True
     web.kubectl("rollout resume deployment/web")
     web.kubectl("rollout status deployment/web --timeout=60s")
@@ -334,17 +334,17 @@ def test_three_mistakes_are_told_at_once(cluster: Cluster) -> None:
 
 
 def test_unknown_and_repeated_fields_are_reported(cluster: Cluster) -> None:
-    manifest = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"1"},"data":{"a":"2"},"colour":"red"}'
+    manifest = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"1"},"data":{"a":"2"},"color":"red"}'
     # kubectl's own parser swallows repetitions, so the manifest goes as it is.
     path = "/api/v1/namespaces/default/configmaps?fieldValidation=Strict"
     said = cluster.kubectl(["create", "--raw", path, "-f", "-"], stdin=manifest, check=False)
     assert said.code == 1
-    assert 'unknown field "colour"' in said.err
+    assert 'unknown field "color"' in said.err
     assert 'duplicate field "data"' in said.err
 
 
 class Output:
-    """What a running program says."""
+    """Output of a running program."""
 
     def __init__(self, read: int, write: int = -1) -> None:
         self._read, self._write = read, write

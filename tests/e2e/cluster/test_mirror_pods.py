@@ -50,7 +50,7 @@ def test_every_part_is_shown_with_its_process(cluster: Cluster) -> None:
     assert f"Controlled By:  Node/{cluster.node}" in cluster.kubectl(f"describe pod {SYSTEM} tiphys-node-{cluster.node}").out
 
 
-def test_what_the_kubelet_answers_through_the_api_server_and_on_loopback(cluster: Cluster) -> None:
+def test_kubelet_endpoints_through_the_api_server_and_on_loopback(cluster: Cluster) -> None:
     def read(path: str) -> Done:
         return cluster.kubectl(f"get --raw /api/v1/nodes/{cluster.node}/proxy/{path}")
 
@@ -81,7 +81,7 @@ def test_logs_follow(cluster: Cluster) -> None:
     pods(cluster)
     with following(cluster.kubectl_command(f"logs {SYSTEM} {node} -f")) as output:
         output.expect("cluster DNS is ready")
-        # The agent logs that its next renewal fails, and makes another lease.
+        # The kubelet logs that its next renewal fails, and makes another lease.
         cluster.kubectl(f"delete lease -n kube-node-lease {cluster.node}")
         output.expect("node lease not renewed")
 

@@ -330,7 +330,7 @@ async def test_outsiders_with_a_route_to_the_server_get_nothing(names: Dns) -> N
             asking.recv(65535)
 
 
-async def test_rubbish_is_survived(names: Dns) -> None:
+async def test_survives_garbage(names: Dns) -> None:
     rng = random.Random(4)
     good = dns.message.make_query("kubernetes.default.svc.cluster.local", "A", use_edns=0).to_wire()
     with names.client.socket(socket.SOCK_DGRAM) as asking:

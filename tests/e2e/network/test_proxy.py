@@ -1,4 +1,4 @@
-"""The proxy's life on a real kernel: changes, restarts, meddling by others, neighbours, and the end."""
+"""The proxy's life on a real kernel: changes, restarts, meddling by others, neighbors, and the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node agent, a fake API server and a real containerd, put together for a test."""
+"""A kubelet, a fake API server and a real containerd, put together for a test."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.e2e.runtime.machine import Machine
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
-from tiphys.node.agent import NodeAgent
 from tiphys.node.cri.client import CriClient
+from tiphys.node.kubelet import Kubelet
 from tiphys.node.settings import NodeSettings
 from tiphys.node.volumes import mounts
 from tiphys.testing.eventually import eventually
@@ -27,7 +27,7 @@ BUSYBOX = "tiphys.local/busybox:1"
 
 
 class Node:
-    """One node. `kill` ends the agent as kill -9 would: nothing is said, nothing cleaned up."""
+    """One node. `kill` ends the kubelet as kill -9 would: nothing is said, nothing cleaned up."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine = machine
@@ -36,7 +36,7 @@ class Node:
         self.api = FakeApi()
         self.client = self.api.client()
         self.cri = CriClient(machine.supervisor.socket_path)
-        self.agent: NodeAgent | None = None
+        self.kubelet: Kubelet | None = None
         self._task: asyncio.Task[None] | None = None
         self.options: dict[str, Any] = {}
 
@@ -53,20 +53,20 @@ class Node:
         )
 
     async def start(self) -> None:
-        self.agent = NodeAgent(self.settings, self.api.client(), CriClient(self.machine.supervisor.socket_path))
-        self._task = asyncio.create_task(self.agent.run(), name="agent")
-        await asyncio.wait_for(self.agent.ready.wait(), 20)
+        self.kubelet = Kubelet(self.settings, self.api.client(), CriClient(self.machine.supervisor.socket_path))
+        self._task = asyncio.create_task(self.kubelet.run(), name="kubelet")
+        await asyncio.wait_for(self.kubelet.ready.wait(), 20)
 
     async def kill(self) -> None:
         assert self._task is not None
         await cancel_and_wait(self._task)
-        assert self.agent is not None
-        await self.agent.services.cri.close()
-        self.agent = None
+        assert self.kubelet is not None
+        await self.kubelet.services.cri.close()
+        self.kubelet = None
 
     async def clean(self) -> None:
         """Delete every pod and wait until nothing is left; a failure to clean up is a failure of the test."""
-        if self.agent is None:
+        if self.kubelet is None:
             await self.start()
         for pod in self.api.list(core.Pod):
             self.api.remove(core.Pod, pod.metadata.name, pod.metadata.namespace)
@@ -135,7 +135,7 @@ class Node:
         return await eventually(check)
 
     def log(self, container: str = "main", attempt: int = 0, pod: str = "web") -> str:
-        """What a container wrote, without the times."""
+        """Return the log of a container, without the times."""
         found = self.pod(pod).metadata
         path = self.settings.logs / f"default_{pod}_{found.uid}" / container / f"{attempt}.log"
         try:
@@ -144,7 +144,7 @@ class Node:
             return ""
 
     async def exec(self, *command: str, container: str = "main", pod: str = "web") -> str:
-        """What a command prints in a running container."""
+        """Run a command in a running container and return its output."""
         ident = self.status(container, pod).containerID.rpartition("/")[2]
         answer = await self.cri.exec_sync(ident, command, timeout=20)
         assert answer.exit_code == 0, (answer.stdout, answer.stderr)

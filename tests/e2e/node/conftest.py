@@ -44,7 +44,7 @@ def node_machine() -> Iterator[Machine]:
 
 @pytest.fixture
 async def node(node_machine: Machine, tmp_path: Path) -> AsyncIterator[Node]:
-    """A node agent on real containers, with an API server in memory. Nothing is left behind on the machine when it ends."""
+    """A kubelet on real containers, with an API server in memory. Nothing is left behind on the machine when it ends."""
     made = Node(node_machine, tmp_path)
     await made.start()
     try:

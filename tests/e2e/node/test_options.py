@@ -107,8 +107,8 @@ async def test_a_rotated_log_goes_on(node: Node) -> None:
     await node.run("web", {"command": ["sh", "-c", "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.05; done"]})
     await node.ready()
     await eventually(lambda: "line 5\n" in node.log())
-    assert node.agent is not None
-    services = node.agent.services
+    assert node.kubelet is not None
+    services = node.kubelet.services
     seen = services.relister.get(node.pod().metadata.uid).latest("main")
     assert seen is not None
     await rotate_one(services, seen.id, Path(seen.log_path))
@@ -213,7 +213,7 @@ async def test_a_group_without_a_user(node: Node) -> None:
     assert (await node.exec("sh", "-c", "id -u; id -g")).split() == ["0", "2345"]
 
 
-async def test_what_nobody_can_give_keeps_a_container_from_starting(node: Node) -> None:
+async def test_unsupported_options_keep_a_container_from_starting(node: Node) -> None:
     """Each pod stays pending with a reason; none runs without what it asked for."""
     mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
     empty = [{"name": "d", "emptyDir": {}}]

@@ -57,7 +57,7 @@ async def test_a_debugger_joins_a_running_pod(node: Node) -> None:
     await eventually(ended)
     await node.ready()
     assert node.status() == before
-    # A new agent finds them as they are.
+    # A new kubelet finds them as they are.
     await node.kill()
     await node.start()
     await node.ready()
@@ -74,7 +74,7 @@ async def wants(node: Node, name: str, resources: dict[str, Any], pod: str = "we
 
 
 def resized(node: Node, name: str, resources: dict[str, Any], pod: str = "web") -> bool:
-    """Whether a container's status says that it has these resources, and the pod nothing about a resize any more."""
+    """Return whether a container's status has these resources, and the pod's nothing about a resize any more."""
     status = node.status(name, pod)
     assert status.resources is not None
     assert {"requests": status.resources.requests, "limits": status.resources.limits} == resources
@@ -89,7 +89,7 @@ def condition(node: Node, type_: str, pod: str = "web") -> core.PodCondition | N
 
 async def test_a_running_pod_is_resized(node: Node) -> None:
     """In place, by restart where the container's policy says so, and not at all where the node has no room."""
-    assert node.agent is not None
+    assert node.kubelet is not None
     restart = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
     await node.run(
         "web",
@@ -134,7 +134,7 @@ async def test_a_running_pod_is_resized(node: Node) -> None:
     assert (pending.status, pending.reason, pending.observedGeneration) == ("True", "Infeasible", 6)
     assert pending.message.startswith("Node didn't have enough capacity: cpu, requested: 5000100")
     assert await limits("main") == (10_000, 32 << 20)
-    # A new agent knows what was agreed to.
+    # A new kubelet knows what was agreed to.
     await node.kill()
     await node.start()
     await eventually(lambda: condition(node, "PodResizePending") is not None)
@@ -146,8 +146,8 @@ async def test_a_running_pod_is_resized(node: Node) -> None:
 
 
 async def test_a_resize_waits_for_room(node: Node) -> None:
-    assert node.agent is not None
-    cores = node.agent.services.allocations.capacity["cpu"]
+    assert node.kubelet is not None
+    cores = node.kubelet.services.allocations.capacity["cpu"]
     half = {"requests": {"cpu": f"{cores * 6 // 10}m"}}
     await node.run("big", {"command": SLEEP, "resources": half})
     await node.run("web", {"command": SLEEP, "resources": {"requests": {"cpu": "10m"}}})
@@ -166,8 +166,8 @@ async def test_a_resize_waits_for_room(node: Node) -> None:
 
 
 async def test_a_critical_pod_makes_others_give_way(node: Node) -> None:
-    assert node.agent is not None
-    cores = node.agent.services.allocations.capacity["cpu"]
+    assert node.kubelet is not None
+    cores = node.kubelet.services.allocations.capacity["cpu"]
     most, small = ({"requests": {"cpu": f"{cores * share // 10}m"}} for share in (7, 1))
     await node.run("web", {"command": SLEEP, "resources": most})
     await node.run("small", {"command": SLEEP, "resources": small})

@@ -127,8 +127,8 @@ async def test_prestop_runs_before_the_signal(node: Node) -> None:
 
 async def test_a_pod_deleted_while_it_starts_reports_no_failed_start(node: Node) -> None:
     await node.run("web", {"command": ["sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done"]}, metadata={"finalizers": ["a/b"]})
-    assert node.agent is not None
-    relister = node.agent.services.relister
+    assert node.kubelet is not None
+    relister = node.kubelet.services.relister
     uid = node.pod().metadata.uid
 
     async def created() -> bool:

@@ -1,4 +1,4 @@
-"""The agent and the runtime die; pods do not notice."""
+"""The kubelet and the runtime die; pods do not notice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_new_agent_adopts_running_pods_untouched(node: Node) -> None:
     for _ in range(3):
         await node.kill()
         await node.start()
-        await eventually(lambda: node.agent is not None and node.agent.loop.find("default", "web"))
+        await eventually(lambda: node.kubelet is not None and node.kubelet.loop.find("default", "web"))
         versions.append(node.status().ready)
     assert await node.pid() == pid
     assert node.status().restartCount == 0
@@ -36,7 +36,7 @@ async def test_a_new_agent_adopts_running_pods_untouched(node: Node) -> None:
     assert [c.lastTransitionTime for c in after.status.conditions] == [c.lastTransitionTime for c in before.status.conditions]
 
 
-async def test_what_happened_while_nobody_looked_is_caught_up_with(node: Node) -> None:
+async def test_restart_catches_up_with_missed_changes(node: Node) -> None:
     await node.run("dies")
     await node.run("deleted")
     await node.run("forgotten")
@@ -88,7 +88,7 @@ async def test_a_completed_pod_stays_completed(node: Node) -> None:
     await node.kill()
     await node.start()
     await eventually(
-        lambda: node.agent is not None and (worker := node.agent.loop.find("default", "web")) and worker.life.state == "terminated"
+        lambda: node.kubelet is not None and (worker := node.kubelet.loop.find("default", "web")) and worker.life.state == "terminated"
     )
     assert node.pod().status.phase == "Succeeded"
     assert node.status() == before
@@ -154,15 +154,15 @@ async def test_nothing_is_written_while_nothing_happens(node: Node) -> None:
     await node.run()
     await node.ready()
     await eventually(lambda: len(node.events("Started")) == 1)
-    assert node.agent is not None
-    await node.agent.services.recorder.flush()
+    assert node.kubelet is not None
+    await node.kubelet.services.recorder.flush()
     count = len([call for call in node.api.calls if call.subresource == "status" and call.resource == "pods"])
     for _ in range(3):
-        await node.agent.services.relister.relist()
-    worker = node.agent.loop.find("default", "web")
+        await node.kubelet.services.relister.relist()
+    worker = node.kubelet.loop.find("default", "web")
     assert worker is not None
     worker.wake()
-    await node.agent.services.statuses.wait_written(worker.uid)
+    await node.kubelet.services.statuses.wait_written(worker.uid)
     assert len([call for call in node.api.calls if call.subresource == "status" and call.resource == "pods"]) == count
 
 

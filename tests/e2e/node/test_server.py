@@ -50,9 +50,9 @@ async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[N
         "port": 0,
     }
     await node.start()
-    assert node.agent is not None
-    assert node.agent.server is not None
-    caller = Caller(directory, node.agent.server.port)
+    assert node.kubelet is not None
+    assert node.kubelet.server is not None
+    caller = Caller(directory, node.kubelet.server.port)
     try:
         yield node, caller
     finally:
@@ -60,7 +60,7 @@ async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[N
         await node.clean()
 
 
-async def test_who_may_call(served: tuple[Node, Caller], tmp_path: Path) -> None:
+async def test_callers_are_authenticated_and_authorized(served: tuple[Node, Caller], tmp_path: Path) -> None:
     _, caller = served
     assert await caller.get("/healthz") == (200, "ok")
     port = int(caller.base.rpartition(":")[2])
@@ -163,7 +163,7 @@ async def test_exec_ends_though_its_input_is_unread(served: tuple[Node, Caller],
 
 
 async def attached(caller: Caller, pod: str, **flags: str) -> dict[int, bytes]:
-    """What a client that ends its input at once is told, by channel."""
+    """Return the output for a client that ends its input at once, by channel."""
     said: dict[int, bytes] = {}
     url = f"{caller.base}/attach/default/{pod}/main?{urlencode({'input': '1', 'output': '1', **flags})}"
     async with caller.session.ws_connect(url, ssl=caller.context, protocols=("v5.channel.k8s.io",)) as socket:
@@ -228,7 +228,7 @@ async def test_port_forward_reaches_the_pod(served: tuple[Node, Caller]) -> None
     assert b"200 OK" in page
 
 
-async def test_what_is_used(served: tuple[Node, Caller]) -> None:
+async def test_stats_and_metrics_of_a_pod(served: tuple[Node, Caller]) -> None:
     node, caller = served
     await node.run("web", {"command": ["sh", "-c", "x=1; while [ $x -lt 100000 ]; do x=$((x+1)); done; sleep 1000"]})
     await node.ready()

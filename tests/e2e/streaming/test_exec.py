@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.streaming.pods import Containers
 from tests.e2e.streaming.terminal import Terminal
 from tests.integration.streaming.kubectl import both_upgrades
-from tests.integration.streaming.neighbours import Front
+from tests.integration.streaming.neighbors import Front
 from tiphys.testing.eventually import eventually
 from tiphys.testing.kubectl import Kubectl, end
 
@@ -61,7 +61,7 @@ async def test_big_output_is_whole(containers: Containers, kubectl: Kubectl, upg
 async def test_process_that_ends_while_stdin_flows_keeps_its_output_and_code(
     containers: Containers, kubectl: Kubectl, upgrade: str
 ) -> None:
-    # No more than the pipes inside containerd hold: for more its exec needs the node agent (`node.unread_stdin`).
+    # No more than the pipes inside containerd hold: for more its exec needs the kubelet (`node.unread_stdin`).
     await containers.start("sleep", "1000")
     payload = b"0123456789" * 10_000
     for _ in range(5):

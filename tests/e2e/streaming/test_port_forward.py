@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from tests.e2e.streaming.pods import Containers
 from tests.integration.streaming.kubectl import both_upgrades
-from tests.integration.streaming.neighbours import Front
+from tests.integration.streaming.neighbors import Front
 from tiphys.testing.kubectl import Kubectl, end
 
 

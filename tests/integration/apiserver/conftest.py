@@ -36,6 +36,6 @@ async def raw(keys: Path) -> AsyncIterator[Raw]:
 
 
 async def with_default_account(api: Api) -> None:
-    """What the controllers would make: pods need it."""
+    """Make the objects that controllers would make: pods need them."""
     made = await api.post(f"{NS}/serviceaccounts", {"metadata": {"name": "default"}})
     assert made.status == 201, made.body

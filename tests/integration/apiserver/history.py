@@ -1,4 +1,4 @@
-"""What readers saw of a collection, and whether all of it is one history: the checker behind `test_consistency`.
+"""Checker of histories behind `test_consistency`: all that readers saw of a collection must fit one history.
 
 The server gives every write a revision. So what a watcher saw is a sequence with growing revisions, what a reader listed is the state after
 some revision, and both must come out of one and the same sequence of writes.

@@ -57,7 +57,7 @@ class RawConnection:
             yield data[:-2]
 
     async def ended(self) -> bool:
-        """Whether the server closes the connection, with nothing more on it."""
+        """Return whether the server closes the connection, with nothing more on it."""
         try:
             return await asyncio.wait_for(self.reader.read(1), DEADLINE) == b""
         except (ConnectionError, ssl.SSLError):

@@ -131,7 +131,7 @@ async def test_a_range_that_goes_gives_nothing_out(api: Api) -> None:
     assert "the provided network does not match the current range" in refused.message
 
 
-async def test_what_a_crash_left_is_mended_at_the_start(keys: Path) -> None:
+async def test_start_repairs_addresses_after_a_crash(keys: Path) -> None:
     store = MemoryStore()
     async with running_api_server(keys, store=store, service_range=RANGE) as (server, _):
         api = Api(server)

@@ -86,7 +86,7 @@ async def test_one_of_many_deletes_succeeds(api: Api) -> None:
 
 
 async def test_updates_race_a_deletion(api: Api) -> None:
-    """Whatever the order: a patch that succeeded was before the delete, and afterwards nothing is left."""
+    """In either order, a patch that succeeded was before the delete, and afterwards nothing is left."""
     await api.post(CONFIGS, config("a"))
     patches = [api.patch(f"{CONFIGS}/a", {"data": {f"k{n}": "x"}}) for n in range(8)]
     *answers, gone = await asyncio.gather(*patches, api.delete(f"{CONFIGS}/a"))

@@ -58,7 +58,7 @@ async def test_the_old_path_of_one_object(api: Api) -> None:
 
 
 @pytest.mark.parametrize("accept", [TABLE, PARTIAL, "text/html", "application/json;as=Odd;v=v1;g=meta.k8s.io"])
-async def test_what_has_no_table_and_no_metadata_of_its_own_is_not_acceptable(api: Api, accept: str) -> None:
+async def test_rejects_tables_and_metadata_of_reviews(api: Api, accept: str) -> None:
     question = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
     answer = await api.post(REVIEWS, question, accept=accept)
     assert (answer.status, answer.reason) == (406, "NotAcceptable")

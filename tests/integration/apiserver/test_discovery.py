@@ -1,4 +1,4 @@
-"""What is served, as clients find it out: every group, version and resource in each form of discovery."""
+"""Discovery of every group, version and resource, in each of its forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the declaration says about refusals, warnings and what is dropped, tried with each of its samples on a running API server."""
+"""Declared refusals, warnings and dropped fields, tried with each of their samples on a running API server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def ident(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize(("kind", "entry"), TOLD, ids=ident)
-async def test_who_sets_a_field_is_told(api: Api, kind: str, entry: Entry) -> None:
+async def test_declared_fields_are_refused_warned_of_or_dropped(api: Api, kind: str, entry: Entry) -> None:
     assert entry.sample is not None
     answer = await created(api, kind, entry.sample)
     if entry.effect == "refused":
@@ -67,7 +67,7 @@ async def test_who_sets_a_field_is_told(api: Api, kind: str, entry: Entry) -> No
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Service"])
-async def test_who_sets_nothing_special_hears_nothing(api: Api, kind: str) -> None:
+async def test_plain_objects_are_created_without_warnings(api: Api, kind: str) -> None:
     answer = await created(api, kind, {})
     assert (answer.status, answer.warnings) == (201, [])
 

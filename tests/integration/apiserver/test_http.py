@@ -106,12 +106,12 @@ async def test_http_1_0(raw: Raw) -> None:
 
 async def test_every_warning_is_a_line_of_its_own(raw: Raw) -> None:
     connection = await raw.connect()
-    body = b'{"metadata": {"name": "a"}, "colour": 1, "na\\u00efve \\r\\nSet-Cookie: x": 2}'
+    body = b'{"metadata": {"name": "a"}, "color": 1, "na\\u00efve \\r\\nSet-Cookie: x": 2}'
     await connection.send(request("POST", f"{CONFIGS}?fieldValidation=Warn", body=body))
     answer = await connection.answer()
     assert answer.status == 201
     assert len(answer.warnings) == 2
-    assert answer.warnings[0] == '299 - "unknown field \\"colour\\""'
+    assert answer.warnings[0] == '299 - "unknown field \\"color\\""'
     assert "set-cookie" not in answer.headers
 
 
@@ -272,7 +272,7 @@ async def test_exec_without_an_upgrade_is_refused(raw: Raw) -> None:
     assert (answer.status, answer.reason, answer.message) == (400, "BadRequest", "Upgrade request required")
 
 
-async def test_who_comes_without_a_certificate_is_anonymous(raw: Raw) -> None:
+async def test_caller_without_a_certificate_is_anonymous(raw: Raw) -> None:
     connection = await raw.connect(identity="")
     await connection.send(request("GET", "/livez") + request("GET", CONFIGS) + request("GET", "/version", "Authorization: Bearer nonsense"))
     assert (await connection.answer()).body == b"ok"
@@ -342,7 +342,7 @@ def connections(raw: Raw) -> list[Connection]:
 
 
 def sweep(raw: Raw, *, after: float = 0.0) -> None:
-    """What the sweeper does every few seconds, with so many of them gone by."""
+    """Sweep as the server does every few seconds, with so many of them gone by."""
     now = time.monotonic() + after
     for connection in connections(raw):
         connection.sweep(now)

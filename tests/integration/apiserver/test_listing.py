@@ -79,8 +79,8 @@ async def test_selectors(api: Api, query: str, names: list[str]) -> None:
     assert (await api.get(f"{CONFIGS}?{query}")).names == names
 
 
-@pytest.mark.parametrize("query", ["labelSelector=%3D", "labelSelector=a+in", "fieldSelector=spec.colour%3Dred", "fieldSelector=a"])
-async def test_broken_selectors(api: Api, query: str) -> None:
+@pytest.mark.parametrize("query", ["labelSelector=%3D", "labelSelector=a+in", "fieldSelector=spec.color%3Dred", "fieldSelector=a"])
+async def test_rejects_broken_selectors(api: Api, query: str) -> None:
     for path in (CONFIGS, f"{CONFIGS}?watch=1&"):
         answer = await api.get(f"{path}{'' if '?' in path else '?'}{query}")
         assert (answer.status, answer.reason) == (400, "BadRequest")

@@ -87,7 +87,7 @@ BODIES = [write for write in WRITES if isinstance(write[2], dict) and write[3] !
 
 
 def unknown(body: Doc) -> Doc:
-    return {**body, "colour": "blue"}
+    return {**body, "color": "blue"}
 
 
 @pytest.mark.parametrize("write", BODIES, ids=ident)
@@ -98,14 +98,14 @@ async def test_unknown_fields_are_refused_told_or_dropped(api: Api, write: tuple
     before = api.server.storage.revision
     strict = await api.send(method, with_query(path, "fieldValidation=Strict"), unknown(body), **headers)
     assert strict.status in (400, 422), strict.body
-    assert 'unknown field "colour"' in strict.message
+    assert 'unknown field "color"' in strict.message
     assert api.server.storage.revision == before
     odd = await api.send(method, with_query(path, "fieldValidation=Odd"), unknown(body), **headers)
     assert odd.status == 422
     assert 'Unsupported value: "Odd": supported values:' in odd.message
     warned = await api.send(method, with_query(path, "fieldValidation=Warn&dryRun=All"), unknown(body), **headers)
     assert warned.status in (200, 201), warned.body
-    assert any('unknown field \\"colour\\"' in text for text in warned.warnings), warned.warnings
+    assert any('unknown field \\"color\\"' in text for text in warned.warnings), warned.warnings
     ignored = await api.send(method, with_query(path, "fieldValidation=Ignore"), unknown(body), **headers)
     assert ignored.status in (200, 201), ignored.body
-    assert not any("colour" in text for text in ignored.warnings)
+    assert not any("color" in text for text in ignored.warnings)

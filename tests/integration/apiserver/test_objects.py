@@ -22,7 +22,7 @@ async def test_a_created_object_has_what_only_the_server_gives(api: Api) -> None
     assert made.doc["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
 
 
-async def test_what_is_read_is_what_was_answered_to_the_write(api: Api) -> None:
+async def test_reads_return_the_answer_to_the_write(api: Api) -> None:
     made = await api.post(CONFIGS, config("a", x="1"))
     assert (await api.get(f"{CONFIGS}/a")).doc == made.doc
     assert (await api.get(CONFIGS)).doc["items"] == [made.item]
@@ -84,7 +84,7 @@ async def test_content_types(api: Api) -> None:
     assert (await api.get(f"{CONFIGS}/y", accept="image/png")).reason == "NotAcceptable"
 
 
-async def test_what_is_no_object_has_no_table(api: Api) -> None:
+async def test_reviews_have_no_table(api: Api) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     asked = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
     table = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -94,20 +94,20 @@ async def test_what_is_no_object_has_no_table(api: Api) -> None:
 
 
 async def test_field_validation(api: Api) -> None:
-    body = b'{"metadata": {"name": "a", "colour": 1}, "data": {"x": "1"}, "data": {"x": "2"}}'
+    body = b'{"metadata": {"name": "a", "color": 1}, "data": {"x": "1"}, "data": {"x": "2"}}'
     strict = await api.send("POST", f"{CONFIGS}?fieldValidation=Strict", body)
     assert (strict.status, strict.reason) == (400, "BadRequest")
-    assert 'unknown field "metadata.colour"' in strict.message
+    assert 'unknown field "metadata.color"' in strict.message
     assert 'duplicate field "data"' in strict.message
     warned = await api.send("POST", f"{CONFIGS}?fieldValidation=Warn", body)
     assert warned.status == 201
-    assert sorted(warned.warnings) == ['299 - "duplicate field \\"data\\""', '299 - "unknown field \\"metadata.colour\\""']
+    assert sorted(warned.warnings) == ['299 - "duplicate field \\"data\\""', '299 - "unknown field \\"metadata.color\\""']
     ignored = await api.send("POST", f"{CONFIGS}?fieldValidation=Ignore", body.replace(b'"a"', b'"b"'))
     assert (ignored.status, ignored.warnings) == (201, [])
     assert (await api.send("POST", f"{CONFIGS}?fieldValidation=Maybe", body)).status == 422
-    patched = await api.send("PATCH", f"{CONFIGS}/a?fieldValidation=Strict", b'{"colour": 1}', content_type=MERGE)
+    patched = await api.send("PATCH", f"{CONFIGS}/a?fieldValidation=Strict", b'{"color": 1}', content_type=MERGE)
     assert patched.status == 422
-    assert 'unknown field "colour"' in patched.message
+    assert 'unknown field "color"' in patched.message
 
 
 async def test_a_dry_run_answers_and_stores_nothing(api: Api) -> None:
@@ -145,7 +145,7 @@ async def test_an_update_that_changes_nothing_writes_nothing(api: Api) -> None:
     assert (await api.patch(f"{CONFIGS}/a", {"data": {"x": "1"}})).version == made.version
 
 
-async def test_what_an_update_may_not_say(api: Api) -> None:
+async def test_rejects_updates_of_identity(api: Api) -> None:
     made = (await api.post(CONFIGS, config("a"))).doc
     other_name = await api.put(f"{CONFIGS}/a", config("b"))
     assert (other_name.status, other_name.reason) == (400, "BadRequest")
@@ -207,7 +207,7 @@ async def test_a_get_of_a_version_that_is_not_there_yet(api: Api) -> None:
     assert (await api.get(f"{CONFIGS}/a?resourceVersion=new")).reason == "BadRequest"
 
 
-async def test_what_a_client_may_not_do_is_refused_before_anything_else(api: Api) -> None:
+async def test_authorization_comes_before_all_other_checks(api: Api) -> None:
     guest = api.acting_as("guest")
     refused = await guest.get(f"{NS}/secrets/a")
     assert (refused.status, refused.reason) == (403, "Forbidden")
@@ -317,7 +317,7 @@ async def test_a_job_that_goes_without_its_pods(api: Api) -> None:
     assert not (await api.delete(f"{jobs}/a?propagationPolicy=Orphan")).warnings
 
 
-async def test_what_refusals_say_of_what_was_left_out(api: Api) -> None:
+async def test_refusals_show_missing_fields_as_upstream_does(api: Api) -> None:
     """Null, as of a list or a map that nobody made, in the order of the API; of a group that is served over another, its kind there."""
     refused = await api.post("/apis/batch/v1/namespaces/default/cronjobs", {"metadata": {"name": "a"}})
     assert [cause["field"] for cause in refused.doc["details"]["causes"]][:2] == [

@@ -87,7 +87,7 @@ async def test_nobody_comes_to_own_what_an_apply_cannot_set(api: Api) -> None:
     assert [(entry["manager"], set(entry["fieldsV1"])) for entry in made.doc["metadata"]["managedFields"]] == [("m", {"f:metadata"})]
 
 
-async def test_what_the_server_fills_in_is_owned_as_upstream_owns_it(api: Api) -> None:
+async def test_defaults_are_owned_as_upstream_owns_them(api: Api) -> None:
     """Families come with the address and are nobody's; the template's generation was a field once, which its author owns."""
     made = (await api.post(f"{DEFAULT}/services", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})).doc
     spec = set(made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"])

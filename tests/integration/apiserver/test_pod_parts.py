@@ -42,8 +42,8 @@ async def test_debuggers_are_added_one_after_the_other(api: Api) -> None:
     assert replaced.doc["spec"]["containers"][0]["image"] == "registry.example/web:1"
     assert "labels" not in replaced.doc["metadata"]
     # The whole pod can be written again, with its ephemeral containers in it.
-    labelled = await api.patch(f"{PODS}/a", {"metadata": {"labels": {"x": "y"}}}, MERGE)
-    assert (labelled.status, labelled.doc["metadata"]["generation"]) == (200, 3)
+    labeled = await api.patch(f"{PODS}/a", {"metadata": {"labels": {"x": "y"}}}, MERGE)
+    assert (labeled.status, labeled.doc["metadata"]["generation"]) == (200, 3)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ async def test_debuggers_are_added_one_after_the_other(api: Api) -> None:
         (debugger(volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "x"}]), "volumeMounts[0].subPath: Forbidden: cannot be set"),
     ],
 )
-async def test_what_no_debugger_may_have(api: Api, container: Doc, said: str) -> None:
+async def test_rejects_forbidden_fields_of_ephemeral_containers(api: Api, container: Doc, said: str) -> None:
     body = pod("a")
     body["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
     await api.post(PODS, body)
@@ -133,7 +133,7 @@ async def test_a_resize_changes_cpu_and_memory(api: Api) -> None:
         (BURSTABLE, {"spec": {"containers": [{"name": "main", "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}]}}, "only cpu and memory resources are mutable"),
     ],
 )  # fmt: skip
-async def test_what_no_resize_may_do(api: Api, before: Doc, patch: Doc, said: str) -> None:
+async def test_rejects_forbidden_resizes(api: Api, before: Doc, patch: Doc, said: str) -> None:
     assert (await api.post(PODS, sized(**before))).status == 201
     refused = await api.patch(RESIZE, patch, STRATEGIC)
     assert refused.status == 422, refused.body

@@ -20,7 +20,7 @@ def privileged(name: str = "bad", **metadata: Any) -> Doc:
     return made
 
 
-async def test_what_is_enforced(api: Api) -> None:
+async def test_enforced_level_rejects_pods(api: Api) -> None:
     await label(api, enforce="baseline")
     refused = await api.post(PODS, privileged())
     assert (refused.status, refused.reason) == (403, "Forbidden")
@@ -33,7 +33,7 @@ async def test_what_is_enforced(api: Api) -> None:
     assert (await api.post(f"{PODS}?dryRun=All", privileged())).status == 403
 
 
-async def test_who_enforces_is_warned_of_templates(api: Api) -> None:
+async def test_enforced_level_warns_of_templates(api: Api) -> None:
     await label(api, enforce="restricted", enforce_version="v1.20")
     made = await api.post("/apis/apps/v1/namespaces/default/deployments", deployment("web"))
     assert made.status == 201
@@ -47,7 +47,7 @@ async def test_who_enforces_is_warned_of_templates(api: Api) -> None:
     assert len(again.warnings) == 1
 
 
-async def test_what_is_warned_of(api: Api) -> None:
+async def test_warned_level_warns_of_pods(api: Api) -> None:
     await label(api, warn="baseline", audit="restricted")
     made = await api.post(PODS, privileged())
     assert made.status == 201

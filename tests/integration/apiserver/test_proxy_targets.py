@@ -93,7 +93,7 @@ async def test_another_port_of_a_node_is_reached_without_the_kubelets_certificat
     assert (await api.get(f"{NODES}/ftp:n:{port}/proxy/")).message == f'invalid node request "ftp:n:{port}"'
 
 
-async def test_the_identity_towards_kubelets_reads_no_secrets(api: Api) -> None:
+async def test_the_identity_toward_kubelets_reads_no_secrets(api: Api) -> None:
     await with_node(api, "n", "192.0.2.7")
     kubelets = Api(api.server, PeerIdentity(common_name="kube-apiserver-kubelet-client"))
     assert (await kubelets.get(f"{NODES}/n")).status == 200

@@ -113,7 +113,7 @@ async def test_a_running_server_renews_its_certificates(running: Running, caplog
     after = {path.name: path.read_bytes() for path in (*pki.iterdir(), running.directory / "admin.kubeconfig")}
     same = {"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key"}
     assert {name for name in after if after[name] == before[name]} == same
-    # What was open goes on, and who comes later uses the new files: people, the node agent, and the server towards kubelets.
+    # What was open goes on, and who comes later uses the new files: people, the kubelet, and the server toward kubelets.
     await idle.send(request("GET", "/version"))
     assert (await idle.answer()).status == 200
     admin = kubeconfig.load(running.directory / "admin.kubeconfig")

@@ -1,4 +1,4 @@
-"""What the conformance suite asks of watches, pages and the version, in its own order of steps."""
+"""Steps of the conformance suite for watches, pages and the version, in its own order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def watching(*labels: str, version: str = "") -> str:
     return f"{CONFIGS}?watch=true&labelSelector=watch+in+({','.join(labels)}){since}"
 
 
-def labelled(name: str, label: str, **data: str) -> Doc:
+def labeled(name: str, label: str, **data: str) -> Doc:
     return config(name, labels={"watch": label}, **data)
 
 
@@ -32,28 +32,28 @@ async def expect(events: Events, type_: str, doc: Doc | None = None) -> Doc:
 
 async def test_watches_see_what_they_select_come_change_and_go(api: Api) -> None:
     async with api.watch(watching("a")) as a, api.watch(watching("b")) as b, api.watch(watching("a", "b")) as both:
-        made = (await api.post(CONFIGS, labelled("first", "a"))).doc
+        made = (await api.post(CONFIGS, labeled("first", "a"))).doc
         await expect(a, "ADDED", made)
         await expect(both, "ADDED", made)
         for mutation in ("1", "2"):
-            changed = (await api.put(f"{CONFIGS}/first", labelled("first", "a", mutation=mutation))).doc
+            changed = (await api.put(f"{CONFIGS}/first", labeled("first", "a", mutation=mutation))).doc
             await expect(a, "MODIFIED", changed)
             await expect(both, "MODIFIED", changed)
         await api.delete(f"{CONFIGS}/first")
         await expect(a, "DELETED")
         await expect(both, "DELETED")
-        second = (await api.post(CONFIGS, labelled("second", "b"))).doc
+        second = (await api.post(CONFIGS, labeled("second", "b"))).doc
         await expect(b, "ADDED", second)
         await expect(both, "ADDED", second)
         await api.delete(f"{CONFIGS}/second")
         await expect(b, "DELETED")
         await expect(both, "DELETED")
-        last = (await api.post(CONFIGS, labelled("last", "a"))).doc
+        last = (await api.post(CONFIGS, labeled("last", "a"))).doc
         await expect(a, "ADDED", last)  # Nothing of the other label came in between.
 
 
 async def test_a_watch_begins_at_the_version_it_names(api: Api) -> None:
-    await api.post(CONFIGS, labelled("x", "a"))
+    await api.post(CONFIGS, labeled("x", "a"))
     first = await api.patch(f"{CONFIGS}/x", {"data": {"mutation": "1"}})
     second = await api.patch(f"{CONFIGS}/x", {"data": {"mutation": "2"}})
     await api.delete(f"{CONFIGS}/x")
@@ -64,7 +64,7 @@ async def test_a_watch_begins_at_the_version_it_names(api: Api) -> None:
 
 async def test_a_watch_goes_on_from_the_last_version_that_was_seen(api: Api) -> None:
     async with api.watch(watching("a")) as broken:
-        made = (await api.post(CONFIGS, labelled("x", "a"))).doc
+        made = (await api.post(CONFIGS, labeled("x", "a"))).doc
         await api.patch(f"{CONFIGS}/x", {"data": {"mutation": "1"}})
         await expect(broken, "ADDED", made)
         last = await expect(broken, "MODIFIED")
@@ -75,9 +75,9 @@ async def test_a_watch_goes_on_from_the_last_version_that_was_seen(api: Api) -> 
         await expect(again, "DELETED")
 
 
-async def test_what_stops_being_selected_is_deleted_to_the_watch(api: Api) -> None:
+async def test_object_that_leaves_the_selection_is_deleted_to_the_watch(api: Api) -> None:
     async with api.watch(watching("a")) as events:
-        made = (await api.post(CONFIGS, labelled("x", "a"))).doc
+        made = (await api.post(CONFIGS, labeled("x", "a"))).doc
         changed = (await api.patch(f"{CONFIGS}/x", {"data": {"mutation": "1"}})).doc
         await api.patch(f"{CONFIGS}/x", {"metadata": {"labels": {"watch": "wrong"}}})
         await expect(events, "ADDED", made)
@@ -146,7 +146,7 @@ async def test_lists_come_in_chunks_of_one_version(api: Api) -> None:
     assert "continue" not in whole["metadata"]
 
 
-async def test_the_version_is_told(api: Api) -> None:
+async def test_version_is_reported(api: Api) -> None:
     version = (await api.get("/version")).doc
     assert (version["major"], version["minor"]) == ("1", "36")
     assert version["gitVersion"].startswith("v1.36.")

@@ -23,12 +23,12 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(H
     [
         ("GET", "/nothing", 404),
         ("GET", "/api/v2/pods", 404),
-        ("GET", "/api/v1/colours", 404),
+        ("GET", "/api/v1/colors", 404),
         ("GET", "/apis/apps/v9/deployments", 404),
         ("GET", f"{NS}/nodes", 404),
         ("GET", "/api/v1/nodes/a/b", 404),
         ("GET", "/api/v1/pods/a", 404),
-        ("GET", f"{PODS}/a/colour", 404),
+        ("GET", f"{PODS}/a/color", 404),
         ("GET", f"{PODS}/a/status/more", 404),
         ("GET", f"{CONFIGS}/a/status", 404),
         ("GET", f"{CONFIGS}//", 200),
@@ -47,7 +47,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(H
         ("DELETE", "/api/v1/namespaces", 405),
     ],
 )
-async def test_what_is_there_and_what_it_takes(api: Api, method: str, path: str, status: int) -> None:
+async def test_urls_and_their_methods(api: Api, method: str, path: str, status: int) -> None:
     answer = await api.send(method, path, config("a") if method in ("POST", "PUT", "PATCH") else None)
     assert answer.status == status
     if status != 200:
@@ -100,7 +100,7 @@ async def test_a_role_in_a_namespace_may_show_the_namespace(api: Api) -> None:
         "http://server/api/v1/namespaces/kube-system/configmaps/secret",
     ],
 )
-async def test_no_spelling_of_a_path_gets_around_authorisation(api: Api, path: str) -> None:
+async def test_no_spelling_of_a_path_gets_around_authorization(api: Api, path: str) -> None:
     await api.post("/api/v1/namespaces/kube-system/configmaps", config("secret", x="hidden"))
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
     subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jason"}]
@@ -230,7 +230,7 @@ DEEP = 20_000
     ],
     ids=["open", "deep", "deep in place", "long label", "long name", "not UTF-8", "half a surrogate", "byte order mark", "zero"],
 )
-async def test_bodies_made_to_hurt(watched: Api, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
+async def test_hostile_bodies(watched: Api, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
     for method, target, media in (
         ("POST", CONFIGS, "application/json"),
         ("PATCH", f"{CONFIGS}/a", MERGE),
@@ -269,7 +269,7 @@ async def test_made_up_resources_make_no_series(watched: Api) -> None:
     assert f'apiserver_request_total{{{series},code="404"}} 50' in page
 
 
-async def test_what_cannot_be_read_in_the_store_is_not_served_and_does_no_harm(keys: Path) -> None:
+async def test_unreadable_values_in_the_store_are_not_served_and_do_no_harm(keys: Path) -> None:
     from tiphys.store.memory import MemoryStore
 
     store = MemoryStore()

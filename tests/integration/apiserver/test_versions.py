@@ -322,7 +322,7 @@ async def test_applies_conflict_over_versions(api: Api) -> None:
     assert (await api.get(f"{V1}/a")).doc["spec"]["targetCPUUtilizationPercentage"] == 60
 
 
-async def test_what_was_applied_in_another_version_is_taken_back(api: Api) -> None:
+async def test_apply_removes_fields_applied_in_another_version(api: Api) -> None:
     old = {
         "apiVersion": "autoscaling/v1",
         "kind": "HorizontalPodAutoscaler",

@@ -90,7 +90,7 @@ async def test_selectors_turn_changes_into_comings_and_goings(api: Api) -> None:
 
 @pytest.mark.parametrize("accept", ["application/json", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"])
 @pytest.mark.parametrize("media", ["json", "vnd.kubernetes.protobuf"])
-async def test_what_left_a_selection_is_shown_as_it_was_in_every_form(api: Api, accept: str, media: str) -> None:
+async def test_object_that_left_a_selection_is_shown_as_it_was_in_every_form(api: Api, accept: str, media: str) -> None:
     await api.post(CONFIGS, config("a", labels={"app": "web-before"}))
     target = f"{WATCH}&labelSelector=app%3Dweb-before&timeoutSeconds=1"
     response = await api.respond("GET", target, accept=accept.replace("json", media, 1))

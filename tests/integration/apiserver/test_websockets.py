@@ -25,7 +25,7 @@ class Messages:
         self._events: list[WebSocketEvent] = []
 
     async def next(self) -> WebSocketEvent | None:
-        """What comes next, None when the connection has ended."""
+        """Return the next message, None when the connection has ended."""
         while not self._events:
             data = await asyncio.wait_for(self.connection.reader.read(1 << 16), DEADLINE)
             if not data:

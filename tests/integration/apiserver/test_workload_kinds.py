@@ -138,7 +138,7 @@ async def test_a_job_s_pods_are_left_behind_unless_asked_for(api: Api) -> None:
     assert (await api.delete(f"{CRON_JOBS}/new")).doc["status"] == "Success"
 
 
-async def test_what_nothing_acts_on_says_so(api: Api) -> None:
+async def test_warns_of_kinds_that_nothing_acts_on(api: Api) -> None:
     for path, body in (
         (JOBS, job()),
         (CRON_JOBS, cron_job()),

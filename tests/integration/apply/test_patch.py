@@ -78,7 +78,7 @@ async def test_options(cluster: Cluster) -> None:
         (config_map() | {"data": {"a": 1}}, ".data.a: expected string"),
     ],
 )
-async def test_bad_configurations(cluster: Cluster, body: Any, said: str) -> None:
+async def test_rejects_invalid_configurations(cluster: Cluster, body: Any, said: str) -> None:
     with pytest.raises(BadRequest) as failed:
         await cluster.patch(f"{MAPS}/c", body)
     assert said in failed.value.message
@@ -116,14 +116,14 @@ async def test_every_writer_is_recorded(cluster: Cluster) -> None:
     made.status.phase = "Running"
     made = await kubelet.update_status(made)
     made.metadata.labels = {"x": "y"}
-    await cluster.client_for(user_agent="labeller").update(made)
+    await cluster.client_for(user_agent="labeler").update(made)
     await kubelet.raw(
         "PATCH", f"{PODS}/p", query=[("fieldManager", "other")], body=b'{"metadata":{"annotations":{"a":"b"}}}',
         headers={"content-type": "application/strategic-merge-patch+json"},
     )  # fmt: skip
     found = managers(await cluster.get(f"{PODS}/p"))
     assert found["kubelet/Update/status"] == {"f:status": {"f:phase": {}}}
-    assert found["labeller/Update"] == {"f:metadata": {"f:labels": {".": {}, "f:x": {}}}}
+    assert found["labeler/Update"] == {"f:metadata": {"f:labels": {".": {}, "f:x": {}}}}
     assert found["other/Update"] == {"f:metadata": {"f:annotations": {".": {}, "f:a": {}}}}
     spec = found["maker/Update"]["f:spec"]
     assert spec["f:containers"]['k:{"name":"c"}']["f:image"] == {}

@@ -256,7 +256,7 @@ async def test_namespaces_go_when_they_are_finalized(client: Client) -> None:
         await client.get(core.Namespace, "team")
 
 
-async def test_mistakes_are_named(client: Client) -> None:
+async def test_errors_name_the_mistake(client: Client) -> None:
     broken = pod("a")
     assert broken.spec is not None
     broken.spec.containers[0].name = ""

@@ -31,7 +31,7 @@ class Kubectl(kubectl.Kubectl):
         self._minor = int(version.partition(".")[2])
 
     def knows(self, minor: int) -> bool:
-        """Whether it is as new as 1.<minor>, in which something was added to kubectl."""
+        """Return whether it is as new as 1.<minor>, in which something was added to kubectl."""
         return self._minor >= minor
 
 

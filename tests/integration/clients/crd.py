@@ -19,7 +19,7 @@ WIDGETS: dict[str, Any] = {
                 "storage": True,
                 "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
                 "additionalPrinterColumns": [
-                    {"name": "Colour", "type": "string", "jsonPath": ".spec.colour"},
+                    {"name": "Color", "type": "string", "jsonPath": ".spec.color"},
                     {"name": "State", "type": "string", "jsonPath": ".status.state"},
                 ],
                 "schema": {
@@ -29,9 +29,9 @@ WIDGETS: dict[str, Any] = {
                         "properties": {
                             "spec": {
                                 "type": "object",
-                                "required": ["colour"],
+                                "required": ["color"],
                                 "properties": {
-                                    "colour": {"type": "string", "enum": ["red", "green", "blue"], "description": "Its colour."},
+                                    "color": {"type": "string", "enum": ["red", "green", "blue"], "description": "Its color."},
                                     "size": {"type": "integer", "minimum": 1, "default": 2},
                                 },
                             },
@@ -45,6 +45,6 @@ WIDGETS: dict[str, Any] = {
 }
 
 
-def widget(name: str, colour: str = "red", **spec: Any) -> dict[str, Any]:
+def widget(name: str, color: str = "red", **spec: Any) -> dict[str, Any]:
     meta = {"name": name, "namespace": "default"}
-    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": meta, "spec": {"colour": colour, **spec}}
+    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": meta, "spec": {"color": color, **spec}}

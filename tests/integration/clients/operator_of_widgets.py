@@ -16,16 +16,16 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 @kopf.on.create("example.com", "v1", "widgets")
 def create(name: str, namespace: str | None, spec: kopf.Spec, body: kopf.Body, patch: kopf.Patch, **_: Any) -> dict[str, Any]:
-    document = {"metadata": {"name": f"widget-{name}"}, "data": {"colour": spec["colour"], "size": str(spec["size"])}}
+    document = {"metadata": {"name": f"widget-{name}"}, "data": {"color": spec["color"], "size": str(spec["size"])}}
     kopf.adopt(document, owner=body)
     client.CoreV1Api().create_namespaced_config_map(namespace, document)
     patch.status["state"] = "made"
     return {"map": f"widget-{name}"}
 
 
-@kopf.on.update("example.com", "v1", "widgets", field="spec.colour")
-def recolour(name: str, namespace: str | None, old: Any, new: Any, patch: kopf.Patch, **_: Any) -> None:
-    client.CoreV1Api().patch_namespaced_config_map(f"widget-{name}", namespace, {"data": {"colour": new}})
+@kopf.on.update("example.com", "v1", "widgets", field="spec.color")
+def recolor(name: str, namespace: str | None, old: Any, new: Any, patch: kopf.Patch, **_: Any) -> None:
+    client.CoreV1Api().patch_namespaced_config_map(f"widget-{name}", namespace, {"data": {"color": new}})
     patch.status["state"] = f"{old} to {new}"
 
 

@@ -43,19 +43,19 @@ async def test_an_operator_of_config_maps(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as (_, cluster), running_operator(tmp_path, "operator_of_settings"):
         client = cluster.client
         meta = ObjectMeta(name="shop", namespace="default", labels={"managed": "yes"})
-        made = await client.create(core.ConfigMap(metadata=meta, data={"colour": "blue"}))
+        made = await client.create(core.ConfigMap(metadata=meta, data={"color": "blue"}))
         other = ObjectMeta(name="other", namespace="default")
-        await client.create(core.ConfigMap(metadata=other, data={"colour": "red"}))
+        await client.create(core.ConfigMap(metadata=other, data={"color": "red"}))
 
         await eventually(lambda: state(cluster, "created"), timeout=20)
         secret = await client.get(core.Secret, "shop", "default")
-        assert secret.data == {"colour": b"blue"}
+        assert secret.data == {"color": b"blue"}
         assert [owner.uid for owner in secret.metadata.ownerReferences] == [made.metadata.uid]
         assert (await client.get(core.ConfigMap, "shop", "default")).metadata.finalizers == ["example.com/settings"]
 
-        await client.patch(core.ConfigMap, "shop", "default", body={"data": {"colour": "green"}})
+        await client.patch(core.ConfigMap, "shop", "default", body={"data": {"color": "green"}})
         await eventually(lambda: state(cluster, "updated"), timeout=20)
-        assert (await client.get(core.Secret, "shop", "default")).data == {"colour": b"green"}
+        assert (await client.get(core.Secret, "shop", "default")).data == {"color": b"green"}
 
         await eventually(lambda: ticked(cluster, 3), timeout=20)
         await eventually(lambda: told(cluster, "Copied"), timeout=20)
@@ -87,13 +87,13 @@ async def test_an_operator_of_custom_resources(tmp_path: Path) -> None:
 
             await eventually(lambda: status("made"), timeout=20)
             made = await cluster.client.get(core.ConfigMap, "widget-a", "default")
-            assert made.data == {"colour": "red", "size": "2"}
+            assert made.data == {"color": "red", "size": "2"}
             found = (await api.get(f"{widgets}/a")).doc
             assert found["metadata"]["finalizers"] == ["example.com/widgets"]
             assert found["status"]["create"] == {"map": "widget-a"}
             assert found["metadata"]["generation"] == 1, "what the operator wrote was the status and metadata"
 
-            assert (await api.patch(f"{widgets}/a", {"spec": {"colour": "blue"}})).status == 200
+            assert (await api.patch(f"{widgets}/a", {"spec": {"color": "blue"}})).status == 200
             await eventually(lambda: status("red to blue"), timeout=20)
 
             async def counted() -> bool:

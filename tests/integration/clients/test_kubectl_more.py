@@ -24,19 +24,19 @@ async def test_custom_resources(kubectl: Kubectl) -> None:
 
     await eventually(known, timeout=15)
     await kubectl("apply -f -", stdin=json.dumps(widget("a")))
-    assert (await kubectl("get wd")).splitlines()[0].split()[:3] == ["NAME", "COLOUR", "STATE"]
+    assert (await kubectl("get wd")).splitlines()[0].split()[:3] == ["NAME", "COLOR", "STATE"]
     assert "red" in await kubectl("get widgets a")
     assert "widget.example.com/a" in await kubectl("get all -o name")
-    await kubectl("patch widget a --type=merge -p", '{"spec":{"colour":"green"}}')
+    await kubectl("patch widget a --type=merge -p", '{"spec":{"color":"green"}}')
     await kubectl("label widget a x=y")
-    assert await kubectl("get widget a -o jsonpath={.spec.colour}:{.spec.size}") == "green:2"
+    assert await kubectl("get widget a -o jsonpath={.spec.color}:{.spec.size}") == "green:2"
     said = await kubectl.fails("apply -f -", stdin=json.dumps(widget("b", "pink")))
     assert "pink" in said
     await kubectl("scale widget a --replicas=5")
     assert await kubectl("get widget a -o jsonpath={.spec.size}") == "5"
     assert "green" in (await kubectl("describe widget a")).lower()
     if kubectl.knows(27):
-        assert "Its colour." in await kubectl("explain widget.spec.colour")
+        assert "Its color." in await kubectl("explain widget.spec.color")
     await kubectl("delete crd widgets.example.com --timeout=30s")
     assert "NotFound" in await kubectl.fails("get crd widgets.example.com")
 
@@ -54,7 +54,7 @@ async def test_jobs_and_schedules(kubectl: Kubectl) -> None:
     await kubectl("delete job once")
 
 
-async def test_bounds_and_doors(kubectl: Kubectl) -> None:
+async def test_quota_class_ingress_and_budget(kubectl: Kubectl) -> None:
     await kubectl("create quota small --hard=pods=2,configmaps=50")
     assert "small" in await kubectl("get quota")
     assert "Hard" in await kubectl("describe quota small")

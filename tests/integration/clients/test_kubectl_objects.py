@@ -14,7 +14,7 @@ MANIFEST = """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, labels: {tier: web}}
-data: {colour: blue, size: small}
+data: {color: blue, size: small}
 ---
 apiVersion: v1
 kind: Service
@@ -35,12 +35,12 @@ async def test_create_get_and_delete(kubectl: Kubectl) -> None:
     assert "AlreadyExists" in await kubectl.fails("create -f -", stdin=MANIFEST)
     for form, wanted in (
         ("name", "configmap/settings"),
-        ("yaml", "colour: blue"),
-        ("json", '"colour": "blue"'),
+        ("yaml", "color: blue"),
+        ("json", '"color": "blue"'),
         ("wide", "settings"),
         ("jsonpath={.data.size}", "small"),
         ("go-template={{.data.size}}", "small"),
-        ("custom-columns=N:.metadata.name,C:.data.colour", "settings   blue"),
+        ("custom-columns=N:.metadata.name,C:.data.color", "settings   blue"),
     ):
         assert wanted in await kubectl("get configmap settings -o", form)
     assert "settings   2 " in " ".join((await kubectl("get cm -l tier=web --show-labels")).splitlines()[1:]).replace("      ", "   ")
@@ -71,10 +71,10 @@ async def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:
     await kubectl("patch svc web -p", '{"spec":{"ports":[{"port":443,"name":"secure"}]}}')
     assert await kubectl("get svc web -o jsonpath={.spec.ports[*].name}") == "http secure"
     await kubectl("patch cm settings --type=merge -p", '{"data":{"size":null,"weight":"1"}}')
-    await kubectl("patch cm settings --type=json -p", '[{"op":"replace","path":"/data/colour","value":"red"}]')
-    assert (await kubectl.json("get cm settings"))["data"] == {"colour": "red", "weight": "1"}
+    await kubectl("patch cm settings --type=json -p", '[{"op":"replace","path":"/data/color","value":"red"}]')
+    assert (await kubectl.json("get cm settings"))["data"] == {"color": "red", "weight": "1"}
     assert "patched (no change)" in await kubectl("patch cm settings --type=merge -p", '{"data":{"weight":"1"}}')
-    said = await kubectl.fails("patch cm settings --type=json -p", '[{"op":"test","path":"/data/colour","value":"x"}]')
+    said = await kubectl.fails("patch cm settings --type=json -p", '[{"op":"test","path":"/data/color","value":"x"}]')
     assert "request" in said
     if kubectl.knows(24):
         await kubectl("patch node n1 --subresource=status --type=merge -p", '{"status":{"capacity":{"example.com/x":"3"}}}')
@@ -86,9 +86,9 @@ async def test_apply_diff_edit_and_replace(kubectl: Kubectl) -> None:
     assert await kubectl("apply -f -", stdin=MANIFEST) == "configmap/settings unchanged\nservice/web unchanged\n"
     changed = MANIFEST.replace("blue", "green").replace(", size: small", "")
     shown = await kubectl.run("diff", "-f", "-", stdin=changed)
-    assert (shown.code, "+  colour: green" in shown.out, "-  size: small" in shown.out) == (1, True, True), shown
+    assert (shown.code, "+  color: green" in shown.out, "-  size: small" in shown.out) == (1, True, True), shown
     assert "configmap/settings configured" in await kubectl("apply -f -", stdin=changed)
-    assert (await kubectl.json("get cm settings"))["data"] == {"colour": "green"}
+    assert (await kubectl.json("get cm settings"))["data"] == {"color": "green"}
     assert (await kubectl.run("diff", "-f", "-", stdin=changed)).code == 0
     kubectl.env["KUBE_EDITOR"] = "sed -i s/green/yellow/"
     assert await kubectl("edit cm settings") == "configmap/settings edited\n"
@@ -96,7 +96,7 @@ async def test_apply_diff_edit_and_replace(kubectl: Kubectl) -> None:
     said = await kubectl.run("edit", "cm", "settings")
     assert "Edit cancelled, no changes made." in said.out + said.err
     found = await kubectl.json("get cm settings")
-    assert found["data"] == {"colour": "yellow"}
+    assert found["data"] == {"color": "yellow"}
     found["data"] = {"replaced": "yes"}
     assert await kubectl("replace -f -", stdin=json.dumps(found)) == "configmap/settings replaced\n"
     assert "Conflict" in await kubectl.fails("replace -f -", stdin=json.dumps(found))
@@ -112,11 +112,11 @@ async def test_server_side_apply(kubectl: Kubectl) -> None:
     assert "configmap/settings serverside-applied" in await kubectl("apply --server-side -f -", stdin=one)
     said = await kubectl.fails("apply --server-side --field-manager=other -f -", stdin=one.replace("blue", "red"))
     assert 'conflict with "kubectl"' in said
-    assert ".data.colour" in said
+    assert ".data.color" in said
     await kubectl("apply --server-side --field-manager=other --force-conflicts -f -", stdin=one.replace("blue", "red"))
     fields = (await kubectl.json("get cm settings" + (" --show-managed-fields" if kubectl.knows(21) else "")))["metadata"]["managedFields"]
     assert {(entry["manager"], entry["operation"]) for entry in fields} == {("kubectl", "Apply"), ("other", "Apply")}
-    assert next(entry for entry in fields if entry["manager"] == "other")["fieldsV1"]["f:data"]["f:colour"] == {}
+    assert next(entry for entry in fields if entry["manager"] == "other")["fieldsV1"]["f:data"]["f:color"] == {}
 
 
 async def test_dry_run_and_validation(kubectl: Kubectl) -> None:
@@ -161,7 +161,7 @@ async def test_watch_and_wait(kubectl: Kubectl) -> None:
     assert "NotFound" in await kubectl.fails("get pod worker")
 
 
-async def test_what_the_server_has(kubectl: Kubectl) -> None:
+async def test_api_versions_and_api_resources(kubectl: Kubectl) -> None:
     assert {"v1", "apps/v1", "rbac.authorization.k8s.io/v1"} <= set((await kubectl("api-versions")).split())
     names = set((await kubectl("api-resources -o name")).split())
     assert {"pods", "deployments.apps", "clusterroles.rbac.authorization.k8s.io"} <= names

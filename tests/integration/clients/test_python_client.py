@@ -173,14 +173,14 @@ async def test_custom_resources(calls: Calls) -> None:
             except ResourceNotFoundError:
                 assert time.monotonic() < deadline
         made = widgets.create(body=widget("a"), namespace="default")
-        assert made.spec.to_dict() == {"colour": "red", "size": 2}
+        assert made.spec.to_dict() == {"color": "red", "size": 2}
         with pytest.raises(UnprocessibleEntityError) as refused:
             widgets.create(body=widget("b", "pink"), namespace="default")
-        assert "spec.colour" in refused.value.summary()
+        assert "spec.color" in refused.value.summary()
         applied = widgets.server_side_apply(
             body=widget("a", "blue"), name="a", namespace="default", field_manager="me", force_conflicts=True
         )
-        assert applied.spec.colour == "blue"
+        assert applied.spec.color == "blue"
         widgets.status.patch(body={"status": {"state": "fine"}}, name="a", namespace="default", content_type="application/merge-patch+json")
         assert widgets.get(name="a", namespace="default").status.state == "fine"
         listed = widgets.get(namespace="default")

@@ -225,7 +225,9 @@ async def _condition_is(world: World, type_: str, value: tuple[str, str]) -> boo
     ],
     ids=["target", "cpu", "pods", "external"],
 )  # fmt: skip
-async def test_missing_metrics_are_reported_and_asked_for_once_a_period(world: World, change: dict[str, Any], type_: str, reason: str) -> None:
+async def test_missing_metrics_are_reported_and_asked_for_once_a_period(
+    world: World, change: dict[str, Any], type_: str, reason: str
+) -> None:
     await world.prepare(2, cpu="1")
     async with world.controllers(loop()):
         await world.client.create(scaler(**change))

@@ -1,4 +1,4 @@
-"""What the conformance suite asks of every kind of an API group: discovery, and each verb once ("should support ... API operations")."""
+"""Operations of the conformance suite on every kind of an API group: discovery, and each verb ("should support ... API operations")."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ async def test_every_answer_says_how_it_was_classified(api: Api) -> None:
     await watch.stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_what_is_mandatory_comes_back(api: Api) -> None:
+async def test_mandatory_objects_come_back(api: Api) -> None:
     before = await uid(api, f"{SCHEMAS}/catch-all")
     assert (await api.delete(f"{SCHEMAS}/catch-all")).status == 200
     await eventually(lambda: _exists(api, f"{SCHEMAS}/catch-all"))

@@ -1,4 +1,4 @@
-"""How a server stops, and how long it lets a request take."""
+"""Shutdown of a server, and the time that it lets a request take."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def begin_slow_create(raw: Raw, store: SlowStore, name: str) -> RawConnect
     return connection
 
 
-async def test_what_is_under_way_is_finished_and_new_connections_are_refused(keys: Path) -> None:
+async def test_shutdown_finishes_requests_and_refuses_new_connections(keys: Path) -> None:
     async with slow_server(keys) as (raw, store):
         watching, idle = await raw.connect(), await raw.connect()
         await watching.send(request("GET", f"{CONFIGS}?watch=1"))

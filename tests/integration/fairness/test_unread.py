@@ -60,7 +60,7 @@ async def test_unread_answers_and_watches_are_cut_and_the_rest_goes_on(tmp_path:
 
 
 async def test_a_connection_holds_little_of_what_is_not_read(tmp_path: Path) -> None:
-    """What is on its way to one unread watch is bounded in bytes, in clear and encrypted."""
+    """Bytes on their way to one unread watch are bounded, in clear and encrypted."""
     async with running_api_server(tmp_path, listen=True) as (server, _):
         api = Api(server)
         for number in range(40):

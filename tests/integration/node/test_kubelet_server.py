@@ -16,8 +16,8 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.daemon import pki
 from tiphys.http.connection import Connection
 from tiphys.http.server import Server
-from tiphys.node.agent import NodeAgent
 from tiphys.node.cri.client import CriClient
+from tiphys.node.kubelet import Kubelet
 from tiphys.node.serve.limits import LIMITS
 from tiphys.node.settings import NodeSettings
 from tiphys.testing.eventually import eventually
@@ -41,14 +41,14 @@ class Door:
         return [one for one in self.server.pool.connections if isinstance(one, Connection)]
 
     def sweep(self, *, after: float) -> None:
-        """What the sweeper does, with so many seconds gone by."""
+        """Sweep as the server does, with so many seconds gone by."""
         for connection in self.served:
             connection.sweep(time.monotonic() + after)
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> NodeAgent:
-    """An agent that does not run: no runtime is asked."""
+def kubelet(tmp_path: Path) -> Kubelet:
+    """A kubelet that does not run: no runtime is asked."""
     keys = pki.ensure(tmp_path / "pki", datetime.now(UTC), names=pki.Names(), nodes=["n1"])
     pair = keys.pair("kubelet-server")
     root, logs = tmp_path / "node", tmp_path / "log"
@@ -57,15 +57,15 @@ def agent(tmp_path: Path) -> NodeAgent:
     settings = NodeSettings(
         name="n1", root=root, bind="127.0.0.1", port=0, tls_cert=pair.cert, tls_key=pair.key, client_ca=keys.ca, system_logs=logs
     )
-    return NodeAgent(settings, FakeApi().client(), CriClient(tmp_path / "none.sock"))
+    return Kubelet(settings, FakeApi().client(), CriClient(tmp_path / "none.sock"))
 
 
 @pytest.fixture
-async def kubelet(agent: NodeAgent, tmp_path: Path) -> AsyncIterator[Door]:
+async def api(kubelet: Kubelet, tmp_path: Path) -> AsyncIterator[Door]:
     keys = tmp_path / "pki"
     context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
     context.load_cert_chain(str(keys / "admin.crt"), str(keys / "admin.key"))
-    server = agent._server()
+    server = kubelet._server()
     assert server is not None
     await server.start()
     door = Door(server.http, server.port, context)
@@ -76,20 +76,20 @@ async def kubelet(agent: NodeAgent, tmp_path: Path) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def page(agent: NodeAgent) -> AsyncIterator[Door]:
-    running = asyncio.create_task(agent.health.run("127.0.0.1", 0))
-    await agent.health.listening.wait()
-    door = Door(agent.health.http, agent.health.port, None)
+async def page(kubelet: Kubelet) -> AsyncIterator[Door]:
+    running = asyncio.create_task(kubelet.health.run("127.0.0.1", 0))
+    await kubelet.health.listening.wait()
+    door = Door(kubelet.health.http, kubelet.health.port, None)
     yield door
     for connection in door.opened:
         connection.close()
     await cancel_and_wait(running)
 
 
-@pytest.fixture(params=["kubelet", "page"])
+@pytest.fixture(params=["api", "page"])
 def door(request: pytest.FixtureRequest) -> Door:
-    found: Door = request.getfixturevalue(request.param)
-    return found
+    door: Door = request.getfixturevalue(request.param)
+    return door
 
 
 @pytest.mark.parametrize(
@@ -144,29 +144,29 @@ async def test_pipelined_requests_are_answered_in_order_and_in_bounds(door: Door
         assert (await connection.answer()).status == 404
 
 
-async def test_a_client_that_does_not_read_is_cut(kubelet: Door, agent: NodeAgent) -> None:
-    (agent.settings.system_logs / "large").write_bytes(b"x" * (32 << 20))
-    connection = await kubelet.connect()
+async def test_a_client_that_does_not_read_is_cut(api: Door, kubelet: Kubelet) -> None:
+    (kubelet.settings.system_logs / "large").write_bytes(b"x" * (32 << 20))
+    connection = await api.connect()
     connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
     await connection.send(request("GET", "/logs/large"))
-    await eventually(lambda: [one for one in kubelet.served if one._resume is not None])
-    kubelet.sweep(after=LIMITS.stall_seconds + 1)
-    await eventually(lambda: not kubelet.served)
+    await eventually(lambda: [one for one in api.served if one._resume is not None])
+    api.sweep(after=LIMITS.stall_seconds + 1)
+    await eventually(lambda: not api.served)
 
 
-async def test_paths_are_decoded_before_routes_and_rights(kubelet: Door) -> None:
-    connection = await kubelet.connect()
+async def test_paths_are_decoded_before_routes_and_rights(api: Door) -> None:
+    connection = await api.connect()
     await connection.send(request("GET", "/health%7A/ping") + request("GET", "/logs/a%20b"))
     assert (await connection.answer()).body == b"ok"
     assert (await connection.answer()).body == b"logged\n"
 
 
-async def test_a_fault_in_a_handler_is_a_500(kubelet: Door, agent: NodeAgent) -> None:
+async def test_a_fault_in_a_handler_is_a_500(api: Door, kubelet: Kubelet) -> None:
     def fault() -> str:
         raise RuntimeError("check")
 
-    agent.checks["fault"] = fault
-    connection = await kubelet.connect()
+    kubelet.checks["fault"] = fault
+    connection = await api.connect()
     await connection.send(request("GET", "/healthz/fault"))
     answer = await connection.answer()
     assert (answer.status, answer.body) == (500, b"Internal error occurred: see the server's log\n")

@@ -101,7 +101,7 @@ spec:
 
 
 async def test_describe_reads_everything(cluster: Cluster) -> None:
-    """What Go decodes from our protobuf, as far as `describe` shows it."""
+    """Go decodes our protobuf as far as `describe` shows it."""
     await cluster.kubectl("create", "sa", "default", "-n", "shop")
     await cluster.kubectl("create", "-f", "-", stdin=POD)
     shown = await cluster.kubectl("describe", "pod", "p", "-n", "shop")

@@ -1,4 +1,4 @@
-"""Which format goes where, on every sort of answer: requests as a client in protobuf makes them, against the real server."""
+"""Negotiation of formats, on every sort of answer: requests as a client in protobuf makes them, against the real server."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_bodies_that_make_no_sense(speaker: Speaker) -> None:
     assert (await speaker.ask("POST", MAPS, sealed, query={"fieldValidation": "Strict"})).status == 201
 
 
-async def test_what_is_preferred_wins(speaker: Speaker) -> None:
+async def test_preferred_format_wins(speaker: Speaker) -> None:
     await speaker.ask("POST", MAPS, config("c"))
 
     async def answered(accept: str) -> str:
@@ -164,7 +164,7 @@ async def test_bare_metadata(speaker: Speaker) -> None:
     assert about.resourceVersion
 
 
-async def test_what_is_not_stored(speaker: Speaker) -> None:
+async def test_review_is_answered_in_protobuf(speaker: Speaker) -> None:
     spec = authorization.SelfSubjectAccessReviewSpec(resourceAttributes=authorization.ResourceAttributes(verb="get", resource="pods"))
     review = authorization.SelfSubjectAccessReview(spec=spec)
     answer = await speaker.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)

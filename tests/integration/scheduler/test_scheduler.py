@@ -132,7 +132,7 @@ async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(client: C
         victim = await eventually(leaving)
         assert "PreemptionByScheduler" in [one.reason for one in victim.status.conditions]
         assert (await client.get(core.Pod, "second", "default")).status.nominatedNodeName in ("", "n1")
-        # As the node agent does when the containers have ended.
+        # As the kubelet does when the containers have ended.
         await client.delete(core.Pod, "first", "default", grace=0)
         assert await placed(client, 1) == {"second": "n1"}
 

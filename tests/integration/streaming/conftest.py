@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, listen, stop
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, listen, stop
 
 
 @pytest.fixture

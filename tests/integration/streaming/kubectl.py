@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.neighbours import Front
+from tests.integration.streaming.neighbors import Front
 from tiphys.testing.kubectl import Kubectl
 
 both_upgrades = pytest.mark.parametrize("upgrade", ["websocket", "SPDY/3.1"], ids=["websocket", "spdy"])

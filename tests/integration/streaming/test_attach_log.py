@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.streaming.kubectl import Streaming, both_upgrades
-from tests.integration.streaming.neighbours import FakeRuntime, Front, Query, Session, listen, stop
+from tests.integration.streaming.neighbors import FakeRuntime, Front, Query, Session, listen, stop
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.duplex import StreamDuplex
 from tiphys.node.container.attach_log import AttachLog

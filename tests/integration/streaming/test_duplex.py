@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.integration.streaming.neighbours import listen, stop
+from tests.integration.streaming.neighbors import listen, stop
 from tiphys.aio.duplex import Activity, StreamDuplex, open_duplex, race, splice, take_over
 from tiphys.testing.eventually import eventually
 
@@ -181,7 +181,7 @@ async def test_take_over_keeps_what_was_received(pairs: Pairs) -> None:
 
 
 async def test_take_over_of_a_connection_that_is_gone_is_at_its_end() -> None:
-    """Whoever reads from it must not wait for an end that was told to the protocol before."""
+    """A reader must not wait for an end that was told to the protocol before."""
 
     class Http(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:

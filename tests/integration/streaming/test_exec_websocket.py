@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, Session
 from tiphys.testing.eventually import eventually
 from tiphys.wire.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT
 from tiphys.wire.negotiate import REMOTE_COMMAND_WEBSOCKET

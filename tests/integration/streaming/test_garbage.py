@@ -1,4 +1,4 @@
-"""What is no frame at all, half a frame or a lie after an upgrade ends that session, and the next one is served."""
+"""Garbage, half a frame or a lie after an upgrade ends that session, and the next one is served."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, Session
 from tiphys.testing import eventually
 from tiphys.wire.spdy_frames import FrameWriter
 

@@ -1,4 +1,4 @@
-"""Real kubectl against the front, over WebSocket version 5 (port-forward: SPDY tunnelled in it), and over SPDY as old versions speak."""
+"""Real kubectl against the front, over WebSocket version 5 (port-forward: SPDY tunneled in it), and over SPDY as old versions speak."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.streaming.kubectl import Streaming, both_upgrades
-from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import FakeRuntime, Front, Session
 from tiphys.testing.kubectl import Kubectl, end
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'

@@ -1,6 +1,6 @@
 import struct
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, Session
 from tiphys.testing.eventually import eventually
 from tiphys.wire import spdy
 from tiphys.wire.websocket import Closed, MessagePiece, WebSocket

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes
 import pytest
 
-from tests.integration.streaming.neighbours import FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import FakeRuntime, Front, Session
 
 FAILURE = b'{"metadata":{},"status":"Failure","message":"command terminated with exit code 3","reason":"NonZeroExitCode",'
 FAILURE += b'"details":{"causes":[{"reason":"ExitCode","message":"3"}]}}'

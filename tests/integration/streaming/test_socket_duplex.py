@@ -13,7 +13,7 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-async def test_what_was_sent_before_a_reset_can_be_read_after_a_failed_write(listener: socket.socket) -> None:
+async def test_data_before_a_reset_can_be_read_after_a_failed_write(listener: socket.socket) -> None:
     duplex = await connect_socket(*listener.getsockname())
     peer, _ = await asyncio.to_thread(listener.accept)
     peer.setblocking(False)

@@ -1,6 +1,6 @@
 import asyncio
 
-from tests.integration.streaming.neighbours import Connect, FakeRuntime, Front, Session
+from tests.integration.streaming.neighbors import Connect, FakeRuntime, Front, Session
 from tiphys.aio.duplex import StreamDuplex
 from tiphys.testing.eventually import eventually
 from tiphys.wire import spdy

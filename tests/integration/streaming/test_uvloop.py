@@ -1,4 +1,4 @@
-"""The same on the event loop the servers run on, with TLS towards the client as in a cluster."""
+"""The same on the event loop the servers run on, with TLS toward the client as in a cluster."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 import uvloop
 
-from tests.integration.streaming.neighbours import FakeRuntime, Front, Session, WebSocketClient, listen, stop, upgrade_headers
+from tests.integration.streaming.neighbors import FakeRuntime, Front, Session, WebSocketClient, listen, stop, upgrade_headers
 from tests.integration.streaming.test_duplex import certificate
 from tiphys.aio.duplex import StreamDuplex, open_duplex, splice, take_over
 from tiphys.testing.eventually import eventually

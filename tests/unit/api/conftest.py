@@ -46,12 +46,12 @@ class Server:
         return [str(error) for error in (*found, *kind.rules.validate(obj), *kind.rules.validate_create(obj))]
 
     def warnings(self, text: str) -> list[str]:
-        """What whoever creates it is warned about."""
+        """Return the warnings for whoever creates the object."""
         obj = self.prepared(text)
         return SCHEME.of(type(obj)).rules.warnings(obj, None)
 
     def errors(self, text: str) -> list[str]:
-        """What is wrong with a manifest."""
+        """Return the mistakes in a manifest."""
         return self.errors_of(self.prepared(text))
 
     def update(self, old: Any, **changes: Any) -> tuple[Any, list[str]]:

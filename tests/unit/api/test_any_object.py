@@ -1,4 +1,4 @@
-"""Whatever the fields of an object hold, the rules of its kind answer: with a verdict, never with an exception."""
+"""Rules of every kind answer any object with a verdict, never with an exception."""
 
 from __future__ import annotations
 

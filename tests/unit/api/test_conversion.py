@@ -101,7 +101,7 @@ def test_measured_values_and_conditions_go_there_and_back(measured: dict[str, An
     assert from_v1(to_v1(whole)) == whole
 
 
-def test_behaviour_is_carried_under_upstreams_inner_names() -> None:
+def test_behavior_is_carried_under_upstreams_inner_names() -> None:
     behavior = {
         "scaleUp": {
             "stabilizationWindowSeconds": 0,

@@ -1,4 +1,4 @@
-"""What is filled in."""
+"""Defaults of every kind."""
 
 # One case to a line, however long.
 # ruff: noqa: E501

@@ -136,7 +136,7 @@ def cpu(work: Callable[[int], None], count: int) -> float:
 
 
 def grows_with_the_square(work: Callable[[int], None], count: int) -> bool:
-    """Whether the work takes much longer than its input is, however often it is measured."""
+    """Return whether the work takes much longer than its input is, however often it is measured."""
     work(count)
     for _ in range(ATTEMPTS):
         long = cpu(work, LONGER * count)

@@ -14,7 +14,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 
 
-def test_what_kubectl_expects_to_find() -> None:
+def test_kinds_that_kubectl_expects() -> None:
     served = {kind.resource: kind for kind in SCHEME}
     pods = served["pods"]
     assert (pods.short_names, pods.categories, pods.namespaced) == (("po",), ("all",), True)

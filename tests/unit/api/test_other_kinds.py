@@ -78,7 +78,7 @@ def deployment(selector: str = "{matchLabels: {app: web}}", more: str = "minRead
         ("{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: a}}", "data: Required value: data is mandatory"),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
@@ -97,7 +97,7 @@ def test_mistakes(server: Any, text: str, said: str) -> None:
         "{apiVersion: v1, kind: ServiceAccount, metadata: {name: bot}}",
     ],
 )
-def test_sound_objects(server: Any, text: str) -> None:
+def test_accepts_valid_objects(server: Any, text: str) -> None:
     server.create(text)
 
 
@@ -118,7 +118,7 @@ def test_frozen_configuration(server: Any) -> None:
     assert server.update(secret, type="other")[1] == ['type: Invalid value: "other": field is immutable']
 
 
-def test_what_never_changes(server: Any) -> None:
+def test_immutable_fields(server: Any) -> None:
     from tiphys.api.meta.v1 import LabelSelector
     from tiphys.api.rbac.v1 import RoleRef
 

@@ -23,7 +23,7 @@ HOOKS = [name for name in vars(Rules) if not name.startswith("_") and name not i
 REACHED_BY = {"drop_status": "prepare_create", "keep_status": "prepare_update", "keep_all_but_status": "prepare_status_update"}
 """Hooks that the generic code calls on the served form, which is enough for fields that both forms have; for the rest the hook named here
 calls them again on the stored form."""
-OTHERS: dict[str, Any] = {"name": "a", "asked": 5, "author": SimpleNamespace(name="jane"), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+OTHERS: dict[str, Any] = {"name": "a", "grace": 5, "author": SimpleNamespace(name="jane"), "now": datetime(2026, 1, 1, tzinfo=UTC)}
 """Arguments that are no objects."""
 PARAMETERS = {"stamp_author": ("obj", "author"), "stamp_status": ("new", "old", "now")}
 """Of hooks that few kinds have."""

@@ -1,4 +1,4 @@
-"""docs/conformance.md: every behaviour in scope is listed once, and every test that is named there exists."""
+"""docs/conformance.md: every behavior in scope is listed once, and every test that is named there exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 
 
 def _rows() -> list[tuple[str, str, str]]:
-    """Behaviour, tests and upstream's verdict of each row of the first table."""
+    """Behavior, tests and upstream's verdict of each row of the first table."""
     return [found.groups() for line in PAGE.read_text(encoding="utf-8").splitlines() if (found := _ROW.match(line))]  # type: ignore[misc]
 
 
@@ -25,22 +25,22 @@ def _functions(path: str) -> frozenset[str]:
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_every_behaviour_in_scope_is_listed_once() -> None:
-    assert [behaviour for behaviour, _, _ in _rows()] == IN_SCOPE.read_text(encoding="utf-8").splitlines()
+def test_every_behavior_in_scope_is_listed_once() -> None:
+    assert [behavior for behavior, _, _ in _rows()] == IN_SCOPE.read_text(encoding="utf-8").splitlines()
 
 
-def test_every_behaviour_names_tests_that_exist() -> None:
+def test_every_behavior_names_tests_that_exist() -> None:
     wrong = []
-    for behaviour, tests, _ in _rows():
+    for behavior, tests, _ in _rows():
         named = _TEST.findall(tests)
-        wrong += [behaviour] * (not named)
+        wrong += [behavior] * (not named)
         wrong += [f"{path}::{name}" for path, name in named if not (TESTS / path).is_file() or name not in _functions(path)]
     assert wrong == []
 
 
 def test_the_verdicts_add_up() -> None:
-    """What the text says in numbers is what the tables hold."""
-    said = re.search(r"(\d+) of the (\d+) behaviours below", PAGE.read_text(encoding="utf-8"))
+    """The numbers in the text are those of the tables."""
+    said = re.search(r"(\d+) of the (\d+) behaviors below", PAGE.read_text(encoding="utf-8"))
     assert said is not None
     rows = _rows()
     assert (int(said[1]), int(said[2])) == (sum(verdict.startswith("passed") for _, _, verdict in rows), len(rows))

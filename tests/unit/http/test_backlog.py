@@ -1,4 +1,4 @@
-"""What unread answers hold is bounded in sum, and those that hold most go first."""
+"""Memory of unread answers is bounded in sum, and those that hold most go first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def shared(size: int, source: str = "pods", stalled: float = 5.0) -> Unread:
     return Unread(0, size * MB, source, stalled)
 
 
-def test_what_is_shared_counts_once() -> None:
+def test_shared_bytes_count_once() -> None:
     assert total([shared(5), shared(7), shared(3, "nodes"), own(2)]) == 12 * MB
 
 
@@ -32,7 +32,7 @@ def test_those_that_hold_most_go_first() -> None:
     assert laggards(waiting, 30 * MB) == ["b", "d"]
 
 
-def test_whoever_reads_slowly_stays_unless_there_is_far_too_much() -> None:
+def test_slow_readers_stay_unless_far_over_the_budget() -> None:
     assert laggards([("reads", own(50, stalled=0.1)), ("idle", own(20))], 64 * MB) == ["idle"]
     assert laggards([("a", own(50, stalled=0.1)), ("b", own(40, stalled=0.1))], 64 * MB) == []
     assert laggards([("a", own(90, stalled=0.1)), ("b", own(50, stalled=0.1))], 64 * MB) == ["a"]

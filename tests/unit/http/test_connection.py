@@ -1,4 +1,4 @@
-"""How one connection sends its answers, over a transport that takes everything at once or makes it wait."""
+"""Answers of one connection, over a transport that takes everything at once or makes it wait."""
 
 from __future__ import annotations
 

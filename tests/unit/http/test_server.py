@@ -84,7 +84,7 @@ class Client:
         return [one for one in self.server.pool.connections if isinstance(one, Connection)]
 
     def sweep(self, after: float) -> None:
-        """What the sweeper does, with so many seconds gone by."""
+        """Sweep as the server does, with so many seconds gone by."""
         for connection in self.served:
             connection.sweep(time.monotonic() + after)
 

@@ -66,7 +66,7 @@ async def test_a_part_larger_than_a_turn_goes_out() -> None:
         await asyncio.wait_for(turns.take(10 * TURN_BYTES), 5)
 
 
-async def test_what_has_begun_goes_on_before_others_begin() -> None:
+async def test_answers_under_way_go_on_before_others_begin() -> None:
     turns, order = Turns(), []
 
     async def answer(name: str) -> None:

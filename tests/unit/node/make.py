@@ -1,4 +1,4 @@
-"""Pods and observations for the tests of the node agent."""
+"""Pods and observations for the tests of the kubelet."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class Curious(Scripted):
 
 
 class Elsewhere(Scripted):
-    """Keeps what another loop keeps, in another form."""
+    """Keeps what another loop keeps, in a different form."""
 
     declaration = Declaration(name="elsewhere", reads=(Slim(PartialObject, core.ConfigMap),))
 
@@ -213,7 +213,7 @@ async def test_undeclared_reads_are_refused_at_start(api: FakeApi) -> None:
         manager.add(Scripted()).ctx.follow(api.client().kind_of(core.ConfigMap))
     with pytest.raises(ValueError, match="reads a type twice"):
         Declaration(name="double", reads=(Whole(core.Pod), Whole(core.Pod, namespace="default")))
-    with pytest.raises(ValueError, match="elsewhere keeps configmaps in another form"):
+    with pytest.raises(ValueError, match="elsewhere keeps configmaps in a different form"):
         manager.add(Elsewhere())
 
 

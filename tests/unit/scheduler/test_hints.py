@@ -130,7 +130,7 @@ def test_a_node_that_goes_takes_its_pods_out_of_their_domain() -> None:
 
 
 @pytest.mark.parametrize("change", [_drop, _taint, _terminate, _remove, _place])
-def test_whatever_makes_spreading_even(change: Callable[[Snapshot], hints.Hint | None]) -> None:
+def test_changes_that_even_out_spreading_are_hints(change: Callable[[Snapshot], hints.Hint | None]) -> None:
     cluster = _spread_cluster()
     one = waiting(cluster, SPREAD_POD)
     hint = change(cluster)

@@ -255,7 +255,7 @@ async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(api: Fake
         api.add(pod("high", cpu="1", priority=10))
         await eventually(lambda: _deleted(api, "low"))
         await eventually(lambda: "Preempted" in reasons(api))
-        # As the node agent does when the containers have ended.
+        # As the kubelet does when the containers have ended.
         api.remove(core.Pod, "low", "default")
         await eventually(lambda: node_of(api, "high") == "n1")
 

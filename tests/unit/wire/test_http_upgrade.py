@@ -20,7 +20,7 @@ def read(wire: bytes, step: int) -> Answer | None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_what_follows_a_101_belongs_to_the_new_protocol(step: int) -> None:
+def test_bytes_after_a_101_belong_to_the_new_protocol(step: int) -> None:
     answer = read(SWITCH + b"\x80\x03spdy", step)
     assert answer is not None
     assert answer.is_upgraded

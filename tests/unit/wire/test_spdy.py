@@ -63,7 +63,7 @@ def test_data_is_cut_into_pieces_and_fin_is_on_the_last() -> None:
     assert client.data(stream, b"") == b""
 
 
-def test_pings_of_the_peer_are_echoed_and_own_ones_recognised() -> None:
+def test_pings_of_the_peer_are_echoed_and_own_ones_recognized() -> None:
     client, server = both()
     (reply,) = server.receive(client.ping())
     assert isinstance(reply, spdy.ReplyDue)
@@ -115,7 +115,7 @@ def test_garbage_raises_only_protocol_errors(garbage: bytes, client: bool) -> No
 
 @dataclass
 class Seen:
-    """What one side did with a stream, and what the other learned of it."""
+    """Actions of one side on a stream, and events that the other saw."""
 
     data: bytes = b""
     ended: bool = False

@@ -50,7 +50,7 @@ Policy = MutatingAdmissionPolicy | ValidatingAdmissionPolicy
 
 
 def validate_policy(policy: Policy) -> Errors:
-    """Return what is wrong with a policy; its expressions are not compiled ("Validating Admission Policy")."""
+    """Return the mistakes in a policy; its expressions are not compiled ("Validating Admission Policy")."""
     errors: Errors = []
     spec = policy.spec
     if spec.failurePolicy is None:
@@ -178,7 +178,7 @@ def _mutation(errors: Errors, path: str, mutation: Mutation) -> None:
 
 
 def validate_policy_status(policy: ValidatingAdmissionPolicy) -> Errors:
-    """Return what is wrong with the status of a policy."""
+    """Return the mistakes in the status of a policy."""
     errors: Errors = []
     checking = policy.status.typeChecking
     for index, warning in enumerate(checking.expressionWarnings if checking is not None else ()):

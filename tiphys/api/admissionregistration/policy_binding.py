@@ -28,7 +28,7 @@ Binding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding
 
 
 def validate_binding(binding: Binding) -> Errors:
-    """Return what is wrong with a binding ("Validating Admission Policy")."""
+    """Return the mistakes in a binding ("Validating Admission Policy")."""
     errors: Errors = []
     spec = binding.spec
     if spec.policyName:

@@ -62,7 +62,7 @@ Configuration = MutatingWebhookConfiguration | ValidatingWebhookConfiguration
 
 
 def validate_configuration(config: Configuration) -> Errors:
-    """Return what is wrong with a webhook configuration ("Dynamic Admission Control: Webhook configuration")."""
+    """Return the mistakes in a webhook configuration ("Dynamic Admission Control: Webhook configuration")."""
     errors: Errors = []
     seen: set[str] = set()
     hooks: Sequence[Webhook] = config.webhooks

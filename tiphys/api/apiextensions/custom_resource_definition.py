@@ -88,7 +88,7 @@ class CustomResourceDefinitionRules(Rules[CustomResourceDefinition]):
 
 
 def _check_nested(schema: JSONSchemaProps, path: str) -> None:
-    """Bring schemas that stand where a type allows anything into the form of a schema; raises BadRequest for what is none."""
+    """Convert schemas in places where a type allows anything into schemas; raises BadRequest for other values."""
     walk = Walk()
     try:
         _form(schema, path, walk)

@@ -36,7 +36,7 @@ _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_\-]*)|\['([^']*)'\]")
 
 
 def validate_definition_name(definition: CustomResourceDefinition) -> Errors:
-    """The name follows from what is defined."""
+    """The name follows from the defined kind."""
     name, spec = definition.metadata.name, definition.spec
     if name and name != f"{spec.names.plural}.{spec.group}":
         return [invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')]
@@ -55,7 +55,7 @@ def validate_definition(definition: CustomResourceDefinition) -> Errors:
 
 
 def validate_new_definition(definition: CustomResourceDefinition) -> Errors:
-    """Return what is wrong with a definition only when it is new."""
+    """Return the mistakes in a definition only when it is new."""
     return _approval(definition, None)
 
 
@@ -219,13 +219,13 @@ def _selectable(paths: Sequence[str], schema: dict[str, Any], path: str) -> Erro
             errors.append(required(at))
             continue
         parts = tuple(first or second for first, second in _PART.findall(text))
-        found, wrong = _find(parts, text, schema)
+        field, wrong = _find(parts, text, schema)
         if wrong:
             errors.append(invalid(at, text, f"is an invalid path: {wrong}"))
             continue
         if parts[0] == "metadata":
             errors.append(invalid(at, text, "must not point to fields in metadata"))
-        if found.get("type") not in ("string", "boolean", "integer"):
+        if field.get("type") not in ("string", "boolean", "integer"):
             message = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
             errors.append(invalid(at, text, message))
         if parts in seen:
@@ -237,7 +237,7 @@ def _selectable(paths: Sequence[str], schema: dict[str, Any], path: str) -> Erro
 
 
 def _find(parts: Sequence[str], text: str, schema: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The schema of the field at a path, and what is wrong with the path."""
+    """The schema of the field at a path, and the mistake in the path."""
     if _SELECTABLE_PATH.fullmatch(text) is None:
         return {}, "does not refer to a valid field" if text.startswith(".") else "expected . or [ but got: " + text[:1]
     for part in parts:
@@ -278,8 +278,8 @@ _SHARED = {
 
 
 def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
-    """Mistakes in what all versions say alike, and one version alone, are told once and as of the definition itself."""
-    found: dict[str, FieldError] = {}
+    """Report mistakes in values that all versions share, and of a single version, once and as of the definition itself."""
+    unique: dict[str, FieldError] = {}
     places: dict[str, str] = {}
     for name, place in _SHARED.items():
         first = getattr(spec.versions[0], name) if spec.versions else None
@@ -290,8 +290,8 @@ def _shared(errors: Errors, spec: CustomResourceDefinitionSpec) -> Errors:
         name = re.split(r"[.\[]", rest, maxsplit=1)[0]
         if dot and head.startswith("spec.versions[") and name in places:
             error = msgspec.structs.replace(error, field=places[name] + rest[len(name) :])
-        found.setdefault(str(error), error)
-    return list(found.values())
+        unique.setdefault(str(error), error)
+    return list(unique.values())
 
 
 def _stored_versions(stored: Sequence[str], spec: CustomResourceDefinitionSpec) -> Errors:

@@ -1,4 +1,4 @@
-"""Mistakes in the schemas of definitions: what is no OpenAPI that a server can use, and what is not structural
+"""Mistakes in the schemas of definitions: invalid OpenAPI, and schemas that are not structural
 ("Extend the Kubernetes API with CustomResourceDefinitions: Specifying a structural schema").
 
 Schemas are plain documents here, since they hold each other in places where their type allows anything.
@@ -193,7 +193,7 @@ def _keys(path: str, keys: list[str], items: Document) -> Iterator[FieldError]:
 
 
 def _rules(schema: Document, path: str) -> Iterator[FieldError]:
-    """The outside of CEL rules; what they say is not looked at."""
+    """The form of CEL rules; expressions are not checked."""
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         at = f"{path}.x-kubernetes-validations[{index}]"
         text, message, expression = rule.get("rule") or "", rule.get("message") or "", rule.get("messageExpression") or ""
@@ -275,7 +275,7 @@ def _metadata(properties: Document, path: str, level: str, *, checked: bool) -> 
 
 
 def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
-    """Junctors and patterns. Two ways to spell int-or-string are let pass."""
+    """Combinators and patterns. Two spellings of int-or-string are allowed."""
     either = bool(schema.get("x-kubernetes-int-or-string"))
     for word in ("anyOf", "allOf", "oneOf"):
         for index, child in enumerate(schema.get(word) or ()):
@@ -293,7 +293,7 @@ def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _nested(schema: Document, path: str) -> Iterator[FieldError]:
-    """A node inside a junctor says what values are right, never what shape they have."""
+    """A node inside a combinator says what values are right, never what shape they have."""
     yield from _value_rules(schema, path)
     if isinstance(schema.get("items"), dict):
         yield from _nested(schema["items"], f"{path}.items")
@@ -316,7 +316,7 @@ def _nested(schema: Document, path: str) -> Iterator[FieldError]:
 
 
 def _completeness(schema: Document, path: str) -> Iterator[FieldError]:
-    """Whatever the junctors of the root speak of must be declared outside of them."""
+    """Require that fields that the combinators of the root mention are declared outside of them."""
     for word in ("allOf", "anyOf", "oneOf"):
         for index, child in enumerate(schema.get(word) or ()):
             yield from _declared(child, schema, f"{path}.{word}[{index}]", path)
@@ -344,7 +344,7 @@ def _declared(nested: Document, base: Document | None, path: str, at: str) -> It
 
 
 def _defaults(node: Structural, path: str, *, root: bool = False, in_meta: bool = False) -> Iterator[FieldError]:
-    """Defaults must be what a request could have said."""
+    """Defaults must be valid values of a request."""
     if not node.has_defaults:
         return
     if node.default is not NO_DEFAULT and not in_meta:

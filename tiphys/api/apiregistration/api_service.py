@@ -18,7 +18,7 @@ MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1_000
 
 
 def validate_api_service(service: APIService) -> Errors:
-    """Return what is wrong with an API service ("Kubernetes API Aggregation Layer")."""
+    """Return the mistakes in an API service ("Kubernetes API Aggregation Layer")."""
     errors: Errors = []
     spec, name = service.spec, service.metadata.name
     expected = f"{spec.version}.{spec.group}"
@@ -60,7 +60,7 @@ def _backend(errors: Errors, service: APIService) -> None:
 
 
 def validate_api_service_status(service: APIService) -> Errors:
-    """Return what is wrong with the conditions of an API service."""
+    """Return the mistakes in the conditions of an API service."""
     return [
         not_supported(f"status.conditions[{index}].status", condition.status, ("True", "False", "Unknown"))
         for index, condition in enumerate(service.status.conditions)

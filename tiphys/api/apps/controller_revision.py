@@ -11,7 +11,7 @@ from tiphys.api.rules.basics import Errors, immutable, non_negative
 
 
 def validate_controller_revision(value: ControllerRevision) -> Errors:
-    """Return what is wrong with a revision: its data is a JSON object."""
+    """Return the mistakes in a revision: its data is a JSON object."""
     errors: Errors = []
     non_negative(errors, "revision", value.revision)
     if not value.data:

@@ -42,7 +42,7 @@ _DAEMON_COUNTS = (
 
 
 def validate_daemon_set(daemon_set: DaemonSet) -> Errors:
-    """Return what is wrong with a daemon set ("DaemonSet")."""
+    """Return the mistakes in a daemon set ("DaemonSet")."""
     errors: Errors = []
     spec = daemon_set.spec
     label_selector(errors, "spec.selector", spec.selector)
@@ -87,7 +87,7 @@ def validate_daemon_set_update(new: DaemonSet, old: DaemonSet) -> Errors:
 
 
 def validate_daemon_set_status(new: DaemonSetStatus, old: DaemonSetStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     for name in _DAEMON_COUNTS:
         non_negative(errors, f"status.{name}", getattr(new, name))

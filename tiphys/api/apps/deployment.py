@@ -39,7 +39,7 @@ def default_deployment(deployment: Deployment) -> None:
 
 
 def validate_deployment(deployment: Deployment) -> Errors:
-    """Return what is wrong with a deployment ("Deployments: Writing a Deployment Spec")."""
+    """Return the mistakes in a deployment ("Deployments: Writing a Deployment Spec")."""
     errors: Errors = []
     spec = deployment.spec
     validate_replica_spec(errors, spec)
@@ -81,7 +81,7 @@ def _is_zero(value: int | str | None) -> bool:
 
 
 def validate_deployment_status(new: DeploymentStatus, old: DeploymentStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
     for name in ("observedGeneration", *counts, "terminatingReplicas", "collisionCount"):

@@ -22,7 +22,7 @@ def default_replica_set(replica_set: ReplicaSet) -> None:
 
 
 def validate_replica_set(replica_set: ReplicaSet) -> Errors:
-    """Return what is wrong with a replica set ("ReplicaSet: Writing a ReplicaSet manifest")."""
+    """Return the mistakes in a replica set ("ReplicaSet: Writing a ReplicaSet manifest")."""
     errors: Errors = []
     validate_replica_spec(errors, replica_set.spec)
     non_negative(errors, "spec.minReadySeconds", replica_set.spec.minReadySeconds)
@@ -30,7 +30,7 @@ def validate_replica_set(replica_set: ReplicaSet) -> Errors:
 
 
 def validate_replica_set_status(status: ReplicaSetStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
     for name in (*counts, "observedGeneration", "terminatingReplicas"):

@@ -128,19 +128,19 @@ def _retention(errors: Errors, spec: StatefulSetSpec) -> None:
 def _with_claims(spec: StatefulSetSpec) -> PodTemplateSpec:
     """The template as its pods will be: with volumes of the claims, and without the names that each pod gets for itself."""
     result = copy.copy(spec.template)
-    wanted = result.spec = copy.copy(result.spec)
-    wanted.hostname = wanted.subdomain = ""
+    pod_spec = result.spec = copy.copy(result.spec)
+    pod_spec.hostname = pod_spec.subdomain = ""
     claims = {claim.metadata.name for claim in spec.volumeClaimTemplates}
-    made = [
+    own = [
         Volume(name=claim.metadata.name, persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=claim.metadata.name))
         for claim in spec.volumeClaimTemplates
     ]
-    wanted.volumes = [*made, *(volume for volume in wanted.volumes if volume.name not in claims)]
+    pod_spec.volumes = [*own, *(volume for volume in pod_spec.volumes if volume.name not in claims)]
     return result
 
 
 def validate_stateful_set_create(stateful_set: StatefulSet) -> Errors:
-    """Return what is wrong with a stateful set only when it is new."""
+    """Return the mistakes in a stateful set only when it is new."""
     errors: Errors = []
     if stateful_set.spec.serviceName:
         dns_label(errors, "spec.serviceName", stateful_set.spec.serviceName)
@@ -163,7 +163,7 @@ def validate_stateful_set_update(new: StatefulSet, old: StatefulSet) -> Errors:
 
 
 def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     for name in (*_STATEFUL_COUNTS, "observedGeneration", "collisionCount"):
         non_negative(errors, f"status.{name}", getattr(new, name))

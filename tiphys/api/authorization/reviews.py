@@ -1,4 +1,4 @@
-"""Questions about what somebody may do: `authorization.k8s.io`. They are answered, never stored."""
+"""Reviews of access: `authorization.k8s.io`. They are answered, never stored."""
 
 from __future__ import annotations
 

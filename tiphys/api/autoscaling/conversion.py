@@ -40,7 +40,7 @@ def without_carriers(annotations: dict[str, str]) -> dict[str, str]:
 
 
 def cpu_metric(utilization: int) -> v2.MetricSpec:
-    """A target for the pods' use of the CPU, in percent of what they request."""
+    """A target for the pods' use of the CPU, in percent of their requests."""
     target = v2.MetricTarget(type="Utilization", averageUtilization=utilization)
     return v2.MetricSpec(type="Resource", resource=v2.ResourceMetricSource(name="cpu", target=target))
 
@@ -169,7 +169,7 @@ def _condition_to_v1(condition: v2.HorizontalPodAutoscalerCondition) -> Document
 
 
 def _behavior_to_v1(behavior: v2.HorizontalPodAutoscalerBehavior | None) -> Document | None:
-    """Behaviour is written under the names that fields have inside upstream's server; reading ignores their case."""
+    """Behavior is written under the names that fields have inside upstream's server; reading ignores their case."""
     if behavior is None:
         return None
     return {"ScaleUp": _rules_to_v1(behavior.scaleUp), "ScaleDown": _rules_to_v1(behavior.scaleDown)}

@@ -25,7 +25,7 @@ SOURCES = {
     "Pods": "pods",
     "Resource": "resource",
 }
-"""Types of metrics and the fields that hold what they are about."""
+"""Types of metrics and their fields."""
 
 _BOTH = "may not set both a target raw value and a target utilization"
 _EITHER = "must set either a target raw value or a target utilization"
@@ -33,7 +33,7 @@ HPA = v2.HorizontalPodAutoscaler
 
 
 def validate_autoscaler(obj: HPA) -> Errors:
-    """Return what is wrong with an autoscaler whatever it was before."""
+    """Return the mistakes in an autoscaler whatever it was before."""
     errors: Errors = []
     spec = obj.spec
     if spec.maxReplicas == 0:
@@ -54,7 +54,7 @@ def validate_autoscaler(obj: HPA) -> Errors:
 
 
 def validate_autoscaler_change(new: HPA, old: HPA | None) -> Errors:
-    """Return what is wrong unless it was so before: fewer replicas than one, and references without a group."""
+    """Return mistakes that an old object may keep: fewer replicas than one, and references without a group."""
     errors: Errors = []
     lowest = 0 if old is not None and old.spec.minReplicas == 0 else 1
     if new.spec.minReplicas is not None and new.spec.minReplicas < lowest:
@@ -74,7 +74,7 @@ def validate_autoscaler_change(new: HPA, old: HPA | None) -> Errors:
 
 
 def validate_autoscaler_status(obj: HPA) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     non_negative(errors, "status.currentReplicas", obj.status.currentReplicas)
     non_negative(errors, "status.desiredReplicas", obj.status.desiredReplicas)

@@ -32,7 +32,7 @@ UNLIMITED = 2**31 - 1
 
 
 def default_job(job: Job) -> None:
-    """A job without labels shares those of its pods, and so gets what is added to them. One completion and one pod at a time by default."""
+    """A job without labels shares those of its pods, and so gets additions to them. One completion and one pod at a time by default."""
     spec = job.spec
     default_job_template(spec)
     if spec.completions is None and spec.parallelism is None:

@@ -1,7 +1,7 @@
 """Schedules of cron jobs and their time zones ("CronJob: Schedule syntax").
 
 Five fields (minute, hour, day of month, month, day of week), each a list of ranges with steps, or a word such as `@daily` or
-`@every 1h30m`. What is wrong is told in the words that clients of the API know.
+`@every 1h30m`. Mistakes are reported in the words that clients of the API know.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Wrong(Exception):
 
 @lru_cache(4096)
 def schedule_message(text: str) -> str:
-    """Return what is wrong with a schedule, or ""."""
+    """Return the mistake in a schedule, or ""."""
     try:
         _check(text)
     except _Wrong as wrong:
@@ -125,7 +125,7 @@ def _quoted(text: str) -> str:
 
 
 def time_zone_messages(name: str) -> list[str]:
-    """Return what is wrong with the name of a time zone."""
+    """Return the mistakes in the name of a time zone."""
     if not name:
         return ["timeZone must be nil or non-empty string"]
     if any(part in (".", "..") or not _ZONE_PART.fullmatch(part) for part in name.split("/")):

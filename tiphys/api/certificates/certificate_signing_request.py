@@ -83,7 +83,7 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def validate_request(csr: CertificateSigningRequest) -> Errors:
-    """Return what is wrong with a request ("Certificates and Certificate Signing Requests")."""
+    """Return the mistakes in a request ("Certificates and Certificate Signing Requests")."""
     errors: Errors = []
     spec = csr.spec
     if message := _request_fault(spec.request):
@@ -199,9 +199,9 @@ def _certificate_fault(pem: bytes) -> str:
 
     if not pem:
         return ""
-    found = False
+    any_block = False
     for block in _blocks(pem):
-        found = True
+        any_block = True
         if block.begins != b"CERTIFICATE":
             return f'only CERTIFICATE PEM blocks are allowed, found "{block.begins.decode()}"'
         if b":" in block.content:
@@ -210,7 +210,7 @@ def _certificate_fault(pem: bytes) -> str:
             x509.load_pem_x509_certificate(block.text)
         except ValueError as error:
             return str(error)
-    return "" if found else "must contain at least one CERTIFICATE PEM block"
+    return "" if any_block else "must contain at least one CERTIFICATE PEM block"
 
 
 def _sign_as(csr: CertificateSigningRequest, author: Author) -> None:
@@ -220,12 +220,12 @@ def _sign_as(csr: CertificateSigningRequest, author: Author) -> None:
 
 
 def _date(new: CertificateSigningRequest, old: CertificateSigningRequest, now: datetime) -> None:
-    """Conditions that do not say when they came about have come about now, or when they were first seen."""
+    """Date conditions without times: now, or when they were first seen."""
     for condition in new.status.conditions:
         condition.lastUpdateTime = condition.lastUpdateTime or now
         if condition.lastTransitionTime is None:
-            same = (found for found in old.status.conditions if (found.type, found.status) == (condition.type, condition.status))
-            condition.lastTransitionTime = next((found.lastTransitionTime for found in same if found.lastTransitionTime), now)
+            same = (one for one in old.status.conditions if (one.type, one.status) == (condition.type, condition.status))
+            condition.lastTransitionTime = next((one.lastTransitionTime for one in same if one.lastTransitionTime), now)
 
 
 def _keep_certificate(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:

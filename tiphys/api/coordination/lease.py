@@ -14,7 +14,7 @@ from tiphys.api.rules.basics import Errors, label_name, non_negative, positive
 
 
 def validate_lease(lease: Lease) -> Errors:
-    """Return what is wrong with a lease ("Leases"; "Coordinated Leader Election")."""
+    """Return the mistakes in a lease ("Leases"; "Coordinated Leader Election")."""
     errors: Errors = []
     spec = lease.spec
     if spec.leaseDurationSeconds is not None:

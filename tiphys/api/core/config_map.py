@@ -12,7 +12,7 @@ from tiphys.api.rules.basics import Errors
 
 
 def validate_config_map(config: ConfigMap) -> Errors:
-    """Return what is wrong with a config map: keys that are no file names, or too much data ("ConfigMaps")."""
+    """Return the mistakes in a config map: keys that are no file names, or too much data ("ConfigMaps")."""
     errors: Errors = []
     size = validate_keys(errors, "data", config.data) + validate_keys(errors, "binaryData", config.binaryData)
     for key in config.data.keys() & config.binaryData.keys():

@@ -19,7 +19,7 @@ def default_endpoints(endpoints: Endpoints) -> None:
 
 
 def validate_endpoints(endpoints: Endpoints) -> Errors:
-    """Return what is wrong with endpoints."""
+    """Return the mistakes in endpoints."""
     errors: Errors = []
     for index, subset in enumerate(endpoints.subsets):
         _subset(errors, f"subsets[{index}]", subset)
@@ -62,15 +62,15 @@ class EndpointsRules(Rules[Endpoints]):
 
 
 def _endpoints(endpoints: Endpoints) -> str:
-    found: list[str] = []
+    addresses: list[str] = []
     for subset in endpoints.subsets:
         if not subset.ports:
-            found += [address.ip for address in subset.addresses]
+            addresses += [address.ip for address in subset.addresses]
         for port in subset.ports:
-            found += [f"[{a.ip}]:{port.port}" if ":" in a.ip else f"{a.ip}:{port.port}" for a in subset.addresses]
+            addresses += [f"[{a.ip}]:{port.port}" if ":" in a.ip else f"{a.ip}:{port.port}" for a in subset.addresses]
     if not endpoints.subsets:
         return NONE
-    return first_three(found) if found else ""
+    return first_three(addresses) if addresses else ""
 
 
 COLUMNS = (NAME, Column("Endpoints", cell(_endpoints), description="Addresses and ports that are ready."), AGE)

@@ -46,7 +46,7 @@ def validate_event(event: Event, *, component: str = "reportingComponent") -> Er
 
 
 def validate_series(event: Event) -> Errors:
-    """Return what is wrong with the series of an event."""
+    """Return the mistakes in the series of an event."""
     errors: Errors = []
     if event.series is not None:
         if event.series.count < 2:

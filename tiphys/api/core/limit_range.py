@@ -29,7 +29,7 @@ _LIMIT_TYPES: Final = frozenset(("Container", "PersistentVolumeClaim", "Pod"))
 
 
 def validate_limit_range(limits: LimitRange) -> Errors:
-    """Return what is wrong with the limits: types, names of resources, and the order of numbers ("Limit Ranges")."""
+    """Return the mistakes in the limits: types, names of resources, and the order of numbers ("Limit Ranges")."""
     errors: Errors = []
     seen: set[str] = set()
     for index, item in enumerate(limits.spec.limits or []):

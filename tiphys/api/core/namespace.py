@@ -33,7 +33,7 @@ def validate_namespace(namespace: Namespace) -> Errors:
 
 
 def validate_namespace_status(new: Namespace) -> Errors:
-    """Return what is wrong with the phase: Terminating when, and only when, the namespace is being deleted."""
+    """Return the mistakes in the phase: Terminating when, and only when, the namespace is being deleted."""
     errors: Errors = []
     expected = "Terminating" if new.metadata.deletionTimestamp else "Active"
     if new.status.phase != expected:

@@ -23,7 +23,7 @@ def default_node(node: Node) -> None:
 
 
 def validate_node(node: Node) -> Errors:
-    """Return what is wrong with the taints, amounts and pod address ranges of a node."""
+    """Return the mistakes in the taints, amounts and pod address ranges of a node."""
     errors: Errors = []
     scheduling.taints(errors, "metadata.taints", node.spec.taints)
     amounts(errors, "status.capacity", node.status.capacity)
@@ -103,7 +103,7 @@ COLUMNS = (
     Column("Status", cell(_node_status), description="Whether the node is ready and takes new pods."),
     Column("Roles", cell(_roles), description="What the node is for, by its labels."),
     AGE,
-    Column("Version", cell(lambda node: node.status.nodeInfo.kubeletVersion), description="The version of its agent."),
+    Column("Version", cell(lambda node: node.status.nodeInfo.kubeletVersion), description="The version of its kubelet."),
     Column("Internal-IP", cell(lambda node: _address(node, "InternalIP")), priority=1, description="Its address in the cluster."),
     Column("External-IP", cell(lambda node: _address(node, "ExternalIP")), priority=1, description="Its address outside."),
     Column("OS-Image", cell(lambda node: node.status.nodeInfo.osImage or UNKNOWN), priority=1, description="Its operating system."),

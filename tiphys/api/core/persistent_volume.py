@@ -81,7 +81,7 @@ _BETA_LABELS = {
 
 
 def validate_volume(volume: PersistentVolume) -> Errors:
-    """Return what is wrong with a volume ("Persistent Volumes")."""
+    """Return the mistakes in a volume ("Persistent Volumes")."""
     errors: Errors = []
     validate_volume_spec(errors, "spec", volume.spec, name=volume.metadata.name)
     if MOUNT_OPTIONS in volume.metadata.annotations and all(getattr(volume.spec, name) is None for name in _MOUNT_OPTION_SOURCES):
@@ -312,7 +312,7 @@ _GONE_SOURCES = {
 
 
 def _since(new: PersistentVolume, old: PersistentVolume, now: datetime) -> None:
-    """Time of the last change of the phase, if whoever changed it does not give it."""
+    """Time of the last change of the phase, if the writer does not give it."""
     status, before = new.status, old.status
     if status.phase == before.phase:
         status.lastPhaseTransitionTime = status.lastPhaseTransitionTime or before.lastPhaseTransitionTime
@@ -358,7 +358,7 @@ COLUMNS = (
     NAME,
     Column("Capacity", cell(lambda obj: str(obj.spec.capacity.get("storage", "0"))), description="How large it is."),
     Column("Access Modes", cell(lambda obj: classes.access_modes(obj.spec.accessModes)), description="How it can be mounted."),
-    Column("Reclaim Policy", cell(lambda obj: obj.spec.persistentVolumeReclaimPolicy), description="What becomes of it without its claim."),
+    Column("Reclaim Policy", cell(lambda obj: obj.spec.persistentVolumeReclaimPolicy), description="Fate of the volume after its claim."),
     Column("Status", cell(phase_cell), description="Whether it is free or bound."),
     Column("Claim", cell(_claim_of), description="The claim that it is bound to."),
     Column("StorageClass", cell(class_of_volume), description="Its class."),

@@ -63,7 +63,7 @@ _FROZEN = "spec is immutable after creation except resources.requests and volume
 
 
 def validate_claim(claim: PersistentVolumeClaim) -> Errors:
-    """Return what is wrong with a claim ("Persistent Volumes: PersistentVolumeClaims")."""
+    """Return the mistakes in a claim ("Persistent Volumes: PersistentVolumeClaims")."""
     errors: Errors = []
     validate_claim_spec(errors, "spec", claim.spec)
     return errors
@@ -165,11 +165,11 @@ def _class_kept(errors: Errors, new: PersistentVolumeClaim, old: PersistentVolum
     """The class never changes, but a claim without one may get one: that of its annotation, if it has that."""
     annotation = old.metadata.annotations.get(STORAGE_CLASS_BETA)
     now = new.metadata.annotations.get(STORAGE_CLASS_BETA)
-    given = old.spec.storageClassName is None and new.spec.storageClassName is not None
-    moved = given and annotation is not None and new.spec.storageClassName == annotation and now in (None, annotation)
+    is_set = old.spec.storageClassName is None and new.spec.storageClassName is not None
+    moved = is_set and annotation is not None and new.spec.storageClassName == annotation and now in (None, annotation)
     if not moved and (annotation or "") != (now or ""):
         errors.append(invalid(f"metadata.annotations.{STORAGE_CLASS_BETA}", now or "", IMMUTABLE))
-    if given and annotation in (None, new.spec.storageClassName):
+    if is_set and annotation in (None, new.spec.storageClassName):
         undone.storageClassName = old.spec.storageClassName
 
 
@@ -183,7 +183,7 @@ def _attributes_class_kept(errors: Errors, new: PersistentVolumeClaim, old: Pers
 
 
 def validate_claim_status(claim: PersistentVolumeClaim) -> Errors:
-    """Return what is wrong with the capacity, resizing and access modes of a status."""
+    """Return the mistakes in the capacity, resizing and access modes of a status."""
     errors: Errors = []
     status = claim.status
     for name, quantity in status.capacity.items():

@@ -19,7 +19,7 @@ def default_pod_template(template: PodTemplate) -> None:
 
 
 def validate_pod_template(value: PodTemplate) -> Errors:
-    """Return what is wrong with a template of pods."""
+    """Return the mistakes in a template of pods."""
     errors: Errors = []
     validation.template(errors, "template", value.template)
     return errors

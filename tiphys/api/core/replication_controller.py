@@ -29,7 +29,7 @@ def default_replication_controller(controller: ReplicationController) -> None:
 
 
 def validate_replication_controller(controller: ReplicationController) -> Errors:
-    """Return what is wrong with a replication controller ("ReplicationController")."""
+    """Return the mistakes in a replication controller ("ReplicationController")."""
     errors: Errors = []
     spec = controller.spec
     non_negative(errors, "spec.minReadySeconds", spec.minReadySeconds)
@@ -48,7 +48,7 @@ def validate_replication_controller(controller: ReplicationController) -> Errors
 
 
 def validate_replication_controller_status(status: ReplicationControllerStatus) -> Errors:
-    """Return what is wrong with the counts of a status."""
+    """Return the mistakes in the counts of a status."""
     errors: Errors = []
     for name in ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"):
         non_negative(errors, f"status.{name}", getattr(status, name))
@@ -73,14 +73,14 @@ class ReplicationControllerRules(Rules[ReplicationController]):
         return workload_warnings(obj.metadata.name, obj.spec.template, new=old is None, changed=changed)
 
 
-def _made(controller: ReplicationController) -> list[Container]:
+def _containers(controller: ReplicationController) -> list[Container]:
     return controller.spec.template.spec.containers if controller.spec.template is not None else []
 
 
 COLUMNS = (
     *REPLICAS,
-    Column("Containers", cell(lambda obj: names_of(_made(obj))), priority=1, description="Names of the containers."),
-    Column("Images", cell(lambda obj: images_of(_made(obj))), priority=1, description="Images of the containers."),
+    Column("Containers", cell(lambda obj: names_of(_containers(obj))), priority=1, description="Names of the containers."),
+    Column("Images", cell(lambda obj: images_of(_containers(obj))), priority=1, description="Images of the containers."),
     Column("Selector", cell(lambda obj: format_labels(obj.spec.selector)), priority=1, description="The labels of its pods."),
 )
 

@@ -9,7 +9,7 @@ from tiphys.api.machinery.quantity import format_value, milli, parse
 
 
 def round_to_milli(resources: dict[str, Quantity]) -> None:
-    """Resources have no finer grain than thousandths; what is finer is rounded up."""
+    """Round amounts up to thousandths, the finest unit of resources."""
     for name, quantity in resources.items():
         if quantity[-1:] in ("n", "u") or "e-" in quantity:
             resources[name] = format_value(Decimal(milli(quantity)) / 1000) if parse(quantity) else quantity

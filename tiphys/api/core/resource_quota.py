@@ -26,7 +26,7 @@ _EXCLUSIVE: Final = (frozenset(("BestEffort", "NotBestEffort")), frozenset(("Ter
 
 
 def validate_quota(quota: ResourceQuota) -> Errors:
-    """Return what is wrong with the amounts and scopes of a quota ("Resource Quotas")."""
+    """Return the mistakes in the amounts and scopes of a quota ("Resource Quotas")."""
     errors: Errors = []
     _quota_amounts(errors, "spec.hard", quota.spec.hard)
     _scopes(errors, quota.spec)
@@ -42,7 +42,7 @@ def validate_quota_update(new: ResourceQuota, old: ResourceQuota) -> Errors:
 
 
 def validate_quota_status(quota: ResourceQuota) -> Errors:
-    """Return what is wrong with the amounts of a status."""
+    """Return the mistakes in the amounts of a status."""
     errors: Errors = []
     _quota_amounts(errors, "status.hard", quota.status.hard)
     _quota_amounts(errors, "status.used", quota.status.used)

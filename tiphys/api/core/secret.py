@@ -22,7 +22,7 @@ def default_secret(secret: Secret) -> None:
 
 
 def validate_secret(secret: Secret) -> Errors:
-    """Return what is wrong with a secret: keys, size, and the keys that its type demands ("Secrets: Types of Secret")."""
+    """Return the mistakes in a secret: keys, size, and the keys that its type demands ("Secrets: Types of Secret")."""
     errors: Errors = []
     if validate_keys(errors, "data", secret.data) > MAX_DATA:
         errors.append(FieldError("FieldValueTooLong", "data", f"may not be more than {MAX_DATA} bytes"))

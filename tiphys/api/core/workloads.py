@@ -17,7 +17,7 @@ from tiphys.api.rules.basics import Errors
 
 
 def workload_template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
-    """The template of pods that are to run for ever."""
+    """The template of pods that are to run forever."""
     validation.template(errors, path, value)
     always_restarted(errors, path, value, "ReplicaSet")
 

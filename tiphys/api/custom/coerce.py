@@ -40,7 +40,7 @@ class Growth:
 
 
 def default(value: Any, node: Structural | None) -> None:
-    """Fill in what is missing, and what is null where null is not allowed.
+    """Fill in missing fields, and those that are null where null is not allowed.
 
     Raises ObjectTooLarge, with the field that grew, as soon as the defaults alone are more than an object may have.
     """
@@ -131,7 +131,7 @@ def _join(path: str, name: str) -> str:
 
 
 def drop_nulls(value: Any, node: Structural | None) -> None:
-    """Take out fields that are null where null is not allowed and nothing stands for it."""
+    """Remove fields that are null where null is not allowed and there is no default."""
     if isinstance(value, dict):
         gone: list[str] = []
         for name, item in value.items():
@@ -183,13 +183,13 @@ def _coerce_object(value: dict[str, Any], path: str, unknown: list[str]) -> Fiel
         meta, walk = read_metadata(value["metadata"])
         if walk.mistakes:
             return invalid(at, value["metadata"], ", ".join(walk.mistakes))
-        unknown += [f"{at}.{said[len('unknown field ') :].strip(chr(34))}" for said in walk.problems if said.startswith("unknown field ")]
+        unknown += [f"{at}.{text[len('unknown field ') :].strip(chr(34))}" for text in walk.problems if text.startswith("unknown field ")]
         value["metadata"] = plain_metadata(meta)
     return None
 
 
 def read_metadata(value: Any) -> tuple[ObjectMeta, Walk]:
-    """The metadata in a document, and what was wrong with it."""
+    """The metadata in a document, and its mistakes."""
     walk = Walk()
     if value is None:
         return ObjectMeta(), walk

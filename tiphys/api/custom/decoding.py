@@ -20,7 +20,7 @@ _MOST_SHOWN = 1024
 
 
 class Model(Protocol):
-    """What decoding reads of a version of a custom kind (`object.Model`)."""
+    """Part of a version of a custom kind that decoding reads (`object.Model`)."""
 
     @property
     def gvk(self) -> GroupVersionKind: ...
@@ -63,14 +63,14 @@ def _document(value: Any) -> Document:
 
 
 def _check_type(model: Model, document: Document, body: bytes) -> None:
-    """An object must say what it is, other than those of built-in kinds."""
+    """Require apiVersion and kind, unlike for built-in kinds."""
     gvk = model.gvk
     kind, version = document.get("kind"), document.get("apiVersion")
     shown = body[:_MOST_SHOWN].decode(errors="replace")
     if not isinstance(kind, str) or not kind:
-        said = f"Object 'Kind' is missing in '{shown}'"
+        message = f"Object 'Kind' is missing in '{shown}'"
         sample = f"{body[:30].hex()} ..." if len(body) > 30 else body.hex()
-        raise BadRequest(f"the object provided is unrecognized (must be of type {gvk.kind}): {said} ({sample})")
+        raise BadRequest(f"the object provided is unrecognized (must be of type {gvk.kind}): {message} ({sample})")
     if not isinstance(version, str) or not version:
         raise BadRequest(f"{_handled(model, document)}: Object 'apiVersion' is missing in '{shown}'")
     if version != gvk.api_version:
@@ -82,7 +82,7 @@ def _check_type(model: Model, document: Document, body: bytes) -> None:
 
 
 def _shaped(model: Model, document: Document, walk: Walk) -> tuple[Any, str]:
-    """The object, and what makes it unusable; what is unknown goes to the walk's problems."""
+    """The object, and the mistake that makes it unusable; unknown fields go to the walk's problems."""
     try:
         return _shape(model, document, walk)
     except RecursionError:
@@ -91,10 +91,10 @@ def _shaped(model: Model, document: Document, walk: Walk) -> tuple[Any, str]:
 
 def _shape(model: Model, document: Document, walk: Walk) -> tuple[Any, str]:
     content = {name: value for name, value in document.items() if name not in ("apiVersion", "kind", "metadata")}
-    meta, found = coerce.read_metadata(document.get("metadata"))
-    if found.mistakes:
-        return None, ", ".join(found.mistakes)
-    for problem in found.problems:
+    meta, result = coerce.read_metadata(document.get("metadata"))
+    if result.mistakes:
+        return None, ", ".join(result.mistakes)
+    for problem in result.problems:
         what, _, path = problem.partition(' field "')
         walk.problem(what, f"metadata.{path[:-1]}")
     for path in coerce.prune_root(content, model.structural):

@@ -63,7 +63,7 @@ def _cidr(text: str) -> object:
 
 
 def _uri(text: str) -> bool:
-    """What a request line may hold: an absolute URI or an absolute path."""
+    """Return whether a text can stand in a request line: an absolute URI or an absolute path."""
     try:
         parts = urlsplit(text)
         _ = parts.port
@@ -136,8 +136,8 @@ def _card(text: str) -> bool:
 
 
 def _rgb(text: str) -> bool:
-    found = _RGB.fullmatch(text)
-    return found is not None and all(int(part) <= 255 for part in found.groups())
+    match = _RGB.fullmatch(text)
+    return match is not None and all(int(part) <= 255 for part in match.groups())
 
 
 _FORMATS: dict[str, Callable[[str], bool]] = {
@@ -173,12 +173,12 @@ _NUMBERS = {"integer": ("int32", "int64"), "number": ("float", "double")}
 
 
 def is_known(format_: str, type_: str) -> bool:
-    """Whether the format means something for values of the type."""
+    """Return whether the format means something for values of the type."""
     if type_ in ("", "string"):
         return format_.replace("-", "") in _FORMATS
     return format_ in _NUMBERS.get(type_, ())
 
 
 def checker(format_: str) -> Callable[[str], bool] | None:
-    """What a text must pass, None for a format that demands nothing."""
+    """Return the check for a format, None for one that demands nothing."""
     return _FORMATS.get(format_.replace("-", ""))

@@ -84,13 +84,13 @@ def _compile(text: str) -> Callable[[Any, _Budget], list[Any]]:
             steps.append(step)
 
     def evaluate(document: Any, budget: _Budget) -> list[Any]:
-        found = [document]
+        values = [document]
         for step in steps:
-            if not found:
+            if not values:
                 break
-            budget.spend(len(found))
-            found = [below for value in found for below in step(value, budget)]
-        return found
+            budget.spend(len(values))
+            values = [below for value in values for below in step(value, budget)]
+        return values
 
     return evaluate
 
@@ -165,8 +165,8 @@ def _filter(condition: str) -> Step:
 
     def step(value: Any, budget: _Budget) -> Iterator[Any]:
         for item in _each(value, budget):
-            found = path(item, budget)
-            if found and _holds(found[0], operator, literal):
+            operands = path(item, budget)
+            if operands and _holds(operands[0], operator, literal):
                 yield item
 
     return step
@@ -207,8 +207,8 @@ def cell(path: str, type_: str) -> Callable[[Any, datetime], Any]:
     find = compile_path(path)
 
     def read(document: Any, now: datetime) -> Any:
-        found = find(document)
-        return _cell(found[0], type_, now) if found else None
+        values = find(document)
+        return _cell(values[0], type_, now) if values else None
 
     return read
 

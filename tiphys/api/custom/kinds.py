@@ -41,7 +41,7 @@ def kinds_of(definition: extensions.CustomResourceDefinition) -> list[CustomKind
 
 
 def is_served(definition: extensions.CustomResourceDefinition, kind: Kind[Any]) -> bool:
-    """Whether the version of the kind is one that requests may ask for."""
+    """Return whether the version of the kind is served."""
     return any(version.name == kind.version and version.served for version in definition.spec.versions)
 
 
@@ -77,22 +77,22 @@ def _kind(
 
 
 def _subresources(version: extensions.CustomResourceDefinitionVersion) -> tuple[tuple[Subresource, ...], Scaled | None]:
-    asked = version.subresources
-    if asked is None:
+    spec = version.subresources
+    if spec is None:
         return (), None
     scale = None
-    if asked.scale is not None:
-        scale = Scaled(asked.scale.specReplicasPath, asked.scale.statusReplicasPath, asked.scale.labelSelectorPath or "")
-    found = ((STATUS, asked.status), (SCALE, asked.scale))
-    return tuple(sub for sub, wanted in found if wanted is not None), scale
+    if spec.scale is not None:
+        scale = Scaled(spec.scale.specReplicasPath, spec.scale.statusReplicasPath, spec.scale.labelSelectorPath or "")
+    declared = ((STATUS, spec.status), (SCALE, spec.scale))
+    return tuple(sub for sub, declaration in declared if declaration is not None), scale
 
 
 def _selector(path: str) -> Callable[[CustomObject], str]:
     find = compile_path(path)
 
     def value(obj: CustomObject) -> str:
-        found = find(obj.content)
-        return shown(found[0]) if found else ""
+        values = find(obj.content)
+        return shown(values[0]) if values else ""
 
     return value
 
@@ -103,7 +103,7 @@ def _columns(version: extensions.CustomResourceDefinitionVersion) -> tuple[Colum
         try:
             read = cell(column.jsonPath, column.type)
         except BadPath:
-            break  # As upstream: what comes after a column that nobody understands is not shown.
+            break  # As upstream: columns after an invalid one are not shown.
         columns.append(
             Column(
                 column.name,

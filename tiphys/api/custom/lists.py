@@ -1,4 +1,4 @@
-"""What holds beyond schemas: items of sets and map lists occur once, embedded objects say what they are."""
+"""Checks beyond schemas: items of sets and map lists occur once, embedded objects name their type."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def _embedded(value: dict[str, Any], path: str) -> list[FieldError]:
         elif not value[name]:
             errors.append(invalid(f"{prefix}{name}", "", "must not be empty"))
         elif name == "kind" and (wrong := dns_1035_label_messages(value[name].lower())):
-            said = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
-            errors.append(invalid(f"{prefix}kind", value[name], said))
+            message = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
+            errors.append(invalid(f"{prefix}kind", value[name], message))
         elif name == "apiVersion" and value[name].count("/") > 1:
             errors.append(invalid(f"{prefix}apiVersion", value[name], f"unexpected GroupVersion string: {value[name]}"))
     if "metadata" in value:
@@ -97,6 +97,6 @@ def _embedded(value: dict[str, Any], path: str) -> list[FieldError]:
             errors.append(invalid(f"{prefix}metadata", value["metadata"], ", ".join(walk.mistakes)))
         else:
             meta.name = meta.name or "fakename"
-            found = meta_rules.validate(meta, namespaced=bool(meta.namespace), name_rule=path_segment)
-            errors += [FieldError(one.type, f"{prefix}{one.field}", one.detail, one.value) for one in found]
+            mistakes = meta_rules.validate(meta, namespaced=bool(meta.namespace), name_rule=path_segment)
+            errors += [FieldError(one.type, f"{prefix}{one.field}", one.detail, one.value) for one in mistakes]
     return errors

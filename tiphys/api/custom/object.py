@@ -38,7 +38,7 @@ class CustomObject(KubeObject):
 
 
 class Model:
-    """One version of a custom kind: what follows from its schema."""
+    """One version of a custom kind, with all that follows from its schema."""
 
     def __init__(self, gvk: GroupVersionKind, structural: Structural, *, selectable: tuple[str, ...] = ()) -> None:
         self.gvk = gvk
@@ -46,9 +46,9 @@ class Model:
         self.selectable = selectable
         """Paths of the fields that selectors can use, for OpenAPI."""
         self.scale: Any = None
-        """Where replicas are (`rules.Scaled`), None for kinds that are not scaled."""
+        """Paths of the replicas (`rules.Scaled`), None for kinds that are not scaled."""
         self.terminating = False
-        """Whether the definition is being deleted, so that nothing new may be created."""
+        """True if the definition is being deleted, so that nothing new may be created."""
         self.ownership: Schema = root_schema(structural)
         self.type: type[CustomObject] = cast(
             type[CustomObject],
@@ -97,7 +97,7 @@ class Model:
         return obj
 
     def adopt(self, other: CustomObject) -> CustomObject:
-        """An object of another version as one of this version: what this version does not know is dropped."""
+        """An object of another version as one of this version: fields unknown to this version are dropped."""
         content = _decode_any(encode(other.content))
         self._shape(content)
         obj = self.type(metadata=other.metadata, content=content)

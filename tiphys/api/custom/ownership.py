@@ -1,4 +1,4 @@
-"""How values of a structural schema are owned: the `Schema` that server-side apply and managedFields go by."""
+"""Ownership of values of a structural schema: the `Schema` that server-side apply and managedFields go by."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 _ROOT = members(KubeObject)
 _SHAPES = {"string": Shape("str"), "integer": Shape("int", bits=64), "number": Shape("float"), "boolean": Shape("bool")}
 _ABOUT = Field(name="", attr="", shape=Shape("any"), nullable=True, always=False, default=None)
-"""What custom fields have in common with those of types: they are told apart by their name alone."""
+"""Parts that custom fields have in common with those of types: they differ in their name alone."""
 
 
 @dataclass(frozen=True, slots=True)

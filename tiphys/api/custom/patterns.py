@@ -49,7 +49,7 @@ class Pattern:
         self._search = search
 
     def search(self, text: str) -> bool:
-        """Whether the expression matches anywhere in the text."""
+        """Return whether the expression matches anywhere in the text."""
         return self._search(text) is not None
 
 

@@ -20,7 +20,7 @@ _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 
 
 class Scaled(NamedTuple):
-    """Where a custom object keeps its replicas: paths with a leading period; `selector` may be empty."""
+    """Paths of a custom object's replicas, with a leading period; `selector` may be empty."""
 
     replicas: str
     status: str
@@ -126,7 +126,7 @@ class CustomRules(Rules[CustomObject]):
         return errors
 
     def _judged(self, obj: CustomObject) -> Document:
-        """What the schema is held against; metadata is spelled out only where the schema says something of it."""
+        """Return the value to hold against the schema; metadata is spelled out only where the schema says something of it."""
         if self._reads_metadata:
             return document_of(obj)
         return {"apiVersion": obj.apiVersion, "kind": obj.kind, "metadata": {}, **obj.content}
@@ -150,7 +150,7 @@ class CustomRules(Rules[CustomObject]):
 
     def warnings(self, obj: CustomObject, old: CustomObject | None) -> list[str]:
         before = set() if old is None else set(old.metadata.finalizers)
-        return [said for name in sorted(set(obj.metadata.finalizers) - before) for said in _finalizer_warnings(name)]
+        return [warning for name in sorted(set(obj.metadata.finalizers) - before) for warning in _finalizer_warnings(name)]
 
 
 def _replicas(content: Document, path: str) -> list[FieldError]:
@@ -166,9 +166,9 @@ def _replicas(content: Document, path: str) -> list[FieldError]:
 
 
 def _finalizer_warnings(name: str) -> list[str]:
-    said = [f'metadata.finalizers: "{name}": {wrong}' for wrong in qualified_name_messages(name)]
+    warnings = [f'metadata.finalizers: "{name}": {wrong}' for wrong in qualified_name_messages(name)]
     if "/" not in name and name not in _STANDARD_FINALIZERS:
         path = " including a path (/)" if "." in name else ""
         advice = f"prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
-        said.append(f'metadata.finalizers: "{name}": {advice}')
-    return said
+        warnings.append(f'metadata.finalizers: "{name}": {advice}')
+    return warnings

@@ -11,7 +11,7 @@ from tiphys.api.machinery.errors import BadRequest
 
 
 def custom_scale(obj: CustomObject) -> tuple[ScaleSpec, ScaleStatus]:
-    """What the object's Scale shows; raises BadRequest where its content is something else."""
+    """Return the object's Scale; raises BadRequest where its content is something else."""
     scale: Scaled = obj.__model__.scale
     try:
         selector = at(obj.content, scale.selector) if scale.selector else ""

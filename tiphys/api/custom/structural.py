@@ -14,7 +14,7 @@ Document = dict[str, Any]
 
 META_FIELDS = frozenset(("apiVersion", "kind", "metadata"))
 NO_DEFAULT: Any = object()
-JUNCTORS = ("allOf", "anyOf", "oneOf")
+COMBINATORS = ("allOf", "anyOf", "oneOf")
 
 
 @dataclass(slots=True)
@@ -27,38 +27,38 @@ class Structural:
     nullable: bool = False
     default: Any = NO_DEFAULT
     preserve: bool = False
-    """Whether fields that no property names are kept."""
+    """True if fields that no property names are kept."""
     embedded: bool = False
-    """Whether the value is an object of some kind, with metadata of its own."""
+    """True if the value is an object of some kind, with metadata of its own."""
     int_or_string: bool = False
     properties: Mapping[str, Structural] = field(default_factory=dict)
     additional: Structural | None = None
     """The values of a map."""
     open: bool = False
-    """Whether `additionalProperties` allows any field."""
+    """True if `additionalProperties` allows any field."""
     closed: bool = False
-    """Whether `additionalProperties: false` is said; that matters in junctors only, elsewhere unknown fields are pruned."""
+    """True for `additionalProperties: false`; that matters in combinators only, elsewhere unknown fields are pruned."""
     items: Structural | None = None
     list_type: str = ""
     list_keys: tuple[str, ...] = ()
     map_type: str = ""
     required: tuple[str, ...] = ()
     pattern: Pattern | None = None
-    junctors: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
+    combinators: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
     negated: Structural | None = None
     has_defaults: bool = False
-    """Whether this node or anything below it has a default."""
+    """True if this node or anything below it has a default."""
     has_embedded: bool = False
-    """Whether this node or anything below it is an embedded object."""
+    """True if this node or anything below it is an embedded object."""
     has_lists: bool = False
-    """Whether this node or anything below it is a set or a map list."""
+    """True if this node or anything below it is a set or a map list."""
 
     def child(self, name: str) -> Structural | None:
         """The schema of a field; None where the schema says nothing of it."""
         return self.properties.get(name) or self.additional
 
     def below(self) -> Iterator[Structural]:
-        """The nodes right below, junctors not counted."""
+        """The nodes right below, combinators not counted."""
         yield from self.properties.values()
         if self.items is not None:
             yield self.items
@@ -67,7 +67,7 @@ class Structural:
 
 
 def compile_schema(document: Document) -> Structural:
-    """The nodes of a schema that is structural (`validation.structural` says what is not)."""
+    """The nodes of a schema that is structural (`validation.structural` finds those that are not)."""
     node = Structural(document)
     type_ = document.get("type") or ""
     node.int_or_string = bool(document.get("x-kubernetes-int-or-string"))
@@ -89,7 +89,7 @@ def compile_schema(document: Document) -> Structural:
     node.map_type = document.get("x-kubernetes-map-type") or ""
     node.required = tuple(document.get("required") or ())
     node.pattern = compile_pattern(document["pattern"]) if document.get("pattern") else None
-    node.junctors = {word: tuple(compile_schema(one) for one in document[word]) for word in JUNCTORS if document.get(word)}
+    node.combinators = {word: tuple(compile_schema(one) for one in document[word]) for word in COMBINATORS if document.get(word)}
     node.negated = compile_schema(document["not"]) if document.get("not") is not None else None
     below = list(node.below())
     node.has_defaults = node.default is not NO_DEFAULT or any(one.has_defaults for one in below)

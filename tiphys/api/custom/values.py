@@ -25,14 +25,14 @@ _MAX_FLOAT = 3.4028234663852886e38
 
 
 class Wrong(NamedTuple):
-    """A mistake at a place below the root of the validated value; `field` is made from it. `place` None stands for no place."""
+    """A mistake at a place below the root of the validated value; `field` is made from it. `place` is None without one."""
 
     place: str | None
     error: FieldError
 
 
 class _Result:
-    """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is told."""
+    """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is reported."""
 
     __slots__ = ("errors", "met")
 
@@ -50,19 +50,19 @@ class _Result:
 
 def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT) -> list[FieldError]:
     """Every mistake of a value. `root` is the path of the value in its object."""
-    found = _judge(value, node, "", old)
-    if not found.errors:
+    errors = _judge(value, node, "", old)
+    if not errors.errors:
         return []
     prefix = f"{root}." if root else ""
     out: list[FieldError] = []
-    for place, error in found.errors:
+    for place, error in errors.errors:
         field = (root or "<nil>") if not place else f"{prefix}{place.removeprefix('.')}"
         out.append(FieldError(error.type, field, error.detail, error.value))
     return out
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values are equal; 1 is not true."""
+    """Return whether two JSON values are equal; 1 is not true."""
     return bool(a == b) and _encode(a) == _encode(b)
 
 
@@ -76,7 +76,7 @@ def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
         _enum(value, node, path, result)
         return result
     _type(value, node, path, result)
-    if node.junctors or node.negated is not None:
+    if node.combinators or node.negated is not None:
         _compose(value, node, path, result)
     if isinstance(value, str):
         _text(value, node, path, result)
@@ -107,7 +107,7 @@ def type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def _said(path: str, what: str) -> str:
+def _message(path: str, what: str) -> str:
     return f"{path} in body {what}"
 
 
@@ -124,8 +124,8 @@ def _type(value: Any, node: Structural, path: str, result: _Result) -> None:
     if fits:
         result.met += 1
     else:
-        wanted = ",".join(node.types)
-        error = FieldError("FieldValueTypeInvalid", "", _said(path, f'must be of type {wanted}: "{type_}"'), type_)
+        expected = ",".join(node.types)
+        error = FieldError("FieldValueTypeInvalid", "", _message(path, f'must be of type {expected}: "{type_}"'), type_)
         result.add(path, error)
 
 
@@ -147,13 +147,13 @@ def _text(value: str, node: Structural, path: str, result: _Result) -> None:
     if longest is not None and len(value) > longest:
         result.add(path, too_long("", longest))
     elif shortest is not None and len(value) < shortest:
-        result.add(path, invalid("", value, _said(path, f"should be at least {shortest} chars long")))
+        result.add(path, invalid("", value, _message(path, f"should be at least {shortest} chars long")))
     elif node.pattern is not None and not node.pattern.search(value):
-        result.add(path, invalid("", value, _said(path, f"should match '{document['pattern']}'")))
+        result.add(path, invalid("", value, _message(path, f"should match '{document['pattern']}'")))
     format_ = document.get("format")
     if format_ and document.get("type", "") in ("", "string") and (check := checker(format_)) is not None and not check(value):
         quoted = msgspec.json.encode(value).decode()
-        error = FieldError("FieldValueTypeInvalid", "", _said(path, f"must be of type {format_}: {quoted}"), value)
+        error = FieldError("FieldValueTypeInvalid", "", _message(path, f"must be of type {format_}: {quoted}"), value)
         result.add(path, error)
 
 
@@ -170,14 +170,14 @@ def _number(value: int | float, node: Structural, path: str, result: _Result) ->
         result.add(None, invalid("", "", f"Checked value must be of type number with format float in {path}"))
     factor = document.get("multipleOf")
     if factor is not None and not _is_multiple(value, factor):
-        result.add(path, invalid("", value, _said(path, f"should be a multiple of {_shown(factor)}")))
+        result.add(path, invalid("", value, _message(path, f"should be a multiple of {_shown(factor)}")))
     high, low = document.get("maximum"), document.get("minimum")
     if high is not None and (value >= high if document.get("exclusiveMaximum") else value > high):
         words = "less than" if document.get("exclusiveMaximum") else "less than or equal to"
-        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(high)}")))
+        result.add(path, invalid("", value, _message(path, f"should be {words} {_shown(high)}")))
     if low is not None and (value <= low if document.get("exclusiveMinimum") else value < low):
         words = "greater than" if document.get("exclusiveMinimum") else "greater than or equal to"
-        result.add(path, invalid("", value, _said(path, f"should be {words} {_shown(low)}")))
+        result.add(path, invalid("", value, _message(path, f"should be {words} {_shown(low)}")))
 
 
 def _is_multiple(value: float, factor: float) -> bool:
@@ -198,13 +198,13 @@ def _list(value: list[Any], node: Structural, path: str, old: Any, result: _Resu
             result.merge(_judge(item, node.items, f"{path}[{index}]", was))
     least, most = document.get("minItems"), document.get("maxItems")
     if least is not None and len(value) < least:
-        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} items")))
+        result.add(path, invalid("", len(value), _message(path, f"should have at least {least} items")))
     if most is not None and len(value) > most:
         result.add(path, too_many("", len(value), most))
 
 
 def _correlated(node: Structural, old: Any) -> dict[bytes, Any]:
-    """The old items of a map list by their keys; items of other lists cannot be told apart."""
+    """The old items of a map list by their keys; items of other lists have no identity."""
     if node.list_type != "map" or not isinstance(old, list):
         return {}
     return {_key(node, item): item for item in old}
@@ -219,7 +219,7 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
     document = node.document
     least, most = document.get("minProperties"), document.get("maxProperties")
     if least is not None and len(value) < least:
-        result.add(path, invalid("", len(value), _said(path, f"should have at least {least} properties")))
+        result.add(path, invalid("", len(value), _message(path, f"should have at least {least} properties")))
     if most is not None and len(value) > most:
         result.add(path, too_many("", len(value), most))
     before = old if isinstance(old, dict) else {}
@@ -241,18 +241,18 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
 
 
 def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
-    """anyOf, oneOf, allOf and not: besides that they fail, the nearest alternative is told. Old values do not help here."""
-    if some := node.junctors.get("anyOf"):
+    """anyOf, oneOf, allOf and not: beside their failure, the nearest alternative is reported. Old values do not help here."""
+    if some := node.combinators.get("anyOf"):
         _any(value, some, path, result)
-    if one := node.junctors.get("oneOf"):
+    if one := node.combinators.get("oneOf"):
         _exactly_one(value, one, path, result)
-    if every := node.junctors.get("allOf"):
-        found = [_judge(value, each, path, ABSENT) for each in every]
-        for each in found:
+    if every := node.combinators.get("allOf"):
+        results = [_judge(value, each, path, ABSENT) for each in every]
+        for each in results:
             result.merge(each)
-        failed = sum(1 for each in found if each.errors)
+        failed = sum(1 for each in results if each.errors)
         if failed:
-            more = ". None validated" if failed == len(found) else ""
+            more = ". None validated" if failed == len(results) else ""
             result.add(None, invalid("", "", f'"{path}" must validate all the schemas (allOf){more}'))
     if node.negated is not None and not _judge(value, node.negated, path, ABSENT).errors:
         result.add(None, invalid("", "", f'"{path}" must not validate the schema (not)'))
@@ -262,12 +262,12 @@ def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
 def _any(value: Any, nodes: Sequence[Structural], path: str, result: _Result) -> None:
     best: _Result | None = None
     for node in nodes:
-        found = _judge(value, node, path, ABSENT)
-        if not found.errors:
-            result.merge(found)
+        errors = _judge(value, node, path, ABSENT)
+        if not errors.errors:
+            result.merge(errors)
             return
-        if best is None or found.met > best.met:
-            best = found
+        if best is None or errors.met > best.met:
+            best = errors
     result.add(None, invalid("", "", f'"{path}" must validate at least one schema (anyOf)'))
     if best is not None:
         result.merge(best)
@@ -277,12 +277,12 @@ def _exactly_one(value: Any, nodes: Sequence[Structural], path: str, result: _Re
     best: _Result | None = None
     fitting: list[_Result] = []
     for node in nodes:
-        found = _judge(value, node, path, ABSENT)
-        if not found.errors:
-            fitting.append(found)
+        errors = _judge(value, node, path, ABSENT)
+        if not errors.errors:
+            fitting.append(errors)
             best = None
-        elif not fitting and (best is None or found.met > best.met):
-            best = found
+        elif not fitting and (best is None or errors.met > best.met):
+            best = errors
     if len(fitting) == 1:
         result.merge(fitting[0])
         return

@@ -41,7 +41,7 @@ _MAX_ENDPOINTS, _MAX_ADDRESSES, _MAX_PORTS, _MAX_HINTS = 1000, 100, 20000, 8
 
 
 def validate_endpoint_slice(value: discovery.EndpointSlice) -> Errors:
-    """Return what is wrong with a slice ("EndpointSlices")."""
+    """Return the mistakes in a slice ("EndpointSlices")."""
     errors: Errors = []
     one_of(errors, "addressType", value.addressType, ("FQDN", "IPv4", "IPv6"))
     endpoints, ports = value.endpoints or [], value.ports or []

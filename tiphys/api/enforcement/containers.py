@@ -1,4 +1,4 @@
-"""Containers: what they run, their resources, probes, hooks and mounts."""
+"""Containers: commands, resources, probes, hooks and mounts."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ the modules and a running API server: every field of a pod, a Service or a polic
 |---|---|
 | enforced | the modules named act on it |
 | refused | an object with it is not created; the message says why |
-| dropped | it is taken off new objects without a word, as upstream does with features that are off by default |
-| warned | it is accepted, and whoever creates the object is told what does not happen, in these words after the field's path |
+| dropped | it is silently removed from new objects, as upstream does with features that are off by default |
+| warned | it is accepted, and creating the object gives a warning in these words after the field's path |
 | informational | for people and programs to read; nothing in Kubernetes acts on it either |
 
 """
@@ -38,7 +38,7 @@ def _section(section: Section) -> str:
 
 
 def _groups(section: Section) -> Iterator[list[Entry]]:
-    """Neighbours that differ in the field alone share a row."""
+    """Neighbors that differ in the field alone share a row."""
     group: list[Entry] = []
     for entry in section.entries:
         if group and (entry.case or entry.keys or _likeness(entry) != _likeness(group[0]) or group[0].case or group[0].keys):

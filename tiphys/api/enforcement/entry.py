@@ -67,7 +67,7 @@ def warned(
     keys: str = "",
     elsewhere: bool = False,
 ) -> tuple[Entry, ...]:
-    """A field that is accepted and does not do what it does upstream: whoever sets it is told."""
+    """A field that is accepted and does not work as upstream: setting it gives a warning."""
     return (
         Entry(
             owner=owner, field=field, effect="warned", text=text, sample=sample, when=when, case=case, keys=keys, elsewhere=elsewhere,
@@ -76,7 +76,7 @@ def warned(
 
 
 def dropped(owner: type[msgspec.Struct], field: str, sample: Sample) -> tuple[Entry, ...]:
-    """A field of a feature that is off by default in Kubernetes: it is taken off new objects without a word, as upstream does."""
+    """A field of a feature that is off by default in Kubernetes: it is silently removed from new objects, as upstream does."""
     text = "The feature is off by default in Kubernetes."
     return (Entry(owner=owner, field=field, effect="dropped", text=text, sample=sample),)
 

@@ -23,7 +23,7 @@ SPEC = Section(
         *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.pod.admit"),
         *enforced(core.PodSpec, "serviceAccountName automountServiceAccountToken", "apiserver.admission.service_account"),
         *enforced(core.PodSpec, "serviceAccount", "api.core.pods.defaults", text="The old name of serviceAccountName."),
-        *enforced(core.PodSpec, "nodeName", "scheduler.template", "node.agent"),
+        *enforced(core.PodSpec, "nodeName", "scheduler.template", "node.kubelet"),
         *enforced(core.PodSpec, "schedulerName", "scheduler.template"),
         *enforced(core.PodSpec, "hostNetwork hostPID hostIPC shareProcessNamespace", "node.container.security"),
         *enforced(core.PodSpec, "hostUsers", "node.container.security", case="true"),

@@ -38,7 +38,7 @@ _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user
 
 
 def validate_flow_schema(schema: FlowSchema) -> Errors:
-    """Return what is wrong with a flow schema ("API Priority and Fairness")."""
+    """Return the mistakes in a flow schema ("API Priority and Fairness")."""
     errors: Errors = []
     name = schema.metadata.name
     _flow_schema_spec(errors, name, schema.spec)
@@ -153,7 +153,7 @@ def _path_rule(errors: Errors, path: str, rule: NonResourcePolicyRule) -> None:
 
 
 def _url(url: str) -> str:
-    """Return what is wrong with a path such as `/healthz` or `/openapi/*`, or ""."""
+    """Return the mistake in a path such as `/healthz` or `/openapi/*`, or ""."""
     if not url:
         return "must not be empty"
     if url == "/":

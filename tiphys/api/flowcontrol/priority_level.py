@@ -54,7 +54,7 @@ _ZERO_SHARES = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares"
 
 
 def validate_level(level: PriorityLevelConfiguration) -> Errors:
-    """Return what is wrong with a priority level ("API Priority and Fairness")."""
+    """Return the mistakes in a priority level ("API Priority and Fairness")."""
     errors: Errors = []
     name, spec = level.metadata.name, level.spec
     if _ZERO_SHARES in level.metadata.annotations:

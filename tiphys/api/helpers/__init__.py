@@ -1,1 +1,1 @@
-"""Questions about objects that several parts ask: what a pod requests, how ready it is, which addresses a Service keeps. All pure."""
+"""Facts about objects that several parts need: a pod's requests and readiness, addresses that a Service keeps. All pure."""

@@ -8,7 +8,7 @@ from tiphys.api.apiregistration.v1 import APIService, APIServiceCondition, APISe
 from tiphys.api.meta.v1 import ObjectMeta
 
 MANAGED = "kube-aggregator.kubernetes.io/automanaged"
-"""Label of the API services that the server itself writes: `onstart` for what is always served, `true` for custom resources."""
+"""Label of the API services that the server itself writes: `onstart` for versions that are always served, `true` for custom resources."""
 AVAILABLE = "Available"
 CUSTOM_PRIORITY = (1000, 100)
 

@@ -22,14 +22,14 @@ def has_condition(csr: CertificateSigningRequest, type_: str) -> bool:
 def common_name(request: x509.CertificateSigningRequest) -> str:
     from cryptography.x509.oid import NameOID
 
-    found = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[-1].value) if found else ""
+    attributes = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attributes[-1].value) if attributes else ""
 
 
 def organizations(request: x509.CertificateSigningRequest) -> list[str]:
     from cryptography.x509.oid import NameOID
 
-    return [str(found.value) for found in request.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    return [str(attribute.value) for attribute in request.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
 def alternative_names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
@@ -37,11 +37,11 @@ def alternative_names(request: x509.CertificateSigningRequest) -> list[x509.Gene
     from cryptography import x509
 
     try:
-        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
     kinds = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
-    return [name for name in found if isinstance(name, kinds)]
+    return [name for name in names if isinstance(name, kinds)]
 
 
 def kubelet_client_fault(request: x509.CertificateSigningRequest, usages: Iterable[str]) -> str:

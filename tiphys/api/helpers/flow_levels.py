@@ -33,7 +33,7 @@ def _exempt() -> flow.PriorityLevelConfiguration:
 
 
 def _limited(name: str, shares: int, lendable: int, queues: int = 0, hand: int = 0) -> flow.PriorityLevelConfiguration:
-    """A level that queues what has no seat, or refuses it at once when it has no queues."""
+    """A level that queues requests without a seat, or refuses them at once if it has no queues."""
     queuing = flow.QueuingConfiguration(queues=queues, handSize=hand, queueLengthLimit=50) if queues else None
     limited = flow.LimitedPriorityLevelConfiguration(
         nominalConcurrencyShares=shares,

@@ -1,4 +1,4 @@
-"""Labels of nodes that have other names now, and what people who still use them are told."""
+"""Labels of nodes that have new names, and the warnings for those who still use them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _add_init(result: Amounts, spec: PodSpec, which: Which) -> None:
 
 
 def aggregate(spec: PodSpec, which: Which) -> dict[str, Quantity]:
-    """Return what the containers of a pod request or are limited to together, in the spelling of the first that names a resource."""
+    """Return the sum of the requests or limits of a pod's containers, in the spelling of the first that names a resource."""
     sums: dict[str, list[Quantity]] = {}
     sidecars: dict[str, list[Quantity]] = {}
     peaks: dict[str, Quantity] = {}

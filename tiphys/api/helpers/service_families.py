@@ -32,7 +32,7 @@ def family_errors(spec: ServiceSpec, old: ServiceSpec | None) -> list[FieldError
         if family == FAMILY:
             continue
         if index < len(spec.clusterIPs) and ":" in spec.clusterIPs[index]:
-            # Whoever chose an address usually said nothing about families.
+            # A client that chose an address usually left out families.
             errors.append(invalid(f"spec.clusterIPs[{index}]", spec.clusterIPs, f"{family} is not configured on this cluster"))
         else:
             errors.append(invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))

@@ -27,7 +27,7 @@ def needs_health_check(spec: ServiceSpec) -> bool:
 
 
 def carry_over(new: Service, old: Service) -> None:
-    """Give `new` what was allocated for `old` and is not spelled out, then drop what its type does not have."""
+    """Copy allocations of `old` to `new` where it has none, then drop those that its type lacks."""
     _keep_allocated(new.spec, old.spec)
     _synchronize(new.spec, old.spec)
     _drop_by_type(new.spec, old.spec)

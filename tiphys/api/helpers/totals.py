@@ -22,7 +22,7 @@ def pod_totals(pod: Pod, which: Which) -> Amounts:
 
 
 def charged_totals(pod: Pod, which: Which) -> Amounts:
-    """The requests or limits that a quota charges: the larger of what is wanted and what a resize left allocated, with overhead."""
+    """The requests or limits that a quota charges: the larger of the desired and the allocated ones, with overhead."""
     statuses = {status.name: status for status in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
     result = _totals(pod, which, statuses)
     for name, quantity in pod.spec.overhead.items():

@@ -73,7 +73,7 @@ class Struct(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
 
 @dataclass(frozen=True, slots=True)
 class MapList:
-    """A list whose items are told apart by these fields (`x-kubernetes-list-type: map`)."""
+    """A list whose items are identified by these fields (`x-kubernetes-list-type: map`)."""
 
     keys: tuple[str, ...]
 
@@ -111,7 +111,7 @@ def null() -> Any:
 
 
 def constant(value: str) -> str:
-    """A field that has this value unless told otherwise and is always written: `apiVersion` and `kind`."""
+    """A field with this default that is always written: `apiVersion` and `kind`."""
     return always(lambda: value)
 
 

@@ -52,7 +52,7 @@ class Decoded(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Decoder and checks of a type, worked out once."""
+    """Decoder and checks of a type, computed once."""
 
     decoder: msgspec.json.Decoder[Any]
     about: Description
@@ -100,10 +100,10 @@ def decode(
     validation: Validation = "Ignore",
     parsed: Parsed | YAMLError | None = None,
 ) -> Decoded[T]:
-    """An object of this type from a request body; `parsed` is what became of a YAML body that was parsed before.
+    """An object of this type from a request body; `parsed` is the result of a YAML body that was parsed before.
 
     Nulls, missing apiVersion and kind, and numbers for quantities are taken as upstream takes them. Raises BadRequest for a body that
-    cannot be read, names another kind or holds values of the wrong type (all are told), and with `Strict` for unknown and repeated
+    cannot be read, names another kind or holds values of the wrong type (all are reported), and with `Strict` for unknown and repeated
     fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON, YAML and, for types that have
     messages, protobuf.
     """
@@ -130,7 +130,7 @@ def decode(
 def decode_document(
     type_: type[T], document: dict[str, Any], *, validation: Validation = "Ignore", earlier: Sequence[str] = ()
 ) -> Decoded[T]:
-    """An object from a patched document. `earlier` are problems of the patch itself, told together with those of the result.
+    """An object from a patched document. `earlier` are problems of the patch itself, reported with those of the result.
 
     Raises Invalid with the field `patch`, as a patch whose result is not an object of the type ends upstream.
     """
@@ -161,7 +161,7 @@ def decode_document(
 
 
 def _sorted(value: Any) -> Any:
-    """A document with its keys in order: what is wrong with a patched one is told in that of upstream, which patches maps."""
+    """A document with its keys in order: mistakes in a patched one are reported in upstream's order, which patches maps."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
@@ -242,7 +242,7 @@ def _is_usual(plan: _Plan, body: bytes, obj: Any) -> bool:
             value = getattr(value, attribute, None)
         if value is not None and not is_micro_time(value):
             return False
-    # Ten digits in a row are mostly part of an ID or a digest; the dearer look tells them from numbers.
+    # Ten digits in a row are mostly part of an ID or a digest; the more expensive check distinguishes them from numbers.
     return _BIG not in body.translate(_DIGITS) or _BIG_NUMBER.search(body) is None
 
 
@@ -251,7 +251,7 @@ def _right_kind(about: Description, obj: Any) -> bool:
 
 
 def _wrong_kind(about: Description, obj: Any) -> str:
-    """Return what is wrong with a patched object's kind; empty ones are filled in."""
+    """Return the mistake in a patched object's kind; empty ones are filled in."""
     if about.kind and obj.kind not in ("", about.kind):
         return f'no kind "{obj.kind}" is registered for version "{obj.apiVersion}" at this path; it serves {about.kind}'
     if about.kind and obj.apiVersion not in ("", about.api_version):
@@ -270,7 +270,7 @@ _OLDER = frozenset({("policy/v1beta1", "Eviction")})
 
 
 def _check_kind(about: Description, document: dict[str, Any]) -> None:
-    """Refuse a document that says it is something else; one that says nothing is taken for what the path serves."""
+    """Refuse a document of another kind; one without a kind has that of the path."""
     kind, version = document.get("kind"), document.get("apiVersion")
     if not about.kind or not isinstance(kind or "", str) or not isinstance(version or "", str):
         return

@@ -1,4 +1,4 @@
-"""Fits a generic document to a type the way clients of Kubernetes expect, and says everything that does not fit.
+"""Fits a generic document to a type the way clients of Kubernetes expect, and reports everything that does not fit.
 
 The typed decoder is strict and stops at the first surprise. When it refuses a document this walk takes over: a null stands for the zero
 value, a number may stand for a Quantity, unknown fields are dropped and reported, and every value of the wrong type is found in one go.
@@ -70,7 +70,7 @@ class Walk:
             self.mistakes.append(text)
 
     def struct(self, type_: type[msgspec.Struct], value: dict[str, Any], path: str) -> Any:
-        """The Struct that the object stands for."""
+        """The Struct of the object."""
         about = describe(type_)
         taken: dict[str, Any] = {}
         for name, item in self._members(value, path):
@@ -162,15 +162,15 @@ class Walk:
     def _members(self, value: dict[str, Any], path: str) -> Iterable[tuple[str, Any]]:
         """The keys and values of an object; repeated keys become problems in the order of the document, as clients expect them."""
         repeated = value.repeated if isinstance(value, Node) else None
-        return self._told(value, path, repeated) if repeated else value.items()
+        return self._with_repetitions(value, path, repeated) if repeated else value.items()
 
-    def _told(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
-        told = iter(repeated.items())  # In the order of their places, since they were noted one after the other.
-        key, due = next(told, ("", -1))
+    def _with_repetitions(self, value: dict[str, Any], path: str, repeated: dict[str, int]) -> Iterator[tuple[str, Any]]:
+        repetitions = iter(repeated.items())  # In the order of their places, since they were noted one after the other.
+        key, due = next(repetitions, ("", -1))
         for place, member in enumerate((*value.items(), None)):
             while due == place:
                 self.problem("duplicate", f"{path}.{key}" if path else key)
-                key, due = next(told, ("", -1))
+                key, due = next(repetitions, ("", -1))
             if member is not None:
                 yield member
 
@@ -183,7 +183,7 @@ class Walk:
 
 
 def first_illegal(text: bytes) -> int:
-    """Return where text stops being base64, as clients are told.
+    """Return where text stops being base64, as reported to clients.
 
     That is an odd byte itself; for a group cut short its first byte, or the end when it was being padded.
     """
@@ -211,7 +211,7 @@ _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 
 
 def zero(shape: Shape) -> Any:
-    """The zero value that a null stands for inside a list or a map."""
+    """The zero value of a null inside a list or a map."""
     if shape.form == "struct":
         assert shape.struct is not None
         return shape.struct()

@@ -171,7 +171,7 @@ class Forbidden(StatusError):
 
     @classmethod
     def resource(cls, resource: str, name: str, why: str, *, group: str = "") -> Forbidden:
-        """`pods "web-0" is forbidden: <why>`, as admission and authorisation say it."""
+        """`pods "web-0" is forbidden: <why>`, as admission and authorization say it."""
         qualified = f"{resource}.{group}" if group else resource
         subject = f'{qualified} "{name}"' if name else qualified
         return cls(f"{subject} is forbidden: {why}", details=StatusDetails(name=name, group=group, kind=resource))
@@ -255,7 +255,7 @@ class Invalid(StatusError):
     def object(cls, kind: str, name: str, errors: Sequence[FieldError], *, group: str = "") -> Invalid:
         """`Deployment.apps "web" is invalid: [spec.replicas: Invalid value: ..., ...]`, with a cause for every mistake.
 
-        What several mistakes say in the same words is told once. Of thousands of mistakes the first `MOST_ERRORS` are told, and fewer
+        Equal messages of several mistakes are reported once. Of thousands of mistakes the first `MOST_ERRORS` are reported, and fewer
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
         qualified = f"{kind}.{group}" if group else kind
@@ -309,7 +309,7 @@ _BY_CODE: dict[int, type[StatusError]] = {cls.code: cls for cls in reversed(_BY_
 
 
 def from_status(status: Status) -> StatusError:
-    """The error that a Status received from a server stands for; unknown reasons fall back on the code, then on StatusError."""
+    """The error for a Status received from a server; unknown reasons fall back on the code, then on StatusError."""
     cls = _BY_REASON.get(status.reason) or _BY_CODE.get(status.code, StatusError)
     error = cls.__new__(cls)
     StatusError.__init__(error, status.message, details=status.details)

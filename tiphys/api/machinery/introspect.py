@@ -132,7 +132,7 @@ def describe(type_: type[msgspec.Struct]) -> Description:
 
 
 def _is_always(info: Any) -> bool:
-    """A default that omit_defaults does not recognise: any factory that is not list or dict itself."""
+    """A default that omit_defaults does not recognize: any factory that is not list or dict itself."""
     return info.default_factory is not msgspec.NODEFAULT and info.default_factory not in (list, dict, set)
 
 

@@ -9,7 +9,7 @@ from tiphys.api.machinery.errors import BadRequest, StatusError
 from tiphys.api.meta.v1.status import StatusCause, StatusDetails
 
 MAX_DEPTH = 200
-"""Levels of objects and lists. Every reader and writer recurses (YAML's takes three frames a level), so what is stored deeper could not
+"""Levels of objects and lists. Every reader and writer recurses (YAML's takes three frames a level), so deeper objects could not
 be read in every format. Schemas, the deepest documents in use, stay below 100."""
 MAX_BYTES = 1_572_864
 """Bytes of a stored object: etcd's default for a request (`--max-request-bytes`)."""

@@ -1,6 +1,6 @@
 """Rules for names, keys and label values.
 
-Every rule is a cached function from the text to what is wrong with it: "" when nothing is, otherwise the sentence that clients of the
+Every rule is a cached function from the text to its mistake: "" for none, otherwise the sentence that clients of the
 API know. Where a text can break several rules at once, `*_messages` lists them and the plain function joins them with "; ".
 The rules are those of "Object Names and IDs" and "Labels and Selectors".
 """
@@ -189,7 +189,7 @@ def dns_label_messages(value: str) -> tuple[str, ...]:
 
 @_cached
 def dns_1035_label_messages(value: str) -> tuple[str, ...]:
-    """Return what is wrong with a DNS label that must start with a letter."""
+    """Return the mistakes in a DNS label that must start with a letter."""
     wrong = []
     if len(value) > 63:
         wrong.append(_max_length(63))

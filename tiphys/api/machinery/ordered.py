@@ -23,7 +23,7 @@ Encode = Callable[[Any], bytes]
 def encoder(order: Literal["deterministic", "sorted"], *, codec: ModuleType = msgspec.json) -> Encode:
     """Return a function that encodes with the keys of maps in order, and with "sorted" the fields of Structs as well.
 
-    Large maps inside the value are put in order in place, which changes nothing of what they say.
+    Large maps inside the value are put in order in place, which does not change their meaning.
     """
     plain: Encode = codec.Encoder().encode
     ordered: Encode = codec.Encoder(order=order).encode

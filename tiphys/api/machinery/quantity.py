@@ -132,7 +132,7 @@ def _rounded(number: int, power: int) -> tuple[int, int]:
 
 @lru_cache(8192)
 def parse(text: Quantity | str) -> Decimal:
-    """The number that a quantity stands for, in its unit (cores, bytes, pieces); raises QuantityError."""
+    """The value of a quantity, in its unit (cores, bytes, pieces); raises QuantityError."""
     reading = _read(text)
     return _WIDE.scaleb(Decimal(reading.number), min(reading.power, _HIGHEST))
 
@@ -238,7 +238,7 @@ _visits: dict[Any, _Visit | None] = {}
 def canonicalize(obj: Any) -> None:
     """Rewrite every quantity inside a typed object to its canonical spelling, in place; raises QuantityError.
 
-    Which fields to look at is worked out once per type, and types without quantities cost one dictionary look-up.
+    Which fields to look at is computed once per type, and types without quantities cost one dictionary look-up.
     """
     try:
         visit = _visits[type(obj)]
@@ -272,7 +272,7 @@ def _contains(type_: Any, seen: frozenset[Any]) -> bool:
 
 
 def _compile(type_: Any) -> _Visit | None:
-    """A function that canonicalises a value in place and returns what to put in its place; None if the type holds no quantity."""
+    """A function that canonicalizes a value in place and returns what to put in its place; None if the type holds no quantity."""
     if type_ in _visits:
         return _visits[type_]
     if not contains_quantities(type_):

@@ -34,10 +34,10 @@ def decode_query(type_: type[T], query: Sequence[tuple[str, str]]) -> T:
     converters, repeated = _table(cast("Hashable", type_))
     values: dict[str, Any] = {}
     for name, text in query:
-        found = converters.get(name)
-        if found is None:
+        converter = converters.get(name)
+        if converter is None:
             continue
-        attribute, convert = found
+        attribute, convert = converter
         if name in repeated:
             values[attribute] = [*values.get(attribute, ()), *convert(text)]
         elif attribute not in values:

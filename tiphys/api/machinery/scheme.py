@@ -72,11 +72,11 @@ class Part(Generic[ObjectT]):
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The fields of the spec, each with the names that count in its items (none: all). What else an apply names is not owned."""
     of_status: bool = False
-    """Whether it is a part of the status."""
+    """True if it is a part of the status."""
 
 
 class Author(Protocol):
-    """Who makes an object, as the server knows them."""
+    """Maker of an object, as the server knows them."""
 
     @property
     def name(self) -> str: ...
@@ -89,7 +89,7 @@ class Author(Protocol):
 
 
 class Rules(Generic[ObjectT]):
-    """What a kind demands beyond its type. The methods work on typed objects, in place where they change something; all are pure.
+    """Rules of a kind beyond its type. The methods work on typed objects, in place where they change something; all are pure.
 
     The order on a create: default, prepare_create, (admission), validate and validate_create. On an update: default, prepare_update,
     (admission), validate and validate_update. On a status update: default, prepare_status_update, validate_status_update. Validation
@@ -97,28 +97,28 @@ class Rules(Generic[ObjectT]):
     """
 
     create_on_update = False
-    """Whether a PUT to a name that is not there creates it."""
+    """True if a PUT to a missing name creates the object."""
 
     ratchets = False
-    """Whether an update is judged by `validate_update` alone, since mistakes of before are let pass."""
+    """True if an update is judged by `validate_update` alone, which lets old mistakes pass."""
 
     needs_version = False
-    """Whether an update must name the resourceVersion that it replaces."""
+    """True if an update must name the resourceVersion that it replaces."""
 
     counted = True
-    """Whether metadata.generation of a kind with a spec begins at 1. Where it does not, what the maker sent is kept."""
+    """True if metadata.generation of a kind with a spec begins at 1. Where it does not, the client's value is kept."""
 
     names_finalizers = True
-    """Whether finalizers must be standard ones or have a domain."""
+    """True if finalizers must be standard ones or have a domain."""
 
     judges_prefix = True
-    """Whether metadata.generateName is judged, and not only the name that is made from it."""
+    """True if metadata.generateName is validated, and not only the name that is made from it."""
 
     collected = True
-    """Whether objects may have dependents, which a delete orphans or waits for."""
+    """True if objects may have dependents, which a delete orphans or waits for."""
 
     status_wins_on_create = False
-    """Whether a create keeps the status it came with."""
+    """True if a create keeps the status it came with."""
 
     resets: Mapping[str, Sequence[tuple[str, ...]]] = {"": (("status",),), "status": (("spec",),)}
     """Paths that a write through a subresource ("": the object itself, and subresources that are left out) cannot set, and that its author
@@ -128,13 +128,13 @@ class Rules(Generic[ObjectT]):
     """The subresources that change a part of the spec or of the status, by name."""
 
     orphans_dependents = False
-    """Whether a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
+    """True if a delete that says nothing about dependents leaves them behind. So do kinds that are older than garbage collection."""
 
     orphaning_warning = ""
-    """What a delete that says nothing about dependents is warned of."""
+    """Warning on a delete that says nothing about dependents."""
 
     def default(self, obj: ObjectT, /) -> None:
-        """Fill in what the user left out."""
+        """Fill in defaults of absent fields."""
 
     def prepare_create(self, obj: ObjectT, /) -> None:
         """Set what users may not set, before a create. The generic code has set metadata; status is reset here if the kind has one."""
@@ -143,13 +143,13 @@ class Rules(Generic[ObjectT]):
     """For kinds that keep who made them: `stamp_author(obj, author)`, after `prepare_create`."""
 
     def prepare_update(self, new: ObjectT, old: ObjectT, /) -> None:
-        """Carry over what an ordinary update may not change (the status, above all: the generic code has done that already)."""
+        """Carry over fields that an ordinary update may not change (the status, above all: the generic code has done that already)."""
 
     def prepare_status_update(self, new: ObjectT, old: ObjectT, /) -> None:
-        """Carry over what a status update may not change; the generic code has put back spec and most of metadata already."""
+        """Carry over fields that a status update may not change; the generic code has restored spec and most of metadata already."""
 
     stamp_status: Callable[[ObjectT, ObjectT, datetime], None] | None = None
-    """What a status update does with the time at which it happens: `stamp_status(new, old, now)`, after `prepare_status_update`.
+    """Stamp a status update with its time: `stamp_status(new, old, now)`, after `prepare_status_update`.
     The same of an update of a part of the status."""
 
     def validate(self, obj: ObjectT, /) -> list[FieldError]:
@@ -169,7 +169,7 @@ class Rules(Generic[ObjectT]):
         return []
 
     def validate_name(self, name: str, /) -> str:
-        """What is wrong with the name, or "" (default: a DNS subdomain)."""
+        """Return the mistake in the name, or "" (default: a DNS subdomain)."""
         return dns_subdomain(name)
 
     def warnings(self, obj: ObjectT, old: ObjectT | None, /) -> list[str]:
@@ -181,15 +181,15 @@ class Rules(Generic[ObjectT]):
         return []
 
     def spec_changed(self, new: ObjectT, old: ObjectT, /) -> bool:
-        """Whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
+        """Return whether metadata.generation must grow; by default when `spec` differs, and never for kinds without one."""
         return getattr(new, "spec", None) != getattr(old, "spec", None)
 
-    def grace_period(self, obj: ObjectT, asked: int | None, /) -> int | None:
+    def grace_period(self, obj: ObjectT, grace: int | None, /) -> int | None:
         """Seconds between the delete call and the removal, None for kinds that go at once."""
         return None
 
     def is_held(self, obj: ObjectT, /) -> bool:
-        """Whether an object that is being deleted must stay for now: by finalizers, of whatever sort the kind has."""
+        """Return whether an object that is being deleted must stay for now: by finalizers, of whatever sort the kind has."""
         return bool(obj.metadata.finalizers)
 
     def drop_status(self, obj: ObjectT, /) -> None:
@@ -216,7 +216,7 @@ class Rules(Generic[ObjectT]):
 
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[ObjectT]):
-    """How a kind that is served in several groups or versions is kept: as `kind`, and converted where it is written and read.
+    """Storage of a kind that is served in several groups or versions: as `kind`, and converted where it is written and read.
 
     The functions are pure and total: they give a new object, which may share parts with their argument. Metadata goes through unchanged
     but for annotations; apiVersion and kind need not be set. What the stored kind has no field for must be kept somewhere (annotations),
@@ -250,17 +250,17 @@ class Kind(Generic[ObjectT]):
     stored: Stored[ObjectT] | None = None
     """The other kind as which objects are kept, for a group or version that is served over the storage of another one."""
     deprecated: str = ""
-    """What every client that asks for the kind is warned of."""
+    """Warning for every client that asks for the kind."""
     unattended: bool = False
-    """Whether objects are served and kept, but no part of the cluster acts on them yet: whoever creates one is told so."""
+    """True if objects are served and kept, but no part of the cluster acts on them yet: creating one gives a warning."""
     question: bool = False
-    """Whether a create is answered with what its status says, and nothing is stored: reviews."""
+    """True if a create is answered with its status, and nothing is stored: reviews."""
     shown_when_deleted: bool = False
-    """Whether the DELETE that removes an object answers with the object, and not with a Status of success."""
+    """True if the DELETE that removes an object answers with the object, and not with a Status of success."""
     takes_addresses: bool = False
-    """Whether objects are given addresses and ports of the cluster's when they are stored, and give them back when they are removed."""
+    """True if objects get addresses and ports of the cluster's when they are stored, and give them back when they are removed."""
     from_templates: bool = False
-    """Whether objects come by the hundred from one template, so that what is alike in them is worked out once. The rules `validate` and
+    """True if objects come by the hundred from one template, so that what is alike in them is computed once. The rules `validate` and
     `spec_warnings` of such a kind read nothing but the spec."""
     singular: str = ""
     """The name of one; the kind in lower case unless said otherwise."""
@@ -268,12 +268,12 @@ class Kind(Generic[ObjectT]):
     """The kind of lists; `PodList` for pods unless said otherwise."""
     kind: str = ""
     """The kind's name; the type's unless said otherwise (types that hold a part of an object)."""
-    # Read on every request, so they are worked out once.
+    # Read on every request, so they are computed once.
     api_version: str = field(init=False)
     resource: str = field(init=False)
     """`pods` or `deployments.apps`."""
     ident: str = field(init=False)
-    """What tells a served kind from all others: `v1/pods`, `apps/v1/deployments`."""
+    """Identity of a served kind: `v1/pods`, `apps/v1/deployments`."""
     has_status: bool = field(init=False)
 
     def __post_init__(self) -> None:

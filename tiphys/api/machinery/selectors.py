@@ -116,7 +116,7 @@ def _condensed(requirements: Iterable[Requirement]) -> Iterator[Callable[[Mappin
 
 
 def _is_denied(values: set[str] | None, value: str) -> bool:
-    """True if a label with this value is one that must not be there; None stands for any value."""
+    """True if a label with this value must not be there; None matches any value."""
     return values is None or value in values
 
 

@@ -13,13 +13,13 @@ from tiphys.api.meta.v1 import KubeObject
 ObjectT = TypeVar("ObjectT", bound=KubeObject)
 
 FACTS = tuple(name for name, value in vars(Rules).items() if not name.startswith("_") and value is not None and not callable(value))
-"""What rules say without being asked about an object."""
+"""Attributes of rules that do not depend on an object."""
 
 
 class Through(Rules[ObjectT], Generic[ObjectT]):
-    """What is set and refused is decided on the stored form, so that nothing depends on the version that a client speaks.
+    """Rules of a kind stored as another one: all is set and refused on the stored form, so that nothing depends on a client's version.
 
-    Names of fields in what is refused are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
+    Names of refused fields are those of the stored kind, as upstream's are those of its internal one. A subclass may fill in
     its own version's defaults in `default_here`; what the conversion adds or drops happens then and there.
     """
 
@@ -37,7 +37,7 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
             self.stamp_status = self._stamp_status
 
     def _take(self, obj: ObjectT, stored: Any) -> None:
-        """Make the object what the stored one is."""
+        """Copy the stored object's content into the object."""
         shown = self._from(stored)
         for name in obj.__struct_fields__:
             if name not in ("apiVersion", "kind"):
@@ -66,7 +66,7 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
         self._take(new, stored)
 
     def default_here(self, obj: ObjectT) -> None:
-        """Fill in what this version fills in."""
+        """Fill in the defaults of this version."""
 
     def default(self, obj: ObjectT) -> None:
         self.default_here(obj)
@@ -116,8 +116,8 @@ class Through(Rules[ObjectT], Generic[ObjectT]):
     def spec_changed(self, new: ObjectT, old: ObjectT) -> bool:
         return self._rules.spec_changed(self._to(new), self._to(old))
 
-    def grace_period(self, obj: ObjectT, asked: int | None) -> int | None:
-        return self._rules.grace_period(self._to(obj), asked)
+    def grace_period(self, obj: ObjectT, grace: int | None) -> int | None:
+        return self._rules.grace_period(self._to(obj), grace)
 
     def is_held(self, obj: ObjectT) -> bool:
         return self._rules.is_held(self._to(obj))

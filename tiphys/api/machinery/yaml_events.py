@@ -1,6 +1,6 @@
 """Builds a document from the events of YAML's parser in one pass, without recursion, and gives up as soon as it grows past its limits.
 
-The parser in C gives one event at a time, so whoever drives the generator decides how long it holds the interpreter. Its own composer
+The parser in C gives one event at a time, so the caller of the generator decides how long it holds the interpreter. Its own composer
 would read the whole text in one call, and recurses.
 """
 
@@ -20,7 +20,7 @@ MAX_NODES = 250_000
 STEP_EVENTS = 1_000
 """Events between two pauses: a few milliseconds of work."""
 MAX_NUMBER = 400
-"""Characters of a number; what is longer is out of the range of every sort of number and stays text."""
+"""Characters of a number; a longer text exceeds the range of every type and stays text."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -31,7 +31,7 @@ _MERGE = object()
 
 
 class YAMLError(ValueError):
-    """The text is not YAML, or stands for something that JSON cannot say."""
+    """The text is not YAML, or has a value that JSON cannot express."""
 
 
 class _Sequence:
@@ -62,7 +62,7 @@ class _Mapping:
 
 
 class Builder:
-    """Reads the first document of a stream. Equal aliases share one value, so what is built is for reading only."""
+    """Reads the first document of a stream. Equal aliases share one value, so the result is read-only."""
 
     def __init__(self, text: bytes) -> None:
         self.document: Any = None
@@ -203,7 +203,7 @@ class Builder:
 
 
 def _text(value: Any) -> str:
-    """The key that a scalar stands for."""
+    """The key of a scalar."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

@@ -23,7 +23,7 @@ _BAD_ENDINGS = ("/..", "/.")
 
 
 def validate_ingress(ingress: Ingress) -> Errors:
-    """Return what is wrong with an ingress ("Ingress")."""
+    """Return the mistakes in an ingress ("Ingress")."""
     errors: Errors = []
     spec = ingress.spec
     if not spec.rules and spec.defaultBackend is None:
@@ -49,7 +49,7 @@ def validate_new_ingress(ingress: Ingress) -> Errors:
 
 
 def validate_ingress_status(ingress: Ingress) -> Errors:
-    """Return what is wrong with the addresses of a status."""
+    """Return the mistakes in the addresses of a status."""
     errors: Errors = []
     for index, entry in enumerate(ingress.status.loadBalancer.ingress):
         path = f"status.loadBalancer.ingress[{index}]"
@@ -169,8 +169,8 @@ def _hosts(ingress: Ingress) -> str:
 
 
 def _address(ingress: Ingress) -> str:
-    found = ",".join(sorted({entry.ip or entry.hostname for entry in ingress.status.loadBalancer.ingress} - {""}))
-    return f"{found[: _ADDRESS_WIDTH - 3]}..." if len(found) > _ADDRESS_WIDTH else found
+    addresses = ",".join(sorted({entry.ip or entry.hostname for entry in ingress.status.loadBalancer.ingress} - {""}))
+    return f"{addresses[: _ADDRESS_WIDTH - 3]}..." if len(addresses) > _ADDRESS_WIDTH else addresses
 
 
 COLUMNS = (

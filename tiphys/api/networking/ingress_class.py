@@ -27,7 +27,7 @@ _http_path = re.compile(_HTTP_PATH).fullmatch
 
 
 def validate_ingress_class(value: IngressClass) -> Errors:
-    """Return what is wrong with an ingress class ("Ingress: Ingress class")."""
+    """Return the mistakes in an ingress class ("Ingress: Ingress class")."""
     errors: Errors = []
     controller = value.spec.controller
     if len(controller) > _MAX_CONTROLLER:

@@ -16,7 +16,7 @@ from tiphys.api.rules.basics import Errors, immutable, text
 
 
 def validate_ip_address(value: IPAddress) -> Errors:
-    """Return what is wrong with the parent of an address ("Extend Service IP Ranges")."""
+    """Return the mistakes in the parent of an address ("Extend Service IP Ranges")."""
     errors: Errors = []
     parent = value.spec.parentRef
     if parent is None:

@@ -17,7 +17,7 @@ from tiphys.api.rules.basics import PROTOCOLS, Errors, label_selector, text
 
 
 def default_network_policy(policy: NetworkPolicy) -> None:
-    """A policy that does not say so is about what comes in, and about what goes out if it has rules for that."""
+    """By default a policy covers ingress, and egress if it has rules for that."""
     spec = policy.spec
     for port in chain(*(rule.ports for rule in spec.ingress), *(rule.ports for rule in spec.egress)):
         if port.protocol is None:
@@ -40,7 +40,7 @@ def policy_peers(policy: NetworkPolicy) -> Iterator[tuple[str, NetworkPolicyPeer
 
 
 def validate_network_policy(policy: NetworkPolicy) -> Errors:
-    """Return what is wrong with a policy ("Network Policies")."""
+    """Return the mistakes in a policy ("Network Policies")."""
     errors: Errors = []
     spec = policy.spec
     label_selector(errors, "spec.podSelector", spec.podSelector)

@@ -15,7 +15,7 @@ from tiphys.api.rules.basics import IMMUTABLE, Errors, immutable
 
 
 def validate_service_cidr(value: ServiceCIDR) -> Errors:
-    """Return what is wrong with the ranges: one, or one of each family ("Extend Service IP Ranges")."""
+    """Return the mistakes in the ranges: one, or one of each family ("Extend Service IP Ranges")."""
     errors: Errors = []
     path, cidrs = "spec.cidrs", value.spec.cidrs
     if not cidrs:

@@ -17,7 +17,7 @@ from tiphys.api.rules.basics import Errors, dns_label, immutable, labels
 
 
 def validate_runtime_class(value: RuntimeClass) -> Errors:
-    """Return what is wrong with a runtime class ("Runtime Class")."""
+    """Return the mistakes in a runtime class ("Runtime Class")."""
     errors: Errors = []
     if value.handler:
         dns_label(errors, "handler", value.handler)

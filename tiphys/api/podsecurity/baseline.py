@@ -87,10 +87,10 @@ def host_ports(_: ObjectMeta, spec: PodSpec) -> Finding | None:
     ports: set[str] = set()
     names = []
     for container in containers(spec):
-        found = {str(port.hostPort) for port in container.ports if port.hostPort}
-        if found:
+        numbers = {str(port.hostPort) for port in container.ports if port.hostPort}
+        if numbers:
             names.append(container.name)
-            ports |= found
+            ports |= numbers
     if not names:
         return None
     uses = plural("uses", "use", len(names))
@@ -103,7 +103,7 @@ def probe_hosts(_: ObjectMeta, spec: PodSpec) -> Finding | None:
     names = set()
     for container in containers(spec):
         lifecycle = container.lifecycle
-        found = {
+        targets = {
             host
             for probe in (
                 container.livenessProbe,
@@ -115,9 +115,9 @@ def probe_hosts(_: ObjectMeta, spec: PodSpec) -> Finding | None:
             if probe is not None
             for host in _hosts(probe)
         }
-        if found:
+        if targets:
             names.add(container.name)
-            hosts |= found
+            hosts |= targets
     if not names:
         return None
     what = plural("probe or lifecycle host", "probe or lifecycle hosts", len(hosts))
@@ -134,11 +134,11 @@ def privileged(_: ObjectMeta, spec: PodSpec) -> Finding | None:
 
 
 def proc_mount(_: ObjectMeta, spec: PodSpec) -> Finding | None:
-    found = {name: context.procMount for name, context in secured(spec) if context.procMount not in (None, "Default")}
-    if not found:
+    mounts = {name: context.procMount for name, context in secured(spec) if context.procMount not in (None, "Default")}
+    if not mounts:
         return None
-    types = quoted(sorted({str(type_) for type_ in found.values()}))
-    return Finding("procMount", f"{named(list(found))} must not set securityContext.procMount to {types}")
+    types = quoted(sorted({str(type_) for type_ in mounts.values()}))
+    return Finding("procMount", f"{named(list(mounts))} must not set securityContext.procMount to {types}")
 
 
 def proc_mount_35(meta: ObjectMeta, spec: PodSpec) -> Finding | None:
@@ -224,4 +224,4 @@ CHECKS: Final[dict[str, dict[int, Check]]] = {
     "sysctls": {0: _sysctls(_SYSCTLS), 27: _sysctls(_SYSCTLS_27), 29: _sysctls(_SYSCTLS_29), 32: _sysctls(_SYSCTLS_32)},
     "windowsHostProcess": {0: windows_host_process},
 }
-"""Checks by name, in the order in which their findings are told; of each, the minor version of Kubernetes since which it is so."""
+"""Checks by name, in the order of their findings; of each, its forms by the minor version of Kubernetes that introduced them."""

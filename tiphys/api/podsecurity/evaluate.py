@@ -17,35 +17,35 @@ NEWEST = max(minor for checks in (baseline.CHECKS, restricted.CHECKS) for versio
 
 @lru_cache(256)
 def checks_of(standard: Standard) -> tuple[Check, ...]:
-    """The checks of a standard, in the order in which findings are told."""
+    """The checks of a standard, in the order of findings."""
     if standard.level == "privileged":
         return ()
     minor = NEWEST if standard.minor == LATEST else min(standard.minor, NEWEST)
-    found = _at(baseline.CHECKS, minor)
+    checks = _at(baseline.CHECKS, minor)
     if standard.level == "restricted":
         stricter = _at(restricted.CHECKS, minor)
         for name in stricter:
-            found.pop(restricted.INSTEAD_OF.get(name, ""), None)
-        found.update(stricter)
-    return tuple(found.values())
+            checks.pop(restricted.INSTEAD_OF.get(name, ""), None)
+        checks.update(stricter)
+    return tuple(checks.values())
 
 
 def _at(checks: Mapping[str, Mapping[int, Check]], minor: int) -> dict[str, Check]:
     """Each check as it was in a minor version."""
     since = {name: max((m for m in versions if m <= minor), default=None) for name, versions in checks.items()}
-    return {name: checks[name][found] for name, found in since.items() if found is not None}
+    return {name: checks[name][version] for name, version in since.items() if version is not None}
 
 
 def findings(standard: Standard, meta: ObjectMeta, spec: PodSpec) -> list[Finding]:
     """Return the violations of the standard by a pod (or a template of pods)."""
-    return [found for check in checks_of(standard) if (found := check(meta, spec)) is not None]
+    return [finding for check in checks_of(standard) if (finding := check(meta, spec)) is not None]
 
 
-def reasons(found: Sequence[Finding]) -> str:
+def reasons(findings: Sequence[Finding]) -> str:
     """The findings in a few words, for many pods at once."""
-    return ", ".join(finding.reason for finding in found)
+    return ", ".join(finding.reason for finding in findings)
 
 
-def details(found: Sequence[Finding]) -> str:
+def details(findings: Sequence[Finding]) -> str:
     """The findings with where they were made."""
-    return ", ".join(f"{finding.reason} ({finding.detail})" if finding.detail else finding.reason for finding in found)
+    return ", ".join(f"{finding.reason} ({finding.detail})" if finding.detail else finding.reason for finding in findings)

@@ -41,7 +41,7 @@ DEFAULT: Final = Policy()
 
 
 def policy_of(labels: Mapping[str, str]) -> tuple[Policy, list[FieldError]]:
-    """The policy that labels ask for, and what is wrong with them. A wrong `enforce` is taken for the strictest level, others for none."""
+    """The policy of a namespace's labels, and their mistakes. An invalid `enforce` means the strictest level, others none."""
     if not any(label.startswith(PREFIX) for label in labels):
         return DEFAULT, []
     errors: list[FieldError] = []

@@ -1,4 +1,4 @@
-"""The checks of the level restricted: what a well-kept pod says of itself."""
+"""The checks of the level restricted: settings of a hardened pod."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONFINED: Final = ("RuntimeDefault", "Localhost")
 
 
 def _unless_windows(check: Check) -> Check:
-    """Pods that say that they are for Windows cannot set what is asked for here."""
+    """Pods for Windows cannot set the fields that these checks require."""
     return lambda meta, spec: None if on_windows(spec) else check(meta, spec)
 
 
@@ -38,10 +38,10 @@ def capabilities(_: ObjectMeta, spec: PodSpec) -> Finding | None:
     keeping, adding = [], []
     added: set[str] = set()
     for container in containers(spec):
-        found = container.securityContext.capabilities if container.securityContext is not None else None
-        if found is None or "ALL" not in found.drop:
+        settings = container.securityContext.capabilities if container.securityContext is not None else None
+        if settings is None or "ALL" not in settings.drop:
             keeping.append(container.name)
-        if found is not None and (more := set(found.add) - {"NET_BIND_SERVICE"}):
+        if settings is not None and (more := set(settings.add) - {"NET_BIND_SERVICE"}):
             adding.append(container.name)
             added |= more
     details = []

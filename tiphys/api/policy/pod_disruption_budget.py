@@ -16,7 +16,7 @@ from tiphys.api.rules.conditions import conditions
 
 
 def validate_budget(budget: PodDisruptionBudget) -> Errors:
-    """Return what is wrong with a budget ("Specifying a Disruption Budget for your Application")."""
+    """Return the mistakes in a budget ("Specifying a Disruption Budget for your Application")."""
     errors: Errors = []
     spec = budget.spec
     if spec.minAvailable is not None and spec.maxUnavailable is not None:
@@ -32,7 +32,7 @@ def validate_budget(budget: PodDisruptionBudget) -> Errors:
 
 
 def validate_budget_status(budget: PodDisruptionBudget) -> Errors:
-    """Return what is wrong with the counts and conditions of a status."""
+    """Return the mistakes in the counts and conditions of a status."""
     errors: Errors = []
     conditions(errors, "status.conditions", budget.status.conditions)
     for name in ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"):

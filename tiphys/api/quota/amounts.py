@@ -20,7 +20,7 @@ def plus(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> Amounts
 
 
 def rise(new: Mapping[str, Quantity], old: Mapping[str, Quantity]) -> Amounts:
-    """By how much `new` is more than `old`; what is not more is left out."""
+    """Growth from `old` to `new`; other amounts are left out."""
     result: Amounts = {}
     for name, quantity in new.items():
         more = parse(quantity) - parse(old.get(name, ZERO))
@@ -49,5 +49,5 @@ def format_amounts(amounts: Mapping[str, Quantity]) -> str:
     return ",".join(f"{name}={amounts[name]}" for name in sorted(amounts))
 
 
-def names(found: Iterable[str]) -> str:
-    return ",".join(sorted(found))
+def names(resources: Iterable[str]) -> str:
+    return ",".join(sorted(resources))

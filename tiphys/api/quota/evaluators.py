@@ -30,7 +30,7 @@ _STORAGE_CLASS: Final = ".storageclass.storage.k8s.io/"
 RESOURCE_GROUP: Final = "resource.k8s.io"
 _DEVICES: Final = ".deviceclass.resource.k8s.io/devices"
 _MOST_DEVICES: Final = 32
-"""Devices that one claim can be given: what a request for all of them counts as."""
+"""Devices that one claim can be given: the amount that a request for all of them counts as."""
 _BETA_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -51,20 +51,20 @@ class Evaluator:
         return [name for name in hard if name in self._names]
 
     reads = False
-    """True if usage depends on what is in an object: others need not be read to be counted."""
+    """True if usage depends on the content of an object: others need not be read to be counted."""
     updates: tuple[str, ...] = ()
-    """Subresources ("" is the object itself) whose updates can change what an object uses."""
+    """Subresources ("" is the object itself) whose updates can change an object's usage."""
 
     def concerns(self, operation: str, subresource: str) -> bool:
         """True if writes of a sort can change what objects use."""
         return (operation == "CREATE" and not subresource) or (operation == "UPDATE" and subresource in self.updates)
 
     def changes(self, subresource: str, new: Any, old: Any) -> bool:
-        """True if an update that `concerns` changes what the object uses."""
+        """True if an update that `concerns` changes the object's usage."""
         return True
 
     def lacking(self, required: Sequence[str], obj: Any) -> str:
-        """Return what the object has to specify and does not, or ""."""
+        """Return the fields that the object must specify and does not, or ""."""
         return ""
 
     def usage(self, obj: Any, now: datetime) -> Amounts:
@@ -129,7 +129,7 @@ def _without(name: str, containers: Iterable[Container]) -> set[str]:
 
 
 def is_charged(pod: Pod, now: datetime) -> bool:
-    """True if a pod still uses what it asks for: not when it has finished or should be gone."""
+    """True if a pod still uses its requests: not when it has finished or should be gone."""
     if pod.status.phase in ("Failed", "Succeeded"):
         return False
     gone = gone_at(pod)
@@ -268,16 +268,16 @@ def evaluator_for(plural: str, group: str = "") -> Evaluator:
 
 def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
     """The resources, as plural and group, whose objects a quota is about, as far as the names tell."""
-    found: set[tuple[str, str]] = set()
+    resources: set[tuple[str, str]] = set()
     for name in hard:
         if name.startswith("count/"):
             plural, _, group = name.removeprefix("count/").partition(".")
-            found.add((plural, group))
+            resources.add((plural, group))
         elif name in _ALIASES:
-            found.add((name, ""))
+            resources.add((name, ""))
         else:
-            found.update(resource for resource, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
-    return found
+            resources.update(resource for resource, evaluator in _SPECIAL.items() if evaluator.resources((name,)))
+    return resources
 
 
 def evaluator_of(kind: Kind[Any]) -> Evaluator | None:

@@ -1,4 +1,4 @@
-"""Admission of a write by the quotas of its namespace, and what it adds to their usage."""
+"""Admission of a write by the quotas of its namespace, and its addition to their usage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def charges(
 ) -> dict[str, Amounts]:
     """The new `status.used` of each quota that a write changes, by the quota's name. Raises Refused.
 
-    `old` is None for a create. A quota whose status has no limits yet concerns nothing. Without `enforce` usage only is worked out (for
+    `old` is None for a create. A quota whose status has no limits yet concerns nothing. Without `enforce` usage only is computed (for
     writes of a status, which cannot be refused for it).
     """
     concerned: list[ResourceQuota] = []

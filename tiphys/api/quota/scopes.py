@@ -42,7 +42,7 @@ def _pod_matches(requirement: ScopedResourceSelectorRequirement, pod: Pod) -> bo
 
 
 def is_terminating(pod: Pod) -> bool:
-    """True if the pod's life is limited: what the scope Terminating means."""
+    """True if the pod's life is limited, the meaning of the scope Terminating."""
     deadline = pod.spec.activeDeadlineSeconds
     return deadline is not None and deadline >= 0
 
@@ -50,12 +50,12 @@ def is_terminating(pod: Pod) -> bool:
 def volume_classes(claim: PersistentVolumeClaim) -> set[str]:
     """The volume attributes classes that a claim has, wants or is changing to."""
     changing = claim.status.modifyVolumeStatus
-    found = {
+    classes = {
         claim.spec.volumeAttributesClassName,
         claim.status.currentVolumeAttributesClassName,
         changing.targetVolumeAttributesClassName if changing is not None else "",
     }
-    return {name for name in found if name}
+    return {name for name in classes if name}
 
 
 def _selects(requirement: ScopedResourceSelectorRequirement, classes: set[str]) -> bool:

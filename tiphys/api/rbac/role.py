@@ -12,7 +12,7 @@ from tiphys.api.rules.basics import Errors, label_selector
 
 
 def validate_role(role: Role | ClusterRole) -> Errors:
-    """Return what is wrong with the rules of a role ("Using RBAC Authorization")."""
+    """Return the mistakes in the rules of a role ("Using RBAC Authorization")."""
     errors: Errors = []
     for index, rule in enumerate(role.rules or []):
         _rule(errors, f"rules[{index}]", rule, namespaced=isinstance(role, Role))

@@ -24,7 +24,7 @@ def default_binding(binding: RoleBinding | ClusterRoleBinding) -> None:
 
 
 def validate_binding(binding: RoleBinding | ClusterRoleBinding) -> Errors:
-    """Return what is wrong with the role and the subjects of a binding ("Using RBAC Authorization")."""
+    """Return the mistakes in the role and the subjects of a binding ("Using RBAC Authorization")."""
     errors: Errors = []
     namespaced = isinstance(binding, RoleBinding)
     kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
@@ -80,10 +80,10 @@ class ClusterRoleBindingRules(Named, Rules[ClusterRoleBinding]):
 
 
 def _subjects(binding: RoleBinding | ClusterRoleBinding, kind: str) -> str:
-    found = [subject for subject in binding.subjects if subject.kind == kind]
+    subjects = [subject for subject in binding.subjects if subject.kind == kind]
     if kind == "ServiceAccount":
-        return ", ".join(f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name for subject in found)
-    return ", ".join(subject.name for subject in found)
+        return ", ".join(f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name for subject in subjects)
+    return ", ".join(subject.name for subject in subjects)
 
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from tiphys.api.rules.basics import Errors
 
 
 def validate_class(value: DeviceClass) -> Errors:
-    """Return what is wrong with a device class ("Dynamic Resource Allocation")."""
+    """Return the mistakes in a device class ("Dynamic Resource Allocation")."""
     errors: Errors = []
     validate_items(errors, "spec.selectors", value.spec.selectors, MAX_SELECTORS, validate_selector)
     validate_items(errors, "spec.config", value.spec.config, MAX_CONFIGS, validate_configuration)

@@ -72,7 +72,7 @@ def default_claim(spec: ResourceClaimSpec) -> None:
 
 
 def validate_claim(claim: ResourceClaim) -> Errors:
-    """Return what is wrong with a claim ("Dynamic Resource Allocation")."""
+    """Return the mistakes in a claim ("Dynamic Resource Allocation")."""
     errors: Errors = []
     validate_devices(errors, "spec.devices", claim.spec.devices)
     return errors
@@ -120,7 +120,7 @@ def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
     elif request.exactly is not None and request.firstAvailable:
         errors.append(invalid(path, None, f"{either}, but multiple fields are set"))
     elif request.exactly is not None:
-        _wanted(errors, f"{path}.exactly", request.exactly)
+        _exact_request(errors, f"{path}.exactly", request.exactly)
     else:
         validate_unique_items(
             errors, f"{path}.firstAvailable", request.firstAvailable, MAX_ALTERNATIVES, _alternative, lambda sub: sub.name
@@ -129,10 +129,10 @@ def _request(errors: Errors, path: str, request: DeviceRequest) -> None:
 
 def _alternative(errors: Errors, path: str, request: DeviceSubRequest) -> None:
     dns_label(errors, f"{path}.name", request.name)
-    _wanted(errors, path, request)
+    _exact_request(errors, path, request)
 
 
-def _wanted(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRequest) -> None:
+def _exact_request(errors: Errors, path: str, request: ExactDeviceRequest | DeviceSubRequest) -> None:
     if request.deviceClassName:
         dns_subdomain(errors, f"{path}.deviceClassName", request.deviceClassName)
     else:
@@ -212,7 +212,7 @@ def _opaque(errors: Errors, path: str, value: Any, limit: int) -> None:
 
 
 def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
-    """Return what is wrong with allocation, reservations and devices of a status."""
+    """Return the mistakes in allocation, reservations and devices of a status."""
     errors: Errors = []
     status, before = new.status, old.status
     names = _names(new.spec.devices)
@@ -277,10 +277,10 @@ def _device_status(errors: Errors, path: str, device: AllocatedDeviceStatus, *, 
         uid(errors, f"{path}.shareID", device.shareID)
     if not is_allocated:
         errors.append(invalid(path, _device_id(device), "must be an allocated device in the claim"))
-    found = device.conditions or []
-    if len(found) > MAX_STATUS_CONDITIONS:
-        errors.append(too_many(f"{path}.conditions", len(found), MAX_STATUS_CONDITIONS))
-    conditions(errors, f"{path}.conditions", found)
+    listed = device.conditions or []
+    if len(listed) > MAX_STATUS_CONDITIONS:
+        errors.append(too_many(f"{path}.conditions", len(listed), MAX_STATUS_CONDITIONS))
+    conditions(errors, f"{path}.conditions", listed)
     if device.data is not None:
         _opaque(errors, f"{path}.data", device.data, MAX_PARAMETERS)
     if device.networkData is not None:

@@ -13,7 +13,7 @@ from tiphys.api.rules.basics import Errors, annotation_map, immutable, labels
 
 
 def validate_template(template: ResourceClaimTemplate) -> Errors:
-    """Return what is wrong with a template of claims."""
+    """Return the mistakes in a template of claims."""
     errors: Errors = []
     labels(errors, "spec.metadata.labels", template.spec.metadata.labels)
     annotation_map(errors, "spec.metadata.annotations", template.spec.metadata.annotations)

@@ -68,7 +68,7 @@ ItemT = TypeVar("ItemT")
 
 
 def validate_slice(value: ResourceSlice) -> Errors:
-    """Return what is wrong with a slice ("Dynamic Resource Allocation")."""
+    """Return the mistakes in a slice ("Dynamic Resource Allocation")."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.driver", spec.driver)
@@ -104,7 +104,7 @@ def validate_slice_update(new: ResourceSlice, old: ResourceSlice) -> Errors:
 
 
 def _has_features(device: Device) -> bool:
-    """True if a device uses what makes allocation dear: taints, counters, lists of attributes."""
+    """True if a device uses features that make allocation expensive: taints, counters, lists of attributes."""
     return bool(device.taints or device.consumesCounters) or any(_listed(attribute) for attribute in device.attributes.values())
 
 

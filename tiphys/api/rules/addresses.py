@@ -20,7 +20,7 @@ _NO_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 @lru_cache(8192)
 def parse_ip(text: str) -> Address | None:
-    """The address that a text stands for, leading zeros and all, or None. IPv4 within IPv6 is the IPv4 address."""
+    """The address in a text, leading zeros included, or None. IPv4 within IPv6 is the IPv4 address."""
     if "%" in text or len(text) > 64:
         return None
     try:
@@ -33,7 +33,7 @@ def parse_ip(text: str) -> Address | None:
 
 @lru_cache(8192)
 def parse_cidr(text: str) -> Network | None:
-    """The range that a text stands for, or None."""
+    """The range in a text, or None."""
     head, slash, bits = text.rpartition("/")
     address = parse_ip(head) if slash else None
     if address is None or not (bits.isascii() and bits.isdigit() and len(bits) < 5):
@@ -45,9 +45,9 @@ def parse_cidr(text: str) -> Network | None:
 
 
 def family_of(text: str) -> str:
-    """`IPv4`, `IPv6`, or "" for what is neither an address nor a range."""
-    found = parse_cidr(text) if "/" in text else parse_ip(text)
-    return f"IPv{found.version}" if found is not None else ""
+    """`IPv4`, `IPv6`, or "" for a text that is neither an address nor a range."""
+    address = parse_cidr(text) if "/" in text else parse_ip(text)
+    return f"IPv{address.version}" if address is not None else ""
 
 
 def legacy_ip(errors: Errors, path: str, text: str) -> None:
@@ -59,7 +59,7 @@ def legacy_ip(errors: Errors, path: str, text: str) -> None:
 
 
 def canonical_ip_messages(text: str) -> list[str]:
-    """Return what is wrong with an address that has to be in canonical form."""
+    """Return the mistakes in an address that has to be in canonical form."""
     address = parse_ip(text)
     if address is None:
         return [_NO_IP]

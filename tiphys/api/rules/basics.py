@@ -1,4 +1,4 @@
-"""Small checks that many validators share. Each appends what is wrong to `errors`; messages are the API's own, which clients match on."""
+"""Small checks that many validators share. Each appends mistakes to `errors`; messages are the API's own, which clients match on."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def int_or_percent(errors: Errors, path: str, value: int | str | None) -> None:
 
 
 def at_most_100_percent(errors: Errors, path: str, value: int | str | None) -> None:
-    """A percentage that is not above 100; numbers are not judged."""
+    """A percentage that is not above 100; numbers are not checked."""
     if isinstance(value, str) and not percent(value) and int(value[:-1]) > 100:
         errors.append(invalid(path, value, "must not be greater than 100%"))
 

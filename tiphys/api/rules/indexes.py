@@ -13,13 +13,13 @@ class BadIndexes(ValueError):
 
 def intervals(text: str, completions: int) -> list[tuple[int, int]]:
     """First and last index of every interval, in order. Raises BadIndexes."""
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     for part in text.split(",") if text else ():
         interval = _interval(part, completions)
-        if found and found[-1][1] >= interval[0]:
-            raise BadIndexes(f"non-increasing order, previous: {found[-1][1]}, current: {interval[0]}")
-        found.append(interval)
-    return found
+        if result and result[-1][1] >= interval[0]:
+            raise BadIndexes(f"non-increasing order, previous: {result[-1][1]}, current: {interval[0]}")
+        result.append(interval)
+    return result
 
 
 def count(text: str, completions: int) -> int:
@@ -28,7 +28,7 @@ def count(text: str, completions: int) -> int:
 
 
 def first_common(text: str, other: str, completions: int) -> int | None:
-    """The first index that both texts name. Intervals that cannot be read are left out: something else tells of them."""
+    """The first index that both texts name. Unreadable intervals are left out: another check reports them."""
     mine, theirs = _readable(text, completions), _readable(other, completions)
     at = 0
     for first, last in mine:
@@ -40,13 +40,13 @@ def first_common(text: str, other: str, completions: int) -> int | None:
 
 
 def _readable(text: str, completions: int) -> list[tuple[int, int]]:
-    found = []
+    result = []
     for part in text.split(",") if text else ():
         try:
-            found.append(_interval(part, completions))
+            result.append(_interval(part, completions))
         except BadIndexes:
             continue
-    return sorted(found)
+    return sorted(result)
 
 
 def _interval(text: str, completions: int) -> tuple[int, int]:

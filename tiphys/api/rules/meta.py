@@ -21,7 +21,7 @@ _PATH = "metadata"
 def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str], standard: bool = False, prefix: bool = True) -> Errors:
     """Everything wrong with the metadata of an object that is created.
 
-    `name_rule` says what is wrong with a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only;
+    `name_rule` returns the mistake in a name, or ""; `standard` lets finalizers without a domain be those of Kubernetes only;
     without `prefix` a generateName may be any segment of a path.
     """
     errors: Errors = []

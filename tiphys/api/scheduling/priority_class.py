@@ -23,7 +23,7 @@ SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-crit
 
 
 def validate_priority_class(value: PriorityClass) -> Errors:
-    """Return what is wrong with a priority class ("Pod Priority and Preemption")."""
+    """Return the mistakes in a priority class ("Pod Priority and Preemption")."""
     errors: Errors = []
     name = value.metadata.name
     if name.startswith("system-"):

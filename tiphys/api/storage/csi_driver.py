@@ -33,7 +33,7 @@ _FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 
 
 def validate_driver(value: CSIDriver) -> Errors:
-    """Return what is wrong with a driver."""
+    """Return the mistakes in a driver."""
     errors: Errors = []
     spec = value.spec
     for name, path in (("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", ""), ("seLinuxMount", "")):
@@ -117,7 +117,7 @@ def _audiences(driver: CSIDriver) -> str:
 COLUMNS = (
     NAME,
     Column("AttachRequired", _flag("attachRequired", unset=True), type="boolean", description="Whether volumes are attached first."),
-    Column("PodInfoOnMount", _flag("podInfoOnMount"), type="boolean", description="Whether it is told about the pod."),
+    Column("PodInfoOnMount", _flag("podInfoOnMount"), type="boolean", description="True if it gets the pod's name."),
     Column("StorageCapacity", _flag("storageCapacity"), type="boolean", description="Whether it reports what is free."),
     Column("TokenRequests", cell(_audiences), description="Audiences of the tokens that it wants."),
     Column("RequiresRepublish", _flag("requiresRepublish"), type="boolean", description="Whether volumes are mounted again and again."),

@@ -17,7 +17,7 @@ from tiphys.api.storage.v1 import CSINode, CSINodeDriver
 
 
 def validate_node(value: CSINode) -> Errors:
-    """Return what is wrong with the drivers of a node."""
+    """Return the mistakes in the drivers of a node."""
     errors: Errors = []
     seen: set[str] = set()
     for index, driver in enumerate(value.spec.drivers or []):
@@ -48,7 +48,7 @@ def _node_driver(errors: Errors, path: str, driver: CSINodeDriver) -> None:
 
 
 def validate_node_update(new: CSINode, old: CSINode) -> Errors:
-    """Drivers come and go, but one that stays is what it was; only how many volumes it takes may change."""
+    """Drivers come and go, but of one that stays only the number of volumes may change."""
     errors: Errors = []
     before = {driver.name: driver for driver in old.spec.drivers or []}
     for driver in new.spec.drivers or []:

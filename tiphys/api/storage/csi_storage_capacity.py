@@ -16,7 +16,7 @@ from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
 
 
 def validate_capacity(value: CSIStorageCapacity) -> Errors:
-    """Return what is wrong with a capacity ("Storage Capacity")."""
+    """Return the mistakes in a capacity ("Storage Capacity")."""
     errors: Errors = []
     label_selector(errors, "nodeTopology", value.nodeTopology)
     dns_subdomain(errors, "storageClassName", value.storageClassName)

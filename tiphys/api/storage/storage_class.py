@@ -29,7 +29,7 @@ _BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 
 
 def validate_class(value: StorageClass) -> Errors:
-    """Return what is wrong with a storage class ("Storage Classes")."""
+    """Return the mistakes in a storage class ("Storage Classes")."""
     errors: Errors = []
     provisioner(errors, "provisioner", value.provisioner)
     parameters(errors, "parameters", value.parameters)
@@ -92,7 +92,7 @@ class StorageClassRules(Rules[StorageClass]):
 COLUMNS = (
     Column("Name", cell(class_name), format="name", description=NAME.description),
     Column("Provisioner", cell(lambda obj: obj.provisioner), description="Who makes its volumes."),
-    Column("ReclaimPolicy", cell(lambda obj: obj.reclaimPolicy or "Delete"), description="What becomes of volumes without their claims."),
+    Column("ReclaimPolicy", cell(lambda obj: obj.reclaimPolicy or "Delete"), description="Fate of volumes whose claims are deleted."),
     Column("VolumeBindingMode", cell(lambda obj: obj.volumeBindingMode or "Immediate"), description="When claims get their volumes."),
     Column("AllowVolumeExpansion", cell(lambda obj: bool(obj.allowVolumeExpansion)), description="Whether claims may grow."),
     AGE,

@@ -18,7 +18,7 @@ from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentSource, Volu
 
 
 def validate_attachment(value: VolumeAttachment) -> Errors:
-    """Return what is wrong with an attachment."""
+    """Return the mistakes in an attachment."""
     errors: Errors = []
     spec = value.spec
     driver_name(errors, "spec.attacher", spec.attacher)
@@ -45,7 +45,7 @@ def _attachment_source(errors: Errors, path: str, source: VolumeAttachmentSource
 
 
 def validate_attachment_status(value: VolumeAttachment) -> Errors:
-    """Return what is wrong with the status of an attachment."""
+    """Return the mistakes in the status of an attachment."""
     errors: Errors = []
     if encoded_size(value.status.attachmentMetadata) > MAX_SIZE:
         errors.append(too_long("status.attachmentMetadata", MAX_SIZE))

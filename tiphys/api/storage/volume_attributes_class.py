@@ -13,7 +13,7 @@ from tiphys.api.storage.v1 import VolumeAttributesClass
 
 
 def validate_attributes_class(value: VolumeAttributesClass) -> Errors:
-    """Return what is wrong with a class of attributes ("Volume Attributes Classes")."""
+    """Return the mistakes in a class of attributes ("Volume Attributes Classes")."""
     errors: Errors = []
     provisioner(errors, "driverName", value.driverName)
     parameters(errors, "parameters", value.parameters)

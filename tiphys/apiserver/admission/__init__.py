@@ -1,4 +1,4 @@
-"""Admission: what the cluster adds to and demands of objects beyond their own validity. The map of it is in DESIGN.md."""
+"""Admission: additions to objects, and demands on them beyond their own validity. The map of it is in DESIGN.md."""
 
 from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin, AdmissionRequest, NotYet, Operation
 

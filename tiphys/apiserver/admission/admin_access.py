@@ -26,18 +26,18 @@ class AdminAccess(AdmissionPlugin):
         return kind.type in (ResourceClaim, ResourceClaimTemplate) and operation == "CREATE" and not subresource
 
     def validate(self, request: AdmissionRequest) -> None:
-        path = next(_asked(request), "")
+        path = next(_requested(request), "")
         if not path:
             return
         namespace = request.source.get(Namespace, "", request.namespace)
         if namespace is None or namespace.metadata.labels.get(LABEL) != "true":
-            said = f"admin access to devices requires the `{LABEL}: true` label on the containing namespace"
+            message = f"admin access to devices requires the `{LABEL}: true` label on the containing namespace"
             name = request.object.metadata.name if request.object is not None else request.name
-            raise Invalid.object(request.kind.kind, name, [forbidden(path, said)], group=request.kind.group)
+            raise Invalid.object(request.kind.kind, name, [forbidden(path, message)], group=request.kind.group)
 
 
-def _asked(request: AdmissionRequest) -> Iterator[str]:
-    """Where an object asks for such access and its predecessor did not."""
+def _requested(request: AdmissionRequest) -> Iterator[str]:
+    """Yield the paths at which an object asks for admin access and its predecessor did not."""
     obj, old = request.object, request.old_object
     if isinstance(obj, ResourceClaimTemplate):
         yield from _requests("spec.spec.devices.requests", obj.spec.spec.devices.requests or [])

@@ -1,4 +1,4 @@
-"""The three plugins about certificate signing requests: who may approve for a signer, who may sign, and whom nobody may become.
+"""The three plugins about certificate signing requests: permission to approve for a signer, permission to sign, and forbidden subjects.
 
 ("Certificates and Certificate Signing Requests: Authorization", KEP-1513)
 """
@@ -20,10 +20,10 @@ GROUP = "certificates.k8s.io"
 
 
 def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
-    """Whether a user has a verb on a signer, or on all signers of its domain."""
+    """Return whether a user has a verb on a signer, or on all signers of its domain."""
     domain = signer.partition("/")[0]
-    asked = (Attributes(user=user, verb=verb, group=GROUP, version="*", resource="signers", name=name) for name in (signer, f"{domain}/*"))
-    return any(authorizer.authorize(attributes).allowed for attributes in asked)
+    checks = (Attributes(user=user, verb=verb, group=GROUP, version="*", resource="signers", name=name) for name in (signer, f"{domain}/*"))
+    return any(authorizer.authorize(attributes).allowed for attributes in checks)
 
 
 class CertificateApproval(AdmissionPlugin):
@@ -77,8 +77,8 @@ class CertificateSubjectRestriction(AdmissionPlugin):
         if csr.spec.signerName != API_CLIENT:
             return
         try:
-            wanted = organizations(read_request(csr.spec.request))
+            groups = organizations(read_request(csr.spec.request))
         except Unreadable as error:
             raise request.forbidden(f"failed to parse CSR: {error}") from None
-        if MASTERS in wanted:
+        if MASTERS in groups:
             raise request.forbidden(f"use of {API_CLIENT} signer with {MASTERS} group is not allowed")

@@ -1,4 +1,4 @@
-"""The chain that every write goes through, and what a plugin is ("Admission Control in Kubernetes").
+"""The chain that every write passes, and the interface of plugins ("Admission Control in Kubernetes").
 
     decode, default, prepare
       `admit`      plugins that change the object, in order
@@ -53,11 +53,11 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     old_object: KubeObject | None = None
     dry_run: bool = False
     warnings: list[str] = []
-    """What the client is told of besides the answer."""
+    """Warnings for the client, sent beside the answer."""
     large: bool = False
-    """Whether the object is so large that each plugin has a turn of the event loop to itself."""
+    """True if the object is so large that each plugin has a turn of the event loop to itself."""
     annotations: dict[str, str] = {}
-    """What plugins note for the audit log. There is none yet: this is where it will read them."""
+    """Audit annotations of the plugins. There is no audit log yet: it will read them here."""
 
     def forbidden(self, why: str) -> Forbidden:
         """`pods "web-0" is forbidden: <why>`."""
@@ -82,7 +82,7 @@ class AdmissionPlugin:
     """The name that `--enable-admission-plugins` knows."""
 
     def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
-        """Whether the plugin wants to see such requests. Must always give the same answer: it is asked once."""
+        """Return whether the plugin handles such requests. The answer must never change: it is asked for once."""
         return False
 
     def admit(self, request: AdmissionRequest) -> None:
@@ -92,9 +92,9 @@ class AdmissionPlugin:
         """Look at the final object. Raises Forbidden, another StatusError, or NotYet."""
 
     def settle(self, request: AdmissionRequest) -> Awaitable[None] | None:
-        """Write what must be written before the object is stored, unless `request.dry_run`: what to wait for, or None for nothing.
+        """Make the writes that must precede the object's, unless `request.dry_run`; return an awaitable for them, or None for none.
 
-        Called when every plugin has agreed. What is awaited raises Forbidden or another StatusError.
+        Called when every plugin has agreed. The awaitable raises Forbidden or another StatusError.
         """
         return None
 
@@ -107,7 +107,7 @@ _TimedStep = tuple[_Step, Histogram, Timed]
 
 
 class _Steps(NamedTuple):
-    """Steps of one sort of request, each with its histogram, and the histograms of all of them together."""
+    """Steps of one kind of request, each with its histogram, and the histograms of all of them together."""
 
     admit: tuple[_TimedStep, ...]
     validate: tuple[_TimedStep, ...]
@@ -117,7 +117,7 @@ class _Steps(NamedTuple):
 
 
 def _who(kind: Kind[Any]) -> object:
-    """Return what tells kinds apart. A custom kind goes by its name: its type must not be held when it is gone."""
+    """Return the identity of a kind. That of a custom kind is its name: its type must not outlive it."""
     return kind.type if kind.type.__model__ is None else (kind.resource, kind.namespaced)
 
 
@@ -127,7 +127,7 @@ def _timed(step: _Step, type_: str, operation: Operation, plugin: AdmissionPlugi
 
 
 class AdmissionChain:
-    """Plugins in order. Which of them a kind of request concerns is worked out once."""
+    """Plugins in order. The plugins for a kind of request are chosen once."""
 
     def __init__(self, plugins: Sequence[AdmissionPlugin], *, clock: Clock) -> None:
         self.plugins = tuple(plugins)
@@ -140,7 +140,7 @@ class AdmissionChain:
         return self._run(steps.admit, steps.admission, request)
 
     def validate(self, request: AdmissionRequest) -> Awaitable[None]:
-        """Let the plugins judge the object as it will be stored, and charge for it. Raises StatusError."""
+        """Let the plugins validate the object as it will be stored, and charge for it. Raises StatusError."""
         steps = self._of(request)
         return self._run(steps.validate, steps.validation, request)
 
@@ -173,7 +173,7 @@ class AdmissionChain:
         whole.accepted.observe(ended - began)
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
-        """Whether any plugin wants to see such requests; if not, the caller need not build one."""
+        """Return whether any plugin handles such requests; if not, the caller need not build one."""
         return any(self._compute(kind, operation, subresource)[:2])
 
     def _of(self, request: AdmissionRequest) -> _Steps:

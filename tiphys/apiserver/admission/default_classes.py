@@ -19,7 +19,7 @@ ClassT = TypeVar("ClassT", StorageClass, IngressClass)
 
 
 class DefaultStorageClass(AdmissionPlugin):
-    """Claims. One that wants no class at all says so with the empty name ("Dynamic Volume Provisioning: defaulting behavior")."""
+    """Claims. The empty name asks for no class at all ("Dynamic Volume Provisioning: defaulting behavior")."""
 
     name = "DefaultStorageClass"
 
@@ -52,5 +52,5 @@ class DefaultIngressClass(AdmissionPlugin):
 
 
 def _default(marked: Iterable[ClassT]) -> str:
-    found = newest(marked)
-    return "" if found is None else found.metadata.name
+    default = newest(marked)
+    return "" if default is None else default.metadata.name

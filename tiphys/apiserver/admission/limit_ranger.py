@@ -35,9 +35,9 @@ class LimitRanger(AdmissionPlugin):
 
     def validate(self, request: AdmissionRequest) -> None:
         for limits in _ranges(request):
-            said = list(dict.fromkeys(_wrong(request.object, limits)))
-            if said:
-                raise request.forbidden(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
+            messages = list(dict.fromkeys(_wrong(request.object, limits)))
+            if messages:
+                raise request.forbidden(messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]")
 
 
 def _ranges(request: AdmissionRequest) -> Iterator[LimitRange]:
@@ -92,8 +92,8 @@ def _bounds(item: LimitRangeItem, requests: Amounts, limits: Amounts) -> Iterato
 
 def _each(bounds: Amounts, check: Callable[[str, Quantity], str]) -> Iterator[str]:
     for name in sorted(bounds):
-        if said := check(name, bounds[name]):
-            yield said
+        if message := check(name, bounds[name]):
+            yield message
 
 
 def _below(what: str, name: str, bound: Quantity, requests: Amounts, limits: Amounts) -> str:

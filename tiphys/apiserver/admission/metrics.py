@@ -1,4 +1,4 @@
-"""How long admission takes, by plugin and as a whole ("Kubernetes Metrics Reference")."""
+"""Durations of admission, by plugin and as a whole ("Kubernetes Metrics Reference")."""
 
 from __future__ import annotations
 

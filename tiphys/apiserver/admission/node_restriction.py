@@ -161,10 +161,10 @@ class NodeRestriction(AdmissionPlugin):
             raise request.forbidden(f'node "{node}" is not allowed to update fields other than status.quantity and status.conditions')
 
     def _token(self, request: AdmissionRequest, node: str) -> None:
-        asked = request.object
-        if request.subresource != "token" or not isinstance(asked, TokenRequest):
+        token_request = request.object
+        if request.subresource != "token" or not isinstance(token_request, TokenRequest):
             return
-        ref = asked.spec.boundObjectRef
+        ref = token_request.spec.boundObjectRef
         if ref is None or (ref.apiVersion, ref.kind) != ("v1", "Pod") or not ref.name:
             raise request.forbidden("node requested token not bound to a pod")
         if not ref.uid:
@@ -177,10 +177,10 @@ class NodeRestriction(AdmissionPlugin):
             )
         if pod.spec.nodeName != node:
             raise request.forbidden("node requested token bound to a pod scheduled on a different node")
-        self._audience(request, asked, pod)
+        self._audience(request, token_request, pod)
 
-    def _audience(self, request: AdmissionRequest, asked: TokenRequest, pod: core.Pod) -> None:
-        audiences = asked.spec.audiences
+    def _audience(self, request: AdmissionRequest, token_request: TokenRequest, pod: core.Pod) -> None:
+        audiences = token_request.spec.audiences
         if len(audiences) > 1:
             raise request.forbidden("node may only request 0 or 1 audiences")
         audience = audiences[0] if audiences else ""
@@ -236,7 +236,7 @@ def _forbidden_labels(new: dict[str, str], old: dict[str, str]) -> str:
 
 
 def _may_label(key: str) -> bool:
-    """Whether a node may put the label on itself: anything outside kubernetes.io and k8s.io, and there what describes the machine."""
+    """Return whether a node may label itself so: any label outside kubernetes.io and k8s.io, and there those that describe the machine."""
     prefix, slash, _ = key.partition("/")
     if not slash:
         return True

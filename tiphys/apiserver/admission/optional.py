@@ -52,7 +52,7 @@ class AlwaysPullImages(AdmissionPlugin):
 
     @staticmethod
     def _known(request: AdmissionRequest, pod: Pod) -> bool:
-        """Whether an update brings no image that was not there."""
+        """Return whether an update brings no new image."""
         old = request.old_object
         if not isinstance(old, Pod):
             return False
@@ -72,15 +72,15 @@ class ExtendedResourceToleration(AdmissionPlugin):
         pod = request.object
         assert isinstance(pod, Pod)
         spec = pod.spec
-        asked = {name for container in (*spec.initContainers, *spec.containers) for name in container.resources.requests}
-        wanted = [Toleration(key=name, operator="Exists", effect="NoSchedule") for name in sorted(asked) if is_extended(name)]
-        missing = [toleration for toleration in wanted if toleration not in spec.tolerations]
+        names = {name for container in (*spec.initContainers, *spec.containers) for name in container.resources.requests}
+        tolerations = [Toleration(key=name, operator="Exists", effect="NoSchedule") for name in sorted(names) if is_extended(name)]
+        missing = [toleration for toleration in tolerations if toleration not in spec.tolerations]
         if missing:
             spec.tolerations = [*spec.tolerations, *missing]
 
 
 class DenyServiceExternalIPs(AdmissionPlugin):
-    """Nobody claims addresses for a Service that belong to somebody else (CVE-2020-8554); those that are there may stay."""
+    """Refuses new external addresses of Services, which may belong to others (CVE-2020-8554); existing ones may stay."""
 
     name = "DenyServiceExternalIPs"
 

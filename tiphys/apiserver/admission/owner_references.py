@@ -16,7 +16,7 @@ _CANNOT_BLOCK = "cannot set blockOwnerDeletion if an ownerReference refers to a 
 
 
 class OwnerReferencesPermissionEnforcement(AdmissionPlugin):
-    """Owners can be changed by who may delete the object, and made to wait for it by who may set the finalizers of the owner."""
+    """Changing owners needs permission to delete the object; blocking an owner's deletion needs permission to set its finalizers."""
 
     name = "OwnerReferencesPermissionEnforcement"
 

@@ -41,7 +41,7 @@ OFF = frozenset(
 
 
 class UnknownPlugins(ValueError):
-    """What was given for the admission options cannot be; the message says why, in the words of kube-apiserver."""
+    """Invalid admission options; the message gives the reason, in the words of kube-apiserver."""
 
 
 def default_chain(
@@ -55,9 +55,9 @@ def default_chain(
     disabled: Collection[str] = (),
     scheme: Scheme = SCHEME,
 ) -> AdmissionChain:
-    """The chain of a cluster: what is on by default and `enabled`, without what is `disabled`. Raises UnknownPlugins.
+    """The chain of a cluster: the default plugins and `enabled`, without `disabled`. Raises UnknownPlugins.
 
-    Plugins that write need the `storage`; without it the chain only judges.
+    Plugins that write need the `storage`; without it the chain only validates.
     """
     plugins: list[AdmissionPlugin] = [
         # In upstream's order: first what refuses, then what fills in.

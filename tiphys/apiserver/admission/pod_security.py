@@ -1,4 +1,4 @@
-"""PodSecurity: what the labels of a namespace demand of its pods (KEP-2579, "Pod Security Admission").
+"""PodSecurity: demands of a namespace's labels on its pods (KEP-2579, "Pod Security Admission").
 
 Pods that break the enforced standard are refused; templates of pods are only warned of, since their pods will be judged. No user, namespace
 or runtime class is exempt.
@@ -56,8 +56,8 @@ class PodSecurity(AdmissionPlugin):
         if policy is DEFAULT:
             return
         if errors:
-            said = errors[0] if len(errors) == 1 else f"[{', '.join(map(str, errors))}]"
-            request.annotations[f"{PREFIX}error"] = f"Failed to parse policy: {said}"
+            message = errors[0] if len(errors) == 1 else f"[{', '.join(map(str, errors))}]"
+            request.annotations[f"{PREFIX}error"] = f"Failed to parse policy: {message}"
         if isinstance(obj, core.Pod):
             old = request.old_object
             if not isinstance(old, core.Pod) or _matters(obj, old):
@@ -79,7 +79,7 @@ class PodSecurity(AdmissionPlugin):
 
     @staticmethod
     def _namespace(request: AdmissionRequest, new: core.Namespace) -> None:
-        """Wrong labels are refused when they come; pods that a new standard would refuse are told of."""
+        """Invalid labels are refused; a new standard gives warnings about pods that it would refuse."""
         policy, errors = policy_of(new.metadata.labels)
         old = request.old_object
         before, known = policy_of(old.metadata.labels) if old is not None else (DEFAULT, [])
@@ -94,12 +94,12 @@ class PodSecurity(AdmissionPlugin):
 
 
 def _judge(request: AdmissionRequest, policy: Policy, meta: ObjectMeta, spec: core.PodSpec, *, enforce: bool) -> None:
-    found: dict[Standard, list[Finding]] = {}
+    by_standard: dict[Standard, list[Finding]] = {}
 
     def look(standard: Standard) -> list[Finding]:
-        if standard not in found:
-            found[standard] = findings(standard, meta, spec)
-        return found[standard]
+        if standard not in by_standard:
+            by_standard[standard] = findings(standard, meta, spec)
+        return by_standard[standard]
 
     if enforce:
         request.annotations[f"{PREFIX}enforce-policy"] = str(policy.enforce)
@@ -112,7 +112,7 @@ def _judge(request: AdmissionRequest, policy: Policy, meta: ObjectMeta, spec: co
 
 
 def _matters(new: core.Pod, old: core.Pod) -> bool:
-    """Whether an update changes anything that a standard looks at: of a pod only images can, and containers can be added."""
+    """Return whether an update changes anything that a standard checks: in a pod, only images can change and containers be added."""
     for now, before in ((new.spec.containers, old.spec.containers), (new.spec.initContainers, old.spec.initContainers)):
         if [container.image for container in now] != [container.image for container in before]:
             return True
@@ -132,16 +132,16 @@ def _template(obj: Any) -> core.PodTemplateSpec | None:
 def _existing(namespace: str, enforce: Standard, pods: Iterable[core.Pod]) -> Iterator[str]:
     """Warnings of pods that are there already: one for each combination of reasons."""
     ordered = _one_of_each_owner_first(pods)
-    said: dict[str, list[str]] = {}
+    messages: dict[str, list[str]] = {}
     for pod in ordered[:MAX_PODS]:
         if wrong := findings(enforce, pod.metadata, pod.spec):
-            said.setdefault(reasons(wrong), []).append(pod.metadata.name)
+            messages.setdefault(reasons(wrong), []).append(pod.metadata.name)
     if len(ordered) > MAX_PODS:
         yield f"new PodSecurity enforce level only checked against the first {MAX_PODS} of {len(ordered)} existing pods"
-    if said:
+    if messages:
         yield f'existing pods in namespace "{namespace}" violate the new PodSecurity enforce level "{enforce}"'
     warnings = []
-    for reason, names in said.items():
+    for reason, names in messages.items():
         others = len(names) - 1
         more = "" if not others else f" (and {others} other {'pod' if others == 1 else 'pods'})"
         warnings.append(f"{min(names)}{more}: {reason}")

@@ -82,9 +82,9 @@ class Priority(AdmissionPlugin):
                 return "", 0, PREEMPT
             chosen = min(defaults, key=lambda item: item.value)
             return chosen.metadata.name, chosen.value, chosen.preemptionPolicy or PREEMPT
-        found = request.source.get(PriorityClass, "", name)
-        if found is not None:
-            return name, found.value, found.preemptionPolicy or PREEMPT
+        priority_class = request.source.get(PriorityClass, "", name)
+        if priority_class is not None:
+            return name, priority_class.value, priority_class.preemptionPolicy or PREEMPT
         if name in SYSTEM_PRIORITIES:
             return name, SYSTEM_PRIORITIES[name], PREEMPT
         raise request.forbidden(f"no PriorityClass with name {name} was found")

@@ -24,11 +24,11 @@ from tiphys.apiserver.cache.storage import Storage
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 
 MAX_RACES = 32
-"""Times that a charge may lose against other servers before the client is told to try again."""
+"""Times that a charge may lose against other servers before the client must try again."""
 
 
 class _Waiter:
-    """One write that wants to be charged."""
+    """One write that waits for its charge."""
 
     def __init__(self, request: AdmissionRequest, evaluator: Evaluator, *, free: bool) -> None:
         self.request = request
@@ -71,7 +71,7 @@ class ResourceQuotas(AdmissionPlugin):
         creates = request.operation == "CREATE"
         if not creates and not evaluator.changes(request.subresource, request.object, request.old_object):
             return None
-        # What is there already will not be created: it is judged, but nothing is charged for it.
+        # An existing object will not be created: the write is checked, but nothing is charged for it.
         exists = creates and self._storage.cache(request.kind).get(request.namespace, request.name) is not None
         return self._charge(_Waiter(request, evaluator, free=request.dry_run or exists))
 
@@ -107,7 +107,7 @@ class ResourceQuotas(AdmissionPlugin):
             for waiter, touched in charged.items():
                 if not names.intersection(touched):
                     waiter.allow()
-            # Those that lost a race are judged again, by the quotas that they lost it for.
+            # Those that lost a race are checked again, against the quotas that they lost it for.
             waiters = [waiter for waiter, touched in charged.items() if names.intersection(touched)]
             if not waiters:
                 return
@@ -115,11 +115,11 @@ class ResourceQuotas(AdmissionPlugin):
 
     @staticmethod
     def _judge_all(quotas: Sequence[ResourceQuota], waiters: Sequence[_Waiter], now: datetime) -> dict[_Waiter, set[str]]:
-        """Charge the writes one after the other to the quotas, in place: those that changed any, and the names of what they changed."""
+        """Charge the writes in turn to the quotas, in place; return those that changed any, and the names of the changed ones."""
         charged: dict[_Waiter, set[str]] = {}
         for waiter in waiters:
             if waiter.settled.done():
-                continue  # Whoever asked has gone.
+                continue  # The caller has gone.
             request = waiter.request
             enforce = request.subresource != "status"
             try:
@@ -137,7 +137,7 @@ class ResourceQuotas(AdmissionPlugin):
         return charged
 
     async def _store(self, entry: Entry, quota: ResourceQuota) -> bool:
-        """Whether the charge is stored, or the quota is gone and there is nothing to charge."""
+        """Store the charge; return True if that is done, or if the quota is gone and there is nothing to charge."""
         try:
             await self._storage.update(self._kind, quota, expected=entry)
         except RevisionMismatch as lost:

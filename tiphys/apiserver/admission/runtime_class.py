@@ -29,12 +29,12 @@ class RuntimeClass(AdmissionPlugin):
         assert isinstance(pod, Pod)
         if pod.spec.runtimeClassName is None:
             return
-        found, spec = _class(request, pod.spec.runtimeClassName), pod.spec
-        if found.overhead is not None:
-            if spec.overhead and spec.overhead != found.overhead.podFixed:
+        runtime_class, spec = _class(request, pod.spec.runtimeClassName), pod.spec
+        if runtime_class.overhead is not None:
+            if spec.overhead and spec.overhead != runtime_class.overhead.podFixed:
                 raise request.forbidden(_OTHER)
-            spec.overhead = dict(found.overhead.podFixed)
-        scheduling = found.scheduling
+            spec.overhead = dict(runtime_class.overhead.podFixed)
+        scheduling = runtime_class.scheduling
         if scheduling is None:
             return
         for key, value in scheduling.nodeSelector.items():
@@ -53,16 +53,16 @@ class RuntimeClass(AdmissionPlugin):
             if overhead:
                 raise request.forbidden(_NONE)
             return
-        found = _class(request, name)
-        if found.overhead is None:
+        runtime_class = _class(request, name)
+        if runtime_class.overhead is None:
             if overhead:
                 raise request.forbidden(_NONE)
-        elif overhead != found.overhead.podFixed:
+        elif overhead != runtime_class.overhead.podFixed:
             raise request.forbidden(_OTHER)
 
 
 def _class(request: AdmissionRequest, name: str) -> RuntimeClassObject:
-    found = request.source.get(RuntimeClassObject, "", name)
-    if found is None:
+    runtime_class = request.source.get(RuntimeClassObject, "", name)
+    if runtime_class is None:
         raise NotYet(request.forbidden(f'pod rejected: RuntimeClass "{name}" not found'), patience=PATIENCE, interval=0.01)
-    return found
+    return runtime_class

@@ -23,7 +23,7 @@ DEFAULT_PATIENCE: Final = 2.0
 """Seconds to wait for the account `default` of a new namespace, which a controller makes."""
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""What generated names are made of: no vowels, nothing easily misread."""
+"""Letters and digits of generated names: no vowels, nothing easily misread."""
 
 
 class ServiceAccounts(AdmissionPlugin):

@@ -20,7 +20,7 @@ _FINALIZERS: Final[dict[type, str]] = {
 
 
 class StorageObjectInUseProtection(AdmissionPlugin):
-    """New volumes, claims and attribute classes get the finalizer that the protection controllers take off when nothing uses them."""
+    """New volumes, claims and attribute classes get the finalizer that the protection controllers remove when nothing uses them."""
 
     name = "StorageObjectInUseProtection"
 
@@ -52,8 +52,8 @@ class PersistentVolumeClaimResize(AdmissionPlugin):
         if old.status.phase != "Bound":
             raise request.forbidden("Only bound persistent volume claims can be expanded")
         name = class_of_claim(new)
-        found = request.source.get(StorageClass, "", name) if name and name == class_of_claim(old) else None
-        if found is None or not found.allowVolumeExpansion:
+        storage_class = request.source.get(StorageClass, "", name) if name and name == class_of_claim(old) else None
+        if storage_class is None or not storage_class.allowVolumeExpansion:
             raise request.forbidden(
                 "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
             )

@@ -24,13 +24,13 @@ class DefaultTolerationSeconds(AdmissionPlugin):
     def admit(self, request: AdmissionRequest) -> None:
         pod = request.object
         assert isinstance(pod, Pod)
-        said = {toleration.key for toleration in pod.spec.tolerations if toleration.effect in ("", "NoExecute")}
-        if "" in said:
+        tolerated = {toleration.key for toleration in pod.spec.tolerations if toleration.effect in ("", "NoExecute")}
+        if "" in tolerated:
             return
         missing = [
             Toleration(key=key, operator="Exists", effect="NoExecute", tolerationSeconds=seconds)
             for key, seconds in self._seconds
-            if key not in said
+            if key not in tolerated
         ]
         if missing:
             pod.spec.tolerations = [*pod.spec.tolerations, *missing]

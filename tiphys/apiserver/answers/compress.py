@@ -21,7 +21,7 @@ _GZIP = 31
 
 
 def is_wanted(request: Request) -> bool:
-    """Whether the client takes gzip."""
+    """Return whether the client accepts gzip."""
     accepted = request.headers.get("accept-encoding", "")
     return "gzip" in accepted and any(token.strip() == "gzip" for token in accepted.split(","))
 

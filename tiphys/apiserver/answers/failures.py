@@ -1,4 +1,4 @@
-"""From what goes wrong inside to the Status that tells the client: the one place where errors of the store get their meaning."""
+"""Conversion of internal errors to the Status for the client: the only place that interprets errors of the store."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class InsufficientStorage(StatusError):
-    """The store has no room. Not retried by itself: somebody has to make space, and deletes still work."""
+    """The store has no room. It is not retried: an operator has to make space, and deletes still work."""
 
     code, reason = 507, "InsufficientStorage"
 
 
 def failure_of(error: Exception, request: Request) -> StatusError:
-    """What the client gets to hear. What has no meaning for it goes to the log with its stack."""
+    """Return the Status that answers an exception. An unexpected one is logged with its stack."""
     match error:
         case StatusError():
             return error

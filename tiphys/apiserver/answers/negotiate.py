@@ -1,4 +1,4 @@
-"""Which representation of an answer the client wants ("Kubernetes API Concepts: Alternate representations of resources")."""
+"""Content negotiation of answers ("Kubernetes API Concepts: Alternate representations of resources")."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Format(msgspec.Struct, frozen=True):
     media: Media = "json"
     version: str = "v1"
     pretty: bool = False
-    """Whether JSON is broken into lines and indented."""
+    """True if JSON is broken into lines and indented."""
 
     @property
     def content_type(self) -> str:
@@ -37,7 +37,7 @@ class Format(msgspec.Struct, frozen=True):
 JSON = Format()
 PRETTY_JSON = Format(pretty=True)
 _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
-"""Beginnings of the User-Agents of programs behind which somebody reads: they get indented JSON unless they ask for none."""
+"""Prefixes of User-Agents of programs for people: they get indented JSON unless they decline it."""
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
 _MEDIA: dict[str, Media] = {
@@ -86,7 +86,7 @@ def negotiate(accept: str, type_: type[Any] | None = None, *, tables: bool = Tru
 
 
 def wants_lines(request: Request) -> bool:
-    """Whether JSON is to be read by people: `pretty` says so, or without it the User-Agent."""
+    """Return whether JSON is to be read by people: `pretty` says so, or without it the User-Agent."""
     if request.query and (value := request.param("pretty")):
         return value in _TRUE
     return request.headers.get("user-agent", "").startswith(_PEOPLE)

@@ -46,7 +46,7 @@ def failure(error: StatusError, request: Request) -> Response:
 
 
 def _protobuf() -> ModuleType:
-    """The protobuf encoder, which is loaded with the first client that wants it."""
+    """The protobuf encoder, which is loaded for the first client that asks for it."""
     from tiphys.apiserver.answers import protobuf
 
     return protobuf
@@ -181,7 +181,7 @@ async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, c
 
 
 def _is_large(entries: Sequence[Entry]) -> bool:
-    """Whether a list is worth the way to the thread."""
+    """Return whether a list is large enough to be encoded in the thread."""
     return len(entries) > 100 or sum([len(entry.data) for entry in entries]) > LARGE
 
 

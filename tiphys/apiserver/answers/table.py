@@ -1,6 +1,6 @@
 """Objects as tables and as bare metadata ("Kubernetes API Concepts: Receiving resources as Tables", "Metadata-only fetches").
 
-A kind's `columns` say what is shown; a kind without any gets a name and the moment it was created.
+A kind's `columns` define the cells; a kind without any shows its name and creation time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def render_table(
 ) -> bytes:
     """The JSON of a Table with one row for each object.
 
-    `columns` stand in for those of the kind. `include` is what stands beside the cells: nothing, the metadata or the whole object. Watches
+    `columns` stand in for those of the kind. `include` selects the object beside the cells: none, the metadata or the whole object. Watches
     send headers with the first event only, and null with the others.
     """
     columns = columns or kind.columns or DEFAULT_COLUMNS

@@ -1,6 +1,6 @@
 """Answers that stream, sent as the messages of a WebSocket to clients that asked for one: watches and logs.
 
-Browsers cannot read a response without end, but they can read messages. The client has nothing to say except that it goes.
+Browsers cannot read a response without end, but they can read messages. The client sends nothing but its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tiphys.wire.negotiate import Upgrade, choose, upgrade_kind, websocket_accep
 from tiphys.wire.websocket import CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, CLOSE_PROTOCOL_ERROR, Closed, PingReceived, WebSocket
 
 GOODBYE_SECONDS = 1.0
-"""How long the client may take to read the last messages and answer the close frame."""
+"""Seconds that the client has to read the last messages and answer the close frame."""
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 LOG_PROTOCOLS = ("", BINARY, BASE64)
 LENGTH_BYTES = 4
@@ -31,7 +31,7 @@ Frames = Callable[[WebSocket, bytes], bytes]
 """The messages that carry a piece of the stream."""
 
 
-class Asked(NamedTuple):
+class Grant(NamedTuple):
     """A request for a WebSocket that can be granted."""
 
     accept: str
@@ -57,8 +57,8 @@ class Asked(NamedTuple):
         return Response(101, upgrade=take)
 
 
-def asked(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Asked | None:
-    """What a request with these headers asks for; None for an ordinary response.
+def upgrade_of(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Grant | None:
+    """Return the WebSocket upgrade that these headers request; None for an ordinary request.
 
     `protocols` are those that messages can be in, all if there are none. Raises BadRequest for a request that cannot be granted.
     """
@@ -72,7 +72,7 @@ def asked(headers: Mapping[str, str], protocols: Sequence[str] = ()) -> Asked | 
     if protocol is None:
         raise BadRequest(f"unsupported protocol offered, client={offered} supported={list(protocols)}")
     try:
-        return Asked(websocket_accept(listed), protocol)
+        return Grant(websocket_accept(listed), protocol)
     except ProtocolError as error:
         raise BadRequest(str(error)) from error
 
@@ -83,7 +83,7 @@ def lines(websocket: WebSocket, piece: bytes) -> bytes:
 
 
 def sized(websocket: WebSocket, piece: bytes) -> bytes:
-    """Each event of protobuf without the length that goes before it where nothing else tells them apart."""
+    """Each event of protobuf without its length prefix, which only streams of bytes need."""
     return b"".join(websocket.message(frame) for frame in _cut(piece))
 
 

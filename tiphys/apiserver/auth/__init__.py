@@ -1,1 +1,1 @@
-"""Who is calling and what they may do: authentication, authorisation and the review APIs. The map of it is in DESIGN.md."""
+"""Authentication, authorization and the review APIs. The map of it is in DESIGN.md."""

@@ -1,4 +1,4 @@
-"""What a caller asks for, as authorizers see it."""
+"""Attributes of a request, as authorizers see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ READ_VERBS = frozenset({"get", "list", "watch"})
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """One thing somebody wants to do: a verb on a resource, or a verb on a path when `is_resource` is false.
+    """One requested action: a verb on a resource, or on a path when `is_resource` is false.
 
     `name` of a list, watch or deletecollection is the one that a `metadata.name=x` field selector asks for, else "". `field_selector` is
     the text of the query; only the Node authorizer reads it.
@@ -37,7 +37,7 @@ class Attributes(msgspec.Struct, frozen=True):
 
 
 def selected_name(field_selector: str) -> str:
-    """The name in `metadata.name=NAME`, or "": a list or watch of one object is authorised like a request for that object."""
+    """The name in `metadata.name=NAME`, or "": a list or watch of one object is authorized like a request for that object."""
     for part in field_selector.split(","):
         field, equals, value = part.partition("=")
         if equals and field == "metadata.name":
@@ -46,7 +46,7 @@ def selected_name(field_selector: str) -> str:
 
 
 def refusal(attributes: Attributes, reason: str = "") -> Forbidden:
-    """The 403 that tells the caller what was not allowed, in the words clients match on."""
+    """The 403 for a request that is not allowed, in the words that clients match on."""
     what = f'User "{attributes.user.name}" cannot {attributes.verb} '
     if not attributes.is_resource:
         text = f'{what}path "{attributes.path}"'

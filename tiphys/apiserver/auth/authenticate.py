@@ -26,7 +26,7 @@ MAX_CACHED_PEERS = 4096
 
 
 class InvalidToken(Exception):
-    """The token is meant for this authenticator and is bad; the message may be shown to whoever reviews tokens."""
+    """The token is meant for this authenticator and is bad; the message may be shown in token reviews."""
 
 
 class Identified(NamedTuple):
@@ -53,7 +53,7 @@ class TokenAuthenticator(Protocol):
 
 
 class _Known:
-    """A certificate's user, and how many requests came with it since they were told of."""
+    """A certificate's user, and the number of requests with it that are yet to be reported."""
 
     __slots__ = ("requests", "user")
 
@@ -67,7 +67,7 @@ class CertificateAuthenticator:
 
     def __init__(self, lifetimes: Callable[[float, int], None] = lambda expires, requests: None) -> None:
         self._lifetimes = lifetimes
-        """Told how many requests came with certificates that end at a moment, now and then: `flush` tells the rest."""
+        """Receives, now and then, the number of requests with certificates of one expiry; `flush` reports the rest."""
         self._users: dict[tuple[str, tuple[str, ...], float], _Known] = {}
 
     async def authenticate(self, request: Request) -> User | None:
@@ -165,7 +165,7 @@ class BearerAuthenticator:
 
 
 class AuthenticatorChain:
-    """Asks each authenticator in turn; whoever none of them knows is anonymous, or refused when that is switched off."""
+    """Asks each authenticator in turn; a request that none of them knows is anonymous, or refused when that is switched off."""
 
     def __init__(
         self, authenticators: Sequence[Authenticator], *, anonymous: bool = True, for_proxies: Authenticator | None = None
@@ -186,7 +186,7 @@ class AuthenticatorChain:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return user
-        if not self._anonymous or proxied:  # A certificate that stands for nobody is a bad credential.
+        if not self._anonymous or proxied:  # A certificate without a user is a bad credential.
             raise Unauthorized
         return ANONYMOUS_USER
 

@@ -31,7 +31,7 @@ class BootstrapTokens:
         self._clock = clock
 
     def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
-        """The user `system:bootstrap:<id>`. Whatever is wrong with a token, it is taken for somebody else's."""
+        """The user `system:bootstrap:<id>`. Any invalid token is left to other authenticators."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             return None
@@ -42,10 +42,10 @@ class BootstrapTokens:
 
     def _groups(self, name: str, secret: str) -> tuple[str, ...] | None:
         """The groups of a token that holds, None of one that does not."""
-        found = self._source.get(Secret, NAMESPACE, NAME_PREFIX + name)
-        if found is None or found.metadata.deletionTimestamp is not None or found.type != TYPE:
+        obj = self._source.get(Secret, NAMESPACE, NAME_PREFIX + name)
+        if obj is None or obj.metadata.deletionTimestamp is not None or obj.type != TYPE:
             return None
-        data = {key: value.decode(errors="replace") for key, value in found.data.items()}
+        data = {key: value.decode(errors="replace") for key, value in obj.data.items()}
         if not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode()) or data.get("token-id") != name:
             return None
         if data.get("usage-bootstrap-authentication") != "true" or _is_over(data.get("expiration", ""), self._clock.now()):
@@ -57,7 +57,7 @@ class BootstrapTokens:
 
 
 def _is_over(expiration: str, now: datetime) -> bool:
-    """Whether the moment has come. One that cannot be read has."""
+    """Return whether the time has passed; True for one that cannot be read."""
     if not expiration:
         return False
     try:

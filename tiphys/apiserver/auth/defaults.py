@@ -1,4 +1,4 @@
-"""The default roles and bindings as objects, what must be written to restore them, and the contents of aggregated roles. Pure.
+"""The default roles and bindings as objects, the writes that restore them, and the contents of aggregated roles. Pure.
 
 Restoring only adds: rules, subjects, labels and annotations that the administrator added to a default object stay, and an object with the
 annotation `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone ("Auto-reconciliation").
@@ -49,14 +49,14 @@ def reconcile_defaults(existing: Iterable[RbacObject]) -> list[Write]:
     """The writes that bring the defaults back. Nothing of `existing` is changed."""
     present = {_key(obj): obj for obj in existing}
     writes: list[Write] = []
-    for wanted in default_objects():
-        found = present.get(_key(wanted))
-        if found is None:
-            writes.append(Write("create", wanted))
+    for desired in default_objects():
+        current = present.get(_key(desired))
+        if current is None:
+            writes.append(Write("create", desired))
             continue
-        if found.metadata.annotations.get(AUTO_UPDATE) == "false":
+        if current.metadata.annotations.get(AUTO_UPDATE) == "false":
             continue
-        write = _restore(found, wanted)
+        write = _restore(current, desired)
         if write is not None:
             writes.append(write)
     return writes
@@ -167,29 +167,29 @@ def _copy(obj: ObjectT) -> ObjectT:
     return msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
 
 
-def _restore(found: RbacObject, wanted: RbacObject) -> Write | None:
-    result = _copy(found)
+def _restore(stored: RbacObject, desired: RbacObject) -> Write | None:
+    result = _copy(stored)
     for current, needed in (
-        (result.metadata.labels, wanted.metadata.labels),
+        (result.metadata.labels, desired.metadata.labels),
         (result.metadata.annotations, {AUTO_UPDATE: "true"}),
     ):
         for key, value in needed.items():
             current.setdefault(key, value)
-    if isinstance(result, ClusterRoleBinding | RoleBinding) and isinstance(wanted, ClusterRoleBinding | RoleBinding):
-        if result.roleRef != wanted.roleRef:
-            return Write("replace", wanted)
-        result.subjects.extend(subject for subject in wanted.subjects if subject not in result.subjects)
-    elif isinstance(result, ClusterRole) and isinstance(wanted, ClusterRole) and wanted.aggregationRule is not None:
-        _restore_aggregation(result, wanted.aggregationRule)
-    elif isinstance(result, ClusterRole | Role) and isinstance(wanted, ClusterRole | Role):
-        result.rules = [*(result.rules or []), *compact(uncovered(result.rules or [], wanted.rules or []))]
-    return Write("update", result) if result != found else None
+    if isinstance(result, ClusterRoleBinding | RoleBinding) and isinstance(desired, ClusterRoleBinding | RoleBinding):
+        if result.roleRef != desired.roleRef:
+            return Write("replace", desired)
+        result.subjects.extend(subject for subject in desired.subjects if subject not in result.subjects)
+    elif isinstance(result, ClusterRole) and isinstance(desired, ClusterRole) and desired.aggregationRule is not None:
+        _restore_aggregation(result, desired.aggregationRule)
+    elif isinstance(result, ClusterRole | Role) and isinstance(desired, ClusterRole | Role):
+        result.rules = [*(result.rules or []), *compact(uncovered(result.rules or [], desired.rules or []))]
+    return Write("update", result) if result != stored else None
 
 
-def _restore_aggregation(role: ClusterRole, wanted: AggregationRule) -> None:
-    # The rules of an aggregated role are left to whoever aggregates: other roles may have joined.
+def _restore_aggregation(role: ClusterRole, desired: AggregationRule) -> None:
+    # The rules of an aggregated role are left to the aggregation: other roles may have joined.
     if role.aggregationRule is None:
-        role.aggregationRule = wanted
+        role.aggregationRule = desired
         return
     selectors = role.aggregationRule.clusterRoleSelectors
-    selectors.extend(selector for selector in wanted.clusterRoleSelectors if selector not in selectors)
+    selectors.extend(selector for selector in desired.clusterRoleSelectors if selector not in selectors)

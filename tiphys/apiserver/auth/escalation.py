@@ -65,7 +65,7 @@ class EscalationGuard:
         self._check(user, namespace, rules, bindings, binding.metadata.name)
 
     def check_escalation(self, user: User, rules: Sequence[PolicyRule], namespace: str = "") -> str:
-        """Why the caller may not give the rules away, or ""."""
+        """Return the reason why the caller may not grant the rules, or ""."""
         missing = uncovered(self._rbac.rules_for(user, namespace), rules)
         if not missing:
             return ""

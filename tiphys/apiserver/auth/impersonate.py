@@ -1,6 +1,6 @@
-"""Acting as somebody else: the `Impersonate-*` headers ("User impersonation").
+"""Acting as another user: the `Impersonate-*` headers ("User impersonation").
 
-Each part of the wanted identity needs the verb `impersonate` on a resource of its own: users, groups, serviceaccounts, uids, userextras.
+Each part of the requested identity needs the verb `impersonate` on a resource of its own: users, groups, serviceaccounts, uids, userextras.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXTRA_PREFIX = "impersonate-extra-"
 _GROUP = "authentication.k8s.io"
 
 
-class _Wanted(NamedTuple):
+class _Target(NamedTuple):
     name: str
     uid: str
     groups: tuple[str, ...]
@@ -35,7 +35,7 @@ class _Wanted(NamedTuple):
 
 
 def impersonate(request: Request, user: User, authorizer: Authorizer) -> User:
-    """Who the request acts as: `user` itself when nothing else is asked for.
+    """Return the user that the request acts as: `user` itself when nothing else is asked for.
 
     Raises Forbidden for a part that `user` may not impersonate and BadRequest for groups, a UID or extras without a user.
     """
@@ -43,15 +43,15 @@ def impersonate(request: Request, user: User, authorizer: Authorizer) -> User:
     # The names are looked through one by one only where there is such a header: this is asked for every request.
     if PREFIX not in "\n".join(headers) or not any(name.startswith(PREFIX) for name in headers):
         return user
-    wanted = _wanted(request)
-    for attributes in _asks(user, wanted):
+    target = _target(request)
+    for attributes in _asks(user, target):
         decision = authorizer.authorize(attributes)
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
-    return User(wanted.name, wanted.uid, _groups(wanted), wanted.extra)
+    return User(target.name, target.uid, _groups(target), target.extra)
 
 
-def _wanted(request: Request) -> _Wanted:
+def _target(request: Request) -> _Target:
     headers = request.headers
     name, uid = headers.get("impersonate-user", ""), headers.get("impersonate-uid", "")
     groups = _values(headers.get("impersonate-group", ""))
@@ -60,7 +60,7 @@ def _wanted(request: Request) -> _Wanted:
     }
     if not name:
         raise BadRequest("requested impersonation of groups, a uid or extra without impersonating a user")
-    return _Wanted(name, uid, groups, extra)
+    return _Target(name, uid, groups, extra)
 
 
 def _values(text: str) -> tuple[str, ...]:
@@ -68,27 +68,27 @@ def _values(text: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in text.split(",") if value.strip())
 
 
-def _asks(user: User, wanted: _Wanted) -> Iterator[Attributes]:
-    account = split_service_account(wanted.name)
+def _asks(user: User, target: _Target) -> Iterator[Attributes]:
+    account = split_service_account(target.name)
     if account is not None:
         yield Attributes(user, "impersonate", "", "v1", "serviceaccounts", namespace=account[0], name=account[1])
     else:
-        yield Attributes(user, "impersonate", "", "v1", "users", name=wanted.name)
-    for group in wanted.groups:
+        yield Attributes(user, "impersonate", "", "v1", "users", name=target.name)
+    for group in target.groups:
         yield Attributes(user, "impersonate", "", "v1", "groups", name=group)
-    if wanted.uid:
-        yield Attributes(user, "impersonate", _GROUP, "v1", "uids", name=wanted.uid)
-    for key, values in wanted.extra.items():
+    if target.uid:
+        yield Attributes(user, "impersonate", _GROUP, "v1", "uids", name=target.uid)
+    for key, values in target.extra.items():
         for value in values:
             yield Attributes(user, "impersonate", _GROUP, "v1", "userextras", key, name=value)
 
 
-def _groups(wanted: _Wanted) -> tuple[str, ...]:
-    groups = list(wanted.groups)
-    account = split_service_account(wanted.name)
+def _groups(target: _Target) -> tuple[str, ...]:
+    groups = list(target.groups)
+    account = split_service_account(target.name)
     if account is not None and not groups:
         groups = [SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{account[0]}"]
-    implied = UNAUTHENTICATED if wanted.name == ANONYMOUS else AUTHENTICATED
+    implied = UNAUTHENTICATED if target.name == ANONYMOUS else AUTHENTICATED
     if implied not in groups and UNAUTHENTICATED not in groups:
         groups.append(implied)
     return tuple(groups)

@@ -30,7 +30,7 @@ PodCallback = Callable[[core.Pod | None, core.Pod | None], None]
 
 
 class NodeGraph:
-    """What the pods on each node refer to. Follows pods from the first question on.
+    """Graph of the objects that pods on each node refer to. Follows pods from the first question on.
 
     `follow(callback)` subscribes to pods in place of the source's `on_change`. It may leave out changes of a pod that touch neither
     `spec.nodeName` nor `spec.ephemeralContainers`: most changes of pods are of their status.
@@ -42,7 +42,7 @@ class NodeGraph:
         self._nodes: dict[Reference, dict[str, int]] | None = None
 
     def reaches(self, node: str, resource: str, namespace: str, name: str) -> bool:
-        """Whether a pod bound to the node is, or refers to, the object."""
+        """Return whether a pod bound to the node is, or refers to, the object."""
         nodes = self._nodes if self._nodes is not None else self._load()
         return node in nodes.get((resource, namespace, name), ())
 
@@ -80,7 +80,7 @@ class NodeGraph:
 def _same_references(old: core.Pod, new: core.Pod) -> bool:
     if old.metadata.uid != new.metadata.uid or old.spec.nodeName != new.spec.nodeName:
         return False
-    # Of what a pod refers to, only this can change.
+    # Of a pod's references, only this one can change.
     return old.spec.ephemeralContainers == new.spec.ephemeralContainers
 
 
@@ -140,7 +140,7 @@ class NodeAuthorizer:
         self._rules = parse_rules(policy.NODE)
 
     def authorize(self, attributes: Attributes) -> Decision:
-        """Whether the node may. Reasons say what nodes may do instead."""
+        """Decide on a request of a node. Reasons say what nodes may do instead."""
         node = attributes.user.node
         if not node:
             return NO_OPINION

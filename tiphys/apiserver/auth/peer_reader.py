@@ -1,4 +1,4 @@
-"""Clients and front proxies told apart by the authority of the certificate that they showed."""
+"""Distinction of clients and front proxies by the authority of their certificates."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MAX_KNOWN = 20_000
 
 
 class _Sort(NamedTuple):
-    """Whose authority a certificate goes back to."""
+    """Sort of a certificate, by the authority that it goes back to."""
 
     client: bool
     proxy: bool
 
 
 class PeerReader:
-    """Tells clients from front proxies: TLS trusts the authorities of both, and each is somebody by its own only."""
+    """Distinguishes clients from front proxies: TLS trusts the authorities of both, but each authority vouches only for its own."""
 
     def __init__(self, client_ca: Path, front_proxy_ca: Path) -> None:
         self._files = (client_ca, front_proxy_ca)
         self._clients: set[bytes] = set()
         self._proxies: set[bytes] = set()
         self._known: dict[bytes, _Sort] = {}
-        """What verified certificates are, by their hash. A resumed TLS session tells of no authorities, but it began in this process."""
+        """Sort of each verified certificate, by its hash. A resumed TLS session has no chain, but it began in this process."""
         self._load()
 
     def __call__(self, transport: asyncio.BaseTransport) -> PeerIdentity:
@@ -65,7 +65,7 @@ class PeerReader:
         self._known[digest] = sort
 
     def _load(self) -> None:
-        """Add what the files hold: what a renewed authority signed before stays valid."""
+        """Add the authorities in the files: certificates of a renewed one's predecessor stay valid."""
         for file, known in zip(self._files, (self._clients, self._proxies), strict=True):
             try:
                 certificates = x509.load_pem_x509_certificates(file.read_bytes())

@@ -20,7 +20,7 @@ from tiphys.apiserver.auth.user import SERVICE_ACCOUNT_PREFIX, User
 
 MAX_CACHED_USERS = 2048
 MAX_CACHED_ANSWERS = 4096
-"""Per user. A full cache is emptied: what is asked often comes back at once."""
+"""Per user. A full cache is emptied: frequent answers return at once."""
 
 
 class _Binding(NamedTuple):
@@ -41,7 +41,7 @@ class KubeObjectKey(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What is known about a verb on a resource in a namespace: allowed for all names, or for some."""
+    """Decision on a verb on a resource in a namespace: allowed for all names, or for some."""
 
     always: Decision | None
     names: dict[str, Decision]
@@ -70,7 +70,7 @@ class _Grants:
 
 
 class RbacAuthorizer:
-    """Answers from roles and bindings, and lists the rules that apply to somebody."""
+    """Decides by roles and bindings, and lists the rules that apply to a user."""
 
     def __init__(self, source: ObjectSource) -> None:
         self._roles: dict[KubeObjectKey, list[PolicyRule]] = {}
@@ -149,7 +149,7 @@ class RbacAuthorizer:
         if changed is None:
             return
         key = _key(changed)
-        # What was indexed is what must go, whatever the caller holds for the old state.
+        # Remove the state that was indexed, whatever the caller passes as the old one.
         indexed = self._seen.pop(key, None)
         for subject in indexed.subjects if indexed is not None else ():
             held = self._bindings[_subject_key(subject, key.namespace)]
@@ -213,7 +213,7 @@ def _answer_path(grants: _Grants, verb: str, path: str) -> Decision:
 
 
 def rules_allow(rules: Sequence[PolicyRule], attributes: Attributes) -> bool:
-    """Whether one of a fixed list of rules allows something."""
+    """Return whether one of a fixed list of rules allows a request."""
     if not attributes.is_resource:
         return any(matches_path(rule, attributes.verb, attributes.path) for rule in rules)
     return any(

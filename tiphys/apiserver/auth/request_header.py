@@ -20,7 +20,7 @@ _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class RequestHeaders(msgspec.Struct, frozen=True):
-    """Which proxies are believed, and the headers in which they name their callers."""
+    """Proxies that are trusted, and the headers in which they name their callers."""
 
     allowed_names: tuple[str, ...] = ("front-proxy-client",)
     """Common names of proxies' certificates; none means that every certificate of the authority will do."""
@@ -40,7 +40,7 @@ class RequestHeaders(msgspec.Struct, frozen=True):
         return data | ({"requestheader-uid-headers": self.uid} if self.uid else {})
 
     def faults(self) -> list[str]:
-        """What is wrong with the options, in upstream's words."""
+        """Return the mistakes in the options, in upstream's words."""
         standard = {name.lower() for name in self.uid}
         if standard and "x-remote-uid" not in standard:
             return [
@@ -53,7 +53,7 @@ STANDARD: Final = RequestHeaders()
 
 
 class RequestHeaderAuthenticator:
-    """Knows the callers that a proxy names, for whom its certificate stands."""
+    """Authenticates the callers that a trusted proxy names in its headers."""
 
     def __init__(self, headers: RequestHeaders = STANDARD) -> None:
         self._allowed = frozenset(headers.allowed_names)
@@ -95,7 +95,7 @@ def identity_headers(headers: RequestHeaders) -> tuple[frozenset[str], tuple[str
 
 
 def without_identity(headers: Mapping[str, str], names: frozenset[str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    """The headers without those that name a caller, which nobody behind this server must believe."""
+    """The headers without those that name a caller, which no server behind this one may trust."""
     return {name: value for name, value in headers.items() if name not in names and not name.startswith(prefixes)}
 
 

@@ -1,4 +1,4 @@
-"""The review APIs: who is this token, who am I, may somebody do something, what may I do (authentication/v1 and authorization/v1).
+"""The review APIs: TokenReview, SelfSubjectReview, and the access and rules reviews (authentication/v1 and authorization/v1).
 
 A review is created, answered and never stored.
 """
@@ -120,12 +120,12 @@ class Reviewer:
 
 
 def _field_selector(resource: ResourceAttributes) -> str:
-    asked = resource.fieldSelector
-    if asked is None:
+    selector = resource.fieldSelector
+    if selector is None:
         return ""
-    if asked.rawSelector:
-        return asked.rawSelector
-    return ",".join(f"{r.key}={r.values[0]}" for r in asked.requirements if r.operator == "In" and len(r.values) == 1)
+    if selector.rawSelector:
+        return selector.rawSelector
+    return ",".join(f"{r.key}={r.values[0]}" for r in selector.requirements if r.operator == "In" and len(r.values) == 1)
 
 
 def _metadata_errors(review: KubeObject, *, but: str = "") -> list[FieldError]:

@@ -13,7 +13,7 @@ MOST_TOLD = 1000
 
 
 def matches_resource(rule: PolicyRule, verb: str, group: str, target: str, subresource: str) -> bool:
-    """Whether the rule speaks of the verb and resource; `resourceNames` are not looked at. `target` is `pods` or `pods/log`."""
+    """Return whether the rule covers verb and resource; `resourceNames` are not looked at. `target` is `pods` or `pods/log`."""
     if not (verb in rule.verbs or ALL in rule.verbs):
         return False
     if not (group in rule.apiGroups or ALL in rule.apiGroups):
@@ -23,7 +23,7 @@ def matches_resource(rule: PolicyRule, verb: str, group: str, target: str, subre
 
 
 def matches_path(rule: PolicyRule, verb: str, path: str) -> bool:
-    """Whether the rule allows the verb on a path that is no resource."""
+    """Return whether the rule allows the verb on a non-resource path."""
     if not (verb in rule.verbs or ALL in rule.verbs):
         return False
     return any(_path_covers(pattern, path) for pattern in rule.nonResourceURLs)
@@ -33,12 +33,12 @@ def _path_covers(pattern: str, path: str) -> bool:
     return pattern in (ALL, path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
 
 
-def uncovered(held: Sequence[PolicyRule], wanted: Iterable[PolicyRule]) -> list[PolicyRule]:
-    """The parts of `wanted` that `held` does not include, one verb, group, resource and name at a time; the first `MOST_TOLD` of them.
+def uncovered(held: Sequence[PolicyRule], requested: Iterable[PolicyRule]) -> list[PolicyRule]:
+    """Return the parts of `requested` that `held` does not include, atom by atom; the first `MOST_TOLD` of them.
 
     A rule of a few kilobytes has millions of parts: looking for more than people read would hold everybody up.
     """
-    missing = (atom for rule in wanted for atom in _atoms(rule) if not any(_covers(owner, atom) for owner in held))
+    missing = (atom for rule in requested for atom in _atoms(rule) if not any(_covers(owner, atom) for owner in held))
     return list(islice(missing, MOST_TOLD))
 
 

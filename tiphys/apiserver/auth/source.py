@@ -1,4 +1,4 @@
-"""Where authentication, authorisation and admission read objects from: the API server's own caches, synchronously."""
+"""Source of objects for authentication, authorization and admission: the API server's own caches, read synchronously."""
 
 from __future__ import annotations
 

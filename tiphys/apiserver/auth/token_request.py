@@ -148,23 +148,23 @@ class TokenIssuer:
         if ref.apiVersion not in ("", "v1") or ref.kind not in ("Pod", "Secret", "Node"):
             raise BadRequest(f"cannot bind token to object of type {ref.apiVersion}, Kind={ref.kind}")
         bound: dict[str, Reference] = {}
-        found: KubeObject | None
+        obj: KubeObject | None
         if ref.kind == "Pod":
-            found = pod = self._source.get(core.Pod, namespace, ref.name)
+            obj = pod = self._source.get(core.Pod, namespace, ref.name)
             if pod is not None:
                 if pod.spec.serviceAccountName != account:
                     raise BadRequest(f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.')
                 if pod.spec.nodeName:
                     node = self._source.get(core.Node, "", pod.spec.nodeName)
-                    # The name alone still helps whoever inspects the token.
+                    # The name alone still helps readers of the token.
                     bound["node"] = _reference(node) if node is not None else Reference(pod.spec.nodeName)
         elif ref.kind == "Secret":
-            found = self._source.get(core.Secret, namespace, ref.name)
+            obj = self._source.get(core.Secret, namespace, ref.name)
         else:
-            found = self._source.get(core.Node, "", ref.name)
-        if found is None:
+            obj = self._source.get(core.Node, "", ref.name)
+        if obj is None:
             raise NotFound.object(f"{ref.kind.lower()}s", ref.name)
-        if ref.uid and ref.uid != found.metadata.uid:
+        if ref.uid and ref.uid != obj.metadata.uid:
             why = (
                 f"the UID in the bound object reference ({ref.uid}) does not match the UID in record. "
                 "The object might have been deleted and then recreated"
@@ -172,7 +172,7 @@ class TokenIssuer:
             raise Conflict(
                 f'Operation cannot be fulfilled on {ref.kind} "{ref.name}": {why}', details=StatusDetails(name=ref.name, kind=ref.kind)
             )
-        bound[ref.kind.lower()] = _reference(found)
+        bound[ref.kind.lower()] = _reference(obj)
         return bound
 
 

@@ -1,4 +1,4 @@
-"""Service-account tokens: signed claims, and what makes them invalid ("Managing Service Accounts", KEP-1205).
+"""Service-account tokens: signed claims, and their validation ("Managing Service Accounts", KEP-1205).
 
 A signature is checked once and its claims are kept, because every request carries a token. Whether the service account, pod, secret or node
 that a token is bound to still exists is checked again every `RECHECK` seconds: reading an object may mean decoding it.
@@ -86,7 +86,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A key that nobody else has; for tests and throw-away clusters."""
+        """A new key; for tests and throw-away clusters."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     def sign(self, claims: Claims) -> str:
@@ -179,10 +179,10 @@ class ServiceAccountTokens:
         self._known[token] = known
         if len(self._known) > MAX_CACHED_TOKENS:
             del self._known[next(iter(self._known))]
-        wanted = audiences or self._audiences
-        common = tuple(audience for audience in claims.aud if audience in wanted)
+        accepted = audiences or self._audiences
+        common = tuple(audience for audience in claims.aud if audience in accepted)
         if not common:
-            raise InvalidToken(f"token audiences {list(claims.aud)} is invalid for the target audiences {list(wanted)}")
+            raise InvalidToken(f"token audiences {list(claims.aud)} is invalid for the target audiences {list(accepted)}")
         return Identified(known.user, common)
 
     def _read(self, token: str) -> _Known | None:
@@ -232,34 +232,34 @@ class ServiceAccountTokens:
         elif claims.node is not None:
             self._check_object(core.Node, "", claims.node, now)
 
-    def _check_object(self, type_: type[KubeObject], namespace: str, wanted: Reference, now: datetime) -> None:
-        found = self._source.get(type_, namespace, wanted.name)
-        if found is None:
-            raise InvalidToken(f"the {type_.__name__} {wanted.name} that the token is bound to does not exist")
-        metadata = found.metadata
-        if metadata.uid != wanted.uid:
-            raise InvalidToken(f"{type_.__name__} UID ({metadata.uid}) does not match claim ({wanted.uid})")
+    def _check_object(self, type_: type[KubeObject], namespace: str, reference: Reference, now: datetime) -> None:
+        obj = self._source.get(type_, namespace, reference.name)
+        if obj is None:
+            raise InvalidToken(f"the {type_.__name__} {reference.name} that the token is bound to does not exist")
+        metadata = obj.metadata
+        if metadata.uid != reference.uid:
+            raise InvalidToken(f"{type_.__name__} UID ({metadata.uid}) does not match claim ({reference.uid})")
         # deletionTimestamp is the moment at which the grace period ends: a pod that shuts down still needs its token.
         if metadata.deletionTimestamp is not None and (now - metadata.deletionTimestamp).total_seconds() > LEEWAY:
-            raise InvalidToken(f"the {type_.__name__} {wanted.name} that the token is bound to has been deleted")
+            raise InvalidToken(f"the {type_.__name__} {reference.name} that the token is bound to has been deleted")
 
 
 def _user(claims: Claims) -> User:
-    said = claims.kubernetes
-    if claims.sub != f"{SERVICE_ACCOUNT_PREFIX}{said.namespace}:{said.serviceaccount.name}":
+    bound = claims.kubernetes
+    if claims.sub != f"{SERVICE_ACCOUNT_PREFIX}{bound.namespace}:{bound.serviceaccount.name}":
         raise InvalidToken("the subject of the token is not the service account it names")
     extra: dict[str, tuple[str, ...]] = {}
     if claims.jti:
         extra[_EXTRA + "credential-id"] = (f"JTI={claims.jti}",)
-    if said.node is not None:
-        extra[_EXTRA + "node-name"] = (said.node.name,)
-        if said.node.uid:
-            extra[_EXTRA + "node-uid"] = (said.node.uid,)
-    if said.pod is not None:
-        extra[_EXTRA + "pod-name"] = (said.pod.name,)
-        extra[_EXTRA + "pod-uid"] = (said.pod.uid,)
+    if bound.node is not None:
+        extra[_EXTRA + "node-name"] = (bound.node.name,)
+        if bound.node.uid:
+            extra[_EXTRA + "node-uid"] = (bound.node.uid,)
+    if bound.pod is not None:
+        extra[_EXTRA + "pod-name"] = (bound.pod.name,)
+        extra[_EXTRA + "pod-uid"] = (bound.pod.uid,)
     frozen: Mapping[str, tuple[str, ...]] = extra
-    return with_authenticated(service_account_user(said.namespace, said.serviceaccount.name, uid=said.serviceaccount.uid, extra=frozen))
+    return with_authenticated(service_account_user(bound.namespace, bound.serviceaccount.name, uid=bound.serviceaccount.uid, extra=frozen))
 
 
 def _base64url(data: bytes) -> str:

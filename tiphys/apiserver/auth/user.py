@@ -49,10 +49,10 @@ def service_account_user(namespace: str, name: str, *, uid: str = "", extra: Map
 
 
 def split_service_account(user_name: str) -> tuple[str, str] | None:
-    """(namespace, name) of the service account that a user name stands for, or None."""
+    """(namespace, name) of the service account with this user name, or None."""
     if not user_name.startswith(SERVICE_ACCOUNT_PREFIX):
         return None
-    namespace, found, name = user_name[len(SERVICE_ACCOUNT_PREFIX) :].partition(":")
-    if not (found and namespace and name) or ":" in name:
+    namespace, colon, name = user_name[len(SERVICE_ACCOUNT_PREFIX) :].partition(":")
+    if not (colon and namespace and name) or ":" in name:
         return None
     return namespace, name

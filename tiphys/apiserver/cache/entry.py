@@ -41,7 +41,7 @@ class EntryCodec:
 
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
-        # Maps in the order of their keys: whoever writes the same content in another order changes nothing.
+        # Maps in the order of their keys: writing the same content in another order changes nothing.
         encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
@@ -62,7 +62,7 @@ class EntryCodec:
         return value
 
     def encode_checked(self, obj: KubeObject) -> bytes:
-        """`encode` for a write; raises BadRequest or ObjectTooLarge for what must not be stored."""
+        """`encode` for a write; raises BadRequest or ObjectTooLarge for an object that must not be stored."""
         try:
             value = self.encode(obj)
         except RecursionError:
@@ -71,7 +71,7 @@ class EntryCodec:
         return value
 
     def splice(self, value: bytes, revision: int) -> bytes:
-        """Stored bytes with their resourceVersion; what was never stored, at revision 0, has none."""
+        """Stored bytes with their resourceVersion; an object never stored, at revision 0, has none."""
         if not revision:
             return value
         n = self._offset
@@ -113,10 +113,10 @@ class EntryCodec:
 
 
 class CustomEntryCodec(EntryCodec):
-    """Entries of custom objects: what is stored may be of another version or an earlier schema, and is brought up to date here."""
+    """Entries of custom objects: stored bytes may be of another version or an earlier schema, and are brought up to date here."""
 
     def entry(self, value: bytes, revision: int, obj: KubeObject | None = None) -> Entry:
-        """The entry for stored bytes. Its data is what a write would store now, defaults included."""
+        """The entry for stored bytes. Its data is the bytes that a write would store now, defaults included."""
         if obj is None:
             obj = self.kind.type.__model__.restore(value)
             now = self.encode(obj)
@@ -127,7 +127,7 @@ class CustomEntryCodec(EntryCodec):
 
 
 class StaleEntry(Entry, frozen=True, gc=False):
-    """An entry whose stored form is not what a write would store now: a write that changes nothing is done all the same."""
+    """An entry whose stored form differs from the one that a write would store now: a write without changes is made all the same."""
 
 
 def entry_codec(kind: Kind[Any]) -> EntryCodec:

@@ -1,7 +1,7 @@
-"""How long a list in pages may take ("Retrieving large results sets in chunks": continue tokens expire after a while).
+"""Expiry of lists in pages ("Retrieving large results sets in chunks": continue tokens expire after a while).
 
-The store may remember a snapshot for longer, and for how long depends on what is written meanwhile. Clients are told the same wherever they
-ask: after eight minutes a token of a state that is not the newest any more is answered with 410 and a token for the rest.
+The store may remember a snapshot for longer, depending on later writes. Clients get the same answer from every server:
+after eight minutes a token of a state that is not the newest any more is answered with 410 and a token for the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _STEP = 10
 
 
 class Pages:
-    """When lists were begun, by the revision that they show. Times are seconds since the epoch."""
+    """Times at which lists were begun, by the revision that they show, in seconds since the epoch."""
 
     def __init__(self) -> None:
         self._begun: dict[int, int] = {}
@@ -24,7 +24,7 @@ class Pages:
             self.is_over(revision, now)  # Nobody asked for a second page in the meantime.
 
     def is_over(self, revision: int, now: float) -> bool:
-        """Whether tokens of lists at this revision hold no longer."""
+        """Return whether tokens of lists at this revision have expired."""
         for step in tuple(self._begun):
             if (step + 1) * _STEP + PAGES_SECONDS > now:
                 break

@@ -18,11 +18,11 @@ from tiphys.apiserver.cache.watchcache import Listener, ResourceCache
 from tiphys.apiserver.cache.watchers import CacheEvent, Reader
 
 SPARE = 64
-"""Converted entries that may be kept beyond as many as there are objects; what is more belongs to objects that are gone."""
+"""Number of converted entries that may be kept beyond the number of objects; further ones belong to deleted objects."""
 
 
 class ServedCache:
-    """All objects of a stored kind, as another kind: what a `ResourceCache` offers to verbs."""
+    """All objects of a stored kind, as another kind, with the interface of a `ResourceCache`."""
 
     def __init__(self, kind: Kind[Any], stored: Stored[Any], hub: ResourceCache) -> None:
         self.kind = kind
@@ -36,7 +36,7 @@ class ServedCache:
         self.listed: tuple[str, int, bytes] | None = None
         """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
         self.packed: tuple[bytes, asyncio.Future[bytes]] | None = None
-        """That list and its gzip stream."""
+        """The bytes of `listed`, and their gzip stream."""
 
     @property
     def revision(self) -> int:

@@ -1,4 +1,4 @@
-"""Where kinds meet the store: keys, the watch caches, and writes that are visible once they return.
+"""Storage of kinds: their keys in the store, the watch caches, and writes that are visible once they return.
 
 Keys are `/registry/<group or core>/<plural>/[<namespace>/]<name>`; values are an object's JSON without resourceVersion.
 """
@@ -63,7 +63,7 @@ class Storage:
         self.pages = Pages()
         self.revision = 0
         self.trouble = "the caches are not filled yet"
-        """What keeps the caches from following the store, or ""."""
+        """The reason why the caches do not follow the store, or ""."""
         served = [kind for kind in scheme if "get" in kind.verbs]
         for kind in served:
             if kind.stored is None:
@@ -76,7 +76,7 @@ class Storage:
     async def start(self) -> None:
         """Fill the caches from the store and follow it.
 
-        They begin with a state of the recent past and hear of what came after as of any change: so watches of before a restart can go on.
+        They begin with a recent state and receive later changes as usual, so that watches can resume after a restart.
         """
         newest = self.store.current_revision()
         await self._fill(Revision(max(newest - REPLAYED, 0)))
@@ -98,7 +98,7 @@ class Storage:
                 reached.set_exception(StoreClosed("the server is shutting down"))
 
     def health(self) -> str:
-        """Why writes fail or reads are behind, or ""."""
+        """Return the reason why writes fail or reads lag, or ""."""
         failure = self.store.failure
         return self.trouble if failure is None else str(failure)
 
@@ -114,7 +114,7 @@ class Storage:
         self._caches[kind.ident] = ServedCache(kind, kind.stored, self._by_prefix[storage_prefix(kind.hub)])
 
     async def add(self, kind: Kind[Any]) -> None:
-        """Serve a kind from now on; on return its cache holds what the store has of it. Raises StoreError.
+        """Serve a kind from now on; on return its cache holds all its objects in the store. Raises StoreError.
 
         A kind that is stored as another one comes after that one. Adding a kind again takes its newest declaration over.
         """
@@ -160,7 +160,7 @@ class Storage:
         return self._caches[kind.ident]
 
     def serves(self, cache: AnyCache) -> bool:
-        """Whether it is the cache of a kind that is served, and not of one that was."""
+        """Return whether the cache is that of a kind that is still served."""
         return self._caches.get(cache.kind.ident) is cache
 
     def find(self, kind: Kind[Any]) -> ResourceCache | None:
@@ -255,12 +255,12 @@ class Storage:
         """The newest state by asking the store, after a write lost against somebody else's."""
         request, started = _GETS[self._caches[kind.ident].prefix], monotonic()
         try:
-            found = await self.store.get(self.key(kind, namespace, name))
+            item = await self.store.get(self.key(kind, namespace, name))
         except StoreError:
             request.failed(started)
             raise
         request.done(started)
-        return None if found is None else self.entry_of(kind, found)
+        return None if item is None else self.entry_of(kind, item)
 
     def entry_of(self, kind: Kind[Any], item: KeyValue) -> Entry:
         """The entry for a key read from the store; most often the cache has it already."""
@@ -294,7 +294,7 @@ class Storage:
     async def _fill(self, then: Revision | None = None) -> None:
         """Take the newest state, or that of revision `then` or of the oldest that is remembered, and begin to follow from there.
 
-        What differs from what was known before is told to listeners, not to watchers: those end, and their clients list again.
+        Listeners get the differences from the old state, watchers do not: their watches end, and their clients list again.
         """
         try:
             loaded, revision = await self._load(then)
@@ -399,7 +399,7 @@ class Storage:
 
 
 class TypedSource:
-    """Typed objects over the caches, for authorisers and admission: decoded once per revision and kind, and only where asked for."""
+    """Typed objects over the caches, for authorizers and admission: decoded once per revision and kind, and only where asked for."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -412,10 +412,10 @@ class TypedSource:
             self._decoded = {cache: objects for cache, objects in self._decoded.items() if self._storage.serves(cache)}
             known = self._decoded[cache] = {}
             cache.subscribe(self._forgetter(known))
-        found = known.get(entry.key)
-        if found is None or found[0] != entry.revision:
-            found = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
-        return found[1]
+        cached = known.get(entry.key)
+        if cached is None or cached[0] != entry.revision:
+            cached = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
+        return cached[1]
 
     def _cache(self, type_: type[Any]) -> AnyCache | None:
         """The cache of a type; types that are not served have no objects and never change."""

@@ -33,9 +33,9 @@ class ResourceCache:
     def __init__(self, kind: Kind[Any], prefix: str = "") -> None:
         self.kind = kind
         self.prefix = prefix
-        """What the store's keys of these objects begin with."""
+        """Prefix of these objects' keys in the store."""
         self.received = 0
-        """Changes that the store has told of."""
+        """Number of changes received from the store."""
         self.codec = entry_codec(kind)
         self.revision = 0
         self._namespaces: dict[str, dict[str, Entry]] = {}
@@ -49,10 +49,10 @@ class ResourceCache:
         self.listed: tuple[str, int, bytes] | None = None
         """The last list of a namespace (or "") that was rendered, and its version: good until something changes."""
         self.packed: tuple[bytes, asyncio.Future[bytes]] | None = None
-        """That list and its gzip stream."""
+        """The bytes of `listed`, and their gzip stream."""
 
     def load(self, entries: Iterable[Entry], revision: int) -> None:
-        """Take the state read at `revision`; events up to it are not known. Listeners are told what differs from before; watches end."""
+        """Take the state read at `revision`; events up to it are not known. Listeners get the differences; watches end."""
         before = self._namespaces
         self._namespaces, self._sorted = {}, {}
         self.listed = self.packed = None
@@ -79,7 +79,7 @@ class ResourceCache:
 
     @property
     def watching(self) -> int:
-        """How many watch."""
+        """Number of watches."""
         return sum(len(readers) for readers in self._watchers.values())
 
     def entries(self, namespace: str = "") -> Sequence[Entry]:

@@ -18,7 +18,7 @@ MAX_PENDING_EVENTS = 20_000
 MAX_PENDING_BYTES = 64 << 20
 
 CHUNK_BYTES = 64 << 10
-"""What is joined and handed to the transport at once: the queued lines themselves are shared by all readers, joined ones are not."""
+"""Bytes that are joined and handed to the transport at once: the queued lines themselves are shared by all readers, joined ones are not."""
 
 Matcher = Callable[[Entry], bool]
 
@@ -29,7 +29,7 @@ def json_line(type_: EventType, entry: Entry) -> bytes:
 
 
 class CacheEvent:
-    """A change of one object: what it became (for a delete: its last state at the delete's revision) and what it was."""
+    """A change of one object: its new state (for a delete: its last state at the delete's revision) and its old one."""
 
     __slots__ = ("_lines", "departed", "entry", "previous", "type")
 
@@ -57,17 +57,17 @@ class CacheEvent:
         return line
 
     def dispatched(self) -> None:
-        """All readers have been told: those who replay the past later encode it again, so the ring holds each object once."""
+        """Drop encoded forms after all readers have the event: later replays encode it again, so the ring holds each object once."""
         self._lines = None
 
     def shown(self, type_: EventType) -> Entry:
-        """What a reader gets to see: an object that left its selection is shown as it last was, at the revision at which it left."""
+        """Return the object to show: one that left the selection is shown as it last was, at the revision at which it left."""
         if type_ == "DELETED" and self.type != "DELETED" and self.departed is not None and self.previous is not None:
             return self.departed(self.previous, self.entry.revision)
         return self.entry
 
     def shared(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """What `make` made for this key the first time: other encodings of the event, shared by their readers."""
+        """Return the result of `make` for this key, made once: other encodings of the event, shared by their readers."""
         if self._lines is None:
             self._lines = {}
         line = self._lines.get(key)
@@ -76,7 +76,7 @@ class CacheEvent:
         return line
 
     def seen_through(self, matches: Matcher) -> EventType | None:
-        """What the change is to a reader that sees only what `matches`: None when nothing."""
+        """Return the change for a reader that sees only what `matches`: None if it sees nothing of it."""
         after = self.type != "DELETED" and matches(self.entry)
         before = self.previous is not None and matches(self.previous)
         if after:
@@ -88,7 +88,7 @@ Render = Callable[[EventType, CacheEvent], bytes]
 
 
 class Reader(Protocol):
-    """Who is told of events."""
+    """Receiver of events."""
 
     on_close: Callable[[], None]
 
@@ -159,7 +159,7 @@ class Watcher:
             self._wake()
 
     def close(self) -> None:
-        """End the stream after what is queued; idempotent."""
+        """End the stream after the queued lines; idempotent."""
         if not self._closed:
             self._closed = True
             self.on_close()

@@ -2,7 +2,7 @@
 
     request > authenticate > impersonate > priority and fairness > authorize > route > verb > response
 
-An error anywhere becomes the answer that tells the client (`failures`). Admission and validation
+An error anywhere becomes a Status (`failures`). Admission and validation
 are part of the verbs that write (`verbs.pipeline`).
 """
 
@@ -67,10 +67,10 @@ COMPUTED: dict[str, dict[str, Verb]] = {
     **{kind.ident: {"get": resource_metrics.get, "list": resource_metrics.list_} for kind in METRICS},
     **{kind.ident: {"create": reviews.review} for kind in SCHEME if kind.question},
 }
-"""Kinds that are not stored but worked out when somebody asks, by what they are served as."""
+"""Kinds that are not stored but computed on request, by their name in discovery."""
 
 _PROXIES: dict[str, Verb] = {"v1/pods": proxy.proxy_pod, "v1/services": proxy.proxy_service, "v1/nodes": proxy.proxy_node}
-"""What a request to the subresource `proxy` reaches, by what the kind is served as."""
+"""Handlers of the subresource `proxy`, by the kind's name in discovery."""
 
 SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "get"): get,
@@ -161,11 +161,11 @@ class App:
             flow = fairness.flow_of(user, info)
             if info.verb != "get" or info.subresource:
                 work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
-            wanted = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
-            if not fairness.enter(flow, wanted, work is WRITE):
-                await fairness.wait(flow, wanted, work.seconds, (request, info, user), writes=work is WRITE)
+            width = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
+            if not fairness.enter(flow, width, work is WRITE):
+                await fairness.wait(flow, width, work.seconds, (request, info, user), writes=work is WRITE)
                 began = monotonic()
-            seats = wanted
+            seats = width
             response = await self._answer(request, info, kind, user)
         except Exception as error:
             if isinstance(error, Unauthorized) and flow is None:
@@ -242,22 +242,22 @@ class App:
 
 
 def _verb(ctx: Context) -> Verb:
-    """The handler for what the URL and the method say together; raises NotFound, MethodNotSupported."""
+    """The handler for the URL and the method; raises NotFound, MethodNotSupported."""
     info, kind = ctx.info, ctx.kind
     _check_shape(info, kind)
     if info.subresource:
         if info.subresource == "proxy":
             return _PROXIES[kind.ident]
-        found = SUBRESOURCES.get((info.subresource, info.verb))
+        verb = SUBRESOURCES.get((info.subresource, info.verb))
     else:
-        found = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
-    if found is None:
+        verb = COMPUTED.get(kind.ident, VERBS).get(info.verb) if info.verb in kind.verbs else None
+    if verb is None:
         raise MethodNotSupported(_NOT_ALLOWED)
-    return found
+    return verb
 
 
 def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:
-    """Whether there is such a URL at all (404), and whether it takes the method (405)."""
+    """Check that the URL exists (404) and that it takes the method (405)."""
     if info.subresource:
         if all(sub.name != info.subresource for sub in kind.subresources) or (info.rest and info.subresource != "proxy"):
             raise NotFound.path()

@@ -1,4 +1,4 @@
-"""Work on large objects is done beside the event loop: by one thread, one piece at a time.
+"""Work on large objects beside the event loop: one thread, one piece at a time.
 
 To decode, default, merge, validate and compare takes a microsecond for each byte or two: seconds for the largest body. The interpreter
 changes threads every millisecond, so the loop turns on meanwhile, and since there is one thread, those who send such bodies wait for each
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE = 32 << 10
-"""Bytes of a body or an object from which the way to the thread, some 100 us, is short beside the work."""
+"""Bytes of a body or an object above which the switch to the thread, some 100 us, is small compared with the work."""
 
 
 class Aside:
@@ -28,7 +28,7 @@ class Aside:
         self._thread: ThreadPoolExecutor | None = None
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function returns or raises. It is finished also when nobody waits for it any more."""
+        """Return the function's result or raise its exception. It is finished even when nobody waits for it any more."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-objects")
         return await asyncio.wrap_future(self._thread.submit(partial(_undisturbed, partial(function, *args, **kwargs))))

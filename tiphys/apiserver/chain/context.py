@@ -1,4 +1,4 @@
-"""What a verb gets to work with: the request, what it is about, who asks, and the server's parts."""
+"""Context of a verb: the request, its target, its user, and the server's parts."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Services(msgspec.Struct):
     aside: Aside
     resource_metrics: Collector
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
-    """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
+    """Checks of the parts of the control plane: each returns the reason of a failure, or ""."""
     watch_seconds: float = 1800.0
-    """How long a watch that names no timeout is served, at least; at most twice as long, so that not all end together."""
+    """Minimum seconds that a watch without a timeout is served; at most twice as long, so that not all end together."""
 
     uid = staticmethod(new_uid)
 
@@ -65,15 +65,15 @@ class Context(msgspec.Struct):
     services: Services
     warnings: list[str] = []
     applied: bool = False
-    """Whether the write is a server-side apply, which brings its managedFields with it."""
+    """True if the write is a server-side apply, which brings its managedFields with it."""
     checked: CreateOptions | None = None
     """The options of the write, once they are decoded and checked: see `options`."""
     parsed: Parsed | YAMLError | None = None
     """The outcome of parsing a YAML body."""
     deletes_dry: bool = False
-    """Whether a deletion is a dry run, which its options may say in the body."""
+    """True if a deletion is a dry run, which its options may say in the body."""
     large: bool = False
-    """Whether the body or the object is so large that work on it is done aside (`aside.LARGE`)."""
+    """True if the body or the object is so large that work on it is done aside (`aside.LARGE`)."""
 
     @property
     def storage(self) -> Storage:
@@ -88,7 +88,7 @@ class Context(msgspec.Struct):
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is to be stored."""
+        """True if nothing is to be stored."""
         return self.deletes_dry or bool(self.request.query and self.options.dryRun)
 
     def not_found(self) -> NotFound:

@@ -37,7 +37,7 @@ _WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": Up
 
 @lru_cache(maxsize=64)
 def is_apply(content_type: str) -> bool:
-    """Whether a PATCH with this content type is an apply."""
+    """Return whether a PATCH with this content type is an apply."""
     return content_type.partition(";")[0].strip().lower() == APPLY_PATCH
 
 
@@ -75,7 +75,7 @@ def delete_options(request: Request, parsed: Parsed | YAMLError | None = None) -
 
 
 def table_options(request: Request) -> Literal["None", "Metadata", "Object"]:
-    """The part of each object that stands beside its cells; raises BadRequest."""
+    """The part of each object beside its cells; raises BadRequest."""
     options = decode_query(meta.TableOptions, request.query)
     if errors := rules.table_errors(options):
         raise BadRequest(f"Unable to convert to Table as requested: {errors[0]}")
@@ -135,7 +135,7 @@ LATEST = -1
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """Where a paged list goes on: the snapshot's revision (or `LATEST`) and the last key returned."""
+    """Position at which a paged list goes on: the snapshot's revision (or `LATEST`) and the last key returned."""
 
     rv: Annotated[int, msgspec.Meta(ge=LATEST)]
     start: Annotated[str, msgspec.Meta(min_length=1)]
@@ -211,8 +211,8 @@ class ExpiredContinue(Gone):
         return status
 
 
-def too_large_version(wanted: int, current: int) -> Timeout:
+def too_large_version(requested: int, current: int) -> Timeout:
     """A version that does not exist yet, also after waiting: in the words by which clients know to ask again."""
     cause = StatusCause(reason="ResourceVersionTooLarge", message="Too large resource version")
     details = StatusDetails(causes=[cause], retryAfterSeconds=1)
-    return Timeout(f"Too large resource version: {wanted}, current: {current}", details=details)
+    return Timeout(f"Too large resource version: {requested}, current: {current}", details=details)

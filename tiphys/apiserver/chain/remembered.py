@@ -1,4 +1,4 @@
-"""What is the same for many objects is worked out once: those of some kinds, such as pods, come by the hundred from one template.
+"""Memory of results that many objects share: those of some kinds, such as pods, come by the hundred from one template.
 
 The functions remembered here are pure, so their answers hold for every object that is alike in the parts they read. Being alike is decided
 on the encoded parts, which costs a tenth of the work that it saves.
@@ -40,6 +40,6 @@ class Remembered(Generic[T]):
 
 
 def owned_parts(obj: Any) -> Any:
-    """What the managedFields of a new object are about: everything but what tells it apart. For kinds of a spec and a status."""
+    """Return the parts of a new object that managedFields cover: all but its identity. For kinds of a spec and a status."""
     meta = obj.metadata
     return (obj.spec, obj.status, meta.labels, meta.annotations, meta.ownerReferences, meta.finalizers, meta.generateName)

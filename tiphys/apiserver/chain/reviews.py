@@ -10,7 +10,7 @@ from tiphys.wire.http import Response
 
 async def review(ctx: Context) -> Response:
     """POST of a review; the answer is in its status."""
-    asked = await read_body(ctx)
-    check_place(ctx, asked, named=False)
-    answer = await ctx.services.reviewer.review(asked, ctx.user, ctx.info.namespace)
+    body = await read_body(ctx)
+    check_place(ctx, body, named=False)
+    answer = await ctx.services.reviewer.review(body, ctx.user, ctx.info.namespace)
     return await ctx.services.aside.run(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)

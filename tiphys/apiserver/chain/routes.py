@@ -1,4 +1,4 @@
-"""From a URL to what is asked for: the verb, the resource and the place ("Kubernetes API Concepts: Resource URIs")."""
+"""Parser of URLs: the verb, the resource and the place ("Kubernetes API Concepts: Resource URIs")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
 
 
 class RequestInfo(msgspec.Struct, frozen=True, gc=False):
-    """What a request is about. Paths outside /api and /apis have `is_resource` false and the lower-case method as the verb."""
+    """Target of a request. Paths outside /api and /apis have `is_resource` false and the lower-case method as the verb."""
 
     verb: str
     path: str
@@ -26,11 +26,11 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False):
     namespace: str = ""
     name: str = ""
     rest: str = ""
-    """What follows a subresource in the path, with its leading slash: the target of a proxy request."""
+    """The path after a subresource, with its leading slash: the target of a proxy request."""
 
 
 def resolve(request: Request) -> RequestInfo:
-    """Parse the path and the method. Never raises: what makes no sense is not a resource, and ends as 404."""
+    """Parse the path and the method. Never raises: an unknown path is not a resource, and ends as 404."""
     raw = request.path
     path = raw
     if "%" in raw:
@@ -67,7 +67,7 @@ def resolve(request: Request) -> RequestInfo:
 
 
 def _rest(path: str, rest: list[str]) -> str:
-    """What follows the subresource in the path, as it stands there: the target's own trailing slash is kept."""
+    """Return the path after the subresource, unchanged: the target's own trailing slash is kept."""
     tail = path.lstrip("/").split("/")
     ends_with_slashes = len(tail) - len(path.strip("/").split("/"))
     return "/" + "/".join(tail[len(tail) - ends_with_slashes - len(rest) + 3 :])

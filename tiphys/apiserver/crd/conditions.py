@@ -1,7 +1,7 @@
-"""What a definition's status says: whose names are whose, and whether it is served. Pure.
+"""Conditions of a definition: the names that it has, and whether it is served. Pure.
 
-Names are given to whoever asked first and are kept until given back; plural, singular and short names of a group share one space, kind and
-list kind another.
+A name belongs to the first definition that asks for it, until given back; plural, singular and short names of a group share one space,
+kind and list kind another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NEVER = ("False", "NeverEstablished", "resource was never established")
 
 
 class Names(NamedTuple):
-    """Who got which names."""
+    """Owners of names."""
 
     accepted: CustomResourceDefinitionNames
     condition: tuple[str, str, str]
@@ -36,7 +36,7 @@ class Names(NamedTuple):
 
 def names(definition: CustomResourceDefinition, others: Iterable[CustomResourceDefinition]) -> Names:
     """The names that a definition has from now on. `others` are all other definitions."""
-    wanted, has = definition.spec.names, definition.status.acceptedNames
+    requested, has = definition.spec.names, definition.status.acceptedNames
     resources: set[str] = set()
     kinds: set[str] = set()
     for other in others:
@@ -47,35 +47,35 @@ def names(definition: CustomResourceDefinition, others: Iterable[CustomResourceD
     accepted = msgspec.structs.replace(has)
     condition = ("True", "NoConflicts", "no conflicts found")
     for field, taken in (("plural", resources), ("singular", resources), ("shortNames", resources), ("kind", kinds), ("listKind", kinds)):
-        asked, had = getattr(wanted, field), getattr(has, field)
-        clashes = [name for name in _new(asked, had) if name in taken]
+        desired, had = getattr(requested, field), getattr(has, field)
+        clashes = [name for name in _new(desired, had) if name in taken]
         if clashes:
-            said = [f'"{name}" is already in use' for name in clashes]
+            messages = [f'"{name}" is already in use' for name in clashes]
             reason = f"{field[0].upper()}{field[1:]}Conflict"
-            condition = ("False", reason, said[0] if len(said) == 1 else f"[{', '.join(said)}]")
+            condition = ("False", reason, messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]")
         else:
-            setattr(accepted, field, asked)
-    accepted.categories = wanted.categories
+            setattr(accepted, field, desired)
+    accepted.categories = requested.categories
     return Names(accepted, condition)
 
 
-def _new(asked: str | list[str], had: str | list[str]) -> list[str]:
-    """The names that are asked for and not had yet."""
-    if isinstance(asked, str):
-        return [] if asked == had else [asked]
-    return [name for name in asked if name not in had]
+def _new(desired: str | list[str], had: str | list[str]) -> list[str]:
+    """The requested names that are not accepted yet."""
+    if isinstance(desired, str):
+        return [] if desired == had else [desired]
+    return [name for name in desired if name not in had]
 
 
 def served(
     definition: CustomResourceDefinition, others: Iterable[CustomResourceDefinition], now: datetime
 ) -> CustomResourceDefinitionStatus:
     """The status of a definition whose kinds are served, if its names allow that."""
-    found = names(definition, others)
-    status = msgspec.structs.replace(definition.status, acceptedNames=found.accepted)
-    status.conditions = _set(status.conditions or [], "NamesAccepted", found.condition, now)
+    result = names(definition, others)
+    status = msgspec.structs.replace(definition.status, acceptedNames=result.accepted)
+    status.conditions = _set(status.conditions or [], "NamesAccepted", result.condition, now)
     if is_true(definition, "Established"):
         pass
-    elif found.condition[0] == "True":
+    elif result.condition[0] == "True":
         established = ("True", "InitialNamesAccepted", "the initial names have been accepted")
         status.conditions = _set(status.conditions or [], "Established", established, now)
     else:
@@ -84,26 +84,26 @@ def served(
     if value and f".{definition.spec.group}".endswith((".k8s.io", ".kubernetes.io")):
         approved = ("True", "ApprovedAnnotation", f"approved in {value}")
         bypassed = ("False", "UnapprovedAnnotation", f'not approved: "{value}"')
-        said = bypassed if value.startswith("unapproved") else approved
-        status.conditions = _set(status.conditions or [], "KubernetesAPIApprovalPolicyConformant", said, now)
+        policy = bypassed if value.startswith("unapproved") else approved
+        status.conditions = _set(status.conditions or [], "KubernetesAPIApprovalPolicyConformant", policy, now)
     return status
 
 
 def terminating(definition: CustomResourceDefinition, now: datetime) -> CustomResourceDefinitionStatus:
     """The status of a definition whose objects are being deleted."""
     status = msgspec.structs.replace(definition.status)
-    said = _IN_PROGRESS if is_true(definition, "Established") else _NEVER
-    status.conditions = _set(status.conditions or [], "Terminating", said, now)
+    progress = _IN_PROGRESS if is_true(definition, "Established") else _NEVER
+    status.conditions = _set(status.conditions or [], "Terminating", progress, now)
     return status
 
 
-def _set(conditions: list[Condition], type_: str, said: tuple[str, str, str], now: datetime) -> list[Condition]:
-    value, reason, message = said
+def _set(conditions: list[Condition], type_: str, state: tuple[str, str, str], now: datetime) -> list[Condition]:
+    value, reason, message = state
     known = next((one for one in conditions if one.type == type_), None)
-    if known is not None and (known.status, known.reason, known.message) == said:
+    if known is not None and (known.status, known.reason, known.message) == state:
         return conditions
     since = known.lastTransitionTime if known is not None and known.status == value else time(now)
-    made = Condition(type=type_, status=value, lastTransitionTime=since, reason=reason, message=message)
+    condition = Condition(type=type_, status=value, lastTransitionTime=since, reason=reason, message=message)
     if known is None:
-        return [*conditions, made]
-    return [made if one is known else one for one in conditions]
+        return [*conditions, condition]
+    return [condition if one is known else one for one in conditions]

@@ -1,4 +1,4 @@
-"""Follows definitions: serves what they define, tells so in their status, and empties them when they go.
+"""Keeper of definitions: serves their kinds, reports in their status, and deletes their objects when they go.
 
     defined --names accepted--> served, then Established --deleted--> Terminating --its last object gone--> removed
 
@@ -66,7 +66,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve what was established before, then follow. Raises StoreError."""
+        """Serve established definitions, then follow changes. Raises StoreError."""
         for definition in self._source.objects(CustomResourceDefinition):
             if is_true(definition, "Established"):
                 await self._install(definition)
@@ -75,7 +75,7 @@ class Keeper:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="custom-resource-definitions")
 
     async def stop(self) -> None:
-        """Follow no longer; what is served stays so."""
+        """Stop following; served kinds stay served."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -118,11 +118,11 @@ class Keeper:
         else:
             others = [other for other in self._source.objects(CustomResourceDefinition) if other.metadata.name != name]
             status = conditions.served(definition, others, self._now())
-            wanted = msgspec.structs.replace(definition, status=status)
-            if is_true(wanted, "Established"):
-                await self._install(wanted)
+            desired = msgspec.structs.replace(definition, status=status)
+            if is_true(desired, "Established"):
+                await self._install(desired)
             if status != definition.status:
-                await self._write(definition, wanted, "status")
+                await self._write(definition, desired, "status")
 
     async def _write(self, old: CustomResourceDefinition, new: CustomResourceDefinition, subresource: str = "") -> None:
         """Write a definition unless it has changed: then it is looked at again anyway."""
@@ -156,7 +156,7 @@ class Keeper:
         self._storage.cache(kinds[0]).subscribe(self._emptying(name))
 
     def _is_taken(self, kinds: list[CustomKind]) -> bool:
-        """Whether a built-in kind stands where one of these would."""
+        """Return whether a built-in kind has the place of one of these."""
         for kind in kinds:
             there = (self._scheme.by_resource(kind.group, kind.version, kind.plural), self._scheme.by_gvk(kind.api_version, kind.kind))
             if any(other is not None and other.type.__model__ is None for other in there):
@@ -164,18 +164,18 @@ class Keeper:
         return False
 
     def _uninstall(self, name: str) -> None:
-        found = self._installed.pop(name, None)
-        if found is not None:
-            for kind in found.served:
+        installation = self._installed.pop(name, None)
+        if installation is not None:
+            for kind in installation.served:
                 self._scheme.remove(kind)
-            self._storage.remove(found.kinds[0])
+            self._storage.remove(installation.kinds[0])
 
     # --- the end ---
 
     def _emptying(self, name: str) -> Callable[[Entry | None, Entry | None], None]:
         def heard(_: Entry | None, new: Entry | None) -> None:
-            found = self._installed.get(name)
-            if new is None and found is not None and found.kinds[0].type.__model__.terminating:
+            installation = self._installed.get(name)
+            if new is None and installation is not None and installation.kinds[0].type.__model__.terminating:
                 self._touch(name)
 
         return heard
@@ -185,20 +185,20 @@ class Keeper:
         if CLEANUP not in definition.metadata.finalizers:
             return
         name = definition.metadata.name
-        found = self._installed.get(name)
-        for kind in found.kinds if found is not None else ():
+        installation = self._installed.get(name)
+        for kind in installation.kinds if installation is not None else ():
             kind.type.__model__.terminating = True
         status = conditions.terminating(definition, self._now())
         if status != definition.status:
             await self._write(definition, msgspec.structs.replace(definition, status=status), "status")
-            return  # The write is heard of.
-        if found is not None:
-            hub = found.kinds[0]
+            return  # Its own write comes back through the feed.
+        if installation is not None:
+            hub = installation.kinds[0]
             cache = self._storage.cache(hub)
             for namespace in sorted({entry.namespace for entry in cache.entries()}):
                 await self._delete_all(hub, namespace)
             if len(cache):
-                return  # Each object that goes is heard of.
+                return  # The feed reports each deleted object.
         meta = msgspec.structs.replace(definition.metadata, finalizers=[one for one in definition.metadata.finalizers if one != CLEANUP])
         await self._write(definition, msgspec.structs.replace(definition, metadata=meta))
 

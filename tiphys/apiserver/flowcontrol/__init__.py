@@ -1,1 +1,1 @@
-"""API priority and fairness: who runs now, who waits, and who is told to come back (DESIGN.md)."""
+"""API priority and fairness: requests run now, wait, or are rejected with a time to retry (DESIGN.md)."""

@@ -53,7 +53,7 @@ MAX_RETRY_AFTER = 32
 TOO_MANY = "Too many requests, please try again later."
 
 
-Asked = tuple[Request, RequestInfo, User]
+Call = tuple[Request, RequestInfo, User]
 
 
 class Fairness:
@@ -82,15 +82,15 @@ class Fairness:
         self.writing = 0
         """Requests that run and write."""
         self.dangling: dict[str, bool] = {}
-        """Whether each schema names a level that is not there."""
+        """True for each schema that names a missing level."""
         self.configure((*MANDATORY_SCHEMAS.values(), *SUGGESTED_SCHEMAS.values()), (*MANDATORY_LEVELS.values(), *SUGGESTED_LEVELS.values()))
 
     # --- configuration ---
 
     def configure(self, schemas: Iterable[flow.FlowSchema], levels: Iterable[flow.PriorityLevelConfiguration]) -> None:
         """Take the objects as they are now. What is mandatory is there even when its object is not."""
-        wanted = {**MANDATORY_LEVELS, **{level.metadata.name: level for level in levels}}
-        for name, config in wanted.items():
+        desired = {**MANDATORY_LEVELS, **{level.metadata.name: level for level in levels}}
+        for name, config in desired.items():
             known = self._levels.get(name)
             if known is None:
                 self._levels[name] = Level(config)
@@ -98,7 +98,7 @@ class Fairness:
                 known.configure(config)
                 known.quiescing = False
         for name, level in tuple(self._levels.items()):
-            if name not in wanted:
+            if name not in desired:
                 level.quiescing = True
                 level.shares = 0
                 if level.is_idle:
@@ -106,7 +106,7 @@ class Fairness:
         share_seats(tuple(self._levels.values()), self._seats)
         every = {**MANDATORY_SCHEMAS, **{schema.metadata.name: schema for schema in schemas}}
         ordered = sorted(every.values(), key=lambda schema: (schema.spec.matchingPrecedence, schema.metadata.name))
-        self.dangling = {schema.metadata.name: schema.spec.priorityLevelConfiguration.name not in wanted for schema in ordered}
+        self.dangling = {schema.metadata.name: schema.spec.priorityLevelConfiguration.name not in desired for schema in ordered}
         self._schemas = [(schema, self._lane(schema)) for schema in ordered if not self.dangling[schema.metadata.name]]
         self._flows.clear()
         self._remembered.clear()
@@ -125,7 +125,7 @@ class Fairness:
         return lane
 
     def lanes(self) -> Iterable[Lane]:
-        """What is counted, by schema and level."""
+        """Return the counters, by schema and level."""
         return self._lanes.values()
 
     def levels(self) -> Iterable[Level]:
@@ -143,15 +143,15 @@ class Fairness:
             key: tuple[Any, ...] = (user.name, user.groups, info.verb, info.resource, namespace, info.group, info.subresource)
         else:
             key = (user.name, user.groups, info.verb, info.path)
-        found = self._remembered.get(key)
-        return found if found is not None else self._classify(key, user, info)
+        flow = self._remembered.get(key)
+        return flow if flow is not None else self._classify(key, user, info)
 
     def _classify(self, key: tuple[Any, ...], user: User, info: RequestInfo) -> Flow:
         # A namespace is in itself.
         namespace = info.name if info.resource == "namespaces" and not info.group else info.namespace
         catch_all = next(pair for pair in self._schemas if pair[0].metadata.name == CATCH_ALL)
         schema, lane = next((pair for pair in self._schemas if matches(pair[0], user, info, namespace)), catch_all)
-        # Nobody who is exempt ever waits for a seat, but one of them does wait for another's turn.
+        # Exempt requests never wait for a seat, but one of them may wait for another's turn.
         name = user.name if lane.level.is_exempt else distinguisher(schema, user, namespace)
         flow_ = self._flows.get((lane.schema, name))
         if len(self._remembered) >= MAX_REMEMBERED:
@@ -165,7 +165,7 @@ class Fairness:
     # --- running ---
 
     def enter(self, flow_: Flow, seats: int, writes: bool = False) -> bool:
-        """Whether a request may run at once; then it has its seats until `leave`."""
+        """Return whether a request may run at once; then it has its seats until `leave`."""
         level = flow_.level
         if flow_.turn != self._turn:
             flow_.turn = self._turn
@@ -192,9 +192,9 @@ class Fairness:
         return True
 
     def _has_room(self, level: Level, seats: int, reserved: int = 0) -> bool:
-        """Whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
+        """Return whether a level has seats for a request beside those in use and reserved: its nominal ones, and those that others lend.
 
-        Others lend what they neither use nor must keep.
+        Others lend the seats that they neither use nor must keep.
         """
         if not seats or level.is_exempt:
             return True
@@ -218,7 +218,7 @@ class Fairness:
             if (size > HELD_FROM and work is not WRITE) or (response.stream is not None and seats > 1):
                 seconds += size * BYTE_SECONDS
                 held = _Held(self, flow_, seats, response.body)
-                # A watch goes on: only what it begins with counts.
+                # A watch goes on: only its beginning counts.
                 timer = asyncio.get_running_loop().call_later(HELD_SECONDS if response.stream is None else work.seconds, held.release)
                 if response.stream is None:
                     held.timer, response.sent = timer, held.release
@@ -275,10 +275,10 @@ class Fairness:
 
     # --- waiting ---
 
-    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Asked | None, *, writes: bool = False) -> None:
+    async def wait(self, flow_: Flow, seats: int, seconds: float, what: Call | None, *, writes: bool = False) -> None:
         """Return when a request may run; then it has its seats until `leave`. Raises TooManyRequests.
 
-        `what` is the request, for those who look at the queues; `seconds` is what it is expected to take.
+        `what` is the request, for dumps of the queues; `seconds` is its expected cost.
         """
         level = flow_.level
         if level.rejects and not self._has_room(level, seats):
@@ -442,7 +442,7 @@ class _Held:
 
 
 class _Drops:
-    """How long those who are refused should stay away: longer while many are."""
+    """Time for which refused clients should stay away: longer while many are refused."""
 
     def __init__(self) -> None:
         self._second = 0

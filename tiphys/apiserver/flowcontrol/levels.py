@@ -1,4 +1,4 @@
-"""Priority levels: seats, queues, and the order in which those who wait go on. No clock and no event loop in here."""
+"""Priority levels: seats, queues, and the order of waiting requests. No clock and no event loop in here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDEST_PART = 0.15
 
 
 class Lane:
-    """One flow schema at its level: what is counted for it."""
+    """Counters of one flow schema at its level."""
 
     __slots__ = ("dispatched", "executing", "level", "rejected", "schema", "seats", "uid", "wait_seconds", "waited", "waiting", "widths")
 
@@ -35,7 +35,7 @@ class Lane:
         self.wait_seconds = 0.0
         self.rejected: dict[Reason, int] = {}
         self.widths: dict[int, int] = {}
-        """How many requests took several seats, by their number."""
+        """Number of requests that took several seats, by their number of seats."""
 
 
 class Flow:
@@ -55,13 +55,13 @@ class Flow:
         self.writing = 0
         """Writes under way. They come back from the store together, so there must not be many of one flow."""
         self.pace = 1.0
-        """How long its requests take, compared with what was expected of them."""
+        """Ratio of the duration of its requests to the expected one."""
         self.headers = {"X-Kubernetes-PF-FlowSchema-UID": lane.uid, "X-Kubernetes-PF-PriorityLevel-UID": lane.level.uid}
         self.json_headers = {**json_headers, **self.headers}
 
 
 class Waiting:
-    """A request in a queue. `turn` is told when it may go on."""
+    """A request in a queue. `turn` is resolved when it may go on."""
 
     __slots__ = ("arrived", "cost", "flow", "granted", "queue", "seats", "turn", "what", "writes")
 
@@ -103,10 +103,10 @@ class Level:
         self.rejected: dict[Reason, int] = {}
         self.unaccommodated = 0
         self.progress = 0.0
-        """Where the level stands among the levels, in seconds of the loop per seat."""
+        """Position of the level among the levels, in seconds of the loop per seat."""
         self.queues_progress = 0.0
         self.reserved = 0
-        """Seats that the next in line needs and does not find: nobody takes them from it."""
+        """Seats reserved for the next in line while too few are free."""
         self.quiescing = False
         self.nominal = self.lower = self.upper = 0
         self._active: dict[int, Queue] = {}
@@ -143,7 +143,7 @@ class Level:
     # --- queues ---
 
     def is_full(self, flow_: Flow) -> bool:
-        """Whether there is no room in any of a flow's queues."""
+        """Return whether there is no room in any of a flow's queues."""
         if not self.length:
             return False
         active = self._active
@@ -213,7 +213,7 @@ class Level:
             self._left(waiting, queue)
 
     def requeue(self) -> None:
-        """Deal those who wait into queues anew, in the order in which they came."""
+        """Deal the waiting requests into queues again, in the order of their arrival."""
         everyone = sorted(self.everyone(), key=lambda waiting: waiting.arrived)
         for waiting in everyone:
             self.remove(waiting)
@@ -225,7 +225,7 @@ class Level:
         return [waiting for queue in self._active.values() for waiting in queue.requests]
 
     def active(self) -> Iterator[Queue]:
-        """The queues in which somebody waits, by number."""
+        """The queues with waiting requests, by number."""
         for index in sorted(self._active):
             yield self._active[index]
 

@@ -1,4 +1,4 @@
-"""Which flow schema a request belongs to, and which flow of it ("API Priority and Fairness: FlowSchema"). Pure."""
+"""Match of a request to its flow schema, and to a flow of it ("API Priority and Fairness: FlowSchema"). Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALL = "*"
 
 
 def matches(schema: flow.FlowSchema, user: User, info: RequestInfo, namespace: str) -> bool:
-    """Whether a schema has a rule for this request of this user."""
+    """Return whether a schema has a rule for this request of this user."""
     for rule in schema.spec.rules:
         if not any(_is_subject(subject, user) for subject in rule.subjects):
             continue
@@ -59,7 +59,7 @@ def _is_path(rule: flow.NonResourcePolicyRule, info: RequestInfo) -> bool:
 
 
 def distinguisher(schema: flow.FlowSchema, user: User, namespace: str) -> str:
-    """What tells the flows of a schema apart: the user, the namespace, or nothing."""
+    """Return the value that tells the flows of a schema apart: the user, the namespace, or nothing."""
     method = schema.spec.distinguisherMethod
     if method is None:
         return ""
@@ -69,7 +69,7 @@ def distinguisher(schema: flow.FlowSchema, user: User, namespace: str) -> str:
 def deal(schema: str, flow_name: str, queues: int, hand: int) -> tuple[int, ...]:
     """The queues that a flow may use: `hand` different ones of `queues`, chosen by a hash ("shuffle sharding").
 
-    Two flows seldom share all of theirs, so whoever fills its own leaves others a queue.
+    Two flows seldom share all of theirs, so a flow that fills its own leaves others a queue.
     """
     number = int.from_bytes(hashlib.sha256(f"{schema}\0{flow_name}".encode()).digest()[:8], "big")
     dealt: list[int] = []

@@ -1,4 +1,4 @@
-"""What can be seen of priority and fairness: `apiserver_flowcontrol_*` metrics and the tables under `/debug/api_priority_and_fairness/`."""
+"""Metrics of priority and fairness (`apiserver_flowcontrol_*`) and the tables under `/debug/api_priority_and_fairness/`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _waits(lanes: Iterable[Lane]) -> Iterator[str]:
     yield f"# TYPE {name} histogram"
     for lane in lanes:
         refused = lane.rejected.get("time-out", 0)
-        # Whoever never waited did so for no time at all.
+        # Requests that never waited count as waits of no time.
         total = max(lane.dispatched + refused - sum(lane.waited), 0)
         for bound, count in zip((*WAIT_BUCKETS, "+Inf"), lane.waited, strict=True):
             total += count

@@ -1,6 +1,6 @@
 """The objects behind priority and fairness: written and kept as upstream does, followed, and told their state.
 
-The mandatory ones are put back whatever happens to them; the suggested ones are made at a start and follow this server's version until
+The mandatory ones are always restored; the suggested ones are made at a start and follow this server's version until
 somebody takes them over ("API Priority and Fairness: Maintenance of the mandatory and suggested configuration objects").
 """
 
@@ -37,17 +37,17 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
-def revised(current: ObjectT, wanted: ObjectT, *, mandatory: bool) -> ObjectT | None:
-    """The object as the server wants it, or None when it may stay. A suggested one that somebody has changed is theirs."""
-    said = current.metadata.annotations.get(AUTO_UPDATE, "")
+def revised(current: ObjectT, desired: ObjectT, *, mandatory: bool) -> ObjectT | None:
+    """The object as the server maintains it, or None when it may stay. A suggested one that a user has changed is the user's."""
+    annotation = current.metadata.annotations.get(AUTO_UPDATE, "")
     if mandatory:
         ours = True
-    elif said in _TRUE or said in _FALSE:
-        ours = said in _TRUE
+    elif annotation in _TRUE or annotation in _FALSE:
+        ours = annotation in _TRUE
     else:
         ours = current.metadata.generation == 1
-    says_so = said in (_TRUE if ours else _FALSE)
-    spec: Any = wanted.spec
+    says_so = annotation in (_TRUE if ours else _FALSE)
+    spec: Any = desired.spec
     if mandatory and isinstance(current, flow.PriorityLevelConfiguration) and current.spec.type == "Exempt":
         # What is exempt may be given shares to lend; the rest of it is fixed.
         spec = msgspec.structs.replace(spec, exempt=current.spec.exempt)
@@ -62,7 +62,7 @@ def dangling(schema: flow.FlowSchema, missing: bool, now: datetime) -> flow.Flow
     """The condition that says whether a schema's level exists, or None when it says so already."""
     name = schema.spec.priorityLevelConfiguration.name
     ending = "but there is no such object" if missing else "and it exists"
-    wanted = flow.FlowSchemaCondition(
+    desired = flow.FlowSchemaCondition(
         type="Dangling",
         status="True" if missing else "False",
         lastTransitionTime=now,
@@ -71,11 +71,11 @@ def dangling(schema: flow.FlowSchema, missing: bool, now: datetime) -> flow.Flow
     )
     for condition in schema.status.conditions:
         if condition.type == "Dangling":
-            if (condition.status, condition.reason, condition.message) == (wanted.status, wanted.reason, wanted.message):
+            if (condition.status, condition.reason, condition.message) == (desired.status, desired.reason, desired.message):
                 return None
-            if condition.status == wanted.status:
-                wanted.lastTransitionTime = condition.lastTransitionTime
-    return wanted
+            if condition.status == desired.status:
+                desired.lastTransitionTime = condition.lastTransitionTime
+    return desired
 
 
 def _settings(obj: KubeObject) -> tuple[Any, ...]:
@@ -94,7 +94,7 @@ class Upkeep:
         self._configuring = False
 
     async def ensure(self, *, suggested: bool) -> None:
-        """Write what is missing or not as it must be. Raises what `write` raises."""
+        """Write missing and deviating objects. Raises the errors of `write`."""
         await asyncio.gather(
             *self._kept(MANDATORY_LEVELS.values(), mandatory=True),
             *self._kept(MANDATORY_SCHEMAS.values(), mandatory=True),
@@ -103,15 +103,15 @@ class Upkeep:
         )
 
     def _kept(self, objects: Iterable[ObjectT], *, mandatory: bool) -> Iterable[Awaitable[None]]:
-        for wanted in objects:
-            current = self._source.get(type(wanted), "", wanted.metadata.name)
+        for desired in objects:
+            current = self._source.get(type(desired), "", desired.metadata.name)
             if current is None:
-                yield self._write("POST", wanted, "")
-            elif (changed := revised(current, wanted, mandatory=mandatory)) is not None:
+                yield self._write("POST", desired, "")
+            elif (changed := revised(current, desired, mandatory=mandatory)) is not None:
                 yield self._write("PUT", changed, "")
 
     async def follow(self) -> None:
-        """Take over what there is, and every change from now on; tell each schema its state. Raises what `write` raises."""
+        """Take over the objects, and every change from now on; write each schema's condition. Raises the errors of `write`."""
         for type_ in (flow.FlowSchema, flow.PriorityLevelConfiguration):
             self._source.on_change(type_, self._note)
         await self.settle()
@@ -130,7 +130,7 @@ class Upkeep:
         self._fairness.configure(self._source.objects(flow.FlowSchema), self._source.objects(flow.PriorityLevelConfiguration))
 
     async def settle(self) -> None:
-        """Put back what is mandatory and write the conditions of schemas; raises what `write` raises."""
+        """Restore mandatory objects and write the conditions of schemas; raises the errors of `write`."""
         self._configure()
         await self.ensure(suggested=False)
         await asyncio.gather(*(self._tell(schema) for schema in tuple(self._source.objects(flow.FlowSchema))))
@@ -138,7 +138,7 @@ class Upkeep:
     async def run(self) -> None:
         """Settle whenever something changes, and every minute, until cancelled."""
         while True:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+            # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the awaited event.
             again = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._changed.set)
             try:
                 await self._changed.wait()

@@ -1,4 +1,4 @@
-"""How much work a request is, before it is done: seats, as upstream counts them, and seconds of the event loop."""
+"""Estimate of a request's work, before it is done: seats, as upstream counts them, and seconds of the event loop."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SAMPLE = 8
 READ_SECONDS = 0.00008
 WRITE_SECONDS = 0.00015
 SEAT_SECONDS = 0.00025
-"""What it takes to join, encrypt and send 100 kB."""
+"""Seconds to join, encrypt and send 100 kB."""
 SELECT_SECONDS = 0.000002
-"""What it takes to look at one object for a selector."""
+"""Seconds to look at one object for a selector."""
 LONG_RUNNING = frozenset(("attach", "exec", "log", "portforward", "proxy"))
 _WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection"))
 
 
 class Work(NamedTuple):
-    """What a request is expected to take: `seats` before its level's limit, and `seconds` of the loop.
+    """Expected work of a request: `seats` before its level's limit, and `seconds` of the loop.
 
-    `most` is what it is charged for at most, since what it waits for the store is not the loop's.
+    `most` bounds its charge, since waiting for the store does not use the loop.
     """
 
     seats: int
@@ -44,13 +44,13 @@ NO_SEATS = Work(0, WRITE_SECONDS, WRITE_SECONDS)
 
 
 def is_long_running(request: Request) -> bool:
-    """Whether a request may take as long as its client likes."""
+    """Return whether a request may take as long as its client likes."""
     info = resolve(request)
     return info.verb == "watch" or info.subresource in LONG_RUNNING
 
 
 def estimate(info: RequestInfo, request: Request, cache: ResourceCache | None) -> Work:
-    """The work of a request, from what is known before it is parsed. Watches count as the list that they begin with, if they do."""
+    """The work of a request, as known before it is parsed. Watches count as the list that they begin with, if they do."""
     verb = info.verb
     if verb == "get" or not info.is_resource:
         return NO_SEATS if info.subresource in LONG_RUNNING else READ

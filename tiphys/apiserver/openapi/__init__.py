@@ -1,7 +1,7 @@
-"""OpenAPI of everything that is served, built from the types when somebody first asks.
+"""OpenAPI of everything that is served, built from the types on the first request.
 
 `/openapi/v2` is one document of all kinds; `/openapi/v3` is an index of one document for each group and version, whose URLs carry a hash of
-what the document is made from, so that clients may keep it for ever. Documents are kept compressed: most clients want them so.
+what the document is made from, so that clients may keep it forever. Documents are kept compressed: most clients want them so.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ class Documents:
         if not kinds:
             raise NotFound.path()
         headers = {"Vary": "Accept"}
-        asked = request.param("hash")
-        if asked:
-            if asked != self._hash(root):
+        digest = request.param("hash")
+        if digest:
+            if digest != self._hash(root):
                 return Response(301, {"Location": self._url(root)})
             headers["Cache-Control"] = "public, immutable, max-age=31536000"
         return self._send(request, self._document(root, kinds), headers)
@@ -88,7 +88,7 @@ class Documents:
         return f"/openapi/v3/{root}?hash={self._hash(root)}"
 
     def _hash(self, root: str) -> str:
-        """A digest of what the document of a group and version is made from: known without making it."""
+        """A digest of the sources of a group version's document, known without building it."""
         self._source = self._source or _source_digest()
         served = [
             (

@@ -30,7 +30,7 @@ def encode_document(document: dict[str, Any]) -> bytes:
             _part(2, _text(1, info["title"]) + _text(2, info["version"])),
             _part(8, b"".join(paths)),
             _part(9, _schemas(document["definitions"])),
-            *(_part(12, b"".join(_part(1, _named(name, b"")) for name in wanted)) for wanted in document["security"]),
+            *(_part(12, b"".join(_part(1, _named(name, b"")) for name in requirement)) for requirement in document["security"]),
             _part(13, b"".join(_part(1, _named(name, _part(2, _key(value)))) for name, value in document["securityDefinitions"].items())),
         )
     )

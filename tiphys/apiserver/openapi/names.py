@@ -1,4 +1,4 @@
-"""How OpenAPI calls types: `io.k8s.api.core.v1.Pod` for `tiphys.api.core.v1.pod.Pod`, as every client of Kubernetes knows them."""
+"""Names of types in OpenAPI: `io.k8s.api.core.v1.Pod` for `tiphys.api.core.v1.pod.Pod`, as every client of Kubernetes knows them."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _VERSIONS = (
     ("scheduling.k8s.io", "v1"),
     ("storage.k8s.io", "v1"),
 )
-"""Where DeleteOptions and WatchEvent are kinds."""
+"""Group versions in which DeleteOptions and WatchEvent are kinds."""
 
 
 def gvks_of(type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> list[GroupVersionKind]:
-    """The kinds that a type is: `gvk` if that is given, else what it says itself."""
+    """The kinds of a type: `gvk` if given, else its own."""
     if gvk is not None:
         return [gvk]
     if definition_name(type_) in (DELETE_OPTIONS, WATCH_EVENT):
@@ -109,5 +109,5 @@ def type_of(gvk: GroupVersionKind) -> type[msgspec.Struct] | None:
         module: Any = importlib.import_module(f"tiphys.api.{package}.{gvk.version}")
     except ImportError:
         return None
-    found = getattr(module, gvk.kind, None)
-    return found if isinstance(found, type) and issubclass(found, msgspec.Struct) else None
+    type_ = getattr(module, gvk.kind, None)
+    return type_ if isinstance(type_, type) and issubclass(type_, msgspec.Struct) else None

@@ -1,4 +1,4 @@
-"""What can be asked of a kind, as data that both versions of OpenAPI are written from."""
+"""Operations on a kind, as data that both versions of OpenAPI are written from."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ def _subresource(kind: Kind[Any], sub: Subresource, item: str, noun: str, place:
         yield Operation(path, "post", "post", f"create{noun}{tail}", text, gvk, type_, (*WRITE, *place), body="object", created=True)
     for verb, method, word, text, parameters in _ITEM_VERBS:
         if verb in sub.verbs:
-            said = text.format(f"{sub.name} of {kind.kind}") if verb != "get" else f"read {sub.name} of the specified {kind.kind}"
+            description = text.format(f"{sub.name} of {kind.kind}") if verb != "get" else f"read {sub.name} of the specified {kind.kind}"
             yield Operation(
                 path,
                 method,
                 method,
                 f"{word}{noun}{tail}",
-                said,
+                description,
                 gvk,
                 type_,
                 (*parameters, *place),
@@ -163,7 +163,7 @@ def _article(word: str) -> str:
 
 
 def tag(kind: Kind[Any]) -> str:
-    """`apps_v1`, `rbacAuthorization_v1`: by which documentation generators sort."""
+    """`apps_v1`, `rbacAuthorization_v1`: by which documentation generators group operations."""
     return f"{names.group_word(kind.group)}_{kind.version}"
 
 

@@ -29,13 +29,13 @@ _NO_PARAMETERS = frozenset(("apiVersion", "kind"))
 def of_options(type_: type[msgspec.Struct]) -> tuple[Parameter, ...]:
     """The parameters that set an option type, by name. Times and structs have none in the published documents."""
     texts = docs_of(type_).fields
-    found = []
+    parameters = []
     for field in msgspec.structs.fields(type_):
         plain = plain_type(field.type)
         item = get_args(plain)[0] if get_origin(plain) is list else plain
         if item in _TYPES and field.encode_name not in _NO_PARAMETERS:
-            found.append(Parameter(field.encode_name, _TYPES[item], texts[field.name]))
-    return tuple(sorted(found, key=lambda parameter: parameter.name))
+            parameters.append(Parameter(field.encode_name, _TYPES[item], texts[field.name]))
+    return tuple(sorted(parameters, key=lambda parameter: parameter.name))
 
 
 PATH = Parameter("path", "string", "The path that is asked for behind the proxy.", "path")

@@ -37,11 +37,11 @@ def plain_paths(kinds: Iterable[Kind[Any]], definitions: Definitions) -> dict[st
     version_info = definitions.named(names.VERSION)
     paths["/version/"] = _get("version", "getCodeVersion", "get the version of the server", version_info, (_JSON,), (_JSON,))
     text: Schema = {"type": "string"}
-    said = "get the OpenID configuration of the issuer of service account tokens"
+    description = "get the OpenID configuration of the issuer of service account tokens"
     issuer = "getServiceAccountIssuerOpenID"
-    paths["/.well-known/openid-configuration/"] = _get("WellKnown", f"{issuer}Configuration", said, text, (), (_JSON,))
-    said = "get the public keys that verify service account tokens"
-    paths["/openid/v1/jwks/"] = _get("openid", f"{issuer}Keyset", said, text, (), ("application/jwk-set+json",))
+    paths["/.well-known/openid-configuration/"] = _get("WellKnown", f"{issuer}Configuration", description, text, (), (_JSON,))
+    description = "get the public keys that verify service account tokens"
+    paths["/openid/v1/jwks/"] = _get("openid", f"{issuer}Keyset", description, text, (), ("application/jwk-set+json",))
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Which fields OpenAPI calls required, where the types alone do not tell.
+"""Required fields of OpenAPI, where the types alone do not tell.
 
 A field that is always written is required unless it is a struct; these are the exceptions both ways, by `group.version.Type`.
 """

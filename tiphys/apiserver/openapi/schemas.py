@@ -54,7 +54,7 @@ _ZEROS = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 
 
 class Definitions:
-    """Collects the definitions that some documents refer to; `schemas` holds what was asked for and everything below it."""
+    """Collects the definitions that some documents refer to; `schemas` holds the requested ones and everything below them."""
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -62,7 +62,7 @@ class Definitions:
         self._prefix = "#/definitions/" if version == 2 else "#/components/schemas/"
 
     def ref(self, type_: type[msgspec.Struct], gvk: GroupVersionKind | None = None) -> Schema:
-        """A reference to a type, whose definition is made if it is not there. `gvk` is the kind that it stands for, if it is one."""
+        """A reference to a type, whose definition is added if missing. `gvk` is its kind, if it has one."""
         name = names.definition_name(type_)
         if name in _OPEN:
             return self.named(name)
@@ -99,7 +99,7 @@ class Definitions:
         return {"$ref": self._prefix + name}
 
     def _within(self, ref: Schema, description: str = "") -> Schema:
-        """A reference with company: OpenAPI 3 ignores what stands beside `$ref`."""
+        """A reference with siblings: OpenAPI 3 ignores keys beside `$ref`."""
         text = {"description": description} if description else {}
         return ref | text if self.version == 2 else text | {"allOf": [ref], "default": {}}
 
@@ -150,8 +150,8 @@ class Definitions:
             and not (about.kind and name in ("apiVersion", "kind"))
         }
         key = names.key_of(type_)
-        wanted = (plain | set(REQUIRED.get(key, "").split())) - set(OPTIONAL.get(key, "").split())
-        return sorted(wanted)
+        required = (plain | set(REQUIRED.get(key, "").split())) - set(OPTIONAL.get(key, "").split())
+        return sorted(required)
 
     def _field(self, type_: type[msgspec.Struct], field: Field, description: str) -> Schema:
         schema = self._shape(field.shape, _ANY.get((type_.__name__, field.name), ""))
@@ -215,7 +215,7 @@ class Definitions:
 
 
 def _untyped(schema: Schema) -> Schema:
-    """Where a schema takes anything, nothing said: `object` would exclude texts and numbers."""
+    """Leave out the type where a schema takes anything: `object` would exclude texts and numbers."""
     if schema == {"type": "object"}:
         return {}
     if schema.get("items") == {"type": "object"}:

@@ -1,4 +1,4 @@
-"""What OpenAPI says of types beyond their fields, and of the one answer that has no type."""
+"""Facts of OpenAPI about types beyond their fields, and about the one answer that has no type."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ UNIONS: dict[str, dict[str, Any]] = {
 """Types of which one field says which other field is set, `x-kubernetes-unions`."""
 
 GRANULAR = frozenset({("PersistentVolumeClaimStatus", "allocatedResourceStatuses"), ("PersistentVolumeSpec", "claimRef")})
-"""Fields that say what is the rule anyhow: that they are merged key by key."""
+"""Fields that state the default explicitly: they are merged key by key."""

@@ -34,7 +34,7 @@ class Collector:
         self._nodes = nodes
         self._scrape = scrape
         self._clock = clock
-        self._asked = 0.0
+        self._last_request = 0.0
         self._task: asyncio.Task[None] | None = None
         self._measured = asyncio.Event()
         self._readings: dict[str, Reading] = {}
@@ -45,7 +45,7 @@ class Collector:
 
         Whoever asks first waits for two rounds.
         """
-        self._asked = self._clock.monotonic()
+        self._last_request = self._clock.monotonic()
         if self._task is None or self._task.done():
             self._measured.clear()
             self._task = asyncio.get_running_loop().create_task(self._keep(), name="resource metrics")
@@ -64,7 +64,7 @@ class Collector:
             while True:
                 await self._round()
                 self._measured.set()
-                if self._clock.monotonic() - self._asked > IDLE_AFTER:
+                if self._clock.monotonic() - self._last_request > IDLE_AFTER:
                     return
                 await self._clock.sleep(RESOLUTION)
         finally:

@@ -67,14 +67,14 @@ async def create(ctx: Context) -> Response:
     return render.status_success(ctx)
 
 
-def _check_preconditions(wanted: ObjectMeta, meta: ObjectMeta, revision: str) -> None:
+def _check_preconditions(preconditions: ObjectMeta, meta: ObjectMeta, revision: str) -> None:
     """A binding may name the pod, or the state of it, that it is for; raises Conflict."""
     for name, value, actual in (
-        ("UID", wanted.uid, meta.uid),
-        ("ResourceVersion", wanted.resourceVersion, revision),
+        ("UID", preconditions.uid, meta.uid),
+        ("ResourceVersion", preconditions.resourceVersion, revision),
     ):
         if value and value != actual:
             key = f"/pods/{meta.namespace}/{meta.name}"
             why = f"Precondition failed: {name} in precondition: {value}, {name} in object meta: {actual}"
-            said = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
-            raise Conflict.object("pods", meta.name, said)
+            message = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+            raise Conflict.object("pods", meta.name, message)

@@ -37,13 +37,13 @@ def _containers(pod: core.Pod) -> list[str]:
     return [*(c.name for c in spec.containers), *(c.name for c in spec.initContainers), *(c.name for c in spec.ephemeralContainers)]
 
 
-def choose_container(pod: core.Pod, asked: str) -> str:
+def choose_container(pod: core.Pod, requested: str) -> str:
     """The container that a request means; raises BadRequest when it is ambiguous or unknown."""
     name, spec = pod.metadata.name, pod.spec
-    if asked:
-        if asked not in _containers(pod):
-            raise BadRequest(f"container {asked} is not valid for pod {name}")
-        return asked
+    if requested:
+        if requested not in _containers(pod):
+            raise BadRequest(f"container {requested} is not valid for pod {name}")
+        return requested
     if len(spec.containers) == 1:
         return spec.containers[0].name
     choices = " ".join(container.name for container in spec.containers)
@@ -59,9 +59,9 @@ async def log(ctx: Context) -> Response:
         raise Invalid.object("PodLogOptions", ctx.info.name, errors)
     pod = _pod(ctx)
     container = choose_container(pod, options.container)
-    asked = websockets.asked(ctx.request.headers, websockets.LOG_PROTOCOLS)
+    upgrade = websockets.upgrade_of(ctx.request.headers, websockets.LOG_PROTOCOLS)
     if not pod.spec.nodeName:
-        return _log_answer(Response(200, {"Content-Type": "text/plain"}), asked)
+        return _log_answer(Response(200, {"Content-Type": "text/plain"}), upgrade)
     where = f"/containerLogs/{pod.metadata.namespace}/{pod.metadata.name}/{container}"
     response = await ctx.services.kubelet.request(
         pod.spec.nodeName, "GET", f"{where}?{urlencode(_log_query(options))}", verify=not options.insecureSkipTLSVerifyBackend
@@ -70,7 +70,7 @@ async def log(ctx: Context) -> Response:
         text = b"".join([part async for part in response.stream]).decode("utf-8", "replace").strip()
         raise BadRequest(text or f"the node answered {response.status}")
     response.headers["Content-Type"] = "text/plain"
-    return _log_answer(response, asked)
+    return _log_answer(response, upgrade)
 
 
 def _log_query(options: PodLogOptions) -> list[tuple[str, str]]:
@@ -85,8 +85,8 @@ def _log_query(options: PodLogOptions) -> list[tuple[str, str]]:
     return query
 
 
-def _log_answer(response: Response, asked: websockets.Asked | None) -> Response:
-    return response if asked is None else asked.answer(response, websockets.log_frames(asked.protocol))
+def _log_answer(response: Response, upgrade: websockets.Grant | None) -> Response:
+    return response if upgrade is None else upgrade.answer(response, websockets.log_frames(upgrade.protocol))
 
 
 def _upgrade_headers(ctx: Context) -> Iterable[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""finalize: a namespace's own finalizers, which only the namespace controller takes off ("Namespaces")."""
+"""finalize: a namespace's own finalizers, which only the namespace controller removes ("Namespaces")."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tiphys.wire.http import Response
 
 async def update(ctx: Context) -> Response:
     """PUT of the namespace: only spec.finalizers changes; with none left and the deletion begun, the namespace is gone."""
-    wanted: core.Namespace = await read_body(ctx)
-    check_place(ctx, wanted, named=True)
+    body: core.Namespace = await read_body(ctx)
+    check_place(ctx, body, named=True)
 
     namespaces = ctx.storage.cache(ctx.kind).codec
 
     def change(entry: Entry, old: core.Namespace) -> core.Namespace:
         new: core.Namespace = namespaces.decode(entry.data)
-        new.spec.finalizers = list(wanted.spec.finalizers)
-        new.metadata.resourceVersion = wanted.metadata.resourceVersion
+        new.spec.finalizers = list(body.spec.finalizers)
+        new.metadata.resourceVersion = body.metadata.resourceVersion
         return new
 
     entry, _ = await apply_change(ctx, change, subresource="finalize")

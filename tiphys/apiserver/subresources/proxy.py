@@ -22,7 +22,7 @@ from tiphys.apiserver.subresources.connect import refuse_dry_run
 from tiphys.wire.http import Response
 
 _PATH = "/%:@!$&'()*+,;=~-._"
-"""What a path may hold as it is."""
+"""Characters that a path may hold unescaped."""
 _NOT_FORWARDED = frozenset(("host", "authorization", "connection", "content-length", "transfer-encoding", "expect", "te", "keep-alive"))
 _SCHEMES = ("", "http", "https")
 _MAX_PORT = 65535

@@ -46,13 +46,13 @@ def scale_of(entry: Entry, obj: Any) -> Scale:
     )
 
 
-def _selector(said: LabelSelector | dict[str, str] | None) -> Selector:
+def _selector(selector: LabelSelector | dict[str, str] | None) -> Selector:
     """Replication controllers know equality only."""
-    return from_map(said) if isinstance(said, dict) else from_label_selector(said)
+    return from_map(selector) if isinstance(selector, dict) else from_label_selector(selector)
 
 
 def set_replicas(obj: Any, replicas: int) -> None:
-    """Write what a Scale says into its object."""
+    """Write the values of a Scale into its object."""
     if obj.__model__ is None:
         obj.spec.replicas = replicas
     else:
@@ -70,9 +70,9 @@ async def get(ctx: Context) -> Response:
 
 async def update(ctx: Context) -> Response:
     """PUT of the scale."""
-    wanted = await read_body(ctx, Scale)
-    check_place(ctx, wanted, named=True)
-    return await _apply(ctx, lambda _: wanted)
+    body = await read_body(ctx, Scale)
+    check_place(ctx, body, named=True)
+    return await _apply(ctx, lambda _: body)
 
 
 async def patch(ctx: Context) -> Response:
@@ -90,10 +90,10 @@ async def patch(ctx: Context) -> Response:
             keep_type(document.document, current.apiVersion, current.kind)
         decoded = codec.decode_document(Scale, document.document, validation=validation, earlier=document.problems)
         ctx.warnings = [*ctx.warnings, *decoded.problems]
-        wanted = decoded.obj
-        if wanted.metadata.resourceVersion == current.metadata.resourceVersion:
-            wanted.metadata.resourceVersion = ""
-        return wanted
+        scale = decoded.obj
+        if scale.metadata.resourceVersion == current.metadata.resourceVersion:
+            scale.metadata.resourceVersion = ""
+        return scale
 
     return await _apply(ctx, patched)
 
@@ -123,12 +123,12 @@ async def _apply(ctx: Context, make: Any) -> Response:
     codec_ = ctx.storage.cache(ctx.kind).codec
 
     def change(entry: Entry, old: Any) -> Any:
-        wanted = make(scale_of(entry, old))
-        if wanted.spec.replicas < 0:
-            raise _negative(ctx, wanted.spec.replicas)
+        scale = make(scale_of(entry, old))
+        if scale.spec.replicas < 0:
+            raise _negative(ctx, scale.spec.replicas)
         new = codec_.decode(entry.data)
-        set_replicas(new, wanted.spec.replicas)
-        new.metadata.resourceVersion = wanted.metadata.resourceVersion
+        set_replicas(new, scale.spec.replicas)
+        new.metadata.resourceVersion = scale.metadata.resourceVersion
         return new
 
     entry, _ = await apply_change(ctx, change)

@@ -11,12 +11,12 @@ from tiphys.wire.http import Response
 
 async def create(ctx: Context) -> Response:
     """POST of a TokenRequest; the answer's status holds the token."""
-    asked: TokenRequest = await read_body(ctx, TokenRequest)
+    body: TokenRequest = await read_body(ctx, TokenRequest)
     issuer, info = ctx.services.tokens, ctx.info
-    issuer.prepare(asked, info.namespace, info.name)
-    admission = admission_request(ctx, "CREATE", asked, None)
+    issuer.prepare(body, info.namespace, info.name)
+    admission = admission_request(ctx, "CREATE", body, None)
     if admission is not None:
         await ctx.services.admission.admit(admission)
         await ctx.services.admission.validate(admission)
-    ctx.warnings = [*ctx.warnings, *issuer.issue(asked, info.namespace, info.name, ctx.services.now())]
-    return render.value(ctx, asked, 201)
+    ctx.warnings = [*ctx.warnings, *issuer.issue(body, info.namespace, info.name, ctx.services.now())]
+    return render.value(ctx, body, 201)

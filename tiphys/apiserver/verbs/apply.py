@@ -1,4 +1,4 @@
-"""Server-side apply: a PATCH that says what a manager wants of an object, which may not exist yet (KEP-555 "Server-side Apply")."""
+"""Server-side apply: a PATCH with a manager's desired state of an object, which may not exist yet (KEP-555 "Server-side Apply")."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ async def apply(ctx: Context) -> Response:
         try:
             return await answered(ctx, await _create(ctx, config), 201)
         except AlreadyExists:
-            # Somebody else made it in between; this server may have yet to hear of it.
-            made = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
-            if made is not None:
-                await ctx.storage.wait_for(made.revision)
+            # Another writer created it in between; this server may not have received it yet.
+            new = await ctx.storage.fresh(ctx.kind, ctx.info.namespace, ctx.info.name)
+            if new is not None:
+                await ctx.storage.wait_for(new.revision)
     raise Conflict.modified(ctx.kind.plural, ctx.info.name, group=ctx.kind.group)
 
 
@@ -71,7 +71,7 @@ def _settable(resets: Sequence[tuple[str, ...]], meta: Document) -> Document:
 
 
 def _only(part: Part[Any], config: Document) -> Document:
-    """A configuration without what the subresource does not change, so that nobody comes to own that by applying it there."""
+    """A configuration without the fields that the subresource cannot change, so that applying them there gives no ownership."""
     meta = {name: value for name, value in config["metadata"].items() if name in _IDENTITY}
     spec = config.get("spec")
     kept: Document = {}
@@ -112,15 +112,15 @@ def read_config(ctx: Context, type_: type[Any]) -> Document:
     if ctx.large and len(codec.encode(config)) > MAX_BYTES:
         raise ObjectTooLarge
     if walk.problems and validation != "Ignore":
-        said = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
+        message = "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *parsed.repetitions])
         if validation == "Strict":
-            raise BadRequest(f"error strict decoding YAML: {said}")
-        ctx.warnings = [*ctx.warnings, said.replace("\n ", "")]
+            raise BadRequest(f"error strict decoding YAML: {message}")
+        ctx.warnings = [*ctx.warnings, message.replace("\n ", "")]
     return config
 
 
 def check_fields(ctx: Context, type_: type[msgspec.Struct], config: Document) -> None:
-    """Refuse what the type cannot hold; for configurations that are not applied as they are."""
+    """Refuse values that the type cannot hold; for configurations that are not applied as they are."""
     try:
         set_of(schema_of(type_), config)
     except SchemaMismatch as error:
@@ -204,10 +204,10 @@ def applied_change(ctx: Context, config: Document) -> Change:
     def change(entry: Entry, old: Any) -> Any:
         live = msgspec.json.decode(entry.data)
         live["metadata"].pop("managedFields", None)
-        wanted = _merged(ctx, live, list(old.metadata.managedFields), config, how)
+        new = _merged(ctx, live, list(old.metadata.managedFields), config, how)
         if not pinned:
-            wanted.metadata.resourceVersion = ""
-        return wanted
+            new.metadata.resourceVersion = ""
+        return new
 
     return change
 
@@ -220,9 +220,9 @@ def _merged(ctx: Context, live: Document, managers: list[Any], config: Document,
         raise BadRequest(f"{_failed(ctx)}: {error}") from None
     except RecursionError:
         raise BadRequest(f"{_failed(ctx)}: exceeded max depth") from None
-    wanted = codec.decode_document(ctx.kind.type, done.document).obj
-    wanted.metadata.managedFields = done.managers
-    return wanted
+    new = codec.decode_document(ctx.kind.type, done.document).obj
+    new.metadata.managedFields = done.managers
+    return new
 
 
 async def _create(ctx: Context, config: Document) -> Entry:

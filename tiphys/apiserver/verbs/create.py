@@ -54,18 +54,18 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         await aside.run(_prepare, ctx, obj)
     else:
         _prepare(ctx, obj)
-    asked = admission_request(ctx, "CREATE", obj, None)
-    if asked is not None:
-        await ctx.services.admission.admit(asked)
-    errors, said = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
+    request = admission_request(ctx, "CREATE", obj, None)
+    if request is not None:
+        await ctx.services.admission.admit(request)
+    errors, spec_warnings = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
-    if asked is not None:
-        await ctx.services.admission.validate(asked)
-        if asked.warnings:
-            ctx.warnings = [*ctx.warnings, *asked.warnings]
+    if request is not None:
+        await ctx.services.admission.validate(request)
+        if request.warnings:
+            ctx.warnings = [*ctx.warnings, *request.warnings]
     warnings = await aside.run(rules.warnings, obj, None) if large else rules.warnings(obj, None)
-    if said:
-        warnings = [*warnings, *said]
+    if spec_warnings:
+        warnings = [*warnings, *spec_warnings]
     if kind.unattended:
         warnings = [*warnings, f"{kind.resource} are stored, but no part of this cluster acts on them yet"]
     if warnings:

@@ -32,14 +32,14 @@ async def delete(ctx: Context) -> Response:
 
 
 async def delete_collection(ctx: Context) -> Response:
-    """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of what it found."""
+    """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of the deleted objects."""
     options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
-    wanted = list_options(ctx.request)
-    chosen = await selected(ctx, wanted)
-    if wanted.continue_ is not None:
-        chosen = after(chosen, wanted.continue_)
-    if wanted.limit:
-        chosen = chosen[: wanted.limit]
+    selection = list_options(ctx.request)
+    chosen = await selected(ctx, selection)
+    if selection.continue_ is not None:
+        chosen = after(chosen, selection.continue_)
+    if selection.limit:
+        chosen = chosen[: selection.limit]
     revision = ctx.storage.revision
     for entry in chosen:
         try:
@@ -71,10 +71,10 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
         obj = cache.codec.decode(entry.data)
         uid = obj.metadata.uid
         _check_preconditions(ctx, entry, obj, options)
-        asked = admission_request(ctx, "DELETE", None, obj)
-        if asked is not None:
-            await ctx.services.admission.admit(asked)
-            await ctx.services.admission.validate(asked)
+        request = admission_request(ctx, "DELETE", None, obj)
+        if request is not None:
+            await ctx.services.admission.admit(request)
+            await ctx.services.admission.validate(request)
         stays = _mark(ctx, obj, options)
         if options.dryRun:
             return unsaved(ctx, obj, entry.revision) if stays else entry, uid, not stays
@@ -87,18 +87,18 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
 
 
 def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOptions) -> None:
-    wanted = options.preconditions
-    if wanted is None:
+    preconditions = options.preconditions
+    if preconditions is None:
         return
-    if wanted.uid is not None and wanted.uid != obj.metadata.uid:
+    if preconditions.uid is not None and preconditions.uid != obj.metadata.uid:
         why = (
-            f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({obj.metadata.uid})."
+            f"the UID in the precondition ({preconditions.uid}) does not match the UID in record ({obj.metadata.uid})."
             " The object might have been deleted and then recreated"
         )
         raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
-    if wanted.resourceVersion is not None and wanted.resourceVersion != str(entry.revision):
+    if preconditions.resourceVersion is not None and preconditions.resourceVersion != str(entry.revision):
         why = (
-            f"the ResourceVersion in the precondition ({wanted.resourceVersion}) does not match the ResourceVersion in record"
+            f"the ResourceVersion in the precondition ({preconditions.resourceVersion}) does not match the ResourceVersion in record"
             f" ({entry.revision}). The object might have been modified"
         )
         raise Conflict.object(ctx.kind.kind, entry.name, why, group=ctx.kind.group)
@@ -111,12 +111,12 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
         _set_propagation(meta, options, orphan=rules.orphans_dependents)
     now = time(ctx.services.now())
     if meta.deletionTimestamp is not None:
-        before, asked = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
-        if before and asked is not None and asked < before:
-            # A later call may only shorten what an earlier one granted.
+        before, seconds = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
+        if before and seconds is not None and seconds < before:
+            # A later call may only shorten an earlier grace period.
             started = meta.deletionTimestamp - timedelta(seconds=before)
-            meta.deletionTimestamp = max(started + timedelta(seconds=asked), now) if asked else now
-            meta.deletionGracePeriodSeconds = asked
+            meta.deletionTimestamp = max(started + timedelta(seconds=seconds), now) if seconds else now
+            meta.deletionGracePeriodSeconds = seconds
         return bool(meta.deletionGracePeriodSeconds) or rules.is_held(obj)
     grace = rules.grace_period(obj, options.gracePeriodSeconds)
     stays = bool(grace) or rules.is_held(obj)
@@ -130,14 +130,14 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
 
 
 def _set_propagation(meta: Any, options: DeleteOptions, *, orphan: bool) -> None:
-    """Foreground and orphan deletion are finalizers that the garbage collector takes off."""
+    """Foreground and orphan deletion are finalizers that the garbage collector removes."""
     if options.orphanDependents is not None:
-        wanted = ORPHAN if options.orphanDependents else None
+        policy = ORPHAN if options.orphanDependents else None
     elif options.propagationPolicy is not None:
-        wanted = _POLICIES.get(options.propagationPolicy)
+        policy = _POLICIES.get(options.propagationPolicy)
     elif orphan and FOREGROUND not in meta.finalizers:
-        wanted = ORPHAN
+        policy = ORPHAN
     else:
         return
     kept = [finalizer for finalizer in meta.finalizers if finalizer not in (FOREGROUND, ORPHAN)]
-    meta.finalizers = [*kept, wanted] if wanted else kept
+    meta.finalizers = [*kept, policy] if policy else kept

@@ -36,7 +36,7 @@ def _created(kind: Kind[Any], obj: Any) -> bytes:
 
 
 _FIELDS_OF_NEW = {kind.ident: Remembered(partial(_created, kind), owned_parts) for kind in SCHEME if kind.from_templates}
-"""What the makers of objects from templates own, encoded."""
+"""Encoded fields that the makers of objects from templates own."""
 
 
 def fields_of_new(kind: Kind[Any], obj: Any) -> bytes:
@@ -57,8 +57,8 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
     if ctx.applied:
         _settle(new, old)
     elif meta.managedFields and info.verb in _TRACKED_VERBS and info.subresource not in _SYSTEM:
-        made = _set_by(ctx.kind, info.subresource, typed.difference(old, new))
-        if made.changed or made.removed:
+        difference = _set_by(ctx.kind, info.subresource, typed.difference(old, new))
+        if difference.changed or difference.removed:
             now = ctx.services.now()
             writer, version = _writer(ctx), ctx.kind.api_version
             elsewhere = None
@@ -67,29 +67,29 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
                     elsewhere = _elsewhere(ctx, new, old)
                     break
             meta.managedFields = after_update(
-                meta.managedFields, made, writer, version, now, subresource=info.subresource, elsewhere=elsewhere
+                meta.managedFields, difference, writer, version, now, subresource=info.subresource, elsewhere=elsewhere
             )
 
 
-def _set_by(kind: Kind[Any], subresource: str, made: Difference) -> Difference:
+def _set_by(kind: Kind[Any], subresource: str, difference: Difference) -> Difference:
     """The part of a difference that the author of a write is responsible for."""
     paths = resets(kind, subresource)
-    changed = without(made.changed, paths) if made.changed else made.changed
-    removed = without(made.removed, paths) if made.removed else made.removed
-    return made if changed is made.changed and removed is made.removed else Difference(changed, removed)
+    changed = without(difference.changed, paths) if difference.changed else difference.changed
+    removed = without(difference.removed, paths) if difference.removed else difference.removed
+    return difference if changed is difference.changed and removed is difference.removed else Difference(changed, removed)
 
 
 def _elsewhere(ctx: Context, new: Any, old: Any) -> Elsewhere:
-    """What the write changes in other versions of the kind: what somebody wrote there is owned under the names of that version."""
+    """Return the changes that the write makes in other versions of the kind; fields written there are owned under their names."""
 
     @cache
-    def made(version: str) -> Difference | None:
+    def changes(version: str) -> Difference | None:
         kind, other = ctx.kind, ctx.services.scheme.in_version(ctx.kind, version)
         if other is None:
             return None
         return _set_by(other, ctx.info.subresource, typed.difference(converted(old, kind, other), converted(new, kind, other)))
 
-    return made
+    return changes
 
 
 def _settle(new: Any, old: Any) -> None:

@@ -27,7 +27,7 @@ _Metadata = msgspec.defstruct("_Metadata", [(name, Any, msgspec.UNSET) for name 
 
 
 class _Half(msgspec.Struct):
-    """What a patch of the status can change, and what it needs to see."""
+    """Part of an object that a patch of the status can change, and the part that it needs to see."""
 
     apiVersion: str = ""
     kind: str = ""
@@ -54,7 +54,7 @@ def _beside_status(type_: type[KubeObject]) -> tuple[bytes, ...]:
 
 
 def _touches_status_alone(ctx: Context) -> bool:
-    """Whether this is a patch of the status that names no field beside it. An update of a status puts those back in any case."""
+    """Return whether this is a patch of the status that names no field beside it. An update of a status restores those in any case."""
     type_: type[KubeObject] = ctx.kind.type
     body = ctx.request.body
     if ctx.info.subresource != "status" or type_.__model__ is not None:
@@ -63,7 +63,7 @@ def _touches_status_alone(ctx: Context) -> bool:
 
 
 def keep_type(document: dict[str, Any], api_version: str, kind: str) -> None:
-    """Undo what a strategic merge patch says about the object's type: it is merged into a known one, so its own kind means nothing."""
+    """Undo changes of the object's type by a strategic merge patch: it is merged into a known one, so its own kind means nothing."""
     document["apiVersion"], document["kind"] = api_version, kind
 
 
@@ -88,8 +88,8 @@ async def patch(ctx: Context) -> Response:
             keep_type(patched.document, ctx.kind.api_version, ctx.kind.kind)
         decoded = codec.decode_document(ctx.kind.type, patched.document, validation=validation, earlier=patched.problems)
         problems[:] = decoded.problems
-        wanted = decoded.obj
-        meta = wanted.metadata
+        new = decoded.obj
+        meta = new.metadata
         if meta.name != entry.name:
             raise BadRequest(f"metadata.name may not be changed by a patch: it is {entry.name}")
         if not ctx.kind.namespaced:
@@ -98,7 +98,7 @@ async def patch(ctx: Context) -> Response:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
         if meta.resourceVersion == str(entry.revision):
             meta.resourceVersion = ""  # Not pinned by the patch, so a lost race is tried again.
-        return wanted
+        return new
 
     entry, _ = await apply_change(ctx, change, subresource=ctx.info.subresource)
     ctx.warnings = [*ctx.warnings, *problems]

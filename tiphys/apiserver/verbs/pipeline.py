@@ -1,4 +1,4 @@
-"""What every write goes through: decode, defaults, the kind's rules, admission, validation, and the store with its optimistic concurrency.
+"""Pipeline of writes: decode, defaults, the kind's rules, admission, validation, and the store with its optimistic concurrency.
 
     create  decode > metadata > defaults > prepare_create > admit (mutate) > validate > admit (validate) > store
     update  change(old) > carry over metadata > defaults > prepare_update > admit > validate both ways > store, again if it lost a race
@@ -41,7 +41,7 @@ MAX_RACES = 64
 MANY_PARTS = 20_000
 """Objects inside one object from which on it is many."""
 SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
-"""Their handlers change exactly what they are for, which the rules of ordinary updates would put back or refuse."""
+"""Their handlers change exactly their own fields, which the rules of ordinary updates would restore or refuse."""
 
 
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
@@ -56,7 +56,7 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
 
 
 async def encoded(ctx: Context, obj: Any) -> bytes:
-    """What is stored of a large object, or b"" where the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
+    """Return the bytes to store of a large object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
     if ctx.kind.takes_addresses:
         return b""
     return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
@@ -82,8 +82,8 @@ def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
             meta.namespace = info.namespace
         elif meta.namespace != info.namespace:
             if named:
-                said = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
-                raise BadRequest(said)
+                message = f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})"
+                raise BadRequest(message)
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     else:
         meta.namespace = ""
@@ -102,7 +102,7 @@ def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) ->
 
 
 def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
-    """What admission gets to see, or None when no plugin cares."""
+    """Return the request as admission sees it, or None when no plugin handles it."""
     if not ctx.services.admission.concerns(ctx.kind, operation, ctx.info.subresource):
         return None
     meta = (obj if obj is not None else old).metadata
@@ -122,10 +122,10 @@ def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) ->
 
 
 async def stored(ctx: Context, obj: Any, old: Any, write: Callable[[], Coroutine[Any, Any, Entry]], *, dry_run: bool = False) -> Entry:
-    """What `write` stores; of some kinds with the addresses and ports that are given to the object."""
+    """Return the object that `write` stores; of some kinds with the addresses and ports that are allocated to it."""
     if not ctx.kind.takes_addresses:
         return await write()
-    # A caller that gives up must not free what a write under way is about to take.
+    # A caller that gives up must not free addresses that a write under way is about to take.
     allocated = ctx.services.allocator.store(obj, old, write, dry_run=dry_run)
     return await asyncio.shield(asyncio.ensure_future(allocated))
 
@@ -148,7 +148,7 @@ def default(kind: Kind[Any], obj: Any) -> None:
 def check_size(ctx: Context, obj: Any) -> None:
     """Raise ObjectTooLarge for an object of many parts that could not be stored, before the dearer part of the work on it.
 
-    What is large in few parts, such as a file in a ConfigMap, is judged as ever, and its own limit is told.
+    An object that is large in few parts, such as a file in a ConfigMap, is validated as usual, and its own limit is reported.
     """
     codec_ = ctx.storage.cache(ctx.kind).codec
     sent, obj.metadata.managedFields = obj.metadata.managedFields, []
@@ -199,7 +199,7 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
         pinned = resource_version(new.metadata.resourceVersion, "metadata.resourceVersion") or 0
         if pinned not in (0, entry.revision):
             if pinned > entry.revision and (latest := await storage.fresh(kind, namespace, name)) and latest.revision > entry.revision:
-                entry = latest  # Written by another server, and read from it, before this one has heard.
+                entry = latest  # Written by another server, and read from it, before this one has received it.
                 continue
             raise Conflict.modified(kind.plural, name, group=kind.group)
         try:
@@ -253,20 +253,20 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         await aside.run(_prepare_update, ctx, old, new, subresource)
     else:
         _prepare_update(ctx, old, new, subresource)
-    asked = admission_request(ctx, "UPDATE", new, old)
-    if asked is not None:
-        await ctx.services.admission.admit(asked)
+    request = admission_request(ctx, "UPDATE", new, old)
+    if request is not None:
+        await ctx.services.admission.admit(request)
     if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:
-        drop_repeated_owners(ctx, new.metadata)  # Whoever patches owns what the patch came to.
+        drop_repeated_owners(ctx, new.metadata)  # The author of a patch owns its result.
     raise_invalid(
         kind,
         new,
         await aside.run(_update_errors, kind, new, old, subresource) if large else _update_errors(kind, new, old, subresource),
     )
-    if asked is not None:
-        await ctx.services.admission.validate(asked)
-        if asked.warnings:
-            ctx.warnings = [*ctx.warnings, *asked.warnings]
+    if request is not None:
+        await ctx.services.admission.validate(request)
+        if request.warnings:
+            ctx.warnings = [*ctx.warnings, *request.warnings]
     if not subresource and (warnings := await aside.run(rules.warnings, new, old) if large else rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.dry_run:
@@ -298,13 +298,13 @@ def unsaved(ctx: Context, obj: Any, revision: int) -> Entry:
 
 
 def is_finished(kind: Kind[Any], obj: Any) -> bool:
-    """Whether an object that is being deleted has nothing left that holds it."""
+    """Return whether an object that is being deleted has nothing left that holds it."""
     meta = obj.metadata
     return meta.deletionTimestamp is not None and not meta.deletionGracePeriodSeconds and not kind.rules.is_held(obj)
 
 
 def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
-    """Put back what no update may change; raises Conflict for the UID of another object."""
+    """Restore the fields that no update may change; raises Conflict for the UID of another object."""
     if new.uid and new.uid != old.uid:
         why = f"Precondition failed: UID in precondition: {new.uid}, UID in object meta: {old.uid}"
         raise Conflict.object(ctx.kind.plural, old.name, why, group=ctx.kind.group)
@@ -357,8 +357,8 @@ def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]
         standard=rules.names_finalizers,
         prefix=rules.judges_prefix,
     )
-    found, said = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
-    return [*errors, *found, *rules.validate_create(obj)], said
+    mistakes, warnings = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
+    return [*errors, *mistakes, *rules.validate_create(obj)], warnings
 
 
 def _judged(rules: Rules[Any], obj: Any) -> tuple[list[FieldError], list[str]]:

@@ -20,7 +20,7 @@ from tiphys.store.contract import Compacted, FutureRevision, Revision
 from tiphys.wire.http import Response
 
 FRESH_SECONDS = 3.0
-"""How long a read waits for a version that another server wrote."""
+"""Seconds that a read waits for a version that another server wrote."""
 MAX_AHEAD = 10_000
 """A version further ahead than this was never handed out: nothing to wait for."""
 SELECTING_CHUNK = 500
@@ -29,7 +29,7 @@ MOST_SELECTOR = 256
 
 
 async def get(ctx: Context) -> Response:
-    """One object, at least as new as the resourceVersion asked for, if any."""
+    """One object, at least as new as the requested resourceVersion, if any."""
     if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
         await not_older_than(ctx, revision)
     entry = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
@@ -110,18 +110,18 @@ def after(entries: Sequence[Entry], token: Continue) -> list[Entry]:
 async def list_(ctx: Context) -> Response:
     """Objects of one namespace or all, whole or in pages of one snapshot."""
     options = list_options(ctx.request)
-    token, wanted = options.continue_, options.resource_version
+    token, version = options.continue_, options.resource_version
     if token is not None:
         newest = ctx.storage.revision
         if LATEST < token.rv < newest and ctx.storage.pages.is_over(token.rv, ctx.services.now().timestamp()):
             raise ExpiredContinue(token)
         return await _from_snapshot(ctx, options, newest if token.rv == LATEST else token.rv, token)
-    if wanted and options.match == "Exact":
-        return await _from_snapshot(ctx, options, wanted, None)
-    if wanted:
-        if options.limit and options.match != "NotOlderThan" and wanted < ctx.storage.revision:
-            return await _from_snapshot(ctx, options, wanted, None)
-        await not_older_than(ctx, wanted)
+    if version and options.match == "Exact":
+        return await _from_snapshot(ctx, options, version, None)
+    if version:
+        if options.limit and options.match != "NotOlderThan" and version < ctx.storage.revision:
+            return await _from_snapshot(ctx, options, version, None)
+        await not_older_than(ctx, version)
     entries = await selected(ctx, options)
     revision = ctx.storage.revision
     if not options.limit or len(entries) <= options.limit:
@@ -146,13 +146,13 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
     matches = matcher(ctx, options)
     limit = options.limit
     chunk = limit if matches is None else limit and max(limit, SELECTING_CHUNK)
-    found: list[Entry] = []
+    chosen: list[Entry] = []
     try:
         while True:
             page = await ctx.storage.store.list(prefix, revision=Revision(revision), start=start, limit=chunk)
             entries = [ctx.storage.entry_of(ctx.kind, item) for item in page.items]
-            found += entries if matches is None else [entry for entry in entries if matches(entry)]
-            if not page.more or (limit and len(found) >= limit):
+            chosen += entries if matches is None else [entry for entry in entries if matches(entry)]
+            if not page.more or (limit and len(chosen) >= limit):
                 break
             start = page.items[-1].key + "\0"
     except Compacted:
@@ -161,9 +161,9 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
         raise Gone("The resourceVersion for the provided list is too old.") from None
     except FutureRevision as exc:
         raise too_large_version(revision, exc.current) from None
-    more = page.more or (limit > 0 and len(found) > limit)
-    found = found[:limit] if limit else found
-    if not more or not found:
-        return await render.collection(ctx, found, revision)
+    more = page.more or (limit > 0 and len(chosen) > limit)
+    chosen = chosen[:limit] if limit else chosen
+    if not more or not chosen:
+        return await render.collection(ctx, chosen, revision)
     remaining = page.remaining if matches is None else 0
-    return await render.collection(ctx, found, revision, continue_=_token(ctx, revision, found[-1]), remaining=remaining)
+    return await render.collection(ctx, chosen, revision, continue_=_token(ctx, revision, chosen[-1]), remaining=remaining)

@@ -15,24 +15,24 @@ from tiphys.wire.http import Response
 
 async def update(ctx: Context) -> Response:
     """PUT of an object (or of its status). Some kinds are created when they are not there."""
-    wanted = await read_body(ctx)
-    check_place(ctx, wanted, named=True)
+    body = await read_body(ctx)
+    check_place(ctx, body, named=True)
     subresource = ctx.info.subresource
     missing = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None
     if missing and not subresource and ctx.kind.rules.create_on_update:
-        if wanted.metadata.resourceVersion:
+        if body.metadata.resourceVersion:
             raise ctx.not_found()
-        return await answered(ctx, await store_new(ctx, wanted), 201)
+        return await answered(ctx, await store_new(ctx, body), 201)
     if missing:
         raise ctx.not_found()
-    if not wanted.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
+    if not body.metadata.resourceVersion and ctx.kind.rules.needs_version and subresource in ("", "status"):
         errors = [invalid("metadata.resourceVersion", 0, "must be specified for an update")]
         raise Invalid.object(ctx.kind.plural, ctx.info.name, errors, group=ctx.kind.group)
 
-    sent = [wanted]
+    sent = [body]
 
     def change(_: Entry, __: Any) -> Any:
-        # A retry after a lost race must start from what the client sent, not from what the last attempt made of it.
+        # A retry after a lost race must start from the client's object, not from the last attempt's.
         if sent:
             return sent.pop()
         again = decode_body(ctx)

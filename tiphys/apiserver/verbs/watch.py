@@ -28,7 +28,7 @@ async def watch(ctx: Context) -> Response:
         raise MethodNotSupported("the server does not allow this method on the requested resource")
     options = list_options(ctx.request, watch=True)
     form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""), ctx.kind.type)
-    asked = websockets.asked(ctx.request.headers)
+    upgrade = websockets.upgrade_of(ctx.request.headers)
     matches = matcher(ctx, options)
     start = options.resource_version or 0
     if start:
@@ -43,15 +43,15 @@ async def watch(ctx: Context) -> Response:
     try:
         cache.watch(watcher, after=None if with_state else start or None, namespace=namespace)
     except StatusError as exc:
-        return _answer(Response(200, headers, stream=_once(_failure(exc, form))), asked, form)
-    return _answer(Response(200, headers, stream=WatchStream(ctx, watcher, options, form)), asked, form)
+        return _answer(Response(200, headers, stream=_once(_failure(exc, form))), upgrade, form)
+    return _answer(Response(200, headers, stream=WatchStream(ctx, watcher, options, form)), upgrade, form)
 
 
-def _answer(response: Response, asked: websockets.Asked | None, form: Format) -> Response:
+def _answer(response: Response, upgrade: websockets.Grant | None, form: Format) -> Response:
     """The response as it is, or a message for each event for a client that asked for a WebSocket."""
-    if asked is None:
+    if upgrade is None:
         return response
-    return asked.answer(response, websockets.sized if form.media == "protobuf" else websockets.lines)
+    return upgrade.answer(response, websockets.sized if form.media == "protobuf" else websockets.lines)
 
 
 def _state(ctx: Context, entries: Sequence[Entry], options: ListOptions, form: Format, render: Render | None) -> Iterator[bytes]:
@@ -163,7 +163,7 @@ class WatchStream:
 
     @property
     def pending(self) -> tuple[int, int, Hashable]:
-        """What its watcher has queued; see there."""
+        """Bytes that its watcher has queued; see there."""
         return self._watcher.pending
 
     def __anext__(self) -> Awaitable[bytes]:

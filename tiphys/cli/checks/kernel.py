@@ -1,4 +1,4 @@
-"""Checks of kernel features for pods and Services: namespaces, overlayfs, network links, and what the proxy's rules need of nftables."""
+"""Checks of kernel features for pods and Services: namespaces, overlayfs, network links, and the nftables features of the proxy's rules."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ def _clash(name: str, option: str, network: IPv4Network, settings: ClusterSettin
 def routes(table: str | None = None) -> list[Route]:
     """Return the machine's IPv4 routes, without those that reject (a cluster's own ranges end in such routes)."""
     text = Path("/proc/net/route").read_text() if table is None else table
-    found = []
+    routes_ = []
     for line in text.splitlines()[1:]:
         link, destination, _, flags, _, _, _, mask = line.split()[:8]
         if not int(flags, 16) & _REJECT:
-            found.append(Route(IPv4Network((_reversed(destination), _reversed(mask).bit_count())), link))
-    return found
+            routes_.append(Route(IPv4Network((_reversed(destination), _reversed(mask).bit_count())), link))
+    return routes_
 
 
 def _reversed(number: str) -> int:

@@ -121,15 +121,15 @@ def _as_in_proc(address: str) -> str:
 
 def listeners(*, udp: bool = False) -> list[Listener]:
     """Return the listening TCP sockets of this network namespace, or its bound UDP sockets."""
-    found = []
+    result = []
     for name in ("udp", "udp6") if udp else ("tcp", "tcp6"):
         with suppress(OSError):
             for line in Path("/proc/net", name).read_text().splitlines()[1:]:
                 fields = line.split()
                 if udp or fields[3] == _LISTEN:
                     address, _, port = fields[1].rpartition(":")
-                    found.append(Listener(address, int(port, 16), fields[9]))
-    return found
+                    result.append(Listener(address, int(port, 16), fields[9]))
+    return result
 
 
 def holder(port: int, address: str = "", *, udp: bool = False) -> int | None:

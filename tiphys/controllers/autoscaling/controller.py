@@ -217,18 +217,18 @@ class HorizontalPodAutoscalerController:
     # -- the bounds
 
     def _bounded(
-        self, autoscaler: v2.HorizontalPodAutoscaler, history: History, current: int, least: int, wanted: int, conditions: Conditions
+        self, autoscaler: v2.HorizontalPodAutoscaler, history: History, current: int, least: int, proposal: int, conditions: Conditions
     ) -> int:
         """Return how far to go towards what metrics ask for, given what was asked for and done lately."""
         now, most, behavior = self._ctx.clock.monotonic(), autoscaler.spec.maxReplicas, autoscaler.spec.behavior
         usual = self._settings.downscale_stabilization
         limited: Verdict
         if behavior is None:
-            steady = history.held_up(now, wanted, window=usual)
+            steady = history.held_up(now, proposal, window=usual)
             limited = plainly_limited(steady.replicas, current, least=least, most=most)
         else:
             up, down = (_window(rules) for rules in (behavior.scaleUp, behavior.scaleDown))
-            steady = history.stabilized(now, wanted, current, up=up or 0.0, down=usual if down is None else down)
+            steady = history.stabilized(now, proposal, current, up=up or 0.0, down=usual if down is None else down)
             limited = history.limited(now, steady.replicas, current, least=least, most=most, behavior=behavior)
         conditions.set(ABLE, True, steady.reason, steady.message)
         conditions.set(LIMITED, limited.replicas != steady.replicas, limited.reason, limited.message)

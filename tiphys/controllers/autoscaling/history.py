@@ -60,39 +60,39 @@ class History:
         self._changes.append(_Entry(now, change))
         _forget(self._changes, now)
 
-    def stabilized(self, now: float, wanted: int, current: int, *, up: float, down: float) -> Verdict:
+    def stabilized(self, now: float, proposal: int, current: int, *, up: float, down: float) -> Verdict:
         """Note a recommendation; return the one to follow, given the windows in seconds for more and for fewer replicas."""
-        lowest = min([wanted, *self._since(now - up)])
-        highest = max([wanted, *self._since(now - down)])
-        self._recommendations.append(_Entry(now, wanted))
+        lowest = min([proposal, *self._since(now - up)])
+        highest = max([proposal, *self._since(now - down)])
+        self._recommendations.append(_Entry(now, proposal))
         _forget(self._recommendations, now)
         replicas = min(max(current, lowest), highest)
-        if replicas == wanted:
+        if replicas == proposal:
             return Verdict(replicas, *_READY)
-        return Verdict(replicas, *(_HELD_DOWN if wanted >= current else _HELD_UP))
+        return Verdict(replicas, *(_HELD_DOWN if proposal >= current else _HELD_UP))
 
-    def held_up(self, now: float, wanted: int, *, window: float) -> Verdict:
+    def held_up(self, now: float, proposal: int, *, window: float) -> Verdict:
         """Note a recommendation; return the highest of the last `window` seconds, which autoscalers without a behavior follow."""
-        highest = max([wanted, *self._since(now - window)])
-        self._recommendations.append(_Entry(now, wanted))
+        highest = max([proposal, *self._since(now - window)])
+        self._recommendations.append(_Entry(now, proposal))
         _forget(self._recommendations, now)
-        return Verdict(highest, *(_READY if highest == wanted else _HELD_UP))
+        return Verdict(highest, *(_READY if highest == proposal else _HELD_UP))
 
     def _since(self, moment: float) -> list[int]:
         return [entry.replicas for entry in self._recommendations if entry.at > moment]
 
     def limited(
-        self, now: float, wanted: int, current: int, *, least: int, most: int, behavior: v2.HorizontalPodAutoscalerBehavior
+        self, now: float, proposal: int, current: int, *, least: int, most: int, behavior: v2.HorizontalPodAutoscalerBehavior
     ) -> Verdict:
         """Return how far the policies of a behavior let the number of replicas go now."""
-        if wanted > current and behavior.scaleUp is not None:
+        if proposal > current and behavior.scaleUp is not None:
             fastest = max(current, self._bound(now, current, behavior.scaleUp, 1))
-            return _capped(wanted, most, fastest)
-        if wanted < current and behavior.scaleDown is not None:
+            return _capped(proposal, most, fastest)
+        if proposal < current and behavior.scaleDown is not None:
             fastest = min(current, self._bound(now, current, behavior.scaleDown, -1))
             bound, why = (fastest, _TOO_FAST_DOWN) if fastest > least else (least, _TOO_FEW)
-            return Verdict(bound, *why) if wanted < bound else Verdict(wanted, *_WITHIN)
-        return Verdict(wanted, *_WITHIN)
+            return Verdict(bound, *why) if proposal < bound else Verdict(proposal, *_WITHIN)
+        return Verdict(proposal, *_WITHIN)
 
     def _bound(self, now: float, current: int, rules: v2.HPAScalingRules, sign: int) -> int:
         """Return the number of replicas that policies allow in one direction."""
@@ -112,16 +112,16 @@ class History:
         return ceil(exact / 100) if sign > 0 else int(exact / 100)
 
 
-def plainly_limited(wanted: int, current: int, *, least: int, most: int) -> Verdict:
+def plainly_limited(proposal: int, current: int, *, least: int, most: int) -> Verdict:
     """Return how far an autoscaler without a behavior goes at once: to four replicas, or twice as many."""
-    if wanted < least:
+    if proposal < least:
         return Verdict(least, *_TOO_FEW)
-    return _capped(wanted, most, max(2 * current, _FREELY))
+    return _capped(proposal, most, max(2 * current, _FREELY))
 
 
-def _capped(wanted: int, most: int, fastest: int) -> Verdict:
+def _capped(proposal: int, most: int, fastest: int) -> Verdict:
     bound, why = (fastest, _TOO_FAST_UP) if fastest < most else (most, _TOO_MANY)
-    return Verdict(bound, *why) if wanted > bound else Verdict(wanted, *_WITHIN)
+    return Verdict(bound, *why) if proposal > bound else Verdict(proposal, *_WITHIN)
 
 
 def _forget(entries: deque[_Entry], now: float) -> None:

@@ -120,9 +120,9 @@ class Measurer:
     async def _pods(self, workload: Workload) -> Sequence[ScaledPod]:
         try:
             kind = SCALED_PODS.kind(self._client.scheme)
-            found = (await self._client.list(kind, workload.namespace, labels=workload.selector)).items
+            pods = (await self._client.list(kind, workload.namespace, labels=workload.selector)).items
         except (StatusError, ConnectionError) as error:
             raise NoMetrics(f"unable to get pods while calculating replica count: {error}") from error
-        if not found:
+        if not pods:
             raise NoMetrics("no pods returned by selector while calculating replica count")
-        return found
+        return pods

@@ -38,12 +38,12 @@ class MetricsReader:
     async def of_resource(self, resource: str, namespace: str, selector: str, container: str = "") -> dict[str, Sample]:
         """Return how much of a resource each pod uses, or one container of it."""
         try:
-            found = (await self._client.list(PodMetrics, namespace, labels=selector)).items
+            pods = (await self._client.list(PodMetrics, namespace, labels=selector)).items
         except (StatusError, ConnectionError) as error:
             raise NoMetrics(f"unable to fetch metrics from resource metrics API: {error}") from error
-        if not found:
+        if not pods:
             raise NoMetrics("no metrics returned from resource metrics API")
-        samples = {pod.metadata.name: _sample(pod, resource, container) for pod in found}
+        samples = {pod.metadata.name: _sample(pod, resource, container) for pod in pods}
         return {name: sample for name, sample in samples.items() if sample is not None}
 
     async def of_pods(self, metric: v2.MetricIdentifier, namespace: str, selector: str) -> dict[str, Sample]:
@@ -83,10 +83,10 @@ class MetricsReader:
     async def _version(self, group: str) -> str:
         """Return the group version that an adapter prefers. Raises NotFound without one."""
         try:
-            found = await self._read(f"/apis/{group}", (), APIGroup)
+            answer = await self._read(f"/apis/{group}", (), APIGroup)
         except NotFound:
             raise NoMetrics(f"no API server serves {group}") from None
-        return found.preferredVersion.groupVersion
+        return answer.preferredVersion.groupVersion
 
     async def _read(self, path: str, query: Sequence[tuple[str, str]], type_: type[S]) -> S:
         response = await self._client.raw("GET", path, query=query)

@@ -80,10 +80,10 @@ def of_value(value: int, *, target: int, current: int, ready: int, tolerance: To
 
 def of_value_per_pod(value: int, *, target: int, counted: int, tolerance: Tolerance) -> Use:
     """Return the replicas at which each has the target share of one value; `counted` is the number of replicas that were counted."""
-    wanted = min(ceil(value / target), MOST)
+    proposal = min(ceil(value / target), MOST)
     if not counted:
-        return Use(wanted, value)
-    replicas = counted if tolerance.covers(value / (target * counted)) else wanted
+        return Use(proposal, value)
+    replicas = counted if tolerance.covers(value / (target * counted)) else proposal
     return Use(replicas, ceil(value / counted))
 
 

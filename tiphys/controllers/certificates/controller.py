@@ -101,8 +101,8 @@ class CsrSigningController(_CsrController):
         else:
             authority = await asyncio.to_thread(self._authority)
             life = lifetime(csr.spec.expirationSeconds, self._longest)
-            made = issue(request, csr.spec.usages, life, authority, self._ctx.clock.now(), x509.random_serial_number())
-            changed.certificate = made.public_bytes(serialization.Encoding.PEM)
+            certificate = issue(request, csr.spec.usages, life, authority, self._ctx.clock.now(), x509.random_serial_number())
+            changed.certificate = certificate.public_bytes(serialization.Encoding.PEM)
         await write_status(self._ctx.client, csr, changed)
         return DONE
 

@@ -49,7 +49,7 @@ class DeploymentController:
         self._pods = index_owners(ctx.read(SlimPod))
         ctx.watch(self._deployments)
         ctx.watch(self._sets, self._keys)
-        # Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
+        # Recreate waits until the last old pod is gone, which no ReplicaSet's status shows.
         ctx.watch(self._pods, self._recreating, when=lambda old, new: new is None or (is_finished(new) and not (old and is_finished(old))))
 
     def _keys(self, replica_set: apps.ReplicaSet) -> Iterable[Key]:
@@ -108,26 +108,26 @@ class DeploymentController:
 
     async def _create(self, deployment: apps.Deployment, step: Plan) -> None:
         assert step.create is not None
-        made = step.create.replica_set
-        made.metadata.ownerReferences = [reference(deployment)]
+        replica_set = step.create.replica_set
+        replica_set.metadata.ownerReferences = [reference(deployment)]
         try:
-            await self._ctx.client.create(made)
+            await self._ctx.client.create(replica_set)
         except AlreadyExists:
-            await self._collide(deployment, made)
+            await self._collide(deployment, replica_set)
             raise
         except Exception as error:
             if not namespace_ends(error) and not isinstance(error, ConnectionError):
-                await self._report_failure(deployment, step, f'Failed to create new replica set "{made.metadata.name}": {error}')
+                await self._report_failure(deployment, step, f'Failed to create new replica set "{replica_set.metadata.name}": {error}')
             raise
         if step.create.event:
             self._ctx.recorder.event(deployment, "Normal", "ScalingReplicaSet", step.create.event)
 
-    async def _collide(self, deployment: apps.Deployment, made: apps.ReplicaSet) -> None:
+    async def _collide(self, deployment: apps.Deployment, replica_set: apps.ReplicaSet) -> None:
         """Handle a taken name: by our own ReplicaSet that the cache does not show yet, or by a stranger; then choose another name."""
-        found = await self._ctx.client.get(apps.ReplicaSet, made.metadata.name, made.metadata.namespace)
-        owner = controller_of(found)
+        existing = await self._ctx.client.get(apps.ReplicaSet, replica_set.metadata.name, replica_set.metadata.namespace)
+        owner = controller_of(existing)
         ours = owner is not None and owner.uid == deployment.metadata.uid
-        if ours and history.same_template(found.spec.template, deployment.spec.template):
+        if ours and history.same_template(existing.spec.template, deployment.spec.template):
             return
         changed = copied(deployment)
         changed.status.collisionCount = (changed.status.collisionCount or 0) + 1

@@ -1,6 +1,6 @@
 """Next step of a Deployment, as data ("Deployments"). Pure.
 
-One step resizes ReplicaSets, creates the one for a new template, forgets old ones and says what the status is. A step depends only on what
+One step resizes ReplicaSets, creates the one for a new template, deletes old ones and gives the status. A step depends only on what
 is observed, so a controller that starts anew goes on where the last one stopped.
 """
 
@@ -78,10 +78,10 @@ def _write_sets(
     """Fill in `create`, `updates` and `revision`."""
     newest = max((history.revision(replica_set) for replica_set in old), default=0) + 1
     if new is None and "" in sizes:
-        made = _make(deployment, sizes[""], newest)
-        event = f"Scaled up replica set {made.metadata.name} from 0 to {sizes['']}" if sizes[""] else ""
-        result.create = Change(made, event)
-        result.revision = made.metadata.annotations[history.REVISION]
+        new_set = _make(deployment, sizes[""], newest)
+        event = f"Scaled up replica set {new_set.metadata.name} from 0 to {sizes['']}" if sizes[""] else ""
+        result.create = Change(new_set, event)
+        result.revision = new_set.metadata.annotations[history.REVISION]
     # Only the new ReplicaSet follows the Deployment in its annotations and in how long pods must be ready.
     for replica_set in old:
         annotations, min_ready = replica_set.metadata.annotations, replica_set.spec.minReadySeconds
@@ -123,7 +123,7 @@ def _make(deployment: apps.Deployment, replicas: int, revision: int) -> apps.Rep
     labels = {**spec.template.metadata.labels, history.HASH_LABEL: hash_}
     selector = spec.selector or LabelSelector()
     template_meta = msgspec.structs.replace(spec.template.metadata, labels=labels)
-    made = apps.ReplicaSet(
+    replica_set = apps.ReplicaSet(
         metadata=ObjectMeta(name=history.replica_set_name(meta.name, hash_), namespace=meta.namespace, labels=dict(labels)),
         spec=apps.ReplicaSetSpec(
             replicas=replicas,
@@ -135,9 +135,9 @@ def _make(deployment: apps.Deployment, replicas: int, revision: int) -> apps.Rep
         ),
     )
     replicas = rollout.desired_replicas(deployment)
-    annotations = history.annotations_for(deployment, made, revision)
-    made.metadata.annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
-    return made
+    annotations = history.annotations_for(deployment, replica_set, revision)
+    replica_set.metadata.annotations = history.with_size_annotations(annotations, replicas, replicas + rollout.bounds(deployment)[0])
+    return replica_set
 
 
 def _counted(

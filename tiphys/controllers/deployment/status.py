@@ -25,7 +25,7 @@ def deadline(deployment: apps.Deployment) -> int | None:
 
 def condition(status: apps.DeploymentStatus, type_: str) -> apps.DeploymentCondition | None:
     """Return the condition of a type, or None."""
-    return next((found for found in status.conditions if found.type == type_), None)
+    return next((one for one in status.conditions if one.type == type_), None)
 
 
 def set_condition(status: apps.DeploymentStatus, type_: str, value: str, reason: str, message: str, now: datetime) -> None:
@@ -42,7 +42,7 @@ def set_condition(status: apps.DeploymentStatus, type_: str, value: str, reason:
 
 
 def _without(conditions: Iterable[apps.DeploymentCondition], type_: str) -> list[apps.DeploymentCondition]:
-    return [found for found in conditions if found.type != type_]
+    return [one for one in conditions if one.type != type_]
 
 
 def counted(
@@ -139,22 +139,22 @@ def time_left(deployment: apps.Deployment, status: apps.DeploymentStatus, now: d
 def copy_failure(status: apps.DeploymentStatus, replica_sets: Sequence[apps.ReplicaSet], new: apps.ReplicaSet | None) -> None:
     """Copy the failure of a ReplicaSet, the new one's above all, to the Deployment; or record that there is none."""
     ordered = [*([new] if new is not None else []), *replica_sets]
-    failures = [found for replica_set in ordered for found in replica_set.status.conditions if found.type == FAILURE]
+    failures = [one for replica_set in ordered for one in replica_set.status.conditions if one.type == FAILURE]
     if not failures:
         status.conditions = _without(status.conditions, FAILURE)
         return
-    found, known = failures[0], condition(status, FAILURE)
-    if known is not None and (known.status, known.reason) == (found.status, found.reason):
+    one, known = failures[0], condition(status, FAILURE)
+    if known is not None and (known.status, known.reason) == (one.status, one.reason):
         return
-    moment = found.lastTransitionTime
+    moment = one.lastTransitionTime
     status.conditions = [
         *_without(status.conditions, FAILURE),
         apps.DeploymentCondition(
             type=FAILURE,
-            status=found.status,
+            status=one.status,
             lastUpdateTime=moment,
             lastTransitionTime=moment,
-            reason=found.reason,
-            message=found.message,
+            reason=one.reason,
+            message=one.message,
         ),
     ]

@@ -104,10 +104,10 @@ class DisruptionController:
         if owner.apiVersion.startswith("apps/") and owner.kind in ("Deployment", "ReplicaSet"):
             informer: Informer[apps.Deployment] | Informer[apps.ReplicaSet]
             informer = self._deployments if owner.kind == "Deployment" else self._sets
-            found = informer.get(key)
-            if found is None or found.metadata.uid != owner.uid:
+            obj = informer.get(key)
+            if obj is None or obj.metadata.uid != owner.uid:
                 return 0
-            return 1 if found.spec.replicas is None else found.spec.replicas
+            return 1 if obj.spec.replicas is None else obj.spec.replicas
         kind = self._ctx.client.scheme.by_gvk(owner.apiVersion, owner.kind)
         if kind is None or not any(sub.name == "scale" for sub in kind.subresources):
             raise NoScale(f"{owner.kind}.{owner.apiVersion.rpartition('/')[0]} does not implement the scale subresource")

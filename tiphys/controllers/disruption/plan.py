@@ -79,7 +79,7 @@ def failed(budget: policy.PodDisruptionBudget, message: str, now: datetime) -> p
 
 
 def _conditions(budget: policy.PodDisruptionBudget, value: str, reason: str, message: str, now: datetime) -> list[Condition]:
-    known = next((found for found in budget.status.conditions if found.type == ALLOWED), None)
+    known = next((one for one in budget.status.conditions if one.type == ALLOWED), None)
     since = known.lastTransitionTime if known is not None and known.status == value else time(now)
     condition = Condition(
         type=ALLOWED,
@@ -89,4 +89,4 @@ def _conditions(budget: policy.PodDisruptionBudget, value: str, reason: str, mes
         reason=reason,
         message=message,
     )
-    return [*(found for found in budget.status.conditions if found.type != ALLOWED), condition]
+    return [*(one for one in budget.status.conditions if one.type != ALLOWED), condition]

@@ -49,8 +49,8 @@ def families(service: core.Service) -> list[str]:
     if service.spec.ipFamilies:
         return list(service.spec.ipFamilies)
     addresses = service.spec.clusterIPs or [service.spec.clusterIP]
-    found = [family_of(address) for address in addresses if address not in ("", "None")]
-    return found or ["IPv4"]
+    result = [family_of(address) for address in addresses if address not in ("", "None")]
+    return result or ["IPv4"]
 
 
 def family_of(address: str) -> str:
@@ -60,14 +60,14 @@ def family_of(address: str) -> str:
 def backends(service: core.Service, pods: Iterable[SlimPod], family: str) -> list[Backend]:
     """Return the pods that the Service selects, in one address family, terminating ones included. Pods without an address are left out."""
     selector = service.spec.selector.items()
-    found = []
+    result = []
     for pod in pods:
         if not (pod.status.podIP or pod.status.podIPs) or is_finished(pod) or not selector <= pod.metadata.labels.items():
             continue
         backend = _backend(service, pod, family)
         if backend is not None:
-            found.append(backend)
-    return found
+            result.append(backend)
+    return result
 
 
 def _backend(service: core.Service, pod: SlimPod, family: str) -> Backend | None:
@@ -88,13 +88,13 @@ def _backend(service: core.Service, pod: SlimPod, family: str) -> Backend | None
 
 
 def _ports(service: core.Service, pod: SlimPod) -> tuple[Port, ...]:
-    found = []
+    ports = []
     for port in service.spec.ports:
         protocol = port.protocol or "TCP"
         number = _number(port.targetPort, port.port, protocol, pod)
         if number is not None:
-            found.append(Port(port.name, protocol, number, port.appProtocol))
-    return sorted_ports(found)
+            ports.append(Port(port.name, protocol, number, port.appProtocol))
+    return sorted_ports(ports)
 
 
 def sorted_ports(ports: Iterable[Port]) -> tuple[Port, ...]:

@@ -20,15 +20,15 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Wh
 BY_SERVICE = "endpoint slices by service"
 
 
-def _by_service(found: discovery.EndpointSlice) -> Iterable[str]:
-    if found.metadata.labels.get(slices.MANAGED_BY) != slices.MANAGER:
+def _by_service(slice_: discovery.EndpointSlice) -> Iterable[str]:
+    if slice_.metadata.labels.get(slices.MANAGED_BY) != slices.MANAGER:
         return ()
-    return (f"{found.metadata.namespace}/{found.metadata.labels.get(SERVICE_NAME, '')}",)
+    return (f"{slice_.metadata.namespace}/{slice_.metadata.labels.get(SERVICE_NAME, '')}",)
 
 
-def _service_key(found: discovery.EndpointSlice) -> Iterable[Key]:
-    name = found.metadata.labels.get(SERVICE_NAME)
-    return (Key(found.metadata.namespace, name),) if name and _by_service(found) else ()
+def _service_key(slice_: discovery.EndpointSlice) -> Iterable[Key]:
+    name = slice_.metadata.labels.get(SERVICE_NAME)
+    return (Key(slice_.metadata.namespace, name),) if name and _by_service(slice_) else ()
 
 
 class EndpointsController:
@@ -90,12 +90,12 @@ class EndpointsController:
         return DONE
 
     def _zones(self, pods: Iterable[SlimPod]) -> dict[str, str]:
-        found = {}
+        zones = {}
         for name in {pod.spec.nodeName for pod in pods}:
             zone = _zone(self._nodes.get(Key("", name)))
             if zone:
-                found[name] = zone
-        return found
+                zones[name] = zone
+        return zones
 
     async def _write_endpoints(self, endpoints: core.Endpoints | None) -> None:
         if endpoints is None:

@@ -25,9 +25,9 @@ State = tuple[str, bool]
 
 def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints | None) -> core.Endpoints | None:
     """Return the object to write (without a resourceVersion when it must be created), None when it is up to date."""
-    found = [backend for backend in backends(service, pods, families(service)[0]) if _counts(service, backend)]
-    truncated = len(found) > CAPACITY
-    subsets_ = subsets(_most(found))
+    counted = [backend for backend in backends(service, pods, families(service)[0]) if _counts(service, backend)]
+    truncated = len(counted) > CAPACITY
+    subsets_ = subsets(_most(counted))
     labels = inherited(service.metadata.labels, (MANAGED_BY, HEADLESS))
     if is_headless(service):
         labels[HEADLESS] = ""
@@ -44,16 +44,16 @@ def _counts(service: core.Service, backend: Backend) -> bool:
     return service.spec.publishNotReadyAddresses or not backend.terminating
 
 
-def _most(found: Sequence[Backend]) -> Sequence[Backend]:
+def _most(backends_: Sequence[Backend]) -> Sequence[Backend]:
     """Keep the maximum number, ready ones first."""
-    if len(found) <= CAPACITY:
-        return found
-    return sorted(found, key=lambda backend: not backend.ready)[:CAPACITY]
+    if len(backends_) <= CAPACITY:
+        return backends_
+    return sorted(backends_, key=lambda backend: not backend.ready)[:CAPACITY]
 
 
-def subsets(found: Iterable[Backend]) -> list[core.EndpointSubset]:
+def subsets(backends_: Iterable[Backend]) -> list[core.EndpointSubset]:
     """Group addresses so that the ports of a subset are open on every address in it, in a stable order."""
-    by_pod = {backend.pod.metadata.uid: backend for backend in found}
+    by_pod = {backend.pod.metadata.uid: backend for backend in backends_}
     by_port: dict[Port | None, list[str]] = {}
     for uid, backend in by_pod.items():
         for port in backend.ports or (None,):

@@ -1,6 +1,6 @@
 """EndpointSlices for Endpoints written by hand, for Services without a selector ("EndpointSlice mirroring").
 
-Whoever reads slices only (the service proxy, the DNS) then finds these backends as well.
+Readers of slices (the service proxy, the DNS) then find these backends as well.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def plan(endpoints: core.Endpoints, known: Iterable[discovery.EndpointSlice], *,
         ports = sorted_ports(Port(port.name, port.protocol or "TCP", port.port, port.appProtocol) for port in subset.ports)
         addresses = [(address, True) for address in subset.addresses] + [(address, False) for address in subset.notReadyAddresses]
         for address, ready in addresses[:CAPACITY]:
-            found = _endpoint(address, ready=ready)
-            groups.setdefault((family_of(address.ip), ports), {})[slices.identity(found)] = found
+            endpoint = _endpoint(address, ready=ready)
+            groups.setdefault((family_of(address.ip), ports), {})[slices.identity(endpoint)] = endpoint
     return slices.arrange(slices.Frame(meta.name, meta.namespace, meta.uid, labels), groups, known)
 
 
@@ -54,15 +54,15 @@ def _endpoint(address: core.EndpointAddress, *, ready: bool) -> discovery.Endpoi
     )
 
 
-def _by_endpoints(found: discovery.EndpointSlice) -> Iterable[str]:
-    meta = found.metadata
+def _by_endpoints(slice_: discovery.EndpointSlice) -> Iterable[str]:
+    meta = slice_.metadata
     if meta.labels.get(slices.MANAGED_BY) != MANAGER:
         return ()
     return (f"{meta.namespace}/{meta.labels.get(SERVICE_NAME, '')}",)
 
 
-def _key(found: discovery.EndpointSlice) -> Iterable[Key]:
-    return [Key(found.metadata.namespace, found.metadata.labels[SERVICE_NAME]) for _ in _by_endpoints(found)]
+def _key(slice_: discovery.EndpointSlice) -> Iterable[Key]:
+    return [Key(slice_.metadata.namespace, slice_.metadata.labels[SERVICE_NAME]) for _ in _by_endpoints(slice_)]
 
 
 class MirrorController:

@@ -61,19 +61,19 @@ def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discov
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
     for family in families(service):
         for backend in backends(service, pods, family):
-            found = endpoint(backend, zones)
-            groups.setdefault((family, backend.ports), {})[identity(found)] = found
-        # A Service without pods has one empty slice, which tells that nobody is there from nobody having looked yet.
+            endpoint_ = endpoint(backend, zones)
+            groups.setdefault((family, backend.ports), {})[identity(endpoint_)] = endpoint_
+        # A Service without pods has one empty slice, unlike one that has not been processed yet.
         if not any(known == family for known, _ in groups):
             groups[family, ()] = {}
     meta = service.metadata
     return arrange(Frame(meta.name, meta.namespace, meta.uid, slice_labels(service)), groups, slices)
 
 
-def identity(found: discovery.Endpoint) -> str:
+def identity(endpoint_: discovery.Endpoint) -> str:
     """Return the identity of an endpoint across changes: its pod, or else its address."""
-    reference = found.targetRef
-    return reference.uid if reference is not None and reference.uid else found.addresses[0]
+    reference = endpoint_.targetRef
+    return reference.uid if reference is not None and reference.uid else endpoint_.addresses[0]
 
 
 def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSlice]) -> Plan:
@@ -92,9 +92,9 @@ def arrange(frame: Frame, groups: Groups, slices: Iterable[discovery.EndpointSli
     return result
 
 
-def _age(found: discovery.EndpointSlice) -> tuple[float, str]:
-    created = found.metadata.creationTimestamp
-    return (created.timestamp() if created is not None else 0.0, found.metadata.name)
+def _age(slice_: discovery.EndpointSlice) -> tuple[float, str]:
+    created = slice_.metadata.creationTimestamp
+    return (created.timestamp() if created is not None else 0.0, slice_.metadata.name)
 
 
 def endpoint(backend: Backend, zones: Mapping[str, str]) -> discovery.Endpoint:

@@ -139,8 +139,8 @@ class GarbageCollector:
         return obj.metadata if obj is not None else None
 
     def _dependents(self, uid: str) -> list[tuple[Ident, ObjectMeta]]:
-        found = ((ident, self._cached(ident)) for ident in self._graph.dependents(uid))
-        return [(ident, meta) for ident, meta in found if meta is not None]
+        cached = ((ident, self._cached(ident)) for ident in self._graph.dependents(uid))
+        return [(ident, meta) for ident, meta in cached if meta is not None]
 
     async def _orphan(self, ident: Ident, meta: ObjectMeta) -> None:
         """Remove the references to it from its dependents, then its finalizer."""

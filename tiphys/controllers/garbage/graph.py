@@ -74,10 +74,10 @@ class Graph:
         known = set() if old is None or is_new else {reference.uid for reference in old.metadata.ownerReferences}
         dependent = self._idents[meta.uid]
         owners = ((uid, self._idents.get(uid)) for uid in (one.uid for one in meta.ownerReferences) if uid not in known)
-        found = [(dependent, uid) for uid, owner in owners if owner is not None and owner.namespace not in ("", meta.namespace)]
+        pairs = [(dependent, uid) for uid, owner in owners if owner is not None and owner.namespace not in ("", meta.namespace)]
         if is_new and meta.namespace:
-            found += [(ident, meta.uid) for ident in self.dependents(meta.uid) if ident.namespace != meta.namespace]
-        return found
+            pairs += [(ident, meta.uid) for ident in self.dependents(meta.uid) if ident.namespace != meta.namespace]
+        return pairs
 
     def change(self, resource: str, old: KubeObject | None, new: KubeObject | None) -> list[Ident]:
         """Record a change; returns the objects whose fate it may decide."""

@@ -29,15 +29,15 @@ class Fate(NamedTuple):
 def fate(meta: ObjectMeta, states: Mapping[str, Owner], dependents: Iterable[ObjectMeta]) -> Fate:
     """Decide the fate of an object with these owners (`states` by uid) and dependents."""
     references = meta.ownerReferences
-    found = [states[reference.uid] for reference in references]
-    if not found:
+    owners = [states[reference.uid] for reference in references]
+    if not owners:
         return Fate()
-    if "solid" in found or "unknown" in found:
+    if "solid" in owners or "unknown" in owners:
         kept = [reference for reference in references if states[reference.uid] in ("solid", "unknown")]
         # Who cannot be looked up is no reason to keep an object, nor to touch it.
-        return Fate(owners=kept) if "solid" in found and len(kept) < len(references) else Fate()
+        return Fate(owners=kept) if "solid" in owners and len(kept) < len(references) else Fate()
     below = list(dependents)
-    if "waiting" in found and below:
+    if "waiting" in owners and below:
         if any(is_waiting(dependent) for dependent in below):
             # Owners and dependents wait for each other: this one stops blocking, so that the circle opens.
             return Fate("Foreground", [_unblocking(reference) for reference in references])

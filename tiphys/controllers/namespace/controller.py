@@ -84,13 +84,13 @@ class NamespaceController:
     async def _empty_kind(self, kind: Kind[KubeObject], namespace: str) -> list[KubeObject]:
         client = self._ctx.client
         slim: Kind[KubeObject] = partial_kind(kind.group, kind.version, kind.plural)  # type: ignore[assignment]
-        found = (await client.list(slim, namespace)).items
-        if all(obj.metadata.deletionTimestamp is not None for obj in found):
-            return found
+        objects = (await client.list(slim, namespace)).items
+        if all(obj.metadata.deletionTimestamp is not None for obj in objects):
+            return objects
         if "deletecollection" in kind.verbs:
             await client.delete_collection(slim, namespace, propagation="Background")
         else:
-            for obj in found:
+            for obj in objects:
                 await self._delete(slim, obj)
         return (await client.list(slim, namespace)).items
 

@@ -13,7 +13,7 @@ from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject
 
 FINALIZER = "kubernetes"
-"""Finalizer in a namespace's spec that stands for its contents."""
+"""Finalizer in a namespace's spec that represents its contents."""
 
 
 class Content(NamedTuple):
@@ -64,11 +64,11 @@ def status(namespace: core.Namespace, content: Content, now: datetime) -> core.N
         "NamespaceFinalizersRemaining": ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
     }
     wrong = _problems(content)
-    conditions = [found for found in namespace.status.conditions if found.type not in fine]
+    conditions = [condition for condition in namespace.status.conditions if condition.type not in fine]
     for type_, (reason, message) in fine.items():
         value = "True" if type_ in wrong else "False"
         reason, message = wrong.get(type_, (reason, message))
-        known = next((found for found in namespace.status.conditions if found.type == type_), None)
+        known = next((condition for condition in namespace.status.conditions if condition.type == type_), None)
         since = known.lastTransitionTime if known is not None and known.status == value else time(now)
         conditions.append(core.NamespaceCondition(type=type_, status=value, lastTransitionTime=since, reason=reason, message=message))
     return core.NamespaceStatus(phase="Terminating", conditions=conditions)

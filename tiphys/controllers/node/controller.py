@@ -170,12 +170,12 @@ def _readiness(node: core.Node | None) -> str:
 
 
 def _heartbeat(node: core.Node) -> object:
-    return next(((found.status, found.lastHeartbeatTime) for found in node.status.conditions if found.type == "Ready"), None)
+    return next(((one.status, one.lastHeartbeatTime) for one in node.status.conditions if one.type == "Ready"), None)
 
 
 def _changed(old: core.Node | None, new: core.Node | None) -> bool:
     """Return whether anything but a heartbeat changed."""
     if old is None or new is None:
         return True
-    before, after = ({found.type: found.status for found in node.status.conditions} for node in (old, new))
+    before, after = ({condition.type: condition.status for condition in node.status.conditions} for node in (old, new))
     return before != after or old.spec != new.spec or old.metadata.deletionTimestamp != new.metadata.deletionTimestamp

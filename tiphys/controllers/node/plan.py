@@ -37,8 +37,8 @@ Mode = Literal["normal", "partial", "full"]
 def silent_conditions(node: core.Node, now: datetime) -> list[core.NodeCondition]:
     """Return the conditions of a node without heartbeats."""
     moment = time(now)
-    conditions = [_unknown(found, moment) if found.type in REPORTED else found for found in node.status.conditions]
-    present = {found.type for found in conditions}
+    conditions = [_unknown(condition, moment) if condition.type in REPORTED else condition for condition in node.status.conditions]
+    present = {condition.type for condition in conditions}
     for type_ in REPORTED:
         if type_ not in present:
             conditions.append(
@@ -54,13 +54,13 @@ def silent_conditions(node: core.Node, now: datetime) -> list[core.NodeCondition
     return conditions
 
 
-def _unknown(found: core.NodeCondition, moment: datetime) -> core.NodeCondition:
-    if found.status == "Unknown":
-        return found
+def _unknown(condition: core.NodeCondition, moment: datetime) -> core.NodeCondition:
+    if condition.status == "Unknown":
+        return condition
     return core.NodeCondition(
-        type=found.type,
+        type=condition.type,
         status="Unknown",
-        lastHeartbeatTime=found.lastHeartbeatTime,
+        lastHeartbeatTime=condition.lastHeartbeatTime,
         lastTransitionTime=moment,
         reason="NodeStatusUnknown",
         message="Kubelet stopped posting node status.",
@@ -90,7 +90,7 @@ def _managed(node: core.Node) -> set[tuple[str, str]]:
 
 
 def _desired_taints(node: core.Node, *, evict: bool) -> set[tuple[str, str]]:
-    statuses = {found.type: found.status for found in node.status.conditions}
+    statuses = {condition.type: condition.status for condition in node.status.conditions}
     desired = {(key, "NoSchedule") for type_, key in _PRESSURES.items() if statuses.get(type_) == "True"}
     if node.spec.unschedulable:
         desired.add((UNSCHEDULABLE, "NoSchedule"))

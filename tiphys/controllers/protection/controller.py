@@ -114,10 +114,10 @@ class AttributesClassProtectionController:
                 self._ctx.enqueue(Key("", name))
 
     async def reconcile(self, key: Key) -> Result:
-        found = self._classes.get(key)
-        if found is not None:
-            used = is_leaving(found.metadata, VAC_PROTECTION) and await self._is_used(key.name)
-            await _settle(self._ctx, found, VAC_PROTECTION, used=used)
+        class_ = self._classes.get(key)
+        if class_ is not None:
+            used = is_leaving(class_.metadata, VAC_PROTECTION) and await self._is_used(key.name)
+            await _settle(self._ctx, class_, VAC_PROTECTION, used=used)
         return DONE
 
     async def _is_used(self, name: str) -> bool:

@@ -140,13 +140,13 @@ class ReplicaController(Generic[OwnerT]):
         pod = template_pod(owner)
         pod.metadata.ownerReferences = [reference(owner)]
         try:
-            made = await self._ctx.client.create(pod)
+            created = await self._ctx.client.create(pod)
         except Exception as error:
             if not namespace_ends(error):
                 self._ctx.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
-        self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made.metadata.name}")
-        return made
+        self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")
+        return created
 
     async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
         meta = pod.metadata

@@ -171,5 +171,5 @@ def _conditions(type_: type[ConditionT], before: Sequence[ConditionT], failure: 
     if known is not None and known.reason == failure.reason:
         # The message changes with every attempt; the first one stands.
         return [*others, known]
-    made = type_(type=FAILURE, status="True", lastTransitionTime=time(now), reason=failure.reason, message=failure.message)
-    return [*others, made]
+    failed = type_(type=FAILURE, status="True", lastTransitionTime=time(now), reason=failure.reason, message=failure.message)
+    return [*others, failed]

@@ -96,8 +96,8 @@ class ResourceQuotaController:
             return Result(pause)
         with self._pacer.measure(key):
             recent = self._recent(key)
-            found, after = await self._count(quota)
-            desired = status(quota, found, recent)
+            used, after = await self._count(quota)
+            desired = status(quota, used, recent)
         changed = not same(desired.used, quota.status.used) or not same(desired.hard, quota.status.hard)
         if changed and await write_status(self._ctx.client, quota, desired) is None:
             return DONE
@@ -106,7 +106,7 @@ class ResourceQuotaController:
     async def _count(self, quota: core.ResourceQuota) -> tuple[Amounts, float]:
         """Return the quota's usage, and the seconds after which it may change by itself."""
         namespace, now = quota.metadata.namespace, self._ctx.clock.now()
-        found: Amounts = {}
+        used: Amounts = {}
         after = RESYNC
         for resource in sorted(tracked(quota.spec.hard)):
             kind = await self._kind(resource)
@@ -125,10 +125,10 @@ class ResourceQuotaController:
                 self._followed.discard(resource)  # When it is served again, others may follow it by another informer.
                 after = min(after, UNKNOWN_KIND)
                 continue
-            found.update(counted(quota, evaluator, objects, now))
+            used.update(counted(quota, evaluator, objects, now))
             if kind.type is core.Pod:
                 after = min(after, next_release(objects, now) or after)
-        return found, after
+        return used, after
 
     async def _number(self, kind: Kind[Any], namespace: str) -> int:
         """Count the objects of a kind without reading them."""
@@ -156,7 +156,7 @@ class ResourceQuotaController:
             served = msgspec.json.decode((await self._ctx.client.raw("GET", f"/apis/{group}/{preferred}")).body)["resources"]
         except NotFound:
             return None
-        if any(found["name"] == plural and found["namespaced"] and "list" in found["verbs"] for found in served):
+        if any(resource["name"] == plural and resource["namespaced"] and "list" in resource["verbs"] for resource in served):
             return partial_kind(group, preferred, plural)
         return None
 
@@ -188,6 +188,6 @@ def _matters(resource: Resource, old: KubeObject, new: KubeObject) -> bool:
 
 
 def _charged_parts(pod: SlimPod) -> object:
-    resizing = [(found.type, found.reason) for found in pod.status.conditions if found.type.startswith("PodResize")]
+    resizing = [(condition.type, condition.reason) for condition in pod.status.conditions if condition.type.startswith("PodResize")]
     meta = pod.metadata
     return meta.generation, meta.deletionTimestamp, pod.status.phase in ("Failed", "Succeeded"), resizing

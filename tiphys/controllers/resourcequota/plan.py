@@ -25,23 +25,23 @@ def counted(quota: ResourceQuota, evaluator: Evaluator, objects: Iterable[Any], 
     return used
 
 
-def status(quota: ResourceQuota, found: Mapping[str, Quantity], recent: Mapping[str, Quantity]) -> ResourceQuotaStatus:
+def status(quota: ResourceQuota, usage: Mapping[str, Quantity], recent: Mapping[str, Quantity]) -> ResourceQuotaStatus:
     """Return the status for the counted usage.
 
-    `recent` is what was charged in the last moments. Its objects may not be stored yet, so found usage is only believed to have shrunk by
+    `recent` is the sum of the latest charges. Its objects may not be stored yet, so found usage is only believed to have shrunk by
     what remains when they are added to it. Resources of which nothing is known keep what they had.
     """
     hard, before = quota.spec.hard, quota.status.used
     used: Amounts = {}
     for name in hard:
-        if name not in found:
+        if name not in usage:
             if name in before:
                 used[name] = before[name]
             continue
-        used[name] = found[name]
+        used[name] = usage[name]
         if name in recent and name in before:
-            cautious = plus({name: found[name]}, {name: recent[name]})[name]
-            used[name] = _largest(found[name], _smallest(before[name], cautious))
+            cautious = plus({name: usage[name]}, {name: recent[name]})[name]
+            used[name] = _largest(usage[name], _smallest(before[name], cautious))
     return ResourceQuotaStatus(hard=dict(hard), used=used)
 
 

@@ -63,13 +63,13 @@ class RootCaController:
         if namespace is None or not is_active(namespace):
             return DONE
         data = {FILE: self._file.read_text()}
-        found = self._configs.get(Key(key.name, CONFIG_MAP))
+        config_map = self._configs.get(Key(key.name, CONFIG_MAP))
         with skip_ended(AlreadyExists):
-            if found is None:
+            if config_map is None:
                 meta = ObjectMeta(name=CONFIG_MAP, namespace=key.name, annotations={DESCRIPTION: TEXT})
                 await self._ctx.client.create(core.ConfigMap(metadata=meta, data=data))
-            elif found.data != data:
-                changed = copied(found)
+            elif config_map.data != data:
+                changed = copied(config_map)
                 changed.data = data
                 await self._ctx.client.update(changed)
         return Result(after=RECHECK)

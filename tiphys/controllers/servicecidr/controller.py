@@ -82,7 +82,7 @@ class ServiceCIDRController:
         if left > 0:
             return Result(left)
         client = self._ctx.client
-        # The caches may be behind: what is given up here is asked for once more.
+        # The caches may be behind: check once more before giving up.
         if is_held(cidr, (await client.list(ServiceCIDR)).items, (await client.list(IPAddress)).items):
             return Result(1.0)
         changed = copied(cidr)

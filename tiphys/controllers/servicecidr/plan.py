@@ -45,8 +45,8 @@ def is_held(cidr: ServiceCIDR, others: Iterable[ServiceCIDR], addresses: Iterabl
     if all(any(is_within(network, wide) for wide in outer) for network in networks(cidr)):
         return False
     return any(
-        is_ours(found) and is_in(found.metadata.name, cidr) and not any(is_in(found.metadata.name, other) for other in rest)
-        for found in addresses
+        is_ours(address) and is_in(address.metadata.name, cidr) and not any(is_in(address.metadata.name, other) for other in rest)
+        for address in addresses
     )
 
 
@@ -59,11 +59,11 @@ def condition(held: bool, now: datetime) -> Condition:
 
 def with_condition(conditions: list[Condition], desired: Condition) -> list[Condition] | None:
     """Return the conditions with the desired one, or None when it is there; its transition time stays while its status does."""
-    for index, found in enumerate(conditions):
-        if found.type == desired.type:
-            if (found.status, found.reason, found.message) == (desired.status, desired.reason, desired.message):
+    for index, one in enumerate(conditions):
+        if one.type == desired.type:
+            if (one.status, one.reason, one.message) == (desired.status, desired.reason, desired.message):
                 return None
-            if found.status == desired.status:
-                desired.lastTransitionTime = found.lastTransitionTime
+            if one.status == desired.status:
+                desired.lastTransitionTime = one.lastTransitionTime
             return [*conditions[:index], desired, *conditions[index + 1 :]]
     return [*conditions, desired]

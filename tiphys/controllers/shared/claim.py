@@ -69,7 +69,7 @@ def sort_out(owner: KubeObject, selector: Selector, owned: Iterable[T], orphans:
 async def claim(
     client: Client, owner: KubeObject, selector: Selector, informer: Informer[T], *, adoptable: Callable[[T], bool] = lambda _: True
 ) -> list[T]:
-    """Return the objects that the owner controls, after adopting and releasing what must be. Raises NotFound when the owner is gone.
+    """Adopt and release objects, and return those that the owner controls. Raises NotFound when the owner is gone.
 
     The informer needs the OWNER and ORPHANS indexes. Orphans that are not `adoptable` are left alone.
     """

@@ -25,4 +25,4 @@ def index_nodes(informer: Informer[SlimPod]) -> Informer[SlimPod]:
 
 def readiness(node: core.Node) -> str:
     """Return the status of the Ready condition: True, False, Unknown, or "" before the first report."""
-    return next((found.status for found in node.status.conditions if found.type == "Ready"), "")
+    return next((condition.status for condition in node.status.conditions if condition.type == "Ready"), "")

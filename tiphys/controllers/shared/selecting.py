@@ -11,10 +11,10 @@ from tiphys.api.meta.v1 import KubeObject, LabelSelector
 def workload_selector(selector: LabelSelector | None) -> Selector:
     """Return the selector, or NOTHING for one that is empty or cannot be understood (validation lets none of these in)."""
     try:
-        found = from_label_selector(selector)
+        parsed = from_label_selector(selector)
     except SelectorError:
         return NOTHING
-    return NOTHING if found.empty else found
+    return NOTHING if parsed.empty else parsed
 
 
 def map_selector(labels: Mapping[str, str]) -> Selector:

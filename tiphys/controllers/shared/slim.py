@@ -81,7 +81,7 @@ class SlimPod(KubeObject, forbid_unknown_fields=False):
 
 
 def compact(pod: SlimPod) -> SlimPod:
-    """Drop what no loop reads from a slim pod and share its repeating texts; changes and returns the pod."""
+    """Drop fields that no loop reads from a slim pod and share its repeating texts; changes and returns the pod."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
     meta.managedFields = []
     meta.labels = _interned(meta.labels)

@@ -32,13 +32,13 @@ class AttachLog:
 
     def read(self) -> list[LogEntry]:
         """Whole entries that are new; some megabytes at most, so an empty answer means that there are no more."""
-        found: list[LogEntry] = []
+        result: list[LogEntry] = []
         file = self._open()
-        while file is not None and not found and (data := file.read(_BLOCK)):
+        while file is not None and not result and (data := file.read(_BLOCK)):
             *lines, self._rest = (self._rest + data).split(b"\n")
             entries = [entry for line in lines if (entry := parse(line)) is not None]
-            found, self.skip = entries[self.skip :], max(self.skip - len(entries), 0)
-        return found
+            result, self.skip = entries[self.skip :], max(self.skip - len(entries), 0)
+        return result
 
     def is_written(self) -> bool:
         """True if the runtime still has the file open: the last lines may come a moment after the container's end."""

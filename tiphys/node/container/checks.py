@@ -83,7 +83,7 @@ async def http_get(
     except TimeoutError:
         return Verdict(False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)')
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-        return Verdict(False, f'Get "{url}": {_said(error, host, port)}')
+        return Verdict(False, f'Get "{url}": {_reason(error, host, port)}')
     if any_status or 200 <= reply.status < 300:
         return Verdict(True, reply.body)
     if 300 <= reply.status < 400:
@@ -91,7 +91,7 @@ async def http_get(
     return Verdict(False, f"HTTP probe failed with statuscode: {reply.status}")
 
 
-def _said(error: BaseException, host: str, port: int) -> str:
+def _reason(error: BaseException, host: str, port: int) -> str:
     if isinstance(error, ConnectionRefusedError):
         return f"dial tcp {host}:{port}: connect: connection refused"
     return str(error) or type(error).__name__
@@ -108,7 +108,7 @@ async def tcp_connect(container: AnyContainer, action: core.TCPSocketAction, pod
     except TimeoutError:
         return Verdict(False, f"dial tcp {host}:{action.port}: i/o timeout")
     except (OSError, ValueError) as error:
-        return Verdict(False, _said(error, host, port_number(container, action.port)) if isinstance(error, OSError) else str(error))
+        return Verdict(False, _reason(error, host, port_number(container, action.port)) if isinstance(error, OSError) else str(error))
     return Verdict(True)
 
 

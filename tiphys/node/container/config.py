@@ -83,7 +83,7 @@ def sandbox_config(
         if port.hostPort and not pod.spec.hostNetwork
     ]
     if pod.spec.resourceClaims:
-        # Without its devices a container is not what was asked for; there is no plugin that could prepare them.
+        # A container needs all its devices; there is no plugin that could prepare them.
         raise ConfigError("resource claims of pods are not supported by this node")
     context = pod.spec.securityContext or core.PodSecurityContext()
     return pb.PodSandboxConfig(
@@ -106,13 +106,13 @@ def sandbox_config(
 
 def _overhead(pod: core.Pod) -> pb.LinuxContainerResources:
     """Resources of the sandbox itself, which runtimes that start virtual machines want to know ("Pod Overhead")."""
-    asked = resources.amounts(pod.spec.overhead)
-    cpu = asked.get("cpu", 0)
+    amounts = resources.amounts(pod.spec.overhead)
+    cpu = amounts.get("cpu", 0)
     return pb.LinuxContainerResources(
         cpu_period=cgroups.PERIOD if cpu else 0,
         cpu_quota=(cgroups.quota(cpu) or 0) if cpu else 0,
         cpu_shares=cgroups.shares(cpu) if cpu else 0,
-        memory_limit_in_bytes=asked.get("memory", 0),
+        memory_limit_in_bytes=amounts.get("memory", 0),
     )
 
 

@@ -78,20 +78,20 @@ def environment(pod: core.Pod, container: AnyContainer, sources: Sources) -> dic
             result[source.prefix + name] = value
     for variable in container.env:
         if variable.valueFrom is not None and not variable.value:
-            found = _value_from(pod, container, variable.valueFrom, sources)
-            if found is None:
+            text = _value_from(pod, container, variable.valueFrom, sources)
+            if text is None:
                 continue
-            result[variable.name] = found
+            result[variable.name] = text
         else:
             result[variable.name] = expand(variable.value, {**service, **result})
     return {**service, **result}
 
 
 def _existing(kind: str, name: str, known: Mapping[str, T | None], optional: bool | None) -> T | None:
-    found = known.get(name)
-    if found is None and not optional:
+    value = known.get(name)
+    if value is None and not optional:
         raise ConfigError(f'{kind} "{name}" not found')
-    return found
+    return value
 
 
 def _all_of(source: core.EnvFromSource, sources: Sources) -> dict[str, str]:

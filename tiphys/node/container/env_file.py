@@ -53,12 +53,12 @@ def value_of(text: str, key: str) -> str:
         if not line or line.startswith("#"):
             at += 1
             continue
-        name, given = _assignment(line, at + 1)
-        if given[:1] in (" ", "\t"):
+        name, rest = _assignment(line, at + 1)
+        if rest[:1] in (" ", "\t"):
             # As in a shell: the variable is empty, and the rest of the line is something else.
             value, at = "", at + 1
         else:
-            value, at = _quoted(given, lines, at)
+            value, at = _quoted(rest, lines, at)
         if name == key:
             return value
     return ""
@@ -66,7 +66,7 @@ def value_of(text: str, key: str) -> str:
 
 def _assignment(line: str, number: int) -> tuple[str, str]:
     """Name and what follows the sign."""
-    name, sign, given = line.partition("=")
+    name, sign, value = line.partition("=")
     where = f"invalid environment variable format at line {number}"
     if not sign:
         raise EnvFileError(f"{where}: missing '='")
@@ -74,14 +74,14 @@ def _assignment(line: str, number: int) -> tuple[str, str]:
         raise EnvFileError(f"{where}: empty variable name")
     if name != name.rstrip(_BLANK):
         raise EnvFileError(f"{where}: whitespace before '=' is not allowed")
-    return name, given
+    return name, value
 
 
-def _quoted(given: str, lines: list[str], at: int) -> tuple[str, int]:
+def _quoted(text: str, lines: list[str], at: int) -> tuple[str, int]:
     """The value that begins in line `at`, and the line after it."""
-    if not given.startswith("'"):
+    if not text.startswith("'"):
         raise EnvFileError(f"invalid environment variable format at line {at + 1}: value must be enclosed in single quotes")
-    parts, rest, end = [], given[1:], at
+    parts, rest, end = [], text[1:], at
     while "'" not in rest:
         parts.append(rest)
         end += 1

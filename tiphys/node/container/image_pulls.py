@@ -66,7 +66,7 @@ class _Waiting(msgspec.Struct):
 
 
 def pull_policy(container: AnyContainer) -> str:
-    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always asked for anew."""
+    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always pulled again."""
     if container.imagePullPolicy:
         return container.imagePullPolicy
     last = container.image.rpartition("/")[2]
@@ -172,7 +172,7 @@ class ImagePuller:
         return _info(present) if present is not None else ImageInfo(ref)
 
     async def _shared(self, image: str, auths: Sequence[pb.AuthConfig], sandbox: pb.PodSandboxConfig | None) -> str:
-        """One pull for all who want the image with the same credentials. Whoever is cancelled leaves it running for the others."""
+        """One pull for all pods that need the image with the same credentials. A cancelled waiter leaves it running for the others."""
         key = (image, b"".join(auth.SerializeToString() for auth in auths))
         task = self._pulls.get(key)
         if task is None:
@@ -226,7 +226,7 @@ def registry_of(image: str) -> str:
 
 def credentials(image: str, secrets: Iterable[core.Secret]) -> list[pb.AuthConfig]:
     """The logins in the pull secrets that fit the image, the most specific first."""
-    found: list[tuple[int, pb.AuthConfig]] = []
+    matches: list[tuple[int, pb.AuthConfig]] = []
     for secret in secrets:
         for server, entry in _auths(secret).items():
             host, _, path = server.removeprefix("https://").removeprefix("http://").rstrip("/").partition("/")
@@ -234,18 +234,18 @@ def credentials(image: str, secrets: Iterable[core.Secret]) -> list[pb.AuthConfi
                 host, path = "docker.io", ""
             rest = image.removeprefix(f"{host}/")
             if _fits(host, registry_of(image)) and (not path or path in ("v1", "v2") or rest.startswith(path)):
-                found.append((len(path), _auth_config(entry, server)))
-    return [auth for _, auth in sorted(found, key=lambda item: -item[0])]
+                matches.append((len(path), _auth_config(entry, server)))
+    return [auth for _, auth in sorted(matches, key=lambda item: -item[0])]
 
 
 def _fits(pattern: str, host: str) -> bool:
-    """True if a host is meant; `*` stands for one label, or a part of one."""
+    """True if the pattern matches a host; `*` matches one label, or a part of one."""
     if "*" not in pattern:
         return pattern == host
-    labels, wanted = host.split("."), pattern.split(".")
-    if len(labels) != len(wanted):
+    labels, patterns = host.split("."), pattern.split(".")
+    if len(labels) != len(patterns):
         return False
-    return all(want == "*" or want == label for want, label in zip(wanted, labels, strict=True))
+    return all(want == "*" or want == label for want, label in zip(patterns, labels, strict=True))
 
 
 def _auths(secret: core.Secret) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ async def stream_log(
         if file is not None and options.tail is not None:
             file.seek(await asyncio.to_thread(format.tail_offset, path, options.tail))
         while not formatter.full:
-            # Asked before reading: what was written before the end, and before the runtime closed the file, is read after it.
+            # Checked before reading: lines written before the end, and before the runtime closed the file, are read after it.
             alive = follow and running()
             data = await asyncio.to_thread(file.read, BLOCK) if file is not None else b""
             if data:

@@ -52,7 +52,7 @@ class LogOptions(NamedTuple):
 
 
 class LogFormatter:
-    """Turns log lines into what the reader is shown; knows when the limit is reached."""
+    """Renders log lines for a reader; knows when the limit is reached."""
 
     def __init__(self, options: LogOptions, parse: Callable[[bytes], LogEntry | None] = parse) -> None:
         self.options = options
@@ -102,17 +102,17 @@ def tail_offset(path: Path, lines: int) -> int:
         if lines <= 0:
             return end
         # Positions of line starts, found from the end; F entries end the lines that people see.
-        offset, buffer, found = end, b"", 0
+        offset, buffer, newlines = end, b"", 0
         while offset > 0:
             step = min(BLOCK, offset)
             offset -= step
             file.seek(offset)
             buffer = file.read(step) + buffer
-            found = sum(1 for line in buffer.split(b"\n")[1:-1] if _is_full(line))
-            if found > lines:
+            newlines = sum(1 for line in buffer.split(b"\n")[1:-1] if _is_full(line))
+            if newlines > lines:
                 break
-        wanted = _cut(buffer, lines)
-        return offset + wanted
+        start = _cut(buffer, lines)
+        return offset + start
 
 
 def _is_full(line: bytes) -> bool:
@@ -167,7 +167,7 @@ def is_written(path: Path) -> bool:
     except OSError:
         return False
     try:
-        # A read lease is granted for a file that nobody has open for writing. Whoever opens it now makes the kernel send a signal.
+        # A read lease is granted for a file that nobody has open for writing. Opening it now makes the kernel send a signal.
         fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -195,7 +195,7 @@ def rotated(path: Path) -> list[Path]:
 
 
 def rotate(path: Path, keep: int, now: datetime) -> Path:
-    """Move a log aside, compress what was moved before, and drop the oldest beyond `keep` files in all. The runtime must be asked to
+    """Move a log aside, compress earlier ones, and drop the oldest beyond `keep` files in all. The runtime must be asked to
     open a new one next; should that fail, move the returned path back. Raises OSError.
     """
     older = rotated(path)

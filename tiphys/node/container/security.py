@@ -17,7 +17,7 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 def namespaces(pod: core.Pod, *, target_id: str = "") -> pb.NamespaceOption:
     """Choose which namespaces are the pod's, the container's own or the node's; `target_id`: whose process namespace to share.
 
-    Raises ConfigError for a pod that is to have a user namespace: the runtimes that this node agent drives cannot make one.
+    Raises ConfigError for a pod that is to have a user namespace: the runtimes that this kubelet drives cannot make one.
     """
     spec = pod.spec
     if spec.hostUsers is False:

@@ -189,8 +189,8 @@ class CriClient:
         labels: Mapping[str, str] | None = None,
     ) -> list[pb.Container]:
         """The containers that match every given condition."""
-        wanted = None if state is None else pb.ContainerStateValue(state=state)
-        selected = pb.ContainerFilter(id=container_id, state=wanted, pod_sandbox_id=sandbox_id, label_selector=dict(labels or {}))
+        state_value = None if state is None else pb.ContainerStateValue(state=state)
+        selected = pb.ContainerFilter(id=container_id, state=state_value, pod_sandbox_id=sandbox_id, label_selector=dict(labels or {}))
         request = pb.ListContainersRequest(filter=selected)
         return list((await self._call(RUNTIME + "ListContainers", request, pb.ListContainersResponse)).containers)
 
@@ -200,7 +200,7 @@ class CriClient:
         await self._call(RUNTIME + "UpdateContainerResources", request, pb.UpdateContainerResourcesResponse)
 
     async def reopen_container_log(self, container_id: str) -> None:
-        """Make a running container write to its log path anew, after the file was moved away."""
+        """Make a running container reopen its log path, after the file was moved away."""
         request = pb.ReopenContainerLogRequest(container_id=container_id)
         await self._call(RUNTIME + "ReopenContainerLog", request, pb.ReopenContainerLogResponse)
 

@@ -61,10 +61,10 @@ class EvictionManager:
             if pod is None:
                 continue
             use = await asyncio.to_thread(self._measure, pod, layers.get(worker.uid, {}))
-            found = excess(pod, use)
+            over = excess(pod, use)
             # Measuring takes a while, in which the pod may have ended.
-            if found is not None and worker in self._serving():
-                self._evict(worker, pod, found)
+            if over is not None and worker in self._serving():
+                self._evict(worker, pod, over)
 
     async def _layers(self) -> Layers:
         try:
@@ -86,11 +86,11 @@ class EvictionManager:
         logs = self.services.settings.logs / f"{meta.namespace}_{meta.name}_{meta.uid}"
         return storage_use(pod, paths=self.services.volumes.paths(meta.uid), logs=logs, layers=layers)
 
-    def _evict(self, worker: PodWorker, pod: core.Pod, found: Excess) -> None:
+    def _evict(self, worker: PodWorker, pod: core.Pod, over: Excess) -> None:
         if is_critical(pod):
-            log.error("a critical pod exceeds its limit and is not evicted", extra={"pod": worker.who, "limit": found.message})
+            log.error("a critical pod exceeds its limit and is not evicted", extra={"pod": worker.who, "limit": over.message})
             return
-        log.info("pod is evicted", extra={"pod": worker.who, "limit": found.message})
-        self.services.tell(pod, "", "Warning", REASON, found.message)
-        worker.give_up(REASON, found.message, grace=GRACE)
-        families.EVICTIONS.labels(found.signal).inc()
+        log.info("pod is evicted", extra={"pod": worker.who, "limit": over.message})
+        self.services.tell(pod, "", "Warning", REASON, over.message)
+        worker.give_up(REASON, over.message, grace=GRACE)
+        families.EVICTIONS.labels(over.signal).inc()

@@ -49,8 +49,8 @@ def _amount(listed: Mapping[str, Quantity], name: str) -> int | None:
 
 def request_or_limit(container: AnyContainer, name: str) -> int:
     """Return the request of a container (thousandths of cores, bytes); a limit alone counts as the request."""
-    asked = _amount(container.resources.requests, name)
-    return asked if asked is not None else (_amount(container.resources.limits, name) or 0)
+    request = _amount(container.resources.requests, name)
+    return request if request is not None else (_amount(container.resources.limits, name) or 0)
 
 
 def container_limits(container: AnyContainer) -> Limits:

@@ -126,20 +126,20 @@ def _os_image(text: str) -> str:
 
 def pressures(settings: NodeSettings) -> dict[str, str]:
     """Pressure conditions that hold at the moment, each with a sentence."""
-    found = {}
+    result = {}
     available = memory_available()
     if 0 < available < EVICTION_MEMORY:
-        found["MemoryPressure"] = f"kubelet has insufficient memory available: {available >> 20} MiB"
+        result["MemoryPressure"] = f"kubelet has insufficient memory available: {available >> 20} MiB"
     place = _existing(settings.root)
     usage = shutil.disk_usage(place)
     inodes = os.statvfs(place)
     if usage.free < usage.total * EVICTION_DISK_SHARE:
-        found["DiskPressure"] = f"kubelet has disk pressure: {usage.free >> 20} MiB of {usage.total >> 20} MiB are free"
+        result["DiskPressure"] = f"kubelet has disk pressure: {usage.free >> 20} MiB of {usage.total >> 20} MiB are free"
     elif inodes.f_files and inodes.f_favail < inodes.f_files * EVICTION_INODES_SHARE:
-        found["DiskPressure"] = f"kubelet has disk pressure: {inodes.f_favail} inodes are free"
+        result["DiskPressure"] = f"kubelet has disk pressure: {inodes.f_favail} inodes are free"
     limit, used = _read("/proc/sys/kernel/pid_max"), _read("/proc/loadavg").split()
     if limit.isdigit() and len(used) > 3:
         running = int(used[3].partition("/")[2] or 0)
         if running > int(limit) * 0.9:
-            found["PIDPressure"] = f"kubelet has insufficient PID available: {running} of {limit} are in use"
-    return found
+            result["PIDPressure"] = f"kubelet has insufficient PID available: {running} of {limit} are in use"
+    return result

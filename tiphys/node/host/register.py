@@ -73,7 +73,7 @@ class NodeRegistration:
     # -- the object
 
     def labels(self) -> dict[str, str]:
-        """The labels every node has, and those it was told to have."""
+        """The labels of every node, and the configured ones."""
         arch, hostname = machine.architecture(), self.services.settings.name
         return {
             well_known.ARCH: arch,
@@ -107,13 +107,13 @@ class NodeRegistration:
             node.spec.taints = [taint_of(text) for text in settings.taints]
             node.status = await self._status(node)
             with contextlib.suppress(AlreadyExists):
-                made = await client.create(node)
-                if made.status.conditions:
-                    self._wrote(made.status)
-                return made
+                created = await client.create(node)
+                if created.status.conditions:
+                    self._wrote(created.status)
+                return created
             node = await client.get(core.Node, settings.name)
         if node.status.conditions:
-            # What the agent before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
+            # What the kubelet before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
             self._written = node.status
         missing = {name: value for name, value in self.labels().items() if node.metadata.labels.get(name) != value}
         if missing:
@@ -157,10 +157,10 @@ class NodeRegistration:
             return f"container runtime is down: {error.message or error.code}", ""
         self._down_since = 0.0
         bad = [one for one in status.status.conditions if not one.status]
-        said = [f"{one.type} is false: {one.reason} {one.message}".strip() for one in bad]
+        messages = [f"{one.type} is false: {one.reason} {one.message}".strip() for one in bad]
         if not self._begun() and not self._shows_ready():
-            said.append("pods are not served yet")
-        return "; ".join(said), known
+            messages.append("pods are not served yet")
+        return "; ".join(messages), known
 
     async def _list_images(self) -> list[core.ContainerImage]:
         """The largest images, looked up once a minute."""

@@ -97,46 +97,46 @@ _TRANSFERS: tuple[tuple[str, str, Callable[[Transfers], int]], ...] = (
 )
 _COUNTS = ("bytes", "packets", "errors", "packets_dropped")
 
-Labelled = list[tuple[str, Subject]]
+Labeled = list[tuple[str, Subject]]
 
 
 def cadvisor_lines(machine: Machine, subjects: Iterable[Subject], devices: Mapping[str, str]) -> Iterator[str]:
     """The text of the page; `devices` has the name of each block device by its numbers."""
-    labelled = [(one.labels, one) for one in subjects]
+    labeled = [(one.labels, one) for one in subjects]
     for value in _VALUES:
         more = f",{value.labels}" if value.labels else ""
         yield from _family(value.family, value.type, value.doc, (
-            (f"{labels}{more}", one.use.values[value.value]) for labels, one in labelled if value.value in one.use.values
+            (f"{labels}{more}", one.use.values[value.value]) for labels, one in labeled if value.value in one.use.values
         ))  # fmt: skip
     yield from _family("container_memory_failures_total", "counter", "Page faults.", (
-        (f"{labels},{more}", one.use.values[key]) for labels, one in labelled for more, key in _FAILURES if key in one.use.values
+        (f"{labels},{more}", one.use.values[key]) for labels, one in labeled for more, key in _FAILURES if key in one.use.values
     ))  # fmt: skip
-    yield from _of_containers(labelled)
+    yield from _of_containers(labeled)
     for name, doc, take in _TRANSFERS:
         yield from _family(name, "counter", doc, (
             (f'{labels},device="{devices.get(device, "")}"', take(moved))
-            for labels, one in labelled for device, moved in one.use.devices.items()
+            for labels, one in labeled for device, moved in one.use.devices.items()
         ))  # fmt: skip
-    yield from _network(labelled)
+    yield from _network(labeled)
     yield from _family("machine_cpu_cores", "gauge", "Logical cores.", [("", machine.cores)])
     yield from _family("machine_memory_bytes", "gauge", "Bytes of memory.", [("", machine.memory)])
 
 
-def _of_containers(labelled: Labelled) -> Iterator[str]:
+def _of_containers(labeled: Labeled) -> Iterator[str]:
     yield from _family("container_start_time_seconds", "gauge", "When the group was started, in seconds since the epoch.",
-                       ((labels, one.started) for labels, one in labelled if one.started))  # fmt: skip
+                       ((labels, one.started) for labels, one in labeled if one.started))  # fmt: skip
     yield from _family("container_processes", "gauge", "Processes.",
-                       ((labels, len(one.use.pids)) for labels, one in labelled if one.name))  # fmt: skip
+                       ((labels, len(one.use.pids)) for labels, one in labeled if one.name))  # fmt: skip
     yield from _family("container_fs_usage_bytes", "gauge", "Size of the writable layer, in bytes.",
-                       ((f'{labels},device=""', one.written) for labels, one in labelled if one.written is not None))  # fmt: skip
+                       ((f'{labels},device=""', one.written) for labels, one in labeled if one.written is not None))  # fmt: skip
 
 
-def _network(labelled: Labelled) -> Iterator[str]:
+def _network(labeled: Labeled) -> Iterator[str]:
     for way, direction in enumerate(_WAYS):
         for place, what in enumerate(_COUNTS):
             yield from _family(f"container_network_{direction}_{what}_total", "counter", f"{what} of the pod's network: {direction}.", (
                 (f'{labels},interface="{metrics.escaped(seen.name)}"', (seen.receive, seen.transmit)[way][place])
-                for labels, one in labelled for seen in one.interfaces
+                for labels, one in labeled for seen in one.interfaces
             ))  # fmt: skip
 
 

@@ -43,7 +43,7 @@ class Interface(NamedTuple):
 
 
 class GroupUse(msgspec.Struct):
-    """Use and limits of one control group; what the kernel does not tell is not in `values`."""
+    """Use and limits of one control group; `values` lacks those that the kernel does not report."""
 
     values: Values
     devices: dict[str, Transfers] = {}
@@ -119,17 +119,17 @@ _PRESSURES = ("cpu", "memory", "io")
 
 
 class GroupReader:
-    """Reads groups below one mount point, all that is known or the `wanted` values. Touches files: for a thread."""
+    """Reads groups below one mount point, all that is known or the named values. Touches files: for a thread."""
 
-    def __init__(self, root: Path = files.ROOT, wanted: Collection[str] = ()) -> None:
+    def __init__(self, root: Path = files.ROOT, names: Collection[str] = ()) -> None:
         self.root = root
         self.v2 = files.is_v2(root)
         homes = files.hierarchies(root) if root.is_dir() else {}
-        self._whole = not wanted
+        self._whole = not names
         self._sources = [
             (str(homes[one.controller]), one)
             for one in (_V2 if self.v2 else _V1)
-            if one.controller in homes and (self._whole or any(field.name in wanted for field in one.fields.values()))
+            if one.controller in homes and (self._whole or any(field.name in names for field in one.fields.values()))
         ]
         self._home = str(homes.get("" if self.v2 else "memory") or next(iter(homes.values()), root))
         self._blocks = str(homes["blkio"]) if "blkio" in homes else ""
@@ -142,7 +142,7 @@ class GroupReader:
         except OSError:
             return []
 
-    def made(self, path: str) -> float:
+    def created(self, path: str) -> float:
         """Return when a group was made, in seconds since the epoch; 0 when it is gone."""
         try:
             return os.stat(f"{self._home}/{path.strip('/')}").st_mtime
@@ -197,13 +197,13 @@ def interfaces(pid: int) -> list[Interface]:
 
 def parse_net_dev(text: str) -> list[Interface]:
     """The interfaces in /proc/net/dev but for loopback."""
-    found = []
+    interfaces = []
     for line in text.splitlines()[2:]:
         name, _, rest = line.partition(":")
         counts = [int(word) for word in rest.split()]
         if len(counts) >= 12 and name.strip() != "lo":
-            found.append(Interface(name.strip(), (*counts[:4],), (*counts[8:12],)))  # type: ignore[arg-type]
-    return found
+            interfaces.append(Interface(name.strip(), (*counts[:4],), (*counts[8:12],)))  # type: ignore[arg-type]
+    return interfaces
 
 
 def device_names() -> dict[str, str]:
@@ -243,7 +243,7 @@ def _fill(values: Values, fields: Mapping[str, _Field], text: str) -> None:
 
 
 def _derive(values: Values) -> None:
-    """Add what follows from other values."""
+    """Add derived values."""
     if "memory" in values:
         values["working_set"] = max(values["memory"] - values.get("inactive_file", 0), 0)
     weight = values.pop("cpu_weight", None)

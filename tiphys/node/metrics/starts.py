@@ -1,4 +1,4 @@
-"""Duration of pod starts: as users see it, and without what the node cannot help ("Kubernetes Metrics Reference")."""
+"""Duration of pod starts: as users see it, and without times that the node cannot influence ("Kubernetes Metrics Reference")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLI_SECONDS = metrics.histogram(
 
 
 class PodStart:
-    """The start of one pod, from its arrival on the node. It counts once, and not for pods that ran before the agent started."""
+    """The start of one pod, from its arrival on the node. It counts once, and not for pods that ran before the kubelet started."""
 
     def __init__(self, arrived: float, *, fresh: bool) -> None:
         self._arrived = arrived

@@ -1,4 +1,4 @@
-"""Use by all that runs on the node: the control groups there are, their owners, and what they use now."""
+"""Use by everything that runs on the node: its control groups, their owners, and their present use."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class NodeUse:
         return [self._relister.get(uid) for uid in self._relister.uids]
 
     def _page(self, pods: list[Observed]) -> bytes:
-        found = subjects(GroupReader(), self._parent, pods, self._written)
-        return metrics.page(cadvisor_lines(self._machine, found, device_names()))
+        groups = subjects(GroupReader(), self._parent, pods, self._written)
+        return metrics.page(cadvisor_lines(self._machine, groups, device_names()))
 
     def _uses(self, pods: list[Observed], now: float) -> list[ContainerUse]:
-        reader = GroupReader(wanted=_SUMMED)
+        reader = GroupReader(names=_SUMMED)
         homes = _homes(reader, self._parent)
         uses = []
         for pod in pods:
@@ -107,14 +107,14 @@ def subjects(reader: GroupReader, parent: str, pods: Iterable[Observed], written
     `written` has the size of writable layers by container.
     """
     for path in ("/", *(parent + tier for tier in TIERS)):
-        yield Subject(path, reader.read(path), started=reader.made(path))
+        yield Subject(path, reader.read(path), started=reader.created(path))
     homes = _homes(reader, parent)
     for pod in pods:
         path = homes.get(pod.uid, "")
         use, alive = reader.read(path), set(reader.listed(path))
         if not path or not use.values:
             continue  # Gone, maybe since its group was listed.
-        yield Subject(path, use, pod.namespace, pod.name, started=reader.made(path))
+        yield Subject(path, use, pod.namespace, pod.name, started=reader.created(path))
         yield from _sandboxes(reader, path, pod, alive)
         yield from _containers(reader, path, pod, alive, written)
 

@@ -1,1 +1,1 @@
-"""Mirror pods in kube-system for the processes that make up this node: server, node agent and containerd."""
+"""Mirror pods in kube-system for the processes that make up this node: server, kubelet and containerd."""

@@ -61,7 +61,7 @@ def mirror_pod(part: Part, node: core.Node, version: str, now: datetime) -> core
 
 
 def is_mirror_of(pod: core.Pod, manifest: core.Pod) -> bool:
-    """True if a pod of the API shows what the manifest does, on behalf of the same Node object."""
+    """True if a pod of the API equals the manifest, on behalf of the same Node object."""
     mine, theirs = manifest.metadata, pod.metadata
     owners = [owner.uid for owner in theirs.ownerReferences]
     return theirs.annotations.get(CONFIG_MIRROR) == mine.annotations[CONFIG_MIRROR] and owners == [mine.ownerReferences[0].uid]

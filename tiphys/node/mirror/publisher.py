@@ -50,7 +50,7 @@ class MirrorPods:
         self._changed = asyncio.Event()
 
     def find(self, namespace: str, name: str) -> Part | None:
-        """The part that a pod shows, None for every other pod."""
+        """The part behind a mirror pod, None for every other pod."""
         if not any(pod.metadata.name == name and pod.metadata.namespace == namespace for pod in self.pods()):
             return None
         return next((part for part in self._parts if pod_name(part, self._settings.name) == name), None)
@@ -72,7 +72,7 @@ class MirrorPods:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.status_period):
                     await self._changed.wait()
-                # Whoever deletes the pods in a loop gets them back at a bounded rate.
+                # Pods deleted in a loop come back at a bounded rate.
                 await self._clock.sleep(0.2)
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
@@ -104,7 +104,7 @@ class MirrorPods:
             try:
                 pod = await self._client.create(manifest)
             except AlreadyExists:
-                # Another pod has the name, or the informer has not yet shown what was made before.
+                # Another pod has the name, or the informer has not yet shown the new pod.
                 log.debug("mirror pod exists", extra={"pod": manifest.metadata.name})
                 return
         self._statuses.set(pod, mirror_status(pod, run, self._settings.addresses))

@@ -110,22 +110,22 @@ class PodActions:
             self.services.tell(pod, "", "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 
     async def resize(self, pod: core.Pod, plan: Plan) -> None:
-        """Give the pod and its running containers what is allocated to them now. Raises CriError, OSError."""
-        # The pod's group must hold its containers before and after: what is refused before, because they are larger still, is not after.
+        """Apply the present allocation to the pod and its running containers. Raises CriError, OSError."""
+        # The pod's group must hold its containers before and after: a write refused before, because they are still larger, succeeds after.
         await asyncio.to_thread(self.services.cgroups.apply, pod)
         for update in plan.update:
             container = find_container(pod, update.name)
             assert container is not None
-            wanted = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
+            resources = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
             # Without this, a limit above the old one is more than memory and swap together were.
-            wanted.memory_swap_limit_in_bytes = wanted.memory_limit_in_bytes
-            await self.services.cri.update_container_resources(update.id, wanted)
+            resources.memory_swap_limit_in_bytes = resources.memory_limit_in_bytes
+            await self.services.cri.update_container_resources(update.id, resources)
             self.applied[update.id] = container.resources
         if plan.update:
             await asyncio.to_thread(self.services.cgroups.apply, pod)
 
     async def clean(self, uid: str, pod: core.Pod | None, seen: Observed) -> None:
-        """Remove what is left of a stopped pod: containers, sandboxes, logs, control group. Raises CriError, OSError."""
+        """Remove the rest of a stopped pod: containers, sandboxes, logs, control group. Raises CriError, OSError."""
         for container in seen.containers:
             with contextlib.suppress(NotFound):
                 await self.services.cri.remove_container(container.id)
@@ -372,7 +372,7 @@ class PodActions:
 def _touch(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    # Whoever the container runs as writes here.
+    # The container's user, whoever it is, writes here.
     path.chmod(0o666)
 
 

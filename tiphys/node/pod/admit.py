@@ -90,17 +90,17 @@ def _groups(pod: core.Pod, node: core.Node) -> Rejection | None:
 
 
 def _resources(pod: core.Pod, others: Sequence[core.Pod], capacity: Amounts) -> Rejection | None:
-    """Extended resources that the node does not have at all are left to whoever bound the pod, as upstream."""
-    wanted = {name: number for name, number in pod_requests(pod).items() if number and (name in capacity or not _is_extended(name))}
+    """Extended resources that the node lacks entirely are left to the binder of the pod, as upstream."""
+    requests = {name: number for name, number in pod_requests(pod).items() if number and (name in capacity or not _is_extended(name))}
     used: Amounts = {}
-    for other in others if wanted else ():
+    for other in others if requests else ():
         for name, number in pod_requests(other).items():
             used[name] = used.get(name, 0) + number
-    wanted, used = {"pods": 1, **wanted}, {**used, "pods": len(others)}
-    lacks = {name: number + used.get(name, 0) - capacity.get(name, 0) for name, number in wanted.items()}
+    requests, used = {"pods": 1, **requests}, {**used, "pods": len(others)}
+    lacks = {name: number + used.get(name, 0) - capacity.get(name, 0) for name, number in requests.items()}
     missing = {name: number for name, number in lacks.items() if number > 0}
     for name in missing:
-        numbers = f"requested: {wanted[name]}, used: {used.get(name, 0)}, capacity: {capacity.get(name, 0)}"
+        numbers = f"requested: {requests[name]}, used: {used.get(name, 0)}, capacity: {capacity.get(name, 0)}"
         return Rejection(f"OutOf{name}", f"Node didn't have enough resource: {name}, {numbers}", missing)
     return None
 
@@ -112,8 +112,8 @@ def _is_extended(name: str) -> bool:
 def _place(pod: core.Pod, node: core.Node, others: Iterable[core.Pod]) -> Rejection | None:
     if not selects(pod.spec, node):
         return _failed(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector")
-    wanted = host_ports(pod)
-    if wanted and any(_collide(one, taken) for other in others for taken in host_ports(other) for one in wanted):
+    ports = host_ports(pod)
+    if ports and any(_collide(one, taken) for other in others for taken in host_ports(other) for one in ports):
         return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
     return None
 

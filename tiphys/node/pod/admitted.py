@@ -1,6 +1,6 @@
 """The node's own record of the pods it has admitted, with the resources it agreed to: one small file in each pod's directory.
 
-A pod's status is what whoever may write `pods/status` wrote, so it proves nothing. The record outlives the agent and a reboot of the
+Anyone who may write `pods/status` can change a pod's status, so it proves nothing. The record outlives the kubelet and a reboot of the
 machine, and goes with the pod's directory.
 """
 
@@ -25,7 +25,7 @@ class Admitted:
         self._pods = root / "pods"
 
     def read(self, uid: str) -> _Sizes | None:
-        """Return what was agreed to, by container name (`resize.POD`: the pod as a whole); None for a pod that was not admitted."""
+        """Return the allocation, by container name (`resize.POD`: the pod as a whole); None for a pod that was not admitted."""
         try:
             return msgspec.json.decode((self._pods / uid / _FILE).read_bytes(), type=_Sizes)
         except (OSError, msgspec.DecodeError):

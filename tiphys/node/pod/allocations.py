@@ -11,7 +11,7 @@ from tiphys.node.pod.resize import RESIZABLE, Pending, importance, judge
 
 Retry = Callable[[], None]
 Yield = Callable[[], None]
-"""Makes a pod give back what it has, for a more important one."""
+"""Makes a pod release its resources for a more important one."""
 
 
 class Allocations:
@@ -19,7 +19,7 @@ class Allocations:
 
     def __init__(self, capacity: Amounts) -> None:
         self.capacity = capacity
-        self._given: dict[str, Amounts] = {}
+        self._admitted: dict[str, Amounts] = {}
         self._pods: dict[str, core.Pod] = {}
         self._waiting: dict[str, tuple[tuple[int, bool, float], Retry]] = {}
         self._yields: dict[str, Yield] = {}
@@ -28,8 +28,8 @@ class Allocations:
     def enter(self, pod: core.Pod, yield_: Yield) -> None:
         """The pod has what its spec says. Whatever it gave back goes to those who wait."""
         uid, now = pod.metadata.uid, {name: value for name, value in pod_requests(pod).items() if name in RESIZABLE}
-        before = self._given.get(uid, {})
-        self._given[uid] = now
+        before = self._admitted.get(uid, {})
+        self._admitted[uid] = now
         self._pods[uid] = pod
         self._yields[uid] = yield_
         self._waiting.pop(uid, None)
@@ -43,7 +43,7 @@ class Allocations:
         if self._pods.pop(uid, None) is not None:
             self._left.set()
             self._left = asyncio.Event()
-        if self._given.pop(uid, None):
+        if self._admitted.pop(uid, None):
             self._offer()
 
     def others(self, uid: str) -> list[core.Pod]:
@@ -59,16 +59,16 @@ class Allocations:
             await self._left.wait()
 
     def judge(self, pod: core.Pod) -> Pending | None:
-        """Return why there is no room for what the pod wants besides all others; None if there is."""
+        """Return why there is no room for the pod's requests besides all others; None if there is."""
         used: Amounts = {}
-        for uid, given in self._given.items():
+        for uid, amounts in self._admitted.items():
             if uid != pod.metadata.uid:
-                for name, value in given.items():
+                for name, value in amounts.items():
                     used[name] = used.get(name, 0) + value
         return judge(pod, used, self.capacity)
 
     def wait(self, pod: core.Pod, since: float, retry: Retry) -> None:
-        """Call `retry` whenever room was made, until the pod is entered anew or leaves."""
+        """Call `retry` whenever there is new room, until the pod is entered again or leaves."""
         self._waiting[pod.metadata.uid] = (importance(pod, since), retry)
 
     def _offer(self) -> None:

@@ -26,7 +26,7 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 def backoff_key(container: core.Container | core.EphemeralContainer) -> str:
-    """Under what a container's back-off is kept: its name, and all that gives it a fresh start when it changes."""
+    """Key of a container's back-off: its name, and everything whose change resets it."""
     resources = _encode(container.resources).decode()
     return f"{container.name} {container.image} {resources}"
 
@@ -37,7 +37,7 @@ def _lived_long(dead: SeenContainer) -> bool:
 
 
 def next_backoff(backoff: Backoff | None, dead: SeenContainer) -> Backoff:
-    """The backoff after starting `dead`'s successor: it grows with every end, and starts anew after a long life."""
+    """The backoff after starting `dead`'s successor: it grows with every end, and is reset after a long life."""
     if backoff is None or backoff.ended == 0.0 or _lived_long(dead):
         return Backoff(FIRST_BACKOFF, dead.finished)
     return Backoff(min(backoff.delay * 2, MAX_BACKOFF), dead.finished)

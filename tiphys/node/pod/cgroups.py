@@ -57,18 +57,18 @@ class PodCgroups:
 
     def uids(self) -> set[str]:
         """The pods that have a group."""
-        found: set[str] = set()
+        result: set[str] = set()
         for tier in ("", "/burstable", "/besteffort"):
             for directory in files.directories(self.parent + tier, self.root):
-                found |= {one.name.removeprefix("pod") for one in directory.glob("pod*")}
-        return found
+                result |= {one.name.removeprefix("pod") for one in directory.glob("pod*")}
+        return result
 
     def _tier(self) -> None:
         total = sum(self._requests.values())
         self._write(self.parent + "/burstable", _shares(shares(total * 1000 // 1024)))
 
     def _write(self, path: str, settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Write what the kernel takes: the limits of the containers hold even where the pod's are refused."""
+        """Write the limits that the kernel accepts: those of the containers hold even where the pod's are refused."""
         v2 = files.is_v2(self.root)
         for controller, values in settings.items():
             home = files.hierarchies(self.root).get("" if v2 else controller)

@@ -51,7 +51,7 @@ class PodKiller:
         if self.pod is None:
             return max((one.grace if one.grace is not None else DEFAULT_GRACE for one in running), default=1)
         if missing and self.pod.metadata.deletionTimestamp is None:
-            return 1  # taken from the API without waiting for us: whoever did it wants it gone
+            return 1  # removed from the API without waiting for us: it must go at once
         return grace_of(self.pod)
 
     def _sidecars(self) -> list[str]:

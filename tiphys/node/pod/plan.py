@@ -4,7 +4,7 @@ The rules follow "Pod Lifecycle", "Init Containers" and "Sidecar Containers" of 
 
 - One ready sandbox, or a new one is made and everything starts from the first init container again.
 - Init containers run one after the other; a sidecar counts as done once it has started (and its startup probe has passed), and is kept
-  running from then on. Once an ordinary container has been created in the sandbox, initialisation is over for good.
+  running from then on. Once an ordinary container has been created in the sandbox, initialization is over for good.
 - Ordinary containers run side by side; a dead one is restarted by the pod's restart policy (or its own) after a backoff that doubles
   from 10 s to 5 min and is forgotten when the container has lived for 10 min.
 - Resources that changed are updated in place where the container's resize policy allows it (KEP-1287).
@@ -129,11 +129,11 @@ def _init_restarts(pod: core.Pod, container: core.Container, exit_code: int) -> 
 
 
 def grace_of(pod: core.Pod) -> int:
-    """Seconds the pod's containers get to end: what a delete asked for, else the spec's."""
-    asked = pod.metadata.deletionGracePeriodSeconds if pod.metadata.deletionTimestamp is not None else None
-    if asked is None:
-        asked = pod.spec.terminationGracePeriodSeconds
-    return DEFAULT_GRACE if asked is None else max(asked, 1)
+    """Seconds the pod's containers get to end: the delete's grace period, else the spec's."""
+    seconds = pod.metadata.deletionGracePeriodSeconds if pod.metadata.deletionTimestamp is not None else None
+    if seconds is None:
+        seconds = pod.spec.terminationGracePeriodSeconds
+    return DEFAULT_GRACE if seconds is None else max(seconds, 1)
 
 
 def deadline_left(pod: core.Pod, now: datetime) -> float | None:
@@ -195,10 +195,10 @@ class _Planner:
         for ephemeral in self.pod.spec.ephemeralContainers:
             if self.seen.latest(ephemeral.name) is None:
                 self.starts.append(Start(ephemeral.name, "ephemeral", 0))
-        initialised, failed = self._init_containers()
+        initialized, failed = self._init_containers()
         if failed:
             return Plan(kill_pod=bool(self.seen.running) or box.ready, over=True)
-        if initialised and not self._main_containers():
+        if initialized and not self._main_containers():
             return Plan(kill_pod=True, over=True)
         return self._finish()
 
@@ -223,18 +223,18 @@ class _Planner:
         begun = any(self.seen.latest(container.name) for container in self.pod.spec.containers)
         if self.pod.spec.restartPolicy == "Never" and box is not None and self.seen.containers:
             return Plan(kill_pod=kill, over=True)
-        wanted = [container for container in self.pod.spec.containers if not self._done(container)]
-        if begun and not wanted:
+        unfinished = [container for container in self.pod.spec.containers if not self._done(container)]
+        if begun and not unfinished:
             return Plan(kill_pod=kill, over=True)
         removed, boxes = self._leftovers()
         if kill:
-            # Stop what is left first; the next plan, on a clean ground, makes the sandbox.
+            # Stop the rest first; the next plan, on clean ground, makes the sandbox.
             return Plan(kill_pod=True, remove_containers=removed, remove_sandboxes=boxes)
         if self.pod.spec.initContainers:
             first = self.pod.spec.initContainers[0]
             self._restart(first, "sidecar" if is_sidecar(first) else "init")
         else:
-            for container in wanted:
+            for container in unfinished:
                 self._restart(container, "main")
         return Plan(
             create_sandbox=attempt,
@@ -320,9 +320,9 @@ class _Planner:
         """True if a running container must be stopped; the stop is in the plan then."""
         verdict = self.verdicts.get(last.id, Verdicts())
         grace = grace_of(self.pod)
-        wanted = self.hashes.get(container.name, "")
+        desired = self.hashes.get(container.name, "")
         suffix = ", will be restarted" if restarts(self.pod, container, 1) else ""
-        if wanted and last.hash and wanted != last.hash:
+        if desired and last.hash and desired != last.hash:
             message = f"Container {container.name} definition changed, will be restarted"
             self.stops.append(Stop(last.id, container.name, message, grace, "changed"))
         elif verdict.liveness is False:
@@ -374,7 +374,7 @@ class _Planner:
                 return status.restartCount + 1
         return 0
 
-    # -- what is left over
+    # -- leftovers
 
     def _kind(self, name: str) -> ContainerKind | None:
         for group, kind in ((self.pod.spec.containers, "main"), (self.pod.spec.initContainers, "init")):

@@ -20,7 +20,7 @@ DISRUPTION: Final = "Pod was preempted by Kubelet to accommodate a critical pod.
 
 
 class NoRoom(Exception):
-    """All pods that may be preempted together do not free enough; says what is still missing."""
+    """All pods that may be preempted together do not free enough; names the rest."""
 
 
 def is_critical(pod: core.Pod) -> bool:
@@ -57,9 +57,9 @@ def _gives(pod: core.Pod) -> Amounts:
 
 
 def _without(missing: Amounts, pods: Sequence[core.Pod]) -> Amounts:
-    """Return what is still missing when these pods are gone."""
-    given = [_gives(pod) for pod in pods]
-    left = {name: number - sum(one.get(name, 0) for one in given) for name, number in missing.items()}
+    """Return the amounts still missing when these pods are gone."""
+    amounts = [_gives(pod) for pod in pods]
+    left = {name: number - sum(one.get(name, 0) for one in amounts) for name, number in missing.items()}
     return {name: number for name, number in left.items() if number > 0}
 
 

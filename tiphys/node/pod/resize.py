@@ -68,10 +68,10 @@ def _sized(container: core.Container, sizes: Sizes) -> core.Container:
 def adopted(
     pod: core.Pod, seen: Observed, recorded: Sizes | None
 ) -> tuple[dict[str, core.ResourceRequirements], dict[str, core.ResourceRequirements]]:
-    """Return what is allocated to a pod that an agent before this one `recorded`, and what is applied by id to the containers that run.
+    """Return what is allocated to a pod that a kubelet before this one `recorded`, and what is applied by id to the containers that run.
 
     The status of a pod is not believed about what is allocated, which would be a way around admission. Only a pod that runs without a
-    record, which an older agent has started, has what its status says.
+    record, which an older kubelet has started, has what its status says.
     """
     running = {one.id for one in seen.running}
     allocated, applied = sizes_of(pod), {}
@@ -89,7 +89,7 @@ def adopted(
 
 
 def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Sizes) -> bool:
-    """True if an agent before this one agreed to a resize and did not carry it out."""
+    """True if a kubelet before this one agreed to a resize and did not carry it out."""
     shown = pod.status.resources
     if shown is not None and POD in allocated and seen.running and changed(shown, allocated[POD]):
         return True
@@ -97,7 +97,7 @@ def is_unfinished(pod: core.Pod, seen: Observed, allocated: Sizes, applied: Size
 
 
 def changed(before: core.ResourceRequirements, after: core.ResourceRequirements) -> frozenset[str]:
-    """The resources of which the kernel must be told. A request for memory is only for schedulers to know."""
+    """The resources that the kernel must get. A request for memory only matters to schedulers."""
     names = set()
     if _differ(before.requests, after.requests, "cpu") or _differ(before.limits, after.limits, "cpu"):
         names.add("cpu")
@@ -112,7 +112,7 @@ def _differ(before: Mapping[str, base.Quantity], after: Mapping[str, base.Quanti
 
 
 def needs_restart(container: Container, before: core.ResourceRequirements) -> bool:
-    """True if the container must be restarted to have its resources after these: for a request too, even where the kernel is not told."""
+    """True if the container must be restarted to have its resources after these: for a request too, even if the kernel does not get it."""
     after = container.resources
     names = {
         name for name in RESIZABLE if _differ(before.requests, after.requests, name) or _differ(before.limits, after.limits, name)
@@ -125,17 +125,17 @@ def _in_force(container: Container, applied: core.ResourceRequirements) -> bool:
 
 
 def already(pod: core.Pod, seen: Observed, applied: Sizes) -> dict[str, core.ResourceRequirements]:
-    """Return what is in force without anybody doing anything, by container id: changes that the kernel need not be told."""
-    found = {}
+    """Return resources in force without an update, by container id: changes that the kernel need not get."""
+    result = {}
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
         if last is not None and last.id in applied and _in_force(container, applied[last.id]):
-            found[last.id] = container.resources
-    return found
+            result[last.id] = container.resources
+    return result
 
 
 def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
-    """True if every container that runs has what is allocated to it; `applied` is by container id."""
+    """True if every running container has its allocation; `applied` is by container id."""
     for container in (*pod.spec.containers, *pod.spec.initContainers):
         last = seen.latest(container.name)
         if last is not None and last.state == "running" and last.id in applied and not _in_force(container, applied[last.id]):
@@ -144,51 +144,51 @@ def settled(pod: core.Pod, seen: Observed, applied: Sizes) -> bool:
 
 
 def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
-    """Return why a node of this capacity, of which other pods use so much, has no room for what the pod wants; None if it has."""
-    wanted = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
-    for name, number in wanted.items():
+    """Return why a node of this capacity, of which other pods use so much, has no room for the pod's requests; None if it has."""
+    requests = {name: number for name, number in pod_requests(pod).items() if name in RESIZABLE and name in capacity}
+    for name, number in requests.items():
         if number > capacity[name]:
             return Pending("Infeasible", f"Node didn't have enough capacity: {name}, requested: {number}, capacity: {capacity[name]}")
-    for name, number in wanted.items():
+    for name, number in requests.items():
         if number + used.get(name, 0) > capacity[name]:
-            said = f"Node didn't have enough resource: {name}, requested: {number}, used: {used.get(name, 0)}, capacity: {capacity[name]}"
-            return Pending("Deferred", said)
+            numbers = f"requested: {number}, used: {used.get(name, 0)}, capacity: {capacity[name]}"
+            return Pending("Deferred", f"Node didn't have enough resource: {name}, {numbers}")
     return None
 
 
 def conditions(generation: int, pending: Pending | None, progress: Progress | None) -> list[core.PodCondition]:
     """Return the conditions of the pod's resize."""
-    said = []
+    result = []
     if pending is not None:
-        said.append(
+        result.append(
             core.PodCondition(
                 type="PodResizePending", status="True", reason=pending.reason, message=pending.message, observedGeneration=generation
             )
         )
     if progress is not None:
         reason = "Error" if progress.error else ""
-        said.append(
+        result.append(
             core.PodCondition(
                 type="PodResizeInProgress", status="True", reason=reason, message=progress.error, observedGeneration=progress.generation
             )
         )
-    return said
+    return result
 
 
 def summary(what: str, pod: core.Pod, generation: int, error: str = "") -> str:
     """The sentence of an event: what happened, and to which resources."""
-    told: dict[str, object] = {}
+    entry: dict[str, object] = {}
     for name in ("initContainers", "containers"):
         group: list[core.Container] = getattr(pod.spec, name)
         listed = [{"name": one.name, "resources": msgspec.to_builtins(one.resources)} for one in group]
         if listed:
-            told[name] = listed
-    told["generation"] = generation
+            entry[name] = listed
+    entry["generation"] = generation
     if error:
-        told["error"] = error
-    return f"{what}: {json.dumps(told, separators=(',', ':'))}"
+        entry["error"] = error
+    return f"{what}: {json.dumps(entry, separators=(',', ':'))}"
 
 
 def importance(pod: core.Pod, since: float) -> tuple[int, bool, float]:
-    """The order in which pods that wait for room get it: by priority, Guaranteed ones first, who waits longest first."""
+    """The order in which pods that wait for room get it: by priority, then Guaranteed ones, then the longest waiting."""
     return (-(pod.spec.priority or 0), pod.status.qosClass != "Guaranteed", since)

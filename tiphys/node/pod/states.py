@@ -1,4 +1,4 @@
-"""The life of a pod's worker as a table: which state follows which event. Anything that is not in it is a mistake, told with its story.
+"""The life of a pod's worker as a table: which state follows which event. Anything that is not in it is a bug, reported with its history.
 
     syncing ------ deleted | missing | over | given_up ------> terminating
     terminating -- deleted | missing: again, with less grace -> terminating

@@ -20,16 +20,16 @@ from tiphys.node.pod.plan import AnyContainer, Verdicts, find_container, restart
 RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Conditions that are there only while there is something to say."""
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
-"""Conditions that the node agent writes; all others belong to somebody else and are carried over."""
+"""Conditions that the kubelet writes; all others belong to somebody else and are carried over."""
 DISRUPTION = "DisruptionTarget"
 BY_KUBELET = "TerminationByKubelet"
-"""The reason of a disruption that the node agent caused; others may announce one, too ("Pod disruption conditions")."""
+"""The reason of a disruption that the kubelet caused; others may announce one, too ("Pod disruption conditions")."""
 
 _OVER = ("Succeeded", "Failed")
 
 
 def is_owned(condition: core.PodCondition) -> bool:
-    """True if the node agent wrote a condition."""
+    """True if the kubelet wrote a condition."""
     return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
 
 
@@ -61,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True):
     over: bool = False
     """Nothing runs and nothing will: the phase may become final."""
     adopted: Mapping[str, core.ContainerStatus] = {}
-    """By container id: what the API said about containers that ran before the agent started."""
+    """By container id: the API's status of containers that ran before the kubelet started."""
     applied: Mapping[str, core.ResourceRequirements] = {}
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
     resize: Sequence[core.PodCondition] = ()
@@ -98,7 +98,7 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
     if facts.over and not facts.rejected:
         _settle(pod, status)
     if facts.rejected or (old.phase in _OVER and not old.containerStatuses and facts.seen.empty):
-        # The second is how an agent that started later finds a rejected pod.
+        # The second is how a kubelet that started later finds a rejected pod.
         status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses = [], [], []
     return status
 
@@ -336,12 +336,12 @@ def _named(items: Sequence[str]) -> str:
 def _unready(pod: core.Pod, status: core.PodStatus) -> str:
     """The sentence about containers that are not ready, or ""."""
     by_name = {one.name: one for one in (*status.initContainerStatuses, *status.containerStatuses)}
-    wanted = [one.name for one in pod.spec.initContainers if is_sidecar(one)] + [one.name for one in pod.spec.containers]
-    unready = [name for name in wanted if not by_name[name].ready]
+    names = [one.name for one in pod.spec.initContainers if is_sidecar(one)] + [one.name for one in pod.spec.containers]
+    unready = [name for name in names if not by_name[name].ready]
     return f"containers with unready status: {_named(unready)}" if unready else ""
 
 
-def _uninitialised(pod: core.Pod, status: core.PodStatus) -> str:
+def _uninitialized(pod: core.Pod, status: core.PodStatus) -> str:
     if any(one.state.running or one.state.terminated or one.lastState.terminated for one in status.containerStatuses):
         return ""
     missing = []
@@ -353,18 +353,18 @@ def _uninitialised(pod: core.Pod, status: core.PodStatus) -> str:
 
 def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: datetime) -> None:
     box = facts.seen.sandbox
-    made = {
+    conditions = {
         "PodReadyToStartContainers": ("True", "", "") if box is not None and box.ready else ("False", "", ""),
-        "Initialized": _initialised_condition(pod, status),
+        "Initialized": _initialized_condition(pod, status),
         "Ready": ("True", "", ""),
         "ContainersReady": _containers_ready(pod, status),
         "PodScheduled": ("True", "", ""),
     }
-    made["Ready"] = _ready_condition(pod, made["ContainersReady"])
+    conditions["Ready"] = _ready_condition(pod, conditions["ContainersReady"])
     if facts.disruption and facts.over:
-        made[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
+        conditions[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
     old = {condition.type: condition for condition in pod.status.conditions}
-    for type_, (value, reason, message) in made.items():
+    for type_, (value, reason, message) in conditions.items():
         before = old.pop(type_, None)
         since = before.lastTransitionTime if before is not None and before.status == value else None
         condition = core.PodCondition(
@@ -376,19 +376,19 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
             lastTransitionTime=since or base.time(now),
         )
         status.conditions.append(condition)
-    for said in facts.resize:
-        before = old.get(said.type)
-        since = before.lastTransitionTime if before is not None and before.reason == said.reason else None
-        status.conditions.append(msgspec.structs.replace(said, lastTransitionTime=since or base.time(now)))
+    for resizing in facts.resize:
+        before = old.get(resizing.type)
+        since = before.lastTransitionTime if before is not None and before.reason == resizing.reason else None
+        status.conditions.append(msgspec.structs.replace(resizing, lastTransitionTime=since or base.time(now)))
     for type_ in RESIZE_CONDITIONS:
         old.pop(type_, None)
     status.conditions.extend(old.values())
 
 
-def _initialised_condition(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
+def _initialized_condition(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, str]:
     if status.phase == "Succeeded":
         return "True", "PodCompleted", ""
-    missing = _uninitialised(pod, status)
+    missing = _uninitialized(pod, status)
     return ("False", "ContainersNotInitialized", missing) if missing else ("True", "", "")
 
 
@@ -404,11 +404,11 @@ def _containers_ready(pod: core.Pod, status: core.PodStatus) -> tuple[str, str, 
 def _ready_condition(pod: core.Pod, containers: tuple[str, str, str]) -> tuple[str, str, str]:
     if containers[0] != "True":
         return containers
-    said: list[str] = []
+    messages: list[str] = []
     for gate in pod.spec.readinessGates:
-        found = next((one for one in pod.status.conditions if one.type == gate.conditionType), None)
-        if found is None:
-            said.append(f'corresponding condition of pod readiness gate "{gate.conditionType}" does not exist.')
-        elif found.status != "True":
-            said.append(f'the status of pod readiness gate "{gate.conditionType}" is not "True", but {found.status}')
-    return ("False", "ReadinessGatesNotReady", ", ".join(said)) if said else ("True", "", "")
+        condition = next((one for one in pod.status.conditions if one.type == gate.conditionType), None)
+        if condition is None:
+            messages.append(f'corresponding condition of pod readiness gate "{gate.conditionType}" does not exist.')
+        elif condition.status != "True":
+            messages.append(f'the status of pod readiness gate "{gate.conditionType}" is not "True", but {condition.status}')
+    return ("False", "ReadinessGatesNotReady", ", ".join(messages)) if messages else ("True", "", "")

@@ -40,11 +40,11 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
         {"reason": None, "message": None, **condition}
         for condition in msgspec.to_builtins([one for one in status.conditions if is_owned(one)])
     ]
-    said = {condition.type for condition in status.conditions}
+    types = {condition.type for condition in status.conditions}
     body["conditions"] += [
         {"$patch": "delete", "type": condition.type}
         for condition in written.conditions
-        if is_owned(condition) and condition.type not in said
+        if is_owned(condition) and condition.type not in types
     ]
     for name in ("podIPs", "hostIPs"):
         # Addresses merge by value, so one that is gone has to be said to be gone.
@@ -54,7 +54,7 @@ def status_patch(uid: str, status: core.PodStatus, written: core.PodStatus) -> d
 
 
 def owned(status: core.PodStatus) -> bytes:
-    """The part of a status that the node agent writes, in a form to compare."""
+    """The part of a status that the kubelet writes, in a form to compare."""
     mine = [condition for condition in status.conditions if is_owned(condition)]
     kept = msgspec.structs.replace(
         status, conditions=sorted(mine, key=lambda one: one.type), nominatedNodeName="", resourceClaimStatuses=[]
@@ -64,7 +64,7 @@ def owned(status: core.PodStatus) -> bytes:
 
 class _Slot:
     def __init__(self) -> None:
-        self.wanted: core.PodStatus | None = None
+        self.desired: core.PodStatus | None = None
         self.written = core.PodStatus()
         self.written_owned = b""
         self.echo = b""
@@ -91,12 +91,12 @@ class StatusWriter:
             slot = self._slots[pod.metadata.uid] = _Slot()
             slot.written = pod.status
             slot.written_owned = owned(pod.status)
-        wanted = owned(status)
-        if slot.gone or wanted == (owned(slot.wanted) if slot.wanted is not None else slot.written_owned):
-            if slot.wanted is None:
+        desired = owned(status)
+        if slot.gone or desired == (owned(slot.desired) if slot.desired is not None else slot.written_owned):
+            if slot.desired is None:
                 slot.clean.set()
             return
-        slot.wanted = status
+        slot.desired = status
         slot.clean.clear()
         slot.changed.set()
         if slot.task is None:
@@ -104,14 +104,14 @@ class StatusWriter:
             slot.task = self._tasks.spawn(self._write_all(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid, slot), name=name)
 
     def observe(self, pod: core.Pod) -> None:
-        """The API server shows this; where somebody else changed what is ours, it is written again."""
+        """Take the status that the API server shows; if another writer changed the kubelet's part, it is written again."""
         slot = self._slots.get(pod.metadata.uid)
-        if slot is None or slot.wanted is not None or not slot.echo or pod.metadata.resourceVersion == slot.version:
+        if slot is None or slot.desired is not None or not slot.echo or pod.metadata.resourceVersion == slot.version:
             return
         if _newer(slot.version, pod.metadata.resourceVersion) and owned(pod.status) != slot.echo:
             log.info("pod status was changed by somebody else", extra={"pod": f"{pod.metadata.namespace}/{pod.metadata.name}"})
-            wanted, slot.written_owned, slot.echo = slot.written, b"", b""
-            self.set(pod, wanted)
+            expected, slot.written_owned, slot.echo = slot.written, b"", b""
+            self.set(pod, expected)
 
     async def wait_written(self, uid: str) -> None:
         """Until the newest status of the pod is with the API server, or the pod is gone from it."""
@@ -132,14 +132,14 @@ class StatusWriter:
     async def _write_all(self, namespace: str, name: str, uid: str, slot: _Slot) -> None:
         backoff = Backoff(_RETRY)
         try:
-            while slot.wanted is not None:
-                wanted = slot.wanted
+            while slot.desired is not None:
+                desired = slot.desired
                 try:
-                    await self._write(namespace, name, uid, slot, wanted)
+                    await self._write(namespace, name, uid, slot, desired)
                     backoff.reset()
                 except (NotFound, Conflict):
                     # Gone, or another pod has the name now.
-                    slot.gone, slot.wanted = True, None
+                    slot.gone, slot.desired = True, None
                 except (StatusError, ConnectionError, TimeoutError, OSError) as error:
                     log.warning("pod status not written", extra={"pod": f"{namespace}/{name}", "error": str(error)})
                     await self.clock.sleep(backoff.next())
@@ -147,13 +147,13 @@ class StatusWriter:
             slot.task = None
         slot.clean.set()
 
-    async def _write(self, namespace: str, name: str, uid: str, slot: _Slot, wanted: core.PodStatus) -> None:
-        body = status_patch(uid, wanted, slot.written)
+    async def _write(self, namespace: str, name: str, uid: str, slot: _Slot, desired: core.PodStatus) -> None:
+        body = status_patch(uid, desired, slot.written)
         answer = await self.client.patch(core.Pod, name, namespace, body=body, kind="strategic", subresource="status")
-        slot.written, slot.written_owned = wanted, owned(wanted)
+        slot.written, slot.written_owned = desired, owned(desired)
         slot.echo, slot.version = owned(answer.status), answer.metadata.resourceVersion
-        if slot.wanted is wanted:
-            slot.wanted = None
+        if slot.desired is desired:
+            slot.desired = None
 
 
 def _newer(old: str, new: str) -> bool:

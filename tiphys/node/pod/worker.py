@@ -1,6 +1,6 @@
 """One worker per pod: looks, plans, acts, reports. The states are in `pod/states.py`, the decisions in `pod/plan.py` and `pod/status.py`.
 
-The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new agent
+The worker is level-triggered: whatever wakes it (the API, the runtime, a probe, a clock), it plans from what is there now. A new kubelet
 therefore finds running pods as they are, plans nothing for them, and leaves them alone.
 """
 
@@ -74,7 +74,7 @@ class PodWorker:
         self._retry = 0.0
         self._grace_cap: int | None = None
         self._admitted = pod is None or self._recorded is not None or not seen.empty
-        """True for what was admitted before this agent started: it stays, whatever the node looks like now."""
+        """True for what was admitted before this kubelet started: it stays, whatever the node looks like now."""
         self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
         if pod is not None:
             self._receive(pod)
@@ -200,7 +200,7 @@ class PodWorker:
         clock, pulling = self.services.clock, self.services.images.pulling(self.uid)
         self._start.observe(self.pod, self.status, now=clock.now(), elapsed=clock.monotonic(), pulling=pulling)
         if self.status.phase in _OVER:
-            # From here on the scheduler gives what the pod had to others.
+            # From here on the scheduler gives the pod's room to others.
             self.services.allocations.leave(self.uid)
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
@@ -216,26 +216,26 @@ class PodWorker:
         pod = self.pod
         if pod is None or self.life.state != "syncing" or not self._admitted:
             return
-        wanted = resize.sizes_of(pod)
-        if wanted == self.allocated:
+        sizes = resize.sizes_of(pod)
+        if sizes == self.allocated:
             self.pending = None
             return
         before, self.pending = self.pending, self.services.allocations.judge(pod)
         generation = pod.metadata.generation
         if self.pending is None:
-            self.allocated = wanted
+            self.allocated = sizes
             self.progress = resize.Progress(generation)
             self.services.tell(pod, "", "Normal", "ResizeStarted", resize.summary("Pod resize started", pod, generation))
             self._enter()
             return
         if before is None or before.reason != self.pending.reason:
             self._pending_since = self.services.clock.now().timestamp()
-            told = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
-            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", told)
+            message = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
+            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", message)
         self.services.allocations.wait(pod, self._pending_since, self._offered)
 
     async def _record(self) -> bool:
-        """Keep on disk what the pod was admitted with; False when that failed."""
+        """Record the pod's allocation on disk; False when that failed."""
         if self._recorded == self.allocated:
             return True
         sizes = dict(self.allocated)
@@ -261,11 +261,11 @@ class PodWorker:
         try:
             await self.actions.resize(pod, plan)
         except (CriError, OSError) as error:
-            said = str(error)
-            if said != self.progress.error:
-                told = resize.summary("Pod resize error", pod, generation, said)
-                self.services.tell(pod, "", "Warning", "ResizeError", told)
-            self.progress = resize.Progress(generation, said)
+            reason = str(error)
+            if reason != self.progress.error:
+                message = resize.summary("Pod resize error", pod, generation, reason)
+                self.services.tell(pod, "", "Warning", "ResizeError", message)
+            self.progress = resize.Progress(generation, reason)
             return self._next_retry()
         finished = not plan.stop and not plan.start and resize.settled(pod, self.seen, self.applied)
         if finished and self.progress.generation == generation:
@@ -337,7 +337,7 @@ class PodWorker:
             else:
                 families.PREEMPTIONS.labels(next(iter(rejected.missing))).inc(len(chosen))
                 await self.services.allocations.preempt([one.metadata.uid for one in chosen])
-                return False  # to be judged again: others may have come meanwhile
+                return False  # to be checked again: others may have come meanwhile
         self._admitted = True
         if rejected is None:
             self._enter()
@@ -447,7 +447,7 @@ class PodWorker:
             self.fire("deleted")
 
     async def _tear_down(self) -> None:
-        """Give back what the pod held besides its containers."""
+        """Release the pod's resources besides its containers."""
         self.services.allocations.leave(self.uid)
         self.services.images.forget(self.uid)
         self.services.objects.use(self.uid, set())
@@ -456,11 +456,11 @@ class PodWorker:
                 await self.services.volumes.tear_down(self.uid)
                 break
             except OSError as error:
-                log.warning("volumes of a pod resist", extra={"pod": self.who, "error": str(error)})
+                log.warning("volumes of a pod not removed", extra={"pod": self.who, "error": str(error)})
                 await self.services.clock.sleep(self._next_retry())
 
     async def _remove(self) -> None:
-        """Delete the pod from the API, then what is left of it from the node."""
+        """Delete the pod from the API, then the rest of it from the node."""
         self._wake.clear()
         if self.in_api and self.pod is not None:
             await self.services.statuses.wait_written(self.uid)
@@ -486,7 +486,7 @@ class PodWorker:
 
 
 def _adopted(pod: core.Pod) -> dict[str, core.ContainerStatus]:
-    """Return what the API says about containers that are running already, by id: it holds until a probe knows better."""
+    """Return the API's status of containers that are running already, by id: it holds until a probe has a result."""
     known = (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
     return {one.containerID.rpartition("/")[2]: one for one in known if one.state.running is not None}
 

@@ -1,1 +1,1 @@
-"""The container runtime of the node: our own containerd, its events, and what is left to purge."""
+"""The container runtime of the node: our own containerd, its events, and its purge."""

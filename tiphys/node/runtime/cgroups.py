@@ -31,14 +31,14 @@ def hierarchies(root: Path = ROOT) -> dict[str, Path]:
     """Directory of each hierarchy by controller ("memory", "cpu", ...); version 2 has the one entry ""."""
     if is_v2(root):
         return {"": root}
-    found = {}
+    result = {}
     for entry in sorted(root.iterdir()):
         # Names such as "cpu" may be symbolic links to "cpu,cpuacct"; the directory itself is listed once per controller.
         if entry.is_symlink() or not (entry / "tasks").exists():
             continue
         for controller in entry.name.split(","):
-            found[controller] = entry
-    return found
+            result[controller] = entry
+    return result
 
 
 def pod_path(parent: str, qos: Qos, uid: str) -> str:
@@ -81,21 +81,21 @@ def remove(path: str, root: Path = ROOT) -> bool:
 
 def processes(path: str, root: Path = ROOT) -> set[int]:
     """The processes in a control group and below it."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for top in directories(path, root):
         for directory, _, _ in os.walk(top):
             with contextlib.suppress(OSError):
-                found.update(map(int, (Path(directory) / "cgroup.procs").read_text(encoding="utf-8").split()))
-    return found
+                pids.update(map(int, (Path(directory) / "cgroup.procs").read_text(encoding="utf-8").split()))
+    return pids
 
 
 def kill(path: str, root: Path = ROOT) -> set[int]:
     """Send SIGKILL to the processes in a control group and below it; returns them. Never touches our own process."""
-    found = processes(path, root) - {os.getpid()}
-    for pid in found:
+    pids = processes(path, root) - {os.getpid()}
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return found
+    return pids
 
 
 def _make(top: Path, path: str, controller: str) -> None:
@@ -104,8 +104,8 @@ def _make(top: Path, path: str, controller: str) -> None:
         parent, directory = directory, directory / part
         if controller == "":
             with contextlib.suppress(OSError):
-                wanted = (parent / "cgroup.controllers").read_text(encoding="utf-8").split()
-                (parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in wanted), encoding="utf-8")
+                controllers = (parent / "cgroup.controllers").read_text(encoding="utf-8").split()
+                (parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers), encoding="utf-8")
         directory.mkdir(exist_ok=True)
         if controller == "cpuset":
             # A new cpuset is empty on version 1 and refuses processes until it has CPUs and memory nodes.

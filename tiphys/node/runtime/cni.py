@@ -1,6 +1,6 @@
 """The pod network of one node, as a CNI configuration: a bridge, addresses from the node's pod CIDR, host ports.
 
-Behaviour comes from the page "Network Plugins" of the Kubernetes documentation and the manuals of the reference CNI plugins.
+Behavior comes from the page "Network Plugins" of the Kubernetes documentation and the manuals of the reference CNI plugins.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ class Network(NamedTuple):
 
 def networks(conf_dir: Path) -> list[Network]:
     """Every bridge network that a directory of ours configures."""
-    found = []
+    result = []
     for path in sorted(conf_dir.glob("*.conflist")):
         with contextlib.suppress(OSError, ValueError, LookupError):
             config = json.loads(path.read_text(encoding="utf-8"))
             for plugin in config["plugins"]:
                 if plugin["type"] == "bridge":
                     subnets = [part["subnet"] for ranges in plugin["ipam"]["ranges"] for part in ranges]
-                    found.append(Network(config["name"], plugin["bridge"], subnets))
-    return found
+                    result.append(Network(config["name"], plugin["bridge"], subnets))
+    return result

@@ -1,4 +1,4 @@
-"""Our own containerd: started once, found again by whoever comes next, and taken away without a trace.
+"""Our own containerd: started once, adopted by later processes, and removed without a trace.
 
 containerd runs in a session of its own, so neither a restart nor `kill -9` of the node process reaches it; its shims in turn survive
 containerd. A node process that starts finds the running one through its pid file (or, should that be lost, through /proc) and adopts
@@ -100,7 +100,7 @@ class ContainerdSupervisor:
         changed = _read(self.config_path) != text
         pid = self.find()
         if pid is not None and changed:
-            log.info("containerd has another configuration, replacing it", extra={"pid": pid})
+            log.info("containerd has a different configuration, replacing it", extra={"pid": pid})
             await procs.end(pid, grace=10)
             pid = None
         self.adopted = pid is not None
@@ -121,15 +121,15 @@ class ContainerdSupervisor:
             raise
 
     def find(self) -> int | None:
-        """The process id of our containerd if it runs, whoever started it."""
+        """The process id of our containerd if it runs, whichever process started it."""
         noted = self.read_run()
         if noted is not None and self._is_ours(procs.command_line(noted.pid)):
             return noted.pid
-        found = procs.find(self._is_ours)
-        return found[0] if found else None
+        pids = procs.find(self._is_ours)
+        return pids[0] if pids else None
 
     def read_run(self) -> ContainerdRun | None:
-        """Return what the pid file says, None without one or when it is damaged. The process that it names need not run any more."""
+        """Return the pid file's content, None without one or when it is damaged. Its process may not run any more."""
         with contextlib.suppress(msgspec.MsgspecError):
             return msgspec.json.decode(_read(self.pid_path), type=ContainerdRun)
         return None
@@ -190,7 +190,7 @@ class ContainerdSupervisor:
         )
 
     async def _end(self) -> None:
-        """End containerd, then the shims and what they hold, ours only."""
+        """End our containerd, then our shims and their processes."""
         pid = self.find()
         if pid is not None:
             await procs.end(pid, grace=10)
@@ -249,7 +249,7 @@ class ContainerdSupervisor:
         if before is None:
             run = ContainerdRun(pid, self._now())
         elif before.pid != pid:
-            # Whoever ends containerd on purpose takes the file away, so the process that it names has ended by itself or was replaced.
+            # A deliberate stop removes the file, so the process that it names has ended by itself or was replaced.
             run = ContainerdRun(pid, self._now(), before.restarts + 1, self._now())
         else:
             run = before
@@ -280,7 +280,7 @@ class ContainerdSupervisor:
                             return
                         reason = conditions["RuntimeReady"].message
                 await self._clock.sleep(0.01)
-        raise ContainerdError(f"containerd does not become ready ({reason}); its log is {self.log_path}\n{self._last_words()}")
+        raise ContainerdError(f"containerd did not become ready ({reason}); its log is {self.log_path}\n{self._last_words()}")
 
     def _last_words(self) -> str:
         lines = _read(self.log_path).splitlines()

@@ -1,6 +1,6 @@
-"""Removing what the reference port mapping plugin leaves in the tables `nat`: chains of lost pods, and its own once they are empty.
+"""Removal of leftovers of the reference port mapping plugin in the tables `nat`: chains of lost pods, and its own once they are empty.
 
-The plugin takes a pod's chain away itself when the pod is stopped through the runtime; the rest it leaves for ever. Other programs may
+The plugin removes a pod's chain itself when the pod is stopped through the runtime; the rest it leaves forever. Other programs may
 use it too, so only chains that mention our subnets go, the shared ones only when nobody's pod is left in them, and a table only when
 nothing at all is.
 """
@@ -18,7 +18,7 @@ _SHARED_CHAINS = ("CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MAS
 
 
 def remove(subnets: Iterable[str]) -> None:
-    """Remove the port mappings of pods in these subnets, and then what nobody uses. Blocks."""
+    """Remove the port mappings of pods in these subnets, and then unused chains. Blocks."""
     listed = list(subnets)
     for family, command in (("ip", "iptables"), ("ip6", "ip6tables")):
         tool, nft = shutil.which(command, path=_PATH), shutil.which("nft", path=_PATH)
@@ -37,12 +37,12 @@ def remove(subnets: Iterable[str]) -> None:
 
 def pod_chains(rules: list[str], subnets: list[str]) -> set[str]:
     """The chains of pods in these subnets, out of the rules as `iptables -S` prints them."""
-    found = set()
+    chains = set()
     for rule in rules:
         words = shlex.split(rule)
         if words[0] == "-A" and words[1].startswith(_POD_CHAIN) and any(subnet in words for subnet in subnets):
-            found.add(words[1])
-    return found
+            chains.add(words[1])
+    return chains
 
 
 def deletions(rules: list[str], chains: set[str]) -> list[list[str]]:
@@ -65,7 +65,7 @@ def _remove_chains(iptables: list[str], subnets: list[str]) -> None:
 
 
 def _body(table: str) -> list[str]:
-    """Return what a listed table holds besides its own braces and base chains without rules."""
+    """Return the content of a listed table besides its own braces and base chains without rules."""
     lines = [line.strip() for line in table.splitlines() if not line.startswith("#")]
     return [
         line

@@ -1,4 +1,4 @@
-"""Mounts below a directory: what is there, taking it away, and whether overlayfs can be used there."""
+"""Mounts below a directory: list, removal, and a test of overlayfs there."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def mounts_under(directory: Path) -> list[Path]:
     """The mount points at or below `directory`, deepest and newest first."""
     below = os.path.realpath(directory)
-    found = []
+    mounts = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
             point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ", 5)[4])
             if point == below or point.startswith(below + "/"):
-                found.append(Path(point))
-    found.reverse()
-    found.sort(key=lambda point: len(point.parts), reverse=True)
-    return found
+                mounts.append(Path(point))
+    mounts.reverse()
+    mounts.sort(key=lambda point: len(point.parts), reverse=True)
+    return mounts
 
 
 def unmount_under(directory: Path) -> list[Path]:

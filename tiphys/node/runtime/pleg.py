@@ -1,4 +1,4 @@
-"""Generator of pod life-cycle events: follows what the runtime holds.
+"""Generator of pod life-cycle events: follows the runtime's pods.
 
 `Relister.relist` takes two cheap lists and looks closer only at what changed; `refresh` does the same for one pod, which is what a worker
 asks for after it acted. Answers that were overtaken by newer ones are dropped. Ended containers never change again, so each is looked at
@@ -39,7 +39,7 @@ Changed = Callable[[Observed], None]
 
 
 class Relister:
-    """Knows every pod of the runtime, and tells of changes."""
+    """Knows every pod of the runtime, and reports changes."""
 
     def __init__(self, cri: CriClient, on_change: Changed, clock: Clock) -> None:
         self.cri = cri
@@ -59,7 +59,7 @@ class Relister:
         return set(self._pods)
 
     def get(self, uid: str) -> Observed:
-        """Return what was seen of a pod last."""
+        """Return the last observation of a pod."""
         return self._pods.get(uid) or Observed(uid)
 
     def owner(self, ident: str) -> str | None:
@@ -199,7 +199,7 @@ def _readable_image(status: pb.ContainerStatus) -> str:
 
 
 def _last_words(status: pb.ContainerStatus) -> str:
-    """Return what the container left at its termination message path, or, if it asked for that, the end of its log."""
+    """Return the content of the container's termination message path, or, if it asked for that, the end of its log."""
     path = status.annotations.get(names.MESSAGE_PATH, "")
     words = ""
     for mount in status.mounts:

@@ -1,4 +1,4 @@
-"""Processes seen through /proc: finding ours by what they were started with, waiting for and ending exactly those."""
+"""Processes seen through /proc: finding ours by their command lines, waiting for and ending exactly those."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def find(matches: Callable[[list[str]], bool]) -> list[int]:
 
 def children(parents: Iterable[int]) -> list[int]:
     """The direct children of these processes."""
-    wanted = set(parents)
-    found = []
+    ancestors = set(parents)
+    pids = []
     for pid in _pids():
         with contextlib.suppress(OSError, ValueError, IndexError):
             # The name in parentheses may itself hold spaces and parentheses, so fields are counted from the last one.
             fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) in wanted:
-                found.append(pid)
-    return found
+            if int(fields[1]) in ancestors:
+                pids.append(pid)
+    return pids
 
 
 def is_alive(pid: int) -> bool:
@@ -50,7 +50,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def wait_gone(pid: int) -> None:
-    """Return when the process has ended, whoever its parent is; a zombie child of ours is reaped."""
+    """Return when the process has ended, whatever its parent; a zombie child of ours is reaped."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Taking a containerd of ours off the machine: pods, shims, mounts, links, control groups, files.
+"""Removal of our containerd from the machine: pods, shims, mounts, links, control groups, files.
 
 Besides its own directories containerd leaves traces in three places that no setting can move, and they are removed one by one: the
 shims' sockets in /run/containerd/s, the CNI library's results in /var/lib/cni/results, and port forwarding chains in the table `nat`.
@@ -81,17 +81,17 @@ def shims(socket: Path) -> list[int]:
 
 async def end_shims(socket: Path) -> None:
     """Kill the containers that these shims hold, then the shims themselves."""
-    while found := shims(socket):
-        held = procs.children(found)
-        for pid in [*held, *found]:
+    while pids := shims(socket):
+        held = procs.children(pids)
+        for pid in [*held, *pids]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid in [*held, *found]:
+        for pid in [*held, *pids]:
             await procs.wait_gone(pid)
 
 
 def remove_traces(traces: Traces) -> list[str]:
-    """Remove what is left once no process of ours runs; returns what could not be removed, in words."""
+    """Remove leftovers once no process of ours runs; returns descriptions of those that could not be removed."""
     left: list[str] = []
     networks = cni.networks(traces.cni_conf_dir)
     sandboxes = [path.name for directory in traces.directories for path in directory.glob("io.containerd.grpc.v1.cri/sandboxes/*")]

@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS server: what the API server (and monitoring) asks a node for.
+"""The kubelet's HTTPS server: requests of the API server and of monitoring.
 
     any       /healthz[/{check}], /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /metrics/slis, /configz
     GET       /pods, /runningpods/                            the pods that the API knows, and those that the runtime runs
@@ -129,10 +129,10 @@ class KubeletServer:
         head, *rest = request.path.strip("/").split("/")
         try:
             await self.callers.check(request)
-            found = self._routes.get(head)
-            if found is None:
+            entry = self._routes.get(head)
+            if entry is None:
                 raise not_found()
-            methods, route = found
+            methods, route = entry
             if methods and request.method not in methods:
                 raise Refusal(405, "405: Method Not Allowed")
             return await route(request, rest)
@@ -172,19 +172,19 @@ class KubeletServer:
         worker = self.loop.find(namespace, name)
         if worker is None or worker.pod is None or (len(rest) == (4 if container else 3) and rest[2] != worker.uid):
             raise Refusal(404, f'pod "{name}" not found in namespace "{namespace}"')
-        wanted = rest[-1] if container else ""
+        container_name = rest[-1] if container else ""
         spec = worker.pod.spec
         known = [one.name for one in (*spec.containers, *spec.initContainers)] + [one.name for one in spec.ephemeralContainers]
-        if container and wanted not in known:
-            raise Refusal(404, f'container "{wanted}" not found in pod "{name}"')
-        return worker, worker.pod, wanted
+        if container and container_name not in known:
+            raise Refusal(404, f'container "{container_name}" not found in pod "{name}"')
+        return worker, worker.pod, container_name
 
     async def _logs(self, request: Request, rest: list[str]) -> Response:
-        wanted = log_request(request, self.services.clock.now())
+        options = log_request(request, self.services.clock.now())
         if len(rest) == 3 and (part := self.mirrors.find(rest[0], rest[1])) is not None:
-            return await self._part_logs(wanted, part)
+            return await self._part_logs(options, part)
         worker, pod, name = self._find(rest, container=True)
-        ident = _logged(worker.status, pod, name, previous=wanted.previous)
+        ident = _logged(worker.status, pod, name, previous=options.previous)
         seen = next((one for one in worker.seen.all_of(name) if one.id == ident), None)
         if seen is None or not seen.log_path:
             raise Refusal(400, f'container "{name}" in pod "{pod.metadata.name}" is not available')
@@ -193,9 +193,9 @@ class KubeletServer:
             now = self.services.relister.get(worker.uid)
             return any(one.id == ident and one.state == "running" for one in now.containers)
 
-        path, clock, lines = Path(seen.log_path), self.services.clock, wanted.lines
-        if wanted.follow or lines != LogOptions():
-            return Response(headers=TEXT, stream=stream_log(path, lines, clock=clock, follow=wanted.follow, running=running))
+        path, clock, lines = Path(seen.log_path), self.services.clock, options.lines
+        if options.follow or lines != LogOptions():
+            return Response(headers=TEXT, stream=stream_log(path, lines, clock=clock, follow=options.follow, running=running))
         return Response(headers=TEXT, stream=self._whole_log(ident, path, running))
 
     async def _whole_log(self, ident: str, path: Path, running: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -208,14 +208,14 @@ class KubeletServer:
         if not moved:
             done()
 
-    async def _part_logs(self, wanted: LogRequest, part: Part) -> Response:
+    async def _part_logs(self, options: LogRequest, part: Part) -> Response:
         run = await asyncio.to_thread(part.read)
         if run is None or run.log is None:
-            raise Refusal(400, f"{part.name} writes its log to where it was started, not to a file")
-        if wanted.previous:
+            raise Refusal(400, f"{part.name} writes its log to standard error, not to a file")
+        if options.previous:
             raise Refusal(400, f"the log of {part.name} is one file for all its runs: read it without previous")
         log_format, clock = daemon_log(run.started), self.services.clock
-        stream = stream_log(run.log, wanted.lines, clock=clock, follow=wanted.follow, running=lambda: True, format=log_format)
+        stream = stream_log(run.log, options.lines, clock=clock, follow=options.follow, running=lambda: True, format=log_format)
         return Response(headers=TEXT, stream=stream)
 
     def _running(self, worker: PodWorker, name: str) -> str:
@@ -318,7 +318,7 @@ class KubeletServer:
 
         return Response(upgrade=serve)
 
-    # -- what is used
+    # -- usage
 
     async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
         node, uses = await asyncio.gather(
@@ -368,9 +368,9 @@ def _container(pod: core.Pod, name: str) -> AnyContainer:
 
 
 def _attach_options(request: Request, container: AnyContainer) -> StreamOptions:
-    """The streams asked for, with a terminal if the container has one: it cannot be without it, whatever the client asks for.
+    """The requested streams, with a terminal if and only if the container has one.
 
-    SPDY clients open the streams themselves, so the runtime must hear of theirs.
+    SPDY clients open the streams themselves, so the runtime must expect theirs.
     """
     options = stream_options(request)
     if container.tty and upgrade_kind(pairs(request.headers)) is Upgrade.WEBSOCKET:
@@ -386,24 +386,24 @@ def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool)
     """The id of the container whose log is wanted; raises Refusal with the sentence that kubectl shows."""
     where = f'container "{name}" in pod "{pod.metadata.name}"'
     groups = (status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses)
-    found = next((one for group in groups for one in group if one.name == name), None)
-    if found is None:
+    container_status = next((one for group in groups for one in group if one.name == name), None)
+    if container_status is None:
         raise Refusal(400, f"{where} is not available")
-    last = found.lastState.terminated
+    last = container_status.lastState.terminated
     if previous:
         if last is None or not last.containerID:
             raise Refusal(400, f"previous terminated {where.replace(' in pod', ' in pod', 1)} not found")
         return last.containerID.rpartition("/")[2]
-    if found.state.running is not None:
-        return found.containerID.rpartition("/")[2]
-    if found.state.terminated is not None:
-        ident = found.state.terminated.containerID or (last.containerID if last is not None else "")
+    if container_status.state.running is not None:
+        return container_status.containerID.rpartition("/")[2]
+    if container_status.state.terminated is not None:
+        ident = container_status.state.terminated.containerID or (last.containerID if last is not None else "")
         if not ident:
             raise Refusal(400, f"{where} is terminated")
         return ident.rpartition("/")[2]
     if last is not None and last.containerID:
         return last.containerID.rpartition("/")[2]
-    waiting = found.state.waiting or core.ContainerStateWaiting()
+    waiting = container_status.state.waiting or core.ContainerStateWaiting()
     reason = waiting.reason
     if reason == "ErrImagePull":
         raise Refusal(400, f"{where} is waiting to start: image can't be pulled")

@@ -1,6 +1,6 @@
 """Input that an ended exec left unread: it must not keep the exec open.
 
-containerd (1.6 and 1.7 alike) answers an exec once its copy of stdin has ended too, and that copy waits while the named pipe towards the
+containerd (1.6 and 1.7 alike) answers an exec once its copy of stdin has ended too, and that copy waits while the named pipe toward the
 shim is full. When the process ends with more than the pipes hold unread, nobody ever empties that pipe, so the exec would stay until its
 client leaves, and containerd's side of it until the container is removed. Emptying it here lets containerd end the exec in its own way,
 with all output and the exit code.
@@ -46,9 +46,9 @@ async def release_stdin(pipes: Path, process: str, clock: Clock) -> None:
 def _find(pipes: Path, name: str) -> Path | None:
     with contextlib.suppress(OSError), os.scandir(pipes) as entries:
         for entry in entries:
-            found = Path(entry.path, name)
-            if found.exists():
-                return found
+            path = Path(entry.path, name)
+            if path.exists():
+                return path
     return None
 
 
@@ -71,7 +71,7 @@ def _is_written(pipe: Path) -> bool:
 
 
 def _empty(pipe: Path) -> None:
-    """Read and forget what is in the pipe."""
+    """Read and drop the content of the pipe."""
     with contextlib.suppress(OSError):
         file = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

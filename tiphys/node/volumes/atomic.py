@@ -46,7 +46,7 @@ def write(target: Path, files: Payload, now: datetime, *, group: int | None = No
 
 
 def give_to_group(directory: Path, group: int, *, write: bool) -> None:
-    """Let a group read a directory, or `write` as well; what is made in it belongs to the group too ("Configure a Security Context")."""
+    """Let a group read a directory, or `write` as well; new files in it belong to the group too ("Configure a Security Context")."""
     os.chown(directory, -1, group)
     directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_ISGID | (0o770 if write else 0o550))
 

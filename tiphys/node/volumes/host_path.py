@@ -18,11 +18,11 @@ _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 def host_path(path: str, type_: str) -> Path:
-    """The path to mount; raises VolumeError when it is not what the type demands."""
+    """The path to mount; raises VolumeError when it does not match the type."""
     place = Path(path)
     if not type_:
         if not place.exists():
-            # The runtime would refuse to mount what is not there; Docker made a directory, and so does every runtime since.
+            # The runtime would refuse to mount a missing path; Docker made a directory, and so does every runtime since.
             place.mkdir(parents=True, mode=0o755)
         return place
     if type_ == "DirectoryOrCreate":

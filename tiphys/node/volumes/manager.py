@@ -1,6 +1,6 @@
-"""Bringing a pod's volumes into being, keeping their files up to date, and taking them away.
+"""Manager of a pod's volumes: creates them, keeps their files up to date, and removes them.
 
-Everything a pod owns on the node is below `<root>/pods/<uid>`; what is not there survives the pod (hostPath). Secrets and tokens live on
+Everything a pod owns on the node is below `<root>/pods/<uid>`; other files survive the pod (hostPath). Secrets and tokens live on
 a tmpfs, never on a disk. All file work runs in threads.
 """
 
@@ -27,7 +27,7 @@ from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.paths import PodPaths
-from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError, is_written, payload, wanted
+from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError, is_written, payload, sources_of
 from tiphys.node.volumes.subpath import expose
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 def followed(pod: core.Pod, env: tuple[set[str], set[str]]) -> set[ObjectKey]:
     """All config maps and secrets a pod needs: for its volumes, its environment (`env`) and its image pulls."""
-    config_maps, secrets, _ = wanted(pod)
+    config_maps, secrets, _ = sources_of(pod)
     namespace = pod.metadata.namespace
     pulls = {reference.name for reference in pod.spec.imagePullSecrets}
     keys: set[ObjectKey] = {(core.ConfigMap, namespace, name) for name in config_maps | env[0]}
@@ -79,8 +79,8 @@ class VolumeManager:
 
     async def env_files(self, pod: core.Pod, container: AnyContainer, volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
         """The files that a container's environment is made from, by volume and path. Raises VolumeError."""
-        wanted = files_of(container)
-        return await self._in_thread(pod.metadata.uid, _read_files, wanted, volumes) if wanted else {}
+        files = files_of(container)
+        return await self._in_thread(pod.metadata.uid, _read_files, files, volumes) if files else {}
 
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
@@ -93,7 +93,7 @@ class VolumeManager:
         return {entry.name for entry in pods.iterdir()} if pods.is_dir() else set()
 
     async def _in_thread(self, uid: str, work: Callable[..., R], *arguments: Any) -> R:
-        """Work on one pod's files at a time. A cancelled caller leaves its thread behind, and whoever comes next waits for it."""
+        """Work on one pod's files at a time. The thread of a cancelled caller runs on, and the next caller waits for it."""
         while (before := self._busy.get(uid)) is not None:
             await asyncio.wait((before,))
             if self._busy.get(uid) is before:
@@ -110,12 +110,12 @@ class VolumeManager:
         future.add_done_callback(done)
         return await asyncio.shield(future)
 
-    # -- what the files are made from
+    # -- sources of the files
 
     async def _contents(self, pod: core.Pod, volumes: list[core.Volume], identity: Identity) -> Contents:
         if not any(is_written(volume) for volume in volumes):
             return Contents(identity=identity)
-        config_maps, secrets, keys = wanted(pod)
+        config_maps, secrets, keys = sources_of(pod)
         namespace = pod.metadata.namespace
         try:
             found_maps = {name: await self.objects.get(core.ConfigMap, namespace, name) for name in config_maps}
@@ -210,9 +210,9 @@ class VolumeManager:
         shutil.rmtree(base)
 
 
-def _read_files(wanted: set[tuple[str, str]], volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
+def _read_files(files: set[tuple[str, str]], volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:
     try:
-        return {(name, path): read_inside(volumes[name], path) for name, path in wanted if name in volumes}
+        return {(name, path): read_inside(volumes[name], path) for name, path in files if name in volumes}
     except (EnvFileError, OSError) as error:
         raise VolumeError(f"couldn't parse env file: {error}") from error
 

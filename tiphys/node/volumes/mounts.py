@@ -68,13 +68,13 @@ def bind(source: str, target: Path) -> None:
 def mounts_below(path: str | Path) -> list[str]:
     """Every mount point at or below a path, the deepest first."""
     prefix = str(path).rstrip("/")
-    found = []
+    mounts = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             point = line.split(" ")[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
             if point == prefix or point.startswith(prefix + "/"):
-                found.append(point)
-    return sorted(found, key=len, reverse=True)
+                mounts.append(point)
+    return sorted(mounts, key=len, reverse=True)
 
 
 def is_mount(path: str | Path) -> bool:

@@ -1,4 +1,4 @@
-"""Paths of a pod's files below the agent's directory. The names are upstream's, which tools look for."""
+"""Paths of a pod's files below the kubelet's directory. The names are upstream's, which tools look for."""
 
 from __future__ import annotations
 

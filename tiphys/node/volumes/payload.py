@@ -50,7 +50,7 @@ class Contents(msgspec.Struct, frozen=True):
     identity: Identity = Identity()
 
 
-def wanted(pod: core.Pod) -> tuple[set[str], set[str], set[TokenKey]]:
+def sources_of(pod: core.Pod) -> tuple[set[str], set[str], set[TokenKey]]:
     """Names of the config maps and secrets, and the tokens, that the pod's volumes are made from."""
     config_maps: set[str] = set()
     secrets: set[str] = set()
@@ -140,22 +140,22 @@ def _mode(mode: int | None) -> int:
 
 
 def _config_map(name: str, items: Iterable[core.KeyToPath], optional: bool | None, mode: int, contents: Contents, pod: core.Pod) -> Payload:
-    found = contents.config_maps.get(name)
-    if found is None:
+    config_map = contents.config_maps.get(name)
+    if config_map is None:
         if optional:
             return {}
         raise VolumeError(f'configmap "{name}" not found')
-    data = {**{key: value.encode() for key, value in found.data.items()}, **found.binaryData}
+    data = {**{key: value.encode() for key, value in config_map.data.items()}, **config_map.binaryData}
     return _choose(data, items, optional, mode, f"configmap {pod.metadata.namespace}/{name}")
 
 
 def _secret(name: str, items: Iterable[core.KeyToPath], optional: bool | None, mode: int, contents: Contents, pod: core.Pod) -> Payload:
-    found = contents.secrets.get(name)
-    if found is None:
+    secret = contents.secrets.get(name)
+    if secret is None:
         if optional:
             return {}
         raise VolumeError(f'secret "{name}" not found')
-    return _choose(found.data, items, optional, mode, f"secret {pod.metadata.namespace}/{name}")
+    return _choose(secret.data, items, optional, mode, f"secret {pod.metadata.namespace}/{name}")
 
 
 def _choose(data: Mapping[str, bytes], items: Iterable[core.KeyToPath], optional: bool | None, mode: int, whose: str) -> Payload:

@@ -62,11 +62,11 @@ def _open_or_make(root: int, parts: tuple[str, ...]) -> int:
 def _make(parent: int, name: str, mode: int) -> None:
     """Make a directory with exactly this mode; whatever takes its name meanwhile is left alone."""
     os.mkdir(name, 0o700, dir_fd=parent)
-    made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        os.fchmod(made, mode)
+        os.fchmod(descriptor, mode)
     finally:
-        os.close(made)
+        os.close(descriptor)
 
 
 def _bind(fd: int, target: Path) -> None:

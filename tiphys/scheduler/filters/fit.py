@@ -19,11 +19,11 @@ class NodeResourcesFit:
         return result
 
     def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
-        found = [] if self._has(PODS, 1, cluster, row) else ["Too many pods"]
+        reasons = [] if self._has(PODS, 1, cluster, row) else ["Too many pods"]
         requests = template.requests.amounts
         first = [name for name in (CPU, MEMORY, EPHEMERAL) if name in requests]
         names = [*first, *(name for name in requests if name not in first)]
-        return [*found, *(f"Insufficient {name}" for name in names if not self._has(name, requests[name], cluster, row))]
+        return [*reasons, *(f"Insufficient {name}" for name in names if not self._has(name, requests[name], cluster, row))]
 
     def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
         """Return whether the node has too little even when it is empty."""

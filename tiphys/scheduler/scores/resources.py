@@ -40,7 +40,7 @@ def balanced_allocation(template: Template, cluster: Snapshot, rows: Rows) -> Fl
     both = np.all(there > 0, axis=0)
     gain = _balance(after, there, both) - _balance(before, there, both)
     half = MAX // 2
-    # Division towards zero, of a number that is never negative.
+    # Division toward zero, of a number that is never negative.
     result: Floats = (half + (half + gain) // 2).astype(np.float64)
     return result
 

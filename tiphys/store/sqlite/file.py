@@ -48,7 +48,7 @@ class FileLock:
 
 @dataclass
 class OpenLog:
-    """An open log: the connection that writes, the one that reads, the index of what is live, and the lock on it all."""
+    """An open log: the connection that writes, the one that reads, the index of live keys, and the lock on it all."""
 
     path: str
     lock: FileLock
@@ -95,7 +95,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def check_header(path: str) -> None:
-    """Reject what is clearly not an SQLite file before SQLite opens it. A missing or empty file is a new store."""
+    """Reject a file that is clearly not SQLite's before SQLite opens it. A missing or empty file is a new store."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
@@ -144,9 +144,9 @@ def check_identity(db: sqlite3.Connection, path: str) -> None:
 
 def check_structure(db: sqlite3.Connection, path: str) -> None:
     """Run SQLite's quick check of every page; raises StoreCorrupt."""
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise StoreCorrupt(f"{path} is damaged ({found})", REPAIR)
+    result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        raise StoreCorrupt(f"{path} is damaged ({result})", REPAIR)
 
 
 def load_index(db: sqlite3.Connection, path: str) -> Index:
@@ -184,7 +184,7 @@ def number(db: sqlite3.Connection, query: str) -> int:
 
 
 def translate(error: Exception, path: str) -> StoreError:
-    """Translate an error of SQLite or the operating system into one of ours."""
+    """Translate an error of SQLite or the operating system into a StoreError."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(f"{path}: the disk or the store is full")

@@ -40,7 +40,7 @@ class History:
         return self._target > self._gone
 
     def aim(self, revision: int, done: Done) -> None:
-        """Forget what is older than `revision` from now on, and call `done` when its rows are gone."""
+        """Forget states older than `revision` from now on, and call `done` when their rows are gone."""
         if revision <= self._gone:
             done(None)
             return
@@ -50,7 +50,7 @@ class History:
         self._waiting.append((revision, done))
 
     def age(self, monotonic: float, *, urgent: bool) -> None:
-        """Set the target by age: note the newest revision, and drop what was the newest `keep_seconds` ago."""
+        """Set the target by age: note the newest revision, and drop the one that was newest `keep_seconds` ago."""
         options, newest = self._options, self._index.revision
         if not self._samples or monotonic - self._samples[-1][0] >= options.keep_seconds / 60:
             self._samples.append((monotonic, newest))

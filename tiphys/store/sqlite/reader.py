@@ -1,4 +1,4 @@
-"""Reads, on their own connection and thread, so that they neither wait for commits nor hold them up.
+"""Reads, on their own connection and thread, so that they neither wait for commits nor delay them.
 
 A read is planned on the index and gets its snapshot of the file under the index's lock. The snapshot then has at least what the index
 shows (the index changes after the commit) and the rows of every state at or above the floor (which rises before rows are deleted).
@@ -33,10 +33,10 @@ class Reader:
                 entry = self._index.live.get(key)
                 newest = self._index.revision
                 self._pin()
-            found = entry[0] if entry else 0
-            if at < newest and not 0 < found <= at:
-                found = self._undone_key(key, at, newest)
-            return read_intact(self._db, [found], path=self._path)[found].to_key_value() if found else None
+            written = entry[0] if entry else 0
+            if at < newest and not 0 < written <= at:
+                written = self._undone_key(key, at, newest)
+            return read_intact(self._db, [written], path=self._path)[written].to_key_value() if written else None
 
     def list(self, prefix: str, revision: int | None, start: str, limit: int) -> Page:
         with self._reading():
@@ -62,7 +62,7 @@ class Reader:
                 self._index.check(after)
                 self._pin()
             query = f"SELECT {COLUMNS} FROM log WHERE revision > ? AND revision <= ? AND substr(key, 1, ?) = ? ORDER BY revision LIMIT ?"
-            rows = [Row(*found) for found in self._db.execute(query, (after, upto, len(prefix), prefix, REPLAY_PART))]
+            rows = [Row(*columns) for columns in self._db.execute(query, (after, upto, len(prefix), prefix, REPLAY_PART))]
             previous = read_rows(self._db, [row.previous for row in rows if row.kind == DELETE])
             events = []
             for row in rows:
@@ -84,15 +84,15 @@ class Reader:
                     self._db.execute("ROLLBACK")
 
     def _pin(self) -> None:
-        """Fix what this transaction sees: SQLite takes the snapshot at the first read."""
+        """Fix the snapshot of this transaction: SQLite takes it at the first read."""
         self._db.execute("BEGIN")
         self._db.execute("SELECT number FROM meta WHERE name = 'compacted'").fetchone()
 
     def _undone_key(self, key: str, at: int, newest: int) -> int:
         """Return the revision of the key's state at `at` (0: none): the one that its first change after `at` replaced."""
         query = "SELECT previous FROM log WHERE revision > ? AND revision <= ? AND key = ? ORDER BY revision LIMIT 1"
-        found = self._db.execute(query, (at, newest, key)).fetchone()
-        return int(found[0]) if found else 0
+        row = self._db.execute(query, (at, newest, key)).fetchone()
+        return int(row[0]) if row else 0
 
     def _undone_list(self, keys: Sequence[str], revisions: Sequence[int], prefix: str, start: str, at: int, newest: int) -> Sequence[int]:
         """Undo the changes after `at` in a list of keys, in key order."""

@@ -89,7 +89,7 @@ def insert_rows(db: sqlite3.Connection, cells: list[object]) -> None:
 def read_rows(db: sqlite3.Connection, revisions: Iterable[int]) -> dict[int, Row]:
     """Return the rows of these revisions that exist, by revision, not verified."""
     query = f"SELECT {COLUMNS} FROM log WHERE revision IN (SELECT value FROM json_each(?))"
-    return {found[0]: Row(*found) for found in db.execute(query, (json.dumps(list(revisions)),))}
+    return {columns[0]: Row(*columns) for columns in db.execute(query, (json.dumps(list(revisions)),))}
 
 
 def read_intact(db: sqlite3.Connection, revisions: Iterable[int], *, path: str) -> dict[int, Row]:

@@ -106,7 +106,7 @@ def _check_and_advance(partial: str, source: str, jump: int) -> Revision:
 
 def _check_rows(db: sqlite3.Connection, source: str) -> None:
     with contextlib.closing(db.execute(f"SELECT {COLUMNS} FROM log")) as rows:
-        for row in (Row(*found) for found in rows):
+        for row in (Row(*columns) for columns in rows):
             if not row.is_intact():
                 raise StoreCorrupt(f"{source}: {row.key} at revision {row.revision} fails its checksum")
 

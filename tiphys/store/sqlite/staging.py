@@ -1,6 +1,6 @@
 """Decision on a group of writes: which succeed, at which revisions, and the rows to append. Pure.
 
-Each write sees the ones before it in the group as if they were committed; nothing is told to anybody until they are.
+Each write sees the ones before it in the group as if they were committed; nobody learns of them until they are.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Writer:
     def _write(self, group: list[Write]) -> None:
         try:
             self._commit(group)
-        except Exception as error:  # the thread must live on to say so to everybody who asks
+        except Exception as error:  # the thread must live on to report it to all callers
             self._fail(group, error)
         self._since_tick += len(group)
         self._deliver(group)
@@ -143,7 +143,7 @@ class Writer:
         index.revision = staged.revision
 
     def _delete_only(self, group: list[Write], full: StoreError) -> None:
-        """Reject the writes that add data, and delete what is to be deleted, when there is no room for the group.
+        """Reject the writes that add data, and do the deletes, when there is no room for the group.
 
         A delete appends a row, too. If not even that fits, it is done together with forgetting all history, which needs no new page.
         """

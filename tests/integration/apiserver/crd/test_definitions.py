@@ -171,7 +171,7 @@ async def test_mistakes_of_a_definition(api: Api, path: str, value: object, fiel
 
 
 @pytest.mark.parametrize("where", ["items", "additionalProperties"])
-async def test_what_is_no_schema_is_told(api: Api, where: str) -> None:
+async def test_rejects_documents_that_are_no_schema(api: Api, where: str) -> None:
     inner = {"type": "object", "properties": {"a": 5}}
     spec = {
         "type": "array" if where == "items" else "object",

@@ -25,7 +25,7 @@ async def strict(api: Api, body: Any, query: str = "?fieldValidation=Strict") ->
 # --- what schemas do ---
 
 
-async def test_what_the_schema_does_not_know_is_pruned_and_told(api: Api) -> None:
+async def test_unknown_fields_are_pruned_with_a_warning(api: Api) -> None:
     await define(api, definition())
     wanted = crontab("a", bad=1, ports=[{"name": "a", "wrong": 2}], metadata={"strange": True}) | {"extra": {}}
     made = await api.post(CRONTABS, wanted)
@@ -128,7 +128,7 @@ async def test_values_that_the_schema_refuses(api: Api) -> None:
     }
 
 
-async def test_what_was_wrong_before_is_let_pass(api: Api) -> None:
+async def test_updates_may_keep_old_mistakes(api: Api) -> None:
     await define(api, definition("CronTab", GROUP, version(schema=OPEN)))
     await api.post(CRONTABS, crontab("a", schedule="9", mode="odd"))
     found = (await api.get(f"{DEFINITIONS}/{NAME}")).doc

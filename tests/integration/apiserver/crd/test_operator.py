@@ -62,7 +62,7 @@ async def test_the_life_of_an_object(api: Api) -> None:
     assert grown.doc["spec"] == {"replicas": 3}
 
 
-async def test_every_mistake_at_once(api: Api) -> None:
+async def test_reports_all_mistakes_at_once(api: Api) -> None:
     await install(api)
     wrong = issuance(
         secretName="",

@@ -1,4 +1,4 @@
-"""What clients find of custom kinds: discovery, OpenAPI, and what kubectl makes of them."""
+"""Publication of custom kinds: discovery, OpenAPI, and kubectl's use of them."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_defaults_make_them_whole() -> None:
         ),
     ],
 )
-def test_mistakes_in_webhooks(fields: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_webhooks(fields: dict[str, Any], said: str) -> None:
     assert hook_errors(**fields)[0] == said
 
 
@@ -166,7 +166,7 @@ def test_names_of_webhooks_are_unique() -> None:
         ({"scope": "World"}, ['scope: Unsupported value: "World": supported values: "*", "Cluster", "Namespaced"']),
     ],
 )
-def test_mistakes_in_rules(fields: dict[str, Any], said: list[str]) -> None:
+def test_rejects_invalid_rules(fields: dict[str, Any], said: list[str]) -> None:
     assert rule_errors(**fields) == said
 
 
@@ -267,7 +267,7 @@ def test_mistakes_in_mutating_policies(fields: dict[str, Any], said: str) -> Non
         ),
     ],
 )
-def test_mistakes_in_bindings(fields: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_bindings(fields: dict[str, Any], said: str) -> None:
     assert binding_errors(**fields)[0].startswith(said)
 
 

@@ -45,7 +45,7 @@ def said(spec: dict[str, Any], *, status: bool = False, **root: Any) -> list[str
         ({"type": "string", "x-kubernetes-validations": [{"rule": " "}]}, "s.properties[spec].x-kubernetes-validations[0].rule: Required value: rule is not specified"),
     ],
 )  # fmt: skip
-def test_mistakes(spec: dict[str, Any], expected: str) -> None:
+def test_rejects_invalid_fields(spec: dict[str, Any], expected: str) -> None:
     found = said(spec)
     assert any(expected in one for one in found), found
 
@@ -63,7 +63,7 @@ def test_mistakes(spec: dict[str, Any], expected: str) -> None:
         ({"anyOf": [{"properties": {"other": {"minimum": 1}}}]}, False, "s.properties[other]: Required value: because it is defined in s.anyOf[0].properties[other]"),
     ],
 )  # fmt: skip
-def test_mistakes_at_the_root(root: dict[str, Any], status: bool, expected: str) -> None:
+def test_rejects_invalid_roots(root: dict[str, Any], status: bool, expected: str) -> None:
     found = said({"type": "object"}, status=status, **root)
     assert any(expected in one for one in found), found
 
@@ -80,5 +80,5 @@ def test_mistakes_at_the_root(root: dict[str, Any], status: bool, expected: str)
         {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
     ],
 )
-def test_schemas_that_are_fine(spec: dict[str, Any]) -> None:
+def test_accepts_valid_schemas(spec: dict[str, Any]) -> None:
     assert said(spec, status=False) == []

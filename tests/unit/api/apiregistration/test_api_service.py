@@ -29,7 +29,7 @@ def errors(name: str = "v1.a.b", **spec: Any) -> list[str]:
     return [str(error) for error in KIND.rules.validate(made(name, **spec))]
 
 
-def test_sound_ones() -> None:
+def test_accepts_valid_ones() -> None:
     assert errors(**LOCAL) == errors(**REMOTE) == errors("v1.", **{**LOCAL, "group": ""}) == []
     service = made(**REMOTE).spec.service
     assert service is not None
@@ -64,7 +64,7 @@ def test_sound_ones() -> None:
         ),
     ],
 )
-def test_mistakes(name: str, spec: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_fields(name: str, spec: dict[str, Any], said: str) -> None:
     assert errors(name, **spec)[0].startswith(said)
 
 
@@ -82,7 +82,7 @@ def test_one_for_every_group_version() -> None:
         assert service.spec.groupPriorityMinimum > least, service.metadata.name
 
 
-def test_what_is_kept_up_to_date() -> None:
+def test_local_services_are_kept_up_to_date() -> None:
     existing = {service.metadata.name: service for _, service, _ in due(SCHEME, {}, NOW)}
     for service in existing.values():
         service.status.conditions = [available(service, NOW)]

@@ -86,7 +86,7 @@ def test_defaults(server: Any) -> None:
         ("{apiVersion: v1, kind: ReplicationController, metadata: {name: a}}", "spec.selector: Required value"),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
@@ -100,11 +100,11 @@ def test_mistakes(server: Any, text: str, said: str) -> None:
         controller("replicas: 0, "),
     ],
 )
-def test_sound_objects(server: Any, text: str) -> None:
+def test_accepts_valid_objects(server: Any, text: str) -> None:
     server.create(text)
 
 
-def test_what_may_change_of_a_stateful_set(server: Any) -> None:
+def test_mutable_fields_of_a_stateful_set(server: Any) -> None:
     made = server.create(stateful("serviceName: web, "))
     assert server.update(made, spec__replicas=3, spec__minReadySeconds=5, spec__template__spec__containers__0__image="b")[1] == []
     said = "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
@@ -113,7 +113,7 @@ def test_what_may_change_of_a_stateful_set(server: Any) -> None:
     assert changed.spec.updateStrategy.rollingUpdate.maxUnavailable is None
 
 
-def test_what_may_change_of_a_daemon_set(server: Any) -> None:
+def test_mutable_fields_of_a_daemon_set(server: Any) -> None:
     made = server.create(daemon())
     changed, errors = server.update(made, spec__template__spec__containers__0__image="b")
     assert errors == []

@@ -47,7 +47,7 @@ def metric(text: str) -> str:
         (autoscaler("behavior: {scaleDown: {stabilizationWindowSeconds: -1}}"), ["spec.behavior.scaleDown.stabilizationWindowSeconds: Invalid value: -1: must be greater than or equal to zero"]),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: list[str]) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: list[str]) -> None:
     found = server.errors(text)
     assert len(found) == len(said), found
     for one, start in zip(found, said, strict=True):
@@ -67,7 +67,7 @@ def test_defaults(server: Any) -> None:
     assert server.create(autoscaler("behavior: {scaleUp: {}}")).spec.behavior.scaleDown.stabilizationWindowSeconds is None
 
 
-def test_what_was_so_before_may_stay(server: Any) -> None:
+def test_updates_may_keep_old_values(server: Any) -> None:
     external = "metrics: [{type: External, external: {metric: {name: m}, target: {type: Value, value: '1'}}}]"
     zero = server.prepared(autoscaler(f"minReplicas: 0, {external}"))
     assert server.errors_of(zero) == ["spec.minReplicas: Invalid value: 0: must be greater than or equal to 1"]
@@ -82,7 +82,7 @@ def test_what_was_so_before_may_stay(server: Any) -> None:
     assert server.update(odd, spec__maxReplicas=4)[1] == []
 
 
-def test_what_a_table_shows_of_targets(server: Any) -> None:
+def test_table_shows_targets(server: Any) -> None:
     from datetime import UTC, datetime
 
     from tiphys.api.autoscaling.horizontal_pod_autoscaler import COLUMNS as AUTOSCALERS

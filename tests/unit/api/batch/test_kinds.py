@@ -113,12 +113,12 @@ def test_a_selector_of_ones_own(server: Any) -> None:
         (job(spec=", ephemeralContainers: [{name: b, image: c}]"), "ephemeral containers not allowed in pod template"),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
 
-def test_what_may_change(server: Any) -> None:
+def test_mutable_fields(server: Any) -> None:
     plain = server.create(job())
     assert server.update(plain, spec__parallelism=4, spec__suspend=True, spec__ttlSecondsAfterFinished=5)[1] == []
     assert server.update(plain, spec__completions=2)[1] == ["spec.completions: Invalid value: 2: field is immutable"]
@@ -134,7 +134,7 @@ def test_what_may_change(server: Any) -> None:
     ]
 
 
-def test_where_a_suspended_job_runs_may_change(server: Any) -> None:
+def test_scheduling_of_a_suspended_job_is_mutable(server: Any) -> None:
     going, suspended = server.create(job()), server.create(job("suspend: true"))
     affinity = {
         "nodeAffinity": {
@@ -283,12 +283,12 @@ def test_defaults_of_cron_jobs(server: Any) -> None:
         (cron_job().replace("name: tick", f"name: {'a' * 53}"), "must be no more than 52 characters"),
     ],
 )  # fmt: skip
-def test_mistakes_of_cron_jobs(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_cron_jobs(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
 
-def test_what_old_cron_jobs_may_keep(server: Any) -> None:
+def test_old_cron_jobs_may_keep_time_zones(server: Any) -> None:
     old = server.create(cron_job(more="timeZone: Europe/Vienna, "))
     old.spec.schedule, old.spec.timeZone = "CRON_TZ=UTC * * * * *", "Gone/Land"
     kept = server.update(old, spec__suspend=True)[1]
@@ -302,7 +302,7 @@ def test_what_old_cron_jobs_may_keep(server: Any) -> None:
     "text",
     ["* * * * *", "*/5 0-3 1,15 jan-MAR mon-fri", "5/15 ? * * 0", "@daily", "@every 1h30m", "@every 1.5s", "0 0 31 2 SUN", "1-59/2 * * * *", ",1, * * * *"],
 )  # fmt: skip
-def test_sound_schedules(text: str) -> None:
+def test_accepts_valid_schedules(text: str) -> None:
     assert cron.schedule_message(text) == ""
 
 
@@ -324,11 +324,11 @@ def test_sound_schedules(text: str) -> None:
         ("* * * * * *", "expected exactly 5 fields, found 6: [* * * * * *]"),
     ],
 )
-def test_broken_schedules(text: str, said: str) -> None:
+def test_rejects_broken_schedules(text: str, said: str) -> None:
     assert cron.schedule_message(text) == said
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_judged(text: str) -> None:
+def test_any_text_gets_a_verdict(text: str) -> None:
     assert isinstance(cron.schedule_message(text), str)
     assert isinstance(cron.time_zone_messages(text), list)

@@ -40,12 +40,12 @@ def csr(**changes: Any) -> CertificateSigningRequest:
         ({"expirationSeconds": 599}, "may not specify a duration less than 600 seconds (10 minutes)"),
     ],
 )
-def test_mistakes(changes: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_fields(changes: dict[str, Any], said: str) -> None:
     errors = [str(error) for error in RULES.validate(csr(**changes))]
     assert any(said in error for error in errors), errors
 
 
-def test_a_sound_request() -> None:
+def test_accepts_a_valid_request() -> None:
     assert RULES.validate(csr(expirationSeconds=600)) == []
 
 

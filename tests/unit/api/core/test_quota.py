@@ -47,7 +47,7 @@ def resource_quota(spec: str) -> str:
         ("type: Container, default: {example.com/gpu: 2}, defaultRequest: {example.com/gpu: 1}", "default value 2 must equal to defaultRequest value 1 in example.com/gpu"),
     ],
 )  # fmt: skip
-def test_wrong_limit_ranges(server: Any, item: str, said: str) -> None:
+def test_rejects_invalid_limit_ranges(server: Any, item: str, said: str) -> None:
     errors = server.errors(limit_range(item))
     assert any(said in error for error in errors), errors
 
@@ -83,12 +83,12 @@ def test_limit_range_defaults(server: Any) -> None:
         ("hard: {pods: 1}, scopeSelector: {matchExpressions: [{scopeName: Odd, operator: Exists}]}", 'spec.scopeSelector.matchExpressions.scopeName: Invalid value: "Odd": unsupported scope'),
     ],
 )  # fmt: skip
-def test_wrong_quotas(server: Any, spec: str, said: str) -> None:
+def test_rejects_invalid_quotas(server: Any, spec: str, said: str) -> None:
     errors = server.errors(resource_quota(spec))
     assert any(said in error for error in errors), errors
 
 
-def test_what_quotas_can_be_about(server: Any) -> None:
+def test_resources_of_quotas(server: Any) -> None:
     hard = {
         "count/deployments.apps": 1, "count/pods": 1, "requests.nvidia.com/gpu": 1, "requests.hugepages-2Mi": "3Mi", "hugepages-2Mi": "4Mi",
         "gold.storageclass.storage.k8s.io/requests.storage": "1Gi", "services.loadbalancers": 1, "requests.storage": "1Gi",

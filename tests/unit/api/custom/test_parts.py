@@ -72,7 +72,7 @@ def test_paths(path: str, found: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("path", [".a[", ".a[x]", "[?(b)]", "$$"])
-def test_what_is_no_path(path: str) -> None:
+def test_rejects_invalid_paths(path: str) -> None:
     with pytest.raises(BadPath):
         compile_path(path)
 

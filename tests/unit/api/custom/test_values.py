@@ -49,7 +49,7 @@ def said(schema: dict[str, Any], value: Any, **more: Any) -> list[str]:
         ({"type": "string", "not": {"enum": ["a"]}}, "a", '<nil>: Invalid value: "": "x" must not validate the schema (not)'),
     ],
 )  # fmt: skip
-def test_mistakes(schema: dict[str, Any], value: Any, expected: str) -> None:
+def test_rejects_invalid_fields(schema: dict[str, Any], value: Any, expected: str) -> None:
     assert said(schema, value) == [expected]
 
 
@@ -67,7 +67,7 @@ def test_mistakes(schema: dict[str, Any], value: Any, expected: str) -> None:
         ({}, [1, "a", None]),
     ],
 )
-def test_right_values(schema: dict[str, Any], value: Any) -> None:
+def test_accepts_valid_values(schema: dict[str, Any], value: Any) -> None:
     assert said(schema, value) == []
 
 
@@ -99,7 +99,7 @@ def test_all_and_any() -> None:
     assert '<nil>: Invalid value: "": "x" must validate at least one schema (anyOf)' in said(schema, 3)
 
 
-def test_what_did_not_change_is_let_pass() -> None:
+def test_unchanged_mistakes_are_let_pass() -> None:
     schema = {
         "type": "array",
         "x-kubernetes-list-type": "map",

@@ -44,7 +44,7 @@ def below(field: Field) -> Type | None:
 
 
 def matters(type_: Type) -> bool:
-    """Whether a part of the type is declared on its own."""
+    """Return whether a part of the type is declared on its own."""
     return type_ in _OWNERS or any(inner is not None and matters(inner) for inner in map(below, describe(type_).fields.values()))
 
 
@@ -90,13 +90,13 @@ def words(module: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("entry", [one for one in ENTRIES if one.effect == "enforced"], ids=lambda one: f"{one.owner.__name__}.{one.field}")
-def test_what_enforces_a_field_is_there_and_names_it(entry: Entry) -> None:
+def test_enforcing_modules_exist_and_name_the_field(entry: Entry) -> None:
     assert entry.by
     name = entry.keys if entry.keys.isalnum() else entry.field.rpartition(".")[2]
     assert [module for module in entry.by if name in words(module)], f"{name} is in none of {entry.by}"
 
 
-def test_who_is_warned_or_refused_is_told_why() -> None:
+def test_warnings_and_refusals_give_a_reason() -> None:
     assert [
         entry for entry in ENTRIES if entry.effect in ("warned", "refused", "dropped") and (not entry.text or entry.sample is None)
     ] == []

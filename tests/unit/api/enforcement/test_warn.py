@@ -1,4 +1,4 @@
-"""Whoever sets a field that nothing acts on is warned."""
+"""Warnings about fields that nothing acts on."""
 
 from __future__ import annotations
 

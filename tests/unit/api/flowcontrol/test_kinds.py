@@ -54,7 +54,7 @@ def subject_errors(**subject: Any) -> list[str]:
     return [error.removeprefix(".subjects[0].") for error in rule_errors(subjects=[subject])]
 
 
-def test_what_every_cluster_has_is_sound() -> None:
+def test_default_objects_are_valid() -> None:
     for schema in (*flow_levels.MANDATORY_SCHEMAS.values(), *flow_levels.SUGGESTED_SCHEMAS.values()):
         assert SCHEMAS.rules.validate(schema) == []
         before = msgspec.json.encode(schema)
@@ -95,11 +95,11 @@ def test_defaults() -> None:
         ({"rules": [{"subjects": []}]}, "spec.rules[0].subjects: Required value: subjects must contain at least one value"),
     ],
 )
-def test_mistakes_in_schemas(spec: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_schemas(spec: dict[str, Any], said: str) -> None:
     assert said in schema_errors(**spec)[0]
 
 
-def test_mistakes_in_rules() -> None:
+def test_rejects_invalid_rules() -> None:
     assert rule_errors(resourceRules=[]) == [": Required value: at least one of resourceRules and nonResourceRules has to be non-empty"]
     assert resource_errors(verbs=[]) == ["verbs: Required value: verbs must contain at least one value"]
     assert resource_errors(verbs=["*", "get"]) == ["""verbs: Invalid value: ["*","get"]: if '*' is present, must not specify other verbs"""]
@@ -126,7 +126,7 @@ def test_mistakes_in_rules() -> None:
         ("/*/a/*", "wildcard can only do suffix matching"),
     ],
 )
-def test_mistakes_in_paths(url: str, said: str) -> None:
+def test_rejects_invalid_http_paths(url: str, said: str) -> None:
     assert path_errors(nonResourceURLs=[url])[0].endswith(said)
     assert path_errors(nonResourceURLs=["/", "/a/*"]) == []
 
@@ -161,7 +161,7 @@ def test_the_mandatory_ones_are_fixed() -> None:
         ({"type": "Limited", "exempt": {}, "limited": {"limitResponse": {"type": "Reject"}}}, "spec.exempt: Forbidden: must be nil"),
     ],
 )
-def test_mistakes_in_levels(spec: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_levels(spec: dict[str, Any], said: str) -> None:
     assert level_errors(**spec)[0].startswith(said)
 
 
@@ -183,7 +183,7 @@ def test_mistakes_in_levels(spec: dict[str, Any], said: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_mistakes_in_limits(limited: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_limits(limited: dict[str, Any], said: str) -> None:
     errors = level_errors(type="Limited", limited={"limitResponse": QUEUE, **limited})
     assert errors[0].removeprefix("spec.limited.").startswith(said)
 

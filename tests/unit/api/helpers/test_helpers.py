@@ -1,4 +1,4 @@
-"""What pods ask for, how they stand, and what Services keep."""
+"""Requests of pods, their conditions, and addresses that Services keep."""
 
 # One case to a line, however long.
 # ruff: noqa: E501

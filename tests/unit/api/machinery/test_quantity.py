@@ -98,7 +98,7 @@ def test_a_sum_is_spelled_like_its_parts() -> None:
     assert q.total([]) == "0"
 
 
-def test_every_quantity_of_a_pod_is_canonicalised() -> None:
+def test_every_quantity_of_a_pod_is_canonicalized() -> None:
     pod = core.Pod(
         spec=core.PodSpec(
             containers=[

@@ -102,7 +102,7 @@ def block(text: str) -> str:
         (block("{cidr: 10.0.0.0/8, except: [10.0.0.0/8]}"), "must be a strict subset of `cidr`"),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
@@ -120,7 +120,7 @@ def test_mistakes(server: Any, text: str, said: str) -> None:
         block("{cidr: 10.0.0.0/8, except: [10.1.0.0/16]}"),
     ],
 )
-def test_sound_objects(server: Any, text: str) -> None:
+def test_accepts_valid_objects(server: Any, text: str) -> None:
     server.create(text)
 
 
@@ -132,7 +132,7 @@ def test_defaults(server: Any) -> None:
     assert server.create(klass("{controller: a.b/c, parameters: {kind: k, name: n}}")).spec.parameters.scope == "Cluster"
 
 
-def test_what_never_changes(server: Any) -> None:
+def test_immutable_fields(server: Any) -> None:
     assert server.update(server.create(klass("{controller: a.b/c}")), spec__controller="a.b/d")[1] == [
         'spec.controller: Invalid value: "a.b/d": field is immutable'
     ]

@@ -37,17 +37,17 @@ def cidr(cidrs: str) -> str:
         (cidr("['2001:DB8::/64']"), 'must be in canonical form ("2001:db8::/64")'),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
 
-def test_sound_objects(server: Any) -> None:
+def test_accepts_valid_objects(server: Any) -> None:
     server.create(address("10.0.0.1"))
     server.create(cidr("[10.0.0.0/24, '2001:db8::/64']"))
 
 
-def test_what_never_changes(server: Any) -> None:
+def test_immutable_fields(server: Any) -> None:
     taken = server.create(address("10.0.0.1"))
     assert "field is immutable" in server.update(taken, spec__parentRef__name="other")[1][0]
     one = server.create(cidr("[10.0.0.0/24]"))

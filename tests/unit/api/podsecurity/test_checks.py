@@ -142,7 +142,7 @@ def test_policies(labels: dict[str, str], enforce: str, audit: str, warn: str) -
     assert tuple(map(str, policy)) == (enforce, audit, warn)
 
 
-def test_wrong_labels() -> None:
+def test_rejects_invalid_labels() -> None:
     _, errors = policy_of({f"{PREFIX}enforce": "odd", f"{PREFIX}warn-version": "1.30"})
     assert [str(error) for error in errors] == [
         'metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "odd": must be one of privileged, baseline, restricted',

@@ -1,4 +1,4 @@
-"""What objects use of quotas."""
+"""Usage of quotas by objects."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_claims_of_devices() -> None:
     assert tracked(("gpu.deviceclass.resource.k8s.io/devices",)) == {("resourceclaims", "resource.k8s.io")}
 
 
-def test_which_kinds_a_quota_is_about() -> None:
+def test_quota_covers_the_kinds_it_names() -> None:
     hard = (
         "pods",
         "count/widgets.example.com",
@@ -164,7 +164,7 @@ def test_charges() -> None:
     assert charges([quota({"cpu": "1"}, {"cpu": "5"})], pods, new, new, NOW) == {}
 
 
-def test_what_comes_under_a_scope_is_charged_in_full() -> None:
+def test_pods_that_enter_a_scope_are_charged_in_full() -> None:
     old = pod(spec={"containers": [container({"cpu": "1"})]})
     new = pod(spec={"containers": [container({"cpu": "1"})], "activeDeadlineSeconds": 5})
     scoped = quota({"cpu": "2"}, {"cpu": "0"}, scopes=["Terminating"])

@@ -122,7 +122,7 @@ def test_defaults_and_sound_ones() -> None:
         ({"config": [{"opaque": {"driver": "", "parameters": {}}}]}, "config[0].opaque.driver: Required value"),
     ],
 )
-def test_mistakes_in_claims(devices: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_claims(devices: dict[str, Any], said: str) -> None:
     assert claim_errors(**devices)[0].startswith(said)
 
 
@@ -155,7 +155,7 @@ def test_references_to_alternatives() -> None:
         ),
     ],
 )
-def test_mistakes_in_requests(fields: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_requests(fields: dict[str, Any], said: str) -> None:
     assert exact_errors(**fields)[0] == said
 
 
@@ -262,7 +262,7 @@ def test_the_life_of_a_claim() -> None:
         ({"devices": [], "sharedCounters": [{"name": "", "counters": {}}]}, "sharedCounters[0].name: Required value"),
     ],
 )
-def test_mistakes_in_slices(fields: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_slices(fields: dict[str, Any], said: str) -> None:
     assert slice_errors(**fields)[0].removeprefix("spec").startswith(said)
 
 
@@ -306,7 +306,7 @@ def test_mistakes_in_slices(fields: dict[str, Any], said: str) -> None:
         ),
     ],
 )
-def test_mistakes_in_devices(fields: dict[str, Any], said: str) -> None:
+def test_rejects_invalid_devices(fields: dict[str, Any], said: str) -> None:
     assert device_errors(**fields)[0].removeprefix("devices[0]").startswith(said)
 
 

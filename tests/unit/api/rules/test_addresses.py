@@ -1,4 +1,4 @@
-"""Which spellings of addresses and ranges are accepted, and what people are told about odd ones."""
+"""Spellings of addresses and ranges that are accepted, and warnings about odd ones."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def node(item: str) -> str:
         (runtime("handler: a, scheduling: {tolerations: [{key: a, operator: Exists}, {key: a, operator: Exists}]}"), "scheduling.tolerations[1]: Duplicate value"),
     ],
 )  # fmt: skip
-def test_mistakes(server: Any, text: str, said: str) -> None:
+def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
     found = server.errors(text)
     assert any(said in error for error in found), found
 
@@ -152,7 +152,7 @@ def test_mistakes(server: Any, text: str, said: str) -> None:
         runtime("handler: a, overhead: {podFixed: {cpu: 10m}}"),
     ],
 )
-def test_sound_objects(server: Any, text: str) -> None:
+def test_accepts_valid_objects(server: Any, text: str) -> None:
     server.create(text)
 
 
@@ -208,7 +208,7 @@ def test_data_sources_say_the_same(server: Any) -> None:
     assert made.spec.dataSource is made.spec.dataSourceRef is None
 
 
-def test_what_volumes_may_change(server: Any) -> None:
+def test_mutable_fields_of_volumes(server: Any) -> None:
     made = server.create(volume())
     assert server.update(made, spec__persistentVolumeReclaimPolicy="Delete")[1] == []
     assert server.update(made, spec__csi__controllerExpandSecretRef=SecretReference(name="s", namespace="n"))[1] == []
@@ -228,7 +228,7 @@ def test_what_volumes_may_change(server: Any) -> None:
     assert server.update(made, spec__nodeAffinity=other)[1] == []
 
 
-def test_what_claims_may_change(server: Any) -> None:
+def test_mutable_fields_of_claims(server: Any) -> None:
     frozen = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n"
     made = server.create(claim())
     assert server.update(made, spec__volumeName="v")[1] == []
@@ -256,7 +256,7 @@ def test_what_claims_may_change(server: Any) -> None:
     assert len(server.update(old, spec__storageClassName="y")[1]) == 1
 
 
-def test_what_else_never_changes(server: Any) -> None:
+def test_immutable_fields_of_small_kinds(server: Any) -> None:
     made = server.create(storage("StorageClass", "provisioner: p"))
     assert server.update(made, allowVolumeExpansion=True)[1] == []
     assert server.update(made, parameters={"a": "b"}, reclaimPolicy="Retain")[1] == [

@@ -43,7 +43,7 @@ async def test_the_newest_default_class_is_taken(world: World) -> None:
     assert (await world.create(ingress())).spec.ingressClassName == "new-a"
 
 
-async def test_what_names_a_class_keeps_it(world: World) -> None:
+async def test_objects_with_a_class_keep_it(world: World) -> None:
     world.source.put(default_class(StorageClass, "std", 0, "storageclass.beta.kubernetes.io/is-default-class"))
     world.source.put(default_class(IngressClass, "std", 0, "ingressclass.kubernetes.io/is-default-class"))
     assert (await world.create(claim())).spec.storageClassName == "std"

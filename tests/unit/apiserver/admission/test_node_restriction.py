@@ -1,4 +1,4 @@
-"""What a node may write."""
+"""Writes that a node may make."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ async def test_only_its_own_pods(world: World) -> None:
         await world.delete(other, user=NODE)
     with pytest.raises(Forbidden, match="can only create and delete mirror pods"):
         await world.update(running, own, user=NODE)
-    labelled = copy(own)
-    labelled.metadata.labels = {"app": "x"}
+    labeled = copy(own)
+    labeled.metadata.labels = {"app": "x"}
     with pytest.raises(Forbidden, match="cannot update labels through pod status"):
-        await world.update(labelled, own, user=NODE, subresource="status")
+        await world.update(labeled, own, user=NODE, subresource="status")
 
 
 async def test_only_its_own_node(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What admission does to pods: service account, token volume, priority, tolerations."""
+"""Admission of pods: service account, token volume, priority, tolerations."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_token_volume_that_is_there_is_used(world: World) -> None:
 
 
 @pytest.mark.parametrize(("pod", "account", "mounted"), [(None, False, False), (True, False, True), (False, None, False)])
-async def test_who_decides_about_the_token(world: World, pod: bool | None, account: bool | None, mounted: bool) -> None:
+async def test_pod_overrides_its_account_on_mounting_the_token(world: World, pod: bool | None, account: bool | None, mounted: bool) -> None:
     world.source.put(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="shop"), automountServiceAccountToken=account))
     created = await world.create(make_pod(automountServiceAccountToken=pod))
     assert bool(created.spec.volumes) is mounted
@@ -182,7 +182,7 @@ async def test_system_classes_always_exist(world: World, name: str) -> None:
         ({"preemptionPolicy": "Never"}, r"the string value of PreemptionPolicy \(Never\) must not be provided"),
     ],
 )
-async def test_bad_priorities(world: World, spec: dict[str, Any], message: str) -> None:
+async def test_rejects_invalid_priorities(world: World, spec: dict[str, Any], message: str) -> None:
     with pytest.raises(Forbidden, match=message):
         await world.create(make_pod(**spec))
 

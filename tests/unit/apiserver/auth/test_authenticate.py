@@ -1,4 +1,4 @@
-"""Who a request is from."""
+"""Authentication of requests."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_token_is_a_user_of_its_own_in_the_group_of_new_nodes() -> None:
         secret(expiration="soon"),
     ],
 )  # fmt: skip
-def test_what_does_not_hold(wrong: Secret) -> None:
+def test_rejects_invalid_tokens(wrong: Secret) -> None:
     assert ask(wrong) is None
 
 

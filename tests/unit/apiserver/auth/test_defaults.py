@@ -54,7 +54,7 @@ CONTROLLER = service_account_user("kube-system", "deployment-controller")
         (CONTROLLER, "delete", "apps", "deployments", "default", False),
     ],
 )
-def test_who_may_what(user: User, verb: str, group: str, resource: str, namespace: str, allowed: bool) -> None:
+def test_default_roles_of_resources(user: User, verb: str, group: str, resource: str, namespace: str, allowed: bool) -> None:
     rbac = RbacAuthorizer(DictObjectSource(*default_objects()))
     name, _, subresource = resource.partition("/")
     assert rbac.authorize(Attributes(user, verb, group, "v1", name, subresource, namespace)).allowed is allowed
@@ -73,7 +73,7 @@ def test_who_may_what(user: User, verb: str, group: str, resource: str, namespac
         (User("a", groups=("system:serviceaccounts",)), "/openid/v1/jwks", True),
     ],
 )
-def test_who_may_see_what(user: User, path: str, allowed: bool) -> None:
+def test_default_roles_of_paths(user: User, path: str, allowed: bool) -> None:
     rbac = RbacAuthorizer(DictObjectSource(*default_objects()))
     assert rbac.authorize(Attributes(user, "get", path=path, is_resource=False)).allowed is allowed
 
@@ -117,7 +117,7 @@ def test_every_role_bound_exists() -> None:
             assert (ref.kind, binding.metadata.namespace if ref.kind == "Role" else "", ref.name) in roles
 
 
-def test_what_was_taken_away_comes_back_and_what_was_added_stays() -> None:
+def test_removed_rules_come_back_and_added_ones_stay() -> None:
     existing = copies()
     role = find(existing, "ClusterRole", "system:discovery")
     assert isinstance(role, ClusterRole)
@@ -178,7 +178,7 @@ def test_roles_that_gather_each_other_come_to_rest() -> None:
 
 
 @pytest.mark.parametrize("line", ["get", "get | core", "get | core | ", "| core | pods", "get | core | pods | "])
-def test_bad_notation(line: str) -> None:
+def test_rejects_invalid_notation(line: str) -> None:
     with pytest.raises(ValueError, match="not a rule"):
         parse_rules(line)
 

@@ -59,7 +59,7 @@ async def test_token_review_of_strangers(reviewer: Reviewer) -> None:
         await reviewer.review(TokenReview(), SCHEDULER)
 
 
-async def test_who_am_i(reviewer: Reviewer) -> None:
+async def test_self_subject_review(reviewer: Reviewer) -> None:
     info = (await reviewer.review(SelfSubjectReview(), SCHEDULER)).status.userInfo
     assert msgspec.to_builtins(info) == {
         "username": "system:kube-scheduler",
@@ -77,7 +77,7 @@ async def test_can_i(reviewer: Reviewer, verb: str, allowed: bool) -> None:
     assert status.reason.startswith("RBAC: allowed by ClusterRoleBinding") is allowed
 
 
-async def test_may_somebody_else(reviewer: Reviewer) -> None:
+async def test_subject_access_review(reviewer: Reviewer) -> None:
     review = make(SubjectAccessReview, user="x", groups=["system:masters"], nonResourceAttributes={"verb": "get", "path": "/metrics"})
     assert (await reviewer.review(review, SCHEDULER)).status.allowed
     review = make(SubjectAccessReview, user="x", nonResourceAttributes={"verb": "get", "path": "/metrics"})
@@ -113,12 +113,12 @@ async def test_local_reviews_stay_in_their_namespace(reviewer: Reviewer) -> None
         ({"resourceAttributes": {}}, "at least one of user or group must be specified"),
     ],
 )
-async def test_bad_reviews(reviewer: Reviewer, spec: dict[str, object], message: str) -> None:
+async def test_rejects_invalid_reviews(reviewer: Reviewer, spec: dict[str, object], message: str) -> None:
     with pytest.raises(Invalid, match=message):
         await reviewer.review(make(SubjectAccessReview, **spec), SCHEDULER)
 
 
-async def test_what_may_i(reviewer: Reviewer) -> None:
+async def test_self_subject_rules_review(reviewer: Reviewer) -> None:
     status = (await reviewer.review(make(SelfSubjectRulesReview, namespace="shop"), SCHEDULER)).status
     assert any("pods/binding" in rule.resources for rule in status.resourceRules)
     assert any("/version" in rule.nonResourceURLs for rule in status.nonResourceRules)

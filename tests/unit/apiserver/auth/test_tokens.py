@@ -216,7 +216,7 @@ def test_forgeries(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "a.b", "ey.ey.ey", "\x00.\x00.\x00"])
-def test_what_is_no_token_is_somebody_elses(cluster: Cluster, token: str) -> None:
+def test_malformed_tokens_are_left_to_other_authenticators(cluster: Cluster, token: str) -> None:
     assert cluster.user(token) is None
 
 
@@ -262,7 +262,7 @@ def test_a_shorter_maximum_warns() -> None:
         (BoundObjectReference(kind="ConfigMap", apiVersion="v1", name="x"), BadRequest),
     ],
 )
-def test_bad_bindings(cluster: Cluster, ref: BoundObjectReference, error: type[Exception]) -> None:
+def test_rejects_bad_bindings(cluster: Cluster, ref: BoundObjectReference, error: type[Exception]) -> None:
     with pytest.raises(error):
         cluster.token(ref)
 

@@ -1,4 +1,4 @@
-"""How long the tokens of lists in pages hold."""
+"""Lifetime of the tokens of lists in pages."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ async def lines(watcher: Watcher) -> list[tuple[str, str, str]]:
     return [(line["type"], line["object"]["apiVersion"], line["object"].get("note", "")) for line in parsed]
 
 
-async def test_what_is_written_in_one_group_is_read_in_both_at_one_version(store: MemoryStore, storage: Storage) -> None:
+async def test_objects_written_in_one_group_are_read_in_both_at_one_version(store: MemoryStore, storage: Storage) -> None:
     made = await storage.create(NEW, event("a", "hello", app="web"))
     there = storage.cache(OLD).get("default", "a")
     assert document(made)["apiVersion"] == "events.k8s.io/v1"

@@ -96,7 +96,7 @@ async def test_a_stop_ends_the_wait(store: LateStore, storage: Storage) -> None:
         await storage.wait_for(99)
 
 
-async def test_who_stops_waiting_is_forgotten(storage: Storage) -> None:
+async def test_cancelled_waiters_are_forgotten(storage: Storage) -> None:
     waiting = asyncio.create_task(storage.wait_for(5))
     await asyncio.sleep(0)
     waiting.cancel()

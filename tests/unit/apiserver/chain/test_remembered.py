@@ -1,4 +1,4 @@
-"""What is remembered of pods must hold for every pod that is alike in the parts that were read."""
+"""Remembered results hold for every pod that is alike in the parts that were read."""
 
 from __future__ import annotations
 

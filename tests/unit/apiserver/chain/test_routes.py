@@ -55,7 +55,7 @@ def test_resources(method: str, target: str, verb: str, resource: str, namespace
 @pytest.mark.parametrize(
     "path", ["/", "", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/version", "/%ff/api/v1/pods", "/readyz"]
 )
-def test_what_is_not_a_resource(path: str) -> None:
+def test_paths_that_are_no_resource(path: str) -> None:
     found = info("GET", path)
     assert (found.is_resource, found.verb) == (False, "get")
 
@@ -71,5 +71,5 @@ def test_what_is_not_a_resource(path: str) -> None:
         ("/api/v1/nodes/n/proxy/metrics", "/metrics"),
     ],
 )
-def test_what_a_proxy_passes_on(target: str, rest: str) -> None:
+def test_rest_of_a_proxy_path(target: str, rest: str) -> None:
     assert info("GET", target).rest == rest

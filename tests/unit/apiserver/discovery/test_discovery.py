@@ -133,7 +133,7 @@ def test_new_kinds_appear() -> None:
 
 
 @pytest.mark.parametrize("path", ["/apis/none", "/apis/apps/v2", "/api/v2", "/apis/apps/v1/deployments", "/api/v1/pods"])
-def test_what_is_not_served_is_not_found(documents: Documents, path: str) -> None:
+def test_unserved_paths_are_not_found(documents: Documents, path: str) -> None:
     with pytest.raises(NotFound):
         get(documents, path)
 

@@ -120,7 +120,7 @@ async def test_a_level_without_queues_refuses_at_once() -> None:
 
 
 @pytest.mark.looptime
-async def test_whoever_waits_too_long_is_sent_away() -> None:
+async def test_requests_that_wait_too_long_are_rejected() -> None:
     world, gate = World(clock=VirtualClock()), asyncio.Event()
     mine, begun = world.flow("a"), asyncio.get_running_loop().time()
     tasks = [asyncio.create_task(world.run(mine, gate)) for _ in range(11)]
@@ -278,7 +278,7 @@ async def test_a_turn_of_the_loop_has_room_for_others() -> None:
     world.fairness.leave(a, 1)
 
 
-async def test_who_is_exempt_waits_for_turns_but_never_for_seats() -> None:
+async def test_exempt_requests_wait_for_turns_but_never_for_seats() -> None:
     world, gate = World(seats=15), asyncio.Event()
     admin = world.fairness.flow_of(User("admin", groups=("system:masters",)), RequestInfo("get", "/version"))
     tasks = [asyncio.create_task(world.run(admin, gate)) for _ in range(1000)]

@@ -1,4 +1,4 @@
-"""Which flow a request belongs to."""
+"""Match of requests to flows."""
 
 # One case to a line, however long.
 # ruff: noqa: E501
@@ -46,7 +46,7 @@ def asked(method: str, path: str) -> RequestInfo:
         (User("nobody"), "GET", "/api/v1/pods", "catch-all", "catch-all", "nobody"),
     ],
 )  # fmt: skip
-def test_what_every_cluster_has(user: User, method: str, path: str, schema: str, level: str, name: str) -> None:
+def test_default_schemas_and_levels(user: User, method: str, path: str, schema: str, level: str, name: str) -> None:
     flow = Fairness(seats=600, json_headers={}).flow_of(user, asked(method, path))
     assert (flow.lane.schema, flow.level.name, flow.name) == (schema, level, name)
 

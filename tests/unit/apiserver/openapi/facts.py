@@ -1,4 +1,4 @@
-"""What Kubernetes 1.36 publishes, as facts (tools/swagger_facts.py), and what Tiphys publishes, distilled in the same way."""
+"""Facts of the OpenAPI of Kubernetes 1.36 (tools/swagger_facts.py), and of that of Tiphys, distilled in the same way."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ APART = {
     "GET /apis/internal.apiserver.k8s.io/": "a group with alpha versions alone",
     "GET /apis/storagemigration.k8s.io/": "a group with beta versions alone",
 }
-"""What else is left out on purpose."""
+"""Other facts that are left out on purpose."""
 
 BESIDE = {"metrics.k8s.io": "served by metrics-server in other clusters"}
 """Groups that are served here and that kube-apiserver does not publish, and why."""
@@ -154,10 +154,10 @@ def differences(ours: Mapping[str, str], theirs: Mapping[str, str], keys: Iterab
 
 
 def is_path(key: str) -> bool:
-    """Whether a fact is about an operation."""
+    """Return whether a fact is about an operation."""
     return "/" in key
 
 
 def is_definition(key: str) -> bool:
-    """Whether a fact is about a type rather than a field."""
+    """Return whether a fact is about a type rather than a field."""
     return re.fullmatch(r"(?:\w+\.v\d+|api\.resource|util\.intstr|runtime|version)\.\w+", key) is not None

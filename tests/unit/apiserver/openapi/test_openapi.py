@@ -172,7 +172,7 @@ def test_new_kinds_change_the_hash() -> None:
     assert "io.k8s.api.core.v1.Secret" in v3(documents, "api/v1")["components"]["schemas"]
 
 
-def test_what_is_not_served_or_not_spoken(documents: Documents) -> None:
+def test_unserved_paths_and_unknown_formats_are_refused(documents: Documents) -> None:
     for path in ("/openapi/v3/apis/none/v1", "/openapi/v3/api", "/openapi/v3/apis"):
         with pytest.raises(NotFound):
             get(documents, path)

@@ -12,7 +12,7 @@ def test_operations_are_those_of_1_36() -> None:
     assert not found, "\n" + found
 
 
-def test_what_is_served_is_described_as_its_type() -> None:
+def test_served_document_describes_the_types() -> None:
     """The served document has no definitions of its own making."""
     ours, theirs = facts.of_served(), facts.published()
     found = facts.differences(ours, theirs, [key for key in ours if not facts.is_path(key)])

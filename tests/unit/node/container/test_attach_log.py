@@ -1,4 +1,4 @@
-"""Where an attach session begins in a container's log, and how the log is read."""
+"""Beginning of an attach session in a container's log, and reading of the log."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_line_that_means_nothing_is_named(text: str, said: str) -> None:
         st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text(st.characters(exclude_characters="'\r", exclude_categories=["Cs"]))
     )
 )
-def test_what_is_written_is_read(values: dict[str, str]) -> None:
+def test_reads_values_as_they_were_written(values: dict[str, str]) -> None:
     text = "".join(f"{name}='{value}'\n" for name, value in values.items())
     assert {name: value_of(text, name) for name in values} == values
 

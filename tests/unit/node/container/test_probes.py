@@ -1,4 +1,4 @@
-"""When probes run, in virtual time."""
+"""Times of probes, in virtual time."""
 
 from __future__ import annotations
 

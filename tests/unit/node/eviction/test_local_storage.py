@@ -57,7 +57,7 @@ def test_the_sum_is_spelled_like_the_limits() -> None:
     assert found.message.endswith("total limit of containers 1500k. ")
 
 
-def test_which_pods_are_measured() -> None:
+def test_only_limited_pods_are_measured() -> None:
     assert not is_limited(pod(volumes=[scratch("")]))
     assert is_limited(pod(volumes=[scratch("1Mi")]))
     assert is_limited(pod(limited("a", "1Mi")))
@@ -100,7 +100,7 @@ def test_a_tree_deeper_than_paths_may_be_long(tmp_path: Path) -> None:
     assert used_bytes(tmp_path) >= MI
 
 
-def test_what_counts_for_a_pod(tmp_path: Path) -> None:
+def test_usage_of_a_pod_counts_volumes_logs_and_layers(tmp_path: Path) -> None:
     paths, logs = PodPaths(tmp_path, "u1"), tmp_path / "logs"
     volumes = [scratch("1Mi"), {"name": "c", "configMap": {"name": "c"}}, {"name": "h", "hostPath": {"path": "/"}}]
     of = pod(limited("a", "1Mi"), volumes=volumes)

@@ -102,7 +102,7 @@ def test_without_a_quota_no_periods_are_counted(tmp_path: Path) -> None:
 
 def test_only_wanted_values_are_read(tmp_path: Path) -> None:
     group(mount(tmp_path / "fs", 2), V2, "a")
-    values = GroupReader(tmp_path / "fs", wanted=("cpu", "rss", "memory")).read("a").values
+    values = GroupReader(tmp_path / "fs", names=("cpu", "rss", "memory")).read("a").values
     assert values["working_set"] == 7168
     assert "threads" not in values
 

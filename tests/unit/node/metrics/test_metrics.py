@@ -53,7 +53,7 @@ def test_a_pod_start_counts_once_and_without_what_the_node_cannot_help() -> None
     start.observe(one, core.PodStatus(phase="Pending"), now=began, elapsed=101.0, pulling=0.0)
     for _ in range(2):
         start.observe(one, status, now=began + timedelta(seconds=10), elapsed=108.0, pulling=5.0)
-    starts.PodStart(0.0, fresh=False).observe(one, status, now=began, elapsed=1.0, pulling=0.0)  # It ran before the agent did.
+    starts.PodStart(0.0, fresh=False).observe(one, status, now=began, elapsed=1.0, pulling=0.0)  # It ran before the kubelet did.
     assert sum(starts.SLI_SECONDS.labels().counts) == sum(before[0]) + 1
     assert starts.START_SECONDS.labels().sum - before[1] == 8.0
     assert starts.SLI_SECONDS.labels().sum - before[2] == 2.0

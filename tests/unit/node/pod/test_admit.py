@@ -1,4 +1,4 @@
-"""What a node says to pods that are bound to it."""
+"""Admission of pods that are bound to a node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the node does next for a pod."""
+"""Next steps of the kubelet for a pod."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_dead_sandbox_is_replaced_and_everything_starts_again() -> None:
     assert [(start.name, start.attempt) for start in plan(it, again).start] == [("a", 1)]
 
 
-def test_what_lives_in_a_dead_sandbox_is_stopped_first() -> None:
+def test_containers_of_a_dead_sandbox_are_stopped_first() -> None:
     it = pod({"name": "a"})
     result = plan(it, observed(seen(it, "a"), boxes=(box(ready=False),)))
     assert result.kill_pod

@@ -1,4 +1,4 @@
-"""Which pods make room for a critical one."""
+"""Choice of the pods that make room for a critical one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names(pods: list[core.Pod]) -> list[str]:
     return [one.metadata.name for one in pods]
 
 
-def test_who_may_preempt_whom() -> None:
+def test_critical_pods_preempt_lower_priorities() -> None:
     assert may_preempt(CRITICAL, pod())
     assert may_preempt(pod(priority=2_000_001_000), CRITICAL)
     assert not may_preempt(CRITICAL, pod(priority=2_000_000_000))

@@ -1,4 +1,4 @@
-"""What becomes of a change of resources: what is admitted, what is done about it, and what the status says."""
+"""Resize of a pod: what is admitted, what is done about it, and what the status says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def running(it: core.Pod, *names: str) -> Observed:
     return observed(*(seen(it, name) for name in names))
 
 
-def test_what_changed_is_updated_in_place() -> None:
+def test_changed_resources_are_updated_in_place() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
     applied = {"a-0": resources(requests={"cpu": "50m"}), "b-0": resources()}
     result = plan(it, running(it, "a", "b"), applied)

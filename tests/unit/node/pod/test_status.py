@@ -77,8 +77,8 @@ def test_init_containers_hold_the_pod_pending() -> None:
     assert result.phase == "Pending"
     assert [one.ready for one in result.initContainerStatuses] == [True, False]
     assert result.containerStatuses[0].state.waiting == core.ContainerStateWaiting(reason="PodInitializing")
-    initialised = condition(result, "Initialized")
-    assert (initialised.status, initialised.message) == ("False", "containers with incomplete status: [j]")
+    initialized = condition(result, "Initialized")
+    assert (initialized.status, initialized.message) == ("False", "containers with incomplete status: [j]")
     done = status(it, observed(seen(it, "i", "exited"), seen(it, "j", "exited"), seen(it, "a")))
     assert done.phase == "Running"
     assert condition(done, "Initialized").status == "True"

@@ -17,7 +17,7 @@ from tiphys.node.container.fields import Identity
 from tiphys.node.volumes import atomic
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.manager import memory_size
-from tiphys.node.volumes.payload import Contents, File, Payload, TokenKey, VolumeError, payload, wanted
+from tiphys.node.volumes.payload import Contents, File, Payload, TokenKey, VolumeError, payload, sources_of
 from tiphys.node.volumes.subpath import expose
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_projected() -> None:
     assert made["token"].mode == 0o644
     assert files({"projected": {"sources": sources}}, securityContext={"fsGroup": 5})["token"].mode == 0o600
     volume = msgspec.convert({"name": "v", "projected": {"sources": sources}}, core.Volume)
-    assert wanted(pod(volumes=[msgspec.to_builtins(volume)])) == ({"c"}, {"s"}, {TokenKey("", 3600), TokenKey("vault", 600)})
+    assert sources_of(pod(volumes=[msgspec.to_builtins(volume)])) == ({"c"}, {"s"}, {TokenKey("", 3600), TokenKey("vault", 600)})
 
 
 @pytest.mark.parametrize(

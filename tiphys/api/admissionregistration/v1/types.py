@@ -264,7 +264,7 @@ class ValidatingAdmissionPolicyStatus(Struct):
     """Observed state of a validating policy."""
 
     observedGeneration: int = 0
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
     typeChecking: TypeChecking | None = None
     """Complaints of the type checker."""
     conditions: Annotated[list[Condition], MapList("type")] = []

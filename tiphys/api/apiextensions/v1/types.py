@@ -81,7 +81,7 @@ class CustomResourceDefinitionCondition(Struct):
     message: str = ""
     """Explanation of the status, for people."""
     observedGeneration: int = 0
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
 
 
 class CustomResourceDefinitionNames(Struct):
@@ -111,7 +111,7 @@ class CustomResourceDefinitionStatus(Struct):
     storedVersions: Annotated[list[str], Atomic()] = always(list)
     """Versions in which objects may be stored; one may only be dropped from the spec when it is not listed here."""
     observedGeneration: int = 0
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
 
 
 class CustomResourceSubresourceScale(Struct):
@@ -142,7 +142,7 @@ class ValidationRule(Struct):
     """A CEL rule that a value must obey."""
 
     rule: str = always(str)
-    """The expression; `self` is the value and `oldSelf` what it was."""
+    """The expression; `self` is the value and `oldSelf` the old one."""
     message: str = ""
     """Message for the client when the expression is false."""
     messageExpression: str = ""
@@ -182,7 +182,7 @@ class JSONSchemaProps(Struct):
     title: str = ""
     """A short name of the value."""
     default: Any = None
-    """Value that stands for an absent one."""
+    """Default value."""
     maximum: Number | None = None
     """The largest number."""
     exclusiveMaximum: bool = False
@@ -202,7 +202,7 @@ class JSONSchemaProps(Struct):
     minItems: int | None = None
     """The fewest items of a list."""
     uniqueItems: bool = False
-    """Must be false; list types say which items are told apart."""
+    """Must be false; list types say which items are distinct."""
     multipleOf: Number | None = None
     """Divisor of every valid number."""
     enum: Annotated[list[Any], Atomic()] = []
@@ -270,7 +270,7 @@ class SelectableField(Struct):
     """A field that field selectors may name."""
 
     jsonPath: str = always(str)
-    """Its path, such as `.spec.colour`; a text, number or boolean outside of lists."""
+    """Its path, such as `.spec.color`; a text, number or boolean outside of lists."""
 
 
 class CustomResourceDefinitionVersion(Struct):

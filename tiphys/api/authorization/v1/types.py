@@ -105,7 +105,7 @@ class NonResourceRule(Struct):
     verbs: Annotated[list[str], Atomic()] = always(list)
     """HTTP methods in lower case, or `*`."""
     nonResourceURLs: Annotated[list[str], Atomic()] = []
-    """The paths; `*` as the last step stands for all below."""
+    """The paths; `*` as the last step matches all below."""
 
 
 class ResourceRule(Struct):

@@ -30,14 +30,14 @@ class HorizontalPodAutoscalerSpec(Struct):
     maxReplicas: int = always(int)
     """The most replicas."""
     targetCPUUtilizationPercentage: int | None = None
-    """The wanted average use of CPU, as a percentage of what the pods request."""
+    """Target average utilization of CPU, as a percentage of the pods' requests."""
 
 
 class HorizontalPodAutoscalerStatus(Struct):
     """Last observation and action of the autoscaler."""
 
     observedGeneration: int | None = None
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
     lastScaleTime: Time | None = None
     """Time of the last change of the number of replicas."""
     currentReplicas: int = always(int)

@@ -251,7 +251,7 @@ class HorizontalPodAutoscalerStatus(Struct):
     """Last observation and action of the autoscaler."""
 
     observedGeneration: int | None = None
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
     lastScaleTime: Time | None = None
     """Time of the last change of the number of replicas."""
     currentReplicas: int = 0

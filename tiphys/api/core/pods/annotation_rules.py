@@ -1,4 +1,4 @@
-"""Annotations that were how a pod said what it has fields for now: they are still judged, and must not contradict the fields.
+"""Annotations that fields have replaced: they are still validated, and must not contradict the fields.
 
 See "Restrict a Container's Access to Resources with AppArmor" and "Restrict a Container's Syscalls with seccomp".
 """

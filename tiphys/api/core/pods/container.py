@@ -386,8 +386,8 @@ def file_references(errors: Errors, path: str, scope: Scope) -> None:
             if volumes is None:
                 volumes = {one.name: one for one in scope.spec.volumes}
             here, name = f"{where}.env[{number}].valueFrom.fileKeyRef.volumeName", source.fileKeyRef.volumeName
-            found = volumes.get(name)
-            if found is None:
+            volume = volumes.get(name)
+            if volume is None:
                 errors.append(not_found_field(here, name))
-            elif found.emptyDir is None:
+            elif volume.emptyDir is None:
                 errors.append(invalid(here, name, "referenced volume must be of type emptyDir"))

@@ -25,7 +25,7 @@ def pull_policy(image: str) -> str:
 
     What is no reference to an image has no tag either.
     """
-    found = _reference(image) if len(image) <= _LONGEST_REFERENCE and not _identifier(image) else None
-    if found is None or len(found["name"]) > _LONGEST_NAME:
+    reference = _reference(image) if len(image) <= _LONGEST_REFERENCE and not _identifier(image) else None
+    if reference is None or len(reference["name"]) > _LONGEST_NAME:
         return "IfNotPresent"
-    return "Always" if found["tag"] == "latest" or (not found["tag"] and not found["digest"]) else "IfNotPresent"
+    return "Always" if reference["tag"] == "latest" or (not reference["tag"] and not reference["digest"]) else "IfNotPresent"

@@ -77,11 +77,11 @@ class PodRules(Rules[Pod]):
     def spec_warnings(self, obj: Pod) -> list[str]:
         return spec_warnings("spec", obj.spec)
 
-    def grace_period(self, obj: Pod, asked: int | None) -> int | None:
-        """Return the requested time or the pod's own; 0 when no container runs. A negative time is one second."""
+    def grace_period(self, obj: Pod, grace: int | None) -> int | None:
+        """Return the grace period of the request or the pod's own; 0 when no container runs. A negative time is one second."""
         if not obj.spec.nodeName or obj.status.phase in ("Failed", "Succeeded"):
             return 0
-        seconds = asked if asked is not None else obj.spec.terminationGracePeriodSeconds or 0
+        seconds = grace if grace is not None else obj.spec.terminationGracePeriodSeconds or 0
         return 1 if seconds < 0 else seconds
 
 

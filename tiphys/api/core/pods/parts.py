@@ -37,13 +37,13 @@ def validate_ephemeral(new: Pod, old: Pod) -> Errors:
     if CONFIG_MIRROR in old.metadata.annotations:
         return [forbidden("", "static pods do not support ephemeral containers")]
     errors: Errors = []
-    found = {item.name: item for item in new.spec.ephemeralContainers}
+    containers = {item.name: item for item in new.spec.ephemeralContainers}
     for item in old.spec.ephemeralContainers:
         message = f'existing ephemeral containers "{item.name}" may not be'
-        if item.name not in found:
+        if item.name not in containers:
             errors.append(forbidden("spec.ephemeralContainers", f"{message} removed\n"))
-        elif found[item.name] != item:
-            errors.append(forbidden("spec.ephemeralContainers", f"{message} changed\n{difference(item, found[item.name])}"))
+        elif containers[item.name] != item:
+            errors.append(forbidden("spec.ephemeralContainers", f"{message} changed\n{difference(item, containers[item.name])}"))
     return errors
 
 

@@ -51,7 +51,7 @@ def is_extended(name: str) -> bool:
 
 @lru_cache(4096)
 def container_resource_messages(name: str) -> tuple[str, ...]:
-    """Return what is wrong with the name of a resource that a container requests."""
+    """Return the mistakes in the name of a resource that a container requests."""
     wrong = list(resource_messages(name))
     if "/" not in name:
         if name not in _CONTAINER and not is_huge_pages(name):
@@ -63,7 +63,7 @@ def container_resource_messages(name: str) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def resource_messages(name: str) -> tuple[str, ...]:
-    """Return what is wrong with the name of a resource, whatever it is for."""
+    """Return the mistakes in the name of a resource, whatever it is for."""
     wrong = qualified_name_messages(name)
     if not wrong and "/" not in name and name not in _STANDARD and not _is_counted_huge_pages(name):
         return ("must be a standard resource type or fully qualified",)
@@ -72,7 +72,7 @@ def resource_messages(name: str) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def quota_resource_messages(name: str) -> tuple[str, ...]:
-    """Return what is wrong with the name of a resource in a quota."""
+    """Return the mistakes in the name of a resource in a quota."""
     wrong = resource_messages(name)
     if "/" not in name and (name not in _STANDARD or name == "storage") and not _is_counted_huge_pages(name):
         return (*wrong, "must be a standard resource for quota")
@@ -85,7 +85,7 @@ def _is_counted_huge_pages(name: str) -> bool:
 
 @lru_cache(4096)
 def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[str, ...]:
-    """Return what is wrong with the amount of a resource; `pages` asks for whole huge pages too."""
+    """Return the mistakes in the amount of a resource; `pages` asks for whole huge pages too."""
     wrong = []
     if parse(quantity) < 0:
         wrong.append("must be greater than or equal to 0")
@@ -96,7 +96,7 @@ def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[
 
 @lru_cache(256)
 def _pages_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
-    """Return what is wrong with an amount of huge pages that are of one size."""
+    """Return the mistakes in an amount of huge pages that are of one size."""
     page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
     if not page or parse(quantity) < 0 or parse(quantity) % page:
         return (f"{quantity} is not positive integer multiple of {name}",)

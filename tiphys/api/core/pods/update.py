@@ -27,7 +27,7 @@ _SYSTEM_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized", "Contain
 
 
 def validate_pod_update(new: Pod, old: Pod) -> Errors:
-    """Changes of the spec that a running pod cannot take; what is wrong with the spec itself is found by `pod.validate`."""
+    """Changes of the spec that a running pod cannot take; `pod.validate` finds the mistakes in the spec itself."""
     errors = _annotations(new, old)
     if new.spec == old.spec:
         return errors

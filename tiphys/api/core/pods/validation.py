@@ -43,7 +43,7 @@ def validate_pod(pod: Pod) -> Errors:
 
 
 def validate_new_pod(pod: Pod) -> Errors:
-    """Refuse what may only come later in a pod's life."""
+    """Refuse fields that may only be set later in a pod's life."""
     errors: Errors = []
     init_resizes(errors, "spec.initContainers", pod.spec)
     made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)

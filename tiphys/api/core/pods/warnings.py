@@ -1,4 +1,4 @@
-"""Warnings about a pod, or a template of pods, that is allowed but probably not what is meant."""
+"""Warnings about a pod, or a template of pods, that is allowed but probably not intended."""
 
 from __future__ import annotations
 

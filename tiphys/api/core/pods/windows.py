@@ -54,7 +54,7 @@ def options(errors: Errors, path: str, value: WindowsSecurityContextOptions) -> 
 
 
 def _user_name_messages(text: str) -> Iterator[str]:
-    """Return what is wrong with `DOMAIN\\user` or `user`."""
+    """Return the mistakes in `DOMAIN\\user` or `user`."""
     if not text:
         yield " cannot be an empty string"
     elif _control(text):

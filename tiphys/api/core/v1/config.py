@@ -32,7 +32,7 @@ class Secret(KubeObject):
     data: dict[str, bytes] = {}
     """The values, base64 on the wire. Keys are letters, digits, `-`, `_` and `.`."""
     stringData: dict[str, str] = {}
-    """Values given as text: written into data, over what is there, and never read back."""
+    """Values given as text: merged into data, overriding it, and never read back."""
     type: str = ""
     """Type of the secret, which determines the keys that it needs. `Opaque` by default; cannot be changed."""
 

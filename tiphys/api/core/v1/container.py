@@ -186,7 +186,7 @@ class EphemeralContainer(Struct):
     resizePolicy: Annotated[list[ContainerResizePolicy], Atomic()] = []
     """Not allowed."""
     resources: ResourceRequirements = always(ResourceRequirements)
-    """Not allowed; it uses what the pod has to spare."""
+    """Not allowed; it uses spare resources of the pod."""
     restartPolicy: str | None = None
     """Not allowed."""
     restartPolicyRules: Annotated[list[ContainerRestartRule], Atomic()] = []

@@ -79,7 +79,7 @@ class NodeDaemonEndpoints(Struct):
     """Ports of the daemons on a node."""
 
     kubeletEndpoint: DaemonEndpoint = always(DaemonEndpoint)
-    """The port of the node agent."""
+    """The port of the kubelet."""
 
 
 class NodeRuntimeHandlerFeatures(Struct):
@@ -143,7 +143,7 @@ class NodeSystemInfo(Struct):
     containerRuntimeVersion: str = always(str)
     """The container runtime, as `name://version`."""
     kubeletVersion: str = always(str)
-    """The version of the node agent."""
+    """The version of the kubelet."""
     kubeProxyVersion: str = always(str)
     """No longer meaningful."""
     operatingSystem: str = always(str)
@@ -181,7 +181,7 @@ class NodeAddress(Struct):
 
 
 class NodeStatus(Struct):
-    """Observed state of a node, written by its agent."""
+    """Observed state of a node, written by its kubelet."""
 
     capacity: dict[str, Quantity] = {}
     """Total resources of the node."""
@@ -210,7 +210,7 @@ class NodeStatus(Struct):
     features: NodeFeatures | None = None
     """Features of the node's runtime handlers."""
     declaredFeatures: Annotated[list[str], Atomic()] = []
-    """Features that its agent offers, sorted."""
+    """Features that its kubelet offers, sorted."""
 
 
 class Node(KubeObject):
@@ -225,11 +225,11 @@ class Node(KubeObject):
 
 
 class NodeAllocatableResourceClaimStatus(Struct):
-    """Node resources that a device claim stands for."""
+    """Node resources behind a device claim."""
 
     resourceClaimName: str = always(str)
     """The claim."""
     containers: Annotated[list[str], SetList()] = []
     """The containers that use it."""
     resources: dict[str, Quantity] = {}
-    """Amounts that it stands for, by resource."""
+    """Amounts behind it, by resource."""

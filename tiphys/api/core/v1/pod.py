@@ -52,7 +52,7 @@ class Sysctl(Struct):
 
 
 class PodSecurityContext(Struct):
-    """Privileges that all containers of the pod share; what a container says itself wins."""
+    """Privileges that all containers of the pod share; a container's own settings win."""
 
     seLinuxOptions: SELinuxOptions | None = None
     """The SELinux label of all containers; chosen by the runtime if absent."""
@@ -63,7 +63,7 @@ class PodSecurityContext(Struct):
     runAsGroup: int | None = None
     """The primary group id of the processes; by default that of the runtime."""
     runAsNonRoot: bool | None = None
-    """True if the agent refuses to start a container whose user is 0."""
+    """True if the kubelet refuses to start a container whose user is 0."""
     supplementalGroups: Annotated[list[int], Atomic()] = []
     """Further group ids of the first process of each container."""
     supplementalGroupsPolicy: str | None = None

@@ -81,7 +81,7 @@ class ResourceQuotaStatus(Struct):
 
 
 class ResourceQuota(KubeObject):
-    """Bounds what a namespace holds and asks for altogether."""
+    """Limits the number of objects and the sum of requests in a namespace."""
 
     apiVersion: str = constant("v1")
     kind: str = constant("ResourceQuota")

@@ -49,7 +49,7 @@ class ReplicationControllerStatus(Struct):
     availableReplicas: int = 0
     """Pods that have been ready for long enough."""
     observedGeneration: int = 0
-    """The generation of the spec that this was worked out from."""
+    """The generation of the spec that this was computed from."""
     conditions: Annotated[list[ReplicationControllerCondition], MapList("type"), Patch("merge", "type")] = []
     """Aspects of how it stands, one of each type."""
 

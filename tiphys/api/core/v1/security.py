@@ -44,7 +44,7 @@ class SeccompProfile(Struct):
     type: str = always(str)
     """`RuntimeDefault`, `Unconfined`, or `Localhost` for a file on the node."""
     localhostProfile: str | None = None
-    """The file below the agent's seccomp directory; only with `Localhost`."""
+    """The file below the kubelet's seccomp directory; only with `Localhost`."""
 
 
 class WindowsSecurityContextOptions(Struct):

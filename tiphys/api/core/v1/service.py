@@ -94,7 +94,7 @@ class ServiceSpec(Struct):
     loadBalancerSourceRanges: Annotated[list[str], Atomic()] = []
     """Address ranges that may use the load balancer; all if empty."""
     externalName: str = ""
-    """The name that the Service stands for, with type ExternalName."""
+    """External name of the Service, with type ExternalName."""
     externalTrafficPolicy: str = ""
     """Routing of traffic from outside: `Cluster` (default) spreads it over all endpoints, `Local` keeps it on the node and keeps
     the client's address."""

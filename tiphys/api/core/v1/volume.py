@@ -129,12 +129,12 @@ class EphemeralVolumeSource(Struct):
 
 
 class HostPathVolumeSource(Struct):
-    """A file or directory of the node. Whoever may use one can take over the node."""
+    """A file or directory of the node. A pod with one can take over the node."""
 
     path: str = always(str)
     """The path on the node."""
     type: str | None = None
-    """Type of what must or will exist: `DirectoryOrCreate`, `Directory`, `FileOrCreate`, `File`, `Socket`, `CharDevice` or `BlockDevice`.
+    """Type that must or will exist: `DirectoryOrCreate`, `Directory`, `FileOrCreate`, `File`, `Socket`, `CharDevice` or `BlockDevice`.
     Empty (default) checks nothing."""
 
 

@@ -31,7 +31,7 @@ def access_modes(errors: Errors, path: str, modes: Sequence[str]) -> None:
 
 
 def difference(new: msgspec.Struct, old: msgspec.Struct, fields: Sequence[str]) -> str:
-    """Two lines for each of the fields: what it was and what it is to be."""
+    """Two lines for each of the fields: its old and its new value."""
     lines = []
     for name in fields:
         lines.append(f"-\t{name}: {msgspec.json.encode(getattr(old, name)).decode()}")
@@ -53,7 +53,7 @@ def or_unset(value: str | None) -> str:
 
 
 def phase_cell(obj: PersistentVolume | PersistentVolumeClaim) -> str:
-    """Return the phase for a table; Terminating for what is being deleted."""
+    """Return the phase for a table; Terminating for an object that is being deleted."""
     return obj.status.phase if obj.metadata.deletionTimestamp is None else "Terminating"
 
 

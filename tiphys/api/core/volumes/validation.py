@@ -85,14 +85,14 @@ def volumes(errors: Errors, path: str, values: Sequence[Volume], *, pod: bool) -
 
 def made_claims(errors: Errors, path: str, values: Sequence[Volume], owner: str) -> None:
     """The claims that are made for a pod are named after it: by a sound name, and by one that no other of its volumes claims."""
-    made = {f"{owner}-{volume.name}" for volume in values if volume.ephemeral is not None}
-    for index, volume in enumerate(values) if made else ():
+    names = {f"{owner}-{volume.name}" for volume in values if volume.ephemeral is not None}
+    for index, volume in enumerate(values) if names else ():
         here = f"{path}[{index}]"
         claim = volume.persistentVolumeClaim
         if volume.ephemeral is not None and volume.name:
             name = f"{owner}-{volume.name}"
             errors += [invalid(f"{here}.name", volume.name, f'PVC name "{name}": {message}') for message in dns_subdomain_messages(name)]
-        if claim is not None and claim.claimName in made:
+        if claim is not None and claim.claimName in names:
             message = "must not reference a PVC that gets created for an ephemeral volume"
             errors.append(invalid(f"{here}.persistentVolumeClaim.claimName", claim.claimName, message))
 

@@ -92,7 +92,7 @@ class NonResourcePolicyRule(Struct):
 
 
 class PolicyRulesWithSubjects(Struct):
-    """Requests that match, by who sends them and what they ask."""
+    """Matching requests, by sender, verb and resource."""
 
     subjects: Annotated[list[Subject], Atomic()] = always(list)
     """Senders of the requests; one must match."""

@@ -110,8 +110,8 @@ def _merged(
     owners = {**managers, self: Owned(fields, how.version, None, None)}
     if last is not None:
         merged = _pruned(schema, merged, owners, last, how)
-    changes = _made(schema, live, merged)
-    _settle_conflicts(owners, self, {how.version: changes, **_made_elsewhere(live, merged, owners, how)}, how)
+    changes = _changes(schema, live, merged)
+    _settle_conflicts(owners, self, {how.version: changes, **_changes_elsewhere(live, merged, owners, how)}, how)
     mine = fieldset.difference(owners[self].fields, _UNOWNED)
     if changes.changed or changes.removed:
         owners[self] = Owned(mine, how.version, time(how.now), None)
@@ -123,12 +123,12 @@ def _merged(
     return Applied(merged, closed(owners))
 
 
-def _made(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> document.Difference:
+def _changes(schema: Schema, live: dict[str, Any], merged: dict[str, Any]) -> document.Difference:
     changes = document.compare(schema, live, merged)
     return changes._replace(changed=fieldset.difference(changes.changed, _UNOWNED))
 
 
-def _made_elsewhere(
+def _changes_elsewhere(
     live: dict[str, Any], merged: dict[str, Any], owners: dict[Manager, Owned], how: Application
 ) -> dict[str, document.Difference | None]:
     """Return the changes in the other versions that managers wrote in; None for those that are not served any more."""
@@ -138,7 +138,7 @@ def _made_elsewhere(
         if how.versions is None or schema is None:
             changes[version] = None
         else:
-            changes[version] = _made(
+            changes[version] = _changes(
                 schema, how.versions.convert(live, how.version, version), how.versions.convert(merged, how.version, version)
             )
     return changes
@@ -169,9 +169,9 @@ def _settle_conflicts(
 
 
 def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned], last: Owned, how: Application) -> dict[str, Any]:
-    """The merged object without what the manager applied last and nobody claims now.
+    """The merged object without the fields that the manager applied last and nobody claims now.
 
-    What was applied is found in the version in which it was applied, and what others own in theirs.
+    Applied fields are found in the version in which they were applied, and fields of others in theirs.
     """
     by_version: dict[str, list[Fields]] = {}
     for owner in owners.values():
@@ -198,7 +198,7 @@ def _pruned(schema: Schema, merged: dict[str, Any], owners: dict[Manager, Owned]
 
 
 def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], owned: Fields) -> dict[str, Any]:
-    """Return what is left after pruning, with those of the pruned fields that somebody owns."""
+    """Return the object after pruning, with those of the pruned fields that somebody owns."""
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     left = named(schema, document.compare(schema, {}, pruned).changed)
@@ -207,19 +207,19 @@ def _added_back(schema: Schema, merged: dict[str, Any], pruned: dict[str, Any], 
     return result
 
 
-def _pruned_within(schema: Schema, merged: dict[str, Any], wanted: Fields, last: Fields) -> dict[str, Any]:
+def _pruned_within(schema: Schema, merged: dict[str, Any], owned: Fields, last: Fields) -> dict[str, Any]:
     """One version's part of pruning.
 
     Removing whole what was applied may take along what others own or nobody owns; so what is owned is put back, and so is what was never
     applied.
     """
-    if not fieldset.difference(last, wanted):
+    if not fieldset.difference(last, owned):
         return merged
     named = document.with_named
     there = named(schema, document.compare(schema, {}, merged).changed)
     applied = named(schema, last)
     bare = document.remove(schema, merged, applied) or {}
-    owned_left = _added_back(schema, merged, bare, wanted)
+    owned_left = _added_back(schema, merged, bare, owned)
     left = named(schema, document.compare(schema, {}, owned_left).changed)
     gone = fieldset.intersection(fieldset.difference(there, left), applied)
     result: dict[str, Any] = document.remove(schema, merged, gone) or {}

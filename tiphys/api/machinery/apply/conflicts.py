@@ -24,7 +24,7 @@ class ApplyConflict(Conflict):
     def __init__(self, conflicts: Sequence[FieldConflict]) -> None:
         self.conflicts = tuple(conflicts)
         causes = [
-            StatusCause(reason="FieldManagerConflict", message=f"conflict with {_said(one.manager)}", field=describe_path(one.path))
+            StatusCause(reason="FieldManagerConflict", message=f"conflict with {_description(one.manager)}", field=describe_path(one.path))
             for one in conflicts
         ]
         super().__init__(_message(conflicts), details=StatusDetails(causes=causes))
@@ -33,16 +33,16 @@ class ApplyConflict(Conflict):
 def _message(conflicts: Sequence[FieldConflict]) -> str:
     if len(conflicts) == 1:
         only = conflicts[0]
-        return f"Apply failed with 1 conflict: conflict with {_said(only.manager)}: {describe_path(only.path)}"
+        return f"Apply failed with 1 conflict: conflict with {_description(only.manager)}: {describe_path(only.path)}"
     fields: dict[Manager, list[str]] = {}
     for one in conflicts:
         fields.setdefault(one.manager, []).append(f"- {describe_path(one.path)}")
-    lines = [line for manager, listed in fields.items() for line in (f"conflicts with {_said(manager)}:", *listed)]
+    lines = [line for manager, listed in fields.items() for line in (f"conflicts with {_description(manager)}:", *listed)]
     listed = "\n".join(lines)
     return f"Apply failed with {len(conflicts)} conflicts: {listed}"
 
 
-def _said(manager: Manager) -> str:
+def _description(manager: Manager) -> str:
     text = f'"{manager.name}"'
     if manager.subresource:
         text += f' with subresource "{manager.subresource}"'

@@ -24,7 +24,7 @@ _PYTHON: Mapping[str, tuple[type, ...]] = {
 
 
 class SchemaMismatch(ValueError):
-    """A document that its type cannot hold; the text is `<path>: <what is wrong>`."""
+    """A document that its type cannot hold; the text is `<path>: <mistake>`."""
 
 
 class Difference(NamedTuple):
@@ -38,7 +38,7 @@ class Difference(NamedTuple):
 
 
 def _parts(schema: Schema, value: Any) -> Iterable[tuple[str, Any, Schema]] | None:
-    """The path element, value and schema of every part; None for what is owned whole. Parts of a list may repeat an element."""
+    """The path element, value and schema of every part; None for parts owned whole. Parts of a list may repeat an element."""
     sort = schema.sort
     if sort == "leaf" or value is None:
         return None
@@ -94,7 +94,7 @@ _REPEATED = Schema("leaf")
 
 
 def set_of(schema: Schema, document: dict[str, Any]) -> Fields:
-    """The fields that a configuration gives values to. Raises SchemaMismatch for what the type cannot hold."""
+    """The fields that a configuration gives values to. Raises SchemaMismatch for values that the type cannot hold."""
     return _set_of(schema, document, "") or {}
 
 

@@ -28,11 +28,11 @@ SELF = "."
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 encode = ordered.encoder("sorted")
-"""Sorted, as upstream writes sets: equal sets are equal bytes, so that what is remembered of one is found for the other."""
+"""Sorted, as upstream writes sets: equal sets are equal bytes, so that they share cached results."""
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 CACHED_BYTES = 16 << 10
-"""The longest set that is remembered: all of them together must fit into memory, whoever writes them."""
+"""The longest set that is remembered: all of them together must fit into memory, whatever clients write."""
 
 
 def is_member(node: Fields) -> bool:
@@ -244,7 +244,7 @@ _raw_union_cached = lru_cache(maxsize=_CACHED)(_raw_union)
 
 
 def raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
-    """`difference`, from bytes to bytes; the first argument itself when nothing is taken away. `fields` is the set `b`, for who has it."""
+    """`difference`, from bytes to bytes; the first argument itself when nothing is taken away. `fields` is the set `b`, if known."""
     return _raw_difference_cached(a, b) if len(a) + len(b) <= CACHED_BYTES else _raw_difference(a, b, fields)
 
 

@@ -57,7 +57,7 @@ def is_reset(entries: Sequence[ManagedFieldsEntry]) -> bool:
 
 def usable(entries: Sequence[ManagedFieldsEntry]) -> list[ManagedFieldsEntry] | None:
     """Entries as a client sent them, in canonical form and order; None when one makes no sense."""
-    found: dict[Manager, ManagedFieldsEntry] = {}
+    by_manager: dict[Manager, ManagedFieldsEntry] = {}
     for entry in entries:
         if entry.operation not in ("Apply", "Update") or not entry.apiVersion or entry.fieldsType != FIELDS_V1:
             return None
@@ -65,8 +65,8 @@ def usable(entries: Sequence[ManagedFieldsEntry]) -> list[ManagedFieldsEntry] | 
             fields = fieldset.parse(bytes(entry.fieldsV1))
         except ValueError:
             return None
-        found[manager_of(entry)] = _entry(manager_of(entry), entry.apiVersion, fieldset.encode(fields), entry.time)
-    return ordered(found.values())
+        by_manager[manager_of(entry)] = _entry(manager_of(entry), entry.apiVersion, fieldset.encode(fields), entry.time)
+    return ordered(by_manager.values())
 
 
 def chosen(requested: Sequence[ManagedFieldsEntry], live: list[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
@@ -246,15 +246,15 @@ class Owned(NamedTuple):
 
 def opened(entries: Iterable[ManagedFieldsEntry]) -> dict[Manager, Owned]:
     """Managers and their fields. What cannot be read is left out."""
-    found: dict[Manager, Owned] = {}
+    by_manager: dict[Manager, Owned] = {}
     for entry in entries:
         try:
             fields = fieldset.parse(bytes(entry.fieldsV1))
         except ValueError:
             continue
         if entry.operation in ("Apply", "Update"):
-            found[manager_of(entry)] = Owned(fields, entry.apiVersion, entry.time, entry)
-    return found
+            by_manager[manager_of(entry)] = Owned(fields, entry.apiVersion, entry.time, entry)
+    return by_manager
 
 
 def closed(managers: dict[Manager, Owned]) -> list[ManagedFieldsEntry]:

@@ -3,7 +3,7 @@
 leaf    a scalar, or a struct, map or list that is replaced whole
 struct  an object with declared fields, each owned by itself
 map     an object with any keys, each owned by itself
-items   a list whose items are told apart by some of their fields
+items   a list whose items are identified by some of their fields
 set     a list of distinct scalars
 deduced anything: objects part by part, lists whole; for documents without a type
 """

@@ -91,15 +91,15 @@ def _diff_set(old: list[Any], new: list[Any]) -> tuple[Fields | None, Fields | N
 
 def _elements(items: list[Any], key_of: Callable[[Any], str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Items by element, and of those that share one, all."""
-    found: dict[str, Any] = {}
+    elements: dict[str, Any] = {}
     repeated: dict[str, list[Any]] = {}
     for item in items:
         element = key_of(item)
-        if element in found:
-            repeated.setdefault(element, [found[element]]).append(item)
+        if element in elements:
+            repeated.setdefault(element, [elements[element]]).append(item)
         else:
-            found[element] = item
-    return found, repeated
+            elements[element] = item
+    return elements, repeated
 
 
 def _whole(_: Any) -> Fields:
@@ -268,19 +268,19 @@ def _add_of(schema: Schema) -> _Added | None:
 
 
 def _later_add(type_: type[msgspec.Struct]) -> _Added:
-    made: list[_Added] = []
+    cached: list[_Added] = []
 
     def add(value: Any) -> Fields:
-        if not made:
-            made.append(_adder(type_))
-        return made[0](value)
+        if not cached:
+            cached.append(_adder(type_))
+        return cached[0](value)
 
     return add
 
 
 @cache
 def _differ(type_: type[msgspec.Struct], place: str) -> _Diff:
-    """A function from two objects to the nodes of what is changed and what is removed, None for nothing."""
+    """A function from two objects to the nodes of changed and removed fields, None for none."""
     skipped = UNTRACKED.get(place, frozenset())
     lines = ["def diff(a, b):", "    c = r = None"]
     names: dict[str, Any] = {"SELF": SELF, "LEAF": LEAF}
@@ -351,12 +351,12 @@ def _diff_deep_map(schema: Schema) -> _Diff:
 
 
 def _later_diff(type_: type[msgspec.Struct], place: str) -> _Diff:
-    made: list[_Diff] = []
+    cached: list[_Diff] = []
 
     def diff(old: Any, new: Any) -> tuple[Fields | None, Fields | None]:
-        if not made:
-            made.append(_differ(type_, place))
-        return made[0](old, new)
+        if not cached:
+            cached.append(_differ(type_, place))
+        return cached[0](old, new)
 
     return diff
 

@@ -1,6 +1,6 @@
 """The three patch formats on plain documents, and the way from a PATCH body to a patched document.
 
-`apply_patch` is what the API server calls; the functions behind it serve anyone who has a document and a patch. Decoding the result into
+The API server calls `apply_patch`; the functions behind it serve anyone who has a document and a patch. Decoding the result into
 its type is `tiphys.api.machinery.codec.decode_document`.
 """
 

@@ -111,15 +111,15 @@ class _Work:
 
     def _test(self, operation: dict[str, Any], path: str) -> None:
         if path == "":
-            found = self.document
+            value = self.document
         else:
             parent, key = self._find(path, f"test operation does not apply: is missing path: {path}")
-            found = _get(parent, key, f"error in test for path: '{path}'")
-        if not same(found, operation.get("value")):
+            value = _get(parent, key, f"error in test for path: '{path}'")
+        if not same(value, operation.get("value")):
             raise _Failed(f"testing value {path} failed: test failed")
 
     def _find(self, path: str, missing: str) -> tuple[Any, str]:
-        """The object or list that holds what the pointer names, and the last part of the pointer."""
+        """The object or list that holds the pointer's target, and the last part of the pointer."""
         parts = path.split("/")
         if len(parts) < 2:
             raise _Failed(f"{missing}: missing value")

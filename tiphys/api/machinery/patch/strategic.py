@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class _How(NamedTuple):
-    """Treatment of a field, and the type of what is in it."""
+    """Treatment of a field, and the type of its content."""
 
     type: type[msgspec.Struct] | None = None
     merge: bool = False
@@ -188,7 +188,7 @@ def _check_order(desired: list[Any], order: list[Any], key: str) -> None:
         if isinstance(item, dict) and _PATCH in item:
             continue
         if not any(_identity(item, key) == other for other in left):
-            lists = f"{_said(desired)}\n doesn't match {_ORDER[:-1]} list:\n{_said(order)}\n"
+            lists = f"{_text(desired)}\n doesn't match {_ORDER[:-1]} list:\n{_text(order)}\n"
             raise BadRequest(f"The order in patch list:\n{lists}")
 
 
@@ -202,7 +202,7 @@ def _merge_list(how: _How, current: list[Any], patch: list[Any]) -> list[Any]:
         merged = list(dict.fromkeys(items))
         return _arrange(merged, patch, current, "")
     if objects != len(items):
-        raise BadRequest(f"strategic merge patch format is not supported: a list holds both objects and scalars: {_said(patch)}")
+        raise BadRequest(f"strategic merge patch format is not supported: a list holds both objects and scalars: {_text(patch)}")
     if not how.key:
         raise BadRequest(f"cannot merge lists without merge key for {how.type.__name__ if how.type else 'an untyped field'}")
     current, patch = _list_directives(how, current, patch)
@@ -253,10 +253,10 @@ def _identity(item: Any, key: str) -> tuple[str, Any]:
         if not isinstance(item, dict):
             raise BadRequest(f"expected a map, but received a {type(item).__name__}")
         if key not in item:
-            raise BadRequest(f"map: {_said(item)} does not contain declared merge key: {key}")
+            raise BadRequest(f"map: {_text(item)} does not contain declared merge key: {key}")
         item = item[key]
     if isinstance(item, dict | list):
-        raise BadRequest(f"a merge key must be a scalar, not {_said(item)}")
+        raise BadRequest(f"a merge key must be a scalar, not {_text(item)}")
     return type(item).__name__, item
 
 
@@ -286,8 +286,8 @@ def _arrange(merged: list[Any], order: Sequence[Any], server: Sequence[Any], key
 
 
 def _unknown_directive(directive: Any, item: Document) -> BadRequest:
-    return BadRequest(f"unknown patch type: {directive} in map: {_said(item)}")
+    return BadRequest(f"unknown patch type: {directive} in map: {_text(item)}")
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()

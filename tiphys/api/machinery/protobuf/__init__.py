@@ -55,19 +55,19 @@ def open_envelope(body: bytes) -> Envelope:
         raise Malformed("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     if len(body) == len(MAGIC):
         raise Malformed("empty body")
-    found = fields(body, len(MAGIC), len(body))
-    start, stop = place(found[1][-1]) if 1 in found else (0, 0)
+    parts = fields(body, len(MAGIC), len(body))
+    start, stop = place(parts[1][-1]) if 1 in parts else (0, 0)
     api_version, kind = _type_meta(body[start:stop])
-    start, stop = place(found[2][-1]) if 2 in found else (0, 0)
+    start, stop = place(parts[2][-1]) if 2 in parts else (0, 0)
     return Envelope(api_version, kind, body[start:stop])
 
 
 @remembered
 def _type_meta(data: bytes) -> tuple[str, str]:
     """apiVersion and kind."""
-    found = fields(data, 0, len(data))
+    parts = fields(data, 0, len(data))
     try:
-        first, second = (text(data, *place(found[number][-1])) if number in found else "" for number in (1, 2))
+        first, second = (text(data, *place(parts[number][-1])) if number in parts else "" for number in (1, 2))
     except UnicodeDecodeError:
         raise Malformed("the type of the object is not valid UTF-8") from None
     return first, second

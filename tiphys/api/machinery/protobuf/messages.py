@@ -53,8 +53,8 @@ class Message:
 
 def home(type_: type) -> str:
     """`core_v1`, the module of the numbers of a type's package, or "" for types that are not of the API."""
-    found = _HOME.match(type_.__module__)
-    return f"{found[1]}_{found[2]}" if found else ""
+    match = _HOME.match(type_.__module__)
+    return f"{match[1]}_{match[2]}" if match else ""
 
 
 @cache

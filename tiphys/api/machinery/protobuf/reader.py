@@ -1,6 +1,6 @@
 """From protobuf to typed objects.
 
-Each message is compiled to a table from key (field number and wire type) to what to do, when the first one of it is read. Zero values
+Each message is compiled to a table from key (field number and wire type) to an action, when the first one of it is read. Zero values
 that Go writes for every plain field leave no trace, as in JSON. Known fields with the wrong wire type are refused, unknown fields are
 passed over.
 """
@@ -143,7 +143,7 @@ def _filler(type_: type[msgspec.Struct], name: str = "") -> Fill:
 
 
 def _gather(style: int, attr: str, read_value: Any, data: bytes, at: int, stop: int, out: dict[str, Any]) -> None:
-    """The styles that add to what is there already."""
+    """The styles that add to earlier values."""
     if style == _MAP:
         name, value = read_value(data, at, stop)
         out.setdefault(attr, {})[name] = value
@@ -179,7 +179,7 @@ def _table(about: Message) -> dict[int, Entry]:
 
 
 def _entries(field: Field, mark: str, owner: type[msgspec.Struct]) -> dict[int, Entry]:
-    """What to do with a field of `owner`, by wire type."""
+    """Return the action for each field of `owner`, by wire type."""
     shape, attr = field.shape, field.attr
     if shape.form == "raw":
         return {LENGTH: (_VALUE, attr, special.raw_value, None)}
@@ -224,11 +224,11 @@ def _number(shape: Shape) -> Callable[[int], int]:
 
 def _packed(number: Callable[[int], int]) -> Read:
     def read_packed(data: bytes, at: int, end: int) -> list[Any]:
-        found = []
+        values = []
         while at < end:
             value, at = read_varint(data, at, end)
-            found.append(number(value))
-        return found
+            values.append(number(value))
+        return values
 
     return read_packed
 

@@ -39,7 +39,7 @@ def raw(data: bytes, at: int, end: int) -> bytes:
 
 def fields(data: bytes, at: int, end: int) -> dict[int, list[Any]]:
     """The fields of a small message by number: numbers, and the places of values with a length; others are passed over."""
-    found: dict[int, list[Any]] = {}
+    by_number: dict[int, list[Any]] = {}
     while at < end:
         tag, at = read_varint(data, at, end)
         if tag & 7 not in (VARINT, LENGTH) or tag < 8:
@@ -52,8 +52,8 @@ def fields(data: bytes, at: int, end: int) -> dict[int, list[Any]]:
             at = item[1]
             if at > end:
                 raise Malformed("unexpected EOF")
-        found.setdefault(tag >> 3, []).append(item)
-    return found
+        by_number.setdefault(tag >> 3, []).append(item)
+    return by_number
 
 
 def place(value: Any) -> Place:
@@ -79,8 +79,8 @@ def quantity(data: bytes, at: int, end: int) -> Quantity:
     """A quantity; without its text it is 0."""
     if end - at >= 2 and data[at] == 0x0A and data[at + 1] == end - at - 2:
         return Quantity(text(data, at + 2, end) or "0")
-    found = fields(data, at, end).get(1)
-    return Quantity((text(data, *place(found[-1])) if found else "") or "0")
+    texts = fields(data, at, end).get(1)
+    return Quantity((text(data, *place(texts[-1])) if texts else "") or "0")
 
 
 def int_or_string(data: bytes, at: int, end: int) -> int | str:
@@ -90,10 +90,10 @@ def int_or_string(data: bytes, at: int, end: int) -> int | str:
 
 @remembered
 def _int_or_string(data: bytes) -> int | str:
-    found = fields(data, 0, len(data))
-    if number(found.get(1, [0])[-1]) == 0:
-        return int32(number(found.get(2, [0])[-1]))
-    strings = found.get(3)
+    parts = fields(data, 0, len(data))
+    if number(parts.get(1, [0])[-1]) == 0:
+        return int32(number(parts.get(2, [0])[-1]))
+    strings = parts.get(3)
     return text(data, *place(strings[-1])) if strings else ""
 
 
@@ -114,8 +114,8 @@ def duration(data: bytes, at: int, end: int) -> Duration:
 
 @remembered
 def _moment(data: bytes) -> datetime:
-    found = fields(data, 0, len(data))
-    seconds, nanos = int64(number(found.get(1, [0])[-1])), int32(number(found.get(2, [0])[-1]))
+    parts = fields(data, 0, len(data))
+    seconds, nanos = int64(number(parts.get(1, [0])[-1])), int32(number(parts.get(2, [0])[-1]))
     try:
         return EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
     except OverflowError:
@@ -130,10 +130,10 @@ def raw_value(data: bytes, at: int, end: int) -> msgspec.Raw:
 
 def any_value(data: bytes, at: int, end: int) -> Any:
     """A value that is JSON inside protobuf; an empty one is none."""
-    found = fields(data, at, end).get(1)
-    if not found:
+    texts = fields(data, at, end).get(1)
+    if not texts:
         return None
-    start, stop = place(found[-1])
+    start, stop = place(texts[-1])
     if start == stop:
         return None
     try:

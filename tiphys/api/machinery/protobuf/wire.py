@@ -1,4 +1,4 @@
-"""The encoding below all messages: varints, keys, and how to pass over what is not known ("Protocol Buffers: Encoding")."""
+"""The encoding below all messages: varints, keys, and skipping of unknown fields ("Protocol Buffers: Encoding")."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Many = Callable[[Any, list[bytes]], None]
 """Appends a field of several values: keys, lengths and bodies."""
 _SINGLE, _NUMBER, _MANY = range(3)
 Put = tuple[int, bytes, Callable[..., Any]]
-"""How a field is written: a body with a length in front, a number, or something that appends keys, lengths and bodies itself."""
+"""Way to write a field: a body with a length in front, a number, or a function that appends keys, lengths and bodies itself."""
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -137,7 +137,7 @@ def _map(number: int, body: Body) -> Many:
 
 
 def _body(shape: Shape, mark: str, owner: type[msgspec.Struct]) -> Body:
-    """What stands behind the length of a value of this shape."""
+    """Return the function that writes a value of this shape after its length."""
     if mark:
         return _UNIONS[mark](struct_writer(owner))
     if shape.form == "struct":

@@ -75,7 +75,7 @@ class APIResource(Struct):
     categories: Annotated[list[str], Atomic()] = []
     """Sets it belongs to, such as `all`."""
     storageVersionHash: str = ""
-    """Tells the version in which it is stored; opaque."""
+    """Hash of the version in which it is stored; opaque."""
 
 
 class APIResourceList(Struct):

@@ -20,7 +20,7 @@ class DeleteOptions(Struct):
     """Options of a deletion."""
 
     gracePeriodSeconds: int | None = None
-    """Seconds until it is gone; 0 means at once. By default what the object itself says."""
+    """Seconds until it is gone; 0 means at once. By default the object's own."""
     preconditions: Preconditions | None = None
     """Preconditions; a conflict is answered if one does not hold."""
     orphanDependents: bool | None = None

@@ -13,7 +13,7 @@ class Overhead(Struct):
     """Resources that the sandbox of a pod needs beside its containers."""
 
     podFixed: dict[str, Quantity] = {}
-    """The resources, added to what the pod requests."""
+    """The resources, added to the pod's requests."""
 
 
 class Scheduling(Struct):

@@ -27,7 +27,7 @@ class PolicyRule(Struct):
     resourceNames: Annotated[list[str], Atomic()] = []
     """Names of the objects; all if empty. Creating and listing cannot be limited in this way."""
     nonResourceURLs: Annotated[list[str], Atomic()] = []
-    """Paths such as `/healthz`, in cluster roles; `*` as the last step stands for all below. Not together with resources."""
+    """Paths such as `/healthz`, in cluster roles; `*` as the last step matches all below. Not together with resources."""
 
 
 class ClusterRole(KubeObject):

@@ -190,12 +190,12 @@ class DeviceCounterConsumption(Struct):
 
 
 class NodeAllocatableResourceMapping(Struct):
-    """Amount of a node's resource that a device stands for."""
+    """Amount of a node's resource behind a device."""
 
     capacityKey: str | None = None
     """The capacity of the device that says how much."""
     allocationMultiplier: Quantity | None = None
-    """Amount that each unit stands for."""
+    """Amount behind each unit."""
 
 
 class DeviceTaint(Struct):

@@ -25,7 +25,7 @@ class CSIDriverSpec(Struct):
     attachRequired: bool | None = None
     """True if volumes are attached to nodes before they are mounted."""
     podInfoOnMount: bool | None = None
-    """True if the driver is told for which pod it mounts."""
+    """True if the driver gets the pod's name when it mounts."""
     volumeLifecycleModes: Annotated[list[str], SetList()] = []
     """`Persistent`, `Ephemeral` or both."""
     storageCapacity: bool | None = None
@@ -35,7 +35,7 @@ class CSIDriverSpec(Struct):
     tokenRequests: Annotated[list[TokenRequest], Atomic()] = []
     """Tokens of the pod's service account that the driver gets."""
     requiresRepublish: bool | None = None
-    """True if it is called again and again to refresh what is mounted."""
+    """True if it is called repeatedly to refresh mounted volumes."""
     seLinuxMount: bool | None = None
     """True if volumes are mounted with an SELinux label."""
     nodeAllocatableUpdatePeriodSeconds: int | None = None

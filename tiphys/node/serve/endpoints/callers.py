@@ -144,9 +144,9 @@ class _Remembered(Generic[V]):
         self._values: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[V]], holds: Callable[[V], float]) -> V:
-        found = self._values.get(key)
-        if found is not None and found[0] > self._clock.monotonic():
-            return found[1]
+        entry = self._values.get(key)
+        if entry is not None and entry[0] > self._clock.monotonic():
+            return entry[1]
         async with self._slots:
             value = await ask()
         self._values.pop(key, None)

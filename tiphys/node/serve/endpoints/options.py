@@ -47,7 +47,7 @@ class StreamOptions(Struct):
 
 
 def log_request(request: Request, now: datetime) -> LogRequest:
-    """The options of a log; raises Refusal: 400 for what cannot be read, 422 for what makes no sense."""
+    """The options of a log; raises Refusal: 400 for unreadable ones, 422 for invalid ones."""
     try:
         options = decode_query(PodLogOptions, request.query)
     except BadRequest:

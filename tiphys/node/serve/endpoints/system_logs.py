@@ -59,16 +59,16 @@ def _open(root: Path, path: str) -> _Handle:
     try:
         base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            found = open_beneath(base, path or ".", what="log directory")
+            descriptor = open_beneath(base, path or ".", what="log directory")
         finally:
             os.close(base)
         try:
-            mode = os.fstat(found).st_mode
+            mode = os.fstat(descriptor).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise Refusal(403, "403 Forbidden")
-            return _Handle(os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
+            return _Handle(os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC))
         finally:
-            os.close(found)
+            os.close(descriptor)
     except PermissionError:
         raise Refusal(403, "403 Forbidden") from None
     except OSError:

@@ -1,6 +1,6 @@
 """Exec, attach and port-forward at the node: from a client's upgraded connection to the container runtime's streaming server.
 
-`tiphys/wire/DESIGN.md` tells the path of an exec. Callers have authenticated and authorised the request, asked the runtime for a URL, and
+`tiphys/wire/DESIGN.md` tells the path of an exec. Callers have authenticated and authorized the request, asked the runtime for a URL, and
 hand over the raw connection without having answered: the 101 (or the refusal) is written here. The connection is closed on return.
 """
 

@@ -48,7 +48,7 @@ class Attached:
     """The container of an attach session."""
 
     log: AttachLog | None
-    """Beginning of its output for this client; None when it begins with what comes."""
+    """Beginning of its output for this client; None when it begins with new output."""
     running: Callable[[], bool]
     clock: Clock
     to_end: bool
@@ -152,17 +152,17 @@ class AttachBridge(CommandBridge):
         return any(self._tails.values()) and max(map(len, self._tails.values())) <= LONGEST_TAIL
 
     async def _pass_log(self) -> bool:
-        """Send what is new in the log; False when there is nothing new."""
-        found = False
+        """Send new lines of the log; False when there are none."""
+        is_at_end = False
         async with self._reading:
             while entries := await self._attached.read():
-                found = True
+                is_at_end = True
                 for channel, data in by_channel(entries, self._streams):
                     await self.send(channel, data)
-        return found
+        return is_at_end
 
     async def _go_direct(self) -> None:
-        """Show the unfinished lines, and from now on what the runtime sends. No other output may come between."""
+        """Show the unfinished lines, and from now on the runtime's output. No other output may come between."""
         self._direct = True
         wire = b"".join(self._channel_writer.data(channel, tail) for channel, tail in self._tails.items() if tail)
         self._tails.clear()
@@ -181,17 +181,17 @@ async def ended(attached: Attached) -> None:
 
 def by_channel(entries: list[LogEntry], streams: CommandStreams) -> list[tuple[int, bytes]]:
     """The entries that the session wants, neighbors of one stream together."""
-    wanted = {channels.STDOUT: streams.stdout, channels.STDERR: streams.stderr and not streams.tty}
-    found: list[tuple[int, bytes]] = []
+    attached = {channels.STDOUT: streams.stdout, channels.STDERR: streams.stderr and not streams.tty}
+    output: list[tuple[int, bytes]] = []
     for entry in entries:
         channel = _CHANNELS.get(entry.stream, 0)
-        if not wanted.get(channel):
+        if not attached.get(channel):
             continue
-        if found and found[-1][0] == channel:
-            found[-1] = (channel, found[-1][1] + entry.text)
+        if output and output[-1][0] == channel:
+            output[-1] = (channel, output[-1][1] + entry.text)
         else:
-            found.append((channel, entry.text))
-    return found
+            output.append((channel, entry.text))
+    return output
 
 
 async def serve_websocket_attach(
@@ -224,7 +224,7 @@ async def _tell_log(client: Duplex, protocol: str, streams: CommandStreams, atta
 async def serve_spdy_attach(
     client: Duplex, headers: list[tuple[str, str]], *, runtime_url: str, streams: CommandStreams, attached: Attached, idle_timeout: float
 ) -> None:
-    """The same for a SPDY client, which gets what the runtime sends as it is while the container runs."""
+    """The same for a SPDY client, which gets the runtime's bytes unchanged while the container runs."""
     if runtime_url:
         await race(serve_spdy(client, headers, runtime_url=runtime_url, idle_timeout=idle_timeout), ended(attached))
         return

@@ -16,7 +16,7 @@ GOODBYE_TIMEOUT = 1.0
 async def say_goodbye(client: Duplex, websocket: WebSocket, last: bytes = b"", *, code: int = CLOSE_NORMAL) -> None:
     """Send `last` and the close frame, then wait for the client's; nothing when the WebSocket is closing already.
 
-    What the client still sends is read and forgotten: a socket closed with unread data is reset, and the reset would destroy what the
+    Data that the client still sends is read and dropped: a socket closed with unread data is reset, and the reset would destroy what the
     client has not read yet. Raises OSError.
     """
     if not websocket.is_open:

@@ -29,7 +29,7 @@ class Outbox:
             self._posted.set()
 
     async def run(self) -> None:
-        """Send what is posted, until cancelled. A broken connection is left to be noticed by whoever reads it."""
+        """Send posted messages until cancelled. The reader of a broken connection notices it."""
         while True:
             await self._posted.wait()
             self._posted.clear()

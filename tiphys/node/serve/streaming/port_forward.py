@@ -49,7 +49,7 @@ class SpdyTunnel:
             for event in self._websocket.receive(data):
                 if isinstance(event, MessagePiece):
                     if event.is_text:
-                        raise ProtocolError("SPDY is tunnelled in binary messages")
+                        raise ProtocolError("SPDY is tunneled in binary messages")
                     self._activity.touch()
                     if frames := self._screen.feed(event.data):
                         await self._runtime.write(frames)

@@ -27,7 +27,7 @@ MAX_STATUS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CommandStreams:
-    """Streams of a session. The runtime was told the same in the CRI request and waits for exactly these."""
+    """Streams of a session. The CRI request named the same, and the runtime waits for exactly these."""
 
     stdin: bool
     stdout: bool
@@ -36,17 +36,17 @@ class CommandStreams:
 
     def specs(self) -> list[StreamSpec]:
         """The streams to open. With a terminal there is no stderr, and sizes have a stream of their own."""
-        wanted: list[tuple[bool, str, int | None, int | None]] = [
+        candidates: list[tuple[bool, str, int | None, int | None]] = [
             (True, "error", None, channels.ERROR),
             (self.stdin, "stdin", channels.STDIN, None),
             (self.stdout, "stdout", None, channels.STDOUT),
             (self.stderr and not self.tty, "stderr", None, channels.STDERR),
             (self.tty, "resize", channels.RESIZE, None),
         ]
-        return [StreamSpec((("streamType", kind),), input=source, output=sink) for asked, kind, source, sink in wanted if asked]
+        return [StreamSpec((("streamType", kind),), input=source, output=sink) for is_open, kind, source, sink in candidates if is_open]
 
     def lowest_output(self) -> int:
-        """The channel on which the client is told that the session is there."""
+        """The channel that announces the session to the client."""
         if self.stdout:
             return channels.STDOUT
         return channels.STDERR if self.stderr and not self.tty else channels.ERROR

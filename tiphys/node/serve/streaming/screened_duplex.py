@@ -1,4 +1,4 @@
-"""The client's side of a SPDY session: what is read from it has passed the screen."""
+"""The client's side of a SPDY session: all data read from it has passed the screen."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class SocketDuplex:
             await self._loop.sock_sendall(self._socket, data)
 
     def push_back(self, data: bytes) -> None:
-        """Make `data` what the next read returns."""
+        """Make the next read return `data`."""
         self._unread = data + self._unread
 
     @property

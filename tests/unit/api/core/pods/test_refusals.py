@@ -416,7 +416,7 @@ _REFUSED = [
         ],
     ),
 ]
-"""What a pod's spec says besides an ordinary container, and the causes of its refusal."""
+"""Parts of a pod's spec beside an ordinary container, and the causes of its refusal."""
 
 
 @pytest.mark.parametrize(("spec", "causes"), _REFUSED, ids=[spec[:60] for spec, _ in _REFUSED])

@@ -1,4 +1,4 @@
-"""What people are told about pods and templates that are allowed."""
+"""Warnings about pods and templates that are allowed."""
 
 # One case to a line, however long.
 # ruff: noqa: E501
@@ -83,8 +83,8 @@ def test_a_workload_s_name_becomes_its_pods_hostname(server: Any) -> None:
 def test_a_template_is_judged_when_it_is_written(server: Any) -> None:
     made = server.prepared(DEPLOYMENT)
     rules = SCHEME.of(type(made)).rules
-    relabelled, _ = server.update(made, metadata__labels={"x": "y"})
+    relabeled, _ = server.update(made, metadata__labels={"x": "y"})
     scaled, _ = server.update(made, spec__replicas=3)
-    assert (rules.warnings(relabelled, made), len(rules.warnings(scaled, made))) == ([], 1)
+    assert (rules.warnings(relabeled, made), len(rules.warnings(scaled, made))) == ([], 1)
     alone = server.prepared(pod("nodeSelector: {beta.kubernetes.io/os: x}, "))
     assert SCHEME.of(type(alone)).rules.warnings(alone, alone) == []

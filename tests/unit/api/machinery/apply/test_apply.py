@@ -68,7 +68,7 @@ def containers(*items: Document) -> Document:
     return spec(template={"spec": {"containers": list(items)}})
 
 
-def test_what_a_manager_stops_applying_goes() -> None:
+def test_apply_removes_fields_that_the_manager_left_out() -> None:
     live = Live()
     live.apply("a", spec(replicas=3, paused=True, template={"metadata": {"labels": {"x": "1", "y": "2"}}}))
     live.apply("a", spec(replicas=3, template={"metadata": {"labels": {"x": "1"}}}))
@@ -217,7 +217,7 @@ def test_an_apply_that_leaves_the_object_as_it_is_has_no_time() -> None:
     assert [(entry.manager, entry.time) for entry in live.entries] == [("first", NOW), ("second", live.now)]
 
 
-def test_what_was_there_before_the_first_apply() -> None:
+def test_fields_before_the_first_apply_have_a_manager() -> None:
     live = Live(metadata={"name": "web", "uid": "u", "labels": {"x": "1"}}, spec={"replicas": 2}, status={"replicas": 2})
     with pytest.raises(ApplyConflict, match=r'conflict with "before-first-apply" using apps/v1: \.spec\.replicas'):
         live.apply("a", spec(replicas=3))
@@ -226,7 +226,7 @@ def test_what_was_there_before_the_first_apply() -> None:
 
 
 def client_side(live: Live, config: Document) -> None:
-    """What client-side apply leaves: the object, a note, and an entry of its manager."""
+    """Return an object as client-side apply leaves it: with a note, and an entry of its manager."""
     noted = {**config["metadata"], "uid": "u", "annotations": {LAST_APPLIED: json.dumps(config)}}
     live.document = {**config, "metadata": noted}
     made = document.compare(live.schema, {}, {"spec": config["spec"]})

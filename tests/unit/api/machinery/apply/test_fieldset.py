@@ -57,7 +57,7 @@ def test_spelling_of_others_is_made_canonical() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"a":{}}', b'{"f:a":1}', b'{"k:x":{}}', b'{"k:[]":{}}', b'{"i:x":{}}', b'{"f:a":[]}'])
-def test_what_is_no_set(raw: bytes) -> None:
+def test_rejects_invalid_sets(raw: bytes) -> None:
     with pytest.raises(ValueError):
         fieldset.parse(raw)
 

@@ -101,7 +101,7 @@ def test_more_than_ten_updaters_are_folded_oldest_first() -> None:
     assert entries[0].manager == "applier"
 
 
-def test_what_clients_send() -> None:
+def test_managed_fields_sent_by_clients() -> None:
     live = [entry()]
     assert chosen([], live) is live, "clients that do not know managedFields cannot lose them"
     assert chosen([entry()], live) is live

@@ -35,7 +35,7 @@ def test_problems_of_the_patch_are_told() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"3", b"[" * 9000, b"\xff"])
 @pytest.mark.parametrize("validation", ["Ignore", "Strict"])
-def test_what_is_no_merge_patch_is_a_bad_request(body: bytes, validation: str) -> None:
+def test_rejects_invalid_merge_patches(body: bytes, validation: str) -> None:
     for media in (MERGE_PATCH, STRATEGIC_MERGE_PATCH):
         with pytest.raises(BadRequest, match="error decoding patch"):
             apply_patch(core.Pod, {}, body, media, validation=validation)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ FAILING: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("document", "operation", "text"), FAILING)
-def test_what_does_not_apply_is_invalid(document: Any, operation: Any, text: str) -> None:
+def test_rejects_operations_that_do_not_apply(document: Any, operation: Any, text: str) -> None:
     with pytest.raises(Invalid) as caught:
         json_patch(document, [operation])
     assert caught.value.message.startswith("the server rejected our request due to an error in our request")
@@ -66,7 +66,7 @@ def test_what_does_not_apply_is_invalid(document: Any, operation: Any, text: str
 
 
 @pytest.mark.parametrize("operations", [{"op": "add"}, "x", None, [1], 7])
-def test_what_is_no_patch_is_a_bad_request(operations: Any) -> None:
+def test_rejects_invalid_patches(operations: Any) -> None:
     with pytest.raises(BadRequest, match="error decoding patch"):
         json_patch({}, operations)
 

@@ -86,7 +86,7 @@ def value(shape: Shape, rng: random.Random, density: float, depth: int) -> Any:
 
 
 def _union(mark: str, rng: random.Random, depth: int) -> Any:
-    """What may stand in the place of a schema, as plain values."""
+    """Return a union that may stand in the place of a schema, as plain values."""
 
     def schema() -> Any:
         return msgspec.to_builtins(fill(JSONSchemaProps, rng, density=0.2, depth=min(depth, 1)))

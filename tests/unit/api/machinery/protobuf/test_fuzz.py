@@ -1,4 +1,4 @@
-"""Whatever a client sends, the answer is an object or a clear error, soon."""
+"""Any bytes of a client are answered with an object or a clear error, soon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written in protobuf is read as the same object, for every type there is."""
+"""Objects of every type are read from protobuf as they were written."""
 
 from __future__ import annotations
 

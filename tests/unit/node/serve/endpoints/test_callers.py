@@ -1,4 +1,4 @@
-"""Who may call the kubelet: what is asked of the API server, and how long its answers hold."""
+"""Authentication and authorization of callers of the kubelet: the reviews that it asks for, and how long they hold."""
 
 from __future__ import annotations
 

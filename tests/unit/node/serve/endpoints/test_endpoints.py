@@ -1,4 +1,4 @@
-"""What the kubelet's server answers apart from pods' containers: health, configuration, pods, the machine's logs."""
+"""Endpoints of the kubelet's server apart from pods' containers: health, configuration, pods, the machine's logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both neighbours of `node.streaming`: a runtime that speaks SPDY, a front that speaks HTTP, and clients."""
+"""Both neighbors of `node.streaming`: a runtime that speaks SPDY, a front that speaks HTTP, and clients."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def read_head(duplex: StreamDuplex) -> tuple[str, str, list[tuple[str, str
 
 
 class Session:
-    """What a program in the fake runtime sees of its streams."""
+    """Streams as a program in the fake runtime sees them."""
 
     def __init__(self, duplex: StreamDuplex) -> None:
         self.duplex = duplex
@@ -110,7 +110,7 @@ class Session:
         await self.duplex.write(self.connection.end(self.ids[kind, request]))
 
     async def exit(self, status: bytes = SUCCESS) -> None:
-        """What containerd does at the end: output ends, the status, resets, GOAWAY, and the connection closes."""
+        """End as containerd does: output ends, the status, resets, GOAWAY, and the connection closes."""
         wire = b"".join(self.connection.end(self.ids[key]) for key in self.ids if key[0] in ("stdout", "stderr"))
         wire += self.connection.data(self.ids["error", ""], status)
         wire += b"".join(self.connection.reset(stream) for stream in self.ids.values())

@@ -1,7 +1,7 @@
-"""The node agent put together: who knows whom, what starts first, and what happens at the end (nothing: containers go on).
+"""Composition of the kubelet: its parts, the order in which they start, and the end (nothing is stopped: containers go on).
 
-agent = NodeAgent(NodeSettings(name="n1", root=...), client, CriClient(socket))
-await agent.run()
+kubelet = Kubelet(NodeSettings(name="n1", root=...), client, CriClient(socket))
+await kubelet.run()
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class NodeAgent:
-    """One kubelet. `run` works until it is cancelled and leaves the containers running; another agent takes them over."""
+class Kubelet:
+    """One kubelet. `run` works until it is cancelled and leaves the containers running; the next one takes them over."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Custom resources as the conformance suite uses them: one test for each family of its behaviours."""
+"""Custom resources as the conformance suite uses them: one test for each family of its behaviors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ APPLY = "application/apply-patch+yaml"
 
 
 async def schemas(api: Api, group: str = GROUP, name: str = "v1") -> Doc:
-    """What /openapi/v3 publishes about a version: schemas by name, none while it is not served."""
+    """Return the schemas that /openapi/v3 publishes of a version, by name; none while it is not served."""
     found = await api.get(f"/openapi/v3/apis/{group}/{name}")
     return dict(found.doc["components"]["schemas"]) if found.status == 200 else {}
 
@@ -176,7 +176,7 @@ async def test_many_definitions_are_published_side_by_side(api: Api) -> None:
     await eventually(there)
 
 
-async def test_what_is_published_follows_the_versions(api: Api) -> None:
+async def test_published_schemas_follow_the_versions(api: Api) -> None:
     await define(api, definition("CronTab", GROUP, version(), version("v2")))
 
     async def change(*versions: Doc) -> None:
@@ -223,7 +223,7 @@ async def test_unknown_and_repeated_fields_are_told(api: Api) -> None:
     assert ".spec.foo: field not declared in schema" in wrong.message
 
 
-async def test_what_keeps_unknown_fields_still_tells_of_repeated_ones_and_of_metadata(api: Api) -> None:
+async def test_open_schemas_still_report_repeated_fields_and_unknown_metadata(api: Api) -> None:
     await define(api, definition("CronTab", GROUP, version(schema=OPEN)))
     assert (await strict(api, {**crontab("a", anything=1), "more": 2})).doc["more"] == 2
     head = f'"apiVersion":"{GROUP}/v1","kind":"CronTab"'
