@@ -11,8 +11,9 @@ import click
 
 from tiphys.aio.clock import monotonic
 from tiphys.cli.errors import EX_CONFIG, Failure
-from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.options import VERBS, config_option, given_of, settings_from, settings_of, settings_options
 from tiphys.cli.processes import Process, processes
+from tiphys.daemon.saved import Given
 from tiphys.daemon.settings import ClusterSettings
 
 API_SECONDS = 30.0
@@ -21,21 +22,23 @@ POLL_SECONDS = 0.05
 
 
 @click.command()
-@settings_options
+@settings_options(VERBS["up"])
+@config_option
 @click.option("--wait/--no-wait", default=True, help="Wait until the node is Ready, or only until the API server is (default: --wait).")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop the cluster on SIGINT or SIGTERM.")
 def command(data_dir: Path, wait: bool, foreground: bool, **given: Any) -> None:
     """Start a cluster in the background. Does nothing if it is already running."""
-    settings = settings_of(data_dir, given)
+    cluster = given_of(data_dir, given)
+    settings = settings_from(cluster)
     started = monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():
-        if given_differs(settings, data_dir, given):
+        if settings != settings_of(data_dir, {}):
             raise Failure("the cluster is running with different settings: run tiphys down, then tiphys up with the new ones")
         click.echo(f"The cluster in {settings.data_dir} is already running.")
     else:
         check_machine(settings)
-        save(settings)
+        save(cluster)
     started_now = _start_missing(server, node)
     try:
         asyncio.run(_wait_ready(settings, server, node, wait=wait))
@@ -57,17 +60,12 @@ def _start_missing(*daemons: Process) -> list[Process]:
     return missing
 
 
-def given_differs(settings: ClusterSettings, data_dir: Path, given: dict[str, Any]) -> bool:
-    """Return whether the given options differ from the settings of the running cluster."""
-    return settings != settings_of(data_dir, {})
-
-
-def save(settings: ClusterSettings) -> None:
-    """Save the settings; raises Failure when the directory is not writable."""
+def save(cluster: Given) -> None:
+    """Save what the cluster was given; raises Failure when the directory is not writable."""
     try:
-        settings.save()
+        cluster.save()
     except OSError as error:
-        raise Failure(f"{settings.data_dir} is not writable ({error.strerror}): choose another directory with --data-dir") from error
+        raise Failure(f"{cluster.data_dir} is not writable ({error.strerror}): choose another directory with --data-dir") from error
 
 
 def check_machine(settings: ClusterSettings) -> None:

@@ -21,6 +21,7 @@ from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.settings import NodeSettings
+from tiphys.settings.option import extended
 
 if TYPE_CHECKING:
     from tiphys.node.runtime.containerd import ContainerdSupervisor
@@ -107,19 +108,18 @@ class NodeDaemon:
         settings, containerd_socket = self.settings, str(containerd.socket_path)
         shown = parts(settings, containerd, self.started)
         certificates = settings.dir / "pki"
-        agent_settings = NodeSettings(
+        kubelet = settings.kubelet
+        agent_settings = extended(
+            NodeSettings,
+            kubelet,
             name=settings.node_name,
             root=settings.node_dir,
-            port=settings.kubelet_port,
-            healthz_port=settings.node_healthz_port,
-            healthz_bind=settings.healthz_bind_address,
-            allowed_unsafe_sysctls=tuple(name.strip() for name in settings.allowed_unsafe_sysctls.split(",") if name.strip()),
-            pod_max_pids=settings.pod_max_pids,
-            tls_cert=certificates / "kubelet-server.crt",
-            tls_key=certificates / "kubelet-server.key",
-            client_ca=certificates / "ca.crt",
-            cluster_dns=(settings.dns_address,),
-            domain=settings.domain,
+            healthz_port=settings.healthz_port,
+            tls_cert=kubelet.tls_cert or certificates / "kubelet-server.crt",
+            tls_key=kubelet.tls_key or certificates / "kubelet-server.key",
+            client_ca=kubelet.client_ca or certificates / "ca.crt",
+            cluster_dns=kubelet.cluster_dns or (settings.network.dns_address,),
+            domain=settings.network.domain,
             cgroup_parent=settings.cgroup_parent,
             containerd_socket=containerd_socket,
             containerd_state=containerd.state,
@@ -145,28 +145,31 @@ class NodeDaemon:
         await asyncio.to_thread(write_cni_config, conf_dir, bridge=settings.bridge, pod_cidr=node.spec.podCIDR)
 
     async def _run_proxy(self, client: Client) -> None:
-        from tiphys.proxy.loop import ProxySettings, ServiceProxy
+        from tiphys.proxy.loop import ServiceProxy
         from tiphys.proxy.plan import Endpoint
+        from tiphys.proxy.settings import ProxySettings
 
-        settings = self.settings
+        settings, network, server = self.settings, self.settings.network, self.settings.apiserver
         proxy_settings = ProxySettings(
             table=settings.nft_table,
             bridge=settings.bridge,
-            pod_range=settings.pod_range,
-            service_range=settings.service_range,
+            pod_range=network.pod_range,
+            service_range=network.service_range,
             node_name=settings.node_name,
-            dns_address=settings.dns_address,
-            local_api=Endpoint("127.0.0.1", settings.secure_port) if settings.bind == "127.0.0.1" else None,
+            dns_address=network.dns_address,
+            local_api=Endpoint("127.0.0.1", server.port) if server.bind == "127.0.0.1" else None,
         )
         await ServiceProxy(proxy_settings, client, clock=self.clock, rng=self.rng).run()
 
     async def _run_dns(self, client: Client) -> None:
-        from tiphys.dns.server import DnsServer, DnsSettings
+        from tiphys.dns.server import DnsServer
+        from tiphys.dns.settings import DnsSettings
 
-        settings = self.settings
-        await DnsServer(
-            DnsSettings(address=settings.dns_address, domain=settings.domain, ranges=(settings.pod_range, settings.service_range)),
-            client,
-            clock=self.clock,
-            rng=self.rng,
-        ).run()
+        network = self.settings.network
+        dns_settings = DnsSettings(
+            address=network.dns_address,
+            domain=network.domain,
+            ranges=(network.pod_range, network.service_range),
+            resolv_conf=self.settings.kubelet.resolv_conf,
+        )
+        await DnsServer(dns_settings, client, clock=self.clock, rng=self.rng).run()

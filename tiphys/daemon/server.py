@@ -14,22 +14,22 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
-from tiphys.apiserver.auth.request_header import RequestHeaders
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
+from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
 from tiphys.daemon.renewal import keep_renewed
-from tiphys.daemon.settings import ClusterSettings, SettingsError, names_in, parse_ports
+from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.settings import default_address
 from tiphys.runtime.leader import LeaderElector, new_identity
+from tiphys.settings.option import extended
 from tiphys.store.open import open_store
 from tiphys.wire.http import PeerIdentity
 
@@ -63,9 +63,9 @@ class Daemon:
         address = default_address()
         names = pki.Names(
             host=socket.gethostname(),
-            addresses=tuple(dict.fromkeys((address, settings.bind))),
-            service_address=settings.api_service_address,
-            domain=settings.domain,
+            addresses=tuple(dict.fromkeys((address, settings.apiserver.bind))),
+            service_address=settings.network.api_service_address,
+            domain=settings.network.domain,
         )
         made = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
         for file, pair, user, inline in (
@@ -82,29 +82,21 @@ class Daemon:
         settings, made = self.settings, await asyncio.to_thread(self.certificates)
         serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
         self.server = ApiServer(
-            ApiServerSettings(
-                bind=settings.bind,
-                port=settings.secure_port,
+            extended(
+                ApiServerSettings,
+                settings.apiserver,
                 advertise=default_address(),
                 certificate=serving.cert,
                 key=serving.key,
                 client_ca=made.ca,
-                front_proxy_ca=Path(settings.requestheader_client_ca_file or made.directory / "front-proxy-ca.crt"),
-                request_headers=_request_headers(settings),
+                front_proxy_ca=settings.apiserver.front_proxy_ca or made.directory / "front-proxy-ca.crt",
                 service_account_key=made.service_account.key,
                 kubelet_certificate=kubelet.cert,
                 kubelet_key=kubelet.key,
-                local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet_port)},
-                token_auth_file=settings.dir / settings.token_auth_file if settings.token_auth_file else None,
-                service_range=settings.service_range,
-                node_ports=parse_ports(settings.node_ports),
-                issuer=f"https://kubernetes.default.svc.{settings.domain}",
-                max_requests_inflight=settings.max_requests_inflight,
-                max_mutating_requests_inflight=settings.max_mutating_requests_inflight,
-                request_timeout=float(settings.request_timeout),
-                min_request_timeout=float(settings.min_request_timeout),
-                enable_admission_plugins=names_in(settings.enable_admission_plugins),
-                disable_admission_plugins=names_in(settings.disable_admission_plugins),
+                local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet.port)},
+                service_range=settings.network.service_range,
+                node_ports=settings.network.node_port_range,
+                issuer=settings.network.issuer,
             ),
             open_store(settings.store_url, clock=self.clock),
             clock=self.clock,
@@ -139,8 +131,8 @@ class Daemon:
             if failure is not None:
                 grace = FAILED_GRACE
                 raise failure
-            if self.settings.shutdown_delay:
-                await self.clock.sleep(self.settings.shutdown_delay)
+            if self.settings.apiserver.shutdown_delay:
+                await self.clock.sleep(self.settings.apiserver.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
@@ -175,27 +167,18 @@ class Daemon:
     async def _run_controllers(self) -> None:
         # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
         await asyncio.to_thread(import_module, "tiphys.controllers.registry")
-        from tiphys.controllers.certificates.controller import SigningSettings
-        from tiphys.controllers.nodeipam.controller import NodeIpamSettings
-        from tiphys.controllers.registry import all_controllers
-        from tiphys.controllers.rootca.controller import RootCaSettings
-        from tiphys.controllers.settings import ControllerSettings
+        from tiphys.daemon.controllers import controllers_of
         from tiphys.runtime.manager import Manager
 
         settings, client = self.settings, self.client(CONTROLLER_MANAGER)
-        certificate, key = (str(settings.dir / "pki" / name) for name in ("ca.crt", "ca.key"))
-        controller_settings = ControllerSettings(
-            RootCaSettings(file=certificate),
-            SigningSettings(certificate=certificate, key=key),
-            NodeIpamSettings(cluster_cidr=settings.pod_range),
-        )
         manager = Manager(
             client,
             clock=self.clock,
             elector=self._elector(client, "kube-controller-manager"),
             rng=self.rng,
         )
-        manager.add_all(all_controllers(controller_settings))
+        chosen = controllers_of(settings, certificate=settings.dir / "pki" / "ca.crt", key=settings.dir / "pki" / "ca.key")
+        manager.add_all(chosen, workers=settings.controllers.concurrency.of)
         try:
             await manager.run()
         finally:
@@ -206,7 +189,8 @@ class Daemon:
         from tiphys.scheduler.scheduler import Scheduler
 
         client = self.client(SCHEDULER)
-        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=self._elector(client, "kube-scheduler"))
+        elector = self._elector(client, "kube-scheduler")
+        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=self.settings.scheduler)
         try:
             await scheduler.run()
         finally:
@@ -217,17 +201,3 @@ class Daemon:
         if not self.settings.store_url.startswith("etcd"):
             return None
         return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock, rng=self.rng)
-
-
-def _request_headers(settings: ClusterSettings) -> RequestHeaders:
-    """Return the trusted front proxies and the headers in which they name callers; raises SettingsError."""
-    headers = RequestHeaders(
-        allowed_names=names_in(settings.requestheader_allowed_names),
-        username=names_in(settings.requestheader_username_headers),
-        uid=names_in(settings.requestheader_uid_headers),
-        group=names_in(settings.requestheader_group_headers),
-        extra_prefix=names_in(settings.requestheader_extra_headers_prefix),
-    )
-    if faults := headers.faults():
-        raise SettingsError("; ".join(faults))
-    return headers

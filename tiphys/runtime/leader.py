@@ -25,6 +25,7 @@ from tiphys.client.client import Client
 from tiphys.obs import metrics
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.apply import copied
+from tiphys.settings.leader import LeaderElectionSettings
 
 log = get_logger(__name__)
 
@@ -38,12 +39,18 @@ class LeadershipLost(Exception):
 class Timing(NamedTuple):
     """Durations in seconds: of a lease, of the holder's attempts to renew it before it gives up, and between attempts."""
 
-    duration: float = 15.0
-    renew_deadline: float = 10.0
-    retry: float = 2.0
+    duration: float
+    renew_deadline: float
+    retry: float
+
+    @classmethod
+    def of(cls, settings: LeaderElectionSettings) -> Timing:
+        """Return the durations of settings."""
+        return cls(settings.lease_duration, settings.renew_deadline, settings.retry_period)
 
 
-TIMING = Timing()
+DEFAULTS = LeaderElectionSettings()
+TIMING = Timing.of(DEFAULTS)
 
 
 class Seen(NamedTuple):
@@ -90,7 +97,7 @@ class LeaderElector:
         identity: str,
         *,
         clock: Clock,
-        namespace: str = "kube-system",
+        namespace: str = DEFAULTS.resource_namespace,
         timing: Timing = TIMING,
         rng: random.Random | None = None,
     ) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiphys.api.core import v1 as core
-from tiphys.scheduler.causes import AFFINITY, SPREAD
 from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.neighbors import AFFINITY, SPREAD
 from tiphys.scheduler.queue import Waiting
 from tiphys.scheduler.snapshot import NodeFacts, Snapshot
 from tiphys.scheduler.template import PodInfo, Template

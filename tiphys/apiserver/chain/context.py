@@ -24,6 +24,7 @@ from tiphys.apiserver.chain.aside import Aside
 from tiphys.apiserver.chain.options import write_options
 from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.settings import DEFAULTS
 from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
 
@@ -47,7 +48,7 @@ class Services(msgspec.Struct):
     aside: Aside
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
     """Parts of the control plane and how to ask what is wrong with them: "" when nothing is."""
-    watch_seconds: float = 1800.0
+    watch_seconds: float = DEFAULTS.min_request_timeout
     """How long a watch that names no timeout is served, at least; at most twice as long, so that not all end together."""
 
     uid = staticmethod(new_uid)

@@ -14,6 +14,7 @@ from tiphys.node.pod import backoff
 from tiphys.node.serve.endpoints.callers import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import NodeSettings
+from tiphys.settings.duration import go_duration
 
 
 def configuration(settings: NodeSettings) -> dict[str, Any]:
@@ -30,9 +31,9 @@ def _server(settings: NodeSettings) -> dict[str, Any]:
         "tlsCertFile": str(settings.tls_cert or ""),
         "tlsPrivateKeyFile": str(settings.tls_key or ""),
         "tlsMinVersion": "VersionTLS12",
-        "healthzPort": settings.healthz_port,
+        "healthzPort": settings.healthz_port or 0,
         "healthzBindAddress": settings.healthz_bind,
-        "streamingConnectionIdleTimeout": duration(IDLE_TIMEOUT),
+        "streamingConnectionIdleTimeout": go_duration(IDLE_TIMEOUT),
         "enableDebuggingHandlers": True,
         "enableProfilingHandler": False,
         "enableDebugFlagsHandler": False,
@@ -46,12 +47,12 @@ def _access(settings: NodeSettings) -> dict[str, Any]:
     return {
         "authentication": {
             "x509": {"clientCAFile": str(settings.client_ca or "")},
-            "webhook": {"enabled": True, "cacheTTL": duration(TOKEN_SECONDS)},
+            "webhook": {"enabled": True, "cacheTTL": go_duration(TOKEN_SECONDS)},
             "anonymous": {"enabled": False},
         },
         "authorization": {
             "mode": "Webhook",
-            "webhook": {"cacheAuthorizedTTL": duration(ALLOWED_SECONDS), "cacheUnauthorizedTTL": duration(DENIED_SECONDS)},
+            "webhook": {"cacheAuthorizedTTL": go_duration(ALLOWED_SECONDS), "cacheUnauthorizedTTL": go_duration(DENIED_SECONDS)},
         },
     }
 
@@ -60,8 +61,8 @@ def _node(settings: NodeSettings) -> dict[str, Any]:
     return {
         "registerNode": True,
         "registerWithTaints": [_taint(text) for text in settings.taints],
-        "nodeStatusUpdateFrequency": duration(settings.status_period),
-        "nodeStatusReportFrequency": duration(settings.status_report),
+        "nodeStatusUpdateFrequency": go_duration(settings.status_period),
+        "nodeStatusReportFrequency": go_duration(settings.status_report),
         "nodeLeaseDurationSeconds": settings.lease_seconds,
         "maxPods": settings.max_pods,
         "kubeReserved": {"cpu": f"{settings.reserved_milli_cpu}m", "memory": str(settings.reserved_memory)},
@@ -100,7 +101,7 @@ def _pods(settings: NodeSettings) -> dict[str, Any]:
         "allowedUnsafeSysctls": list(settings.allowed_unsafe_sysctls),
         "seccompDefault": False,
         "configMapAndSecretChangeDetectionStrategy": "Watch",
-        "crashLoopBackOff": {"maxContainerRestartPeriod": duration(backoff.MAX_BACKOFF)},
+        "crashLoopBackOff": {"maxContainerRestartPeriod": go_duration(backoff.MAX_BACKOFF)},
     }
 
 
@@ -109,17 +110,5 @@ def _logs(settings: NodeSettings) -> dict[str, Any]:
         "podLogsDir": str(settings.logs),
         "containerLogMaxSize": str(settings.log_max_bytes),
         "containerLogMaxFiles": settings.log_max_files,
-        "containerLogMonitorInterval": duration(LOG_PERIOD),
+        "containerLogMonitorInterval": go_duration(LOG_PERIOD),
     }
-
-
-def duration(seconds: float) -> str:
-    """A duration as the API writes it: 1h30m0s, 45s, 0s."""
-    whole = int(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    fraction = f"{seconds - whole:.3f}".rstrip("0").rstrip(".")[1:] if seconds != whole else ""
-    text = f"{rest}{fraction}s"
-    if whole >= 60:
-        text = f"{minutes}m{text}"
-    return f"{hours}h{text}" if hours else text
