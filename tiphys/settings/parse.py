@@ -6,22 +6,26 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from tiphys.settings.duration import parse_duration
-from tiphys.settings.option import Bound, names_in, pairs_in
+from tiphys.settings.option import Bound, Option, names_in, pairs_in
 
 _TRUE, _FALSE = frozenset({"true", "1", "t"}), frozenset({"false", "0", "f"})
 
 
 def parsed(one: Bound, text: str) -> Any:
     """Return the value that a text stands for. Raises ValueError, whose message names the value and what it should be."""
-    option = one.option
     value = _value(one, text)
-    if option.choices:
-        value = _choice(value, option.choices)
+    if one.option.choices:
+        value = _choice(value, one.option.choices)
+    check(one.option, value)
+    return value
+
+
+def check(option: Option, value: Any) -> None:
+    """Raise ValueError for a value of the right type that the option cannot have."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        _check_range(value, option.minimum, option.maximum)
+        check_range(value, option.minimum, option.maximum)
     if option.check is not None:
         option.check(value)
-    return value
 
 
 def _value(one: Bound, text: str) -> Any:
@@ -62,7 +66,8 @@ def _choice(text: str, choices: tuple[str, ...]) -> str:
     return chosen
 
 
-def _check_range(value: float, minimum: int | None, maximum: int | None) -> None:
+def check_range(value: float, minimum: int | None, maximum: int | None) -> None:
+    """Raise ValueError for a number outside of a range."""
     if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
         upper = f" and at most {maximum}" if maximum is not None else ""
-        raise ValueError(f"{value} is not in the range: it must be at least {minimum or 0}{upper}")
+        raise ValueError(f"{value} is not in the range: it must be at least {0 if minimum is None else minimum}{upper}")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tiphys"
 PAGES = (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(PACKAGE.glob("**/DESIGN.md")))
 EVERY_CONTROLLER_HAS = frozenset(("plan.py", "controller.py"))
-OF_THE_DATA_DIRECTORY = frozenset(("containerd/", "log/", "pki/", "node.kubeconfig", "node.state"))
+OF_THE_DATA_DIRECTORY = frozenset(("containerd/", "log/", "pki/", "node.kubeconfig", "node.state", "settings.json"))
 OTHERS = frozenset(("a/", "tiphys/node/cri/pb/api.proto"))
 """The keys of an example, and the name of a protobuf descriptor."""
 RESOURCES = frozenset(kind.plural for kind in SCHEME)
