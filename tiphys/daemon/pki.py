@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tiphys.apiserver.settings import RequestHeaders
+from tiphys.settings.network import NETWORK
+
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 WARN_BEFORE = timedelta(days=30)
@@ -43,6 +46,10 @@ class Pair(NamedTuple):
     key: Path
 
 
+(FRONT_PROXY,) = RequestHeaders().allowed_names
+"""Common name of the cluster's own front proxies."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Names and addresses that the serving certificates must be valid for."""
@@ -50,9 +57,9 @@ class Names:
     host: str = ""
     addresses: tuple[str, ...] = ()
     """IP addresses (or DNS names) under which this machine is reached."""
-    service_address: str = "10.43.0.1"
+    service_address: str = NETWORK.api_service_address
     """First address of the Service range: the `kubernetes` Service."""
-    domain: str = "cluster.local"
+    domain: str = NETWORK.domain
     extra: tuple[str, ...] = ()
 
     def apiserver(self) -> tuple[str, ...]:
@@ -128,7 +135,7 @@ def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str]
     _ensure_service_account_key(directory, made)
     for identity in _identities(names, nodes):
         _ensure_leaf(directory, identity, authority, now, made)
-    _ensure_leaf(directory, _Identity("front-proxy-client", "front-proxy-client"), front, now, made)
+    _ensure_leaf(directory, _Identity(FRONT_PROXY, FRONT_PROXY), front, now, made)
     return Pki(directory, tuple(made))
 
 

@@ -288,7 +288,7 @@ class KubeletConfiguration(Struct):
     runOnce: bool = False
 
     # Logs of containers
-    podLogsDir: Annotated[str, Sets("kubelet.log_root", read=lambda text: Path(text))] = ""
+    podLogsDir: Annotated[str, Sets("kubelet.log_root", read=Path)] = ""
     containerLogMaxSize: Annotated[str, Sets("kubelet.log_max_bytes", read=_bytes, show=str)] = ""
     containerLogMaxFiles: Annotated[int | None, Sets("kubelet.log_max_files", read=whole(2))] = None
     containerLogMaxWorkers: int | None = None
