@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tiphys.cli.errors import Failure
-from tiphys.daemon.saved import Given, load
+from tiphys.daemon.saved import Given, checked_settings, load
 from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir
 from tiphys.settings.duration import parse_duration
 from tiphys.settings.option import Bound, bound
@@ -87,6 +87,7 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
         help="File with KubeletConfiguration and KubeSchedulerConfiguration documents, which options override (default: none).",
     )(function)
 
@@ -133,6 +134,20 @@ def given_of(data_dir: Path, given: dict[str, Any]) -> Given:
     except SettingsError as error:
         raise Failure(str(error)) from error
     return known.with_options(given)
+
+
+def settings_alone(verb: str, given: dict[str, Any], config: Path | None = None) -> ClusterSettings:
+    """Return the settings of a component in a process of its own, which knows no data directory. Raises Failure."""
+    chosen = {one.path: given[one.option.name] for one in VERBS[verb] if given.get(one.option.name) is not None}
+    try:
+        layer: dict[str, Any] = {}
+        if config is not None:
+            from tiphys.daemon.config import SCHEDULER, read_config
+
+            layer = read_config(config, SCHEDULER)
+        return checked_settings(layer, chosen)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
 
 
 def settings_from(cluster: Given) -> ClusterSettings:

@@ -83,3 +83,6 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the settings of the loops."""
         parts = (getattr(self, name) for name in self.__struct_fields__)
         return ControllerSettings(*(part for part in parts if isinstance(part, LoopSettings)))
+
+
+DEFAULTS = ControllerManagerSettings()

@@ -27,7 +27,13 @@ def controllers_of(settings: ClusterSettings, *, certificate: Path | None = None
         signing = replaced(signing, certificate=str(certificate), key=str(key))
     node_ipam = replaced(manager.node_ipam, cluster_cidr=settings.network.pod_range)
     parts: ControllerSettings = msgspec.structs.replace(manager, root_ca=root_ca, signing=signing, node_ipam=node_ipam).loops()
+    check_names(settings)
+    return chosen(manager.controllers, all_controllers(parts))
+
+
+def check_names(settings: ClusterSettings) -> None:
+    """Raise SettingsError for names of controllers that do not exist."""
     try:
-        return chosen(manager.controllers, all_controllers(parts))
+        chosen(settings.controllers.controllers, ())
     except UnknownControllers as error:
         raise SettingsError(str(error)) from error

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from tiphys.daemon.settings import ClusterSettings, SettingsError
-from tiphys.settings.layers import convert, merged, options_of, placed, plain
+from tiphys.settings.layers import Layer, convert, merged, options_of, placed, plain
 from tiphys.settings.parse import parsed
 
 FILE = "settings.json"
 OPTIONS = options_of(ClusterSettings)
-"""Options of a cluster, by name."""
+"""Options of a cluster, by name. Components that run alone have some in common, which are those of the controllers here."""
 _RENAMED = {
     "pod_range": "cluster_cidr",
     "service_range": "service_cluster_ip_range",
@@ -43,14 +43,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def settings(self) -> ClusterSettings:
         """Return the settings; raises SettingsError when they are unusable."""
-        chosen = placed({OPTIONS[name].path: value for name, value in self.options.items()})
-        tree = merged(ClusterSettings, self.config, chosen)
-        try:
-            settings = convert(ClusterSettings, {**tree, "data_dir": self.data_dir})
-        except msgspec.ValidationError as error:
-            raise SettingsError(f"the settings are unusable: {error}") from error
-        settings.check()
-        return settings
+        return checked_settings(self.config, {OPTIONS[name].path: value for name, value in self.options.items()}, data_dir=self.data_dir)
 
     def save(self) -> None:
         """Write them into the data directory. Raises OSError."""
@@ -59,6 +52,17 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         temporary = directory / f".{FILE}"
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
         temporary.replace(directory / FILE)
+
+
+def checked_settings(config: Layer, options: Mapping[tuple[str, ...], Any], *, data_dir: str = "") -> ClusterSettings:
+    """Return the settings that a configuration file sets, and over it options, by their paths. Raises SettingsError."""
+    tree = merged(ClusterSettings, config, placed(options))
+    try:
+        settings = convert(ClusterSettings, {**tree, "data_dir": data_dir})
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"the settings are unusable: {error}") from error
+    settings.check()
+    return settings
 
 
 def load(data_dir: Path) -> Given | None:

@@ -24,11 +24,13 @@ from tiphys.apiserver.server import ApiServer
 from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
-from tiphys.daemon import pki
+from tiphys.controllers.settings import DEFAULTS
+from tiphys.daemon import election, pki
 from tiphys.daemon.renewal import keep_renewed
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.settings import default_address
-from tiphys.runtime.leader import LeaderElector, new_identity
+from tiphys.runtime.leader import LeaderElector
+from tiphys.settings.leader import LeaderElectionSettings
 from tiphys.settings.option import extended
 from tiphys.store.open import open_store
 from tiphys.wire.http import PeerIdentity
@@ -70,8 +72,10 @@ class Daemon:
         made = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
         for file, pair, user, inline in (
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
-            # The node agent runs for longer than its certificate lasts.
+            # These run for longer than their certificates last.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
+            ("controller-manager.kubeconfig", "controller-manager", CONTROLLER_MANAGER.common_name, False),
+            ("scheduler.kubeconfig", "scheduler", SCHEDULER.common_name, False),
         ):
             pair_files = made.pair(pair)
             pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=made.ca, pair=pair_files, user=user, inline=inline)
@@ -79,7 +83,10 @@ class Daemon:
 
     async def start(self) -> None:
         """Start the API server. Raises PkiError, SettingsError, StoreError, OSError."""
-        settings, made = self.settings, await asyncio.to_thread(self.certificates)
+        settings = self.settings
+        if settings.controllers.controllers != DEFAULTS.controllers:
+            await asyncio.to_thread(self._check_controllers)
+        made = await asyncio.to_thread(self.certificates)
         serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
         self.server = ApiServer(
             extended(
@@ -107,6 +114,12 @@ class Daemon:
         except UnknownPlugins as error:
             await self.server.stop(grace=0.0)
             raise SettingsError(str(error)) from error
+
+    def _check_controllers(self) -> None:
+        """Refuse unknown controllers now: later only their own loop would end, again and again. Raises SettingsError."""
+        from tiphys.daemon.controllers import check_names
+
+        check_names(self.settings)
 
     async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
         """Start, serve until `stop`, and end everything in order.
@@ -174,7 +187,7 @@ class Daemon:
         manager = Manager(
             client,
             clock=self.clock,
-            elector=self._elector(client, "kube-controller-manager"),
+            elector=self._elector(settings.controllers.leader_election, client, election.CONTROLLER_MANAGER),
             rng=self.rng,
         )
         chosen = controllers_of(settings, certificate=settings.dir / "pki" / "ca.crt", key=settings.dir / "pki" / "ca.key")
@@ -189,15 +202,16 @@ class Daemon:
         from tiphys.scheduler.scheduler import Scheduler
 
         client = self.client(SCHEDULER)
-        elector = self._elector(client, "kube-scheduler")
-        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=self.settings.scheduler)
+        settings = self.settings.scheduler
+        elector = self._elector(settings.leader_election, client, election.SCHEDULER)
+        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings)
         try:
             await scheduler.run()
         finally:
             await client.close()
 
-    def _elector(self, client: Client, name: str) -> LeaderElector | None:
+    def _elector(self, settings: LeaderElectionSettings, client: Client, name: str) -> LeaderElector | None:
         """Return the elector; None for an embedded store, whose lock admits one server: a restart need not wait for a lease."""
         if not self.settings.store_url.startswith("etcd"):
             return None
-        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock, rng=self.rng)
+        return election.elector_of(settings, client, name, clock=self.clock, rng=self.rng)

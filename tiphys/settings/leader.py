@@ -34,7 +34,13 @@ class LeaderElectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Option("--leader-elect-retry-period", "Time between attempts to acquire or renew.", is_duration=True, minimum=1)
     ] = 2.0
     resource_name: Annotated[
-        str, Option("--leader-elect-resource-name", "Name of the Lease.", metavar="NAME", default="that of upstream's component")
+        str,
+        Option(
+            "--leader-elect-resource-name",
+            "Name of the Lease.",
+            metavar="NAME",
+            default="kube-controller-manager or kube-scheduler",
+        ),
     ] = ""
     resource_namespace: Annotated[str, Option("--leader-elect-resource-namespace", "Namespace of the Lease.", metavar="NAMESPACE")] = (
         "kube-system"

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tiphys.cli.errors import Failure
-from tiphys.cli.options import VERBS, given_of, seconds, settings_of, settings_options
+from tiphys.cli.options import VERBS, given_of, seconds, settings_alone, settings_of, settings_options
 from tiphys.daemon.saved import OPTIONS
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.settings.layers import convert, placed, value_at
@@ -87,6 +87,9 @@ def test_two_directories_never_share_names_on_the_machine(tmp_path: Path) -> Non
     assert len(one.bridge) < 16
 
 
+ALONE = ("controller-manager", "scheduler")
+
+
 def run(verb: str, *arguments: str) -> Result:
     """Run a verb of the options alone, which prints what it was given."""
 
@@ -94,7 +97,10 @@ def run(verb: str, *arguments: str) -> Result:
     @settings_options(VERBS[verb])
     def probe(data_dir: Path, **given: Any) -> None:
         try:
-            settings_of(data_dir, given)
+            if verb in ALONE:
+                settings_alone(verb, given)
+            else:
+                settings_of(data_dir, given)
         except Failure as failure:
             raise click.ClickException(str(failure)) from failure
         click.echo(json.dumps({name: value for name, value in given.items() if value is not None}, default=str))
@@ -160,6 +166,30 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     result = run("up", "--data-dir", str(tmp_path), "--cluster-cidr", "ten", "--service-node-port-range", "9")
     assert "--cluster-cidr" in result.output
     assert "--service-node-port-range" in result.output
+
+
+@pytest.mark.parametrize("verb", ["controller-manager", "scheduler"])
+def test_components_that_run_alone_have_connections_of_their_own(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "config").touch()
+    settings = settings_alone(verb, {"kubeconfig": tmp_path / "config", "leader_elect": False})
+    mine, other = settings.controllers, settings.scheduler
+    if verb == "scheduler":
+        mine, other = other, mine  # type: ignore[assignment]
+    assert (mine.client.kubeconfig, mine.leader_election.leader_elect) == (tmp_path / "config", False)
+    assert (other.client.kubeconfig, other.leader_election.leader_elect) == (None, True)
+
+
+def test_options_of_a_scheduler_count_more_than_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.yaml"
+    file.write_text(
+        "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
+        "leaderElection: {leaseDuration: 30s, retryPeriod: 5s}\n"
+    )
+    election = settings_alone("scheduler", {"leader_elect_retry_period": 3}, file).scheduler.leader_election
+    assert (election.lease_duration, election.retry_period) == (30.0, 3.0)
+    file.write_text("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n")
+    with pytest.raises(Failure, match=r'kind "KubeletConfiguration" of apiVersion .* is not read here, only KubeSchedulerConfiguration'):
+        settings_alone("scheduler", {}, file)
 
 
 # -- the tree
