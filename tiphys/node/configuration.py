@@ -128,7 +128,7 @@ class Anonymous(Struct):
 
 
 class Authentication(Struct):
-    """Who may be a caller of the kubelet's port."""
+    """Ways in which callers of the kubelet's port prove who they are."""
 
     x509: X509 = field(default_factory=X509)
     webhook: WebhookAuthentication = field(default_factory=WebhookAuthentication)
@@ -143,7 +143,7 @@ class WebhookAuthorization(Struct):
 
 
 class Authorization(Struct):
-    """What callers of the kubelet's port may do."""
+    """Decisions about what callers of the kubelet's port may do."""
 
     mode: Annotated[str, Only("Webhook")] = ""
     webhook: WebhookAuthorization = field(default_factory=WebhookAuthorization)
