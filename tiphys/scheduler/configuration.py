@@ -11,7 +11,6 @@ import msgspec
 
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.scheduler.plugins import Choice, choose
-from tiphys.scheduler.settings import DEFAULTS
 from tiphys.settings.duration import parse_go_duration
 from tiphys.settings.file import Only, Refused, Sets, existing_file, read_object, whole
 
@@ -177,8 +176,8 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
 """Types of arguments, by plugin."""
 
 
-def read_profiles(profiles: list[Profile]) -> tuple[str, dict[str, Any]]:
-    """Return the name of the scheduler and its profile, as the layer of `scheduler.profile`. Raises Refused."""
+def read_profiles(profiles: list[Profile]) -> tuple[str | None, dict[str, Any]]:
+    """Return the name of the scheduler, if it is given, and its profile, as the layer of `scheduler.profile`. Raises Refused."""
     faults = [(f"[{number}]", "Tiphys has one profile: remove the others") for number in range(1, len(profiles))]
     profile, layer = profiles[0], {}
     if profile.percentageOfNodesToScore not in (None, 0, 100):
@@ -192,7 +191,7 @@ def read_profiles(profiles: list[Profile]) -> tuple[str, dict[str, Any]]:
             faults += [(f"[0]{path}", message) for path, message in error.faults]
     if faults:
         raise Refused(faults)
-    return profile.schedulerName or DEFAULTS.name, layer
+    return profile.schedulerName, layer
 
 
 def _plugins(profile: Profile) -> dict[str, Any]:

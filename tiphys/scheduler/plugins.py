@@ -58,7 +58,8 @@ def choose(choices: Iterable[Choice]) -> dict[str, Any]:
         raise Refused(faults)
     default = msgspec.structs.asdict(DEFAULTS.profile.weights)
     changed = {name: weight for name, weight in weights.items() if weight != default[name]}
-    return {"weights": changed, "disabled_filters": [name for name in filters if name not in on]}
+    disabled = [name for name in filters if name not in on]
+    return ({"weights": changed} if changed else {}) | ({"disabled_filters": disabled} if disabled else {})
 
 
 def _reached(point: str, filters: Sequence[str], weights: Iterable[str]) -> tuple[str, ...]:

@@ -221,8 +221,7 @@ class Scheduler:
         try:
             await asyncio.wait((changed, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel_and_wait(changed)
-            await cancel_and_wait(timer)
+            await cancel_and_wait(changed, timer)
 
     def _decide(self, one: Waiting, tasks: TaskSet, slots: asyncio.Semaphore) -> None:
         info = one.info

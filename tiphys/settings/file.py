@@ -45,8 +45,8 @@ def _same(value: Any) -> Any:
 class Sets:
     """Annotation of a field that sets settings. `paths` are places in the tree, such as `kubelet.max_pods`.
 
-    `read` turns the field's value into that of the setting (a tuple of them for several paths) and raises ValueError or Refused; `show`
-    turns the setting's value back.
+    `read` turns the field's value into that of the setting (a tuple of them for several paths, None for one to be left alone) and raises
+    ValueError or Refused; `show` turns the setting's value back.
     """
 
     paths: tuple[str, ...]
@@ -62,7 +62,7 @@ class Sets:
         """Return the values of the settings by their paths."""
         read = self.read(value)
         values = (read,) if len(self.paths) == 1 else read
-        return {tuple(path.split(".")): one for path, one in zip(self.paths, values, strict=True)}
+        return {tuple(path.split(".")): one for path, one in zip(self.paths, values, strict=True) if one is not None}
 
 
 @dataclass(frozen=True, slots=True)

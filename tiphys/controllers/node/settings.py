@@ -23,5 +23,13 @@ class NodeSettings(LoopSettings):
             minimum=1,
         ),
     ] = 40.0
-    startup_grace: float = 60.0
-    """Time that a new node has for its first heartbeat."""
+    startup_grace: Annotated[
+        float,
+        Option(
+            "--node-startup-grace-period",
+            "Time that a new node has for its first heartbeat.",
+            metavar="DURATION",
+            is_duration=True,
+            minimum=1,
+        ),
+    ] = 60.0
