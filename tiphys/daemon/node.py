@@ -19,9 +19,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
+from tiphys.daemon import compose
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.node.settings import NodeSettings
-from tiphys.settings.option import extended
 
 if TYPE_CHECKING:
     from tiphys.node.runtime.containerd import ContainerdSupervisor
@@ -107,23 +106,7 @@ class NodeDaemon:
 
         settings, containerd_socket = self.settings, str(containerd.socket_path)
         shown = parts(settings, containerd, self.started)
-        certificates = settings.dir / "pki"
-        kubelet = settings.kubelet
-        agent_settings = extended(
-            NodeSettings,
-            kubelet,
-            name=settings.node_name,
-            root=settings.node_dir,
-            healthz_port=settings.healthz_port,
-            tls_cert=kubelet.tls_cert or certificates / "kubelet-server.crt",
-            tls_key=kubelet.tls_key or certificates / "kubelet-server.key",
-            client_ca=kubelet.client_ca or certificates / "ca.crt",
-            cluster_dns=kubelet.cluster_dns or (settings.network.dns_address,),
-            domain=settings.network.domain,
-            cgroup_parent=settings.cgroup_parent,
-            containerd_socket=containerd_socket,
-            containerd_state=containerd.state,
-        )
+        agent_settings = compose.agent(settings, socket=containerd_socket, state=containerd.state)
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
             await NodeAgent(agent_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
@@ -146,30 +129,10 @@ class NodeDaemon:
 
     async def _run_proxy(self, client: Client) -> None:
         from tiphys.proxy.loop import ServiceProxy
-        from tiphys.proxy.plan import Endpoint
-        from tiphys.proxy.settings import ProxySettings
 
-        settings, network, server = self.settings, self.settings.network, self.settings.apiserver
-        proxy_settings = ProxySettings(
-            table=settings.nft_table,
-            bridge=settings.bridge,
-            pod_range=network.pod_range,
-            service_range=network.service_range,
-            node_name=settings.node_name,
-            dns_address=network.dns_address,
-            local_api=Endpoint("127.0.0.1", server.port) if server.bind == "127.0.0.1" else None,
-        )
-        await ServiceProxy(proxy_settings, client, clock=self.clock, rng=self.rng).run()
+        await ServiceProxy(compose.proxy(self.settings), client, clock=self.clock, rng=self.rng).run()
 
     async def _run_dns(self, client: Client) -> None:
         from tiphys.dns.server import DnsServer
-        from tiphys.dns.settings import DnsSettings
 
-        network = self.settings.network
-        dns_settings = DnsSettings(
-            address=network.dns_address,
-            domain=network.domain,
-            ranges=(network.pod_range, network.service_range),
-            resolv_conf=self.settings.kubelet.resolv_conf,
-        )
-        await DnsServer(dns_settings, client, clock=self.clock, rng=self.rng).run()
+        await DnsServer(compose.dns(self.settings), client, clock=self.clock, rng=self.rng).run()

@@ -21,17 +21,15 @@ from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer
-from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.controllers.settings import DEFAULTS
-from tiphys.daemon import election, pki
+from tiphys.daemon import compose, election, pki
 from tiphys.daemon.renewal import keep_renewed
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.settings import default_address
 from tiphys.runtime.leader import LeaderElector
 from tiphys.settings.leader import LeaderElectionSettings
-from tiphys.settings.option import extended
 from tiphys.store.open import open_store
 from tiphys.wire.http import PeerIdentity
 
@@ -87,24 +85,8 @@ class Daemon:
         if settings.controllers.controllers != DEFAULTS.controllers:
             await asyncio.to_thread(self._check_controllers)
         made = await asyncio.to_thread(self.certificates)
-        serving, kubelet = made.pair("apiserver"), made.pair("apiserver-kubelet-client")
         self.server = ApiServer(
-            extended(
-                ApiServerSettings,
-                settings.apiserver,
-                advertise=default_address(),
-                certificate=serving.cert,
-                key=serving.key,
-                client_ca=made.ca,
-                front_proxy_ca=settings.apiserver.front_proxy_ca or made.directory / "front-proxy-ca.crt",
-                service_account_key=made.service_account.key,
-                kubelet_certificate=kubelet.cert,
-                kubelet_key=kubelet.key,
-                local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet.port)},
-                service_range=settings.network.service_range,
-                node_ports=settings.network.node_port_range,
-                issuer=settings.network.issuer,
-            ),
+            compose.api_server(settings, made, advertise=default_address()),
             open_store(settings.store_url, clock=self.clock),
             clock=self.clock,
             rng=self.rng,

@@ -151,7 +151,7 @@ def bound(type_: type) -> tuple[Bound, ...]:
     return tuple(found)
 
 
-def extended(type_: Callable[..., Any], base: Any, **more: Any) -> Any:
+def extended(type_: Callable[..., S], base: Any, **more: Any) -> S:
     """Return settings of a type from those of its base class and the fields that it adds or that differ."""
     values = {field.name: getattr(base, field.name) for field in fields(type(base))}  # type: ignore[arg-type]
     return type_(**{**values, **more})

@@ -18,6 +18,7 @@ from tiphys.scheduler.configuration import GROUP_VERSION, KIND
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.plugins import ALWAYS, filter_names
+from tiphys.scheduler.preempt import NoRoom, Room
 from tiphys.scheduler.settings import Profile, SchedulerSettings, Weights
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.settings.layers import convert
@@ -163,6 +164,7 @@ def test_arguments_that_mean_nothing_are_refused(tmp_path: Path, name: str, args
 
 
 SELECTOR = meta.LabelSelector(matchLabels={"app": "web"})
+FAR_TERMS = [core.PodAffinityTerm(topologyKey="kubernetes.io/hostname", labelSelector=SELECTOR)]
 FAR = core.Affinity(
     podAntiAffinity=core.PodAntiAffinity(
         requiredDuringSchedulingIgnoredDuringExecution=[core.PodAffinityTerm(topologyKey="kubernetes.io/hostname", labelSelector=SELECTOR)]
@@ -211,3 +213,59 @@ def test_weights_decide_among_nodes() -> None:
     assert place(cluster, wanted, Profile(weights=Weights(**{**alone, "NodeResourcesFit": 1}))) == "empty"
     assert place(cluster, wanted, Profile(weights=Weights(**{**alone, "TaintToleration": 1}))) == "used"
     assert place(cluster, wanted, Profile(weights=Weights(**{**alone, "TaintToleration": 1, "NodeResourcesFit": 100}))) == "empty"
+
+
+def test_required_spreading_can_be_disabled() -> None:
+    cluster = cluster_of(node("a"))
+    spread = core.TopologySpreadConstraint(maxSkew=1, topologyKey="zone", whenUnsatisfiable="DoNotSchedule", labelSelector=SELECTOR)
+    wanted = pod("p", labels={"app": "web"}, topologySpreadConstraints=[spread])
+    found = place(cluster, wanted, Profile())
+    assert isinstance(found, Diagnosis)
+    assert found.rules == {"PodTopologySpread"}
+    assert place(cluster, wanted, Profile(disabled_filters=("PodTopologySpread",))) == "a"
+
+
+def test_a_required_term_attracts_with_its_weight() -> None:
+    """A placed pod wants to be near web pods, on a node that is fuller than the other."""
+    cluster = cluster_of(node("near", cpu="8"), node("away", cpu="8"))
+    near = core.Affinity(podAffinity=core.PodAffinity(requiredDuringSchedulingIgnoredDuringExecution=FAR_TERMS))
+    cluster.put_pod(info(pod("there", cpu="4", labels={"app": "web"}, affinity=near)), "near")
+    wanted = pod("p", labels={"app": "web"})
+    assert place(cluster, wanted, Profile(hard_affinity_weight=1)) == "near"
+    assert place(cluster, wanted, Profile(hard_affinity_weight=0)) == "away"
+
+
+def test_preemption_counts_with_the_filters_of_the_profile() -> None:
+    """The node is closed for new pods: room can be made there only if that does not count."""
+    cluster = cluster_of(node("full", cpu="1", unschedulable=True))
+    lower = pod("lower", cpu="1")
+    lower.spec.priority = 0
+    cluster.put_pod(info(lower), "full")
+    wanted = pod("p", cpu="1")
+    wanted.spec.priority = 10
+    for disabled, expected in (((), NoRoom), (("NodeUnschedulable",), Room)):
+        cycle = Cycle(cluster, rng=random.Random(1), profile=Profile(disabled_filters=disabled))
+        entry = info(wanted)
+        assert isinstance(cycle.place(entry), Diagnosis)
+        assert isinstance(cycle.preempt(entry, ()), expected)
+
+
+@pytest.mark.parametrize(("least", "percentage", "tried"), [(1, 0, 1), (3, 0, 3), (1, 50, 5), (1, 100, 10), (20, 0, 10)])
+def test_preemption_looks_at_as_many_nodes_as_it_should(least: int, percentage: int, tried: int) -> None:
+    """Among nodes that are alike but for the priority of their pods the least important counts, if it is looked at."""
+    cluster = cluster_of(*(node(f"n{number}", cpu="1") for number in range(10)))
+    for number in range(10):
+        lower = pod(f"lower-{number}", cpu="1")
+        lower.spec.priority = number
+        cluster.put_pod(info(lower), f"n{number}")
+    wanted = pod("p", cpu="1")
+    wanted.spec.priority = 100
+    profile = Profile(min_candidates=least, min_candidates_percentage=percentage)
+    seen = set()
+    for seed in range(40):
+        room = Cycle(cluster, rng=random.Random(seed), profile=profile).preempt(info(wanted), ())
+        assert isinstance(room, Room)
+        seen.add(room.node)
+    # From any start, the best of the next `tried` nodes: all but those that always have a better one within reach.
+    assert seen <= {f"n{number}" for number in range(10 - tried + 1)}
+    assert len(seen) > 1 or tried == 10
