@@ -17,4 +17,6 @@ def command(**given: Any) -> None:
     from tiphys.daemon.alone import Alone
 
     settings = settings_alone("controller-manager", given)
-    run_daemon(Alone(settings).run_controllers, log_level=settings.log_level)
+    serving = settings.controllers.serving
+    address = f"{serving.bind_address}:{serving.port}"
+    run_daemon(Alone(settings).run_controllers, log_level=settings.log_level, address=address, option="--secure-port")

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tiphys.cli.errors import Failure
-from tiphys.daemon.saved import Given, checked_settings, load
+from tiphys.daemon.saved import OPTIONS, Given, checked_settings, load
 from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir
 from tiphys.settings.duration import parse_duration
 from tiphys.settings.option import Bound, bound
@@ -44,7 +44,7 @@ class FieldType(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{error}.", param, ctx)
 
 
-_ALONE = ("client", "leader_election")
+_ALONE = ("client", "serving", "leader_election")
 """Parts of the controllers and the scheduler that count only where these run alone."""
 
 
@@ -55,8 +55,8 @@ def _select(*parts: str, also: Iterable[str] = (), alone: bool = False) -> tuple
         part, inner = one.path[0] if len(one.path) > 1 else "", one.path[1] if len(one.path) > 2 else ""
         return part in parts and (alone or inner not in _ALONE)
 
-    flags = frozenset(also)
-    return tuple(one for one in bound(ClusterSettings) if belongs(one) or one.option.flag in flags)
+    more = [OPTIONS[flag.removeprefix("--").replace("-", "_")].path for flag in also]
+    return tuple(one for one in bound(ClusterSettings) if belongs(one) or one.path in more)
 
 
 VERBS = {

@@ -24,4 +24,6 @@ def command(config: Path | None, **given: Any) -> None:
     from tiphys.daemon.alone import Alone
 
     settings = settings_alone("scheduler", given, config)
-    run_daemon(Alone(settings).run_scheduler, log_level=settings.log_level)
+    serving = settings.scheduler.serving
+    address = f"{serving.bind_address}:{serving.port}"
+    run_daemon(Alone(settings).run_scheduler, log_level=settings.log_level, address=address, option="--secure-port")

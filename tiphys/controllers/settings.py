@@ -16,6 +16,7 @@ from tiphys.settings.client import ClientSettings
 from tiphys.settings.leader import LeaderElectionSettings
 from tiphys.settings.loop import WORKERS, LoopSettings
 from tiphys.settings.option import Option
+from tiphys.settings.serving import SECURE_PORT, ServingSettings
 
 S = TypeVar("S", bound=LoopSettings)
 
@@ -58,6 +59,12 @@ class ControllerSettings:
         return part if isinstance(part, type_) else type_()
 
 
+class ControllerServing(ServingSettings, frozen=True, kw_only=True):
+    """Server of controllers in a process of their own."""
+
+    port: Annotated[int, SECURE_PORT] = 10257
+
+
 class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of all controllers of a cluster."""
 
@@ -77,6 +84,7 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     service_cidr: ServiceCIDRSettings = ServiceCIDRSettings()
     signing: SigningSettings = SigningSettings()
     client: ClientSettings = ClientSettings()
+    serving: ControllerServing = ControllerServing()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
 
     def loops(self) -> ControllerSettings:

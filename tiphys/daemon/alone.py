@@ -16,8 +16,11 @@ from tiphys.aio.tasks import until
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon.election import CONTROLLER_MANAGER, SCHEDULER, elector_of
+from tiphys.daemon.pages import Pages, checks_of
 from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.runtime.leader import LeaderElector
 from tiphys.settings.client import ClientSettings
+from tiphys.settings.serving import ServingSettings
 
 
 class Alone:
@@ -29,7 +32,7 @@ class Alone:
         self.rng = rng or random.Random()
 
     async def run_controllers(self, stop: asyncio.Event) -> None:
-        """Run the controllers until `stop`. Raises SettingsError, and LeadershipLost."""
+        """Run the controllers until `stop`. Raises SettingsError, OSError, and LeadershipLost."""
         from tiphys.daemon.controllers import controllers_of
         from tiphys.runtime.manager import Manager
 
@@ -40,21 +43,27 @@ class Alone:
         try:
             manager = Manager(client, clock=self.clock, elector=elector, rng=self.rng)
             manager.add_all(chosen, workers=settings.concurrency.of)
-            await until(stop, manager.run())
+            async with self._pages(settings.serving, settings.serving.port, client, elector):
+                await until(stop, manager.run())
         finally:
             await client.close()
 
     async def run_scheduler(self, stop: asyncio.Event) -> None:
-        """Run the scheduler until `stop`. Raises SettingsError, and LeadershipLost."""
+        """Run the scheduler until `stop`. Raises SettingsError, OSError, and LeadershipLost."""
         from tiphys.scheduler.scheduler import Scheduler
 
         settings = self.settings.scheduler
         client = self._client(settings.client, SCHEDULER)
         elector = elector_of(settings.leader_election, client, SCHEDULER, clock=self.clock, rng=self.rng)
         try:
-            await until(stop, Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings).run())
+            scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings)
+            async with self._pages(settings.serving, settings.serving.port, client, elector):
+                await until(stop, scheduler.run())
         finally:
             await client.close()
+
+    def _pages(self, serving: ServingSettings, port: int, client: Client, elector: LeaderElector | None) -> Pages:
+        return Pages(serving, client, checks_of(elector, self.clock), port=port, clock=self.clock)
 
     def _client(self, settings: ClientSettings, name: str) -> Client:
         """Return the client; raises SettingsError when there is no usable kubeconfig."""

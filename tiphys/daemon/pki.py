@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -146,6 +147,14 @@ def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suff
     for identity in (*_node_identities(names, node, suffix), _Identity("kube-proxy", "system:kube-proxy")):
         _ensure_leaf(directory, identity, authority, now, made)
     return Pki(directory, tuple(made))
+
+
+def make_serving(directory: Path, now: datetime) -> Pair:
+    """Make a certificate for a server that has no authority, as `serving.crt` in an empty directory, with one of its own there."""
+    authority = _ensure_ca(directory, "ca", "tiphys-serving-ca", now, [])
+    sans = ("localhost", "127.0.0.1", "::1", socket.gethostname())
+    _ensure_leaf(directory, _Identity("serving", "tiphys-serving", (), sans), authority, now, [])
+    return Pki(directory, ()).pair("serving")
 
 
 def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:

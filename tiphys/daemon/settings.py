@@ -135,6 +135,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
             *self.apiserver.request_headers.faults(),
             *self.controllers.leader_election.faults(),
             *self.scheduler.leader_election.faults(),
+            *self.controllers.serving.faults(),
+            *self.scheduler.serving.faults(),
         ]
         if faults:
             raise SettingsError("; ".join(dict.fromkeys(faults)))

@@ -15,9 +15,9 @@ from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.node.container.log_rotation import PERIOD as LOG_PERIOD
 from tiphys.node.host import machine
 from tiphys.node.pod import backoff
-from tiphys.node.serve.endpoints.callers import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
+from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from tiphys.settings.duration import go_duration, parse_go_duration
 from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, whole
 

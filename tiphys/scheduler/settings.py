@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from tiphys.settings.client import ClientSettings
 from tiphys.settings.leader import LeaderElectionSettings
+from tiphys.settings.serving import SECURE_PORT, ServingSettings
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Number of candidates after which preemption looks at no more nodes: the larger of this and of the percentage of all nodes."""
 
 
+class SchedulerServing(ServingSettings, frozen=True, kw_only=True):
+    """Server of a scheduler in a process of its own."""
+
+    port: Annotated[int, SECURE_PORT] = 10259
+
+
 class SchedulerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of a scheduler. Durations are in seconds."""
 
@@ -42,6 +51,7 @@ class SchedulerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff: float = 10.0
     profile: Profile = Profile()
     client: ClientSettings = ClientSettings()
+    serving: SchedulerServing = SchedulerServing()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.scheduler.make import node
@@ -18,6 +19,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta import v1 as meta
 from tiphys.client.client import Client
+from tiphys.controllers.settings import ControllerManagerSettings, ControllerServing
 from tiphys.daemon.alone import Alone
 from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import SettingsError
@@ -37,7 +39,7 @@ class Candidates:
 
     async def start(self, *options: str) -> asyncio.subprocess.Process:
         kubeconfig = self.directory / "admin.kubeconfig"
-        command = [sys.executable, "-m", "tiphys", self.verb, "--kubeconfig", str(kubeconfig), *SHORT, *options]
+        command = [sys.executable, "-m", "tiphys", self.verb, "--kubeconfig", str(kubeconfig), "--secure-port=0", *SHORT, *options]
         with (self.directory / "log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
         self.processes.append(process)
@@ -165,6 +167,10 @@ async def test_a_scheduler_of_another_name_leaves_pods_of_others_alone(tmp_path:
         assert await client.get(coordination.Lease, "kube-scheduler-mine", "kube-system")
 
 
+def without_pages(settings: ControllerManagerSettings) -> ControllerManagerSettings:
+    return msgspec.structs.replace(settings, serving=ControllerServing(port=0))
+
+
 async def test_a_leader_that_cannot_renew_ends(tmp_path: Path) -> None:
     async with running_api_server(tmp_path, listen=True) as (server, client_for):
         settings = cluster_settings(
@@ -175,6 +181,7 @@ async def test_a_leader_that_cannot_renew_ends(tmp_path: Path) -> None:
             leader_elect_retry_period=1,
             controllers=("namespace",),
         )
+        settings = msgspec.structs.replace(settings, controllers=without_pages(settings.controllers))
         running = asyncio.create_task(Alone(settings).run_controllers(asyncio.Event()))
         client = client_for()
 

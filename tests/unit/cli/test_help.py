@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from tiphys.cli import options
 from tiphys.cli.main import VERBS, cli
-from tiphys.daemon.saved import OPTIONS
 from tiphys.settings.option import text_of
 
 
@@ -39,9 +39,10 @@ def test_every_command_and_option_has_a_sentence_of_help(path: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_options_shows_the_default_of_their_field(verb: str) -> None:
     """But for lists that are added to or taken from another, which have none."""
+    bounds = {one.option.flag: one for one in options.VERBS.get(verb, options.VERBS["up"])}
     for option in _options(COMMANDS[f"tiphys {verb}"]):
-        one = OPTIONS.get(option.name or "")
-        if one is None or option.opts[0] != one.option.flag:
+        one = bounds.get(option.opts[0])
+        if one is None:
             continue
         shown = text_of(one.field.default, is_duration=one.option.is_duration)
         if one.option.default:

@@ -1,4 +1,4 @@
-"""What options and files set reaches the components."""
+"""Values that options and files set reach the components."""
 
 from __future__ import annotations
 
