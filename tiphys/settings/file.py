@@ -109,6 +109,8 @@ class _PlainWalk(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[tuple[str, str]] = []
+        self.unusable: list[str] = []
+        """Paths of values that are not of their type."""
 
     def problem(self, what: str, path: str) -> None:
         """Note an unknown field. Repeated ones are told by the parser, which knows their lines."""
@@ -116,6 +118,7 @@ class _PlainWalk(Walk):
             self._note(path, "this kind has no such field: remove it or correct its name")
 
     def _mismatch(self, shape: Shape, value: Any, path: str, owner: Description) -> Any:
+        self.unusable.append(path)
         self._note(path, f"it must be {_words(shape)}, not {_article(name_of(value, shape))}")
         return zero(shape)
 
@@ -191,7 +194,7 @@ def read_object(
     for name, constant in (("apiVersion", describe(type_).api_version), ("kind", describe(type_).kind)):
         if document.get(name, constant) != constant:
             faults.append((name, f"it must be {constant}"))
-    for path, role, value in _set_fields(config, "", [path for path, _ in walk.faults]):
+    for path, role, value in _set_fields(config, "", walk.unusable):
         try:
             found = _values(role, value)
             for place, one in found.items():

@@ -138,6 +138,11 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in found] == ["Config", "Config", "Config", "document 2", "document 3"]
 
 
+def test_an_unknown_field_hides_no_other_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, HEAD + "inside: {odder: x, mode: wild, odd: y}\n")
+    assert [line.split(": ")[1] for line in found] == ["inside.odder", "inside.mode", "inside.odd"]
+
+
 def test_a_number_of_the_wrong_type_is_one_problem(tmp_path: Path) -> None:
     """Its zero value is not looked at any further."""
     assert len(problems(tmp_path, HEAD + "limit: x\n")) == 1
