@@ -69,12 +69,17 @@ class TaskSet:
             log.error("background task failed", extra={"task": task.get_name()}, exc_info=error)
 
 
-async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
-    """End a task that the caller owns; its own exceptions are dropped, a cancellation of the caller is not."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks that the caller owns; their own exceptions are dropped, a cancellation of the caller is not.
+
+    All are cancelled before any is waited for, so none goes on when the caller is cancelled meanwhile.
+    """
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -84,8 +89,7 @@ async def until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for one in (task, stopping):
-            await cancel_and_wait(one)
+        await cancel_and_wait(task, stopping)
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], *, clock: Clock, backoff: Backoff, stable_after: float = 60.0) -> None:

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaders
+from tiphys.apiserver.auth.request_header import STANDARD
 from tiphys.apiserver.auth.source import ObjectSource
+from tiphys.apiserver.settings import RequestHeaders
 
 NAMESPACE: Final = "kube-system"
 NAME: Final = "extension-apiserver-authentication"

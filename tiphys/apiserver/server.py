@@ -7,9 +7,7 @@ import ipaddress
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from tiphys.aio.certificates import CertificateFiles
@@ -32,7 +30,7 @@ from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.auth.node import NodeAuthorizer
 from tiphys.apiserver.auth.peer_reader import PeerReader
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
-from tiphys.apiserver.auth.request_header import STANDARD, RequestHeaderAuthenticator, RequestHeaders, identity_headers
+from tiphys.apiserver.auth.request_header import RequestHeaderAuthenticator, identity_headers
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
@@ -51,6 +49,7 @@ from tiphys.apiserver.health import READY, Health
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.resource_metrics.collector import Collector
+from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.apiserver.warm import warm_up
 from tiphys.http.limits import Limits
 from tiphys.http.peer import peer_identity
@@ -67,40 +66,6 @@ STEPS = (DEFINITIONS, ROLES, CLASSES, ADDRESSES, FAIRNESS, API_SERVICES)
 """The steps of the start, by the names that kube-apiserver's health checks give them."""
 WARM_AFTER = 0.2
 """Seconds after the start: clients that waited for the server to be ready come first."""
-ISSUER = "https://kubernetes.default.svc.cluster.local"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiServerSettings:
-    """Settings of an API server. Files are PEM; ranges are CIDRs; `advertise` is the address that pods reach the server at."""
-
-    bind: str = "127.0.0.1"
-    port: int = 6443
-    advertise: str = "127.0.0.1"
-    certificate: Path
-    key: Path
-    client_ca: Path
-    front_proxy_ca: Path | None = None
-    """The authority of front proxies, which may name callers in headers."""
-    request_headers: RequestHeaders = STANDARD
-    service_account_key: Path
-    kubelet_certificate: Path | None = None
-    kubelet_key: Path | None = None
-    local_kubelets: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Addresses of kubelets on this machine, by node: for nodes that have no address beyond loopback."""
-    token_auth_file: Path | None = None
-    service_range: str = "10.43.0.0/16"
-    node_ports: range = range(30000, 32768)
-    issuer: str = ISSUER
-    max_requests_inflight: int = 400
-    max_mutating_requests_inflight: int = 200
-    """Together the seats that priority levels share."""
-    request_timeout: float = 60.0
-    """Seconds that a request may take, unless it is a watch or goes on to a container."""
-    min_request_timeout: float = 1800.0
-    """Seconds for which a watch is served, at least; at most twice as many."""
-    enable_admission_plugins: tuple[str, ...] = ()
-    disable_admission_plugins: tuple[str, ...] = ()
 
 
 class ApiServer:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.options import VERBS, settings_of, settings_options
 from tiphys.cli.running import run_daemon
 
 
 @click.command()
-@settings_options
+@settings_options(VERBS["apiserver"])
 def command(data_dir: Path, **options: Any) -> None:
     """Run the API server in the foreground, without controllers and scheduler."""
     from tiphys.daemon.server import Daemon
@@ -24,4 +24,5 @@ def command(data_dir: Path, **options: Any) -> None:
     async def run(stop: asyncio.Event) -> None:
         await daemon.run(stop, parts=("apiserver",))
 
-    run_daemon(run, log_level=settings.log_level, address=f"{settings.bind}:{settings.secure_port}", option="--secure-port")
+    server = settings.apiserver
+    run_daemon(run, log_level=settings.log_level, address=f"{server.bind}:{server.port}", option="--secure-port")

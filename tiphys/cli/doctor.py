@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from tiphys.cli.checks import CheckResult, run_checks
-from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.options import VERBS, config_option, settings_of, settings_options
 
 _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
 
 @click.command()
-@settings_options
+@settings_options(VERBS["up"])
+@config_option
 def command(data_dir: Path, **options: Any) -> None:
     """Check this machine for everything that a cluster needs, and print a fix for each problem. Exits with 1 if a check fails."""
     settings = settings_of(data_dir, options)

@@ -29,7 +29,7 @@ def command(data_dir: Path, purge: bool) -> None:
     ran = [process.stop() for process in (node, server)]
     from tiphys.daemon.remove import stop_containers
 
-    left = asyncio.run(stop_containers(settings, purge=purge))
+    left = [] if settings.is_hollow else asyncio.run(stop_containers(settings, purge=purge))
     if purge:
         left += _remove_files(settings)
         if left:

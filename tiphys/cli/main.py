@@ -14,6 +14,8 @@ VERBS = {
     "doctor": "Check that this machine can run a cluster, and print fixes.",
     "server": "Run the API server, controllers and scheduler in the foreground.",
     "apiserver": "Run only the API server, in the foreground.",
+    "controller-manager": "Run only the controllers, in the foreground, against any API server.",
+    "scheduler": "Run only the scheduler, in the foreground, against any API server.",
     "node": "Run the kubelet, service proxy and DNS in the foreground.",
     "token": "Create tokens for service accounts.",
     "snapshot": "Save or restore the cluster's state.",
@@ -32,7 +34,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"tiphys.cli.{name}").command
+        command: click.Command = importlib.import_module(f"tiphys.cli.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,132 +1,95 @@
-"""Options shared by several verbs, and their conversion to settings."""
+"""Options of the verbs, derived from the fields of settings that they set, and their conversion to settings."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.cli.errors import Failure
-from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir, load
+from tiphys.daemon.saved import OPTIONS, Overrides, checked_settings, load
+from tiphys.daemon.settings import ClusterSettings, SettingsError, default_data_dir
+from tiphys.settings.duration import parse_duration
+from tiphys.settings.option import Bound, bound
+from tiphys.settings.parse import parsed
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def seconds(text: str) -> int:
     """Parse a duration such as 3600, 90m, 24h or 1h30m into seconds; raises click.BadParameter."""
-    parts = re.findall(r"(\d+)([smhd]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise click.BadParameter(f"{text!r} is not a duration such as 90m, 24h or 3600")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
-
-
-def _sysctls(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
     try:
-        AllowedSysctls.of(name.strip() for name in (text or "").split(",") if name.strip())
+        return parse_duration(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    return text
 
 
-_OPTIONS = (
-    click.option("--bind", help="IP address that the API server listens on (default 127.0.0.1).", metavar="ADDRESS"),
-    click.option("--secure-port", type=click.IntRange(1, 65535), help="HTTPS port of the API server (default 6443)."),
-    click.option("--store", help="URL of the store: sqlite:///PATH or memory:// (default: SQLite in the data directory).", metavar="URL"),
-    click.option("--node-name", help="Name of this machine's Node (default: the host name).", metavar="NAME"),
-    click.option("--kubelet-port", type=click.IntRange(1, 65535), help="HTTPS port of the kubelet (default 10250)."),
-    click.option(
-        "--healthz-port",
-        type=click.IntRange(0, 65535),
-        help="HTTP port of the kubelet's health check, 0 to disable it (default: 2 below --kubelet-port, 10248).",
-    ),
-    click.option("--healthz-bind-address", help="IP address of the kubelet's health check (default 127.0.0.1).", metavar="ADDRESS"),
-    click.option(
-        "--allowed-unsafe-sysctls",
-        callback=_sysctls,
-        help="Comma-separated unsafe sysctls, or patterns ending in *, that pods may set (default: none).",
-        metavar="NAME,PREFIX*,...",
-    ),
-    click.option("--pod-max-pids", type=click.IntRange(-1), help="Maximum number of processes per pod, -1 for no limit (default 4096)."),
-    click.option("--cluster-cidr", "pod_range", help="IPv4 range of pod addresses (default 10.42.0.0/16).", metavar="CIDR"),
-    click.option("--service-cluster-ip-range", "service_range", help="IPv4 range of cluster IPs (default 10.43.0.0/16).", metavar="CIDR"),
-    click.option(
-        "--service-node-port-range", "node_ports", help="Port range of NodePort Services (default 30000-32767).", metavar="LOW-HIGH"
-    ),
-    click.option("--cluster-domain", "domain", help="DNS domain of the cluster (default cluster.local).", metavar="DOMAIN"),
-    click.option(
-        "--token-auth-file",
-        type=click.Path(exists=True, dir_okay=False),
-        help="CSV file of static bearer tokens, with token,user,uid,groups on each line (default: none).",
-    ),
-    click.option(
-        "--requestheader-client-ca-file",
-        type=click.Path(exists=True, dir_okay=False),
-        help="CA bundle that verifies client certificates of front proxies (default: the cluster's front-proxy CA).",
-    ),
-    click.option(
-        "--requestheader-allowed-names",
-        help="Common names accepted in certificates of front proxies, empty for any (default front-proxy-client).",
-        metavar="NAME,...",
-    ),
-    click.option(
-        "--requestheader-username-headers",
-        help="Headers that front proxies send the user name in (default X-Remote-User).",
-        metavar="HEADER,...",
-    ),
-    click.option(
-        "--requestheader-uid-headers",
-        help="Headers that front proxies send the user's UID in (default X-Remote-Uid).",
-        metavar="HEADER,...",
-    ),
-    click.option(
-        "--requestheader-group-headers",
-        help="Headers that front proxies send the user's groups in (default X-Remote-Group).",
-        metavar="HEADER,...",
-    ),
-    click.option(
-        "--requestheader-extra-headers-prefix",
-        help="Prefixes of headers that front proxies send extra user attributes in (default X-Remote-Extra-).",
-        metavar="PREFIX,...",
-    ),
-    click.option(
-        "--enable-admission-plugins", help="Admission plugins to enable in addition to those enabled by default.", metavar="NAME,..."
-    ),
-    click.option("--disable-admission-plugins", help="Admission plugins to disable, among those enabled by default.", metavar="NAME,..."),
-    click.option(
-        "--max-requests-inflight",
-        type=click.IntRange(1),
-        help="Maximum number of non-mutating requests in flight (default 400). Priority and fairness shares out the sum of both limits.",
-    ),
-    click.option(
-        "--max-mutating-requests-inflight", type=click.IntRange(0), help="Maximum number of mutating requests in flight (default 200)."
-    ),
-    click.option(
-        "--request-timeout",
-        type=seconds,
-        help="Timeout of requests other than watches, such as 60s or 2m (default 60s).",
-        metavar="DURATION",
-    ),
-    click.option(
-        "--min-request-timeout", type=click.IntRange(1), help="Minimum duration of a watch, in seconds (default 1800).", metavar="SECONDS"
-    ),
-    click.option(
-        "--shutdown-delay-duration",
-        "shutdown_delay",
-        type=seconds,
-        help="Time to keep serving after a termination signal, with /readyz failing (default 0s).",
-        metavar="DURATION",
-    ),
-    click.option(
-        "--log-level",
-        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-        help="Lowest level of messages to log (default INFO).",
-    ),
-)
+class FieldType(click.ParamType):  # type: ignore[type-arg]
+    """Values of the field that an option sets."""
+
+    def __init__(self, one: Bound) -> None:
+        self._bound = one
+        self.name = one.field.type.__name__ if isinstance(one.field.type, type) else "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert the text of an option; fails as click's own types do."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return parsed(self._bound, value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+_ALONE = ("client", "serving", "leader_election")
+"""Parts of the controllers and the scheduler that count only where these run alone."""
+
+
+def _select(*parts: str, also: Iterable[str] = (), alone: bool = False) -> tuple[Bound, ...]:
+    """Return the options of some parts of the tree ("" is the root without its parts), and others by their flags."""
+
+    def belongs(one: Bound) -> bool:
+        part, inner = one.path[0] if len(one.path) > 1 else "", one.path[1] if len(one.path) > 2 else ""
+        return part in parts and (alone or inner not in _ALONE)
+
+    more = [OPTIONS[flag.removeprefix("--").replace("-", "_")].path for flag in also]
+    return tuple(one for one in bound(ClusterSettings) if belongs(one) or one.path in more)
+
+
+VERBS = {
+    "up": _select("", "storage", "apiserver", "network", "controllers", "kubelet", "hollow"),
+    "server": _select("", "storage", "apiserver", "network", "controllers", also=("--kubelet-port",)),
+    "apiserver": _select("", "storage", "apiserver", "network", also=("--kubelet-port",)),
+    "node": _select("", "network", "kubelet", "hollow", also=("--bind", "--secure-port")),
+    "controller-manager": _select("controllers", also=("--cluster-cidr", "--log-level"), alone=True),
+    "scheduler": _select("scheduler", also=("--log-level",), alone=True),
+}
+"""Options of each verb: those of its parts of the tree."""
+
+
+def option_of(one: Bound) -> Decorator:
+    """Return the decorator that adds an option. It gives None for an option that was not given, so that other sources count."""
+    option, more = one.option, {}
+    if one.field.type is bool:
+        # As upstream's: --flag, --flag=true or --flag=false.
+        more = {"is_flag": False, "flag_value": "true"}
+    metavar = option.metavar or ("DURATION" if option.is_duration else "FILE" if one.field.type is Path else None)
+    if option.choices:
+        metavar = f"[{'|'.join(option.choices)}]"
+    return click.option(option.flag, option.name, type=FieldType(one), help=one.help, metavar=metavar, **more)  # type: ignore[arg-type]
+
+
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config`."""
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="File with KubeletConfiguration and KubeSchedulerConfiguration documents, which options override (default: none).",
+    )(function)
 
 
 def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,30 +104,60 @@ def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add all options of a cluster."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return data_dir_option(function)
+def field_options(options: Iterable[Bound]) -> Decorator:
+    """Return the decorator that adds options of fields."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for one in reversed(tuple(options)):
+            function = option_of(one)(function)
+        return function
+
+    return add
 
 
-def settings_of(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
-    """Return the settings saved in the data directory, overridden by the given options; raises Failure when they are unusable."""
+def settings_options(options: Iterable[Bound]) -> Decorator:
+    """Return the decorator that adds `--data-dir` and the options of a verb."""
+    return lambda function: data_dir_option(field_options(options)(function))
+
+
+def overrides_of(data_dir: Path, values: dict[str, Any]) -> Overrides:
+    """Return what is saved in the data directory, with the given options and `config` over it. Raises Failure."""
+    values = dict(values)
+    config = values.pop("config", None)
+    data_dir = data_dir.absolute()
     try:
-        settings = _merged(data_dir, given)
-        settings.check()
+        known = load(data_dir) or Overrides(data_dir=str(data_dir))
+        if config is not None:
+            from tiphys.daemon.config import read_config
+
+            known = msgspec.structs.replace(known, config=read_config(config))
     except SettingsError as error:
         raise Failure(str(error)) from error
-    return settings
+    return known.with_options(values)
 
 
-def _merged(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
-    given = {name: value for name, value in given.items() if value is not None}
-    for name in ("token_auth_file", "requestheader_client_ca_file"):
-        if name in given:
-            given[name] = str(Path(given[name]).absolute())
-    data_dir = data_dir.absolute()
-    known = load(data_dir)
-    if known is None:
-        return ClusterSettings(data_dir=str(data_dir), **given)
-    return msgspec.structs.replace(known, data_dir=str(data_dir), **given)
+def settings_alone(verb: str, values: dict[str, Any], config: Path | None = None) -> ClusterSettings:
+    """Return the settings of a component in a process of its own, which knows no data directory. Raises Failure."""
+    chosen = {one.path: values[one.option.name] for one in VERBS[verb] if values.get(one.option.name) is not None}
+    try:
+        layer: dict[str, Any] = {}
+        if config is not None:
+            from tiphys.daemon.config import SCHEDULER, read_config
+
+            layer = read_config(config, SCHEDULER)
+        return checked_settings(layer, chosen)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+
+
+def settings_from(cluster: Overrides) -> ClusterSettings:
+    """Return the settings of a cluster; raises Failure when they are unusable."""
+    try:
+        return cluster.settings()
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+
+
+def settings_of(data_dir: Path, values: dict[str, Any]) -> ClusterSettings:
+    """Return the settings saved in the data directory, overridden by the given options; raises Failure when they are unusable."""
+    return settings_from(overrides_of(data_dir, values))

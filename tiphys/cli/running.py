@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from tiphys.cli.errors import EX_CONFIG, Failure
 
 
-def run_daemon(run: Callable[[asyncio.Event], Awaitable[None]], *, log_level: str, address: str, option: str) -> None:
+def run_daemon(run: Callable[[asyncio.Event], Awaitable[None]], *, log_level: str, address: str = "", option: str = "") -> None:
     """Run until SIGTERM or SIGINT; raises Failure for errors that the user or a restart can fix."""
     import uvloop
 

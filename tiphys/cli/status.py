@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,12 @@ from tiphys.cli.checks.certificates import late_certificates
 from tiphys.cli.options import data_dir_option, settings_of
 from tiphys.cli.processes import Process, processes
 from tiphys.daemon.settings import ClusterSettings
+
+if TYPE_CHECKING:
+    from tiphys.api.core import v1 as core
+
+MOST_NODES = 10
+"""Nodes of a cluster up to which each has a line."""
 
 
 @click.command()
@@ -63,6 +69,18 @@ def _resident(pid: int) -> int:
     return 0
 
 
+def _describe_nodes(nodes: list[core.Node]) -> list[str]:
+    """Return a line for each node, or of many nodes one for each that is not ready, and their number."""
+
+    def is_ready(node: core.Node) -> bool:
+        return any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
+
+    if len(nodes) <= MOST_NODES:
+        return [f"node     {node.metadata.name}: {'Ready' if is_ready(node) else 'NotReady'}" for node in nodes]
+    unready = [f"node     {node.metadata.name}: NotReady" for node in nodes if not is_ready(node)]
+    return [*unready, f"nodes    {len(nodes) - len(unready)} of {len(nodes)} Ready"]
+
+
 async def _report(settings: ClusterSettings) -> list[str]:
     from tiphys.api.core import v1 as core
     from tiphys.api.machinery.errors import StatusError
@@ -72,9 +90,7 @@ async def _report(settings: ClusterSettings) -> list[str]:
     try:
         version: Any = (await client.raw("GET", "/readyz")).body.decode().splitlines()[-1]
         lines = [f"api      {settings.server_url}: {version}"]
-        for node in (await client.list(core.Node)).items:
-            ready = any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
-            lines.append(f"node     {node.metadata.name}: {'Ready' if ready else 'NotReady'}")
+        lines += _describe_nodes((await client.list(core.Node)).items)
         phases: dict[str, int] = {}
         for pod in (await client.list(core.Pod)).items:
             phases[pod.status.phase] = phases.get(pod.status.phase, 0) + 1

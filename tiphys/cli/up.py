@@ -11,8 +11,9 @@ import click
 
 from tiphys.aio.clock import monotonic
 from tiphys.cli.errors import EX_CONFIG, Failure
-from tiphys.cli.options import settings_of, settings_options
+from tiphys.cli.options import VERBS, config_option, overrides_of, settings_from, settings_of, settings_options
 from tiphys.cli.processes import Process, processes
+from tiphys.daemon.saved import Overrides
 from tiphys.daemon.settings import ClusterSettings
 
 API_SECONDS = 30.0
@@ -21,21 +22,23 @@ POLL_SECONDS = 0.05
 
 
 @click.command()
-@settings_options
+@settings_options(VERBS["up"])
+@config_option
 @click.option("--wait/--no-wait", default=True, help="Wait until the node is Ready, or only until the API server is (default: --wait).")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop the cluster on SIGINT or SIGTERM.")
 def command(data_dir: Path, wait: bool, foreground: bool, **options: Any) -> None:
     """Start a cluster in the background. Does nothing if it is already running."""
-    settings = settings_of(data_dir, options)
+    overrides = overrides_of(data_dir, options)
+    settings = settings_from(overrides)
     started = monotonic()
     server, node = processes(settings)
     if server.pid() and node.pid():
-        if given_differs(settings, data_dir, options):
+        if settings != settings_of(data_dir, {}):
             raise Failure("the cluster is running with different settings: run tiphys down, then tiphys up with the new ones")
         click.echo(f"The cluster in {settings.data_dir} is already running.")
     else:
         check_machine(settings)
-        save(settings)
+        save(overrides)
     started_now = _start_missing(server, node)
     try:
         asyncio.run(_wait_ready(settings, server, node, wait=wait))
@@ -57,17 +60,12 @@ def _start_missing(*daemons: Process) -> list[Process]:
     return missing
 
 
-def given_differs(settings: ClusterSettings, data_dir: Path, options: dict[str, Any]) -> bool:
-    """Return whether the options options differ from the settings of the running cluster."""
-    return settings != settings_of(data_dir, {})
-
-
-def save(settings: ClusterSettings) -> None:
-    """Save the settings; raises Failure when the directory is not writable."""
+def save(overrides: Overrides) -> None:
+    """Save the overrides of a cluster; raises Failure when the directory is not writable."""
     try:
-        settings.save()
+        overrides.save()
     except OSError as error:
-        raise Failure(f"{settings.data_dir} is not writable ({error.strerror}): choose another directory with --data-dir") from error
+        raise Failure(f"{overrides.data_dir} is not writable ({error.strerror}): choose another directory with --data-dir") from error
 
 
 def check_machine(settings: ClusterSettings) -> None:
@@ -103,7 +101,7 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
         deadline = monotonic() + NODE_SECONDS
         while wait:
             try:
-                node_object = await client.get(core.Node, settings.node_name)
+                node_object = await client.get(core.Node, settings.first_node)
                 if any(condition.type == "Ready" and condition.status == "True" for condition in node_object.status.conditions):
                     break
             except (ConnectionError, StatusError):
@@ -124,7 +122,8 @@ def _check_alive(process: Process, deadline: float, name: str) -> None:
 
 def _print_summary(settings: ClusterSettings, seconds: float) -> None:
     option = "" if settings.is_default else f" --data-dir {settings.data_dir}"
-    click.echo(f"Cluster ready in {seconds:.1f} s: {settings.server_url}, node {settings.node_name}")
+    nodes = f"{settings.hollow.count} hollow node(s)" if settings.is_hollow else f"node {settings.node_name}"
+    click.echo(f"Cluster ready in {seconds:.1f} s: {settings.server_url}, {nodes}")
     click.echo(f"  export KUBECONFIG={settings.admin_kubeconfig}")
     click.echo(f"  tiphys kubectl{option} get pods -A")
     click.echo(f"  tiphys status{option}       tiphys down{option} [--purge]")

@@ -1,16 +1,54 @@
-"""Settings of the controllers: one part per loop, each with its defaults beside the loop."""
+"""Settings of the controllers: one part per loop, each with its defaults beside the loop, and which loops run, with how many workers."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from tiphys.runtime import LoopSettings
+import msgspec
+
+from tiphys.controllers.autoscaling.settings import AutoscalingSettings
+from tiphys.controllers.certificates.settings import SigningSettings
+from tiphys.controllers.node.settings import NodeSettings
+from tiphys.controllers.nodeipam.settings import NodeIpamSettings
+from tiphys.controllers.podgc.settings import PodCollectorSettings
+from tiphys.controllers.rootca.settings import RootCaSettings
+from tiphys.controllers.servicecidr.settings import ServiceCIDRSettings
+from tiphys.settings.client import ClientSettings
+from tiphys.settings.leader import LeaderElectionSettings
+from tiphys.settings.loop import WORKERS, LoopSettings
+from tiphys.settings.option import Option
+from tiphys.settings.serving import SECURE_PORT, ServingSettings
 
 S = TypeVar("S", bound=LoopSettings)
 
 
+def _syncs(flag: str, what: str) -> Option:
+    return Option(f"--concurrent-{flag}-syncs", f"Number of {what} that are worked on at once.", minimum=1)
+
+
+class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
+    """Workers per loop, by the name that the loop declares."""
+
+    deployment: Annotated[int, _syncs("deployment", "Deployments")] = WORKERS
+    replicaset: Annotated[int, _syncs("replicaset", "ReplicaSets")] = WORKERS
+    replication: Annotated[int, _syncs("rc", "ReplicationControllers")] = WORKERS
+    endpoints: Annotated[int, _syncs("service-endpoint", "Services whose endpoints are kept")] = WORKERS
+    namespace: Annotated[int, _syncs("namespace", "namespaces")] = WORKERS
+    horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS
+    garbage: Annotated[int, _syncs("gc", "objects whose owners may be gone")] = WORKERS
+    resourcequota: Annotated[int, _syncs("resource-quota", "ResourceQuotas")] = WORKERS
+
+    def of(self, loop: str) -> int:
+        """Return the number of workers of a loop."""
+        workers: int = getattr(self, _FIELDS.get(loop, loop.replace("-", "_")), WORKERS)
+        return workers
+
+
+_FIELDS = {"garbage-collector-controller": "garbage"}
+
+
 class ControllerSettings:
-    """Settings that differ from their defaults, by type."""
+    """Settings of loops that differ from their defaults, by type."""
 
     def __init__(self, *parts: LoopSettings) -> None:
         self._parts = {type(part): part for part in parts}
@@ -21,3 +59,41 @@ class ControllerSettings:
         """Return the part of a type; its defaults when there is none."""
         part = self._parts.get(type_)
         return part if isinstance(part, type_) else type_()
+
+
+class ControllerServing(ServingSettings, frozen=True, kw_only=True):
+    """Server of controllers in a process of their own."""
+
+    port: Annotated[int, SECURE_PORT] = 10257
+
+
+class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of all controllers of a cluster."""
+
+    controllers: Annotated[
+        tuple[str, ...],
+        Option(
+            "--controllers",
+            "Controllers to run: * for all, NAME to add one, -NAME to leave one out.",
+            metavar="NAME,...",
+        ),
+    ] = ("*",)
+    concurrency: Concurrency = Concurrency()
+    autoscaling: AutoscalingSettings = AutoscalingSettings()
+    node: NodeSettings = NodeSettings()
+    node_ipam: NodeIpamSettings = NodeIpamSettings()
+    pod_collector: PodCollectorSettings = PodCollectorSettings()
+    root_ca: RootCaSettings = RootCaSettings()
+    service_cidr: ServiceCIDRSettings = ServiceCIDRSettings()
+    signing: SigningSettings = SigningSettings()
+    client: ClientSettings = ClientSettings()
+    serving: ControllerServing = ControllerServing()
+    leader_election: LeaderElectionSettings = LeaderElectionSettings()
+
+    def loops(self) -> ControllerSettings:
+        """Return the settings of the loops."""
+        parts = (getattr(self, name) for name in self.__struct_fields__)
+        return ControllerSettings(*(part for part in parts if isinstance(part, LoopSettings)))
+
+
+DEFAULTS = ControllerManagerSettings()

@@ -7,12 +7,13 @@ import errno
 from tiphys.daemon.pki import PkiError
 from tiphys.daemon.settings import SettingsError
 from tiphys.node.runtime.containerd import ContainerdError
+from tiphys.runtime.leader import LeadershipLost
 from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFull
 
 
 def is_lasting(error: BaseException) -> bool:
     """Return whether another start would fail in the same way until somebody fixes the cause."""
-    return not isinstance(error, StoreFailed)
+    return not isinstance(error, StoreFailed | LeadershipLost)
 
 
 def explain(error: BaseException, *, address: str = "", option: str = "") -> str | None:
@@ -21,6 +22,8 @@ def explain(error: BaseException, *, address: str = "", option: str = "") -> str
         return f"{error.detail}; {error.repair}" if error.repair else error.detail
     if isinstance(error, StoreFull):
         return f"{error}: free some disk space and start again"
+    if isinstance(error, LeadershipLost):
+        return f"the lease {error} could not be renewed in time, so another process may lead now"
     if isinstance(error, PkiError | SettingsError | ContainerdError | StoreError):
         return str(error)
     if isinstance(error, OSError):

@@ -19,8 +19,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
+from tiphys.daemon import compose
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from tiphys.node.runtime.containerd import ContainerdSupervisor
@@ -106,24 +106,7 @@ class NodeDaemon:
 
         settings, containerd_socket = self.settings, str(containerd.socket_path)
         shown = parts(settings, containerd, self.started)
-        certificates = settings.dir / "pki"
-        kubelet_settings = NodeSettings(
-            name=settings.node_name,
-            root=settings.node_dir,
-            port=settings.kubelet_port,
-            healthz_port=settings.node_healthz_port,
-            healthz_bind=settings.healthz_bind_address,
-            allowed_unsafe_sysctls=tuple(name.strip() for name in settings.allowed_unsafe_sysctls.split(",") if name.strip()),
-            pod_max_pids=settings.pod_max_pids,
-            tls_cert=certificates / "kubelet-server.crt",
-            tls_key=certificates / "kubelet-server.key",
-            client_ca=certificates / "ca.crt",
-            cluster_dns=(settings.dns_address,),
-            domain=settings.domain,
-            cgroup_parent=settings.cgroup_parent,
-            containerd_socket=containerd_socket,
-            containerd_state=containerd.state,
-        )
+        kubelet_settings = compose.kubelet_settings(settings, socket=containerd_socket, state=containerd.state)
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
             await Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
@@ -145,28 +128,11 @@ class NodeDaemon:
         await asyncio.to_thread(write_cni_config, conf_dir, bridge=settings.bridge, pod_cidr=node.spec.podCIDR)
 
     async def _run_proxy(self, client: Client) -> None:
-        from tiphys.proxy.loop import ProxySettings, ServiceProxy
-        from tiphys.proxy.plan import Endpoint
+        from tiphys.proxy.loop import ServiceProxy
 
-        settings = self.settings
-        proxy_settings = ProxySettings(
-            table=settings.nft_table,
-            bridge=settings.bridge,
-            pod_range=settings.pod_range,
-            service_range=settings.service_range,
-            node_name=settings.node_name,
-            dns_address=settings.dns_address,
-            local_api=Endpoint("127.0.0.1", settings.secure_port) if settings.bind == "127.0.0.1" else None,
-        )
-        await ServiceProxy(proxy_settings, client, clock=self.clock, rng=self.rng).run()
+        await ServiceProxy(compose.proxy(self.settings), client, clock=self.clock, rng=self.rng).run()
 
     async def _run_dns(self, client: Client) -> None:
-        from tiphys.dns.server import DnsServer, DnsSettings
+        from tiphys.dns.server import DnsServer
 
-        settings = self.settings
-        await DnsServer(
-            DnsSettings(address=settings.dns_address, domain=settings.domain, ranges=(settings.pod_range, settings.service_range)),
-            client,
-            clock=self.clock,
-            rng=self.rng,
-        ).run()
+        await DnsServer(compose.dns(self.settings), client, clock=self.clock, rng=self.rng).run()

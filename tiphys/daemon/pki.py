@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tiphys.apiserver.settings import RequestHeaders
+from tiphys.settings.network import NETWORK
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
@@ -43,6 +47,10 @@ class Pair(NamedTuple):
     key: Path
 
 
+(FRONT_PROXY,) = RequestHeaders().allowed_names
+"""Common name of the cluster's own front proxies."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Names and addresses that the serving certificates must be valid for."""
@@ -50,9 +58,9 @@ class Names:
     host: str = ""
     addresses: tuple[str, ...] = ()
     """IP addresses (or DNS names) under which this machine is reached."""
-    service_address: str = "10.43.0.1"
+    service_address: str = NETWORK.api_service_address
     """First address of the Service range: the `kubernetes` Service."""
-    domain: str = "cluster.local"
+    domain: str = NETWORK.domain
     extra: tuple[str, ...] = ()
 
     def apiserver(self) -> tuple[str, ...]:
@@ -128,7 +136,7 @@ def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str]
     _ensure_service_account_key(directory, created)
     for identity in _identities(names, nodes):
         _ensure_leaf(directory, identity, authority, now, created)
-    _ensure_leaf(directory, _Identity("front-proxy-client", "front-proxy-client"), front, now, created)
+    _ensure_leaf(directory, _Identity(FRONT_PROXY, FRONT_PROXY), front, now, created)
     return Pki(directory, tuple(created))
 
 
@@ -139,6 +147,14 @@ def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suff
     for identity in (*_node_identities(names, node, suffix), _Identity("kube-proxy", "system:kube-proxy")):
         _ensure_leaf(directory, identity, authority, now, created)
     return Pki(directory, tuple(created))
+
+
+def make_serving(directory: Path, now: datetime) -> Pair:
+    """Make a certificate for a server that has no authority, as `serving.crt` in an empty directory, with one of its own there."""
+    authority = _ensure_ca(directory, "ca", "tiphys-serving-ca", now, [])
+    sans = ("localhost", "127.0.0.1", "::1", socket.gethostname())
+    _ensure_leaf(directory, _Identity("serving", "tiphys-serving", (), sans), authority, now, [])
+    return Pki(directory, ()).pair("serving")
 
 
 def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:

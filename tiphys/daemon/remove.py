@@ -39,7 +39,7 @@ async def remove_network(settings: ClusterSettings) -> list[str]:
     """Remove the service proxy's rules and routes."""
     return await remove_all(
         table=settings.nft_table,
-        pod_range=settings.pod_range,
-        service_range=settings.service_range,
-        dns_address=settings.dns_address,
+        pod_range=settings.network.pod_range,
+        service_range=settings.network.service_range,
+        dns_address=settings.network.dns_address,
     )

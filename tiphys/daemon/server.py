@@ -14,22 +14,22 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
 from tiphys.apiserver.admission.plugins import UnknownPlugins
-from tiphys.apiserver.auth.request_header import RequestHeaders
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
-from tiphys.daemon import pki
+from tiphys.controllers.settings import DEFAULTS
+from tiphys.daemon import compose, election, pki
 from tiphys.daemon.renewal import keep_renewed
-from tiphys.daemon.settings import ClusterSettings, SettingsError, names_in, parse_ports
+from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.settings import default_address
-from tiphys.runtime.leader import LeaderElector, new_identity
+from tiphys.runtime.leader import LeaderElector
+from tiphys.settings.leader import LeaderElectionSettings
 from tiphys.store.open import open_store
 from tiphys.wire.http import PeerIdentity
 
@@ -63,15 +63,17 @@ class Daemon:
         address = default_address()
         names = pki.Names(
             host=socket.gethostname(),
-            addresses=tuple(dict.fromkeys((address, settings.bind))),
-            service_address=settings.api_service_address,
-            domain=settings.domain,
+            addresses=tuple(dict.fromkeys((address, settings.apiserver.bind))),
+            service_address=settings.network.api_service_address,
+            domain=settings.network.domain,
         )
         files = pki.ensure(settings.dir / "pki", self.clock.now(), names=names, nodes=[settings.node_name])
         for file, pair, user, inline in (
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
-            # The kubelet runs for longer than its certificate lasts.
+            # These run for longer than their certificates last.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
+            ("controller-manager.kubeconfig", "controller-manager", CONTROLLER_MANAGER.common_name, False),
+            ("scheduler.kubeconfig", "scheduler", SCHEDULER.common_name, False),
         ):
             pair_files = files.pair(pair)
             pki.write_kubeconfig(settings.dir / file, server=settings.server_url, ca=files.ca, pair=pair_files, user=user, inline=inline)
@@ -79,33 +81,12 @@ class Daemon:
 
     async def start(self) -> None:
         """Start the API server. Raises PkiError, SettingsError, StoreError, OSError."""
-        settings, files = self.settings, await asyncio.to_thread(self.certificates)
-        serving, kubelet = files.pair("apiserver"), files.pair("apiserver-kubelet-client")
+        settings = self.settings
+        if settings.controllers.controllers != DEFAULTS.controllers:
+            await asyncio.to_thread(self._check_controllers)
+        files = await asyncio.to_thread(self.certificates)
         self.server = ApiServer(
-            ApiServerSettings(
-                bind=settings.bind,
-                port=settings.secure_port,
-                advertise=default_address(),
-                certificate=serving.cert,
-                key=serving.key,
-                client_ca=files.ca,
-                front_proxy_ca=Path(settings.requestheader_client_ca_file or files.directory / "front-proxy-ca.crt"),
-                request_headers=_request_headers(settings),
-                service_account_key=files.service_account.key,
-                kubelet_certificate=kubelet.cert,
-                kubelet_key=kubelet.key,
-                local_kubelets={settings.node_name: ("127.0.0.1", settings.kubelet_port)},
-                token_auth_file=settings.dir / settings.token_auth_file if settings.token_auth_file else None,
-                service_range=settings.service_range,
-                node_ports=parse_ports(settings.node_ports),
-                issuer=f"https://kubernetes.default.svc.{settings.domain}",
-                max_requests_inflight=settings.max_requests_inflight,
-                max_mutating_requests_inflight=settings.max_mutating_requests_inflight,
-                request_timeout=float(settings.request_timeout),
-                min_request_timeout=float(settings.min_request_timeout),
-                enable_admission_plugins=names_in(settings.enable_admission_plugins),
-                disable_admission_plugins=names_in(settings.disable_admission_plugins),
-            ),
+            compose.api_server(settings, files, advertise=default_address()),
             open_store(settings.store_url, clock=self.clock),
             clock=self.clock,
             rng=self.rng,
@@ -115,6 +96,12 @@ class Daemon:
         except UnknownPlugins as error:
             await self.server.stop(grace=0.0)
             raise SettingsError(str(error)) from error
+
+    def _check_controllers(self) -> None:
+        """Refuse unknown controllers now: later only their own loop would end, again and again. Raises SettingsError."""
+        from tiphys.daemon.controllers import check_names
+
+        check_names(self.settings)
 
     async def run(self, stop: asyncio.Event, *, parts: Sequence[str] = PARTS) -> None:
         """Start, serve until `stop`, and end everything in order.
@@ -139,8 +126,8 @@ class Daemon:
             if failure is not None:
                 grace = FAILED_GRACE
                 raise failure
-            if self.settings.shutdown_delay:
-                await self.clock.sleep(self.settings.shutdown_delay)
+            if self.settings.apiserver.shutdown_delay:
+                await self.clock.sleep(self.settings.apiserver.shutdown_delay)
         finally:
             for task in tasks:
                 task.cancel()
@@ -175,27 +162,18 @@ class Daemon:
     async def _run_controllers(self) -> None:
         # In a thread: the server has just said that it is ready, and this and the scheduler's arrays take a while to load.
         await asyncio.to_thread(import_module, "tiphys.controllers.registry")
-        from tiphys.controllers.certificates.controller import SigningSettings
-        from tiphys.controllers.nodeipam.controller import NodeIpamSettings
-        from tiphys.controllers.registry import all_controllers
-        from tiphys.controllers.rootca.controller import RootCaSettings
-        from tiphys.controllers.settings import ControllerSettings
+        from tiphys.daemon.controllers import controllers_of
         from tiphys.runtime.manager import Manager
 
         settings, client = self.settings, self.client(CONTROLLER_MANAGER)
-        certificate, key = (str(settings.dir / "pki" / name) for name in ("ca.crt", "ca.key"))
-        controller_settings = ControllerSettings(
-            RootCaSettings(file=certificate),
-            SigningSettings(certificate=certificate, key=key),
-            NodeIpamSettings(cluster_cidr=settings.pod_range),
-        )
         manager = Manager(
             client,
             clock=self.clock,
-            elector=self._elector(client, "kube-controller-manager"),
+            elector=self._elector(settings.controllers.leader_election, client, election.CONTROLLER_MANAGER),
             rng=self.rng,
         )
-        manager.add_all(all_controllers(controller_settings))
+        chosen = controllers_of(settings, certificate=settings.dir / "pki" / "ca.crt", key=settings.dir / "pki" / "ca.key")
+        manager.add_all(chosen, workers=settings.controllers.concurrency.of)
         try:
             await manager.run()
         finally:
@@ -206,28 +184,16 @@ class Daemon:
         from tiphys.scheduler.scheduler import Scheduler
 
         client = self.client(SCHEDULER)
-        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=self._elector(client, "kube-scheduler"))
+        settings = self.settings.scheduler
+        elector = self._elector(settings.leader_election, client, election.SCHEDULER)
+        scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings)
         try:
             await scheduler.run()
         finally:
             await client.close()
 
-    def _elector(self, client: Client, name: str) -> LeaderElector | None:
+    def _elector(self, settings: LeaderElectionSettings, client: Client, name: str) -> LeaderElector | None:
         """Return the elector; None for an embedded store, whose lock admits one server: a restart need not wait for a lease."""
         if not self.settings.store_url.startswith("etcd"):
             return None
-        return LeaderElector(client, name, new_identity(socket.gethostname(), self.rng), clock=self.clock, rng=self.rng)
-
-
-def _request_headers(settings: ClusterSettings) -> RequestHeaders:
-    """Return the trusted front proxies and the headers in which they name callers; raises SettingsError."""
-    headers = RequestHeaders(
-        allowed_names=names_in(settings.requestheader_allowed_names),
-        username=names_in(settings.requestheader_username_headers),
-        uid=names_in(settings.requestheader_uid_headers),
-        group=names_in(settings.requestheader_group_headers),
-        extra_prefix=names_in(settings.requestheader_extra_headers_prefix),
-    )
-    if faults := headers.faults():
-        raise SettingsError("; ".join(faults))
-    return headers
+        return election.elector_of(settings, client, name, clock=self.clock, rng=self.rng)

@@ -1,8 +1,8 @@
 """Settings of a cluster on this machine: given when it starts, and kept until it is purged.
 
 The data directory identifies a cluster: every name that must be unique on the machine (bridge, nft table, control groups, run
-directory) follows from it, so that several clusters live side by side. `tiphys up` writes the settings to `settings.json` there; the
-other commands read them back.
+directory) follows from it, so that several clusters live side by side. `ClusterSettings` is the root of the tree of settings; each part
+of it stands beside the component that it belongs to.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import hashlib
 import os
 import socket
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from tiphys.apiserver.settings import ApiServerOptions
+from tiphys.controllers.settings import ControllerManagerSettings
+from tiphys.node.hollow.settings import HollowOptions, HollowSettings
+from tiphys.node.settings import KubeletOptions
+from tiphys.scheduler.settings import SchedulerSettings
+from tiphys.settings.network import NetworkSettings
+from tiphys.settings.option import Option
+
 DEFAULT_ROOT_DIR = Path("/var/lib/tiphys")
-FILE = "settings.json"
-SMALLEST_PODS = 24
-"""Longest prefix of the pods' range: a node gets a /24 of it."""
-SMALLEST_SERVICES = 28
-"""Longest prefix of the Services' range: DNS has its tenth address."""
 
 
 class SettingsError(Exception):
@@ -33,45 +37,39 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tiphys"
 
 
-class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Options of a cluster on one machine. Ranges are CIDRs."""
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Place where the API server keeps its objects."""
+
+    store: Annotated[
+        str, Option("--store", "URL of the store: sqlite:///PATH or memory://.", metavar="URL", default="SQLite in the data directory")
+    ] = ""
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of a cluster on one machine."""
 
     data_dir: str
-    bind: str = "127.0.0.1"
-    secure_port: int = 6443
-    store: str = ""
-    """Store URL; by default SQLite in the data directory."""
-    node_name: str = msgspec.field(default_factory=lambda: socket.gethostname().lower())
-    kubelet_port: int = 10250
-    healthz_port: int = -1
-    """Port of the kubelet's health check, 0 to disable it; by default two below the kubelet's port, as 10248 is below 10250."""
-    healthz_bind_address: str = "127.0.0.1"
-    allowed_unsafe_sysctls: str = ""
-    """Names and patterns with commas between them."""
-    pod_max_pids: int = 4096
-    """Maximum number of processes and threads per pod, -1 for no limit."""
-    pod_range: str = "10.42.0.0/16"
-    service_range: str = "10.43.0.0/16"
-    domain: str = "cluster.local"
-    node_ports: str = "30000-32767"
-    token_auth_file: str = ""
-    enable_admission_plugins: str = ""
-    disable_admission_plugins: str = ""
-    """Names with commas between them."""
-    requestheader_client_ca_file: str = ""
-    """CA bundle that verifies front proxies; by default the cluster's own."""
-    requestheader_allowed_names: str = "front-proxy-client"
-    requestheader_username_headers: str = "X-Remote-User"
-    requestheader_uid_headers: str = "X-Remote-Uid"
-    requestheader_group_headers: str = "X-Remote-Group"
-    requestheader_extra_headers_prefix: str = "X-Remote-Extra-"
-    log_level: str = "INFO"
-    max_requests_inflight: int = 400
-    max_mutating_requests_inflight: int = 200
-    request_timeout: int = 60
-    min_request_timeout: int = 1800
-    shutdown_delay: int = 0
-    """Seconds that the server keeps serving after a termination signal, while it reports that it is not ready."""
+    storage: StorageSettings = StorageSettings()
+    apiserver: ApiServerOptions = ApiServerOptions()
+    network: NetworkSettings = NetworkSettings()
+    controllers: ControllerManagerSettings = ControllerManagerSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    node_name: Annotated[str, Option("--node-name", "Name of this machine's Node.", metavar="NAME", default="the host name")] = (
+        msgspec.field(default_factory=lambda: socket.gethostname().lower())
+    )
+    kubelet: KubeletOptions = KubeletOptions()
+    runtime: Annotated[
+        str,
+        Option(
+            "--runtime",
+            "How pods run: in containers (cri), or only in appearance, on hollow nodes without root (hollow).",
+            choices=("cri", "hollow"),
+        ),
+    ] = "cri"
+    hollow: HollowOptions = HollowOptions()
+    log_level: Annotated[str, Option("--log-level", "Lowest level of messages to log.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))] = (
+        "INFO"
+    )
 
     @property
     def dir(self) -> Path:
@@ -79,12 +77,23 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def store_url(self) -> str:
-        return self.store or f"sqlite://{self.dir.absolute() / 'server.db'}"
+        return self.storage.store or f"sqlite://{self.dir.absolute() / 'server.db'}"
 
     @property
-    def node_healthz_port(self) -> int:
+    def healthz_port(self) -> int:
         """Port of the kubelet's health check, 0 to disable it. Like the kubelet's port, it differs between clusters on one machine."""
-        return max(self.kubelet_port - 2, 0) if self.healthz_port < 0 else self.healthz_port
+        port = self.kubelet.healthz_port
+        return max(self.kubelet.port - 2, 0) if port is None else port
+
+    @property
+    def is_hollow(self) -> bool:
+        """True if pods run on hollow nodes, so that the machine needs neither root nor a container runtime."""
+        return self.runtime == "hollow"
+
+    @property
+    def first_node(self) -> str:
+        """Name of the node that a start waits for."""
+        return f"{HollowSettings().prefix}0" if self.is_hollow else self.node_name
 
     @property
     def is_default(self) -> bool:
@@ -136,71 +145,18 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def server_url(self) -> str:
-        return f"https://{'127.0.0.1' if self.bind == '0.0.0.0' else self.bind}:{self.secure_port}"
-
-    @property
-    def dns_address(self) -> str:
-        """Address of cluster DNS, the tenth of the Service range."""
-        from ipaddress import ip_network
-
-        return str(ip_network(self.service_range)[10])
-
-    @property
-    def api_service_address(self) -> str:
-        """Address of the Service `kubernetes`, the first of the Service range."""
-        from ipaddress import ip_network
-
-        return str(ip_network(self.service_range)[1])
+        bind = self.apiserver.bind
+        return f"https://{'127.0.0.1' if bind == '0.0.0.0' else bind}:{self.apiserver.port}"
 
     def check(self) -> None:
-        """Raise SettingsError for a value that no cluster can have."""
-        for option, text, smallest in (
-            ("--cluster-cidr", self.pod_range, SMALLEST_PODS),
-            ("--service-cluster-ip-range", self.service_range, SMALLEST_SERVICES),
-        ):
-            _check_range(option, text, smallest)
-        parse_ports(self.node_ports)
-
-    def save(self) -> None:
-        """Write the settings into the data directory."""
-        self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self.dir / f".{FILE}"
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
-        temporary.replace(self.dir / FILE)
-
-
-def load(data_dir: Path) -> ClusterSettings | None:
-    """Return the settings that `tiphys up` left in a data directory, or None; raises SettingsError when they are damaged."""
-    path = data_dir / FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ClusterSettings)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as exc:
-        raise SettingsError(f"{path} cannot be read ({exc}): repair it, or remove it and run tiphys up again") from exc
-
-
-def _check_range(option: str, text: str, smallest: int) -> None:
-    from ipaddress import IPv4Network, ip_network
-
-    try:
-        network = ip_network(text)
-    except ValueError as error:
-        raise SettingsError(f"{option}: {error}; give a range such as 10.42.0.0/16") from error
-    if not isinstance(network, IPv4Network):
-        raise SettingsError(f"{option}: {text} is an IPv6 range, which is not supported yet; give an IPv4 range")
-    if network.prefixlen > smallest:
-        raise SettingsError(f"{option}: {text} is too small; give a /{smallest} or larger")
-
-
-def parse_ports(text: str) -> range:
-    """Parse a range such as `30000-32767`; raises SettingsError."""
-    low, dash, high = text.partition("-")
-    if dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536:
-        return range(int(low), int(high) + 1)
-    raise SettingsError(f'--service-node-port-range "{text}" is not of the form 30000-32767')
-
-
-def names_in(text: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+        """Raise SettingsError, with all values that no cluster can have."""
+        faults = [
+            *self.network.faults(),
+            *self.apiserver.request_headers.faults(),
+            *self.controllers.leader_election.faults(),
+            *self.scheduler.leader_election.faults(),
+            *self.controllers.serving.faults(),
+            *self.scheduler.serving.faults(),
+        ]
+        if faults:
+            raise SettingsError("; ".join(dict.fromkeys(faults)))

@@ -12,8 +12,6 @@ import random
 import socket
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from tiphys.aio.clock import Clock
@@ -26,6 +24,7 @@ from tiphys.dns.alias import follow
 from tiphys.dns.answer import Answers, Lookup
 from tiphys.dns.askers import Askers
 from tiphys.dns.message import MAX_TCP, SERVFAIL, Answer, NotAQuestion, Query, parse, respond, udp_limit
+from tiphys.dns.settings import DnsSettings
 from tiphys.dns.upstream import NoUpstream, Resolvers, Upstream
 from tiphys.dns.zone import Zone, names_of
 from tiphys.runtime.informer import InformerFactory
@@ -45,19 +44,6 @@ FAILURE = Answer(SERVFAIL, authoritative=False)
 
 class DnsError(Exception):
     """The server cannot listen; the message says how to fix it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DnsSettings:
-    """Settings of the DNS server."""
-
-    address: str
-    port: int = 53
-    domain: str = "cluster.local"
-    ranges: tuple[str, ...] = ()
-    """The cluster's networks (CIDRs): they and the machine may ask, and reverse lookups of their addresses are never forwarded."""
-    resolv_conf: Path = Path("/etc/resolv.conf")
-    upstream_port: int = 53
 
 
 def _service_of(piece: discovery.EndpointSlice) -> Iterable[str]:

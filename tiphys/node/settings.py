@@ -1,45 +1,80 @@
-"""Settings of a node agent."""
+"""Settings of a kubelet: those that options and a KubeletConfiguration set, and with them the facts that the composition root adds."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.settings.network import NETWORK, RESOLV_CONF
+from tiphys.settings.option import Option
 
-class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one node agent. Paths that are not given are below `root`."""
+HEARTBEAT = 10.0
+"""Seconds between two renewals of a node's Lease."""
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
-    name: str
-    """The Node object's name."""
-    root: Path
-    """The agent's own directory: pods' volumes are below it."""
-    log_root: Path | None = None
-    """Directory of the containers' logs, with one directory per pod."""
-    ips: tuple[str, ...] = ()
-    """Addresses of the node, the first one is its own; by default the one that the default route uses."""
-    port: int = 10250
+
+def check_taints(texts: tuple[str, ...]) -> None:
+    """Raise ValueError for a taint that is not of the form `key=value:Effect` or `key:Effect`."""
+    for text in texts:
+        pair, _, effect = text.rpartition(":")
+        if not pair.partition("=")[0] or effect not in EFFECTS:
+            raise ValueError(f"{text!r} is not of the form key=value:Effect, where the effect is {', '.join(EFFECTS)}")
+
+
+class KubeletOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a kubelet that options or a configuration file set. Paths that are not given are below its directory."""
+
+    port: Annotated[int, Option("--kubelet-port", "HTTPS port of the kubelet.", minimum=1, maximum=65535)] = 10250
     bind: str = "0.0.0.0"
-    healthz_port: int = 0
+    healthz_port: Annotated[
+        int | None,
+        Option(
+            "--healthz-port",
+            "HTTP port of the kubelet's health check, 0 to disable it.",
+            default="2 below --kubelet-port, 10248",
+            minimum=0,
+            maximum=65535,
+        ),
+    ] = None
     """Port of the health page, without TLS; 0 for none."""
-    healthz_bind: str = "127.0.0.1"
-    system_logs: Path = Path("/var/log")
-    """The folder that `/logs/` shows."""
+    healthz_bind: Annotated[str, Option("--healthz-bind-address", "IP address of the kubelet's health check.", metavar="ADDRESS")] = (
+        "127.0.0.1"
+    )
+    ips: Annotated[
+        tuple[str, ...],
+        Option("--node-ip", "Addresses of the node, its own first.", metavar="ADDRESS,...", default="that of the default route"),
+    ] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
-    """The authority of the certificates that callers of the agent's server must show."""
-    client_names: tuple[str, ...] = ("kube-apiserver-kubelet-client",)
-    """Common names that may make any call, as the organization system:masters may, without the API server being asked."""
-    cluster_dns: tuple[str, ...] = ("10.43.0.10",)
-    domain: str = "cluster.local"
-    resolv_conf: Path = Path("/etc/resolv.conf")
-    cgroup_parent: str = "/kubepods"
-    max_pods: int = 110
-    labels: dict[str, str] = {}
-    taints: tuple[str, ...] = ()
-    """`key=value:Effect` for a node that registers for the first time."""
+    """The authority of the certificates that callers of the kubelet's server must show."""
+    cluster_dns: Annotated[
+        tuple[str, ...],
+        Option("--cluster-dns", "Addresses of the DNS servers that pods use.", metavar="ADDRESS,...", default="cluster DNS"),
+    ] = ()
+    resolv_conf: Annotated[
+        Path, Option("--resolv-conf", "Resolver configuration of the machine, which pods' and cluster DNS's is based on.")
+    ] = RESOLV_CONF
+    log_root: Path | None = None
+    """Directory of the containers' logs, with one directory per pod."""
+    max_pods: Annotated[int, Option("--max-pods", "Maximum number of pods on the node.", minimum=1)] = 110
+    labels: Annotated[
+        dict[str, str], Option("--node-labels", "Labels of the Node besides its own.", metavar="KEY=VALUE,...", default="none")
+    ] = {}
+    taints: Annotated[
+        tuple[str, ...],
+        Option(
+            "--register-with-taints",
+            "Taints of a Node that registers for the first time.",
+            metavar="KEY=VALUE:EFFECT,...",
+            default="none",
+            check=check_taints,
+        ),
+    ] = ()
     pod_cidr: str = ""
     """Asked for in the Node's spec at registration when this node's range is decided elsewhere than by a controller."""
     reserved_milli_cpu: int = 0
@@ -47,15 +82,40 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Kept back from pods, besides the eviction threshold (bytes)."""
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
-    allowed_unsafe_sysctls: tuple[str, ...] = ()
+    allowed_unsafe_sysctls: Annotated[
+        tuple[str, ...],
+        Option(
+            "--allowed-unsafe-sysctls",
+            "Comma-separated unsafe sysctls, or patterns ending in *, that pods may set.",
+            metavar="NAME,PREFIX*,...",
+            default="none",
+            check=AllowedSysctls.of,
+        ),
+    ] = ()
     """Names of sysctls, or patterns that end with `*`, that pods may set besides the safe ones."""
-    pod_max_pids: int = 4096
+    pod_max_pids: Annotated[int, Option("--pod-max-pids", "Maximum number of processes per pod, -1 for no limit.", minimum=-1)] = 4096
     """Processes and threads that a pod may have at once; -1 for as many as the machine has."""
     lease_seconds: int = 40
-    heartbeat: float = 10.0
     status_period: float = 10.0
     status_report: float = 300.0
     """Seconds after which an unchanged status is written all the same."""
+
+
+class NodeSettings(KubeletOptions, frozen=True, kw_only=True):
+    """All settings of one kubelet."""
+
+    name: str
+    """The Node object's name."""
+    root: Path
+    """The kubelet's own directory: pods' volumes are below it."""
+    cluster_dns: tuple[str, ...] = (NETWORK.dns_address,)
+    domain: str = NETWORK.domain
+    system_logs: Path = Path("/var/log")
+    """Directory that `/logs/` shows."""
+    client_names: tuple[str, ...] = ("kube-apiserver-kubelet-client",)
+    """Common names that may make any call, as the organization system:masters may, without the API server being asked."""
+    cgroup_parent: str = "/kubepods"
+    heartbeat: float = HEARTBEAT
     relist_period: float = 1.0
     quiet_relist_period: float = 10.0
     """Seconds between looks at the runtime while it tells of its own accord what happens."""

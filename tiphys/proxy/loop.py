@@ -10,8 +10,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
@@ -24,6 +22,7 @@ from tiphys.proxy.contents import Contents
 from tiphys.proxy.notices import Notices
 from tiphys.proxy.plan import Context, Endpoint, Frontend, PortPlan, plan_service
 from tiphys.proxy.rules import EMPTY, Part, Ranges, base_script, change_script, part_of
+from tiphys.proxy.settings import ProxySettings
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
 
@@ -41,21 +40,6 @@ SYNC = histogram(
     buckets=exponential(0.001, 2, 15),
 )  # fmt: skip
 REPAIRS = counter("tiphys_proxy_repairs_total", "Number of repairs of the rules after somebody else changed them.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxySettings:
-    """Settings of the proxy: facts about the cluster and this node."""
-
-    table: str
-    bridge: str
-    pod_range: str
-    service_range: str
-    node_name: str
-    dns_address: str
-    local_api: Endpoint | None = None
-    """Address of an API server that only this machine can reach; the `kubernetes` Service leads there instead of to its endpoints."""
-    forwarding_record: Path = forwarding.RECORD
 
 
 def _service_of(piece: discovery.EndpointSlice) -> Iterable[str]:

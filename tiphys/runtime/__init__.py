@@ -2,7 +2,7 @@
 
 from tiphys.runtime.apply import copied, update_with_retry
 from tiphys.runtime.controller import DONE, Controller, ControllerContext, ControlLoop, Result, Terminal
-from tiphys.runtime.declaration import Declaration, LoopSettings, Slim, UndeclaredRead, Whole, fate_of
+from tiphys.runtime.declaration import Declaration, Slim, UndeclaredRead, Whole, fate_of
 from tiphys.runtime.index import ANY_OWNER, OWNER, controller_of, index_owners, to_owner
 from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
@@ -11,6 +11,7 @@ from tiphys.runtime.manager import Manager
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
 from tiphys.runtime.write import delete_exact, patch_status, update_present, write_status
+from tiphys.settings.loop import LoopSettings
 
 __all__ = [
     "ANY_OWNER",

@@ -32,6 +32,7 @@ from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
+from tiphys.settings.loop import WORKERS
 
 log = logging.get_logger(__name__)
 
@@ -164,7 +165,7 @@ def note_write(kind: Kind[Any], obj: KubeObject) -> None:
 class ControlLoop:
     """Runner of one controller: workers, outcomes, metrics."""
 
-    def __init__(self, controller: Controller, ctx: ControllerContext, *, workers: int = 2) -> None:
+    def __init__(self, controller: Controller, ctx: ControllerContext, *, workers: int = WORKERS) -> None:
         self.controller = controller
         self.ctx = ctx
         self.synced = False

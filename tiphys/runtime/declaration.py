@@ -10,6 +10,7 @@ from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.client.partial import PartialObject, partial_kind
 from tiphys.runtime.informer import Informer, InformerFactory, without_managed_fields
+from tiphys.settings.loop import LoopSettings
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -74,15 +75,6 @@ class Slim(Generic[T]):
 
 
 Read = Whole[Any] | Slim[Any]
-
-
-class LoopSettings:
-    """Base of the settings of one loop, or of several in one folder: a frozen dataclass in which every field has a default."""
-
-    @property
-    def enabled(self) -> bool:
-        """True if the loop can run with these settings."""
-        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from tiphys.client.client import Client
 from tiphys.obs import metrics
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.apply import copied
+from tiphys.settings.leader import LeaderElectionSettings
 
 log = get_logger(__name__)
 
@@ -38,12 +39,18 @@ class LeadershipLost(Exception):
 class Timing(NamedTuple):
     """Durations in seconds: of a lease, of the holder's attempts to renew it before it gives up, and between attempts."""
 
-    duration: float = 15.0
-    renew_deadline: float = 10.0
-    retry: float = 2.0
+    duration: float
+    renew_deadline: float
+    retry: float
+
+    @classmethod
+    def of(cls, settings: LeaderElectionSettings) -> Timing:
+        """Return the durations of settings."""
+        return cls(settings.lease_duration, settings.renew_deadline, settings.retry_period)
 
 
-TIMING = Timing()
+DEFAULTS = LeaderElectionSettings()
+TIMING = Timing.of(DEFAULTS)
 
 
 class Seen(NamedTuple):
@@ -90,7 +97,7 @@ class LeaderElector:
         identity: str,
         *,
         clock: Clock,
-        namespace: str = "kube-system",
+        namespace: str = DEFAULTS.resource_namespace,
         timing: Timing = TIMING,
         rng: random.Random | None = None,
     ) -> None:
@@ -101,7 +108,9 @@ class LeaderElector:
         self._client = client
         self._name, self._namespace = name, namespace
         self._clock = clock
-        self._timing = timing
+        self.timing = timing
+        self.heard_at = float("-inf")
+        """Time (monotonic) at which the API server last told the state of the lease."""
         self._rng = rng or random.Random()
         self._seen: Seen | None = None
 
@@ -138,14 +147,14 @@ class LeaderElector:
 
     async def _acquire(self) -> None:
         while not await self._try():
-            await self._clock.sleep(self._timing.retry * (1 + 1.2 * self._rng.random()))
+            await self._clock.sleep(self.timing.retry * (1 + 1.2 * self._rng.random()))
 
     async def _renew_until_lost(self) -> None:
         """Renew at every retry period; return when no renewal succeeded within the deadline."""
         renewed = self._clock.monotonic()
-        while self._clock.monotonic() - renewed < self._timing.renew_deadline:
-            await self._clock.sleep(self._timing.retry)
-            left = self._timing.renew_deadline - (self._clock.monotonic() - renewed)
+        while self._clock.monotonic() - renewed < self.timing.renew_deadline:
+            await self._clock.sleep(self.timing.retry)
+            left = self.timing.renew_deadline - (self._clock.monotonic() - renewed)
             try:
                 async with asyncio.timeout(max(left, 0.001)):
                     if await self._try():
@@ -159,9 +168,9 @@ class LeaderElector:
         try:
             await self._read()
             assert self._seen is not None
-            if decide(self._seen, self.identity, self._clock.monotonic(), self._timing.duration) == "wait":
+            if decide(self._seen, self.identity, self._clock.monotonic(), self.timing.duration) == "wait":
                 return False
-            lease = claimed(self._seen.lease, self.identity, self._clock.now(), self._timing.duration)
+            lease = claimed(self._seen.lease, self.identity, self._clock.now(), self.timing.duration)
             if lease.metadata.resourceVersion:
                 self._note(await self._client.update(lease))
             else:
@@ -182,6 +191,7 @@ class LeaderElector:
 
     def _note(self, lease: Lease) -> None:
         """Record the lease; one that has not changed keeps the time at which it was first seen."""
+        self.heard_at = self._clock.monotonic()
         if self._seen is None or self._seen.lease.spec != lease.spec:
             self._seen = Seen(lease, self._clock.monotonic())
         else:
@@ -197,7 +207,7 @@ class LeaderElector:
         lease.spec.renewTime = lease.spec.acquireTime = now
         # The next leader waits for the lease to expire when this fails: nothing is lost but time.
         with contextlib.suppress(StatusError, ConnectionError, TimeoutError):
-            async with asyncio.timeout(self._timing.retry):
+            async with asyncio.timeout(self.timing.retry):
                 self._note(await self._client.update(lease))
 
     def _set_leading(self, leading: bool) -> None:

@@ -20,6 +20,7 @@ from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.runtime.workqueue import WorkQueue
+from tiphys.settings.loop import WORKERS
 
 log = get_logger(__name__)
 
@@ -56,15 +57,18 @@ class Manager:
         self._services: list[_Service] = []
         self._recorders: list[EventRecorder] = []
 
-    def add_all(self, controllers: Iterable[Controller]) -> None:
-        """Set controllers up together, so that those which follow any kind use the caches that the others declare."""
+    def add_all(self, controllers: Iterable[Controller], *, workers: Callable[[str], int] = lambda name: WORKERS) -> None:
+        """Set controllers up together, so that those which follow any kind use the caches that the others declare.
+
+        `workers` gives the number of keys that a controller works on at once, by its name.
+        """
         controllers = list(controllers)
         for controller in controllers:
             self._caches.note(controller.declaration)
         for controller in controllers:
-            self.add(controller)
+            self.add(controller, workers=workers(controller.declaration.name))
 
-    def add(self, controller: Controller, *, workers: int = 2) -> ControlLoop:
+    def add(self, controller: Controller, *, workers: int = WORKERS) -> ControlLoop:
         """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`.
 
         Raises UndeclaredRead for a controller that takes a cache which it does not declare.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tiphys.scheduler.filters import Filter
 from tiphys.scheduler.filters.order import FILTERS
-from tiphys.scheduler.neighbors import Verdicts
+from tiphys.scheduler.neighbors import AFFINITY, SPREAD, Verdicts
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 
@@ -27,7 +28,6 @@ class Objection(NamedTuple):
     final: bool
 
 
-SPREAD, AFFINITY = "PodTopologySpread", "InterPodAffinity"
 OBJECTIONS: tuple[Objection, ...] = (
     Objection(SPREAD, "node(s) didn't match pod topology spread constraints (missing required label)", True),
     Objection(SPREAD, "node(s) didn't match pod topology spread constraints", False),
@@ -65,10 +65,16 @@ def is_final(cause: int, template: Template, cluster: Snapshot, row: int) -> boo
     return FILTERS[cause - 1].is_final(template, cluster, row)
 
 
-def cause_in_row(template: Template, cluster: Snapshot, row: int, verdicts: Callable[[Snapshot], Verdicts | None]) -> int:
+def cause_in_row(
+    template: Template,
+    cluster: Snapshot,
+    row: int,
+    verdicts: Callable[[Snapshot], Verdicts | None],
+    filters: Iterable[tuple[int, Filter]],
+) -> int:
     """Return the current cause in one row, uncached. Verdicts about other pods are computed last, and only when they matter."""
     rows = slice(row, row + 1)
-    for number, rule in enumerate(FILTERS, 1):
+    for number, rule in filters:
         if not rule.allowed(template, cluster, rows)[0]:
             return number
     by_filter = verdicts(cluster)

@@ -11,8 +11,10 @@ import numpy as np
 from tiphys.scheduler.causes import ALLOWED, Causes, cause_in_row, with_objections
 from tiphys.scheduler.columns import Bools, Floats
 from tiphys.scheduler.explain import Diagnosis, diagnose
+from tiphys.scheduler.filters.order import enabled
 from tiphys.scheduler.neighbors import Neighbors
 from tiphys.scheduler.preempt import NEVER, Budget, Nominations, NoRoom, Room, make_room
+from tiphys.scheduler.settings import DEFAULTS, Profile
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 from tiphys.scheduler.vectors import VectorCache
@@ -32,13 +34,22 @@ class Opinion(NamedTuple):
 class Cycle:
     """Decides on a snapshot, and caches reusable results per template."""
 
-    def __init__(self, cluster: Snapshot, *, rng: random.Random, lap: Callable[[str, str], None] = lambda point, status: None) -> None:
+    def __init__(
+        self,
+        cluster: Snapshot,
+        *,
+        rng: random.Random,
+        lap: Callable[[str, str], None] = lambda point, status: None,
+        profile: Profile = DEFAULTS.profile,
+    ) -> None:
         self.cluster = cluster
+        self._profile = profile
+        self._filters = enabled(profile.disabled_filters)
         self._lap = lap
         """Called at the end of each part of a decision, with its result, under upstream's names."""
         self.nominations = Nominations()
         self._rng = rng
-        self._vectors = VectorCache()
+        self._vectors = VectorCache(profile)
         self._neighbors: dict[tuple[bytes, bytes], Neighbors] = {}
 
     def place(self, info: PodInfo) -> str | Diagnosis:
@@ -86,7 +97,7 @@ class Cycle:
             others = ahead.get(self.cluster.names[row], [])
             return self._cause(pod, row) or (self._cause_beside(pod, row, others) if others else ALLOWED)
 
-        return make_room(info, self.cluster, self.ask(info).causes, cause_in, budgets, self._rng)
+        return make_room(info, self.cluster, self.ask(info).causes, cause_in, budgets, self._rng, self._profile)
 
     # ---- nominated pods ---------------------------------------------------------------------------------------------------------------
 
@@ -123,11 +134,11 @@ class Cycle:
                 self.cluster.drop_pod(one.uid)
 
     def _cause(self, info: PodInfo, row: int) -> int:
-        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts)
+        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts, self._filters)
 
     def _neighbors_of(self, info: PodInfo) -> Neighbors:
         ident = (info.template.key, info.social.key)
-        known = self._neighbors.pop(ident, None) or Neighbors(info.template, info.social)
+        known = self._neighbors.pop(ident, None) or Neighbors(info.template, info.social, self._profile)
         if len(self._neighbors) >= KNOWN_NEIGHBORS:
             del self._neighbors[next(iter(self._neighbors))]
         self._neighbors[ident] = known

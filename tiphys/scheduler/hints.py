@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tiphys.scheduler.causes import AFFINITY, SPREAD
 from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.neighbors import AFFINITY, SPREAD
 from tiphys.scheduler.queue import Waiting
 from tiphys.scheduler.slim import SlimPod
 from tiphys.scheduler.snapshot import NodeFacts, Snapshot

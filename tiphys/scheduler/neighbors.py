@@ -16,14 +16,13 @@ from tiphys.scheduler.columns import ABSENT, Bools, Codes, Floats, Ints
 from tiphys.scheduler.filters.node_affinity import NodeAffinity
 from tiphys.scheduler.filters.taints import TaintToleration
 from tiphys.scheduler.scores.scale import MAX
+from tiphys.scheduler.settings import DEFAULTS, Profile
 from tiphys.scheduler.snapshot import Snapshot
-from tiphys.scheduler.social import Social, Spread, Term
+from tiphys.scheduler.social import NO_TERMS, Social, Spread, Term
 from tiphys.scheduler.tally import Tally
 from tiphys.scheduler.template import Template
 
-SPREAD_WEIGHT, AFFINITY_WEIGHT = 2, 2
-REQUIRED_AFFINITY_WEIGHT = 1
-"""Score weight of a placed pod's required term for a pod that matches it."""
+SPREAD, AFFINITY = "PodTopologySpread", "InterPodAffinity"
 
 
 class Verdicts(NamedTuple):
@@ -55,8 +54,10 @@ class _Area(NamedTuple):
 class Neighbors:
     """Verdicts and scores about other pods, for pods of one template and one Social. Values that depend only on nodes are cached."""
 
-    def __init__(self, template: Template, social: Social) -> None:
+    def __init__(self, template: Template, social: Social, profile: Profile = DEFAULTS.profile) -> None:
         self.template = template
+        self._profile = profile
+        self._spreads, self._bonds = (name not in profile.disabled_filters for name in (SPREAD, AFFINITY))
         self.social = social
         self._areas: dict[tuple[str, bool, bool, tuple[str, ...]], _Area] = {}
         self._affinity: Bools | None = None
@@ -74,15 +75,16 @@ class Neighbors:
 
     def verdicts(self, cluster: Snapshot) -> Verdicts | None:
         """Return the rows in which the pod may run; None when no other pod restricts it."""
-        social = self.social
-        bonds = [bond for bond in cluster.relations.bonds(social) if bond.manner == "far"]
-        if not social.must_spread and not social.terms.near and not social.terms.far and not bonds:
+        must_spread = self.social.must_spread if self._spreads else ()
+        terms = self.social.terms if self._bonds else NO_TERMS
+        bonds = [bond for bond in cluster.relations.bonds(self.social) if bond.manner == "far"] if self._bonds else []
+        if not must_spread and not terms.near and not terms.far and not bonds:
             return None
         everywhere: Bools = np.ones(cluster.capacity, dtype=np.bool_)
-        labeled, spread = self._must_spread(cluster) if social.must_spread else (everywhere, everywhere)
-        near = self._near(cluster, social.terms.near) if social.terms.near else everywhere
+        labeled, spread = self._must_spread(cluster) if must_spread else (everywhere, everywhere)
+        near = self._near(cluster, terms.near) if terms.near else everywhere
         far = everywhere
-        for term in social.terms.far:
+        for term in terms.far:
             far = far & ~_has_some(cluster, cluster.group_tally((term.group,)), term.key)
         tolerated = everywhere
         for bond in bonds:
@@ -125,14 +127,14 @@ class Neighbors:
 
     def scores(self, cluster: Snapshot, candidates: Bools) -> Floats | None:
         """Return the weighted sum of the scores; None when no pod has preferences."""
-        social = self.social
+        social, weights = self.social, self._profile.weights
         spreads = cluster.relations.defaults.of(social) if social.by_default else social.rather_spread
         total: Floats | None = None
-        if spreads:
-            total = SPREAD_WEIGHT * self._rather_spread(cluster, spreads, candidates, need_labels=not social.by_default)
-        raw = self._attraction(cluster)
+        if spreads and weights.PodTopologySpread:
+            total = weights.PodTopologySpread * self._rather_spread(cluster, spreads, candidates, need_labels=not social.by_default)
+        raw = self._attraction(cluster) if weights.InterPodAffinity else None
         if raw is not None:
-            affinity = AFFINITY_WEIGHT * _between(raw, candidates)
+            affinity = weights.InterPodAffinity * _between(raw, candidates)
             total = affinity if total is None else total + affinity
         return total
 
@@ -168,7 +170,7 @@ class Neighbors:
             weighted += [(cluster.group_tally((term.group,)), term, sign * term.weight) for term in preferences]
         for bond in cluster.relations.bonds(self.social):
             if bond.manner == "near":
-                weighted.append((bond.tally, bond.term, REQUIRED_AFFINITY_WEIGHT))
+                weighted.append((bond.tally, bond.term, self._profile.hard_affinity_weight))
             elif bond.manner != "far":
                 weighted.append((bond.tally, bond.term, bond.term.weight if bond.manner == "rather_near" else -bond.term.weight))
         for tally, term, weight in weighted:

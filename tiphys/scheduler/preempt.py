@@ -16,11 +16,10 @@ import msgspec
 
 from tiphys.api.machinery.selectors import Selector
 from tiphys.scheduler.causes import ALLOWED, Causes, is_final, reasons_of
+from tiphys.scheduler.settings import DEFAULTS, Profile
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 
-LEAST_TRIED, SHARE_TRIED = 100, 10
-"""Minimum number of nodes to try, and the inverse of their minimum share."""
 NO_VICTIMS, NOT_HELPFUL = "No preemption victims found for incoming pod", "Preemption is not helpful for scheduling"
 NEVER = "preemption: not eligible due to preemptionPolicy=Never."
 UNDER_WAY = "preemption: not eligible due to a terminating pod on the nominated node."
@@ -69,7 +68,13 @@ def importance(info: PodInfo) -> tuple[int, datetime]:
 
 
 def make_room(
-    info: PodInfo, cluster: Snapshot, causes: Causes, cause_in: CauseIn, budgets: Iterable[Budget], rng: random.Random
+    info: PodInfo,
+    cluster: Snapshot,
+    causes: Causes,
+    cause_in: CauseIn,
+    budgets: Iterable[Budget],
+    rng: random.Random,
+    profile: Profile = DEFAULTS.profile,
 ) -> Room | NoRoom:
     """Return the least harmful preemption for a pod that fits nowhere for these causes. The snapshot is changed and then restored."""
     rows = list(cluster.row_of.items())
@@ -77,7 +82,7 @@ def make_room(
     failures: Counter[str] = Counter()
     failures[NOT_HELPFUL] += len(rows) - len(open_rows)
     rooms: list[Room] = []
-    enough = max(LEAST_TRIED, len(rows) // SHARE_TRIED)
+    enough = max(profile.min_candidates, len(rows) * profile.min_candidates_percentage // 100)
     start = rng.randrange(len(open_rows)) if open_rows else 0
     known = list(budgets)
     for name, row in (*open_rows[start:], *open_rows[:start]):

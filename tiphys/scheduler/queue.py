@@ -18,9 +18,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from tiphys.aio.backoff import BackoffPolicy
+from tiphys.scheduler.settings import DEFAULTS
 from tiphys.scheduler.template import PodInfo
 
-BACKOFF = BackoffPolicy(first=1.0, cap=10.0)
+BACKOFF = BackoffPolicy(first=DEFAULTS.initial_backoff, cap=DEFAULTS.max_backoff)
 PARKED_AT_MOST = 300.0
 
 Place = Literal["active", "backoff", "parked", "gated", "taken"]

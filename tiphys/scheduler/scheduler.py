@@ -10,6 +10,7 @@ import random
 
 import msgspec
 
+from tiphys.aio.backoff import BackoffPolicy
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
@@ -26,9 +27,10 @@ from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
 from tiphys.scheduler.queue import SchedulingQueue, Waiting
+from tiphys.scheduler.settings import DEFAULTS, SchedulerSettings
 from tiphys.scheduler.slim import NODES, PODS, SlimNode, SlimPod
 from tiphys.scheduler.snapshot import Snapshot
-from tiphys.scheduler.template import DEFAULT_SCHEDULER, PodInfo, Reader, is_mine, is_over
+from tiphys.scheduler.template import PodInfo, Reader, is_mine, is_over
 from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 
 log = logging.get_logger(__name__)
@@ -38,7 +40,7 @@ SLICE = 0.005
 
 
 class Scheduler:
-    """Places every pod that names the scheduler `name`. Runs once: make another to run again."""
+    """Places every pod that names this scheduler. Runs once: make another to run again."""
 
     def __init__(
         self,
@@ -47,16 +49,16 @@ class Scheduler:
         clock: Clock,
         rng: random.Random,
         elector: LeaderElector | None = None,
-        name: str = DEFAULT_SCHEDULER,
+        settings: SchedulerSettings = DEFAULTS,
     ) -> None:
-        self.name = name
+        self.name = name = settings.name
         self.cluster = Snapshot()
-        self.queue = SchedulingQueue(came=metrics.came)
+        self.queue = SchedulingQueue(BackoffPolicy(first=settings.initial_backoff, cap=settings.max_backoff), came=metrics.came)
         self._clock = clock
         self._elector = elector
         self._scheme = client.scheme
         self._reader = Reader()
-        self._cycle = Cycle(self.cluster, rng=rng, lap=self._lap)
+        self._cycle = Cycle(self.cluster, rng=rng, lap=self._lap, profile=settings.profile)
         self._lapped = 0.0
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._nodes = NODES.informer(self._informers, self._scheme)
@@ -216,8 +218,7 @@ class Scheduler:
         try:
             await asyncio.wait((changed, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel_and_wait(changed)
-            await cancel_and_wait(timer)
+            await cancel_and_wait(changed, timer)
 
     def _decide(self, one: Waiting, tasks: TaskSet, slots: asyncio.Semaphore) -> None:
         info = one.info

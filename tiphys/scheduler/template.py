@@ -16,10 +16,10 @@ from tiphys.api.machinery import ordered
 from tiphys.runtime.key import Key
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests
+from tiphys.scheduler.settings import DEFAULTS
 from tiphys.scheduler.slim import SlimContainer, SlimContainerStatus, SlimPod
 from tiphys.scheduler.social import Social, make_social, social_key
 
-DEFAULT_SCHEDULER = "default-scheduler"
 _encode = ordered.encoder("deterministic", codec=msgspec.msgpack)
 
 
@@ -158,7 +158,7 @@ class Reader:
         )
 
 
-def is_mine(pod: SlimPod, scheduler: str = DEFAULT_SCHEDULER) -> bool:
+def is_mine(pod: SlimPod, scheduler: str = DEFAULTS.name) -> bool:
     """Return whether this scheduler is responsible for the pod."""
     return not pod.spec.nodeName and (pod.spec.schedulerName or scheduler) == scheduler and pod.metadata.deletionTimestamp is None
 

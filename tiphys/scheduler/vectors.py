@@ -10,14 +10,14 @@ import numpy as np
 
 from tiphys.scheduler.causes import ALLOWED, NO_NODE, Causes
 from tiphys.scheduler.columns import Bools, Floats, Ints, Rows
-from tiphys.scheduler.filters.order import FILTERS
+from tiphys.scheduler.filters.order import enabled
 from tiphys.scheduler.scores.preferences import image_locality, preferred_affinity, soft_taints
 from tiphys.scheduler.scores.resources import balanced_allocation, least_allocated
 from tiphys.scheduler.scores.scale import normalized
+from tiphys.scheduler.settings import DEFAULTS, Profile
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import Template
 
-TAINTS_WEIGHT, AFFINITY_WEIGHT = 3, 2
 MANY = 8
 """Inverse of the share of changed rows above which all rows are computed again."""
 
@@ -25,8 +25,10 @@ MANY = 8
 class Vectors:
     """Vectors of one template; call `refresh` before reading."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, profile: Profile = DEFAULTS.profile) -> None:
         self.template = template
+        self._weights = profile.weights
+        self._filters = enabled(profile.disabled_filters)
         self.causes: Causes = np.zeros(0, dtype=np.int8)
         """First cause of rejection per row."""
         self._node_causes: Causes = np.zeros(0, dtype=np.int8)
@@ -59,11 +61,11 @@ class Vectors:
 
     def scores(self, candidates: Bools) -> Floats:
         """Return the weighted sum of all scores; meaningful for the candidates."""
-        total = self._resource_scores + self._images
+        total = self._resource_scores + self._weights.ImageLocality * self._images
         if self._preferred is not None:
-            total += AFFINITY_WEIGHT * normalized(self._preferred, candidates)
+            total += self._weights.NodeAffinity * normalized(self._preferred, candidates)
         if self._has_soft_taints:
-            total += TAINTS_WEIGHT * normalized(self._soft_taints, candidates, reverse=True)
+            total += self._weights.TaintToleration * normalized(self._soft_taints, candidates, reverse=True)
         return total
 
     def _renew(self, cluster: Snapshot) -> None:
@@ -79,7 +81,7 @@ class Vectors:
 
     def _nodes(self, cluster: Snapshot, rows: Rows) -> None:
         causes = np.where(cluster.alive[rows], ALLOWED, NO_NODE).astype(np.int8)
-        for number, rule in enumerate(FILTERS, 1):
+        for number, rule in self._filters:
             if not rule.depends_on_pods:
                 causes[(causes == ALLOWED) & ~rule.allowed(self.template, cluster, rows)] = number
         self._node_causes[rows] = causes
@@ -90,23 +92,27 @@ class Vectors:
 
     def _pods(self, cluster: Snapshot, rows: Rows) -> None:
         causes = self._node_causes[rows].copy()
-        for number, rule in enumerate(FILTERS, 1):
+        for number, rule in self._filters:
             if rule.depends_on_pods:
                 causes[(causes == ALLOWED) & ~rule.allowed(self.template, cluster, rows)] = number
         self.causes[rows] = causes
-        self._resource_scores[rows] = least_allocated(self.template, cluster, rows) + balanced_allocation(self.template, cluster, rows)
+        weights = self._weights
+        self._resource_scores[rows] = weights.NodeResourcesFit * least_allocated(
+            self.template, cluster, rows
+        ) + weights.NodeResourcesBalancedAllocation * balanced_allocation(self.template, cluster, rows)
 
 
 class VectorCache:
     """Vectors by template, for the most recently used templates."""
 
-    def __init__(self, limit: int = 64) -> None:
+    def __init__(self, profile: Profile = DEFAULTS.profile, limit: int = 64) -> None:
+        self._profile = profile
         self._limit = limit
         self._known: dict[bytes, Vectors] = {}
 
     def of(self, template: Template, cluster: Snapshot) -> Vectors:
         """Return the vectors of a template, up to date."""
-        vectors = self._known.pop(template.key, None) or Vectors(template)
+        vectors = self._known.pop(template.key, None) or Vectors(template, self._profile)
         if len(self._known) >= self._limit:
             del self._known[next(iter(self._known))]
         self._known[template.key] = vectors

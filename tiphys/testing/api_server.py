@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
+from tiphys.apiserver.settings import DEFAULTS, ApiServerSettings
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
+from tiphys.settings.network import NETWORK
 from tiphys.store.contract import Store
 from tiphys.store.memory import MemoryStore
 from tiphys.wire.http import PeerIdentity
@@ -34,8 +36,8 @@ async def running_api_server(
     clock: Clock | None = None,
     store: Store | None = None,
     listen: bool = False,
-    service_range: str = "10.43.0.0/16",
-    node_ports: range = range(30000, 32768),
+    service_range: str = NETWORK.service_range,
+    node_ports: range = NETWORK.node_port_range,
     local_kubelets: Mapping[str, tuple[str, int]] | None = None,
 ) -> AsyncIterator[tuple[ApiServer, ClientFor]]:
     """A started API server with its files under `directory`, and a maker of clients for any identity.
@@ -47,7 +49,7 @@ async def running_api_server(
     keys = await asyncio.to_thread(pki.ensure, directory / "pki", clock.now(), names=pki.Names())
     settings = ApiServerSettings(
         # The `kubernetes` Service names the port also where nothing listens, so it must be a number.
-        port=0 if listen else 6443,
+        port=0 if listen else DEFAULTS.port,
         advertise="192.0.2.1",
         certificate=keys.pair("apiserver").cert,
         key=keys.pair("apiserver").key,

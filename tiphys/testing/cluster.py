@@ -126,10 +126,10 @@ class Cluster:
     def pid(self, name: str) -> int | None:
         """The process id of `server` or `node`, None while it does not run."""
         from tiphys.cli.processes import Process
-        from tiphys.daemon.settings import load
+        from tiphys.daemon.saved import load
 
-        settings = load(self.data_dir)
-        return None if settings is None else Process(name, settings).pid()
+        overrides = load(self.data_dir)
+        return None if overrides is None else Process(name, overrides.settings()).pid()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
+from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.testing.cluster import Cluster
 
@@ -15,10 +16,10 @@ Traces = dict[str, set[str]]
 
 
 def settings_of(cluster: Cluster) -> ClusterSettings:
-    return ClusterSettings(
-        data_dir=str(cluster.data_dir),
-        pod_range=cluster.pod_range,
-        service_range=cluster.service_range,
+    return cluster_settings(
+        cluster.data_dir,
+        cluster_cidr=cluster.pod_range,
+        service_cluster_ip_range=cluster.service_range,
         secure_port=cluster.port,
         kubelet_port=cluster.kubelet_port,
     )
@@ -77,7 +78,7 @@ def _processes(places: tuple[str, ...]) -> set[str]:
 
 
 def _in_ranges(lines: list[str], settings: ClusterSettings) -> set[str]:
-    ranges = [ip_network(settings.pod_range), ip_network(settings.service_range)]
+    ranges = [ip_network(settings.network.pod_range), ip_network(settings.network.service_range)]
     found = set()
     for line in lines:
         for text in re.findall(r"\d+\.\d+\.\d+\.\d+", line):

@@ -15,7 +15,8 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.proxy.loop import ProxySettings, ServiceProxy
+from tiphys.proxy.loop import ServiceProxy
+from tiphys.proxy.settings import ProxySettings
 from tiphys.testing.fake_api import FakeApi
 
 NODE = "n1"

@@ -20,7 +20,8 @@ from tests.e2e.network.machine import NODE_ADDRESS, Machine, Space, run
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.core import v1 as core
-from tiphys.dns.server import DnsError, DnsServer, DnsSettings
+from tiphys.dns.server import DnsError, DnsServer
+from tiphys.dns.settings import DnsSettings
 from tiphys.testing.eventually import eventually
 
 HTTP = [core.ServicePort(name="http", port=80, protocol="TCP")]

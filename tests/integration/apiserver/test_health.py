@@ -16,7 +16,8 @@ from tests.integration.store.sql import execute
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
+from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.client import Client
 from tiphys.daemon import pki
 from tiphys.store.contract import StoreFailed

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.integration.apiserver.api import Api
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
+from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.daemon import pki
 from tiphys.store.memory import MemoryStore
 

@@ -8,13 +8,19 @@ import pytest
 
 from tests.integration.apiserver.api import NS, Api, Doc
 from tests.integration.apiserver.process import free_port
+from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.server import Daemon
 from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.settings.option import names_in
 
 
 def settings(directory: Path, *, on: str = "", off: str = "") -> ClusterSettings:
-    return ClusterSettings(
-        data_dir=str(directory), store="memory://", secure_port=free_port(), enable_admission_plugins=on, disable_admission_plugins=off
+    return cluster_settings(
+        directory,
+        store="memory://",
+        secure_port=free_port(),
+        enable_admission_plugins=names_in(on),
+        disable_admission_plugins=names_in(off),
     )
 
 

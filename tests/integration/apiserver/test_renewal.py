@@ -19,8 +19,8 @@ from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client import kubeconfig
+from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.server import Daemon
-from tiphys.daemon.settings import ClusterSettings
 from tiphys.testing import eventually
 
 
@@ -53,7 +53,7 @@ class Running:
 
     def __init__(self, directory: Path, clock: MovedClock) -> None:
         self.directory, self.clock = directory, clock
-        self.settings = ClusterSettings(data_dir=str(directory), secure_port=free_port(), store="memory://", node_name="helm")
+        self.settings = cluster_settings(directory, secure_port=free_port(), store="memory://", node_name="helm")
         self._writers: list[asyncio.StreamWriter] = []
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class Running:
         """A connection as administrator, and the serial number of the certificate that the server shows."""
         context = ssl.create_default_context(cafile=self.directory / "pki" / "ca.crt")
         context.load_cert_chain(self.directory / "pki" / "admin.crt", self.directory / "pki" / "admin.key")
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.secure_port, ssl=context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.apiserver.port, ssl=context)
         self._writers.append(writer)
         return RawConnection(reader, writer), str(writer.get_extra_info("peercert")["serialNumber"])
 

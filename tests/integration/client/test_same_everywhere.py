@@ -22,7 +22,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
 from tiphys.api.policy.v1 import Eviction
-from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.server import ApiServer
+from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.client import Client, InProcessTransport, PartialObject, partial_kind
 from tiphys.client.rest import HttpTransport
 from tiphys.daemon import pki

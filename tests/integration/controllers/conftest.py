@@ -17,7 +17,7 @@ from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.client.client import Client
 from tiphys.controllers.registry import all_controllers
-from tiphys.controllers.rootca.controller import RootCaSettings
+from tiphys.controllers.rootca.settings import RootCaSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.runtime import Controller, Key, Manager, update_with_retry
 from tiphys.testing import eventually

@@ -11,7 +11,7 @@ from tiphys.api.machinery.errors import Forbidden, Invalid, NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from tiphys.client.client import Client
-from tiphys.controllers.certificates.controller import SigningSettings
+from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.testing import eventually
 from tiphys.testing.csr import request_pem, signing_request

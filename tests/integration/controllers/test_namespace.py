@@ -9,7 +9,7 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.controllers.rootca.controller import RootCaSettings
+from tiphys.controllers.rootca.settings import RootCaSettings
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet

@@ -16,8 +16,9 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
-from tiphys.controllers.node.controller import NodeSettings
-from tiphys.controllers.podgc.controller import SWEEP, PodCollector, PodCollectorSettings
+from tiphys.controllers.node.settings import NodeSettings
+from tiphys.controllers.podgc.controller import SWEEP, PodCollector
+from tiphys.controllers.podgc.settings import PodCollectorSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.shared.nodes import readiness
 from tiphys.testing import eventually

@@ -6,7 +6,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
-from tiphys.controllers.servicecidr.controller import ServiceCIDRController, ServiceCIDRSettings
+from tiphys.controllers.servicecidr.controller import ServiceCIDRController
+from tiphys.controllers.servicecidr.settings import ServiceCIDRSettings
 from tiphys.testing import eventually
 
 from .conftest import Cluster

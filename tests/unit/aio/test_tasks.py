@@ -95,3 +95,24 @@ def test_delays_grow_to_a_cap_and_jitter_only_adds() -> None:
     assert [backoff.next(), backoff.next()] == [0.5, 1]
     backoff.reset()
     assert backoff.next() == 0.5
+
+
+async def test_none_of_several_tasks_goes_on_when_the_caller_is_cancelled_meanwhile() -> None:
+    slow_end, other = asyncio.Event(), asyncio.create_task(asyncio.sleep(3600))
+
+    async def ends_slowly() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await slow_end.wait()
+
+    slow = asyncio.create_task(ends_slowly())
+    await asyncio.sleep(0)
+    caller = asyncio.create_task(cancel_and_wait(slow, other))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    slow_end.set()
+    await asyncio.wait((slow, other))
+    assert other.cancelled()

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import click
-import msgspec
 import pytest
 
+from tiphys.cli import options
 from tiphys.cli.main import VERBS, cli
-from tiphys.daemon.settings import ClusterSettings
-
-UNSTATED = {"enable_admission_plugins", "disable_admission_plugins"}
-"""Options that add to or take from a list, and have no default of their own."""
-WORDED = {"data_dir", "store", "node_name", "healthz_port", "allowed_unsafe_sysctls", "token_auth_file", "requestheader_client_ca_file"}
-"""Options whose default depends on the machine or is an empty string: help describes it in words."""
+from tiphys.settings.option import text_of
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -43,18 +37,25 @@ def test_every_command_and_option_has_a_sentence_of_help(path: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_of_options_names_the_default(verb: str) -> None:
+def test_help_of_options_shows_the_default_of_their_field(verb: str) -> None:
+    """But for lists that are added to or taken from another, which have none."""
+    bounds = {one.option.flag: one for one in options.VERBS.get(verb, options.VERBS["up"])}
     for option in _options(COMMANDS[f"tiphys {verb}"]):
-        default = _default(option.name or "")
-        if default is not None:
-            assert f"(default {default})" in (option.help or ""), option.name
-        elif option.name in WORDED:
-            assert "(default: " in (option.help or ""), option.name
+        one = bounds.get(option.opts[0])
+        if one is None:
+            continue
+        shown = text_of(one.field.default, is_duration=one.option.is_duration)
+        if one.option.default:
+            assert f"(default: {one.option.default})" in (option.help or ""), option.name
+        elif shown:
+            assert f"(default {shown})" in (option.help or ""), option.name
+        else:
+            assert option.name in {"enable_admission_plugins", "disable_admission_plugins"}
 
 
-def _default(name: str) -> str | None:
-    field = next((field for field in msgspec.structs.fields(ClusterSettings) if field.name == name), None)
-    if field is None or name in UNSTATED | WORDED:
-        return None
-    value: Any = field.default
-    return f"{value}s" if name in ("request_timeout", "shutdown_delay") else str(value)
+def test_help_of_examples() -> None:
+    helps = {option.opts[0]: option.help or "" for option in _options(COMMANDS["tiphys up"])}
+    assert helps["--secure-port"] == "HTTPS port of the API server (default 6443)."
+    assert "in flight (default 400). Priority" in helps["--max-requests-inflight"]
+    assert "(default: the host name)" in helps["--node-name"]
+    assert "(default 60s)" in helps["--request-timeout"]

@@ -14,9 +14,9 @@ from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.apiserver.auth.policy import CONTROLLERS, RUN_AS_MANAGER
 from tiphys.client import PartialObject
-from tiphys.controllers.certificates.controller import SigningSettings
+from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.registry import LOOPS, all_controllers
-from tiphys.controllers.rootca.controller import RootCaSettings
+from tiphys.controllers.rootca.settings import RootCaSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.shared.slim import PODS
 from tiphys.runtime import Controller, Manager

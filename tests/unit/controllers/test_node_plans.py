@@ -14,7 +14,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.taints import tolerates
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.node.plan import PACE, SLOW_PACE, Census, silent_conditions, taints
-from tiphys.controllers.nodeipam.controller import NodeIpamController, NodeIpamSettings, free_range
+from tiphys.controllers.nodeipam.controller import NodeIpamController, free_range
+from tiphys.controllers.nodeipam.settings import NodeIpamSettings
 from tiphys.controllers.podgc.controller import surplus
 from tiphys.controllers.taints.plan import leave_at
 

@@ -18,8 +18,20 @@ from tiphys.api.kinds import SCHEME
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "tiphys"
 PAGES = (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(PACKAGE.glob("**/DESIGN.md")))
-EVERY_CONTROLLER_HAS = frozenset(("plan.py", "controller.py"))
-OF_THE_DATA_DIRECTORY = frozenset(("containerd/", "log/", "pki/", "node.kubeconfig", "node.state"))
+MANY_HAVE = frozenset(("plan.py", "controller.py", "settings.py", "configuration.py"))
+"""Modules of one name in many folders."""
+OF_THE_DATA_DIRECTORY = frozenset(
+    (
+        "containerd/",
+        "log/",
+        "pki/",
+        "node.kubeconfig",
+        "node.state",
+        "settings.json",
+        "controller-manager.kubeconfig",
+        "scheduler.kubeconfig",
+    )
+)
 OTHERS = frozenset(("a/", "tiphys/node/cri/pb/api.proto"))
 """The keys of an example, and the name of a protobuf descriptor."""
 RESOURCES = frozenset(kind.plural for kind in SCHEME)
@@ -41,7 +53,7 @@ def _exists(path: Path) -> bool:
 
 
 def _wrong_path(name: str, bases: list[Path]) -> bool:
-    if name in EVERY_CONTROLLER_HAS | OF_THE_DATA_DIRECTORY | OTHERS:
+    if name in MANY_HAVE | OF_THE_DATA_DIRECTORY | OTHERS:
         return False
     resource, _, subresource = name.partition("/")
     if resource in RESOURCES and subresource.isalpha():

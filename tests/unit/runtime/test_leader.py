@@ -10,7 +10,7 @@ import pytest
 from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.coordination.v1 import Lease, LeaseSpec
-from tiphys.runtime.leader import LeaderElector, LeadershipLost, Seen, Timing, decide
+from tiphys.runtime.leader import TIMING, LeaderElector, LeadershipLost, Seen, Timing, decide
 from tiphys.testing import eventually
 from tiphys.testing.fake_api import FakeApi
 from tiphys.testing.samples import small_scheme
@@ -91,7 +91,7 @@ async def test_a_leader_cut_off_stops_before_anyone_else_may_begin(api: FakeApi)
         await leader.task
     assert not leader.leading
     assert not leader.elector.is_leader
-    assert asyncio.get_running_loop().time() - renewed <= Timing().duration - 1
+    assert asyncio.get_running_loop().time() - renewed <= TIMING.duration - 1
 
 
 async def test_the_end_of_the_work_gives_the_lease_up_and_its_error_comes_through(api: FakeApi) -> None:

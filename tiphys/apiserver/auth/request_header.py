@@ -11,42 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-import msgspec
-
 from tiphys.apiserver.auth.user import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User
+from tiphys.apiserver.settings import RequestHeaders
 from tiphys.wire.http import REPEATED, Request
 
 _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-class RequestHeaders(msgspec.Struct, frozen=True):
-    """Proxies that are trusted, and the headers in which they name their callers."""
-
-    allowed_names: tuple[str, ...] = ("front-proxy-client",)
-    """Common names of proxies' certificates; none means that every certificate of the authority will do."""
-    username: tuple[str, ...] = ("X-Remote-User",)
-    uid: tuple[str, ...] = ("X-Remote-Uid",)
-    group: tuple[str, ...] = ("X-Remote-Group",)
-    extra_prefix: tuple[str, ...] = ("X-Remote-Extra-",)
-
-    def data(self) -> dict[str, tuple[str, ...]]:
-        """The options by their names in the ConfigMap for servers that delegate authentication."""
-        data = {
-            "requestheader-allowed-names": self.allowed_names,
-            "requestheader-extra-headers-prefix": self.extra_prefix,
-            "requestheader-group-headers": self.group,
-            "requestheader-username-headers": self.username,
-        }
-        return data | ({"requestheader-uid-headers": self.uid} if self.uid else {})
-
-    def faults(self) -> list[str]:
-        """Return the mistakes in the options, in upstream's words."""
-        standard = {name.lower() for name in self.uid}
-        if standard and "x-remote-uid" not in standard:
-            return [
-                "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - API aggregation will not work"
-            ]
-        return []
 
 
 STANDARD: Final = RequestHeaders()

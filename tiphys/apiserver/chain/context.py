@@ -25,6 +25,7 @@ from tiphys.apiserver.chain.options import write_options
 from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.resource_metrics.collector import Collector
+from tiphys.apiserver.settings import DEFAULTS
 from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
 
@@ -49,7 +50,7 @@ class Services(msgspec.Struct):
     resource_metrics: Collector
     components: dict[str, Callable[[], str]] = msgspec.field(default_factory=dict)
     """Checks of the parts of the control plane: each returns the reason of a failure, or ""."""
-    watch_seconds: float = 1800.0
+    watch_seconds: float = DEFAULTS.min_request_timeout
     """Minimum seconds that a watch without a timeout is served; at most twice as long, so that not all end together."""
 
     uid = staticmethod(new_uid)

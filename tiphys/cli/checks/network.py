@@ -25,7 +25,7 @@ class Route(NamedTuple):
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
-    pods, services = IPv4Network(settings.pod_range), IPv4Network(settings.service_range)
+    pods, services = IPv4Network(settings.network.pod_range), IPv4Network(settings.network.service_range)
     if pods.overlaps(services):
         message = f"the ranges of pods ({pods}) and Services ({services}) overlap"
         yield CheckResult("ranges", "fail", message, "choose ranges that do not overlap with --cluster-cidr and --service-cluster-ip-range")
@@ -45,7 +45,7 @@ def _clash(name: str, option: str, network: IPv4Network, settings: ClusterSettin
             message = f"{network} is part of {route.network}, routed through {route.link}: hosts in that range become unreachable from here"
             return CheckResult(name, "warn", message, fix)
         return CheckResult(name, "fail", f"{network} is in use: {route.network} is routed through {route.link}", fix)
-    own = {settings.dns_address}
+    own = {settings.network.dns_address}
     for address in sorted(local_addresses() - own):
         if ip_address(address) in network and not _is_bridges(address, settings):
             return CheckResult(name, "fail", f"{network} is in use: {address} is an address of this machine", fix)

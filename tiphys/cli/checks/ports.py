@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tiphys.cli.checks.result import CheckResult
-from tiphys.daemon.settings import ClusterSettings, parse_ports
+from tiphys.daemon.settings import ClusterSettings
 
 _IP_FREEBIND = 15
 _LISTEN = "0A"
@@ -34,10 +34,14 @@ class Endpoint(NamedTuple):
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
-    dns = settings.dns_address
+    api = Endpoint("API port", settings.apiserver.bind, settings.apiserver.port, socket.SOCK_STREAM, "--secure-port", "server")
+    if settings.is_hollow:
+        yield _try(api, settings)
+        return
+    dns = settings.network.dns_address
     for endpoint in (
-        Endpoint("API port", settings.bind, settings.secure_port, socket.SOCK_STREAM, "--secure-port", "server"),
-        Endpoint("kubelet port", "0.0.0.0", settings.kubelet_port, socket.SOCK_STREAM, "--kubelet-port", "node"),
+        api,
+        Endpoint("kubelet port", settings.kubelet.bind, settings.kubelet.port, socket.SOCK_STREAM, "--kubelet-port", "node"),
         *_health_page(settings),
         Endpoint("DNS port", dns, DNS_PORT, socket.SOCK_DGRAM, "--service-cluster-ip-range", "node"),
         Endpoint("DNS port", dns, DNS_PORT, socket.SOCK_STREAM, "--service-cluster-ip-range", "node"),
@@ -49,8 +53,8 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
 
 
 def _health_page(settings: ClusterSettings) -> Iterator[Endpoint]:
-    if port := settings.node_healthz_port:
-        yield Endpoint("health port", settings.healthz_bind_address, port, socket.SOCK_STREAM, "--healthz-port", "node", needed=False)
+    if port := settings.healthz_port:
+        yield Endpoint("health port", settings.kubelet.healthz_bind, port, socket.SOCK_STREAM, "--healthz-port", "node", needed=False)
 
 
 def _try(endpoint: Endpoint, settings: ClusterSettings) -> CheckResult:
@@ -89,14 +93,14 @@ def _refused(endpoint: Endpoint, place: str, error: OSError, settings: ClusterSe
 
 
 def _node_ports(settings: ClusterSettings) -> Iterator[CheckResult]:
-    ports = parse_ports(settings.node_ports)
+    ports = settings.network.node_port_range
     taken = sorted({listener.port for listener in listeners() if listener.port in ports})
     if taken:
         who = ", ".join(f"{port} ({_program(holder(port))})" for port in taken[:5])
-        message = f"programs on this machine listen in {settings.node_ports}: {who}; a Service on the same port would hide them"
+        message = f"programs on this machine listen in {settings.network.node_ports}: {who}; a Service on the same port would hide them"
         yield CheckResult("node ports", "warn", message, "choose another range with --service-node-port-range")
     else:
-        yield CheckResult("node ports", "ok", f"{settings.node_ports} are free")
+        yield CheckResult("node ports", "ok", f"{settings.network.node_ports} are free")
 
 
 class Listener(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tiphys.api.certificates.certificate_signing_request import Unreadable, read
 from tiphys.api.certificates.v1 import CertificateSigningRequest, CertificateSigningRequestCondition
 from tiphys.api.helpers.certificates import KUBELET_CLIENT, has_condition, kubelet_client_fault
 from tiphys.controllers.certificates.plan import Authority, CannotSign, expires, is_self_node, issue, lifetime, signer_fault
+from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.runtime import (
     DONE,
     ControllerContext,
@@ -59,22 +59,6 @@ class _CsrController:
         self._ctx = ctx
         self._requests = ctx.read(CertificateSigningRequest)
         ctx.watch(self._requests)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningSettings(LoopSettings):
-    """Authority that signs certificate requests."""
-
-    certificate: str = ""
-    key: str = ""
-    """PEM files (`--cluster-signing-cert-file`, `-key-file`), reread for each request, as they may be replaced. Without them nothing is
-    signed; only the controller that signs opens the key."""
-    duration: float = 365 * 86400.0
-    """Lifetime in seconds of certificates that request none or a longer one (`--cluster-signing-duration`)."""
-
-    @property
-    def enabled(self) -> bool:
-        return bool(self.key)
 
 
 class CsrSigningController(_CsrController):

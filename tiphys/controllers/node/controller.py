@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.node.plan import Census, is_evicting, silent_conditions, taints, zone_of
+from tiphys.controllers.node.settings import NodeSettings
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.obs import metrics
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, patch_status
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, patch_status
 
 LEASES = "kube-node-lease"
 EVICTIONS = metrics.counter("node_collector_evictions_total", "Nodes that were given up, by zone.", "zone", stability="STABLE")
-STARTUP_GRACE = 60.0
-"""Seconds that a new node has for its first heartbeat."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings(LoopSettings):
-    """Grace periods of nodes without heartbeats."""
-
-    grace: float = 40.0
-    """Seconds of silence after which a node's state is unknown (`--node-monitor-grace-period`)."""
 
 
 class NodeController:
@@ -45,7 +34,7 @@ class NodeController:
     )
 
     def __init__(self, settings: NodeSettings) -> None:
-        self._grace = settings.grace
+        self._grace, self._startup_grace = settings.grace, max(settings.grace, settings.startup_grace)
         self._beats: dict[str, float] = {}
         self._census = Census()
         self._evicted: dict[str, float] = {}
@@ -105,7 +94,7 @@ class NodeController:
 
     def _time_left(self, node: core.Node) -> float:
         now = self._ctx.clock.monotonic()
-        grace = self._grace if readiness(node) else max(self._grace, STARTUP_GRACE)
+        grace = self._grace if readiness(node) else self._startup_grace
         return self._beats.setdefault(node.metadata.name, now) + grace - now
 
     async def _is_silent(self, node: core.Node) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole
+from tiphys.controllers.nodeipam.settings import NodeIpamSettings
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 FULL_PAUSE = 60.0
 """Seconds until another attempt after the range was exhausted."""
@@ -26,20 +26,6 @@ def free_range(cluster: Network, mask: int, used: Iterable[str]) -> str | None:
         if candidate not in equal and not any(candidate.overlaps(other) for other in others):
             return str(candidate)
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeIpamSettings(LoopSettings):
-    """Range of all pods, and the part of it that a node gets."""
-
-    cluster_cidr: str = "10.42.0.0/16"
-    """Pod range of the cluster. Empty: nodes bring their own."""
-    node_mask: int = 24
-    """Prefix length of a node's range."""
-
-    @property
-    def enabled(self) -> bool:
-        return bool(self.cluster_cidr)
 
 
 class NodeIpamController:

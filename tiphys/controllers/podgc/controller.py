@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.machinery.errors import NotFound
+from tiphys.controllers.podgc.settings import PodCollectorSettings
 from tiphys.controllers.shared.evict import mark_disrupted
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, delete_exact
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
@@ -33,16 +33,6 @@ def surplus(pods: Iterable[SlimPod], threshold: int) -> list[SlimPod]:
 
 def _born(pod: SlimPod) -> datetime:
     return pod.metadata.creationTimestamp or datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodCollectorSettings(LoopSettings):
-    """Limits on finished pods and on the absence of nodes."""
-
-    threshold: int = 12500
-    """Maximum number of finished pods, beyond which the oldest are removed; 0 keeps all (`--terminated-pod-gc-threshold`)."""
-    missing_grace: float = 40.0
-    """Seconds that a node must be missing before its pods are removed."""
 
 
 class PodCollector:

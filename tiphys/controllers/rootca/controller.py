@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import AlreadyExists
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.rootca.settings import RootCaSettings
 from tiphys.controllers.shared.namespaces import is_active, skip_ended
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied
 
 CONFIG_MAP = "kube-root-ca.crt"
 FILE = "ca.crt"
@@ -22,18 +22,6 @@ TEXT = "The certificates that the API server's certificate is verified with. Onl
 
 def _namespace(config: core.ConfigMap) -> Iterable[Key]:
     return (Key("", config.metadata.namespace),)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootCaSettings(LoopSettings):
-    """Bundle to publish."""
-
-    file: str = ""
-    """PEM file with the bundle by which pods trust the API server (`--root-ca-file`); without it no `kube-root-ca.crt` is published."""
-
-    @property
-    def enabled(self) -> bool:
-        return bool(self.file)
 
 
 class RootCaController:

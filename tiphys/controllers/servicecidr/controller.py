@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,15 +10,8 @@ from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.networking.v1 import IPAddress, ServiceCIDR
 from tiphys.controllers.servicecidr.plan import FINALIZER, condition, is_held, is_in, is_ours, is_within, networks, with_condition
-from tiphys.runtime import DONE, ControllerContext, Declaration, Key, LoopSettings, Result, Whole, copied, write_status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceCIDRSettings(LoopSettings):
-    """Delays of the removal of unused ranges."""
-
-    grace: float = 10.0
-    """Seconds after which every API server has observed the change."""
+from tiphys.controllers.servicecidr.settings import ServiceCIDRSettings
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, write_status
 
 
 class ServiceCIDRController:

@@ -14,7 +14,7 @@ from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import AlreadyExists, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.node.hollow.pods import is_lost
-from tiphys.node.hollow.settings import HollowSettings
+from tiphys.node.hollow.settings import KUBELET, HollowSettings
 from tiphys.node.host.register import LEASE_NAMESPACE, VERSION, taint_of
 from tiphys.node.host.status import NodeFacts, node_status, same, status_patch
 from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole
@@ -31,7 +31,6 @@ _INFO = core.NodeSystemInfo(
     operatingSystem="linux",
     architecture="amd64",
 )
-_PORT = 10250
 
 
 class HollowNodeController:
@@ -102,7 +101,7 @@ class HollowNodeController:
     def _status(self, node: core.Node) -> core.NodeStatus:
         settings, name = self._settings, node.metadata.name
         capacity = {"cpu": settings.cpu, "memory": settings.memory, "pods": str(settings.max_pods), "ephemeral-storage": "1Ti"}
-        facts = NodeFacts(name=name, addresses=(self._hosts[name],), port=_PORT, capacity=capacity, allocatable=capacity, info=_INFO)
+        facts = NodeFacts(name=name, addresses=(self._hosts[name],), port=KUBELET.port, capacity=capacity, allocatable=capacity, info=_INFO)
         return node_status(node.status, facts, self._ctx.clock.now())
 
     async def _report(self, node: core.Node, now: float) -> None:

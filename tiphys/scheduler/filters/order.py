@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tiphys.scheduler.filters import Filter
 from tiphys.scheduler.filters.fit import NodeResourcesFit
 from tiphys.scheduler.filters.node_affinity import NodeAffinity
@@ -10,3 +12,8 @@ from tiphys.scheduler.filters.taints import TaintToleration
 from tiphys.scheduler.filters.unschedulable import NodeUnschedulable
 
 FILTERS: tuple[Filter, ...] = (NodeUnschedulable(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit())
+
+
+def enabled(disabled: Collection[str]) -> tuple[tuple[int, Filter], ...]:
+    """Return the filters that are not disabled, each with its number, which counts from 1 over all filters."""
+    return tuple((number, rule) for number, rule in enumerate(FILTERS, 1) if rule.name not in disabled)

@@ -6,8 +6,9 @@ import pytest
 
 from tiphys.api.machinery.errors import Unauthorized
 from tiphys.apiserver.auth.authenticate import AuthenticatorChain, CertificateAuthenticator
-from tiphys.apiserver.auth.request_header import RequestHeaderAuthenticator, RequestHeaders, identity_headers, without_identity
+from tiphys.apiserver.auth.request_header import RequestHeaderAuthenticator, identity_headers, without_identity
 from tiphys.apiserver.auth.user import User
+from tiphys.apiserver.settings import RequestHeaders
 from tiphys.wire.http import PeerIdentity, Request
 
 PROXY = PeerIdentity(proxy_name="front-proxy-client")

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tiphys.cli import status
 from tiphys.cli.checks import certificates
 from tiphys.daemon import pki
+from tiphys.daemon.saved import Overrides
 from tiphys.daemon.settings import ClusterSettings
 
 NOW = datetime.now(UTC)
@@ -18,9 +19,9 @@ NOW = datetime.now(UTC)
 
 def settings_with(directory: Path, *, age: timedelta) -> ClusterSettings:
     pki.ensure(directory / "pki", NOW - age, names=pki.Names(), nodes=["helm"])
-    settings = ClusterSettings(data_dir=str(directory))
-    settings.save()
-    return settings
+    given = Overrides(data_dir=str(directory))
+    given.save()
+    return given.settings()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from tiphys.cli import checks
 from tiphys.cli.checks import network, ports, resources, result
 from tiphys.cli.checks.result import CheckResult
+from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import ClusterSettings
 
 ROUTES = """\
@@ -48,7 +49,7 @@ class Usage(NamedTuple):
 
 
 def settings(tmp_path: Path, **options: object) -> ClusterSettings:
-    return ClusterSettings(data_dir=str(tmp_path), **options)  # type: ignore[arg-type]
+    return cluster_settings(tmp_path, **options)
 
 
 def named(results: list[CheckResult], name: str) -> CheckResult:
@@ -97,7 +98,7 @@ def test_an_address_of_the_machine_in_a_range_is_a_clash(tmp_path: Path, monkeyp
 
 
 def test_ranges_that_share_addresses_are_refused(tmp_path: Path) -> None:
-    (found,) = network.check(settings(tmp_path, pod_range="10.42.0.0/16", service_range="10.42.128.0/17"))
+    (found,) = network.check(settings(tmp_path, cluster_cidr="10.42.0.0/16", service_cluster_ip_range="10.42.128.0/17"))
     assert found.status == "fail"
 
 
@@ -150,7 +151,7 @@ def test_a_listener_in_the_node_port_range_is_only_a_warning(tmp_path: Path) -> 
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        found = named(list(ports.check(settings(tmp_path, node_ports=f"{port}-{port}"))), "node ports")
+        found = named(list(ports.check(settings(tmp_path, service_node_port_range=f"{port}-{port}"))), "node ports")
     assert found.status == "warn"
     assert str(port) in found.message
 

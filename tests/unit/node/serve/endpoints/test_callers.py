@@ -10,9 +10,9 @@ import pytest
 from tiphys.aio.clock import VirtualClock
 from tiphys.api.authentication.v1 import TokenReview, TokenReviewStatus, UserInfo
 from tiphys.api.authorization.v1 import SubjectAccessReview
-from tiphys.node.serve.endpoints import callers
 from tiphys.node.serve.endpoints.callers import Callers, subresources_of, verb_of
 from tiphys.node.serve.endpoints.refusal import Refusal
+from tiphys.runtime import delegated
 from tiphys.testing.fake_api import Call, FakeApi
 from tiphys.wire.http import PeerIdentity, Request, Response
 
@@ -129,14 +129,14 @@ async def test_answers_hold_for_a_while() -> None:
     assert await judge.status(token="good") == 200
     assert judge.asked() == ["tokenreviews", "subjectaccessreviews"]
     judge.allowed = {("robot", "healthz")}
-    await asyncio.sleep(callers.TOKEN_SECONDS + 1)
+    await asyncio.sleep(delegated.TOKEN_SECONDS + 1)
     assert await judge.status(token="good") == 200
     assert judge.asked() == ["tokenreviews"]
-    await asyncio.sleep(callers.ALLOWED_SECONDS)
+    await asyncio.sleep(delegated.ALLOWED_SECONDS)
     assert await judge.status(token="good") == 403
     judge.allowed = {("robot", "pods")}
     assert await judge.status(token="good") == 403
-    await asyncio.sleep(callers.DENIED_SECONDS + 1)
+    await asyncio.sleep(delegated.DENIED_SECONDS + 1)
     assert await judge.status(token="good") == 200
 
 
@@ -152,10 +152,10 @@ async def test_an_api_server_that_is_away_opens_nothing() -> None:
 
 async def test_memory_of_answers_is_bounded() -> None:
     judge = Judge()
-    for number in range(callers.REMEMBERED + 5):
+    for number in range(delegated.REMEMBERED + 5):
         assert await judge.status(token=f"bad{number}") == 401
     judge.asked()
-    assert await judge.status(token=f"bad{callers.REMEMBERED + 4}") == 401
+    assert await judge.status(token=f"bad{delegated.REMEMBERED + 4}") == 401
     assert judge.asked() == []
     assert await judge.status(token="bad0") == 401
     assert judge.asked() == ["tokenreviews"]

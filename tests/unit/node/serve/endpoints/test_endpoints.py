@@ -16,11 +16,12 @@ from tests.unit.node.make import box, observed, pod, seen
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.node.serve.endpoints import health, system_logs
-from tiphys.node.serve.endpoints.configz import configuration, duration
+from tiphys.node.serve.endpoints.configz import configuration
 from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.serve.endpoints.refusal import Refusal
 from tiphys.node.serve.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.settings import NodeSettings
+from tiphys.settings.duration import go_duration
 from tiphys.testing.eventually import eventually
 from tiphys.wire.http import Request
 
@@ -90,7 +91,7 @@ def test_the_configuration_in_force() -> None:
     ("seconds", "text"), [(0, "0s"), (45, "45s"), (60, "1m0s"), (14400, "4h0m0s"), (3661.5, "1h1m1.5s"), (0.25, "0.25s")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert go_duration(seconds) == text
 
 
 # -- pods

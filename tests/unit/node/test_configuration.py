@@ -1,0 +1,199 @@
+"""KubeletConfiguration: what it sets, what it refuses, and that `/configz` shows the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tiphys.daemon.config import read_config
+from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.node.configuration import GROUP_VERSION, KIND, KubeletConfiguration
+from tiphys.node.serve.endpoints.configz import configuration
+from tiphys.node.settings import KubeletOptions, NodeSettings
+from tiphys.settings.file import Sets, roles
+from tiphys.settings.layers import convert
+from tiphys.settings.option import extended, fields
+
+KUBEADM = """
+apiVersion: kubelet.config.k8s.io/v1beta1
+authentication:
+  anonymous:
+    enabled: false
+  webhook:
+    cacheTTL: 0s
+    enabled: true
+authorization:
+  mode: Webhook
+  webhook:
+    cacheAuthorizedTTL: 0s
+    cacheUnauthorizedTTL: 0s
+cgroupDriver: cgroupfs
+clusterDNS:
+- 10.96.0.10
+clusterDomain: cluster.test
+containerRuntimeEndpoint: ""
+cpuManagerReconcilePeriod: 0s
+crashLoopBackOff: {}
+evictionPressureTransitionPeriod: 0s
+fileCheckFrequency: 0s
+healthzBindAddress: 127.0.0.1
+healthzPort: 10248
+httpCheckFrequency: 0s
+imageMaximumGCAge: 0s
+imageMinimumGCAge: 0s
+kind: KubeletConfiguration
+logging: {}
+memorySwap: {}
+nodeStatusReportFrequency: 0s
+nodeStatusUpdateFrequency: 0s
+rotateCertificates: false
+runtimeRequestTimeout: 0s
+shutdownGracePeriod: 0s
+shutdownGracePeriodCriticalPods: 0s
+staticPodPath: ""
+streamingConnectionIdleTimeout: 0s
+syncFrequency: 0s
+volumeStatsAggPeriod: 0s
+"""
+"""A file as kubeadm writes it, but for what Tiphys does not do."""
+
+
+def read(tmp_path: Path, document: dict[str, Any] | str) -> ClusterSettings:
+    path = tmp_path / "kubelet.yaml"
+    if isinstance(document, dict):
+        document = yaml.safe_dump({"apiVersion": GROUP_VERSION, "kind": KIND, **document})
+    path.write_text(document)
+    return convert(ClusterSettings, {"data_dir": "/d", **read_config(path)})
+
+
+def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    settings = read(
+        tmp_path,
+        {
+            "address": "192.0.2.1",
+            "port": 11250,
+            "tlsCertFile": str(file),
+            "tlsPrivateKeyFile": str(file),
+            "authentication": {"x509": {"clientCAFile": str(file)}},
+            "healthzPort": 0,
+            "healthzBindAddress": "192.0.2.2",
+            "registerWithTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c", "effect": "NoExecute"}],
+            "nodeStatusUpdateFrequency": "20s",
+            "nodeStatusReportFrequency": "10m",
+            "nodeLeaseDurationSeconds": 60,
+            "maxPods": 50,
+            "podCIDR": "10.1.0.0/24",
+            "kubeReserved": {"cpu": "100m", "memory": "200Mi"},
+            "clusterDomain": "example.test",
+            "clusterDNS": ["192.0.2.53"],
+            "resolvConf": str(file),
+            "podPidsLimit": 100,
+            "allowedUnsafeSysctls": ["net.core.somaxconn"],
+            "podLogsDir": "/logs",
+            "containerLogMaxSize": "5Mi",
+            "containerLogMaxFiles": 3,
+        },
+    )
+    assert settings.network.domain == "example.test"
+    assert settings.kubelet == KubeletOptions(
+        bind="192.0.2.1",
+        port=11250,
+        tls_cert=file,
+        tls_key=file,
+        client_ca=file,
+        healthz_port=0,
+        healthz_bind="192.0.2.2",
+        taints=("a=b:NoSchedule", "c:NoExecute"),
+        status_period=20.0,
+        status_report=600.0,
+        lease_seconds=60,
+        max_pods=50,
+        pod_cidr="10.1.0.0/24",
+        reserved_milli_cpu=100,
+        reserved_memory=200 << 20,
+        cluster_dns=("192.0.2.53",),
+        resolv_conf=file,
+        pod_max_pids=100,
+        allowed_unsafe_sysctls=("net.core.somaxconn",),
+        log_root=Path("/logs"),
+        log_max_bytes=5 << 20,
+        log_max_files=3,
+    )
+
+
+def paths(type_: type = KubeletConfiguration) -> list[str]:
+    return [path for role in roles(type_).values() if isinstance(role, Sets) for path in role.paths]
+
+
+def test_every_path_leads_to_a_setting_of_the_agent() -> None:
+    tree = {"kubelet": {field.name for field in fields(KubeletOptions)}, "network": {"domain"}}
+    agent = {field.name for field in fields(NodeSettings)}
+    for path in paths():
+        part, _, name = path.partition(".")
+        assert name in tree[part]
+        assert name in agent
+
+
+def test_every_setting_of_the_kubelet_has_an_option_or_a_field() -> None:
+    by_file = {path.partition(".")[2] for path in (*paths(), "kubelet.client_ca")}
+    assert [field.name for field in fields(KubeletOptions) if field.option is None and field.name not in by_file] == []
+
+
+def test_a_file_of_kubeadm_is_read(tmp_path: Path) -> None:
+    settings = read(tmp_path, KUBEADM)
+    assert settings.kubelet == KubeletOptions(cluster_dns=("10.96.0.10",), healthz_port=10248)
+    assert settings.network.domain == "cluster.test"
+
+
+def test_the_page_can_be_read_back(tmp_path: Path) -> None:
+    """`/configz` speaks of the same fields, and a file made of it changes nothing."""
+    options = KubeletOptions(
+        max_pods=7,
+        taints=("a=b:NoSchedule", "c:NoExecute"),
+        reserved_milli_cpu=250,
+        status_period=12.5,
+        pod_max_pids=99,
+        healthz_port=0,
+        cluster_dns=("192.0.2.53",),
+        allowed_unsafe_sysctls=("net.core.somaxconn",),
+        log_root=Path("/logs"),
+    )
+    shown = configuration(extended(NodeSettings, options, name="n", root=Path("/r"), tls_cert=Path(__file__), domain="example.test"))
+    document = shown["kubeletconfig"]
+    assert set(document) <= set(KubeletConfiguration.__struct_fields__)
+    settings = read(tmp_path, document)
+    assert settings.kubelet == extended(KubeletOptions, options, tls_cert=Path(__file__))
+    assert settings.network.domain == "example.test"
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"address": "here"}, "address: here is not an IP address"),
+        ({"port": 70000}, "port: 70000 is not in the range: it must be at least 1 and at most 65535"),
+        ({"containerLogMaxSize": "much"}, "containerLogMaxSize: much is not a size such as 10Mi"),
+        ({"containerLogMaxFiles": 1}, "containerLogMaxFiles: 1 is not in the range: it must be at least 2"),
+        ({"nodeStatusUpdateFrequency": "-1s"}, "nodeStatusUpdateFrequency: '-1s' is not a duration"),
+        ({"resolvConf": "/gone"}, "resolvConf: file /gone does not exist"),
+        ({"allowedUnsafeSysctls": ["kernel.pid_max"]}, "allowedUnsafeSysctls: "),
+        ({"kubeReserved": {"cpu": "x"}}, "kubeReserved.cpu: x is not a quantity such as 100m or 1Gi"),
+        ({"kubeReserved": {"memory": "-1"}}, "kubeReserved.memory: -1 is negative"),
+        ({"kubeReserved": {"pid": "1"}}, "kubeReserved.pid: Tiphys does not reserve it, only cpu and memory: remove it"),
+        ({"registerWithTaints": [{"key": "a", "effect": "No"}]}, 'registerWithTaints[0].effect: "No" is not one of NoSchedule'),
+        ({"registerWithTaints": [{"effect": "NoExecute"}]}, "registerWithTaints[0].key: it must not be empty"),
+        ({"systemReserved": {"cpu": "1"}}, "systemReserved: Tiphys does not support this field: remove it"),
+        ({"cgroupDriver": "systemd"}, "cgroupDriver: Tiphys supports only cgroupfs here"),
+        ({"evictionHard": {"memory.available": "1Gi"}}, "evictionHard: Tiphys supports only {"),
+        ({"authentication": {"anonymous": {"enabled": True}}}, "authentication.anonymous.enabled: Tiphys supports only false here"),
+        ({"featureGates": {"A": True}}, "featureGates: Tiphys does not support this field: remove it"),
+    ],
+)
+def test_other_values_are_refused_in_words(tmp_path: Path, document: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, document)
+    assert str(caught.value).startswith(f"{tmp_path / 'kubelet.yaml'}: KubeletConfiguration: {message}")

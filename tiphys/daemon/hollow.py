@@ -1,0 +1,46 @@
+"""The node process of a cluster without containers: hollow nodes, over HTTPS to the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tiphys.aio.clock import Clock, LoopClock
+from tiphys.aio.tasks import until
+from tiphys.client import kubeconfig
+from tiphys.client.client import Client
+from tiphys.daemon import compose
+from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.node.hollow.behavior import BehaviorError
+from tiphys.node.hollow.fleet import Fleet
+
+POLL_SECONDS = 0.05
+
+
+class HollowDaemon:
+    """Daemon of hollow nodes. Their pods' statuses are all its state, so the next one goes on from there."""
+
+    def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or LoopClock()
+        self.rng = rng or random.Random()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`. Raises SettingsError when the file of rules is wrong."""
+        await until(stop, self._run())
+
+    async def _run(self) -> None:
+        credentials = self.settings.admin_kubeconfig
+        while not credentials.exists():  # The server writes it when it starts for the first time.
+            await self.clock.sleep(POLL_SECONDS)
+        client = kubeconfig.load(credentials, clock=self.clock, rng=self.rng)
+        try:
+            await self._fleet(client).run()
+        finally:
+            await client.close()
+
+    def _fleet(self, client: Client) -> Fleet:
+        try:
+            return Fleet(compose.hollow(self.settings), client, clock=self.clock, rng=self.rng)
+        except BehaviorError as error:
+            raise SettingsError(str(error)) from error

@@ -1,0 +1,324 @@
+"""KubeletConfiguration ("Kubelet Configuration (v1beta1)"): the file that sets a kubelet's settings, and what `/configz` shows of them.
+
+All of upstream's fields are here. Those that mean something say what they do; `tiphys.settings.file` refuses values for the others.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from tiphys.api.core.v1 import Taint
+from tiphys.api.machinery import quantity
+from tiphys.api.machinery.base import Struct, constant, field
+from tiphys.node.container.log_rotation import PERIOD as LOG_PERIOD
+from tiphys.node.host import machine
+from tiphys.node.pod import backoff
+from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
+from tiphys.node.settings import EFFECTS
+from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
+from tiphys.settings.duration import go_duration, parse_go_duration
+from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, whole
+
+GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
+KIND = "KubeletConfiguration"
+RESERVABLE = ("cpu", "memory")
+
+Duration = str
+"""A duration of Go, such as 1m30s."""
+
+
+def _seconds(path: str) -> Sets:
+    return Sets(path, read=_positive, show=go_duration)
+
+
+def _positive(text: str) -> float:
+    seconds = parse_go_duration(text)
+    if seconds <= 0:
+        raise ValueError(f"{text} is not longer than nothing")
+    return seconds
+
+
+def _only_seconds(seconds: float) -> Only:
+    return Only(go_duration(seconds), key=parse_go_duration)
+
+
+def _file(path: str) -> Sets:
+    return Sets(path, read=existing_file, show=lambda value: str(value or ""))
+
+
+def _bytes(text: str) -> int:
+    try:
+        size = quantity.whole(text)
+    except ValueError:
+        size = 0
+    if size <= 0:
+        raise ValueError(f"{text} is not a size such as 10Mi")
+    return size
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text} is not an IP address") from None
+
+
+def _read_taints(taints: list[Taint]) -> tuple[str, ...]:
+    faults = [
+        (f"[{number}].effect", f'"{taint.effect}" is not one of {", ".join(EFFECTS)}')
+        for number, taint in enumerate(taints)
+        if taint.effect not in EFFECTS
+    ]
+    faults += [(f"[{number}].key", "it must not be empty") for number, taint in enumerate(taints) if not taint.key]
+    if faults:
+        raise Refused(faults)
+    return tuple(f"{taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}" for taint in taints)
+
+
+def _show_taints(texts: tuple[str, ...]) -> list[dict[str, str]]:
+    return [_taint(text) for text in texts]
+
+
+def _taint(text: str) -> dict[str, str]:
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
+    return {"key": key, **({"value": value} if value else {}), "effect": effect}
+
+
+def _read_reserved(reserved: dict[str, str]) -> tuple[int, int]:
+    """Return the millicores and the bytes."""
+    faults: list[tuple[str, str]] = []
+    for name, text in reserved.items():
+        if name not in RESERVABLE:
+            faults.append((f".{name}", f"Tiphys does not reserve it, only {' and '.join(RESERVABLE)}: remove it"))
+            continue
+        try:
+            if quantity.parse(text) < 0:
+                faults.append((f".{name}", f"{text} is negative"))
+        except ValueError:
+            faults.append((f".{name}", f"{text} is not a quantity such as 100m or 1Gi"))
+    if faults:
+        raise Refused(faults)
+    return quantity.milli(reserved.get("cpu", "0")), quantity.whole(reserved.get("memory", "0"))
+
+
+def _show_reserved(values: list[int]) -> dict[str, str]:
+    return {"cpu": f"{values[0]}m", "memory": str(values[1])}
+
+
+class X509(Struct):
+    """Client certificates."""
+
+    clientCAFile: Annotated[str, _file("kubelet.client_ca")] = ""
+
+
+class WebhookAuthentication(Struct):
+    """Bearer tokens, checked by the API server."""
+
+    enabled: Annotated[bool | None, Only(True)] = None
+    cacheTTL: Annotated[Duration, _only_seconds(TOKEN_SECONDS)] = ""
+
+
+class Anonymous(Struct):
+    """Requests without credentials."""
+
+    enabled: Annotated[bool | None, Only(False)] = None
+
+
+class Authentication(Struct):
+    """Ways in which callers of the kubelet's port prove who they are."""
+
+    x509: X509 = field(default_factory=X509)
+    webhook: WebhookAuthentication = field(default_factory=WebhookAuthentication)
+    anonymous: Anonymous = field(default_factory=Anonymous)
+
+
+class WebhookAuthorization(Struct):
+    """Decisions of the API server, and for how long they are kept."""
+
+    cacheAuthorizedTTL: Annotated[Duration, _only_seconds(ALLOWED_SECONDS)] = ""
+    cacheUnauthorizedTTL: Annotated[Duration, _only_seconds(DENIED_SECONDS)] = ""
+
+
+class Authorization(Struct):
+    """Decisions about what callers of the kubelet's port may do."""
+
+    mode: Annotated[str, Only("Webhook")] = ""
+    webhook: WebhookAuthorization = field(default_factory=WebhookAuthorization)
+
+
+class CrashLoopBackOff(Struct):
+    """Delays of restarts."""
+
+    maxContainerRestartPeriod: Annotated[Duration | None, _only_seconds(backoff.MAX_BACKOFF)] = None
+
+
+class MemorySwap(Struct):
+    """Use of swap by pods."""
+
+    swapBehavior: str = ""
+
+
+class UserNamespaces(Struct):
+    """Ranges of user ids."""
+
+    idsPerPod: int | None = None
+
+
+class KubeletConfiguration(Struct):
+    """Configuration of a kubelet."""
+
+    apiVersion: str = constant(GROUP_VERSION)
+    kind: str = constant(KIND)
+
+    # Its server
+    enableServer: Annotated[bool | None, Only(True)] = None
+    address: Annotated[str, Sets("kubelet.bind", read=_address)] = ""
+    port: Annotated[int, Sets("kubelet.port")] = 0
+    readOnlyPort: int = 0
+    tlsCertFile: Annotated[str, _file("kubelet.tls_cert")] = ""
+    tlsPrivateKeyFile: Annotated[str, _file("kubelet.tls_key")] = ""
+    tlsCipherSuites: list[str] = []
+    tlsCurvePreferences: list[int] = []
+    tlsMinVersion: Annotated[str, Only("VersionTLS12")] = ""
+    rotateCertificates: bool = False
+    serverTLSBootstrap: bool = False
+    authentication: Authentication = field(default_factory=Authentication)
+    authorization: Authorization = field(default_factory=Authorization)
+    healthzPort: Annotated[int | None, Sets("kubelet.healthz_port", show=lambda port: port or 0)] = None
+    healthzBindAddress: Annotated[str, Sets("kubelet.healthz_bind")] = ""
+    streamingConnectionIdleTimeout: Annotated[Duration, _only_seconds(IDLE_TIMEOUT)] = ""
+    enableDebuggingHandlers: Annotated[bool | None, Only(True)] = None
+    enableContentionProfiling: bool = False
+    enableProfilingHandler: Annotated[bool | None, Only(False)] = None
+    enableDebugFlagsHandler: Annotated[bool | None, Only(False)] = None
+    enableSystemLogHandler: Annotated[bool | None, Only(True)] = None
+    enableSystemLogQuery: Annotated[bool | None, Only(False)] = None
+
+    # The Node
+    registerNode: Annotated[bool | None, Only(True)] = None
+    registerWithTaints: Annotated[list[Taint], Sets("kubelet.taints", read=_read_taints, show=_show_taints)] = []
+    providerID: str = ""
+    nodeStatusUpdateFrequency: Annotated[Duration, _seconds("kubelet.status_period")] = ""
+    nodeStatusReportFrequency: Annotated[Duration, _seconds("kubelet.status_report")] = ""
+    nodeLeaseDurationSeconds: Annotated[int, Sets("kubelet.lease_seconds", read=whole(1))] = 0
+    nodeStatusMaxImages: int | None = None
+    maxPods: Annotated[int, Sets("kubelet.max_pods")] = 0
+    podsPerCore: int = 0
+    podCIDR: Annotated[str, Sets("kubelet.pod_cidr")] = ""
+    kubeReserved: Annotated[
+        dict[str, str], Sets("kubelet.reserved_milli_cpu", "kubelet.reserved_memory", read=_read_reserved, show=_show_reserved)
+    ] = {}
+    systemReserved: dict[str, str] = {}
+    reservedSystemCPUs: str = ""
+    reservedMemory: list[dict[str, Any]] = []
+    systemReservedCgroup: str = ""
+    kubeReservedCgroup: str = ""
+    enforceNodeAllocatable: list[str] = []
+    evictionHard: Annotated[
+        dict[str, str],
+        Only(
+            {
+                "memory.available": f"{machine.EVICTION_MEMORY >> 20}Mi",
+                "nodefs.available": f"{machine.EVICTION_DISK_SHARE:.0%}",
+                "nodefs.inodesFree": f"{machine.EVICTION_INODES_SHARE:.0%}",
+            }
+        ),
+    ] = {}
+    evictionSoft: dict[str, str] = {}
+    evictionSoftGracePeriod: dict[str, str] = {}
+    evictionPressureTransitionPeriod: Duration = ""
+    evictionMaxPodGracePeriod: int = 0
+    evictionMinimumReclaim: dict[str, str] = {}
+    mergeDefaultEvictionSettings: bool | None = None
+    localStorageCapacityIsolation: Annotated[bool | None, Only(True)] = None
+    failSwapOn: Annotated[bool | None, Only(False)] = None
+    failCgroupV1: Annotated[bool | None, Only(False)] = None
+    shutdownGracePeriod: Annotated[Duration, Only("0s", key=parse_go_duration)] = ""
+    shutdownGracePeriodCriticalPods: Annotated[Duration, Only("0s", key=parse_go_duration)] = ""
+    shutdownGracePeriodByPodPriority: list[dict[str, Any]] = []
+
+    # Pods
+    staticPodPath: str = ""
+    staticPodURL: str = ""
+    staticPodURLHeader: dict[str, list[str]] = {}
+    syncFrequency: Duration = ""
+    fileCheckFrequency: Duration = ""
+    httpCheckFrequency: Duration = ""
+    clusterDomain: Annotated[str, Sets("network.domain")] = ""
+    clusterDNS: Annotated[list[str], Sets("kubelet.cluster_dns")] = []
+    resolvConf: Annotated[str | None, Sets("kubelet.resolv_conf", read=existing_file, show=str)] = None
+    hairpinMode: str = ""
+    makeIPTablesUtilChains: bool | None = None
+    iptablesMasqueradeBit: int | None = None
+    iptablesDropBit: int | None = None
+    cgroupsPerQOS: Annotated[bool | None, Only(True)] = None
+    cgroupDriver: Annotated[str, Only("cgroupfs")] = ""
+    cgroupRoot: str = ""
+    kubeletCgroups: str = ""
+    systemCgroups: str = ""
+    qosReserved: dict[str, str] = {}
+    cpuManagerPolicy: Annotated[str, Only("none")] = ""
+    cpuManagerPolicyOptions: dict[str, str] = {}
+    cpuManagerReconcilePeriod: Duration = ""
+    memoryManagerPolicy: Annotated[str, Only("None")] = ""
+    topologyManagerPolicy: Annotated[str, Only("none")] = ""
+    topologyManagerScope: str = ""
+    topologyManagerPolicyOptions: dict[str, str] = {}
+    cpuCFSQuota: Annotated[bool | None, Only(True)] = None
+    cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=parse_go_duration)] = None
+    memoryThrottlingFactor: float | None = None
+    memoryReservationPolicy: str = ""
+    memorySwap: MemorySwap = field(default_factory=MemorySwap)
+    podPidsLimit: Annotated[int | None, Sets("kubelet.pod_max_pids")] = None
+    allowedUnsafeSysctls: Annotated[list[str], Sets("kubelet.allowed_unsafe_sysctls")] = []
+    protectKernelDefaults: bool = False
+    seccompDefault: Annotated[bool | None, Only(False)] = None
+    singleProcessOOMKill: bool | None = None
+    oomScoreAdj: int | None = None
+    maxOpenFiles: int = 0
+    userNamespaces: UserNamespaces | None = None
+    configMapAndSecretChangeDetectionStrategy: Annotated[str, Only("Watch")] = ""
+    enableControllerAttachDetach: bool | None = None
+    volumePluginDir: str = ""
+    volumeStatsAggPeriod: Duration = ""
+    crashLoopBackOff: CrashLoopBackOff = field(default_factory=CrashLoopBackOff)
+    runOnce: bool = False
+
+    # Logs of containers
+    podLogsDir: Annotated[str, Sets("kubelet.log_root", read=Path)] = ""
+    containerLogMaxSize: Annotated[str, Sets("kubelet.log_max_bytes", read=_bytes, show=str)] = ""
+    containerLogMaxFiles: Annotated[int | None, Sets("kubelet.log_max_files", read=whole(2))] = None
+    containerLogMaxWorkers: int | None = None
+    containerLogMonitorInterval: Annotated[Duration | None, _only_seconds(LOG_PERIOD)] = None
+
+    # The runtime, images, and the API server
+    containerRuntimeEndpoint: Annotated[
+        str, Shows(lambda settings: f"unix://{settings.containerd_socket}" if settings.containerd_socket else "")
+    ] = ""
+    imageServiceEndpoint: str = ""
+    runtimeRequestTimeout: Duration = ""
+    registryPullQPS: int | None = None
+    registryBurst: int = 0
+    serializeImagePulls: bool | None = None
+    maxParallelImagePulls: int | None = None
+    imagePullCredentialsVerificationPolicy: str = ""
+    preloadedImagesVerificationAllowlist: list[str] = []
+    imageMinimumGCAge: Duration = ""
+    imageMaximumGCAge: Duration = ""
+    imageGCHighThresholdPercent: int | None = None
+    imageGCLowThresholdPercent: int | None = None
+    eventRecordQPS: int | None = None
+    eventBurst: int = 0
+    kubeAPIQPS: int | None = None
+    kubeAPIBurst: int = 0
+    contentType: str = ""
+
+    # The process
+    featureGates: dict[str, bool] = {}
+    logging: dict[str, Any] = {}
+    tracing: dict[str, Any] | None = None
+    kernelMemcgNotification: bool = False
+    showHiddenMetricsForVersion: str = ""
