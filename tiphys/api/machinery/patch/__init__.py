@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tiphys.api.machinery.codec import Validation
-from tiphys.api.machinery.conform import Node, Walk
+from tiphys.api.machinery.conform import Node, Walk, may_repeat
 from tiphys.api.machinery.errors import BadRequest, UnsupportedMediaType
 from tiphys.api.machinery.limits import check_depth
 from tiphys.api.machinery.patch.json_patch import json_patch
@@ -96,9 +96,7 @@ def read_patch(body: bytes, validation: Validation = "Ignore") -> tuple[Any, lis
         raise BadRequest(f"error decoding patch: {error.message}") from None
     try:
         patch = msgspec.json.decode(body)
-        if validation == "Ignore":
-            return patch, []
-        if msgspec.json.encode(patch).count(b'":') == body.count(b'":'):
+        if validation == "Ignore" or not may_repeat(body, patch):
             return patch, []
         walk = Walk()
         return walk.plain(json.loads(body, object_pairs_hook=Node), ""), walk.problems
