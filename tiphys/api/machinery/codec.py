@@ -60,17 +60,17 @@ class _Plan:
     odd_time: re.Pattern[bytes]
     micro: tuple[tuple[str, ...], ...]
     closed: bool
-    """Whether every value has a type of its own, but for `managedFields`: such objects nest no deeper than their types do."""
 
 
 @cache
 def _plan(type_: type[msgspec.Struct]) -> _Plan:
     micro = tuple(_micro_times(type_, ()))
     odd_time = _ODD_TIME_NOT_MICRO if micro else _ODD_TIME
-    return _Plan(msgspec.json.Decoder(type_), describe(type_), odd_time, micro, _is_closed(type_, frozenset()))
+    return _Plan(msgspec.json.Decoder(type_), describe(type_), odd_time, micro, is_closed(type_))
 
 
-def _is_closed(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]]) -> bool:
+def is_closed(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]] = frozenset()) -> bool:
+    """True if every value in objects of a type has a type of its own, but for `managedFields`: they nest no deeper than their types do."""
     inside = above | {type_}
     for about in describe(type_).fields.values():
         shape = about.shape
@@ -78,7 +78,7 @@ def _is_closed(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct
             shape = shape.item
         if shape.form in ("raw", "any") or shape.struct in inside:
             return False
-        if shape.struct is not None and about.name != _OWNERS and not _is_closed(shape.struct, inside):
+        if shape.struct is not None and about.name != _OWNERS and not is_closed(shape.struct, inside):
             return False
     return True
 

@@ -57,7 +57,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     asked = admission_request(ctx, "CREATE", obj, None)
     if asked is not None:
         await ctx.services.admission.admit(asked)
-    errors, said = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
+    errors, said, size = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
     if asked is not None:
         await ctx.services.admission.validate(asked)
@@ -76,7 +76,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
     for _ in range(MAX_GENERATED):
         try:
-            value = await encoded(ctx, obj) if large else b""
+            value = await encoded(ctx, obj) if large else ctx.storage.cache(kind).codec.encode_new(obj, size) if size else b""
             return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
         except KeyExists:
             if not generated:

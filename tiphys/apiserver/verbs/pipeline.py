@@ -347,8 +347,8 @@ def _keep_what_counts(new: Any, old: Any) -> None:
         setattr(new.metadata, name, getattr(old.metadata, name))
 
 
-def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
-    """All mistakes of an object to create, and warnings about its spec."""
+def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str], int]:
+    """All mistakes of an object to create, warnings about its spec, and the bytes of that when encoded, if they are known, or else 0."""
     rules = kind.rules
     errors = meta_rules.validate(
         obj.metadata,
@@ -357,8 +357,11 @@ def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]
         standard=rules.names_finalizers,
         prefix=rules.judges_prefix,
     )
-    found, said = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
-    return [*errors, *found, *rules.validate_create(obj)], said
+    if kind.from_templates:
+        (found, said), size = _JUDGES[kind.ident].sized(obj)
+    else:
+        found, said, size = rules.validate(obj), rules.spec_warnings(obj), 0
+    return [*errors, *found, *rules.validate_create(obj)], said, size
 
 
 def _judged(rules: Rules[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
