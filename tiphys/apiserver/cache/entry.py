@@ -78,7 +78,7 @@ class EntryCodec:
         return value
 
     def encode_new(self, obj: KubeObject, spec_bytes: int) -> bytes:
-        """`encode_checked` for a new object, whose status and owners are of the server's making; its spec has `spec_bytes`, 0 if unknown."""
+        """`encode_checked` for a new object, whose status and owners the server made, with a spec of so many bytes (0: unknown)."""
         meta = obj.metadata
         if not (0 < spec_bytes <= SAFE_BYTES and self._closed and len(meta.labels) < LARGE_MAP and len(meta.annotations) < LARGE_MAP):
             return self.encode_checked(obj)

@@ -403,18 +403,22 @@ class TypedSource:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._decoded: dict[AnyCache, dict[str, tuple[int, Any]]] = {}
+        self._decoded: dict[AnyCache, dict[tuple[str, str], tuple[int, Any]]] = {}
+        self._lists: dict[AnyCache, tuple[Sequence[Entry], list[Any]]] = {}
+        """Whole kinds as they were read last, and of which entries."""
         self._built_in: dict[type[Any], AnyCache] = {}
 
     def _typed(self, cache: AnyCache, entry: Entry) -> Any:
         known = self._decoded.get(cache)
         if known is None:
             self._decoded = {cache: objects for cache, objects in self._decoded.items() if self._storage.serves(cache)}
+            self._lists = {cache: read for cache, read in self._lists.items() if self._storage.serves(cache)}
             known = self._decoded[cache] = {}
             cache.subscribe(self._forgetter(known))
-        found = known.get(entry.key)
+        key = (entry.namespace, entry.name)
+        found = known.get(key)
         if found is None or found[0] != entry.revision:
-            found = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
+            found = known[key] = (entry.revision, cache.codec.decode(entry.data))
         return found[1]
 
     def _cache(self, type_: type[Any]) -> AnyCache | None:
@@ -431,26 +435,36 @@ class TypedSource:
         return cache
 
     @staticmethod
-    def _forgetter(known: dict[str, tuple[int, Any]]) -> Listener:
+    def _forgetter(known: dict[tuple[str, str], tuple[int, Any]]) -> Listener:
         def forget(old: Entry | None, new: Entry | None) -> None:
             changed = new or old
             if changed is not None:
-                known.pop(changed.key, None)
+                known.pop((changed.namespace, changed.name), None)
 
         return forget
 
     def get(self, type_: type[T], namespace: str, name: str) -> T | None:
         """The object, read-only, or None."""
-        cache = self._cache(type_)
+        cache = self._built_in.get(type_)
+        if cache is None:
+            cache = self._cache(type_)
         entry = None if cache is None else cache.get(namespace, name)
         return None if cache is None or entry is None else self._typed(cache, entry)
 
     def objects(self, type_: type[T], namespace: str = "") -> Iterable[T]:
         """All objects of a type (in a namespace), read-only."""
-        cache = self._cache(type_)
+        cache = self._built_in.get(type_)
         if cache is None:
-            return []
-        return [self._typed(cache, entry) for entry in cache.entries(namespace)]
+            cache = self._cache(type_)
+        entries = () if cache is None else cache.entries(namespace)
+        if cache is None or not entries:
+            return ()
+        if namespace:
+            return [self._typed(cache, entry) for entry in entries]
+        read = self._lists.get(cache)
+        if read is None or read[0] is not entries:
+            read = self._lists[cache] = (entries, [self._typed(cache, entry) for entry in entries])
+        return read[1]
 
     def one_by_one(self, type_: type[T]) -> Iterator[T]:
         """All objects of a type, each decoded when it is taken: for a look that gives others their turns in between."""

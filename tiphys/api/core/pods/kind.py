@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.core import v1 as core
-from tiphys.api.core.pods.annotation_rules import adopt_app_armor
+from tiphys.api.core.pods.annotation_rules import adopt_app_armor, mentions_kubernetes
 from tiphys.api.core.pods.columns import COLUMNS
 from tiphys.api.core.pods.defaults import default_pod, merge_label_keys
 from tiphys.api.core.pods.parts import RESIZED, keep_but_ephemeral, keep_but_resources, validate_ephemeral, validate_resize
@@ -48,7 +48,7 @@ class PodRules(Rules[Pod]):
             gated.lastTransitionTime = obj.metadata.creationTimestamp
             obj.status.conditions = [gated]
         merge_label_keys(obj)
-        if obj.metadata.annotations:
+        if mentions_kubernetes(obj.metadata.annotations):
             adopt_app_armor(obj)
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
@@ -71,8 +71,10 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        warnings = annotation_warnings("metadata", obj.metadata, obj.spec)
-        return hostname_warning(obj.metadata.name, "the Pod's hostname") + warnings
+        warnings = hostname_warning(obj.metadata.name, "the Pod's hostname")
+        if mentions_kubernetes(obj.metadata.annotations):
+            warnings += annotation_warnings("metadata", obj.metadata, obj.spec)
+        return warnings
 
     def spec_warnings(self, obj: Pod) -> list[str]:
         return spec_warnings("spec", obj.spec)
