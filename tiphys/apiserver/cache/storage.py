@@ -138,7 +138,7 @@ class Storage:
         cache.load([entry for item in page.items if (entry := self._read(item)) is not None], page.revision)
         for event in missed:
             if event.revision > page.revision:
-                self._apply_readable(event)
+                self._apply(event)
 
     def remove(self, kind: Kind[Any]) -> None:
         """Serve a kind no longer, nor those that are stored as it is: their watches end. What the store holds is left there."""
@@ -244,10 +244,12 @@ class Storage:
             raise
         request.done(started)
         await self.wait_for(event.revision)
-        return cache.codec.at(expected, event.revision)
+        gone = cache.changed_at(event.revision) if isinstance(cache, ResourceCache) else None
+        return gone if gone is not None else cache.codec.at(expected, event.revision)
 
     async def _visible(self, cache: ResourceCache, namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
-        await self.wait_for(revision)
+        if self.revision < revision:
+            await self.wait_for(revision)
         entry = cache.get(namespace, name)
         return entry if entry is not None and entry.revision == revision else cache.codec.entry(value, revision, obj)
 
@@ -362,14 +364,8 @@ class Storage:
 
     def _take(self, batch: Sequence[Event]) -> None:
         for event in batch:
-            self._apply_readable(event)
-        self._advance(batch[-1].revision)
-
-    def _apply_readable(self, event: Event) -> None:
-        try:
             self._apply(event)
-        except (msgspec.MsgspecError, ValueError) as error:
-            log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+        self._advance(batch[-1].revision)
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -392,9 +388,13 @@ class Storage:
             if previous is None:
                 return
             cache.apply(CacheEvent("DELETED", cache.codec.at(previous, event.revision), previous))
-        else:
-            _, obj = self._written.get(id(event.value), (b"", None))
+            return
+        _, obj = self._written.get(id(event.value), (b"", None))
+        try:
             entry = cache.codec.entry(event.value, event.revision, obj)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+        else:
             cache.apply(CacheEvent("ADDED" if previous is None else "MODIFIED", entry, previous, cache.codec.at))
 
 

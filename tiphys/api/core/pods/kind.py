@@ -143,7 +143,7 @@ PODS: Kind[core.Pod] = Kind(
         "spec.hostNetwork": lambda pod: format_flag(pod.spec.hostNetwork),
         "status.phase": lambda pod: pod.status.phase,
         "status.podIP": lambda pod: pod.status.podIP,
-        "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
+        "status.podIPs": lambda pod: ",".join([ip.ip for ip in pod.status.podIPs]) if pod.status.podIPs else "",
         "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
     },
     shown_when_deleted=True,
