@@ -206,7 +206,7 @@ class Storage:
         """
         cache = self._caches[kind.ident]
         value = value or cache.codec.encode_checked(obj)
-        if cache.codec.splice(value, expected.revision) == expected.data and not isinstance(expected, StaleEntry):
+        if cache.codec.is_same(value, expected) and not isinstance(expected, StaleEntry):
             return expected
         if isinstance(cache, ServedCache):
             return cache.show(await self._replace(cache.hub, converted(obj, kind, kind.hub), expected.revision))

@@ -15,7 +15,7 @@ from tiphys.api.core.pods.warnings import annotation_warnings, spec_warnings, te
 from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplateSpec
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.machinery.names import dns_label_messages
-from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.quantity import QuantityError, canonicalize
 from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Part, Rules, Subresource
 from tiphys.api.machinery.subresources import PROXY, STATUS, connect
 
@@ -53,15 +53,21 @@ class PodRules(Rules[Pod]):
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
         new.metadata.ownerReferences = old.metadata.ownerReferences
-        canonicalize(new)
         status, before = new.status, old.status
+        try:
+            canonicalize(status)  # The rest is the old object's.
+        except QuantityError:
+            canonicalize(new)  # Tells the kind as well.
+            raise
         _align_addresses(status)
         status.qosClass = status.qosClass or before.qosClass
         status.observedGeneration = status.observedGeneration or before.observedGeneration
-        if any(not condition.observedGeneration for condition in status.conditions):
-            known = {condition.type: condition.observedGeneration for condition in before.conditions}
-            for condition in status.conditions:
-                condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
+        known: dict[str, int] | None = None
+        for condition in status.conditions:
+            if not condition.observedGeneration:
+                if known is None:
+                    known = {condition.type: condition.observedGeneration for condition in before.conditions}
+                condition.observedGeneration = known.get(condition.type, 0)
 
     validate = staticmethod(validate_pod)
     validate_create = staticmethod(validate_new_pod)

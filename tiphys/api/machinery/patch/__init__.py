@@ -7,6 +7,7 @@ its type is `tiphys.api.machinery.codec.decode_document`.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -78,6 +79,7 @@ def _apply(
     return Patched(strategic_merge(type_, document, patch), problems)
 
 
+@lru_cache(64)
 def check_format(content_type: str, *, typed: bool = True) -> str:
     """The format of a patch; raises UnsupportedMediaType for those that are not done here. Strategic merges need a type (`typed`)."""
     media = content_type.partition(";")[0].strip().lower()
