@@ -16,6 +16,7 @@ from tiphys.apiserver.verbs.pipeline import (
     answered,
     check_place,
     check_size,
+    decode_body,
     default,
     drop_repeated_owners,
     encoded,
@@ -37,7 +38,7 @@ MAX_GENERATED = 8
 
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
-    obj = await read_body(ctx)
+    obj = await read_body(ctx) if ctx.large else decode_body(ctx)
     if parse_version(obj.metadata.resourceVersion) and not ctx.dry_run:
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)

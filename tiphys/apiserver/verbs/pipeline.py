@@ -47,8 +47,7 @@ SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     """The request's body as an object of the path's kind (or of `type_`); problems go to the warnings or raise BadRequest."""
     request = ctx.request
-    media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
-    validation = field_validation(ctx.options)
+    media, validation = request.headers.get("content-type", JSON_MEDIA), field_validation(ctx.options)
     decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation, parsed=ctx.parsed)
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
