@@ -13,7 +13,7 @@ from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.machinery.limits import MAX_DEPTH, check_depth
 
 texts = st.text('{}[]"\\:a', max_size=4)
-documents = st.recursive(
+documents: st.SearchStrategy[Any] = st.recursive(
     texts | st.just({}) | st.just([]),
     lambda inside: st.lists(inside, max_size=4) | st.dictionaries(texts, inside, max_size=4),
     max_leaves=40,
