@@ -38,7 +38,7 @@ _SCOPED = ("verb", "group", "version", "resource", "subresource", "scope", "comp
 class _Series:
     """The requests of one verb, resource, scope and dry run."""
 
-    __slots__ = ("codes", "dry_run", "labels", "seconds", "sizes", "sizes_sum", "sli", "sli_sum", "sum")
+    __slots__ = ("codes", "dry_run", "labels", "moved", "seconds", "sizes", "sizes_sum", "sum", "waited")
 
     def __init__(self, labels: Labels, dry_run: str) -> None:
         self.labels = labels
@@ -46,8 +46,9 @@ class _Series:
         self.codes: dict[int, int] = {}
         self.seconds = [0] * (len(BUCKETS) + 1)
         self.sum = 0.0
-        self.sli = [0] * (len(SLI_BUCKETS) + 1)
-        self.sli_sum = 0.0
+        self.moved = [0] * (len(BUCKETS) + 1)
+        """Difference in each bucket without the time that requests waited for their turn."""
+        self.waited = 0.0
         self.sizes: list[int] | None = [0] * (len(SIZES) + 1) if labels[0] in ("GET", "LIST") else None
         self.sizes_sum = 0
 
@@ -58,13 +59,18 @@ class _Series:
         self.seconds[at] += 1
         self.sum += seconds
         if waited:
-            seconds -= waited
-            at = bisect_left(BUCKETS, seconds)
-        self.sli[at - 2 if at > 2 else 0] += 1
-        self.sli_sum += seconds
+            self.waited += waited
+            self.moved[at] -= 1
+            self.moved[bisect_left(BUCKETS, seconds - waited)] += 1
         if self.sizes is not None:
             self.sizes[bisect_left(SIZES, size)] += 1
             self.sizes_sum += size
+
+    def without_waiting(self) -> list[int]:
+        """Return the counts of `SLI_BUCKETS`."""
+        counts = [count + moved for count, moved in zip(self.seconds, self.moved, strict=True)]
+        first = len(BUCKETS) - len(SLI_BUCKETS) + 1
+        return [sum(counts[:first]), *counts[first:]]
 
 
 class Long:
@@ -216,7 +222,7 @@ class RequestMetrics:
         yield metrics.head(name, "histogram", "Time to answer, in seconds, without the time in queues of priority and fairness.", "ALPHA")
         for one in merged:
             if not one.dry_run:
-                yield from metrics.histogram_lines(name, _text(one), SLI_BUCKETS, one.sli, one.sli_sum)
+                yield from metrics.histogram_lines(name, _text(one), SLI_BUCKETS, one.without_waiting(), one.sum - one.waited)
         name = "apiserver_response_sizes"
         yield metrics.head(name, "histogram", "Size of answers to reads, in bytes.", "STABLE")
         for one in merged:

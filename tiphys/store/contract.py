@@ -25,11 +25,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 
+import msgspec
+
 Revision = NewType("Revision", int)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(msgspec.Struct, frozen=True, gc=False):
     """A key as it stood at some revision.
 
     `create_revision` is the revision of the create that began this life of the key; `mod_revision` of its last write.
@@ -41,8 +42,7 @@ class KeyValue:
     mod_revision: Revision
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One entry of the log.
 
     A delete carries the value before it in `previous` (None only if that value was damaged on disk) and an empty `value`.

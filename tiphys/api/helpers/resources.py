@@ -8,7 +8,8 @@ Containers": resource sharing within containers). The pod's overhead is on top.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from decimal import Decimal
+from typing import Final, Literal
 
 from tiphys.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec
 from tiphys.api.machinery.base import Quantity
@@ -109,17 +110,22 @@ def is_sidecar(container: Container | EphemeralContainer) -> bool:
     return container.restartPolicy == "Always"
 
 
+_NOTHING: Final = Decimal(0)
+
+
 def qos_class(pod: Pod) -> Qos:
     """Return the QoS class: the order of eviction when a node runs short ("Pod Quality of Service Classes")."""
     spec = pod.spec
     resources = [spec.resources] if spec.resources is not None else [c.resources for c in (*spec.containers, *spec.initContainers)]
-    if not any(item.requests or item.limits for item in resources):
-        return "BestEffort"
     guaranteed, some = True, False
     for item in resources:
+        limits, requests = item.limits, item.requests
+        if not limits and not requests:
+            guaranteed = False
+            continue
         for name in _QOS_RESOURCES:
-            limit = parse(item.limits.get(name, "0"))
-            request = parse(item.requests[name]) if name in item.requests else limit
+            limit = parse(limits[name]) if name in limits else _NOTHING
+            request = parse(requests[name]) if name in requests else limit
             some = some or limit > 0 or request > 0
             guaranteed = guaranteed and limit > 0 and limit == request
     if not some:

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from tiphys.api.machinery.base import is_micro_time
+from tiphys.api.machinery.base import filled, is_micro_time
 from tiphys.api.machinery.conform import Node, Walk, may_repeat, name_of
 from tiphys.api.machinery.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.machinery.introspect import Description, describe
@@ -38,6 +38,7 @@ _ODD_TIME_NOT_MICRO = re.compile(rb"T\d\d:\d\d:\d\d(?!Z|\.\d{6}Z)")
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _BIG = b"0" * 10
 _BIG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{10}")
+_OWNERS = "managedFields"
 _SAMPLE = 120
 """Characters of a document that an error quotes: enough to see which one it is, and the mistake still stands in sight."""
 
@@ -58,12 +59,28 @@ class _Plan:
     about: Description
     odd_time: re.Pattern[bytes]
     micro: tuple[tuple[str, ...], ...]
+    closed: bool
 
 
 @cache
 def _plan(type_: type[msgspec.Struct]) -> _Plan:
     micro = tuple(_micro_times(type_, ()))
-    return _Plan(msgspec.json.Decoder(type_), describe(type_), _ODD_TIME_NOT_MICRO if micro else _ODD_TIME, micro)
+    odd_time = _ODD_TIME_NOT_MICRO if micro else _ODD_TIME
+    return _Plan(msgspec.json.Decoder(type_), describe(type_), odd_time, micro, is_closed(type_))
+
+
+def is_closed(type_: type[msgspec.Struct], above: frozenset[type[msgspec.Struct]] = frozenset()) -> bool:
+    """True if every value in objects of a type has a type of its own, but for `managedFields`: they nest no deeper than their types do."""
+    inside = above | {type_}
+    for about in describe(type_).fields.values():
+        shape = about.shape
+        while shape.item is not None:
+            shape = shape.item
+        if shape.form in ("raw", "any") or shape.struct in inside:
+            return False
+        if shape.struct is not None and about.name != _OWNERS and not is_closed(shape.struct, inside):
+            return False
+    return True
 
 
 def _micro_times(type_: type[msgspec.Struct], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -107,22 +124,34 @@ def decode(
     fields; with `Warn` those are returned. Raises UnsupportedMediaType for a content type other than JSON, YAML and, for types that have
     messages, protobuf.
     """
-    media = content_type.partition(";")[0].strip().lower()
-    if media in (JSON, "", "*/*"):
-        check_depth(body)
+    media = content_type if content_type == JSON else content_type.partition(";")[0].strip().lower() or JSON
+    if media == "*/*":
+        media = JSON
     if (model := getattr(type_, "__model__", None)) is not None:
+        if media == JSON:
+            check_depth(body)
         custom: Decoded[T] = model.decode(body, media, validation, parsed)
         return custom
     if media == YAML:
         return _fit(type_, read_yaml(type_, body, parsed), validation)
-    if media not in (JSON, "", "*/*"):
+    if media != JSON:
         return _from_protobuf(type_, body, media)
     plan = _plan(type_)
+    # Keys with escapes may be any, and the owners of fields nest as they like.
+    closed = plan.closed and b"\\u" not in body and b"managedFields" not in body
+    if not closed:
+        check_depth(body)
+    before = filled()
     try:
         obj = plan.decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if closed:
+            check_depth(body)
         return _fit(type_, read_json(type_, body), validation)
-    if _is_usual(plan, body, obj) and _right_kind(plan.about, obj) and (validation == "Ignore" or not may_repeat(body, _decode_any(body))):
+    # A body without zero values is judged by the object itself; others are decoded once more.
+    if (_is_usual(plan, body, obj) and _right_kind(plan.about, obj)) and (
+        validation == "Ignore" or (closed and not may_repeat(body, obj, filled() - before)) or not may_repeat(body, _decode_any(body))
+    ):
         return Decoded(obj)
     return _fit(type_, read_json(type_, body), validation)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache, wraps
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -43,13 +42,23 @@ _CACHED_LENGTH = 320
 
 def _cached(rule: Callable[[str], ResultT]) -> Callable[[str], ResultT]:
     """Remember answers for texts of ordinary length: long ones are wrong anyway and would fill the memory."""
-    remembered = lru_cache(_CACHE)(rule)
+    return _Answers(rule).__getitem__
 
-    @wraps(rule)
-    def answer(value: str) -> ResultT:
-        return remembered(value) if len(value) <= _CACHED_LENGTH else rule(value)
 
-    return answer
+class _Answers(dict[str, ResultT]):
+    """Answers of a rule. A look-up of a known one takes no call: validation asks for a dozen names of every object."""
+
+    def __init__(self, rule: Callable[[str], ResultT]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, value: str) -> ResultT:
+        answer = self._rule(value)
+        if len(value) <= _CACHED_LENGTH:
+            if len(self) >= _CACHE:
+                self.clear()
+            self[value] = answer
+        return answer
 
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -301,7 +301,7 @@ def _compile_struct(type_: type[msgspec.Struct]) -> _Visit:
     def visit(value: Any) -> Any:
         for name, step in steps:
             inner = getattr(value, name)
-            if inner or (inner == "" and step is canonical):
+            if inner or (step is canonical and inner == ""):
                 changed = step(inner)
                 if changed is not inner:
                     setattr(value, name, changed)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from tiphys.api.machinery.errors import forbidden, invalid, required
 from tiphys.api.machinery.names import dns_label_messages, path_segment, prefixed, qualified_name_messages
@@ -16,6 +17,8 @@ FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
 STANDARD_FINALIZERS = frozenset(("kubernetes", FINALIZER_ORPHAN, FINALIZER_FOREGROUND))
 _PATH = "metadata"
+_FIXED = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_fixed = attrgetter(*_FIXED)
 
 
 def validate(meta: ObjectMeta, *, namespaced: bool, name_rule: Callable[[str], str], standard: bool = False, prefix: bool = True) -> Errors:
@@ -54,8 +57,9 @@ def validate_update(new: ObjectMeta, old: ObjectMeta, *, standard: bool = False)
             errors.append(forbidden("metadata.finalizers", message))
     if new.generation < old.generation:
         errors.append(invalid("metadata.generation", new.generation, "must not be decremented"))
-    for name in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        immutable(errors, f"metadata.{name}", getattr(new, name), getattr(old, name))
+    if _fixed(new) != _fixed(old):
+        for name in _FIXED:
+            immutable(errors, f"metadata.{name}", getattr(new, name), getattr(old, name))
     _common(errors, new)
     if new.finalizers != old.finalizers:
         _finalizers(errors, new.finalizers, standard=standard)

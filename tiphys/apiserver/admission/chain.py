@@ -56,6 +56,8 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     """Warnings for the client, sent beside the answer."""
     large: bool = False
     """True if the object is so large that each plugin has a turn of the event loop to itself."""
+    steps: _Steps | None = None
+    """The steps that concern such requests, once the chain has looked them up."""
     annotations: dict[str, str] = {}
     """Audit annotations of the plugins. There is no audit log yet: it will read them here."""
 
@@ -145,13 +147,13 @@ class AdmissionChain:
         return self._run(steps.validate, steps.validation, request)
 
     async def _run(self, steps: tuple[_TimedStep, ...], whole: Timed, request: AdmissionRequest) -> None:
-        began = ended = monotonic()
+        large = request.large
+        began = started = monotonic()
         try:
             for step, seconds, timed in steps:  # noqa: B007
-                if request.large:
+                if large:
                     await asyncio.sleep(0)
-                    ended = monotonic()
-                started = ended
+                    started = monotonic()
                 try:
                     written = step(request)
                 except NotYet as missing:
@@ -160,6 +162,7 @@ class AdmissionChain:
                     await written
                 ended = monotonic()
                 spent = ended - started
+                started = ended
                 if spent < FIRST_BUCKET:  # Nearly all: without a call, for writes are the hot path.
                     seconds.counts[0] += 1
                     seconds.sum += spent
@@ -170,16 +173,18 @@ class AdmissionChain:
             timed.rejected(now - started)
             whole.rejected(now - began)
             raise
-        whole.accepted.observe(ended - began)
+        whole.accepted.observe(started - began)
 
     def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
         """Return whether any plugin handles such requests; if not, the caller need not build one."""
-        return any(self._compute(kind, operation, subresource)[:2])
+        steps = self._compute(kind, operation, subresource)
+        return bool(steps.admit or steps.validate)
 
     def _of(self, request: AdmissionRequest) -> _Steps:
-        kind = request.kind
-        steps = self._steps.get((_who(kind), kind.group, request.operation, request.subresource))
-        return steps if steps is not None else self._compute(kind, request.operation, request.subresource)
+        steps = request.steps
+        if steps is None:
+            steps = request.steps = self._compute(request.kind, request.operation, request.subresource)
+        return steps
 
     def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> _Steps:
         key = (_who(kind), kind.group, operation, subresource)

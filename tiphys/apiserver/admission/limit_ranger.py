@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from tiphys.api.core.v1 import LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod
@@ -40,11 +40,10 @@ class LimitRanger(AdmissionPlugin):
                 raise request.forbidden(messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]")
 
 
-def _ranges(request: AdmissionRequest) -> Iterator[LimitRange]:
+def _ranges(request: AdmissionRequest) -> Iterable[LimitRange]:
     """The namespace's limit ranges; none for objects that are on their way out."""
     old = request.old_object
-    if old is None or old.metadata.deletionTimestamp is None:
-        yield from request.source.objects(LimitRange, request.namespace)
+    return request.source.objects(LimitRange, request.namespace) if old is None or old.metadata.deletionTimestamp is None else ()
 
 
 def _fill_in(pod: Pod, limits: LimitRange) -> None:

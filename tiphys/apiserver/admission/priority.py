@@ -77,11 +77,11 @@ class Priority(AdmissionPlugin):
         """The class's name, value and preemption policy."""
         if not name:
             # Two defaults can exist when two API servers raced; the lower one is the safer.
-            defaults = [item for item in request.source.objects(PriorityClass) if item.globalDefault]
-            if not defaults:
-                return "", 0, PREEMPT
-            chosen = min(defaults, key=lambda item: item.value)
-            return chosen.metadata.name, chosen.value, chosen.preemptionPolicy or PREEMPT
+            chosen = None
+            for item in request.source.objects(PriorityClass):
+                if item.globalDefault and (chosen is None or item.value < chosen.value):
+                    chosen = item
+            return ("", 0, PREEMPT) if chosen is None else (chosen.metadata.name, chosen.value, chosen.preemptionPolicy or PREEMPT)
         priority_class = request.source.get(PriorityClass, "", name)
         if priority_class is not None:
             return name, priority_class.value, priority_class.preemptionPolicy or PREEMPT

@@ -49,7 +49,7 @@ class ServiceAccounts(AdmissionPlugin):
         account = _account(request, spec.serviceAccountName)
         if _automount(account, pod):
             self._mount_token(pod)
-        if not spec.imagePullSecrets:
+        if account.imagePullSecrets and not spec.imagePullSecrets:
             spec.imagePullSecrets = [core.LocalObjectReference(name=secret.name) for secret in account.imagePullSecrets]
 
     def validate(self, request: AdmissionRequest) -> None:

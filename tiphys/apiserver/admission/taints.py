@@ -24,7 +24,8 @@ class DefaultTolerationSeconds(AdmissionPlugin):
     def admit(self, request: AdmissionRequest) -> None:
         pod = request.object
         assert isinstance(pod, Pod)
-        tolerated = {toleration.key for toleration in pod.spec.tolerations if toleration.effect in ("", "NoExecute")}
+        own = pod.spec.tolerations
+        tolerated = {toleration.key for toleration in own if toleration.effect in ("", "NoExecute")} if own else ()
         if "" in tolerated:
             return
         missing = [
@@ -33,7 +34,7 @@ class DefaultTolerationSeconds(AdmissionPlugin):
             if key not in tolerated
         ]
         if missing:
-            pod.spec.tolerations = [*pod.spec.tolerations, *missing]
+            pod.spec.tolerations = [*own, *missing]
 
 
 class TaintNodesByCondition(AdmissionPlugin):

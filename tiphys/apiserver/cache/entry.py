@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 from tiphys.api.machinery import ordered
-from tiphys.api.machinery.limits import check_stored, too_deep
+from tiphys.api.machinery.codec import is_closed
+from tiphys.api.machinery.limits import MAX_BYTES, ObjectTooLarge, check_stored, too_deep
+from tiphys.api.machinery.ordered import LARGE_MAP, SAFE_BYTES
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
 
@@ -36,6 +38,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+_MOST_ADDED = 50
+"""Bytes that a resourceVersion adds at most."""
+
+
 class EntryCodec:
     """Turns objects of one kind into stored bytes and stored bytes into entries."""
 
@@ -45,7 +51,9 @@ class EntryCodec:
         encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
+        self._encode_small: Callable[[Any], bytes] = msgspec.json.Encoder(order="deterministic").encode if model is None else model.encode
         self._decode: Callable[[bytes], Any] = decode if model is None else model.read
+        self._closed = model is None and is_closed(kind.type)
         version, name = kind.api_version.encode(), kind.kind.encode()
         by_name = b'{"apiVersion":"%b","kind":"%b","metadata":{' % (version, name)
         typed = b'{"kind":"%b","apiVersion":"%b","metadata":{' % (name, version)
@@ -53,10 +61,13 @@ class EntryCodec:
         self._offset = len(self._prefix)
         self._bare = self._offset - len(b'"metadata":{') if model is None else 0
 
-    def encode(self, obj: KubeObject) -> bytes:
-        """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be."""
+    def encode(self, obj: KubeObject, *, small: bool = False) -> bytes:
+        """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be.
+
+        With `small` none of its maps may have thousands of keys (`ordered`).
+        """
         obj.apiVersion, obj.kind, obj.metadata.resourceVersion = self.kind.api_version, self.kind.kind, ""
-        value = self._encode(obj)
+        value = self._encode_small(obj) if small else self._encode(obj)
         if not value.startswith(self._prefix):
             raise ValueError(f"{self.kind.kind} does not encode with its metadata first")
         return value
@@ -70,12 +81,28 @@ class EntryCodec:
         check_stored(value)
         return value
 
+    def encode_new(self, obj: KubeObject, spec_bytes: int) -> bytes:
+        """`encode_checked` for a new object, whose status and owners the server made, with a spec of so many bytes (0: unknown)."""
+        meta = obj.metadata
+        if not (0 < spec_bytes <= SAFE_BYTES and self._closed and len(meta.labels) < LARGE_MAP and len(meta.annotations) < LARGE_MAP):
+            return self.encode_checked(obj)
+        value = self.encode(obj, small=True)
+        if len(value) > MAX_BYTES:
+            raise ObjectTooLarge
+        return value
+
     def splice(self, value: bytes, revision: int) -> bytes:
         """Stored bytes with their resourceVersion; an object never stored, at revision 0, has none."""
         if not revision:
             return value
         n = self._offset
         return b'%b"resourceVersion":"%d",%b' % (value[:n], revision, value[n:])
+
+    def is_same(self, value: bytes, entry: Entry) -> bool:
+        """True if the bytes to store are what is behind the entry."""
+        # Told by their lengths most often.
+        added = len(entry.data) - len(value)
+        return 0 <= added < _MOST_ADDED and self.splice(value, entry.revision) == entry.data
 
     def strip(self, data: bytes) -> bytes:
         """The stored bytes behind an entry's `data`."""

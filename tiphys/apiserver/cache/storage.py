@@ -138,7 +138,7 @@ class Storage:
         cache.load([entry for item in page.items if (entry := self._read(item)) is not None], page.revision)
         for event in missed:
             if event.revision > page.revision:
-                self._apply_readable(event)
+                self._apply(event)
 
     def remove(self, kind: Kind[Any]) -> None:
         """Serve a kind no longer, nor those that are stored as it is: their watches end. What the store holds is left there."""
@@ -206,7 +206,7 @@ class Storage:
         """
         cache = self._caches[kind.ident]
         value = value or cache.codec.encode_checked(obj)
-        if cache.codec.splice(value, expected.revision) == expected.data and not isinstance(expected, StaleEntry):
+        if cache.codec.is_same(value, expected) and not isinstance(expected, StaleEntry):
             return expected
         if isinstance(cache, ServedCache):
             return cache.show(await self._replace(cache.hub, converted(obj, kind, kind.hub), expected.revision))
@@ -244,10 +244,12 @@ class Storage:
             raise
         request.done(started)
         await self.wait_for(event.revision)
-        return cache.codec.at(expected, event.revision)
+        gone = cache.changed_at(event.revision) if isinstance(cache, ResourceCache) else None
+        return gone if gone is not None else cache.codec.at(expected, event.revision)
 
     async def _visible(self, cache: ResourceCache, namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
-        await self.wait_for(revision)
+        if self.revision < revision:
+            await self.wait_for(revision)
         entry = cache.get(namespace, name)
         return entry if entry is not None and entry.revision == revision else cache.codec.entry(value, revision, obj)
 
@@ -362,14 +364,8 @@ class Storage:
 
     def _take(self, batch: Sequence[Event]) -> None:
         for event in batch:
-            self._apply_readable(event)
-        self._advance(batch[-1].revision)
-
-    def _apply_readable(self, event: Event) -> None:
-        try:
             self._apply(event)
-        except (msgspec.MsgspecError, ValueError) as error:
-            log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+        self._advance(batch[-1].revision)
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -392,9 +388,13 @@ class Storage:
             if previous is None:
                 return
             cache.apply(CacheEvent("DELETED", cache.codec.at(previous, event.revision), previous))
-        else:
-            _, obj = self._written.get(id(event.value), (b"", None))
+            return
+        _, obj = self._written.get(id(event.value), (b"", None))
+        try:
             entry = cache.codec.entry(event.value, event.revision, obj)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("a stored object cannot be read and is not served", extra={"key": event.key, "error": str(error)})
+        else:
             cache.apply(CacheEvent("ADDED" if previous is None else "MODIFIED", entry, previous, cache.codec.at))
 
 
@@ -403,18 +403,22 @@ class TypedSource:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._decoded: dict[AnyCache, dict[str, tuple[int, Any]]] = {}
+        self._decoded: dict[AnyCache, dict[tuple[str, str], tuple[int, Any]]] = {}
+        self._lists: dict[AnyCache, tuple[Sequence[Entry], list[Any]]] = {}
+        """Whole kinds as they were read last, and of which entries."""
         self._built_in: dict[type[Any], AnyCache] = {}
 
     def _typed(self, cache: AnyCache, entry: Entry) -> Any:
         known = self._decoded.get(cache)
         if known is None:
             self._decoded = {cache: objects for cache, objects in self._decoded.items() if self._storage.serves(cache)}
+            self._lists = {cache: read for cache, read in self._lists.items() if self._storage.serves(cache)}
             known = self._decoded[cache] = {}
             cache.subscribe(self._forgetter(known))
-        cached = known.get(entry.key)
+        key = (entry.namespace, entry.name)
+        cached = known.get(key)
         if cached is None or cached[0] != entry.revision:
-            cached = known[entry.key] = (entry.revision, cache.codec.decode(entry.data))
+            cached = known[key] = (entry.revision, cache.codec.decode(entry.data))
         return cached[1]
 
     def _cache(self, type_: type[Any]) -> AnyCache | None:
@@ -431,26 +435,36 @@ class TypedSource:
         return cache
 
     @staticmethod
-    def _forgetter(known: dict[str, tuple[int, Any]]) -> Listener:
+    def _forgetter(known: dict[tuple[str, str], tuple[int, Any]]) -> Listener:
         def forget(old: Entry | None, new: Entry | None) -> None:
             changed = new or old
             if changed is not None:
-                known.pop(changed.key, None)
+                known.pop((changed.namespace, changed.name), None)
 
         return forget
 
     def get(self, type_: type[T], namespace: str, name: str) -> T | None:
         """The object, read-only, or None."""
-        cache = self._cache(type_)
+        cache = self._built_in.get(type_)
+        if cache is None:
+            cache = self._cache(type_)
         entry = None if cache is None else cache.get(namespace, name)
         return None if cache is None or entry is None else self._typed(cache, entry)
 
     def objects(self, type_: type[T], namespace: str = "") -> Iterable[T]:
         """All objects of a type (in a namespace), read-only."""
-        cache = self._cache(type_)
+        cache = self._built_in.get(type_)
         if cache is None:
-            return []
-        return [self._typed(cache, entry) for entry in cache.entries(namespace)]
+            cache = self._cache(type_)
+        entries = () if cache is None else cache.entries(namespace)
+        if cache is None or not entries:
+            return ()
+        if namespace:
+            return [self._typed(cache, entry) for entry in entries]
+        read = self._lists.get(cache)
+        if read is None or read[0] is not entries:
+            read = self._lists[cache] = (entries, [self._typed(cache, entry) for entry in entries])
+        return read[1]
 
     def one_by_one(self, type_: type[T]) -> Iterator[T]:
         """All objects of a type, each decoded when it is taken: for a look that gives others their turns in between."""

@@ -9,6 +9,7 @@ from tiphys.aio.clock import monotonic
 from tiphys.obs import metrics
 
 BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60)
+FIRST_BUCKET = BUCKETS[0]
 _LABELS = ("operation", "group", "resource")
 REQUESTS = metrics.counter("etcd_requests_total", "Requests to the store.", *_LABELS)
 ERRORS = metrics.counter("etcd_request_errors_total", "Requests that the store refused or failed.", *_LABELS)
@@ -27,7 +28,12 @@ class StoreRequest:
     def done(self, started: float) -> None:
         """Count a request that began at `started`, in seconds of the monotonic clock."""
         self._count.value += 1.0
-        self._seconds.observe(monotonic() - started)
+        took, seconds = monotonic() - started, self._seconds
+        if took < FIRST_BUCKET:
+            seconds.counts[0] += 1
+            seconds.sum += took
+        else:
+            seconds.observe(took)
 
     def failed(self, started: float) -> None:
         """Count a request that the store refused or failed."""

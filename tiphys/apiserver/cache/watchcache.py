@@ -74,6 +74,11 @@ class ResourceCache:
         objects = self._namespaces.get(namespace)
         return None if objects is None else objects.get(name)
 
+    def changed_at(self, revision: int) -> Entry | None:
+        """Return what the newest change made of its object, if it was at this revision."""
+        entry = self._ring[-1].entry if self._ring else None
+        return entry if entry is not None and entry.revision == revision else None
+
     def __len__(self) -> int:
         return sum(len(objects) for objects in self._namespaces.values())
 

@@ -28,7 +28,7 @@ from tiphys.apiserver.auth.impersonate import impersonate
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.chain import reviews
 from tiphys.apiserver.chain.aside import LARGE
-from tiphys.apiserver.chain.bodies import Bodies
+from tiphys.apiserver.chain.bodies import Bodies, is_yaml
 from tiphys.apiserver.chain.context import Context, Services
 from tiphys.apiserver.chain.options import RequestTimeout, request_timeout
 from tiphys.apiserver.chain.paths import Paths
@@ -151,11 +151,11 @@ class App:
         flow: Flow | None = None
         seats = -1
         work = READ
-        long = None
+        long = ctx = None
         if kind is not None and (info.verb == "watch" or info.subresource in CONNECTS):
             long, status = self._metrics.begin_long(request, info, kind, monotonic)
         try:
-            user = await self._authenticators.authenticate(request)
+            user = self._authenticators.recognize(request) or await self._authenticators.authenticate(request)
             self._access.authenticated(user.name, monotonic() - started)
             user = impersonate(request, user, self.services.authorizer)
             flow = fairness.flow_of(user, info)
@@ -166,8 +166,19 @@ class App:
                 await fairness.wait(flow, width, work.seconds, (request, info, user), writes=work is WRITE)
                 began = monotonic()
             seats = width
-            response = await self._answer(request, info, kind, user)
+            if info.is_resource or info.path not in ALWAYS_ALLOWED_PATHS:
+                self._authorize(user, info, request)
+            if info.is_resource:
+                ctx = self._context(request, info, kind, user)
+                verb = _verb(ctx)
+                if request.body and info.subresource != "proxy" and is_yaml(request):
+                    ctx.parsed = await self._bodies.parse(request)
+                response = await verb(ctx)
+            else:
+                response = await self._paths.handle(request, user)
         except Exception as error:
+            if ctx is not None and isinstance(error, StatusError):
+                error.warnings = ctx.warnings
             if isinstance(error, Unauthorized) and flow is None:
                 self._access.refused(monotonic() - started)
             response = render.failure(failure_of(error, request), request)
@@ -190,45 +201,24 @@ class App:
             long.follow(response)
         return response
 
-    async def _answer(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Response:
-        if not info.is_resource:
-            if info.path not in ALWAYS_ALLOWED_PATHS:
-                self._authorize(user, info, request)
-            return await self._paths.handle(request, user)
-        self._authorize(user, info, request)
+    def _context(self, request: Request, info: RequestInfo, kind: Kind[Any] | None, user: User) -> Context:
         if kind is None:
             raise NotFound.path()
         ctx = Context(request, info, kind, user, self.services)
         if kind.deprecated:
             ctx.warnings = [kind.deprecated]
-        verb = _verb(ctx)
-        if request.body and info.subresource != "proxy":
-            ctx.parsed = await self._bodies.parse(request)
         if len(request.body) > LARGE:
             ctx.large = True
-        try:
-            return await verb(ctx)
-        except StatusError as error:
-            error.warnings = ctx.warnings
-            raise
+        return ctx
 
     def _authorize(self, user: User, info: RequestInfo, request: Request) -> None:
         selects = request.query and info.verb in ("list", "watch", "deletecollection")
         selector = request.param("fieldSelector") if selects else ""
         # A namespace is in itself: a role in it may allow to read it.
         within = info.name if info.resource == "namespaces" and not info.group else info.namespace
+        name = info.name or (selected_name(selector) if selector else "")
         attributes = Attributes(
-            user=user,
-            verb=info.verb,
-            group=info.group,
-            version=info.version,
-            resource=info.resource,
-            subresource=info.subresource,
-            namespace=within,
-            name=info.name or (selected_name(selector) if selector else ""),
-            path=info.path,
-            is_resource=info.is_resource,
-            field_selector=selector,
+            user, info.verb, info.group, info.version, info.resource, info.subresource, within, name, info.path, info.is_resource, selector
         )
         decision = self.services.authorizer.authorize(attributes)
         if info.subresource in _INTO_PODS and info.verb == "get" and decision.allowed:
@@ -245,6 +235,7 @@ def _verb(ctx: Context) -> Verb:
     """The handler for the URL and the method; raises NotFound, MethodNotSupported."""
     info, kind = ctx.info, ctx.kind
     _check_shape(info, kind)
+    verb: Verb | None
     if info.subresource:
         if info.subresource == "proxy":
             return _PROXIES[kind.ident]
@@ -259,7 +250,12 @@ def _verb(ctx: Context) -> Verb:
 def _check_shape(info: RequestInfo, kind: Kind[Any]) -> None:
     """Check that the URL exists (404) and that it takes the method (405)."""
     if info.subresource:
-        if all(sub.name != info.subresource for sub in kind.subresources) or (info.rest and info.subresource != "proxy"):
+        for sub in kind.subresources:
+            if sub.name == info.subresource:
+                break
+        else:
+            raise NotFound.path()
+        if info.rest and info.subresource != "proxy":
             raise NotFound.path()
     elif info.verb == "create" if info.name else info.verb not in _COLLECTION_VERBS:
         raise MethodNotSupported(_NOT_ALLOWED)

@@ -16,19 +16,23 @@ from tiphys.apiserver.chain.aside import LARGE
 from tiphys.wire.http import Request
 
 
+def is_yaml(request: Request) -> bool:
+    """True if the body of a request is to be parsed here."""
+    media = request.headers.get("content-type", JSON)
+    if media == JSON or media.partition(";")[0].strip().lower() not in (YAML, APPLY_PATCH):
+        return False
+    # JSON most likely, which is decoded in one go: aside, as any large body.
+    return not (len(request.body) > LARGE and request.body.lstrip(b" \t\r\n").startswith(b"{"))
+
+
 class Bodies:
     """The YAML bodies of a server that are being parsed."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
-    async def parse(self, request: Request) -> Parsed | YAMLError | None:
-        """The document in the body of a request, or the reason why there is none; None for a body that is not YAML."""
-        media = request.headers.get("content-type", JSON)
-        if media == JSON or not request.body or media.partition(";")[0].strip().lower() not in (YAML, APPLY_PATCH):
-            return None
-        if len(request.body) > LARGE and request.body.lstrip(b" \t\r\n").startswith(b"{"):
-            return None  # JSON most likely, which is decoded in one go: aside, as any large body.
+    async def parse(self, request: Request) -> Parsed | YAMLError:
+        """The document in the body of a request, or the reason why there is none."""
         steps = parse(request.body)
         parsed = _advance(steps)
         while parsed is None:

@@ -28,6 +28,10 @@ class Remembered(Generic[T]):
         self._answers: dict[bytes, T] = {}
 
     def __call__(self, obj: Any) -> T:
+        return self.sized(obj)[0]
+
+    def sized(self, obj: Any) -> tuple[T, int]:
+        """Return the answer, and how many bytes the parts take when encoded."""
         key = _encode(self._parts(obj))
         answer = self._answers.get(key)
         if answer is None:
@@ -36,7 +40,7 @@ class Remembered(Generic[T]):
                 if len(self._answers) >= MAX_ANSWERS:
                     self._answers.clear()
                 self._answers[key] = answer
-        return answer
+        return answer, len(key)
 
 
 def owned_parts(obj: Any) -> Any:

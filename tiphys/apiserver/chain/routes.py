@@ -48,7 +48,7 @@ def resolve(request: Request) -> RequestInfo:
     else:
         return RequestInfo(verb=request.method.lower(), path=path)
     method = request.method
-    verb = _VERBS.get(method, method.lower())
+    verb = _VERBS.get(method) or method.lower()
     if rest[0] == "watch" and len(rest) > 1:
         verb, rest = "watch", rest[1:]
     namespace = ""

@@ -16,6 +16,7 @@ from tiphys.apiserver.verbs.pipeline import (
     answered,
     check_place,
     check_size,
+    decode_body,
     default,
     drop_repeated_owners,
     encoded,
@@ -37,7 +38,7 @@ MAX_GENERATED = 8
 
 async def create(ctx: Context) -> Response:
     """POST to a collection."""
-    obj = await read_body(ctx)
+    obj = await read_body(ctx) if ctx.large else decode_body(ctx)
     if parse_version(obj.metadata.resourceVersion) and not ctx.dry_run:
         raise BadRequest("resourceVersion should not be set on objects to be created")
     check_place(ctx, obj, named=False)
@@ -57,7 +58,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     request = admission_request(ctx, "CREATE", obj, None)
     if request is not None:
         await ctx.services.admission.admit(request)
-    errors, spec_warnings = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
+    errors, spec_warnings, size = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
     if request is not None:
         await ctx.services.admission.validate(request)
@@ -76,7 +77,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
     for _ in range(MAX_GENERATED):
         try:
-            value = await encoded(ctx, obj) if large else b""
+            value = await encoded(ctx, obj) if large else ctx.storage.cache(kind).codec.encode_new(obj, size) if size else b""
             return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
         except KeyExists:
             if not generated:

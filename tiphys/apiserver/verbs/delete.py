@@ -7,7 +7,7 @@ from typing import Any
 
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import Conflict, NotFound
-from tiphys.api.meta.v1 import DeleteOptions
+from tiphys.api.meta.v1 import DeleteOptions, Preconditions
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.chain.context import Context
@@ -70,7 +70,8 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
             raise ctx.not_found()
         obj = cache.codec.decode(entry.data)
         uid = obj.metadata.uid
-        _check_preconditions(ctx, entry, obj, options)
+        if options.preconditions is not None:
+            _check_preconditions(ctx, entry, obj, options.preconditions)
         request = admission_request(ctx, "DELETE", None, obj)
         if request is not None:
             await ctx.services.admission.admit(request)
@@ -86,10 +87,7 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
             entry = await storage.fresh(kind, namespace, name)
 
 
-def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOptions) -> None:
-    preconditions = options.preconditions
-    if preconditions is None:
-        return
+def _check_preconditions(ctx: Context, entry: Entry, obj: Any, preconditions: Preconditions) -> None:
     if preconditions.uid is not None and preconditions.uid != obj.metadata.uid:
         why = (
             f"the UID in the precondition ({preconditions.uid}) does not match the UID in record ({obj.metadata.uid})."

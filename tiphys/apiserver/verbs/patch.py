@@ -59,7 +59,10 @@ def _touches_status_alone(ctx: Context) -> bool:
     body = ctx.request.body
     if ctx.info.subresource != "status" or type_.__model__ is not None:
         return False
-    return not any(name in body for name in _beside_status(type_))
+    for name in _beside_status(type_):  # noqa: SIM110 (any() takes twice as long, and kubelets ask without end)
+        if name in body:
+            return False
+    return True
 
 
 def keep_type(document: dict[str, Any], api_version: str, kind: str) -> None:

@@ -47,8 +47,7 @@ SYSTEM_SUBRESOURCES = frozenset(("binding", "finalize"))
 def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     """The request's body as an object of the path's kind (or of `type_`); problems go to the warnings or raise BadRequest."""
     request = ctx.request
-    media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
-    validation = field_validation(ctx.options)
+    media, validation = request.headers.get("content-type", JSON_MEDIA), field_validation(ctx.options)
     decoded = codec.decode(type_ or ctx.kind.type, request.body, content_type=media, validation=validation, parsed=ctx.parsed)
     if decoded.problems:
         ctx.warnings = [*ctx.warnings, *decoded.problems]
@@ -347,8 +346,8 @@ def _keep_what_counts(new: Any, old: Any) -> None:
         setattr(new.metadata, name, getattr(old.metadata, name))
 
 
-def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]]:
-    """All mistakes of an object to create, and warnings about its spec."""
+def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str], int]:
+    """All mistakes of an object to create, warnings about its spec, and the bytes of that when encoded, if they are known, or else 0."""
     rules = kind.rules
     errors = meta_rules.validate(
         obj.metadata,
@@ -357,8 +356,11 @@ def validate_new(kind: Kind[Any], obj: Any) -> tuple[list[FieldError], list[str]
         standard=rules.names_finalizers,
         prefix=rules.judges_prefix,
     )
-    mistakes, warnings = _JUDGES[kind.ident](obj) if kind.from_templates else (rules.validate(obj), rules.spec_warnings(obj))
-    return [*errors, *mistakes, *rules.validate_create(obj)], warnings
+    if kind.from_templates:
+        (mistakes, warnings), size = _JUDGES[kind.ident].sized(obj)
+    else:
+        mistakes, warnings, size = rules.validate(obj), rules.spec_warnings(obj), 0
+    return [*errors, *mistakes, *rules.validate_create(obj)], warnings, size
 
 
 def _judged(rules: Rules[Any], obj: Any) -> tuple[list[FieldError], list[str]]:

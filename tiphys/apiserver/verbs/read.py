@@ -32,7 +32,7 @@ async def get(ctx: Context) -> Response:
     """One object, at least as new as the requested resourceVersion, if any."""
     if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
         await not_older_than(ctx, revision)
-    entry = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
+    entry = ctx.services.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
     if entry is None:
         raise ctx.not_found()
     if len(entry.data) > LARGE:

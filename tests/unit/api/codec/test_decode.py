@@ -101,6 +101,39 @@ def test_a_text_that_looks_like_a_key_is_no_repetition() -> None:
     assert decode(core.Pod, body, validation="Strict").obj.metadata.annotations["last"] == '{"a":1,"a":2}'
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"metadata":{"name":"a","name":"b"}}', id="in place of fields that are filled in"),
+        pytest.param(b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","name":"b"},"spec":{}}', id="in place of the status"),
+        pytest.param(b'{"metadata":{"namespace" : "a","name":"a","name":"b"}}', id="space before a colon"),
+        pytest.param(b'{"metadata":{"labels":{"a":"x\\u003ay"},"name":"a","name":"b"}}', id="colon in disguise"),
+        pytest.param(b'{"metadata":{"labels":{"a":"\\u0022:"},"name":"a","name":"b"}}', id="quote in disguise"),
+        pytest.param(b'{"metadata":{"labels":{},"name":"a","name":"b"}}', id="in place of a zero value"),
+        pytest.param(b'{"metadata":{"name":"a","n\\u0061me":"b"}}', id="key in disguise"),
+        pytest.param(b'{"metadata":{"creationTimestamp":"2026-01-01T00:00:00+00:00","name":"a","name":"b"}}', id="time with an offset"),
+    ],
+)
+def test_nothing_else_hides_a_repeated_key(body: bytes) -> None:
+    got = decode(core.Pod, body, validation="Warn")
+    assert got.problems == ['duplicate field "metadata.name"']
+    assert got.obj.metadata.name == "b"
+
+
+@pytest.mark.parametrize("key", ["managedFields", "managed\\u0046ields"])
+def test_repeated_and_deep_owners_are_found(key: str) -> None:
+    body = '{"metadata":{"%s":[{"fieldsV1":%s}]}}'
+    got = decode(core.Pod, (body % (key, '{"f:a":{},"f:a":{}}')).encode(), validation="Warn")
+    assert got.problems == ['duplicate field "metadata.managedFields[0].fieldsV1.f:a"']
+    with pytest.raises(BadRequest, match="nests too deeply"):
+        decode(core.Pod, (body % (key, '{"f:a":' * 300 + "{}" + "}" * 300)).encode())
+
+
+def test_unknown_fields_nest_no_deeper_than_others() -> None:
+    with pytest.raises(BadRequest, match="nests too deeply"):
+        decode(core.Pod, b'{"metadata":{},"spec":{"other":%s}}' % (b"[" * 300 + b"]" * 300))
+
+
 def test_every_value_of_the_wrong_type_is_told() -> None:
     body = pod(nodeName=3, hostNetwork="yes", containers=[{"name": "a", "ports": [{"containerPort": "http"}], "env": {}}])
     with pytest.raises(BadRequest) as caught:

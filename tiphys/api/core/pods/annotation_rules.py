@@ -24,6 +24,14 @@ _SECCOMP_TYPES: Final = {**_TYPES, "docker/default": "RuntimeDefault"}
 _COST_LIMIT: Final = 1 << 31
 
 
+def mentions_kubernetes(annotations: dict[str, str]) -> bool:
+    """True if any annotation may be one that has rules: their keys have prefixes of the project, which few pods use."""
+    for key in annotations:  # noqa: SIM110 (twice as fast as any(), and asked several times for every pod)
+        if "kubernetes.io/" in key:
+            return True
+    return False
+
+
 def validate(errors: Errors, path: str, annotations: dict[str, str], spec: PodSpec) -> None:
     """The annotations at `path` of a pod, new or changed, or of a template."""
     mirror = annotations.get(CONFIG_MIRROR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tiphys.api.core.pods.image import pull_policy
 from tiphys.api.core.resource_defaults import round_to_milli
 from tiphys.api.core.v1 import (
@@ -110,7 +112,9 @@ def drop_disabled(spec: PodSpec) -> None:
         if volume.projected is not None:
             for source in volume.projected.sources:
                 source.clusterTrustBundle = source.podCertificate = None
-    everyone: list[Container | EphemeralContainer] = [*spec.containers, *spec.initContainers, *spec.ephemeralContainers]
+    everyone: Sequence[Container | EphemeralContainer] = spec.containers
+    if spec.initContainers or spec.ephemeralContainers:
+        everyone = (*spec.containers, *spec.initContainers, *spec.ephemeralContainers)
     for container in everyone:
         lifecycle = container.lifecycle
         if lifecycle is not None and lifecycle.stopSignal is not None:

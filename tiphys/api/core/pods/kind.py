@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tiphys.api.core import v1 as core
-from tiphys.api.core.pods.annotation_rules import adopt_app_armor
+from tiphys.api.core.pods.annotation_rules import adopt_app_armor, mentions_kubernetes
 from tiphys.api.core.pods.columns import COLUMNS
 from tiphys.api.core.pods.defaults import default_pod, merge_label_keys
 from tiphys.api.core.pods.parts import RESIZED, keep_but_ephemeral, keep_but_resources, validate_ephemeral, validate_resize
@@ -15,7 +15,7 @@ from tiphys.api.core.pods.warnings import annotation_warnings, spec_warnings, te
 from tiphys.api.core.v1 import Pod, PodCondition, PodIP, PodStatus, PodTemplateSpec
 from tiphys.api.helpers.resources import qos_class
 from tiphys.api.machinery.names import dns_label_messages
-from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.quantity import QuantityError, canonicalize
 from tiphys.api.machinery.scheme import GroupVersionKind, Kind, Part, Rules, Subresource
 from tiphys.api.machinery.subresources import PROXY, STATUS, connect
 
@@ -48,20 +48,26 @@ class PodRules(Rules[Pod]):
             gated.lastTransitionTime = obj.metadata.creationTimestamp
             obj.status.conditions = [gated]
         merge_label_keys(obj)
-        if obj.metadata.annotations:
+        if mentions_kubernetes(obj.metadata.annotations):
             adopt_app_armor(obj)
 
     def prepare_status_update(self, new: Pod, old: Pod) -> None:
         new.metadata.ownerReferences = old.metadata.ownerReferences
-        canonicalize(new)
         status, before = new.status, old.status
+        try:
+            canonicalize(status)  # The rest is the old object's.
+        except QuantityError:
+            canonicalize(new)  # Tells the kind as well.
+            raise
         _align_addresses(status)
         status.qosClass = status.qosClass or before.qosClass
         status.observedGeneration = status.observedGeneration or before.observedGeneration
-        if any(not condition.observedGeneration for condition in status.conditions):
-            known = {condition.type: condition.observedGeneration for condition in before.conditions}
-            for condition in status.conditions:
-                condition.observedGeneration = condition.observedGeneration or known.get(condition.type, 0)
+        known: dict[str, int] | None = None
+        for condition in status.conditions:
+            if not condition.observedGeneration:
+                if known is None:
+                    known = {condition.type: condition.observedGeneration for condition in before.conditions}
+                condition.observedGeneration = known.get(condition.type, 0)
 
     validate = staticmethod(validate_pod)
     validate_create = staticmethod(validate_new_pod)
@@ -71,8 +77,10 @@ class PodRules(Rules[Pod]):
     def warnings(self, obj: Pod, old: Pod | None) -> list[str]:
         if old is not None:
             return []  # Few people update pods by hand.
-        warnings = annotation_warnings("metadata", obj.metadata, obj.spec)
-        return hostname_warning(obj.metadata.name, "the Pod's hostname") + warnings
+        warnings = hostname_warning(obj.metadata.name, "the Pod's hostname")
+        if mentions_kubernetes(obj.metadata.annotations):
+            warnings += annotation_warnings("metadata", obj.metadata, obj.spec)
+        return warnings
 
     def spec_warnings(self, obj: Pod) -> list[str]:
         return spec_warnings("spec", obj.spec)
@@ -141,7 +149,7 @@ PODS: Kind[core.Pod] = Kind(
         "spec.hostNetwork": lambda pod: format_flag(pod.spec.hostNetwork),
         "status.phase": lambda pod: pod.status.phase,
         "status.podIP": lambda pod: pod.status.podIP,
-        "status.podIPs": lambda pod: ",".join(ip.ip for ip in pod.status.podIPs),
+        "status.podIPs": lambda pod: ",".join([ip.ip for ip in pod.status.podIPs]) if pod.status.podIPs else "",
         "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
     },
     shown_when_deleted=True,

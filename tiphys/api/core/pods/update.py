@@ -151,7 +151,8 @@ def validate_pod_status_update(new: Pod, old: Pod) -> Errors:
             errors.append(forbidden("status.nominatedNodeName", "may not be set on pods that are already bound to a node"))
     if old.status.qosClass:
         immutable(errors, "status.qosClass", new.status.qosClass, old.status.qosClass)
-    _transitions(errors, new, old)
+    if old.status.containerStatuses or old.status.initContainerStatuses:
+        _transitions(errors, new, old)
     return errors
 
 

@@ -45,8 +45,10 @@ def validate_pod(pod: Pod) -> Errors:
 def validate_new_pod(pod: Pod) -> Errors:
     """Refuse fields that may only be set later in a pod's life."""
     errors: Errors = []
-    init_resizes(errors, "spec.initContainers", pod.spec)
-    made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
+    if pod.spec.initContainers:
+        init_resizes(errors, "spec.initContainers", pod.spec)
+    if pod.spec.volumes:
+        made_claims(errors, "spec.volumes", pod.spec.volumes, pod.metadata.name)
     if pod.spec.ephemeralContainers:
         errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if pod.spec.nodeName and pod.spec.schedulingGates:
@@ -55,7 +57,7 @@ def validate_new_pod(pod: Pod) -> Errors:
     if context is not None and context.seLinuxChangePolicy == "MountOption":
         # Stored ones stay valid; the feature SELinuxMount is off by default.
         errors.append(not_supported("spec.securityContext.seLinuxChangePolicy", "MountOption", ("Recursive",)))
-    if pod.metadata.annotations:
+    if annotation_rules.mentions_kubernetes(pod.metadata.annotations):
         annotation_rules.validate(errors, "metadata.annotations", pod.metadata.annotations, pod.spec)
         validate_profiles(errors, "spec", pod.metadata.annotations, pod.spec)
     return errors

@@ -85,7 +85,10 @@ def volumes(errors: Errors, path: str, values: Sequence[Volume], *, pod: bool) -
 
 def made_claims(errors: Errors, path: str, values: Sequence[Volume], owner: str) -> None:
     """The claims that are made for a pod are named after it: by a sound name, and by one that no other of its volumes claims."""
-    names = {f"{owner}-{volume.name}" for volume in values if volume.ephemeral is not None}
+    names: set[str] = set()
+    for volume in values:
+        if volume.ephemeral is not None:
+            names.add(f"{owner}-{volume.name}")
     for index, volume in enumerate(values) if names else ():
         here = f"{path}[{index}]"
         claim = volume.persistentVolumeClaim
