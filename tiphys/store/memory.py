@@ -57,6 +57,7 @@ class MemoryStore:
             if not self._expiry.done():
                 raise StoreError("the store is already started")
             self._hub = WatchHub(buffer=self._watch_buffer)
+            self._hub.published = self._revision
         self._expiry = asyncio.create_task(self._expire_forever(), name="tiphys-store-expiry")
 
     async def close(self) -> None:

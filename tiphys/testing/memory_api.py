@@ -7,8 +7,9 @@
         assert [str(call) for call in api.calls if call.writes] == ["create pods default"]
 
 Nothing is left out: authorization, admission, field ownership, custom resources and watches are those of a cluster. With a `VirtualClock`
-under `pytest.mark.looptime` hours pass at once. A start takes about ten milliseconds: the first server of a process writes the system
-objects (roles, priority classes, the `kubernetes` Service), and those after it begin with a copy of them, as a restarted server does.
+under `pytest.mark.looptime` hours pass at once. The server starts with the first request, and so in the time of the test, also where a
+fixture made it; that takes about ten milliseconds, because the system objects (roles, priority classes, the `kubernetes` Service) are
+written by the first server of a process, and those after it begin with a copy of them, as a restarted server does.
 
 `faults` makes requests and watches of the clients fail (`tiphys.testing.faults`), `restart` the server.
 """
@@ -23,6 +24,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,11 +49,14 @@ from tiphys.wire.http import PeerIdentity, Request, Response
 T = TypeVar("T", bound=KubeObject)
 R = TypeVar("R")
 
+FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the system objects were made, whatever time it is for the test."""
+
 ADMIN = PeerIdentity(common_name="admin", organizations=("system:masters",))
 
 
 class MemoryApi:
-    """A running API server and direct access to what it stores; made by `running`."""
+    """An API server and direct access to what it stores; made by `running`."""
 
     def __init__(self, settings: ApiServerSettings, *, clock: Clock, seed: int = 1) -> None:
         self.clock = clock
@@ -61,7 +66,8 @@ class MemoryApi:
         self.faults = Faults(clock=clock, revision=self.store.current_revision)
         """Faults of all clients that are not given their own."""
         self._settings = settings
-        self._away = True
+        self._starting: asyncio.Task[None] | None = None
+        self._stopped = False
         self._uids = 0
 
     @classmethod
@@ -69,7 +75,7 @@ class MemoryApi:
     async def running(
         cls, *, clock: Clock | None = None, namespaces: Sequence[str] = ("default",), seed: int = 1, **settings: Any
     ) -> AsyncIterator[MemoryApi]:
-        """Run a server until the end of the block.
+        """Serve until the end of the block.
 
         `namespaces` are there with their default service accounts, as control loops would make them; `settings` are fields of
         `ApiServerSettings` that differ from their defaults.
@@ -78,14 +84,15 @@ class MemoryApi:
         keys = await _keys()
         known = ApiServerSettings(**{**_files(keys), "advertise": "192.0.2.1", **settings})
         api = cls(known, clock=clock, seed=seed)
-        await api._fill(await _system_objects(known, clock))
-        await api.start()
+        await api._fill(await _system_objects(known))
+        await api.store.start()
+        for name in namespaces:
+            api.add_namespace(name)
         try:
-            for name in namespaces:
-                api.add_namespace(name)
             yield api
         finally:
             await api.stop()
+            await api.store.close()
 
     # Clients
 
@@ -97,8 +104,9 @@ class MemoryApi:
 
     async def handle(self, request: Request) -> Response:
         """Answer a request at a state that is at least as new as everything that was added."""
-        if self._away:
+        if self._stopped:
             raise ConnectionError("the API server is not running")
+        await self.start()
         await self.server.storage.wait_for(self.store.current_revision())
         return await self.server.app.handle(request)
 
@@ -148,12 +156,12 @@ class MemoryApi:
             labels = {"kubernetes.io/metadata.name": name}
             self.add(
                 core.Namespace(
-                    metadata=ObjectMeta(name=name, labels=labels),
+                    metadata=ObjectMeta(name=name, labels=labels, creationTimestamp=base.time(FOUNDED)),
                     spec=core.NamespaceSpec(finalizers=["kubernetes"]),
                     status=core.NamespaceStatus(phase="Active"),
                 )
             )
-        self.add(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace=name)))
+        self.add(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace=name, creationTimestamp=base.time(FOUNDED))))
 
     def find(self, type_: type[T], name: str, namespace: str = "") -> T | None:
         """Return an object as it is stored, None when it is not there."""
@@ -201,19 +209,30 @@ class MemoryApi:
     # The server
 
     async def start(self) -> None:
-        """Start the server."""
+        """Start the server, unless it runs; requests do that by themselves, except after `stop`."""
+        self._stopped = False
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name="api-server-start")
+        # Whoever is cancelled while it waits does not stop the start, for which others may wait.
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        await self.store.close()
         await self.server.start(listen=False)
-        self._away = False
 
     async def stop(self) -> None:
-        """Stop the server: open watches end, requests raise ConnectionError."""
-        self._away = True
-        await self.server.stop(grace=0.1)
+        """Stop the server: open watches end, requests raise ConnectionError. Objects stay, and can be added and read."""
+        self._stopped = True
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            await starting
+            await self.server.stop(grace=0.1)
+            await self.store.start()
+            self.server = ApiServer(self._settings, self.store, clock=self.clock, rng=self.rng)
 
     async def restart(self) -> None:
         """Stop the server and start another one on the same store."""
         await self.stop()
-        self.server = ApiServer(self._settings, self.store, clock=self.clock, rng=self.rng)
         await self.start()
 
     async def compact(self) -> None:
@@ -269,12 +288,17 @@ async def _keys() -> pki.Pki:
     return keys
 
 
-async def _system_objects(settings: ApiServerSettings, clock: Clock) -> Sequence[tuple[str, bytes]]:
+class _Founded(LoopClock):
+    def now(self) -> datetime:
+        return FOUNDED
+
+
+async def _system_objects(settings: ApiServerSettings) -> Sequence[tuple[str, bytes]]:
     """Return what a first start with these settings leaves in the store."""
-    # Times of creation are among them, so that those of virtual and real clocks are kept apart.
-    of = (settings.service_range, settings.advertise, settings.port, settings.client_ca, clock.now().date())
+    of = (settings.service_range, settings.advertise, settings.port, settings.client_ca, settings.front_proxy_ca)
     known: Sequence[tuple[str, bytes]] | None = _made.get(of)
     if known is None:
+        clock = _Founded()
         store = MemoryStore(clock=clock)
         server = ApiServer(settings, store, clock=clock, rng=random.Random(1))
         await server.start(listen=False)

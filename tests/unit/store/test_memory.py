@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tiphys.store.contract import Compacted, Revision, Store
+from tiphys.store.contract import Compacted, Event, Revision, Store, StoreError
 from tiphys.store.memory import MemoryStore
 from tiphys.testing.store_suite import EmbeddedStoreSuite
 
@@ -22,4 +22,25 @@ async def test_the_log_is_bounded() -> None:
     kept = await store.list("/", revision=Revision(20))
     assert len(kept.items) == 20
     assert len((await store.list("/")).items) == 25
+    await store.close()
+
+
+async def test_a_closed_store_opens_again_with_what_it_held() -> None:
+    store = MemoryStore()
+    await store.start()
+    await store.create("/a", b"1")
+    await store.close()
+    await store.start()
+    after = await store.create("/b", b"2")
+    assert [item.key for item in (await store.list("/")).items] == ["/a", "/b"]
+    watch = await store.watch("/", after=Revision(0))
+    seen: list[Event] = []
+    async for batch in watch:
+        seen += batch
+        if seen[-1].revision == after:
+            break
+    watch.close()
+    assert [event.key for event in seen] == ["/a", "/b"]
+    with pytest.raises(StoreError, match="already started"):
+        await store.start()
     await store.close()
