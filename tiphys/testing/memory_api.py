@@ -37,6 +37,7 @@ from tiphys.api.machinery import base
 from tiphys.api.machinery.scheme import Kind, Scheme, converted
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.apiserver.server import ApiServer, ApiServerSettings
+from tiphys.apiserver.verbs.pipeline import default
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
@@ -132,13 +133,14 @@ class MemoryApi:
         return self.store.current_revision()
 
     def add(self, *objs: KubeObject) -> None:
-        """Put copies of objects in place as they are: no defaults, no rules, status included, in place of what has the same name.
+        """Put copies of objects in place as they are, status included, past admission and validation, in place of what has the same name.
 
-        They get a uid, a time of creation and a generation if they have none.
+        They get the defaults that all stored objects have, and a uid, a time of creation and a generation if they have none.
         """
         for obj in objs:
             kind = self.scheme.of(type(obj))
             new = msgspec.json.decode(msgspec.json.encode(obj), type=type(obj))
+            default(kind, new)
             self._stamp(new, kind)
             if kind.stored is not None:
                 new, kind = converted(new, kind, kind.hub), kind.hub

@@ -26,3 +26,12 @@ def pod(name: str, namespace: str = "default", *, node: str = "", labels: dict[s
 
 def config(name: str, namespace: str = "default", **data: str) -> core.ConfigMap:
     return core.ConfigMap(metadata=meta.ObjectMeta(name=name, namespace=namespace), data=data)
+
+
+def replica_set(name: str, replicas: int, namespace: str = "default") -> apps.ReplicaSet:
+    labels = {"app": name}
+    template = core.PodTemplateSpec(metadata=meta.ObjectMeta(labels=labels), spec=pod("").spec)
+    return apps.ReplicaSet(
+        metadata=meta.ObjectMeta(name=name, namespace=namespace),
+        spec=apps.ReplicaSetSpec(replicas=replicas, selector=meta.LabelSelector(matchLabels=labels), template=template),
+    )

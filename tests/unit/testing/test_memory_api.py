@@ -28,7 +28,7 @@ from tiphys.client import Client, PartialObject, partial_kind
 from tiphys.store.memory import MemoryStore
 from tiphys.testing import eventually, memory_api
 from tiphys.testing.memory_api import MemoryApi
-from tiphys.testing.samples import config, pod
+from tiphys.testing.samples import config, pod, replica_set
 
 pytestmark = pytest.mark.looptime
 
@@ -46,15 +46,6 @@ class SetClock(LoopClock):
 
     def now(self) -> datetime:
         return self.at
-
-
-def replica_set(name: str, replicas: int) -> apps.ReplicaSet:
-    labels = {"app": name}
-    template = core.PodTemplateSpec(metadata=meta.ObjectMeta(labels=labels), spec=pod("").spec or core.PodSpec())
-    return apps.ReplicaSet(
-        metadata=meta.ObjectMeta(name=name, namespace="default"),
-        spec=apps.ReplicaSetSpec(replicas=replicas, selector=meta.LabelSelector(matchLabels=labels), template=template),
-    )
 
 
 # -- the server
