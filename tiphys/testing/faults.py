@@ -325,3 +325,14 @@ class FaultyTransport:
     async def close(self) -> None:
         """Close the transport behind it."""
         await self._transport.close()
+
+
+class NoServer:
+    """Transport of a client that has no server: for parts that are put together and not run."""
+
+    async def request(self, request: Request) -> Response:
+        """Raise ConnectionError."""
+        raise ConnectionError("there is no API server")
+
+    async def close(self) -> None:
+        """Do nothing."""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.apiserver.raw import RawConnection, request
 from tiphys.aio.tasks import cancel_and_wait
+from tiphys.client import Client
 from tiphys.daemon import pki
 from tiphys.http.connection import Connection
 from tiphys.http.server import Server
@@ -21,7 +22,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.serve.limits import LIMITS
 from tiphys.node.settings import NodeSettings
 from tiphys.testing.eventually import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.faults import NoServer
 
 
 class Door:
@@ -57,7 +58,7 @@ def agent(tmp_path: Path) -> NodeAgent:
     settings = NodeSettings(
         name="n1", root=root, bind="127.0.0.1", port=0, tls_cert=pair.cert, tls_key=pair.key, client_ca=keys.ca, system_logs=logs
     )
-    return NodeAgent(settings, FakeApi().client(), CriClient(tmp_path / "none.sock"))
+    return NodeAgent(settings, Client(NoServer()), CriClient(tmp_path / "none.sock"))
 
 
 @pytest.fixture

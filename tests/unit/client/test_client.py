@@ -17,7 +17,7 @@ from tiphys.api.machinery.scheme import Kind
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.client import Client, InProcessTransport, kubeconfig
 from tiphys.client.rest import HttpTransport
-from tiphys.testing.fake_https import issue
+from tiphys.testing.certificates import issue
 from tiphys.testing.memory_api import MemoryApi
 from tiphys.testing.samples import config, pod, replica_set
 from tiphys.wire.http import PeerIdentity, Request, Response
