@@ -181,7 +181,7 @@ async def test_a_pod_that_outgrows_its_local_storage_is_evicted(node: Node) -> N
     fill: dict[str, Any] = {"command": ["sh", "-c", script], "volumeMounts": [mount("e", "/e")]}
     bounded: dict[str, Any] = {"volumes": [{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}], "terminationGracePeriodSeconds": 600}
     await node.run("web", fill, **bounded)
-    await node.run("critical", fill, **bounded, priority=2_000_000_000)
+    await node.run("critical", fill, **bounded, priorityClassName="system-cluster-critical")
     limits = {"limits": {"ephemeral-storage": "1Mi"}}
     await node.run("layer", {"command": ["sh", "-c", "head -c 9000000 /dev/zero > /f; sleep 1000"], "resources": limits})
     await node.run("talk", {"command": ["sh", "-c", "yes | head -c 3000000; sleep 1000"], "resources": limits})
