@@ -27,7 +27,7 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether the request changes something."""
+        """Return whether the request changes something."""
         return self.verb in WRITES
 
     def __str__(self) -> str:

@@ -168,7 +168,7 @@ def taken_slot() -> Iterator[Cluster]:
 
 
 def _is_taken(port: int) -> bool:
-    """Whether some other program listens there."""
+    """Return whether some other program listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

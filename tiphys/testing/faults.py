@@ -83,7 +83,7 @@ class Fault:
 
 
 class Faults:
-    """What goes wrong for the clients that share it; see the module."""
+    """Faults of the clients that share it; see the module."""
 
     def __init__(self, *, clock: Clock | None = None, revision: Callable[[], int] | None = None) -> None:
         self.clock = clock or LoopClock()
@@ -110,7 +110,7 @@ class Faults:
 
     @property
     def down(self) -> bool:
-        """Whether nothing passes at all. Going down breaks the open watches."""
+        """True while nothing passes at all. Going down breaks the open watches."""
         return self._down
 
     @down.setter

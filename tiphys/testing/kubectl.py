@@ -88,7 +88,7 @@ class Kubectl:
         return Done(out.decode(), err.decode(), code)
 
     async def __call__(self, line: str, *args: str, stdin: str = "") -> str:
-        """What the command prints on stdout; raises CommandFailed unless it succeeds."""
+        """Return what the command prints on stdout; raises CommandFailed unless it succeeds."""
         done = await self.run(line, *args, stdin=stdin)
         if done.code != 0:
             raise CommandFailed(f"kubectl {line} {shlex.join(args)} ended with {done.code}\n{done.text}")
@@ -102,7 +102,7 @@ class Kubectl:
         return done.text
 
     async def json(self, line: str, *args: str) -> Any:
-        """What `-o json` prints, decoded."""
+        """Return what `-o json` prints, decoded."""
         return json.loads(await self(line, *args, "-o", "json"))
 
 

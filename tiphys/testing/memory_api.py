@@ -43,6 +43,7 @@ from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
 from tiphys.store.contract import KeyExists, KeyValue
 from tiphys.store.memory import MemoryStore
+from tiphys.testing.api_server import ADMIN
 from tiphys.testing.calls import Call
 from tiphys.testing.faults import Faults, FaultyTransport
 from tiphys.wire.http import PeerIdentity, Request, Response
@@ -51,9 +52,7 @@ T = TypeVar("T", bound=KubeObject)
 R = TypeVar("R")
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
-"""When the system objects were made, whatever time it is for the test."""
-
-ADMIN = PeerIdentity(common_name="admin", organizations=("system:masters",))
+"""Time of creation of the system objects, whatever time it is for the test."""
 
 
 class MemoryApi:

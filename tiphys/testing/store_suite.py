@@ -1,4 +1,4 @@
-"""What every store must do, as tests: a new backend subclasses `StoreSuite`, gives `make_store`, and passes.
+"""The contract of stores as tests: a new backend subclasses `StoreSuite`, gives `make_store`, and passes.
 
     class TestMine(StoreSuite):
         def make_store(self, directory: Path) -> Store:
@@ -59,7 +59,7 @@ class StoreSuite:
         raise NotImplementedError
 
     watch_buffer = 1500
-    """How many unread events the store keeps for a watch."""
+    """Number of unread events that the store keeps for a watch."""
 
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
@@ -472,7 +472,7 @@ class StoreSuite:
 
 
 class EmbeddedStoreSuite(StoreSuite):
-    """What a store in this very process promises beyond the contract."""
+    """Promises of a store in this very process beyond the contract."""
 
     async def test_calls_take_effect_in_the_order_in_which_they_are_made(self, store: Store) -> None:
         results = await asyncio.gather(store.create("/a", b"1"), store.delete("/a"), store.create("/a", b"2"), store.delete("/a"))

@@ -30,8 +30,8 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         client = client_for()
         if request.param == "https":
             keys = tmp_path / "pki"
-            files = {"ca": keys / "ca.crt", "cert": keys / "admin.crt", "key": keys / "admin.key"}
-            client = Client(HttpTransport(f"https://127.0.0.1:{server.port}", **files))
+            address = f"https://127.0.0.1:{server.port}"
+            client = Client(HttpTransport(address, ca=keys / "ca.crt", cert=keys / "admin.crt", key=keys / "admin.key"))
         yield await prepared(client)
         await client.close()
 

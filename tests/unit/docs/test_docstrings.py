@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("aio", "cli", "client", "controllers", "daemon", "dns", "obs", "proxy", "runtime", "scheduler", "store")
+PACKAGES = ("aio", "cli", "client", "controllers", "daemon", "dns", "obs", "proxy", "runtime", "scheduler", "store", "testing")
 TREES = ("tiphys", "tests/unit", "tests/integration", "tests/e2e")
 QUESTIONS = frozenset({"How", "What", "When", "Where", "Whether", "Which", "Who", "Whom", "Whose", "Why"})
 

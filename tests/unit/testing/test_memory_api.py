@@ -310,7 +310,7 @@ async def test_custom_kinds_are_served(api: MemoryApi, client: Client) -> None:
 
 
 async def rest(events: AsyncIterator[object]) -> int:
-    """How many events come until the end of a watch."""
+    """Return the number of events until the end of a watch."""
     return len([event async for event in events])
 
 
@@ -362,7 +362,7 @@ async def test_a_copied_start_leaves_what_a_first_start_leaves(api: MemoryApi, m
 
 
 def system_objects(api: MemoryApi) -> dict[str, object]:
-    """What is stored, by key, without what is drawn."""
+    """Return the stored objects by key, without what is drawn."""
     found: dict[str, Any] = {}
     for kind in api.scheme:
         if "get" in kind.verbs and kind.stored is None:
