@@ -1,7 +1,9 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from tiphys.aio.clock import VirtualClock
 from tiphys.store.contract import Compacted, Event, Revision, Store, StoreError
 from tiphys.store.memory import MemoryStore
 from tiphys.testing.store_suite import EmbeddedStoreSuite
@@ -43,4 +45,17 @@ async def test_a_closed_store_opens_again_with_what_it_held() -> None:
     assert [event.key for event in seen] == ["/a", "/b"]
     with pytest.raises(StoreError, match="already started"):
         await store.start()
+    await store.close()
+
+
+@pytest.mark.looptime
+async def test_a_sooner_deadline_is_not_kept_waiting_by_a_later_one() -> None:
+    store = MemoryStore(clock=VirtualClock())
+    await store.start()
+    await store.create("/late", b"", ttl=3600)
+    await asyncio.sleep(1)
+    await store.create("/soon", b"", ttl=5)
+    for seconds, left in ((4.9, ["/late", "/soon"]), (0.2, ["/late"]), (3593.8, ["/late"]), (0.2, [])):
+        await asyncio.sleep(seconds)
+        assert [item.key for item in (await store.list("/")).items] == left
     await store.close()
