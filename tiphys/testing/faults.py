@@ -120,7 +120,7 @@ class Faults:
             self.end_watches(error=ConnectionError("the connection broke"))
 
     def intercept(self, where: Where, action: Action, *, times: int | None = None) -> Fault:
-        """Let `action` answer requests; the other faults of requests are made of this."""
+        """Let `action` answer requests; the other faults of requests are made of this. The one that was made first has the first word."""
         fault = Fault(where, times, self._drop)
         self._actions[fault] = action
         return fault

@@ -19,13 +19,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import builtins
+import os
 import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ from tiphys.apiserver.verbs.pipeline import default
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
-from tiphys.store.contract import KeyExists, KeyValue
+from tiphys.store.contract import KeyExists, KeyValue, StoreClosed
 from tiphys.store.memory import MemoryStore
 from tiphys.testing.api_server import ADMIN
 from tiphys.testing.calls import Call
@@ -103,11 +103,14 @@ class MemoryApi:
         return Client(transport, user_agent=user_agent, clock=self.clock, rng=self.rng)
 
     async def handle(self, request: Request) -> Response:
-        """Answer a request at a state that is at least as new as everything that was added."""
+        """Answer a request at a state that is at least as new as everything that was added. Raises ConnectionError while stopped."""
         if self._stopped:
             raise ConnectionError("the API server is not running")
         await self.start()
-        await self.server.storage.wait_for(self.store.current_revision())
+        try:
+            await self.server.storage.wait_for(self.store.current_revision())
+        except StoreClosed as error:
+            raise ConnectionError("the API server is stopping") from error
         return await self.server.app.handle(request)
 
     @property
@@ -260,6 +263,7 @@ def _at_once(call: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("the memory store waits for something")
 
 
+_PREFIX = "tiphys-testing-"
 _made: dict[Any, Any] = {}
 """Keys and system objects of this process: making them is most of a server's start."""
 
@@ -280,13 +284,21 @@ def _remove(directory: Path) -> None:
 
 
 async def _keys() -> pki.Pki:
-    keys: pki.Pki | None = _made.get("keys")
-    if keys is None:
-        directory = Path(tempfile.mkdtemp(prefix="tiphys-testing-"))
-        atexit.register(_remove, directory)
-        keys = await asyncio.to_thread(partial(pki.ensure, directory, LoopClock().now(), names=pki.Names()))
-        _made["keys"] = keys
+    if "keys" not in _made:
+        _made["keys"] = await asyncio.to_thread(_make_keys)
+    keys: pki.Pki = _made["keys"]
     return keys
+
+
+def _make_keys() -> pki.Pki:
+    """Make keys in a directory that goes with this process, or after it was killed with the next one that makes some."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    atexit.register(_remove, directory)
+    return pki.ensure(directory, LoopClock().now(), names=pki.Names())
 
 
 class _Founded(LoopClock):
