@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import hypothesis
 import pytest
@@ -17,3 +18,9 @@ hypothesis.settings.load_profile("tiphys")
 def pytest_configure(config: pytest.Config) -> None:
     """Leave no event loop to plain tests: plugins would create one that nobody closes, and warnings are errors here."""
     asyncio.set_event_loop(None)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking through all modules and tests again and again: they stay until the end."""
+    gc.collect()
+    gc.freeze()

@@ -1,7 +1,7 @@
 """Client of the API: typed verbs over any transport.
 
-One class serves everybody: controllers in the server's process (in-process transport), kubelets and tools (HTTPS), and tests (a fake
-API server). A verb is one request; waiting, caching and retrying on conflicts belong to `tiphys.runtime`. The exception is an answer
+One class serves everybody: controllers in the server's process (in-process transport), kubelets and tools (HTTPS), and tests. A verb is
+one request; waiting, caching and retrying on conflicts belong to `tiphys.runtime`. The exception is an answer
 that says `Retry-After`, which is obeyed here, as client-go does.
 """
 

@@ -200,14 +200,18 @@ class LeaderElector:
     async def _release(self) -> None:
         if self._seen is None or self._seen.lease.spec.holderIdentity != self.identity:
             return
-        lease = copied(self._seen.lease)
-        now = base.micro_time(self._clock.now())
-        lease.spec.holderIdentity = ""
-        lease.spec.leaseDurationSeconds = 1
-        lease.spec.renewTime = lease.spec.acquireTime = now
         # The next leader waits for the lease to expire when this fails: nothing is lost but time.
         with contextlib.suppress(StatusError, ConnectionError, TimeoutError):
             async with asyncio.timeout(self.timing.retry):
+                # A renewal may have been written though it was cancelled before its answer came.
+                await self._read()
+                lease = copied(self._seen.lease)
+                if lease.spec.holderIdentity != self.identity:
+                    return
+                now = base.micro_time(self._clock.now())
+                lease.spec.holderIdentity = ""
+                lease.spec.leaseDurationSeconds = 1
+                lease.spec.renewTime = lease.spec.acquireTime = now
                 self._note(await self._client.update(lease))
 
     def _set_leading(self, leading: bool) -> None:

@@ -1,10 +1,11 @@
-"""A service proxy and DNS of one cluster on a machine, with a fake API server."""
+"""A service proxy and DNS of one cluster on a machine, with an API server in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.proxy.loop import ServiceProxy
 from tiphys.proxy.settings import ProxySettings
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.memory_api import MemoryApi
 
 NODE = "n1"
 
@@ -25,10 +26,10 @@ NODE = "n1"
 class Cluster:
     """`number` tells clusters on one machine apart: pods 10.<number>.0.0/16, Services 10.<number + 1>.0.0/16."""
 
-    def __init__(self, machine: Machine, directory: Path, number: int = 62) -> None:
+    def __init__(self, machine: Machine, directory: Path, api: MemoryApi, number: int = 62) -> None:
         self.machine = machine
         self.number = number
-        self.api = FakeApi()
+        self.api = api
         self.bridge = f"tph{number}"
         self.settings = ProxySettings(
             table=f"tiphys_e2e_{number}",
@@ -42,6 +43,22 @@ class Cluster:
         self.proxy: ServiceProxy | None = None
         self._task: asyncio.Task[None] | None = None
         self._pods = 1
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, machine: Machine, directory: Path, number: int = 62) -> AsyncIterator[Cluster]:
+        """A cluster with its bridge and no Services; its proxy is not started yet."""
+        async with MemoryApi.running(service_range=f"10.{number + 1}.0.0/16") as api:
+            await api.start()
+            for type_ in (core.Service, discovery.EndpointSlice):
+                for obj in api.list(type_):
+                    api.remove(type_, obj.metadata.name, obj.metadata.namespace)
+            made = cls(machine, directory, api, number)
+            made.add_bridge()
+            try:
+                yield made
+            finally:
+                await made.stop()
 
     def ip(self, last: int) -> str:
         """An address of a Service."""

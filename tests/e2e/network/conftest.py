@@ -44,7 +44,5 @@ async def machine(space: Machine) -> AsyncIterator[Machine]:
 @pytest.fixture
 async def cluster(machine: Machine, tmp_path: Path) -> AsyncIterator[Cluster]:
     """A cluster with its bridge; its proxy is not started yet."""
-    made = Cluster(machine, tmp_path)
-    made.add_bridge()
-    yield made
-    await made.stop()
+    async with Cluster.running(machine, tmp_path) as made:
+        yield made

@@ -20,9 +20,11 @@ from tests.e2e.network.machine import NODE_ADDRESS, Machine, Space, run
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet, cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.client import Client
 from tiphys.dns.server import DnsError, DnsServer
 from tiphys.dns.settings import DnsSettings
 from tiphys.testing.eventually import eventually
+from tiphys.testing.faults import NoServer
 
 HTTP = [core.ServicePort(name="http", port=80, protocol="TCP")]
 
@@ -299,11 +301,10 @@ async def test_the_server_waits_for_its_address_and_survives_losing_it(cluster: 
         await made.stop()
 
 
-async def test_a_taken_port_is_said_in_one_sentence(machine: Machine, tmp_path: Path) -> None:
+async def test_a_taken_port_is_said_in_one_sentence(machine: Machine) -> None:
     taken = machine.node.socket(socket.SOCK_DGRAM, bind=("0.0.0.0", 53))
     with taken:
-        cluster = Cluster(machine, tmp_path)
-        server = DnsServer(DnsSettings(address="127.0.0.9"), cluster.api.client(), clock=LoopClock(), rng=random.Random(3))
+        server = DnsServer(DnsSettings(address="127.0.0.9"), Client(NoServer()), clock=LoopClock(), rng=random.Random(3))
         with pytest.raises(DnsError, match=r"127\.0\.0\.9:53: another server has the port"):
             await server.run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -163,13 +164,18 @@ async def test_the_bridge_may_come_late_and_again(cluster: Cluster) -> None:
         machine.node.ip("link", "del", cluster.bridge)
 
 
-async def test_two_clusters_on_one_machine_do_not_meet(machine: Machine, tmp_path: Path) -> None:
-    clusters = [Cluster(machine, tmp_path / str(number), number) for number in (62, 72)]
+@pytest.fixture
+async def clusters(machine: Machine, tmp_path: Path) -> AsyncIterator[list[Cluster]]:
+    """Two clusters on one machine."""
+    async with Cluster.running(machine, tmp_path, 62) as first, Cluster.running(machine, tmp_path, 72) as second:
+        yield [first, second]
+
+
+async def test_two_clusters_on_one_machine_do_not_meet(machine: Machine, clusters: list[Cluster]) -> None:
     for cluster, port in zip(clusters, (30080, 30090), strict=True):
-        cluster.add_bridge()
         cluster.service("web", 20, type="NodePort", ports=[core.ServicePort(name="http", port=80, nodePort=port)])
         cluster.endpoints("web", [cluster.pod(f"b{cluster.number}").serve()])
-        await cluster.start(forwarding_record=tmp_path / "forwarding")
+        await cluster.start()
     clients = [cluster.pod(f"client{cluster.number}") for cluster in clusters]
     first, second = clusters
     for cluster, client, port in zip(clusters, clients, (30080, 30090), strict=True):
@@ -209,16 +215,15 @@ def traces() -> dict[str, str]:
 async def test_a_purge_leaves_the_network_as_it_was(machine: Machine, tmp_path: Path, forwarding: str) -> None:
     switch("ipv4/ip_forward", forwarding)
     before = traces()
-    clusters = [Cluster(machine, tmp_path, number) for number in (62, 72)]
-    for cluster in clusters:
-        cluster.add_bridge()
-        await serve(cluster, f"b{cluster.number}")
-        await cluster.start()
-        assert await works(cluster, f"b{cluster.number}")
-    for cluster in clusters:
-        await cluster.stop()
-        machine.node.ip("link", "del", cluster.bridge)
-        assert await purge(cluster) == []
-        assert await purge(cluster) == [], "purging twice is harmless"
+    async with Cluster.running(machine, tmp_path, 62) as first, Cluster.running(machine, tmp_path, 72) as second:
+        for cluster in (first, second):
+            await serve(cluster, f"b{cluster.number}")
+            await cluster.start()
+            assert await works(cluster, f"b{cluster.number}")
+        for cluster in (first, second):
+            await cluster.stop()
+            machine.node.ip("link", "del", cluster.bridge)
+            assert await purge(cluster) == []
+            assert await purge(cluster) == [], "purging twice is harmless"
     assert traces() == before
     assert not (tmp_path / "forwarding").exists()

@@ -1,4 +1,4 @@
-"""A kubelet, a fake API server and a real containerd, put together for a test."""
+"""A kubelet, an API server in memory and a real containerd, put together for a test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from tiphys.node.kubelet import Kubelet
 from tiphys.node.settings import NodeSettings
 from tiphys.node.volumes import mounts
 from tiphys.testing.eventually import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.memory_api import MemoryApi
 
 BUSYBOX = "tiphys.local/busybox:1"
 
@@ -29,16 +31,29 @@ BUSYBOX = "tiphys.local/busybox:1"
 class Node:
     """One node. `kill` ends the kubelet as kill -9 would: nothing is said, nothing cleaned up."""
 
-    def __init__(self, machine: Machine, directory: Path) -> None:
+    def __init__(self, machine: Machine, directory: Path, api: MemoryApi) -> None:
         self.machine = machine
         self.directory = directory
         self.name = f"node-{secrets.token_hex(3)}"
-        self.api = FakeApi()
+        self.api = api
         self.client = self.api.client()
         self.cri = CriClient(machine.supervisor.socket_path)
         self.kubelet: Kubelet | None = None
         self._task: asyncio.Task[None] | None = None
         self.options: dict[str, Any] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, machine: Machine, directory: Path, **options: Any) -> AsyncIterator[Node]:
+        """A started node; `options` are settings of the agent. Nothing is left behind on the machine when it ends."""
+        async with MemoryApi.running() as api:
+            made = cls(machine, directory, api)
+            made.options = options
+            await made.start()
+            try:
+                yield made
+            finally:
+                await made.clean()
 
     @property
     def settings(self) -> NodeSettings:
@@ -95,6 +110,8 @@ class Node:
             "spec": {
                 "nodeName": self.name,
                 "restartPolicy": "Always",
+                # Nobody publishes the authority's certificate here, for which the volume of the account's token would wait.
+                "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 1,
                 **spec,
                 "containers": listed,

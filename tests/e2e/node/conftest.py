@@ -45,9 +45,5 @@ def node_machine() -> Iterator[Machine]:
 @pytest.fixture
 async def node(node_machine: Machine, tmp_path: Path) -> AsyncIterator[Node]:
     """A kubelet on real containers, with an API server in memory. Nothing is left behind on the machine when it ends."""
-    made = Node(node_machine, tmp_path)
-    await made.start()
-    try:
+    async with Node.running(node_machine, tmp_path) as made:
         yield made
-    finally:
-        await made.clean()

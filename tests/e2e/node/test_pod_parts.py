@@ -173,7 +173,7 @@ async def test_a_critical_pod_makes_others_give_way(node: Node) -> None:
     await node.run("small", {"command": SLEEP, "resources": small})
     await node.ready()
     await node.ready("small")
-    await node.run("critical", {"command": SLEEP, "resources": most}, priority=2_000_000_000)
+    await node.run("critical", {"command": SLEEP, "resources": most}, priorityClassName="system-cluster-critical")
     await node.ready("critical")
     gone = await node.phase("Failed")
     assert (gone.status.reason, gone.status.message) == ("Preempting", "Preempted in order to admit critical pod")
@@ -182,7 +182,7 @@ async def test_a_critical_pod_makes_others_give_way(node: Node) -> None:
     assert (disruption.status, disruption.reason) == ("True", "TerminationByKubelet")
     assert node.events("Preempting") == ["Preempted in order to admit critical pod"]
     assert node.pod("small").status.phase == "Running"
-    await node.run("second", {"command": SLEEP, "resources": most}, priority=2_000_000_000)
+    await node.run("second", {"command": SLEEP, "resources": most}, priorityClassName="system-cluster-critical")
     rejected = await node.phase("Failed", "second")
     assert rejected.status.reason == "UnexpectedAdmissionError"
     assert "no set of running pods found to reclaim resources: [(res: cpu, q: " in rejected.status.message

@@ -139,14 +139,14 @@ async def test_a_pod_exceeds_its_deadline(node: Node) -> None:
 async def test_statuses_are_written_once_the_server_is_back(node: Node) -> None:
     await node.run()
     await node.ready()
-    node.api.down = True
+    node.api.faults.down = True
     await node.kill_process()
 
     async def restarted() -> bool:
         return len(await node.cri.list_containers()) == 2
 
     await eventually(restarted)
-    node.api.down = False
+    node.api.faults.down = False
     await eventually(lambda: node.status().restartCount == 1 and node.status().state.running, timeout=40)
 
 

@@ -19,9 +19,13 @@ async def test_the_handler_of_a_class_runs_its_pods(node: Node) -> None:
 async def test_a_handler_that_the_runtime_lacks_is_told(node: Node) -> None:
     await node.client.create(RuntimeClass(metadata=ObjectMeta(name="special"), handler="no-such-handler"))
     await node.run("web", runtimeClassName="special")
-    await node.run("lost", runtimeClassName="missing")
+    missing = RuntimeClass(metadata=ObjectMeta(name="missing"), handler="runc")
+    await node.client.create(missing)
+    with node.api.faults.hold_events("watch pods"):
+        await node.run("lost", runtimeClassName="missing")
+        await node.client.delete(RuntimeClass, "missing")
     await eventually(lambda: any("no-such-handler" in said for said in node.events("FailedCreatePodSandBox")))
     await eventually(lambda: 'Failed to create pod sandbox: RuntimeClass "missing" not found' in node.events("FailedCreatePodSandBox"))
     assert node.pod().status.phase == "Pending"
-    await node.client.create(RuntimeClass(metadata=ObjectMeta(name="missing"), handler=""))
+    await node.client.create(missing)
     await node.ready("lost")

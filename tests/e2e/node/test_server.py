@@ -41,23 +41,21 @@ class Caller:
 async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[Node, Caller]]:
     directory = tmp_path / "pki"
     pki.ensure(directory, datetime.now(UTC), names=pki.Names(host="localhost"), nodes=["n1"])
-    node = Node(node_machine, tmp_path)
-    node.options = {
+    options = {
         "tls_cert": directory / "kubelet-server.crt",
         "tls_key": directory / "kubelet-server.key",
         "client_ca": directory / "ca.crt",
         "bind": "127.0.0.1",
         "port": 0,
     }
-    await node.start()
-    assert node.kubelet is not None
-    assert node.kubelet.server is not None
-    caller = Caller(directory, node.kubelet.server.port)
-    try:
-        yield node, caller
-    finally:
-        await caller.session.close()
-        await node.clean()
+    async with Node.running(node_machine, tmp_path, **options) as node:
+        assert node.kubelet is not None
+        assert node.kubelet.server is not None
+        caller = Caller(directory, node.kubelet.server.port)
+        try:
+            yield node, caller
+        finally:
+            await caller.session.close()
 
 
 async def test_callers_are_authenticated_and_authorized(served: tuple[Node, Caller], tmp_path: Path) -> None:

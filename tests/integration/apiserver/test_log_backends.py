@@ -10,7 +10,7 @@ from tests.integration.apiserver.api import NS, PODS, Api, pod
 from tests.integration.apiserver.conftest import with_default_account
 from tests.integration.apiserver.test_proxy_targets import with_node
 from tiphys.testing.api_server import running_api_server
-from tiphys.testing.fake_https import issue
+from tiphys.testing.certificates import issue
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tiphys.testing.fake_api import FakeApi
-from tiphys.testing.fake_https import Listener, serve
-from tiphys.testing.samples import small_scheme
+from tiphys.testing.https import Listener, serve
+from tiphys.testing.memory_api import MemoryApi
 
 
 @pytest.fixture
 async def listener(tmp_path: Path) -> AsyncIterator[Listener]:
-    async with serve(FakeApi(small_scheme()), tmp_path) as running:
+    async with MemoryApi.running() as api, serve(api, tmp_path) as running:
         yield running

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -16,15 +17,17 @@ from tiphys.client import Client, credentials, kubeconfig
 from tiphys.client.rest import HttpTransport
 from tiphys.runtime import InformerFactory
 from tiphys.testing import eventually
-from tiphys.testing.fake_https import Listener, issue
-from tiphys.testing.samples import config, pod, small_scheme
+from tiphys.testing.certificates import issue
+from tiphys.testing.https import Listener
+from tiphys.testing.samples import config, pod
+from tiphys.wire.http import Response
 
 
 @pytest.fixture
 async def client(listener: Listener) -> AsyncIterator[Client]:
-    who = issue("ann", listener.ca)
+    who = issue("ann", listener.ca, organization="system:masters")
     transport = HttpTransport(listener.url, ca=listener.ca.cert_pem, cert=who.cert_pem, key=who.key_pem, token="secret")
-    client = Client(transport, scheme=small_scheme())
+    client = Client(transport)
     yield client
     await client.close()
 
@@ -47,7 +50,7 @@ async def test_queries_and_names_are_quoted(listener: Listener, client: Client) 
     assert len(listed.items) == 1
     with pytest.raises(errors.NotFound):
         await client.get(core.ConfigMap, "50% ü:b", "default")
-    assert listener.requests[-1].path.endswith("/50% ü:b")
+    assert unquote(listener.requests[-1].path).endswith("/50% ü:b")
 
 
 async def test_watches_stream_and_can_be_left(listener: Listener, client: Client) -> None:
@@ -56,12 +59,13 @@ async def test_watches_stream_and_can_be_left(listener: Listener, client: Client
         await client.create(pod("a"))
         await client.create(pod("b"))
         assert [(await anext(events)).object.metadata.name for _ in range(2)] == ["a", "b"]
-    await eventually(lambda: not listener.api.store.watchers)
+    await eventually(lambda: not listener.api.faults.watches)
 
 
 async def test_the_server_ends_a_watch_after_its_timeout(listener: Listener, client: Client) -> None:
     listed = await client.list(core.Pod)
-    assert [event async for event in client.watch(core.Pod, resource_version=listed.resourceVersion, timeout=1)] == []
+    watch = client.watch(core.Pod, resource_version=listed.resourceVersion, bookmarks=False, timeout=1)
+    assert [event async for event in watch] == []
 
 
 async def test_an_informer_survives_a_broken_stream(listener: Listener, client: Client) -> None:
@@ -69,22 +73,22 @@ async def test_an_informer_survives_a_broken_stream(listener: Listener, client: 
     informer = factory.of(core.Pod)
     factory.start()
     await informer.wait_synced()
-    await eventually(lambda: listener.api.store.watchers)
-    listener.api.store.end_watches(ConnectionResetError())
+    await eventually(lambda: listener.api.faults.watches)
+    listener.api.faults.end_watches(error=ConnectionResetError())
     await client.create(pod("a"))
     await eventually(lambda: len(informer) == 1)
     await factory.stop()
 
 
 async def test_a_stranger_s_server_is_not_trusted(listener: Listener) -> None:
-    client = Client(HttpTransport(listener.url, ca=issue("other").cert_pem), scheme=small_scheme())
+    client = Client(HttpTransport(listener.url, ca=issue("other").cert_pem))
     with pytest.raises(ConnectionError, match="certificate verify failed"):
         await client.list(core.Pod)
     await client.close()
 
 
 async def test_no_server_no_answer() -> None:
-    client = Client(HttpTransport("http://127.0.0.1:1"), scheme=small_scheme())
+    client = Client(HttpTransport("http://127.0.0.1:1"))
     with pytest.raises(ConnectionError):
         await client.list(core.Pod)
     await client.close()
@@ -93,9 +97,7 @@ async def test_no_server_no_answer() -> None:
 
 
 async def test_answers_that_are_no_status_become_errors_too(listener: Listener, client: Client) -> None:
-    from tiphys.wire.http import Response
-
-    listener.api.react(lambda call, request: Response(status=502, body=b"<html>bad gateway</html>"))
+    listener.api.faults.answer("*", lambda call: Response(status=502, body=b"<html>bad gateway</html>"))
     with pytest.raises(errors.StatusError, match="bad gateway") as caught:
         await client.list(core.Pod)
     assert caught.value.status().code in (500, 502)
@@ -103,7 +105,7 @@ async def test_answers_that_are_no_status_become_errors_too(listener: Listener, 
 
 @pytest.mark.parametrize("inline", [True, False])
 async def test_kubeconfigs_load_inline_and_from_files(listener: Listener, tmp_path: Path, inline: bool) -> None:
-    who = issue("bob", listener.ca)
+    who = issue("bob", listener.ca, organization="system:masters")
     made = kubeconfig.build(listener.url, ca=listener.ca.cert_pem, cert=who.cert_pem, key=who.key_pem)
     if not inline:
         for name, data in (("ca.crt", listener.ca.cert_pem), ("bob.crt", who.cert_pem), ("bob.key", who.key_pem)):
@@ -114,7 +116,6 @@ async def test_kubeconfigs_load_inline_and_from_files(listener: Listener, tmp_pa
     await asyncio.to_thread(kubeconfig.save, path, made)
     assert path.stat().st_mode & 0o777 == 0o600
     client = kubeconfig.load(path)
-    client._scheme = small_scheme()
     await client.create(pod("a"))
     assert listener.requests[-1].peer.common_name == "bob"
     await client.close()
@@ -124,7 +125,7 @@ async def test_replaced_files_are_read_again(listener: Listener, tmp_path: Path,
     monkeypatch.setattr(credentials, "REFRESH_SECONDS", 0.0)
 
     def write(name: str, token: str) -> None:
-        who = issue(name, listener.ca)
+        who = issue(name, listener.ca, organization="system:masters")
         for file, data in (("token", token.encode()), ("c.crt", who.cert_pem), ("c.key", who.key_pem)):
             (tmp_path / f"{file}.new").write_bytes(data)
             os.replace(tmp_path / f"{file}.new", tmp_path / file)
@@ -133,13 +134,13 @@ async def test_replaced_files_are_read_again(listener: Listener, tmp_path: Path,
     transport = HttpTransport(
         listener.url, ca=listener.ca.cert_pem, cert=tmp_path / "c.crt", key=tmp_path / "c.key", token_file=tmp_path / "token"
     )
-    client = Client(transport, scheme=small_scheme())
+    client = Client(transport)
     await client.list(core.Pod)
     write("new", "two")
     # A watch keeps the old connection busy, so that the next request needs a new one.
     async with aclosing(client.watch(core.Pod)) as events:
         event = asyncio.create_task(anext(events))
-        await eventually(lambda: listener.api.store.watchers)
+        await eventually(lambda: listener.api.faults.watches)
         await client.create(pod("a"))
         await event
     await client.close()

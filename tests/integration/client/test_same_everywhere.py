@@ -1,15 +1,9 @@
-"""The client's verbs against the API server in-process, the same over HTTPS, and the fake one: all three must behave alike.
-
-What is asserted here of the real server is what makes tests on the fake one worth anything.
-"""
+"""The client's verbs against the API server in-process and over HTTPS: both must behave alike, so that tests of one tell of the other."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,47 +16,24 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
 from tiphys.api.policy.v1 import Eviction
-from tiphys.apiserver.server import ApiServer
-from tiphys.apiserver.settings import ApiServerSettings
-from tiphys.client import Client, InProcessTransport, PartialObject, partial_kind
+from tiphys.client import Client, PartialObject, partial_kind
 from tiphys.client.rest import HttpTransport
-from tiphys.daemon import pki
 from tiphys.runtime import EventRecorder, InformerFactory, Key, LeaderElector, update_with_retry
-from tiphys.store.memory import MemoryStore
 from tiphys.testing import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.api_server import running_api_server
 from tiphys.testing.samples import config, pod
-from tiphys.wire.http import PeerIdentity
-
-ADMIN = PeerIdentity(common_name="admin", organizations=("system:masters",))
 
 
-@pytest.fixture(params=["fake", "in-process", "https"])
+@pytest.fixture(params=["in-process", "https"])
 async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Client]:
-    if request.param == "fake":
-        yield await prepared(FakeApi(validate=True).client())
-        return
-    files = await asyncio.to_thread(pki.ensure, tmp_path, datetime.now(UTC), names=pki.Names())
-    serving = files.pair("apiserver")
-    settings = ApiServerSettings(
-        # In-process nothing listens, but the `kubernetes` service names a port; its endpoint must not be a loopback address.
-        port=0 if request.param == "https" else 6443,
-        advertise="192.0.2.1",
-        certificate=serving.cert,
-        key=serving.key,
-        client_ca=files.ca,
-        service_account_key=files.service_account.key,
-    )
-    server = ApiServer(settings, MemoryStore(clock=LoopClock()), rng=random.Random(1))
-    await server.start(listen=request.param == "https")
-    if request.param == "https":
-        admin = files.pair("admin")
-        client = Client(HttpTransport(f"https://127.0.0.1:{server.port}", ca=files.ca, cert=admin.cert, key=admin.key))
-    else:
-        client = Client(InProcessTransport(server.app.handle, peer=ADMIN))
-    yield await prepared(client)
-    await client.close()
-    await server.stop(grace=0.1)
+    async with running_api_server(tmp_path, listen=request.param == "https") as (server, client_for):
+        client = client_for()
+        if request.param == "https":
+            keys = tmp_path / "pki"
+            address = f"https://127.0.0.1:{server.port}"
+            client = Client(HttpTransport(address, ca=keys / "ca.crt", cert=keys / "admin.crt", key=keys / "admin.key"))
+        yield await prepared(client)
+        await client.close()
 
 
 async def prepared(client: Client) -> Client:

@@ -21,7 +21,7 @@ from tiphys.daemon.pages import SILENCE, Pages, checks_of
 from tiphys.runtime.leader import LeaderElector
 from tiphys.settings.serving import ServingSettings
 from tiphys.testing.api_server import running_api_server
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.memory_api import MemoryApi
 
 FAULT = {"text": ""}
 
@@ -103,13 +103,14 @@ async def test_no_port_is_no_server(admin: Client) -> None:
 
 
 async def test_an_election_without_answers_is_unhealthy() -> None:
-    api = FakeApi(clock=VirtualClock())
-    elector = LeaderElector(api.client(), "lock", "me", clock=api.clock, rng=random.Random(1))
-    check = checks_of(elector, api.clock)["leaderElection"]
-    await api.clock.sleep(elector.timing.duration + SILENCE - 1.0)
-    assert check() == ""
-    await api.clock.sleep(2.0)
-    assert check() == "the API server has not answered about the lease for 36 s"
-    assert await elector._try()
-    assert check() == ""
-    assert set(checks_of(None, api.clock)) == {"ping"}
+    clock = VirtualClock()
+    async with MemoryApi.running(clock=clock) as api:
+        elector = LeaderElector(api.client(), "lock", "me", clock=clock, rng=random.Random(1))
+        check = checks_of(elector, clock)["leaderElection"]
+        await clock.sleep(elector.timing.duration + SILENCE - 1.0)
+        assert check() == ""
+        await clock.sleep(2.0)
+        assert check() == "the API server has not answered about the lease for 36 s"
+        assert await elector._try()
+        assert check() == ""
+        assert set(checks_of(None, clock)) == {"ping"}

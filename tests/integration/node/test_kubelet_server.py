@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.apiserver.raw import RawConnection, request
 from tiphys.aio.tasks import cancel_and_wait
+from tiphys.client import Client
 from tiphys.daemon import pki
 from tiphys.http.connection import Connection
 from tiphys.http.server import Server
@@ -21,7 +22,7 @@ from tiphys.node.kubelet import Kubelet
 from tiphys.node.serve.limits import LIMITS
 from tiphys.node.settings import NodeSettings
 from tiphys.testing.eventually import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.faults import NoServer
 
 
 class Door:
@@ -57,7 +58,7 @@ def kubelet(tmp_path: Path) -> Kubelet:
     settings = NodeSettings(
         name="n1", root=root, bind="127.0.0.1", port=0, tls_cert=pair.cert, tls_key=pair.key, client_ca=keys.ca, system_logs=logs
     )
-    return Kubelet(settings, FakeApi().client(), CriClient(tmp_path / "none.sock"))
+    return Kubelet(settings, Client(NoServer()), CriClient(tmp_path / "none.sock"))
 
 
 @pytest.fixture

@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.machinery.scheme import Kind
-from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.meta.v1 import KubeObject
 from tiphys.client import Client, InProcessTransport, kubeconfig
 from tiphys.client.rest import HttpTransport
-from tiphys.testing.fake_api import Call, FakeApi
-from tiphys.testing.fake_https import issue
-from tiphys.testing.samples import config, pod, small_scheme
+from tiphys.testing.certificates import issue
+from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.samples import config, pod, replica_set
 from tiphys.wire.http import PeerIdentity, Request, Response
 
 pytestmark = pytest.mark.looptime
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(small_scheme(), clock=VirtualClock())
-
-
-async def test_retry_after_is_obeyed(api: FakeApi) -> None:
+async def test_retry_after_is_obeyed(api: MemoryApi) -> None:
     api.add(config("c"))
-    api.fail(errors.TooManyRequests("busy", retry_after=3), times=2)
+    api.faults.fail("*", errors.TooManyRequests("busy", retry_after=3), times=2)
+    began = api.clock.monotonic()
     await api.client().get(core.ConfigMap, "c", "default")
-    assert asyncio.get_running_loop().time() == pytest.approx(6)
-    api.fail(errors.TooManyRequests("busy"), times=100)
+    assert api.clock.monotonic() - began == pytest.approx(6)
+    api.faults.fail("*", errors.TooManyRequests("busy"), times=100)
     with pytest.raises(errors.TooManyRequests):
         await api.client().get(core.ConfigMap, "c", "default")
 
 
-async def test_errors_without_retry_after_are_raised_at_once(api: FakeApi) -> None:
-    api.fail(errors.InternalError("broken"))
+async def test_errors_without_retry_after_are_raised_at_once(api: MemoryApi) -> None:
+    api.faults.fail("*", errors.InternalError("broken"))
     with pytest.raises(errors.InternalError, match="broken"):
         await api.client().get(core.ConfigMap, "c", "default")
     assert len(api.calls) == 1
 
 
-async def test_identity_travels_with_the_transport_and_names_with_the_client(api: FakeApi) -> None:
+async def test_identity_travels_with_the_transport_and_names_with_the_client(api: MemoryApi) -> None:
     seen: list[Request] = []
 
     async def handler(request: Request) -> Response:
@@ -83,38 +77,35 @@ async def _garbage() -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("stream", [_broken_off, _garbage])
-async def test_a_watch_that_makes_no_sense_is_a_broken_connection(api: FakeApi, stream: type[AsyncIterator[bytes]]) -> None:
-    def reaction(call: Call, request: Request) -> Response | None:
-        return Response(stream=stream()) if call.verb == "watch" else None
-
-    api.react(reaction)
+async def test_a_watch_that_makes_no_sense_is_a_broken_connection(api: MemoryApi, stream: type[AsyncIterator[bytes]]) -> None:
+    api.faults.answer("watch", lambda call: Response(stream=stream()))
     with pytest.raises(ConnectionError):
         await anext(api.client().watch(core.Pod))
 
 
-async def test_leaving_a_watch_closes_it_on_the_server(api: FakeApi) -> None:
+async def test_leaving_a_watch_closes_it_on_the_server(api: MemoryApi) -> None:
     api.add(pod("a"))
     async with aclosing(api.client().watch(core.Pod)) as events:
         await anext(events)
-        assert api.store.watchers
-    assert not api.store.watchers
+        assert api.faults.watches
+    assert not api.faults.watches
 
 
-async def test_dry_runs_change_nothing(api: FakeApi) -> None:
+async def test_dry_runs_change_nothing(api: MemoryApi) -> None:
     client = api.client()
     made = await client.create(config("c"), dry_run=True)
     assert made.metadata.uid
-    assert api.list(core.ConfigMap) == []
+    assert api.list(core.ConfigMap, "default") == []
 
 
-async def test_collections_are_deleted_by_selector(api: FakeApi) -> None:
+async def test_collections_are_deleted_by_selector(api: MemoryApi) -> None:
     api.add(pod("a", labels={"x": "1"}), pod("b", labels={"x": "2"}), pod("c", "other", labels={"x": "1"}))
     await api.client().delete_collection(core.Pod, "default", labels="x=1")
     assert [obj.metadata.name for obj in api.list(core.Pod)] == ["b", "c"]
 
 
-async def test_a_scale_counts_as_a_write_of_the_object_it_scales(api: FakeApi) -> None:
-    api.add(apps.ReplicaSet(metadata=ObjectMeta(name="r", namespace="default")))
+async def test_a_scale_counts_as_a_write_of_the_object_it_scales(api: MemoryApi) -> None:
+    await api.client().create(replica_set("r", 3))
     heard: list[tuple[str, str]] = []
     client = api.client().derive(on_write=lambda kind, obj: heard.append((kind.plural, obj.metadata.resourceVersion)))
     scale = await client.get_subresource(apps.ReplicaSet, "r", "default", "scale", Scale)

@@ -13,14 +13,14 @@ from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.apiserver.auth.policy import CONTROLLERS, RUN_AS_MANAGER
-from tiphys.client import PartialObject
+from tiphys.client import Client, PartialObject
 from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.registry import LOOPS, all_controllers
 from tiphys.controllers.rootca.settings import RootCaSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.shared.slim import PODS
 from tiphys.runtime import Controller, Manager
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.faults import NoServer
 
 EVERYTHING = ControllerSettings(SigningSettings(key="ca.key"), RootCaSettings(file="ca.crt"))
 
@@ -46,7 +46,7 @@ ATTENDED_ELSEWHERE = {
 @pytest.fixture
 def manager() -> Manager:
     """A manager with every loop set up."""
-    manager = Manager(FakeApi(SCHEME, clock=VirtualClock()).client())
+    manager = Manager(Client(NoServer(), clock=VirtualClock()))
     manager.add_all(all_controllers(EVERYTHING))
     return manager
 

@@ -22,8 +22,7 @@ PARTICIPLES = frozenset({"asked", "found", "made", "said", "told", "wanted"})
 @cache
 def sources(folder: str) -> dict[str, ast.Module]:
     """Path and content of every module below a folder."""
-    # The fake API server is about to be replaced; this condition goes with it.
-    paths = [path for path in sorted((ROOT / folder).rglob("*.py")) if not path.name.startswith("fake_")]
+    paths = sorted((ROOT / folder).rglob("*.py"))
     return {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 

@@ -27,7 +27,7 @@ from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.pod.status_writer import status_patch as pod_status_patch
 from tiphys.node.runtime.containerd_events import End, ended
 from tiphys.testing.eventually import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.memory_api import MemoryApi
 
 
 def field(number: int, data: bytes) -> bytes:
@@ -127,15 +127,14 @@ def test_a_status_patch_clears_what_is_gone_and_leaves_others_conditions() -> No
     assert pod_status_patch("u1", core.PodStatus(), core.PodStatus())["status"]["podIPs"] is None
 
 
-async def test_the_writer_writes_the_newest_once_and_survives_an_outage() -> None:
-    api = FakeApi()
+async def test_the_writer_writes_the_newest_once_and_survives_an_outage(api: MemoryApi) -> None:
     it = pod({"name": "a"})
     api.add(it)
     uid = api.get(core.Pod, "web", "default").metadata.uid
     it = api.get(core.Pod, "web", "default")
     writer = StatusWriter(api.client(), LoopClock())
     running = pod_status(it, Facts(observed(seen(it, "a"))), MOMENT)
-    api.fail(ServiceUnavailable("away"), verb="patch", times=2)
+    api.faults.fail("patch pods/status", ServiceUnavailable("away"), times=2)
     writer.set(it, pod_status(it, Facts(observed(boxes=())), MOMENT))
     writer.set(it, running)
     await writer.wait_written(uid)

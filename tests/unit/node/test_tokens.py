@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,11 +11,14 @@ import pytest
 from tests.unit.node.make import pod
 from tiphys.aio.clock import LoopClock
 from tiphys.api.authentication import v1 as authn
+from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import ServiceUnavailable
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.payload import TokenKey
-from tiphys.testing.fake_api import Call, FakeApi
-from tiphys.wire.http import Request, Response
+from tiphys.testing.memory_api import MemoryApi
+
+TOKENS = "create serviceaccounts/token"
 
 
 class SetClock(LoopClock):
@@ -25,51 +29,52 @@ class SetClock(LoopClock):
         return self.at
 
 
-async def test_tokens_are_kept_until_four_fifths_of_their_life() -> None:
-    api, clock = FakeApi(), SetClock()
-    asked: list[authn.TokenRequest] = []
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
 
-    def answer(call: Call, request: Request) -> Response | None:
-        body = msgspec.json.decode(request.body, type=authn.TokenRequest)
-        asked.append(body)
-        body.status.token = f"t{len(asked)}"
-        body.status.expirationTimestamp = clock.at + timedelta(seconds=body.spec.expirationSeconds or 0)
-        return Response(status=201, headers={"content-type": "application/json"}, body=msgspec.json.encode(body))
 
-    api.react(answer)
+@pytest.fixture
+async def api(clock: SetClock) -> AsyncIterator[MemoryApi]:
+    """An API server with the service account `robot`."""
+    async with MemoryApi.running(clock=clock) as running:
+        running.add(core.ServiceAccount(metadata=ObjectMeta(name="robot", namespace="default")))
+        yield running
+
+
+def requests(api: MemoryApi) -> list[authn.TokenRequest]:
+    """Requests that arrived."""
+    return [msgspec.json.decode(call.request.body, type=authn.TokenRequest) for call in api.calls]
+
+
+async def test_tokens_are_kept_until_four_fifths_of_their_life(api: MemoryApi, clock: SetClock) -> None:
     cache = TokenCache(api.client(), clock)
     it, key = pod({"name": "a"}, serviceAccountName="robot"), TokenKey("vault", 1000)
-    assert await cache.get(it, key) == "t1"
-    assert (asked[0].spec.audiences, asked[0].spec.expirationSeconds) == (["vault"], 1000)
+    api.add(it)
+    first = await cache.get(it, key)
+    (request,) = requests(api)
+    assert (request.spec.audiences, request.spec.expirationSeconds) == (["vault"], 1000)
     assert cache.renewal("u1") == clock.at + timedelta(seconds=800)
     clock.at += timedelta(seconds=799)
-    assert await cache.get(it, key) == "t1"
+    assert await cache.get(it, key) == first
+    assert len(requests(api)) == 1
     clock.at += timedelta(seconds=1)
-    assert await cache.get(it, key) == "t2"
-    assert await cache.get(it, TokenKey("", 1000)) == "t3"
+    second = await cache.get(it, key)
+    assert second != first
+    assert await cache.get(it, TokenKey("", 1000)) not in (first, second)
+    assert len(requests(api)) == 3
     cache.forget("u1")
     assert cache.renewal("u1") is None
 
 
-async def test_an_old_token_serves_while_no_new_one_is_to_be_had() -> None:
-    api, clock = FakeApi(), SetClock()
-    away = False
-
-    def answer(call: Call, request: Request) -> Response | None:
-        if away:
-            raise ServiceUnavailable("away")
-        body = msgspec.json.decode(request.body, type=authn.TokenRequest)
-        body.status.token = "t"
-        body.status.expirationTimestamp = clock.at + timedelta(seconds=1000)
-        return Response(status=201, headers={"content-type": "application/json"}, body=msgspec.json.encode(body))
-
-    api.react(answer)
+async def test_an_old_token_serves_while_no_new_one_is_to_be_had(api: MemoryApi, clock: SetClock) -> None:
     cache = TokenCache(api.client(), clock)
-    it, key = pod({"name": "a"}), TokenKey("", 1000)
-    await cache.get(it, key)
-    away = True
+    it, key = pod({"name": "a"}, serviceAccountName="robot"), TokenKey("", 1000)
+    api.add(it)
+    token = await cache.get(it, key)
+    api.faults.fail(TOKENS, ServiceUnavailable("away"), times=None)
     clock.at += timedelta(seconds=900)
-    assert await cache.get(it, key) == "t"
+    assert await cache.get(it, key) == token
     clock.at += timedelta(seconds=101)
     with pytest.raises(ServiceUnavailable):
         await cache.get(it, key)

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.runtime import Key, copied, update_with_retry
-from tiphys.testing.fake_api import FakeApi
-from tiphys.testing.samples import config, pod, small_scheme
+from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.samples import config, pod
 
 pytestmark = pytest.mark.looptime
 
 KEY = Key("default", "c")
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(small_scheme(), clock=VirtualClock())
-
-
 def touch(obj: core.ConfigMap) -> None:
     obj.data["touched"] = "yes"
 
 
-async def test_conflicts_are_met_by_reading_again(api: FakeApi) -> None:
+async def test_conflicts_are_met_by_reading_again(api: MemoryApi) -> None:
     api.add(config("c"))
     raced = 0
 
@@ -41,15 +35,15 @@ async def test_conflicts_are_met_by_reading_again(api: FakeApi) -> None:
     assert api.get(core.ConfigMap, "c", "default").data == after.data
 
 
-async def test_it_gives_up_with_the_conflict(api: FakeApi) -> None:
+async def test_it_gives_up_with_the_conflict(api: MemoryApi) -> None:
     api.add(config("c"))
-    api.fail(errors.Conflict("always"), verb="update", times=100)
+    api.faults.fail("update", errors.Conflict("always"), times=100)
     with pytest.raises(errors.Conflict):
         await update_with_retry(api.client(), core.ConfigMap, KEY, touch, tries=3)
     assert len(api.writes()) == 3
 
 
-async def test_nothing_is_written_when_nothing_is_to_change(api: FakeApi) -> None:
+async def test_nothing_is_written_when_nothing_is_to_change(api: MemoryApi) -> None:
     api.add(config("c"))
     await update_with_retry(api.client(), core.ConfigMap, KEY, lambda obj: False)
     assert api.writes() == []
@@ -57,7 +51,7 @@ async def test_nothing_is_written_when_nothing_is_to_change(api: FakeApi) -> Non
         await update_with_retry(api.client(), core.ConfigMap, Key("default", "none"), touch)
 
 
-async def test_a_subresource_can_be_meant(api: FakeApi) -> None:
+async def test_a_subresource_can_be_meant(api: MemoryApi) -> None:
     api.add(pod("c"))
 
     def run(obj: core.Pod) -> None:

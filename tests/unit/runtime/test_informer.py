@@ -1,4 +1,4 @@
-"""Informers against the fake API server, in virtual time."""
+"""Informers, in virtual time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta
@@ -16,20 +15,15 @@ from tiphys.client import listwatch, partial_kind
 from tiphys.client.listwatch import TRANSITIONS, Outcome, State
 from tiphys.runtime import Informer, InformerFactory, Key
 from tiphys.testing import eventually
-from tiphys.testing.fake_api import Call, FakeApi
-from tiphys.testing.samples import pod, small_scheme
-from tiphys.wire.http import Request
+from tiphys.testing.calls import Call
+from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.samples import pod
 
 pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(small_scheme(), clock=VirtualClock())
-
-
-@pytest.fixture
-async def informers(api: FakeApi) -> AsyncIterator[InformerFactory]:
+async def informers(api: MemoryApi) -> AsyncIterator[InformerFactory]:
     factory = InformerFactory(api.client(), clock=api.clock, rng=random.Random(1))
     factory.start()
     yield factory
@@ -44,7 +38,7 @@ def names(informer: Informer[core.Pod]) -> list[str]:
     return sorted(obj.metadata.name for obj in informer.list())
 
 
-async def test_an_informer_lists_then_follows(api: FakeApi, informers: InformerFactory) -> None:
+async def test_an_informer_lists_then_follows(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     await client.create(pod("a"))
     seen: list[tuple[str | None, str | None]] = []
@@ -56,14 +50,14 @@ async def test_an_informer_lists_then_follows(api: FakeApi, informers: InformerF
     made.metadata.labels["x"] = "y"
     await client.update(made)
     await client.delete(core.Pod, "a", "default")
-    await informer.wait_for(api.store.revision)
+    await informer.wait_for(api.revision)
     assert names(informer) == ["b"]
     assert informer.get(Key("default", "a")) is None
     assert seen == [(None, "a"), (None, "b"), ("b", "b"), ("a", None)]
     assert informers.of(core.Pod) is informer
 
 
-async def test_indexes_follow_changes_and_cover_what_was_there(api: FakeApi, informers: InformerFactory) -> None:
+async def test_indexes_follow_changes_and_cover_what_was_there(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     await client.create(pod("a", node="n1"))
     informer = informers.of(core.Pod)
@@ -71,15 +65,15 @@ async def test_indexes_follow_changes_and_cover_what_was_there(api: FakeApi, inf
     informer.add_index("node", lambda obj: (obj.spec.nodeName,) if obj.spec and obj.spec.nodeName else ())
     await client.create(pod("b", node="n1"))
     await client.create(pod("c"))
-    moved = await client.get(core.Pod, "a", "default")
+    moved = api.get(core.Pod, "a", "default")
     assert moved.spec is not None
     moved.spec.nodeName = "n2"
-    await client.update(moved)
-    await informer.wait_for(api.store.revision)
+    api.add(moved)
+    await informer.wait_for(api.revision)
     assert [obj.metadata.name for obj in informer.by_index("node", "n1")] == ["b"]
     assert [obj.metadata.name for obj in informer.by_index("node", "n2")] == ["a"]
     await client.delete(core.Pod, "b", "default", grace=0)
-    await informer.wait_for(api.store.revision)
+    await informer.wait_for(api.revision)
     assert informer.by_index("node", "n1") == []
     with pytest.raises(KeyError):
         informer.by_index("nothing", "")
@@ -87,9 +81,10 @@ async def test_indexes_follow_changes_and_cover_what_was_there(api: FakeApi, inf
         informer.add_index("node", lambda obj: ())
 
 
-async def test_selection_namespace_and_transform(api: FakeApi, informers: InformerFactory) -> None:
+async def test_selection_namespace_and_transform(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     await client.create(pod("a", labels={"app": "x"}))
+    api.add_namespace("other")
     await client.create(pod("b", "other", labels={"app": "x"}))
     await client.create(pod("c"))
 
@@ -106,110 +101,108 @@ async def test_selection_namespace_and_transform(api: FakeApi, informers: Inform
     assert [obj.metadata.name for obj in everything.list("nowhere")] == []
 
 
-async def test_a_broken_watch_resumes_without_listing_again(api: FakeApi, informers: InformerFactory) -> None:
+async def test_a_broken_watch_resumes_without_listing_again(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     informer = informers.of(core.Pod)
     await informer.wait_synced()
-    await eventually(lambda: api.store.watchers)
-    api.store.end_watches(ConnectionResetError("cut"))
+    await eventually(lambda: api.faults.watches)
+    api.faults.end_watches(error=ConnectionResetError("cut"))
     await client.create(pod("a"))
     await eventually(lambda: names(informer) == ["a"])
     assert sum(call.verb == "list" for call in api.calls) == 1
 
 
-async def test_bookmarks_spare_a_list_after_compaction(api: FakeApi, informers: InformerFactory) -> None:
+async def test_bookmarks_spare_a_list_after_compaction(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     informer = informers.of(core.Node)
     await informer.wait_synced()
-    await eventually(lambda: api.store.watchers)
+    await eventually(lambda: api.faults.watches)
     await client.create(pod("other-kind"))
-    api.store.bookmark()
-    await eventually(lambda: informer.revision == api.store.revision)
-    api.store.compact()
-    api.store.end_watches()
+    await asyncio.sleep(61)  # A bookmark comes every minute.
+    await eventually(lambda: informer.revision == api.revision)
+    await api.compact()
     await eventually(lambda: sum(call.verb == "watch" for call in api.calls) >= 2)
     await client.create(core.Node(metadata=ObjectMeta(name="n")))
     await eventually(lambda: len(informer) == 1)
     assert sum(call.verb == "list" for call in api.calls) == 1
 
 
-async def test_gone_lists_again_and_tells_the_differences(api: FakeApi, informers: InformerFactory) -> None:
+async def test_gone_lists_again_and_tells_the_differences(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     for name in ("kept", "changed", "removed"):
         await client.create(pod(name))
     seen: list[tuple[str | None, str | None]] = []
     informer = informers.of(core.Pod)
     await informer.wait_synced()
-    await eventually(lambda: api.store.watchers)
+    await eventually(lambda: api.faults.watches)
     await client.create(pod("last-seen"))
-    await informer.wait_for(api.store.revision)
+    await informer.wait_for(api.revision)
     informer.subscribe(lambda old, new: seen.append((name_of(old), name_of(new))))
     seen.clear()
-    api.store.end_watches()
-    changed = await client.get(core.Pod, "changed", "default")
-    changed.metadata.labels["x"] = "y"
-    await client.update(changed)
-    await client.delete(core.Pod, "removed", "default")
-    await client.create(pod("added"))
-    api.store.compact()
+    with api.faults.fail("watch pods", ConnectionError("cut"), times=None):
+        api.faults.end_watches()
+        changed = await client.get(core.Pod, "changed", "default")
+        changed.metadata.labels["x"] = "y"
+        await client.update(changed)
+        await client.delete(core.Pod, "removed", "default")
+        await client.create(pod("added"))
+        await api.compact()
     await eventually(lambda: informer.get(Key("default", "added")))
     assert seen == [(None, "added"), ("changed", "changed"), ("removed", None)]
 
 
-async def test_a_silent_watch_is_opened_anew(api: FakeApi, informers: InformerFactory) -> None:
+async def test_a_silent_watch_is_opened_anew(api: MemoryApi, informers: InformerFactory) -> None:
     client = api.client()
     informer = informers.of(core.Pod)
     await informer.wait_synced()
-    await eventually(lambda: api.store.watchers)
-    api.store.stall_watches()
+    await eventually(lambda: api.faults.watches)
+    api.faults.stall_watches()
     started = asyncio.get_running_loop().time()
     await client.create(pod("a"))
     await eventually(lambda: names(informer) == ["a"], timeout=1000, interval=1)
     assert asyncio.get_running_loop().time() - started <= listwatch.SILENCE_SECONDS + 5
 
 
-async def test_retries_back_off_and_recover(api: FakeApi, informers: InformerFactory) -> None:
-    api.down = True
+async def test_retries_back_off_and_recover(api: MemoryApi, informers: InformerFactory) -> None:
+    api.faults.down = True
     informer = informers.of(core.Pod)
     await asyncio.sleep(300)
     assert not informer.synced
-    api.down = False
+    api.faults.down = False
     started = asyncio.get_running_loop().time()
     await informer.wait_synced()
     assert asyncio.get_running_loop().time() - started <= 2 * listwatch.RETRY.cap
 
 
-async def test_failed_lists_are_spaced_by_growing_delays(api: FakeApi, informers: InformerFactory) -> None:
-    api.fail(errors.InternalError("broken"), verb="list", times=10**6)
+async def test_failed_lists_are_spaced_by_growing_delays(api: MemoryApi, informers: InformerFactory) -> None:
+    api.faults.fail("list", errors.InternalError("broken"), times=None)
     informers.of(core.Pod)
     await asyncio.sleep(600)
     assert 600 / (2 * listwatch.RETRY.cap) <= len(api.calls) <= 600 / listwatch.RETRY.cap + 8
 
 
 async def test_a_page_that_expired_makes_the_next_list_whole(
-    api: FakeApi, informers: InformerFactory, monkeypatch: pytest.MonkeyPatch
+    api: MemoryApi, informers: InformerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listwatch, "PAGE", 2)
     for number in range(5):
         api.add(pod(f"p{number}"))
-    lists = 0
 
-    def compact_after_first_page(call: Call, request: Request) -> None:
-        nonlocal lists
-        if call.verb == "list":
-            lists += 1
-            if lists == 2:
-                api.add(pod("late"))
-                api.store.compact()
+    def is_second_page(call: Call) -> bool:
+        return call.verb == "list" and bool(call.request.param("continue"))
 
-    api.react(compact_after_first_page)
+    async def move_on() -> None:
+        api.add(pod("late"))
+        await api.compact()
+
+    api.faults.before(is_second_page, move_on)
     informer = informers.of(core.Pod)
     await informer.wait_synced()
     assert len(informer) == 6
-    assert lists == 3
+    assert sum(call.verb == "list" for call in api.calls) == 3
 
 
-async def test_a_failing_handler_stops_nobody(api: FakeApi, informers: InformerFactory, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_handler_stops_nobody(api: MemoryApi, informers: InformerFactory, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
 
     def broken(old: core.Pod | None, new: core.Pod | None) -> None:
@@ -224,14 +217,14 @@ async def test_a_failing_handler_stops_nobody(api: FakeApi, informers: InformerF
     assert "cache handler failed" in caplog.text
 
 
-async def test_released_informers_stop_and_partial_kinds_work(api: FakeApi, informers: InformerFactory) -> None:
+async def test_released_informers_stop_and_partial_kinds_work(api: MemoryApi, informers: InformerFactory) -> None:
     await api.client().create(pod("a"))
     informer = informers.of(partial_kind("", "v1", "pods"))
     await informer.wait_synced()
     assert [obj.metadata.name for obj in informer.list()] == ["a"]
-    await eventually(lambda: api.store.watchers)
+    await eventually(lambda: api.faults.watches)
     await informers.release(informer)
-    assert not api.store.watchers
+    assert not api.faults.watches
 
 
 def test_every_state_has_a_way_on_from_failure() -> None:
@@ -240,14 +233,12 @@ def test_every_state_has_a_way_on_from_failure() -> None:
     assert set(TRANSITIONS.values()) == set(State)
 
 
-async def test_a_server_that_always_forgets_is_not_asked_in_a_tight_loop(api: FakeApi, informers: InformerFactory) -> None:
-    def gone(call: Call, request: Request) -> None:
-        if len(api.calls) > 1000:
-            api.down = True
-        if call.verb == "watch":
-            raise errors.Gone("too old resource version")
+async def test_a_server_that_always_forgets_is_not_asked_in_a_tight_loop(api: MemoryApi, informers: InformerFactory) -> None:
+    def cut() -> None:
+        api.faults.down = True
 
-    api.react(gone)
+    api.faults.fail("watch", errors.Gone("too old resource version"), times=None)
+    api.faults.before(lambda call: len(api.calls) > 1000, cut, times=None)
     informers.of(core.Pod)
     await asyncio.sleep(600)
     assert sum(call.verb == "list" for call in api.calls) <= 600 / listwatch.RETRY.cap + 8

@@ -7,19 +7,17 @@ import random
 
 import pytest
 
-from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.coordination.v1 import Lease, LeaseSpec
 from tiphys.runtime.leader import TIMING, LeaderElector, LeadershipLost, Seen, Timing, decide
 from tiphys.testing import eventually
-from tiphys.testing.fake_api import FakeApi
-from tiphys.testing.samples import small_scheme
+from tiphys.testing.memory_api import MemoryApi
 
 pytestmark = pytest.mark.looptime
 
 
 class Candidate:
-    def __init__(self, api: FakeApi, name: str) -> None:
+    def __init__(self, api: MemoryApi, name: str) -> None:
         self.elector = LeaderElector(api.client(), "lock", name, clock=api.clock, rng=random.Random(name))
         self.leading = False
         self.led = 0
@@ -34,11 +32,6 @@ class Candidate:
             self.leading = False
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(small_scheme(), clock=VirtualClock())
-
-
 @pytest.mark.parametrize(
     ("holder", "age", "move"),
     [("", 0, "take"), ("me", 100, "renew"), ("you", 14.9, "wait"), ("you", 15, "take")],
@@ -48,7 +41,7 @@ def test_decides_moves_of_candidates(holder: str, age: float, move: str) -> None
     assert decide(Seen(lease, at=1000), "me", 1000 + age, 5) == move
 
 
-async def test_one_of_several_leads_and_hands_over_at_once_when_it_stops(api: FakeApi) -> None:
+async def test_one_of_several_leads_and_hands_over_at_once_when_it_stops(api: MemoryApi) -> None:
     candidates = [Candidate(api, f"c{number}") for number in range(3)]
     await asyncio.sleep(60)
     (leader,) = [candidate for candidate in candidates if candidate.leading]
@@ -67,7 +60,7 @@ async def test_one_of_several_leads_and_hands_over_at_once_when_it_stops(api: Fa
         await cancel_and_wait(candidate.task)
 
 
-async def test_a_leader_that_vanished_is_replaced_after_the_lease(api: FakeApi) -> None:
+async def test_a_leader_that_vanished_is_replaced_after_the_lease(api: MemoryApi) -> None:
     first = Candidate(api, "first")
     await eventually(lambda: first.leading)
     second = Candidate(api, "second")
@@ -82,11 +75,21 @@ async def test_a_leader_that_vanished_is_replaced_after_the_lease(api: FakeApi) 
     await cancel_and_wait(second.task)
 
 
-async def test_a_leader_cut_off_stops_before_anyone_else_may_begin(api: FakeApi) -> None:
+async def test_a_lease_is_given_up_although_the_answer_to_a_renewal_is_missing(api: MemoryApi) -> None:
+    leader = Candidate(api, "a")
+    await eventually(lambda: leader.leading)
+    lost = api.faults.lose_answers("update leases", seconds=60)
+    await eventually(lambda: lost.count)
+    await asyncio.sleep(1)
+    await cancel_and_wait(leader.task)
+    assert api.get(Lease, "lock", "kube-system").spec.holderIdentity == ""
+
+
+async def test_a_leader_cut_off_stops_before_anyone_else_may_begin(api: MemoryApi) -> None:
     leader = Candidate(api, "a")
     await eventually(lambda: leader.leading)
     renewed = asyncio.get_running_loop().time()
-    api.down = True
+    api.faults.down = True
     with pytest.raises(LeadershipLost):
         await leader.task
     assert not leader.leading
@@ -94,7 +97,7 @@ async def test_a_leader_cut_off_stops_before_anyone_else_may_begin(api: FakeApi)
     assert asyncio.get_running_loop().time() - renewed <= TIMING.duration - 1
 
 
-async def test_the_end_of_the_work_gives_the_lease_up_and_its_error_comes_through(api: FakeApi) -> None:
+async def test_the_end_of_the_work_gives_the_lease_up_and_its_error_comes_through(api: MemoryApi) -> None:
     async def fails() -> None:
         raise RuntimeError("bug")
 
@@ -104,6 +107,6 @@ async def test_the_end_of_the_work_gives_the_lease_up_and_its_error_comes_throug
     assert api.get(Lease, "lock", "kube-system").spec.holderIdentity == ""
 
 
-def test_timings_must_make_sense(api: FakeApi) -> None:
+def test_timings_must_make_sense(api: MemoryApi) -> None:
     with pytest.raises(ValueError, match="outlast"):
         LeaderElector(api.client(), "lock", "a", clock=api.clock, timing=Timing(5, 10, 2))

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.runtime import delete_exact, patch_status, update_present, write_status
 from tiphys.runtime.apply import copied
-from tiphys.testing.fake_api import FakeApi
-from tiphys.testing.samples import pod, small_scheme
+from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.samples import pod
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(small_scheme(), clock=VirtualClock())
-
-
-def _stored(api: FakeApi) -> core.Pod:
+def _stored(api: MemoryApi) -> core.Pod:
     return api.list(core.Pod)[0]
 
 
-async def test_a_status_is_written_only_when_it_differs(api: FakeApi) -> None:
+async def test_a_status_is_written_only_when_it_differs(api: MemoryApi) -> None:
     api.add(pod("p"))
     known = _stored(api)
     assert await write_status(api.client(), known, copied(known.status)) is known
@@ -36,7 +30,7 @@ async def test_a_status_is_written_only_when_it_differs(api: FakeApi) -> None:
         await write_status(api.client(), known, core.PodStatus(phase="Failed"))
 
 
-async def test_missing_objects_are_no_error(api: FakeApi) -> None:
+async def test_missing_objects_are_no_error(api: MemoryApi) -> None:
     api.add(pod("p"))
     known, client = _stored(api), api.client()
     api.remove(core.Pod, "p", known.metadata.namespace)
@@ -46,7 +40,7 @@ async def test_missing_objects_are_no_error(api: FakeApi) -> None:
     assert not await delete_exact(client, core.Pod, known.metadata)
 
 
-async def test_only_this_very_object_is_deleted(api: FakeApi) -> None:
+async def test_only_this_very_object_is_deleted(api: MemoryApi) -> None:
     api.add(pod("p"))
     known, client = _stored(api), api.client()
     await write_status(client, known, core.PodStatus(phase="Running"))

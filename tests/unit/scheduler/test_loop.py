@@ -1,4 +1,4 @@
-"""The scheduler against an API server in memory, in virtual time."""
+"""The scheduler in virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.unit.scheduler.make import node, pod
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
@@ -18,18 +17,14 @@ from tiphys.api.policy import v1 as policy
 from tiphys.runtime import LeaderElector
 from tiphys.scheduler.scheduler import Scheduler
 from tiphys.testing import eventually
-from tiphys.testing.fake_api import Call, FakeApi
+from tiphys.testing.calls import Call
+from tiphys.testing.memory_api import MemoryApi
 
 pytestmark = pytest.mark.looptime
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(clock=VirtualClock())
-
-
 @asynccontextmanager
-async def running(api: FakeApi, **more: object) -> AsyncIterator[Scheduler]:
+async def running(api: MemoryApi, **more: object) -> AsyncIterator[Scheduler]:
     scheduler = Scheduler(api.client(), clock=api.clock, rng=random.Random(1), **more)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         task = group.create_task(scheduler.run())
@@ -37,29 +32,29 @@ async def running(api: FakeApi, **more: object) -> AsyncIterator[Scheduler]:
         task.cancel()
 
 
-def node_of(api: FakeApi, name: str) -> str:
+def node_of(api: MemoryApi, name: str) -> str:
     return api.get(core.Pod, name, "default").spec.nodeName
 
 
-def condition(api: FakeApi, name: str) -> core.PodCondition | None:
+def condition(api: MemoryApi, name: str) -> core.PodCondition | None:
     return next((one for one in api.get(core.Pod, name, "default").status.conditions if one.type == "PodScheduled"), None)
 
 
-def told(api: FakeApi, name: str) -> bool:
+def told(api: MemoryApi, name: str) -> bool:
     """Return whether a pod was reported as unschedulable."""
     found = condition(api, name)
     return found is not None and (found.status, found.reason) == ("False", "Unschedulable")
 
 
-def binds(api: FakeApi) -> list[Call]:
+def binds(api: MemoryApi) -> list[Call]:
     return [call for call in api.calls if call.subresource == "binding"]
 
 
-def reasons(api: FakeApi) -> list[str]:
+def reasons(api: MemoryApi) -> list[str]:
     return [event.reason for event in api.list(core.Event)]
 
 
-async def test_a_pod_gets_a_node_and_an_event(api: FakeApi) -> None:
+async def test_a_pod_gets_a_node_and_an_event(api: MemoryApi) -> None:
     api.add(node("n1"), pod("a"))
     async with running(api):
         await eventually(lambda: node_of(api, "a") == "n1")
@@ -68,9 +63,9 @@ async def test_a_pod_gets_a_node_and_an_event(api: FakeApi) -> None:
     assert event.involvedObject.name == "a"
 
 
-async def test_a_refused_binding_gives_the_place_back(api: FakeApi) -> None:
+async def test_a_refused_binding_gives_the_place_back(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("a", cpu="1"))
-    api.fail(errors.Conflict("not now"), resource="pods", subresource="binding")
+    api.faults.fail("* pods/binding", errors.Conflict("not now"))
     async with running(api) as scheduler:
         await eventually(lambda: binds(api))
         began = api.clock.monotonic()
@@ -80,26 +75,18 @@ async def test_a_refused_binding_gives_the_place_back(api: FakeApi) -> None:
     assert len(binds(api)) == 2
 
 
-async def test_a_lost_connection_is_waited_for(api: FakeApi) -> None:
+async def test_a_lost_connection_is_waited_for(api: MemoryApi) -> None:
     api.add(node("n1"), pod("a"))
-    api.fail(ConnectionError("gone"), resource="pods", subresource="binding", times=3)
+    api.faults.fail("* pods/binding", ConnectionError("gone"), times=3)
     async with running(api):
         await eventually(lambda: node_of(api, "a") == "n1")
         await eventually(lambda: "Scheduled" in reasons(api))
 
 
-async def test_a_binding_whose_answer_was_lost_is_not_done_twice(api: FakeApi) -> None:
+async def test_a_binding_whose_answer_was_lost_is_not_done_twice(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("a", cpu="1"))
     client = api.client()
-
-    def react(call: Call, _: object) -> None:
-        if call.subresource == "binding" and len(binds(api)) == 1:
-            bound = api.get(core.Pod, "a", "default")
-            bound.spec.nodeName = "n1"
-            api.add(bound)
-            raise ConnectionError("the answer was lost")
-
-    api.react(react)
+    api.faults.lose_answers("create pods/binding")
     async with running(api) as scheduler:
         await eventually(lambda: len(binds(api)) == 2)
         await client.create(pod("b", cpu="1"))
@@ -108,24 +95,17 @@ async def test_a_binding_whose_answer_was_lost_is_not_done_twice(api: FakeApi) -
     assert len(binds(api)) == 2
 
 
-async def test_a_pod_that_goes_while_it_is_bound_leaves_no_trace(api: FakeApi) -> None:
+async def test_a_pod_that_goes_while_it_is_bound_leaves_no_trace(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("a", cpu="1"))
-    asked = asyncio.Event()
-
-    def react(call: Call, _: object) -> None:
-        if call.subresource == "binding" and call.name == "a":
-            asked.set()
-            api.remove(core.Pod, "a", "default")
-
-    api.react(react)
+    gone = api.faults.before("create pods/binding", lambda: api.remove(core.Pod, "a", "default"))
     async with running(api) as scheduler:
-        await asked.wait()
+        await eventually(lambda: gone.count)
         api.add(pod("b", cpu="1"))
         await eventually(lambda: node_of(api, "b") == "n1")
         assert len(scheduler.queue) == 0
 
 
-async def test_nothing_is_asked_or_written_while_nothing_happens(api: FakeApi) -> None:
+async def test_nothing_is_asked_or_written_while_nothing_happens(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"))
     for new in (pod("big", cpu="2"), pod("small")):
         await api.client().create(new)
@@ -144,7 +124,7 @@ async def test_nothing_is_asked_or_written_while_nothing_happens(api: FakeApi) -
     assert [call.resource for call in later] == ["events"]
 
 
-async def test_a_node_that_comes_wakes_what_it_can_take(api: FakeApi) -> None:
+async def test_a_node_that_comes_wakes_what_it_can_take(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("big", cpu="2"), pod("huge", cpu="32"))
     async with running(api) as scheduler:
         await eventually(lambda: told(api, "big") and told(api, "huge"))
@@ -160,7 +140,7 @@ async def test_a_node_that_comes_wakes_what_it_can_take(api: FakeApi) -> None:
         assert scheduler.queue.places == {"parked": 1}
 
 
-async def test_room_that_a_pod_leaves_is_taken(api: FakeApi) -> None:
+async def test_room_that_a_pod_leaves_is_taken(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("first", cpu="1", on="n1"), pod("second", cpu="1"))
     async with running(api):
         await eventually(lambda: told(api, "second"))
@@ -170,7 +150,7 @@ async def test_room_that_a_pod_leaves_is_taken(api: FakeApi) -> None:
         await eventually(lambda: node_of(api, "second") == "n1")
 
 
-async def test_a_message_that_changes_is_written_and_its_time_stays(api: FakeApi) -> None:
+async def test_a_message_that_changes_is_written_and_its_time_stays(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("big", cpu="2"))
     async with running(api):
         await eventually(lambda: told(api, "big"))
@@ -185,14 +165,14 @@ async def test_a_message_that_changes_is_written_and_its_time_stays(api: FakeApi
     assert second.lastTransitionTime == first.lastTransitionTime
 
 
-def _with_message(api: FakeApi, name: str, start: str) -> core.PodCondition:
+def _with_message(api: MemoryApi, name: str, start: str) -> core.PodCondition:
     found = condition(api, name)
     assert found is not None
     assert found.message.startswith(start), found.message
     return found
 
 
-async def test_gates_and_other_schedulers_are_respected(api: FakeApi) -> None:
+async def test_gates_and_other_schedulers_are_respected(api: MemoryApi) -> None:
     api.add(node("n1"), pod("gated", schedulingGates=[core.PodSchedulingGate(name="wait")]), pod("other", schedulerName="mine"))
     async with running(api):
         await asyncio.sleep(400)
@@ -204,14 +184,14 @@ async def test_gates_and_other_schedulers_are_respected(api: FakeApi) -> None:
     assert node_of(api, "other") == ""
 
 
-async def test_the_important_come_first(api: FakeApi) -> None:
+async def test_the_important_come_first(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("low", cpu="1"), pod("high", cpu="1", priority=10))
     async with running(api):
         await eventually(lambda: node_of(api, "high") == "n1" and told(api, "low"))
     assert node_of(api, "low") == ""
 
 
-async def test_another_scheduler_counts_what_the_first_placed(api: FakeApi) -> None:
+async def test_another_scheduler_counts_what_the_first_placed(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), node("n2", cpu="1"), pod("a", cpu="1"))
     async with running(api):
         await eventually(lambda: node_of(api, "a"))
@@ -222,7 +202,7 @@ async def test_another_scheduler_counts_what_the_first_placed(api: FakeApi) -> N
     assert {node_of(api, name) for name in "abc"} == {"n1", "n2", ""}
 
 
-async def test_only_the_leader_schedules(api: FakeApi) -> None:
+async def test_only_the_leader_schedules(api: MemoryApi) -> None:
     api.add(node("n1"))
     first, second = (LeaderElector(api.client(), "kube-scheduler", name, clock=api.clock, rng=random.Random(1)) for name in "ab")
     async with running(api, elector=second):
@@ -234,7 +214,7 @@ async def test_only_the_leader_schedules(api: FakeApi) -> None:
         await eventually(lambda: node_of(api, "b") == "n1")
 
 
-async def test_events_may_come_in_any_order(api: FakeApi) -> None:
+async def test_events_may_come_in_any_order(api: MemoryApi) -> None:
     """Pods that are assigned to a node that is not known yet count as soon as it is."""
     api.add(pod("there", cpu="1", on="n1"), pod("wants", cpu="1"))
     async with running(api):
@@ -249,7 +229,7 @@ async def test_events_may_come_in_any_order(api: FakeApi) -> None:
 # ---- preemption ------------------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(api: FakeApi) -> None:
+async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("low", cpu="1", on="n1", priority=1))
     async with running(api):
         api.add(pod("high", cpu="1", priority=10))
@@ -260,7 +240,7 @@ async def test_a_pod_of_higher_priority_gets_the_place_of_one_of_lower(api: Fake
         await eventually(lambda: node_of(api, "high") == "n1")
 
 
-async def test_the_room_is_kept_for_the_pod_it_was_made_for(api: FakeApi) -> None:
+async def test_the_room_is_kept_for_the_pod_it_was_made_for(api: MemoryApi) -> None:
     victim = pod("low", cpu="1", on="n1", priority=1)
     victim.metadata.finalizers = ["example.com/wait"]
     api.add(node("n1", cpu="1"), victim)
@@ -278,13 +258,13 @@ async def test_the_room_is_kept_for_the_pod_it_was_made_for(api: FakeApi) -> Non
     assert node_of(api, "sneaky") == ""
 
 
-def _deleted(api: FakeApi, name: str) -> core.Pod:
+def _deleted(api: MemoryApi, name: str) -> core.Pod:
     found = api.get(core.Pod, name, "default")
     assert found.metadata.deletionTimestamp is not None
     return found
 
 
-async def test_a_new_scheduler_keeps_the_promise_of_the_last(api: FakeApi) -> None:
+async def test_a_new_scheduler_keeps_the_promise_of_the_last(api: MemoryApi) -> None:
     promised = pod("high", cpu="1", priority=10, schedulingGates=[core.PodSchedulingGate(name="wait")])
     promised.status.nominatedNodeName = "n1"
     api.add(node("n1", cpu="1"), promised, pod("low", cpu="1", priority=1))
@@ -294,7 +274,7 @@ async def test_a_new_scheduler_keeps_the_promise_of_the_last(api: FakeApi) -> No
     assert node_of(api, "low") == ""
 
 
-async def test_those_who_may_not_preempt_say_so(api: FakeApi) -> None:
+async def test_those_who_may_not_preempt_say_so(api: MemoryApi) -> None:
     api.add(node("n1", cpu="1"), pod("low", cpu="1", on="n1", priority=1), pod("polite", cpu="1", priority=10, preemptionPolicy="Never"))
     async with running(api):
         wanted = "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."
@@ -302,7 +282,7 @@ async def test_those_who_may_not_preempt_say_so(api: FakeApi) -> None:
     assert node_of(api, "low") == "n1"
 
 
-async def test_reports_no_nodes_available(api: FakeApi) -> None:
+async def test_reports_no_nodes_available(api: MemoryApi) -> None:
     api.add(
         node("n1", cpu="1"),
         pod("equal", cpu="1", on="n1"),
@@ -317,7 +297,7 @@ async def test_reports_no_nodes_available(api: FakeApi) -> None:
         await eventually(lambda: _with_message(api, "p", wanted))
 
 
-async def test_budgets_decide_between_victims(api: FakeApi) -> None:
+async def test_budgets_decide_between_victims(api: MemoryApi) -> None:
     api.add(
         node("n1", cpu="1"),
         node("n2", cpu="1"),
@@ -334,7 +314,7 @@ async def test_budgets_decide_between_victims(api: FakeApi) -> None:
     assert api.get(core.Pod, "guarded", "default").metadata.deletionTimestamp is None
 
 
-async def test_an_uncordoned_node_takes_pods_although_its_taint_goes_a_moment_later(api: FakeApi) -> None:
+async def test_an_uncordoned_node_takes_pods_although_its_taint_goes_a_moment_later(api: MemoryApi) -> None:
     taint = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
     api.add(node("n1", unschedulable=True, taints=[taint]), pod("a"))
     client = api.client()

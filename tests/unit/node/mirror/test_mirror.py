@@ -1,4 +1,4 @@
-"""Mirror pods: their manifests and statuses, the publisher in front of an API server in memory, and the logs of daemons."""
+"""Mirror pods: their manifests and statuses, the publisher in front of an API server, and the logs of daemons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.settings import NodeSettings
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.eventually import eventually
-from tiphys.testing.fake_api import FakeApi
+from tiphys.testing.memory_api import MemoryApi
 
 NODE = core.Node(metadata=ObjectMeta(name="n1", uid="node-uid"))
 FIRST = ProcessState(pid=7, started=int(NOW), restarts=0, last_exit=None, last_ended=0, log=None)
@@ -102,7 +102,7 @@ def test_an_end_that_nobody_saw_has_the_unknown_status() -> None:
 class Publisher:
     """Mirror pods of a node `n1` in an API server in memory."""
 
-    def __init__(self, api: FakeApi) -> None:
+    def __init__(self, api: MemoryApi) -> None:
         self.api = api
         self.node = NODE
         self.runs: dict[str, ProcessState | None] = {"tiphys-server": FIRST, "containerd": FIRST}
@@ -149,8 +149,8 @@ class Publisher:
 
 
 @pytest.fixture
-async def publisher() -> AsyncIterator[Publisher]:
-    made = Publisher(FakeApi())
+async def publisher(api: MemoryApi) -> AsyncIterator[Publisher]:
+    made = Publisher(api)
     await made.start()
     try:
         yield made
