@@ -13,7 +13,7 @@ from typing import Final
 
 from tiphys.api.apiextensions import v1 as apiextensions
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import Struct, always, constant
+from tiphys.api.machinery.base import Struct, Time, always, constant
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.well_known import LAST_APPLIED
 from tiphys.runtime import Slim, fate_of
@@ -67,6 +67,7 @@ class SlimPodStatus(Struct, forbid_unknown_fields=False):
     reason: str = ""
     podIP: str = ""
     podIPs: list[core.PodIP] = []
+    startTime: Time | None = None
     conditions: list[core.PodCondition] = []
     containerStatuses: list[SlimContainerStatus] = []
 

@@ -1,0 +1,148 @@
+"""Writes of a step of a StatefulSet, and the events about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.api.machinery.errors import AlreadyExists, NotFound, StatusError
+from tiphys.client.client import Client
+from tiphys.controllers.shared.batches import all_at_once, slow_start
+from tiphys.controllers.shared.refusal import namespace_ends
+from tiphys.controllers.shared.revisions import restore
+from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.statefulset.claims import Ownership
+from tiphys.controllers.statefulset.identity import identity_labels, make_pod, pod_name
+from tiphys.controllers.statefulset.plan import Birth, Plan
+from tiphys.runtime import EventRecorder, Informer, Key, controller_of, delete_exact, update_present
+
+
+class Steps:
+    """Executor of one plan: in its order, and no further after an error."""
+
+    def __init__(
+        self,
+        client: Client,
+        recorder: EventRecorder,
+        owner: apps.StatefulSet,
+        revisions: Mapping[str, apps.ControllerRevision],
+        pods: Informer[SlimPod],
+    ) -> None:
+        self.created: list[core.Pod] = []
+        self.deleted: list[str] = []
+        self.doubtful: list[str] = []
+        """Uids of pods: deleted, and perhaps deleted since the answer was an error."""
+        self._client = client
+        self._recorder = recorder
+        self._owner = owner
+        self._revisions = revisions
+        self._pods = pods
+        self._templates: dict[str, core.PodTemplateSpec] = {}
+
+    async def take(self, step: Plan) -> None:
+        """Take the step; raises the first error."""
+        self._report_obstacles(step)
+        for missing in step.claims:
+            await self._create_claim(*missing)
+        for change in step.owners:
+            await self._own(change)
+        for pod in step.relabel:
+            await self._relabel(pod)
+        births = iter(step.create)
+        outcome = await slow_start(len(step.create), lambda: self._create(next(births)))
+        if outcome.error is not None:
+            raise outcome.error
+        if self._owner.spec.podManagementPolicy == "Parallel":
+            outcome = await all_at_once(step.delete, self._delete)
+            if outcome.error is not None:
+                raise outcome.error
+        else:
+            for pod in step.delete:
+                await self._delete(pod)
+
+    def _report_obstacles(self, step: Plan) -> None:
+        for pod, claim in step.waiting.items():
+            self._failed("Create", pod, f"pvc {claim} is being deleted")
+        for misfit in step.misfits:
+            self._failed("Update", misfit.metadata.name, "its volumes are not the claims of its ordinal, and cannot be changed")
+
+    async def _own(self, change: Ownership) -> None:
+        if change.contested:
+            message = (
+                f"PersistentVolumeClaim {change.claim.metadata.name} has a conflicting OwnerReference that acts as a managing controller, "
+                "the retention policy is ignored for this claim"
+            )
+            self._recorder.event(self._owner, "Warning", "ConflictingController", message)
+        await update_present(self._client, change.claim)
+
+    async def _relabel(self, pod: SlimPod) -> None:
+        meta = pod.metadata
+        body = {"metadata": {"uid": meta.uid, "labels": identity_labels(pod)}}
+        try:
+            await self._client.patch(core.Pod, meta.name, meta.namespace, body=body)
+        except NotFound:
+            return
+        except StatusError as error:
+            self._failed("Update", meta.name, error)
+            raise
+        self._succeeded("Update", meta.name)
+
+    async def _create_claim(self, pod: str, claim: core.PersistentVolumeClaim) -> None:
+        what = f"Create Claim {claim.metadata.name} {{}}Pod {pod} in StatefulSet {self._owner.metadata.name}"
+        try:
+            await self._client.create(claim)
+        except AlreadyExists:
+            raise
+        except Exception as error:
+            if not namespace_ends(error):
+                self._recorder.event(self._owner, "Warning", "FailedCreate", f"{what.format('for ')} failed error: {error}")
+            raise
+        self._recorder.event(self._owner, "Normal", "SuccessfulCreate", f"{what.format('')} success")
+
+    async def _create(self, birth: Birth) -> None:
+        name = pod_name(self._owner, birth.ordinal)
+        try:
+            for claim in birth.claims:
+                await self._create_claim(name, claim)
+            pod = make_pod(self._owner, self._template(birth.revision), birth.ordinal, birth.revision)
+            self.created.append(await self._client.create(pod))
+        except Exception as error:
+            if not namespace_ends(error) and not self._is_ours(error, name):
+                self._failed("Create", name, error)
+            raise
+        self._succeeded("Create", name)
+
+    def _is_ours(self, error: Exception, name: str) -> bool:
+        """Return whether a name is taken as far as we know by ourselves: the cache is behind, which is nobody's concern."""
+        if not isinstance(error, AlreadyExists):
+            return False
+        found = self._pods.get(Key(self._owner.metadata.namespace, name))
+        above = controller_of(found) if found is not None else None
+        return found is None or (above is not None and above.uid == self._owner.metadata.uid)
+
+    def _template(self, revision: str) -> core.PodTemplateSpec:
+        found = self._templates.get(revision)
+        if found is None:
+            found = self._templates[revision] = restore(self._owner, self._revisions[revision]).spec.template
+        return found
+
+    async def _delete(self, pod: SlimPod) -> None:
+        meta = pod.metadata
+        try:
+            deleted = await delete_exact(self._client, core.Pod, meta)
+        except Exception as error:
+            self.doubtful.append(meta.uid)
+            self._failed("Delete", meta.name, error)
+            raise
+        self.deleted.append(meta.uid)
+        if deleted:
+            self._succeeded("Delete", meta.name)
+
+    def _succeeded(self, verb: str, pod: str) -> None:
+        message = f"{verb} Pod {pod} in StatefulSet {self._owner.metadata.name} successful"
+        self._recorder.event(self._owner, "Normal", f"Successful{verb}", message)
+
+    def _failed(self, verb: str, pod: str, error: object) -> None:
+        message = f"{verb} Pod {pod} in StatefulSet {self._owner.metadata.name} failed error: {error}"
+        self._recorder.event(self._owner, "Warning", f"Failed{verb}", message)
