@@ -10,7 +10,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.helpers import pods as pod_state
 from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
-from tiphys.controllers.statefulset.identity import ordinal_of, revision_of
+from tiphys.controllers.statefulset.identity import ordinal_of
 
 BURST = 500
 """Maximum number of pods that one step creates or deletes."""
@@ -78,7 +78,7 @@ class Members:
 
     @property
     def partition(self) -> int:
-        """Index below which pods keep the current revision."""
+        """Index below which pods keep the current revision, 0 when nothing is said about it."""
         rolling = self.owner.spec.updateStrategy.rollingUpdate
         return (rolling.partition or 0) if rolling is not None else 0
 
@@ -113,13 +113,7 @@ class Members:
 
     def revision_for(self, index: int) -> str:
         """Return the revision of a pod to create: below the partition the current one."""
-        if not self.rolling:
-            return self.update
-        if self.owner.spec.updateStrategy.rollingUpdate is not None:
-            return self.current if index < self.partition else self.update
-        # Without a partition a pod that is lost during an update comes back as it was, if updates have not reached it.
-        remaining = sum(revision_of(pod) == self.current and not is_terminating(pod) for pod in self.replicas.values())
-        return self.current if index < remaining else self.update
+        return self.current if self.rolling and index < self.partition else self.update
 
 
 def start_of(owner: apps.StatefulSet) -> int:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.availability import next_available
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.claims import Ownership, is_leftover, make_claims, ownership
@@ -102,7 +103,7 @@ def _keep(step: Plan, members: Members, find_claim: FindClaim) -> bool:
 def _fill(step: Plan, members: Members, index: int, find_claim: FindClaim) -> bool:
     owner, ordinal = members.owner, members.start + index
     name = pod_name(owner, ordinal)
-    missing = []
+    missing, changes = [], []
     for made in make_claims(owner, ordinal):
         claim = find_claim(made.metadata.name)
         if claim is None:
@@ -110,6 +111,9 @@ def _fill(step: Plan, members: Members, index: int, find_claim: FindClaim) -> bo
         elif claim.metadata.deletionTimestamp is not None or is_leftover(owner, claim, name):
             step.waiting[name] = made.metadata.name
             return False
+        elif change := ownership(owner, SlimPod(metadata=ObjectMeta(name=name)), claim, scaled_down=False):
+            changes.append(change)
+    step.owners += changes
     step.create.append(Birth(ordinal, members.revision_for(index), missing))
     return False
 
@@ -144,12 +148,15 @@ def _own(step: Plan, members: Members, pod: SlimPod, find_claim: FindClaim, *, s
 
 
 def _shrink_in_order(step: Plan, members: Members) -> None:
-    """Delete the pod with the highest ordinal, unless it is on its way, or waits to become available before a lower one that is not."""
+    """Delete the pod with the highest ordinal, unless it is on its way, or should become available before a lower one that is not.
+
+    A finished pod never becomes available, so nothing waits for it.
+    """
     if not members.condemned:
         return
     highest = members.condemned[0]
-    lowest_unavailable = next((pod for pod in reversed(members.condemned) if not members.is_available(pod)), None)
-    if not is_terminating(highest) and (members.is_available(highest) or highest is lowest_unavailable):
+    hopeful = [pod for pod in members.condemned if not members.is_available(pod) and not pod_state.is_finished(pod)]
+    if not is_terminating(highest) and (highest not in hopeful or highest is hopeful[-1]):
         step.delete.append(highest)
 
 

@@ -15,6 +15,8 @@ from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.identity import POD_INDEX, POD_NAME
 from tiphys.controllers.statefulset.plan import Plan, plan
 
+Claims = dict[str, core.PersistentVolumeClaim]
+
 OLD, NEW, BAD = "web-old", "web-new", "web-bad"
 """Names of revisions: the current one, the update, and one that was given up."""
 

@@ -80,6 +80,9 @@ def test_ordered_scale_down_takes_the_highest_and_waits_for_it() -> None:
         ([member(0), member(1, ready=False), member(2, ready=False)], []),
         ([member(0), member(1, ready=False), member(2)], ["web-2"]),
         ([member(0), member(1, ready=False)], ["web-1"]),
+        # A finished pod never recovers.
+        ([member(0), member(1, ready=False), member(2, phase="Failed", ready=False)], ["web-2"]),
+        ([member(0), member(1, phase="Failed", ready=False), member(2, ready=False)], ["web-2"]),
     ],
 )
 def test_ordered_scale_down_halts_at_pods_that_are_not_ready(pods: list[SlimPod], deleted: list[str]) -> None:
@@ -120,10 +123,10 @@ def test_the_partition_counts_from_the_start() -> None:
     assert births(planned(owner, member(10, OLD))) == [(11, OLD)]
 
 
-def test_without_a_partition_lost_pods_come_back_as_they_were() -> None:
+def test_without_a_partition_all_pods_are_updated() -> None:
     owner = stateful_set(3, partition=None)
-    assert births(planned(owner, member(1, OLD), member(2))) == [(0, OLD)]
-    assert births(planned(owner, member(0, OLD), member(1, OLD))) == [(2, NEW)]
+    assert births(planned(owner, member(1, OLD), member(2))) == [(0, NEW)]
+    assert deaths(planned(owner, member(0, OLD), member(1, OLD), member(2))) == ["web-1"]
 
 
 def test_on_delete_replaces_only_what_somebody_deleted() -> None:
