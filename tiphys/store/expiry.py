@@ -25,6 +25,10 @@ class Deadlines:
     def add(self, deadline: Deadline) -> None:
         heapq.heappush(self._heap, deadline)
 
+    def soonest(self) -> float | None:
+        """Return the time of the next deadline in unix seconds, None without any."""
+        return self._heap[0].at if self._heap else None
+
     def pop_due(self, now: float) -> list[Deadline]:
         """Remove and return the deadlines that are due at `now`."""
         due = []

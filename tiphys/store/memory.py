@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.store.contract import (
@@ -26,35 +27,42 @@ from tiphys.store.expiry import Deadline, Deadlines
 from tiphys.store.failure import FailureLatch
 from tiphys.store.watches import WatchHub
 
+LOOK_SECONDS = 30.0
+"""Most seconds between looks at deadlines while there are any: somebody may have set the clock."""
+
 
 class MemoryStore:
     """Store made of two Python containers: the live keys, and a log of events with the values they replaced.
 
-    `keep_revisions` bounds the log (it is trimmed at twice that length), `tick` is the pause in seconds between looks at deadlines.
+    `keep_revisions` bounds the log (it is trimmed at twice that length). It wakes up for deadlines only: virtual time passes quickly.
     """
 
-    def __init__(self, *, clock: Clock | None = None, keep_revisions: int = 10_000, watch_buffer: int = 10_000, tick: float = 1.0) -> None:
+    def __init__(self, *, clock: Clock | None = None, keep_revisions: int = 10_000, watch_buffer: int = 10_000) -> None:
         self._clock = clock or LoopClock()
         self._keep = keep_revisions
-        self._tick = tick
         self._live: dict[str, KeyValue] = {}
         self._log: list[tuple[Event, KeyValue | None]] = []
         self._revision = 0
         self._floor = 0
+        self._watch_buffer = watch_buffer
         self._hub = WatchHub(buffer=watch_buffer)
         self._deadlines = Deadlines()
+        self._sooner = asyncio.Event()
         self._failure = FailureLatch()
-        self._ticker: asyncio.Task[None] | None = None
+        self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if self._ticker is not None:
-            raise StoreError("the store is already started")
-        self._ticker = asyncio.create_task(self._expire_forever(), name="tiphys-store-expiry")
+        """Open the store. A closed one is opened again with what it held, as after a restart."""
+        if self._expiry is not None:
+            if not self._expiry.done():
+                raise StoreError("the store is already started")
+            self._hub = WatchHub(buffer=self._watch_buffer)
+        self._expiry = asyncio.create_task(self._expire_forever(), name="tiphys-store-expiry")
 
     async def close(self) -> None:
-        if self._ticker is not None and not self._ticker.done():
-            self._ticker.cancel()
-            await asyncio.wait([self._ticker])
+        if self._expiry is not None and not self._expiry.done():
+            self._expiry.cancel()
+            await asyncio.wait([self._expiry])
         self._hub.close()
 
     @property
@@ -73,7 +81,9 @@ class MemoryStore:
             raise KeyExists(key)
         revision = self._commit("create", key, value, self._revision + 1).revision
         if ttl is not None:
-            self._deadlines.add(Deadline(self._clock.now().timestamp() + ttl, key, revision))
+            self._deadlines.add(deadline := Deadline(self._clock.now().timestamp() + ttl, key, revision))
+            if self._deadlines.soonest() == deadline.at:
+                self._sooner.set()
         return revision
 
     async def get(self, key: str, *, revision: Revision | None = None) -> KeyValue | None:
@@ -114,7 +124,7 @@ class MemoryStore:
             self._floor = revision
 
     def _check_open(self, key: str = "-") -> None:
-        if self._ticker is None or self._ticker.done():
+        if self._expiry is None or self._expiry.done():
             raise StoreClosed("the store is not open")
         if not key:
             raise ValueError("a key must not be empty")
@@ -171,7 +181,12 @@ class MemoryStore:
 
     async def _expire_forever(self) -> None:
         while True:
-            await self._clock.sleep(self._tick)
+            soonest = self._deadlines.soonest()
+            wait = None if soonest is None else min(max(soonest - self._clock.now().timestamp(), 0.001), LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._sooner.wait()
+            self._sooner.clear()
             for deadline in self._deadlines.pop_due(self._clock.now().timestamp()):
                 current = self._live.get(deadline.key)
                 if current is not None and current.create_revision == deadline.create_revision:

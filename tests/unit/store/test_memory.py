@@ -9,7 +9,7 @@ from tiphys.testing.store_suite import EmbeddedStoreSuite
 
 class TestMemoryStore(EmbeddedStoreSuite):
     def make_store(self, directory: Path) -> Store:
-        return MemoryStore(tick=0.02, watch_buffer=self.watch_buffer)
+        return MemoryStore(watch_buffer=self.watch_buffer)
 
 
 async def test_the_log_is_bounded() -> None:
