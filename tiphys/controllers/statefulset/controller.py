@@ -111,6 +111,7 @@ class StatefulSetController:
             pods = await claim(self._ctx.client, owner, selector, self._pods, member=lambda pod: is_member(owner, pod))
         except NotFound:
             return DONE
+        self._forget_deleted(key, pods)
         await self._settle_doubts(key, pods)
         pods = self._with_deleted(key, pods)
         if owner.metadata.deletionTimestamp is not None:
@@ -138,7 +139,11 @@ class StatefulSetController:
             error = raised
         self._remember(key, steps)
         after: list[SlimPod | core.Pod] = [*self._with_deleted(key, pods), *steps.created]
-        await self._report(owner, current, update, recorded.collisions, after)
+        try:
+            await self._report(owner, current, update, recorded.collisions, after)
+        except Exception:
+            if error is None:
+                raise
         if error is not None:
             raise error
         live = {current, update, *(revision_of(pod) for pod in after)}
@@ -173,14 +178,16 @@ class StatefulSetController:
                     self._deleted.setdefault(key, set()).add(meta.uid)
         self._doubtful.pop(key, None)
 
-    def _with_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
-        """Mark pods as terminating that were deleted and that the cache still shows as they were before."""
-        deleted = self._deleted.get(key)
-        if not deleted:
-            return pods
+    def _forget_deleted(self, key: Key, pods: list[SlimPod]) -> None:
+        """Forget deletions that the cache shows; `pods` are as it has them."""
+        deleted = self._deleted.get(key, set())
         deleted &= {pod.metadata.uid for pod in pods if not is_terminating(pod)}
         if not deleted:
-            del self._deleted[key]
+            self._deleted.pop(key, None)
+
+    def _with_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
+        """Mark pods as terminating that were deleted and that the cache may still show as they were before."""
+        deleted = self._deleted.get(key, set())
         now = time(self._ctx.clock.now())
         return [_terminating(pod, now) if pod.metadata.uid in deleted else pod for pod in pods]
 

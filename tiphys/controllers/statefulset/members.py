@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.helpers import pods as pod_state
@@ -14,6 +15,14 @@ from tiphys.controllers.statefulset.identity import ordinal_of
 
 BURST = 500
 """Maximum number of pods that one step creates or deletes."""
+
+
+class Removal(NamedTuple):
+    """Pod to delete."""
+
+    pod: SlimPod
+    unchanged: bool = False
+    """True to delete it only as it is known here: it goes because it is not ready, and may have become so."""
 
 
 def is_terminating(pod: SlimPod) -> bool:

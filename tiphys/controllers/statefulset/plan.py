@@ -19,7 +19,7 @@ from tiphys.controllers.shared.availability import next_available
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.claims import Ownership, is_leftover, make_claims, ownership
 from tiphys.controllers.statefulset.identity import claim_name, has_identity, has_storage, ordinal_of, pod_name
-from tiphys.controllers.statefulset.members import BURST, Members, is_terminating, place
+from tiphys.controllers.statefulset.members import BURST, Members, Removal, is_terminating, place
 from tiphys.controllers.statefulset.update import outdated, stuck
 
 FindClaim = Callable[[str], core.PersistentVolumeClaim | None]
@@ -53,7 +53,7 @@ class Plan:
     relabel: list[SlimPod] = field(default_factory=list)
     """Pods that lack the labels of their identity."""
     create: list[Birth] = field(default_factory=list)
-    delete: list[SlimPod] = field(default_factory=list)
+    delete: list[Removal] = field(default_factory=list)
     """Pods to delete, the first first."""
     waiting: dict[str, str] = field(default_factory=dict)
     """Names of pods that cannot be created yet, with the claim that is being deleted."""
@@ -85,8 +85,8 @@ def plan(owner: apps.StatefulSet, current: str, update: str, pods: Iterable[Slim
         if members.condemned:
             return step
     else:
-        step.delete += [pod for pod in members.condemned if not is_terminating(pod)]
-    step.delete += outdated(members, {pod.metadata.uid for pod in step.delete})
+        step.delete += [Removal(pod) for pod in members.condemned if not is_terminating(pod)]
+    step.delete += outdated(members, {removal.pod.metadata.uid for removal in step.delete})
     del step.delete[BURST:]
     return step
 
@@ -122,7 +122,7 @@ def _tend(step: Plan, members: Members, pod: SlimPod, find_claim: FindClaim) -> 
     """Return whether the pod is available, after what must be done about it."""
     if pod_state.is_finished(pod):
         if not is_terminating(pod):
-            step.delete.append(pod)
+            step.delete.append(Removal(pod))
         return False
     if is_terminating(pod):
         return False
@@ -157,10 +157,10 @@ def _shrink_in_order(step: Plan, members: Members) -> None:
     highest = members.condemned[0]
     hopeful = [pod for pod in members.condemned if not members.is_available(pod) and not pod_state.is_finished(pod)]
     if not is_terminating(highest) and (highest not in hopeful or highest is hopeful[-1]):
-        step.delete.append(highest)
+        step.delete.append(Removal(highest))
 
 
 def _replace_stuck(step: Plan, members: Members) -> None:
     """While OrderedReady waits, replace a pod that would make it wait for ever, one at a time."""
     if not step.delete and not any(is_terminating(pod) for pod in members.replicas.values()):
-        step.delete += [pod for index, pod in members.descending() if stuck(members, index, pod)][:1]
+        step.delete += [Removal(pod, unchanged=True) for index, pod in members.descending() if stuck(members, index, pod)][:1]

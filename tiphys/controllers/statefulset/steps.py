@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.errors import AlreadyExists, NotFound, StatusError
+from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.client.client import Client
 from tiphys.controllers.shared.batches import all_at_once, slow_start
 from tiphys.controllers.shared.refusal import namespace_ends
@@ -14,6 +14,7 @@ from tiphys.controllers.shared.revisions import restore
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.claims import Ownership
 from tiphys.controllers.statefulset.identity import identity_labels, make_pod, pod_name
+from tiphys.controllers.statefulset.members import Removal
 from tiphys.controllers.statefulset.plan import Birth, Plan
 from tiphys.runtime import EventRecorder, Informer, Key, controller_of, delete_exact, update_present
 
@@ -58,8 +59,8 @@ class Steps:
             if outcome.error is not None:
                 raise outcome.error
         else:
-            for pod in step.delete:
-                await self._delete(pod)
+            for removal in step.delete:
+                await self._delete(removal)
 
     def _report_obstacles(self, step: Plan) -> None:
         for pod, claim in step.waiting.items():
@@ -127,10 +128,13 @@ class Steps:
             found = self._templates[revision] = restore(self._owner, self._revisions[revision]).spec.template
         return found
 
-    async def _delete(self, pod: SlimPod) -> None:
-        meta = pod.metadata
+    async def _delete(self, removal: Removal) -> None:
+        meta = removal.pod.metadata
         try:
-            deleted = await delete_exact(self._client, core.Pod, meta)
+            deleted = await delete_exact(self._client, core.Pod, meta, unchanged=removal.unchanged)
+        except Conflict:
+            # It is another pod by now, or has become ready.
+            raise
         except Exception as error:
             self.doubtful.append(meta.uid)
             self._failed("Delete", meta.name, error)

@@ -11,10 +11,10 @@ from collections.abc import Set
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.identity import revision_of
-from tiphys.controllers.statefulset.members import Members, is_running_and_ready, is_terminating, never_worked
+from tiphys.controllers.statefulset.members import Members, Removal, is_running_and_ready, is_terminating, never_worked
 
 
-def outdated(members: Members, leaving: Set[str]) -> list[SlimPod]:
+def outdated(members: Members, leaving: Set[str]) -> list[Removal]:
     """Return the pods that an update replaces now, the highest ordinal first; those in `leaving` (uids) are deleted already."""
     if not members.rolling:
         return []
@@ -25,9 +25,9 @@ def outdated(members: Members, leaving: Set[str]) -> list[SlimPod]:
         if pod.metadata.uid in leaving or is_terminating(pod):
             continue
         if stuck(members, index, pod):
-            result.append(pod)
+            result.append(Removal(pod, unchanged=True))
         elif allowed > 0 and index >= members.partition and revision_of(pod) != members.update and not is_finished(pod):
-            result.append(pod)
+            result.append(Removal(pod))
             allowed -= 1
     return result
 

@@ -8,7 +8,7 @@ from tests.unit.controllers.make import NOW, ago, slim_pod, template, whole_pod
 from tiphys.api.apps import v1 as apps
 from tiphys.api.apps.stateful_set import default_stateful_set
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.base import IntOrString, Quantity
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.controllers.shared.slim import SlimPod
@@ -48,7 +48,7 @@ def stateful_set(
             podManagementPolicy="Parallel" if parallel else "OrderedReady",
             updateStrategy=apps.StatefulSetUpdateStrategy(type=strategy, rollingUpdate=rolling),
             ordinals=apps.StatefulSetOrdinals(start=start) if start else None,
-            volumeClaimTemplates=[core.PersistentVolumeClaim(metadata=ObjectMeta(name=name)) for name in claims],
+            volumeClaimTemplates=[claim_template(name) for name in claims],
             persistentVolumeClaimRetentionPolicy=apps.StatefulSetPersistentVolumeClaimRetentionPolicy(
                 whenDeleted=retention[0], whenScaled=retention[1]
             ),
@@ -58,6 +58,13 @@ def stateful_set(
     )
     default_stateful_set(made)
     return made
+
+
+def claim_template(name: str) -> core.PersistentVolumeClaim:
+    """A template of claims."""
+    resources = core.VolumeResourceRequirements(requests={"storage": Quantity("1Gi")})
+    spec = core.PersistentVolumeClaimSpec(accessModes=["ReadWriteOnce"], resources=resources)
+    return core.PersistentVolumeClaim(metadata=ObjectMeta(name=name), spec=spec)
 
 
 def member(
@@ -100,4 +107,4 @@ def births(step: Plan) -> list[tuple[int, str]]:
 
 def deaths(step: Plan) -> list[str]:
     """Names of the pods to delete."""
-    return [pod.metadata.name for pod in step.delete]
+    return [removal.pod.metadata.name for removal in step.delete]

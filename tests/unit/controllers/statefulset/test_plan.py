@@ -188,6 +188,15 @@ def test_a_fix_replaces_pods_that_never_worked(broken: SlimPod) -> None:
     assert planned(owner, pending(0, OLD), broken, pending(2, BAD, deleting=True)).is_empty
 
 
+def test_only_pods_that_are_not_ready_must_be_unchanged_to_be_deleted() -> None:
+    """Whoever is replaced because it serves nobody may serve somebody by now."""
+    parallel = stateful_set(3, parallel=True, unavailable=2)
+    step = planned(parallel, member(0, OLD), member(1, OLD, ready=False), member(2, OLD))
+    assert [(removal.pod.metadata.name, removal.unchanged) for removal in step.delete] == [("web-2", False), ("web-1", True)]
+    assert [removal.unchanged for removal in planned(stateful_set(3), member(0, OLD), pending(1, BAD)).delete] == [True]
+    assert [removal.unchanged for removal in planned(stateful_set(0), member(0, ready=False)).delete] == [False]
+
+
 def test_a_pod_that_was_ready_once_may_recover_before_its_turn() -> None:
     owner = stateful_set(3)
     assert planned(owner, member(0, OLD), member(1, OLD, ready=False, since=10, started=500), member(2, OLD)).is_empty

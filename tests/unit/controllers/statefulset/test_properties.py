@@ -79,7 +79,7 @@ def applied(owner: apps.StatefulSet, pods: list[SlimPod], claims: Claims, step: 
     claims |= {change.claim.metadata.name: change.claim for change in step.owners}
     after = copy.deepcopy(pods)
     for pod in after:
-        if any(pod.metadata.uid == gone.metadata.uid for gone in step.delete):
+        if any(pod.metadata.uid == gone.metadata.uid for gone, _ in step.delete):
             pod.metadata.deletionTimestamp = NOW
         if any(pod.metadata.uid == one.metadata.uid for one in step.relabel):
             pod.metadata.labels["statefulset.kubernetes.io/pod-name"] = pod.metadata.name
@@ -105,9 +105,9 @@ def test_an_ordinal_has_one_pod(owner: apps.StatefulSet, pods: list[SlimPod], cl
     assert not set(created) & {ordinal_of(pod) for pod in pods}
     first = start_of(owner)
     assert all(first <= ordinal < first + (owner.spec.replicas or 0) for ordinal in created)
-    deleted = [pod.metadata.uid for pod in step.delete]
+    deleted = [pod.metadata.uid for pod, _ in step.delete]
     assert len(set(deleted)) == len(deleted)
-    assert not any(is_terminating(pod) for pod in step.delete)
+    assert not any(is_terminating(pod) for pod, _ in step.delete)
 
 
 @given(sets(), populations(), stored_claims())
@@ -115,7 +115,7 @@ def test_updates_make_no_more_unavailable_than_allowed(owner: apps.StatefulSet, 
     step = planned(owner, *pods, claims=claims)
     members = place(owner, OLD, NEW, pods, NOW)
     available = {pod.metadata.uid for pod in members.replicas.values() if members.is_available(pod)}
-    hit = [pod for pod in members.replicas.values() if pod.metadata.uid in available & {gone.metadata.uid for gone in step.delete}]
+    hit = [pod for pod in members.replicas.values() if pod.metadata.uid in available & {gone.metadata.uid for gone, _ in step.delete}]
     if hit:
         assert members.size - len(available) + len(hit) <= members.max_unavailable
         assert members.rolling
@@ -126,7 +126,7 @@ def test_updates_make_no_more_unavailable_than_allowed(owner: apps.StatefulSet, 
     spared = [
         ordinal_of(pod) - members.start
         for pod in members.replicas.values()
-        if pod.metadata.uid in available - {gone.metadata.uid for gone in step.delete} and revision_of(pod) != NEW
+        if pod.metadata.uid in available - {gone.metadata.uid for gone, _ in step.delete} and revision_of(pod) != NEW
     ]
     if hit:
         assert max((index for index in spared if index >= members.partition), default=-1) < min(
@@ -144,17 +144,17 @@ def test_ordered_sets_do_one_thing_after_the_other(owner: apps.StatefulSet, pods
         below = [members.replicas.get(index) for index in range(birth.ordinal - members.start)]
         assert all(pod is not None and members.is_available(pod) for pod in below)
     settled = len(members.replicas) == members.size and all(members.is_available(pod) for pod in members.replicas.values())
-    for pod in step.delete:
+    for pod, _ in step.delete:
         if pod in members.condemned:
             assert settled
-            assert step.delete == [pod] == [members.condemned[0]]
+            assert [gone for gone, _ in step.delete] == [members.condemned[0]]
         elif not is_finished(pod) and is_running_and_ready(pod):
             assert settled
             assert members.condemned == []
     if len(step.delete) > 1:
         assert settled
         assert len(step.delete) <= members.max_unavailable
-        assert [ordinal_of(pod) for pod in step.delete] == sorted((ordinal_of(pod) for pod in step.delete), reverse=True)
+        assert [ordinal_of(pod) for pod, _ in step.delete] == sorted((ordinal_of(pod) for pod, _ in step.delete), reverse=True)
 
 
 @given(sets(), populations(), stored_claims())
