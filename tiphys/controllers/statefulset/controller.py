@@ -106,6 +106,9 @@ class StatefulSetController:
         selector = workload_selector(owner.spec.selector)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
+        if not selector.matches(owner.spec.template.metadata.labels):
+            # Validation lets none in. What the loop creates would not be its own, and it would create it again and again.
+            raise Terminal("the selector does not match the labels of the template")
         try:
             revisions = await claim(self._ctx.client, owner, selector, self._revisions)
             pods = await claim(self._ctx.client, owner, selector, self._pods, member=lambda pod: is_member(owner, pod))
