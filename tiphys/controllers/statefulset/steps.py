@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.client.client import Client
-from tiphys.controllers.shared.batches import all_at_once, slow_start
+from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.revisions import restore
 from tiphys.controllers.shared.slim import SlimPod
@@ -20,7 +20,7 @@ from tiphys.runtime import EventRecorder, Informer, Key, controller_of, delete_e
 
 
 class Steps:
-    """Executor of one plan: in its order, and no further after an error."""
+    """Executor of one plan, in its order."""
 
     def __init__(
         self,
@@ -51,16 +51,22 @@ class Steps:
         for pod in step.relabel:
             await self._relabel(pod)
         births = iter(step.create)
-        outcome = await slow_start(len(step.create), lambda: self._create(next(births)))
-        if outcome.error is not None:
-            raise outcome.error
+        creations = await slow_start(len(step.create), lambda: self._create(next(births)))
+        # What cannot be created (a quota) must not keep what should go.
+        deletions = await self._delete_all(step.delete)
+        for error in (creations.error, deletions.error):
+            if error is not None:
+                raise error
+
+    async def _delete_all(self, removals: Sequence[Removal]) -> Outcome:
         if self._owner.spec.podManagementPolicy == "Parallel":
-            outcome = await all_at_once(step.delete, self._delete)
-            if outcome.error is not None:
-                raise outcome.error
-        else:
-            for removal in step.delete:
+            return await all_at_once(removals, self._delete)
+        for done, removal in enumerate(removals):
+            try:
                 await self._delete(removal)
+            except Exception as error:
+                return Outcome(done, error)
+        return Outcome(len(removals))
 
     def _report_obstacles(self, step: Plan) -> None:
         for pod, claim in step.waiting.items():

@@ -9,8 +9,10 @@ import pytest
 from tests.unit.controllers.shared.test_revisions import revision
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.errors import Forbidden
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.controllers.shared.claim import reference
+from tiphys.testing import eventually
 
 from .world import World
 
@@ -105,3 +107,16 @@ async def test_a_terminating_claim_that_never_goes() -> None:
             world.api.remove(core.PersistentVolumeClaim, "data-web-0", "default")
             await asyncio.sleep(60)
             assert [pod.metadata.name for pod in world.pods()] == ["web-0"]
+
+
+async def test_a_quota_that_leaves_no_room_for_the_new_beside_the_old() -> None:
+    async with World.living(1) as world:
+        world.create(replicas=2, parallel=True)
+        async with world.loop():
+            await eventually(world.is_settled, timeout=A_WHILE)
+            refusal = Forbidden("exceeded quota")
+            world.faults.fail(lambda call: str(call) == "create pods default" and len(world.pods()) >= 2, refusal, times=None)
+            owner = world.owner
+            owner.spec.ordinals = apps.StatefulSetOrdinals(start=2)
+            world.api.add(owner)
+            await eventually(lambda: [pod.metadata.name for pod in world.pods()] == ["web-2", "web-3"], timeout=A_WHILE)
