@@ -54,10 +54,23 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     """Those with a claim behind them."""
 
 
+class SlimWaiting(Struct, forbid_unknown_fields=False):
+    """Reason for which a container does not run yet, or not again."""
+
+    reason: str = ""
+
+
+class SlimContainerState(Struct, forbid_unknown_fields=False):
+    """State of a container, as far as it waits."""
+
+    waiting: SlimWaiting | None = None
+
+
 class SlimContainerStatus(Struct, forbid_unknown_fields=False):
-    """Number of restarts of a container."""
+    """Number of restarts of a container, and its state while it waits."""
 
     restartCount: int = 0
+    state: SlimContainerState | None = None
 
 
 class SlimPodStatus(Struct, forbid_unknown_fields=False):
@@ -93,6 +106,9 @@ def compact(pod: SlimPod) -> SlimPod:
     spec.containers = [container for container in spec.containers if container.ports]
     spec.volumes = [volume for volume in spec.volumes if volume.persistentVolumeClaim is not None or volume.ephemeral is not None]
     status.phase = intern(status.phase)
+    for container in status.containerStatuses:
+        if container.state is not None and container.state.waiting is None:
+            container.state = None
     return pod
 
 

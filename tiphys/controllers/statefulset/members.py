@@ -35,12 +35,12 @@ def is_running_and_ready(pod: SlimPod) -> bool:
     return pod.status.phase == "Running" and pod_state.is_ready(pod)
 
 
-def never_worked(pod: SlimPod) -> bool:
-    """Return whether a pod that is not ready shows no sign of ever having been fit: it did not start, never became ready, or crashed.
+def is_broken(pod: SlimPod) -> bool:
+    """Return whether a pod that is not ready shows no sign that it will be: it did not start, was never ready, or its containers crash.
 
     The kubelet sets the Ready condition when it first reports on a pod, and then when it changes.
     """
-    if pod.status.phase == "Pending" or pod_state.restarts(pod):
+    if pod.status.phase == "Pending" or any(container.state is not None for container in pod.status.containerStatuses):
         return True
     ready, started = pod_state.condition(pod, "Ready"), pod.status.startTime
     if ready is None or ready.lastTransitionTime is None or started is None:

@@ -11,7 +11,7 @@ from collections.abc import Set
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.identity import revision_of
-from tiphys.controllers.statefulset.members import Members, Removal, is_running_and_ready, is_terminating, never_worked
+from tiphys.controllers.statefulset.members import Members, Removal, is_broken, is_running_and_ready, is_terminating
 
 
 def outdated(members: Members, leaving: Set[str]) -> list[Removal]:
@@ -36,11 +36,11 @@ def stuck(members: Members, index: int, pod: SlimPod) -> bool:
     """Return whether a pod that is not ready should be replaced at once, because it is not of the revision that it should have.
 
     One of neither revision was made by an update that has been given up. With OrderedReady one of the current revision is replaced out of
-    order only when it never worked; otherwise it may recover, and its turn comes.
+    order only when it is broken; otherwise it may recover, and its turn comes.
     """
     if not members.rolling or is_running_and_ready(pod) or is_terminating(pod) or is_finished(pod):
         return False
     revision = revision_of(pod)
     if revision not in (members.current, members.update):
         return True
-    return index >= members.partition and revision != members.update and (not members.ordered or never_worked(pod))
+    return index >= members.partition and revision != members.update and (not members.ordered or is_broken(pod))

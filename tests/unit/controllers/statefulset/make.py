@@ -73,14 +73,17 @@ def member(
     *,
     claims: tuple[str, ...] = (),
     started: float = 1000,
+    waiting: str = "",
     labels: dict[str, str] | None = None,
     **state: Any,
 ) -> SlimPod:
-    """A pod of `web`; see `whole_pod`."""
+    """A pod of `web`, with a container that waits for a reason; see `whole_pod`."""
     name = f"web-{ordinal}"
     identity = {"app": "web", POD_NAME: name, POD_INDEX: str(ordinal), HASH_LABEL: revision}
     made = whole_pod(name, labels=identity if labels is None else labels, **state)
     made.status.startTime = ago(started)
+    if waiting:
+        made.status.containerStatuses[0].state = core.ContainerState(waiting=core.ContainerStateWaiting(reason=waiting))
     made.spec.volumes = [
         core.Volume(name=claim, persistentVolumeClaim=core.PersistentVolumeClaimVolumeSource(claimName=f"{claim}-{name}"))
         for claim in claims

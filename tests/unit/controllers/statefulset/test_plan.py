@@ -174,13 +174,13 @@ def test_a_rollback_replaces_pods_of_a_revision_that_never_worked() -> None:
     "broken",
     [
         pending(1, OLD),
-        member(1, OLD, ready=False, restarts=3),
+        member(1, OLD, ready=False, restarts=3, waiting="CrashLoopBackOff"),
         # Ready has been false since the kubelet first reported.
         member(1, OLD, ready=False, since=500, started=500),
         member(1, BAD, ready=False),
     ],
 )
-def test_a_fix_replaces_pods_that_never_worked(broken: SlimPod) -> None:
+def test_a_fix_replaces_pods_that_are_broken(broken: SlimPod) -> None:
     owner = stateful_set(3)
     assert outcome(planned(owner, member(0, OLD), broken)) == ([], ["web-1"])
     # One at a time, from the highest ordinal down.
@@ -199,7 +199,7 @@ def test_only_pods_that_are_not_ready_must_be_unchanged_to_be_deleted() -> None:
 
 def test_a_pod_that_was_ready_once_may_recover_before_its_turn() -> None:
     owner = stateful_set(3)
-    assert planned(owner, member(0, OLD), member(1, OLD, ready=False, since=10, started=500), member(2, OLD)).is_empty
+    assert planned(owner, member(0, OLD), member(1, OLD, ready=False, since=10, started=500, restarts=1), member(2, OLD)).is_empty
     # So may one below the partition, and one that is of the new revision.
     assert planned(stateful_set(3, partition=2), member(0, OLD), pending(1, OLD), member(2)).is_empty
     assert planned(owner, member(0, OLD), member(1, OLD), pending(2)).is_empty

@@ -52,7 +52,7 @@ def populations(draw: st.DrawFn) -> list[SlimPod]:
                 ready=state in ("ready", "new", "deleting"),
                 since=5 if state == "new" else 60,
                 deleting=state == "deleting",
-                restarts=draw(st.sampled_from([0, 0, 2])),
+                waiting=draw(st.sampled_from(["", "", "CrashLoopBackOff"])) if state == "unready" else "",
             )
         )
     return result
