@@ -26,6 +26,7 @@ from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
 from tiphys.controllers.servicecidr.controller import ServiceCIDRController
 from tiphys.controllers.settings import ControllerSettings
+from tiphys.controllers.statefulset.controller import StatefulSetController
 from tiphys.controllers.taints.controller import TaintEvictionController
 from tiphys.runtime import Controller
 
@@ -33,6 +34,7 @@ LOOPS: tuple[type[Controller], ...] = (
     DeploymentController,
     ReplicaSetController,
     ReplicationController,
+    StatefulSetController,
     EndpointsController,
     MirrorController,
     NamespaceController,

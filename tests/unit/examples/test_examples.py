@@ -26,8 +26,8 @@ def named(path: Path, kind: str) -> dict[str, dict[str, Any]]:
     return {made["metadata"]["name"]: made for made in objects(path) if made["kind"] == kind}
 
 
-def test_the_three_examples_are_there() -> None:
-    assert [path.parent.name for path in MANIFESTS] == ["demo", "shipper", "site"]
+def test_the_examples_are_there() -> None:
+    assert [path.parent.name for path in MANIFESTS] == ["chain", "demo", "shipper", "site"]
     for path in MANIFESTS:
         assert (path.parent / "README.md").exists()
 
@@ -43,8 +43,9 @@ def test_a_strict_server_takes_every_object(path: Path) -> None:
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
 def test_images_volumes_and_selectors_meet(path: Path) -> None:
     config_maps = named(path, "ConfigMap")
-    templates = [made["spec"]["template"] for made in named(path, "Deployment").values()]
-    for made in named(path, "Deployment").values():
+    workloads = [*named(path, "Deployment").values(), *named(path, "StatefulSet").values()]
+    templates = [made["spec"]["template"] for made in workloads]
+    for made in workloads:
         assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"]
     for template in templates:
         volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}

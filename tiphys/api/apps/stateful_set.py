@@ -177,16 +177,6 @@ def validate_stateful_set_status(new: StatefulSetStatus, old: StatefulSetStatus)
 class StatefulSetRules(Rules[StatefulSet]):
     default = staticmethod(default_stateful_set)
 
-    def prepare_create(self, obj: StatefulSet) -> None:
-        rolling = obj.spec.updateStrategy.rollingUpdate
-        if rolling is not None:
-            rolling.maxUnavailable = None  # Off in this version ("MaxUnavailableStatefulSet").
-
-    def prepare_update(self, new: StatefulSet, old: StatefulSet) -> None:
-        before, after = old.spec.updateStrategy.rollingUpdate, new.spec.updateStrategy.rollingUpdate
-        if after is not None and (before is None or before.maxUnavailable is None):
-            after.maxUnavailable = None
-
     validate = staticmethod(validate_stateful_set)
     validate_create = staticmethod(validate_stateful_set_create)
     validate_update = staticmethod(validate_stateful_set_update)
@@ -219,5 +209,4 @@ STATEFUL_SETS: Kind[apps.StatefulSet] = Kind(
     short_names=("sts",),
     categories=("all",),
     subresources=(SCALE, STATUS),
-    unattended=True,
 )

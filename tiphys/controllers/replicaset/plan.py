@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
 from tiphys.api.machinery.base import time
 from tiphys.api.well_known import POD_DELETION_COST
+from tiphys.controllers.shared.availability import next_available
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
@@ -113,18 +114,6 @@ def deletion_cost(pod: SlimPod) -> int:
         return int(text)
     except ValueError:
         return 0
-
-
-def next_available(pods: Iterable[SlimPod], min_ready_seconds: int, now: datetime) -> float | None:
-    """Return the seconds until the next ready pod becomes available, None when none will."""
-    if not min_ready_seconds:
-        return None
-    waits = []
-    for pod in pods:
-        moment = pod_state.available_at(pod, min_ready_seconds)
-        if moment is not None and moment > now:
-            waits.append((moment - now).total_seconds())
-    return min(waits, default=None)
 
 
 def template_pod(owner: Replicator) -> core.Pod:

@@ -50,32 +50,44 @@ class Claims(NamedTuple, Generic[T]):
     release: list[T]
 
 
-def sort_out(owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T]) -> Claims[T]:
-    """Sort candidates into those to keep, adopt and release. Pure."""
+def sort_out(
+    owner: KubeObject, selector: Selector, owned: Iterable[T], orphans: Iterable[T], member: Callable[[T], bool] = lambda _: True
+) -> Claims[T]:
+    """Sort candidates into those to keep, adopt and release. Pure.
+
+    What the selector matches belongs to the owner, if it is also a `member`.
+    """
     claims: Claims[T] = Claims([], [], [])
     dying = owner.metadata.deletionTimestamp is not None
     for obj in owned:
-        if selector.matches(obj.metadata.labels):
+        if selector.matches(obj.metadata.labels) and member(obj):
             claims.keep.append(obj)
         elif not dying:
             claims.release.append(obj)
     if not dying:
         for obj in orphans:
-            if obj.metadata.deletionTimestamp is None and selector.matches(obj.metadata.labels):
+            if obj.metadata.deletionTimestamp is None and selector.matches(obj.metadata.labels) and member(obj):
                 claims.adopt.append(obj)
     return claims
 
 
 async def claim(
-    client: Client, owner: KubeObject, selector: Selector, informer: Informer[T], *, adoptable: Callable[[T], bool] = lambda _: True
+    client: Client,
+    owner: KubeObject,
+    selector: Selector,
+    informer: Informer[T],
+    *,
+    adoptable: Callable[[T], bool] = lambda _: True,
+    member: Callable[[T], bool] = lambda _: True,
 ) -> list[T]:
     """Adopt and release objects, and return those that the owner controls. Raises NotFound when the owner is gone.
 
-    The informer needs the OWNER and ORPHANS indexes. Orphans that are not `adoptable` are left alone.
+    The informer needs the OWNER and ORPHANS indexes. Orphans that are not `adoptable` are left alone. What is no
+    `member` is treated as if the selector did not match it.
     """
     meta = owner.metadata
     orphans = filter(adoptable, informer.by_index(ORPHANS, meta.namespace))
-    claims = sort_out(owner, selector, informer.by_index(OWNER, meta.uid), orphans)
+    claims = sort_out(owner, selector, informer.by_index(OWNER, meta.uid), orphans, member)
     kept = claims.keep
     if claims.adopt:
         await _check_alive(client, owner)

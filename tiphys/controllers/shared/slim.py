@@ -13,7 +13,7 @@ from typing import Final
 
 from tiphys.api.apiextensions import v1 as apiextensions
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import Struct, always, constant
+from tiphys.api.machinery.base import Struct, Time, always, constant
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.well_known import LAST_APPLIED
 from tiphys.runtime import Slim, fate_of
@@ -54,10 +54,23 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     """Those with a claim behind them."""
 
 
+class SlimWaiting(Struct, forbid_unknown_fields=False):
+    """Reason for which a container does not run yet, or not again."""
+
+    reason: str = ""
+
+
+class SlimContainerState(Struct, forbid_unknown_fields=False):
+    """State of a container, as far as it waits."""
+
+    waiting: SlimWaiting | None = None
+
+
 class SlimContainerStatus(Struct, forbid_unknown_fields=False):
-    """Number of restarts of a container."""
+    """Number of restarts of a container, and its state while it waits."""
 
     restartCount: int = 0
+    state: SlimContainerState | None = None
 
 
 class SlimPodStatus(Struct, forbid_unknown_fields=False):
@@ -67,6 +80,7 @@ class SlimPodStatus(Struct, forbid_unknown_fields=False):
     reason: str = ""
     podIP: str = ""
     podIPs: list[core.PodIP] = []
+    startTime: Time | None = None
     conditions: list[core.PodCondition] = []
     containerStatuses: list[SlimContainerStatus] = []
 
@@ -92,6 +106,9 @@ def compact(pod: SlimPod) -> SlimPod:
     spec.containers = [container for container in spec.containers if container.ports]
     spec.volumes = [volume for volume in spec.volumes if volume.persistentVolumeClaim is not None or volume.ephemeral is not None]
     status.phase = intern(status.phase)
+    for container in status.containerStatuses:
+        if container.state is not None and container.state.waiting is None:
+            container.state = None
     return pod
 
 

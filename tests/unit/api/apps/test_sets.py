@@ -110,7 +110,7 @@ def test_mutable_fields_of_a_stateful_set(server: Any) -> None:
     said = "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
     assert server.update(made, spec__serviceName="other")[1] == [said]
     changed, _ = server.update(made, spec__updateStrategy__rollingUpdate=RollingUpdateStatefulSetStrategy(partition=1, maxUnavailable=2))
-    assert changed.spec.updateStrategy.rollingUpdate.maxUnavailable is None
+    assert changed.spec.updateStrategy.rollingUpdate.maxUnavailable == 2
 
 
 def test_mutable_fields_of_a_daemon_set(server: Any) -> None:

@@ -30,3 +30,15 @@ def test_a_slim_pod_is_judged_as_the_whole_one() -> None:
     assert [found.metadata.name for found in rank([slim, other], [], NOW)] == [
         found.metadata.name for found in rank([whole, other], [], NOW)
     ]
+
+
+def test_states_of_containers_are_kept_while_they_wait() -> None:
+    whole: Any = whole_pod("p")
+    (status,) = whole.status.containerStatuses
+    status.state = core.ContainerState(running=core.ContainerStateRunning(startedAt=NOW))
+    assert slim_pod(whole).status.containerStatuses[0].state is None
+    status.state = core.ContainerState(waiting=core.ContainerStateWaiting(reason="CrashLoopBackOff", message="back-off"))
+    state = slim_pod(whole).status.containerStatuses[0].state
+    assert state is not None
+    assert state.waiting is not None
+    assert state.waiting.reason == "CrashLoopBackOff"
