@@ -389,6 +389,7 @@ RUN_AS_MANAGER: Final = (
     "endpointslice-controller",
     "endpointslicemirroring-controller",
     "generic-garbage-collector",
+    "job-controller",
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",
@@ -400,6 +401,7 @@ RUN_AS_MANAGER: Final = (
     "root-ca-cert-publisher",
     "service-account-controller",
     "service-cidrs-controller",
+    "ttl-after-finished-controller",
     "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""

@@ -1,0 +1,167 @@
+"""Controller of Jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tiphys.api.batch import v1 as batch
+from tiphys.api.helpers.jobs import CONTROLLER_LABELS, TRACKING, is_finished, is_managed_elsewhere
+from tiphys.api.helpers.pods import is_active
+from tiphys.api.helpers.pods import is_finished as has_ended
+from tiphys.api.machinery.errors import NotFound
+from tiphys.controllers.job.plan import Plan, finish, plan
+from tiphys.controllers.job.sight import Sight
+from tiphys.controllers.job.writing import PodWriter
+from tiphys.controllers.shared.claim import ORPHANS, claim_among, index_orphans, sort_out
+from tiphys.controllers.shared.pacing import Pace, Pacer
+from tiphys.controllers.shared.selecting import workload_selector
+from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.runtime import (
+    DONE,
+    ControllerContext,
+    Declaration,
+    Informer,
+    Key,
+    Result,
+    Terminal,
+    Whole,
+    controller_of,
+    to_owner,
+    write_status,
+)
+
+UNSETTLED = "uid of the Job of an unsettled pod"
+"""Index: the owner of pods that a Job may have to do with again."""
+UNFINISHED = "namespace of unfinished Jobs"
+BATCHES = Pace(noticeable=0.0, shortest=0.1)
+"""Every step is followed by a pause, in which the events of many pods gather into one more step and one more status."""
+
+
+def unsettled(pod: SlimPod) -> Iterable[str]:
+    """Return the function of the UNSETTLED index: pods that have ended and are counted are left out, unless their label is not theirs."""
+    owner = controller_of(pod)
+    if owner is None or owner.kind != "Job":
+        return ()
+    meta = pod.metadata
+    settled = has_ended(pod) and TRACKING not in meta.finalizers and meta.labels.get(CONTROLLER_LABELS[-1]) == owner.uid
+    return () if settled else (owner.uid,)
+
+
+def unfinished(job: batch.Job) -> Iterable[str]:
+    """Return the function of the UNFINISHED index."""
+    return () if is_finished(job.status) else (job.metadata.namespace,)
+
+
+class JobController:
+    """Runs pods for Jobs until enough of them have succeeded, or too many failed, and counts each exactly once."""
+
+    declaration = Declaration(name="job", kind=batch.Job, roles=("job-controller",), reads=(Whole(batch.Job), PODS))
+
+    def __init__(self) -> None:
+        self._sights: dict[Key, Sight] = {}
+        self._watching = False
+
+    def setup(self, ctx: ControllerContext) -> None:
+        self._ctx = ctx
+        self._pacer = Pacer(ctx.clock, BATCHES)
+        self._jobs: Informer[batch.Job] = ctx.read(batch.Job)
+        self._jobs.add_index(UNFINISHED, unfinished)
+        self._pods: Informer[SlimPod] = index_orphans(ctx.read(SlimPod))
+        self._pods.add_index(UNSETTLED, unsettled)
+        self._to_owner = to_owner("Job", "batch")
+        self._jobs.subscribe(self._on_job)
+        ctx.watch(self._jobs)
+        ctx.watch(self._pods, self._keys)
+        self._watching = True
+
+    def _on_job(self, old: batch.Job | None, new: batch.Job | None) -> None:
+        if new is None:
+            return
+        key = Key.of(new)
+        if old is None and self._watching and self._jobs.synced:
+            self._sights[key] = sight = Sight(new.metadata.uid)
+            sight.wrote(new.status)
+        if old is None or old.metadata.generation != new.metadata.generation:
+            # What a user changes takes effect at once.
+            self._pacer.forget(key)
+
+    def _keys(self, pod: SlimPod) -> Iterable[Key]:
+        if controller_of(pod) is not None:
+            return self._to_owner(pod)
+        meta = pod.metadata
+        if not meta.labels:
+            return ()
+        jobs = self._jobs.by_index(UNFINISHED, meta.namespace)
+        return [Key.of(job) for job in jobs if workload_selector(job.spec.selector).matches(meta.labels)]
+
+    async def reconcile(self, key: Key) -> Result:
+        job = self._jobs.get(key)
+        if job is None or is_finished(job.status) or is_managed_elsewhere(job.spec):
+            self._sights.pop(key, None)
+            self._pacer.forget(key)
+            return DONE
+        if wait := self._pacer.wait(key):
+            return Result(wait)
+        sight = self._sights.get(key)
+        if sight is None or sight.uid != job.metadata.uid:
+            sight = self._sights[key] = Sight(job.metadata.uid)
+        try:
+            pods = await self._pods_of(job, sight)
+            now = self._ctx.clock.now()
+            with self._pacer.measure(key):
+                step = plan(job, pods, now, failures=sight.failures, memory=sight.memory)
+            await self._take(job, sight, step)
+        except NotFound:
+            return DONE
+        except Exception as error:
+            sight.doubt(error)
+            raise
+        return Result(step.after)
+
+    async def _pods_of(self, job: batch.Job, sight: Sight) -> list[SlimPod]:
+        """Return the pods that the Job controls, apart from those that are settled."""
+        selector = workload_selector(job.spec.selector)
+        if selector.nothing:
+            raise Terminal("the selector selects everything, or nothing")
+        meta, client = job.metadata, self._ctx.client
+        owned = self._pods.by_index(UNSETTLED, meta.uid)
+        orphans = self._pods.by_index(ORPHANS, meta.namespace)
+        if not sight.trusts(job.status, self._pods.revision):
+            listed = await client.list(self._pods.kind, meta.namespace, labels=str(selector))
+            strays = [pod for pod in owned if not selector.matches(pod.metadata.labels)]
+            owned = [*strays, *(pod for pod in listed.items if meta.uid in unsettled(pod))]
+            orphans = [pod for pod in listed.items if controller_of(pod) is None]
+            sight.asked(job.status, listed.resourceVersion)
+        sight.look(owned)
+        claims = sort_out(job, selector, owned, filter(_is_adoptable, orphans))
+        return await claim_among(client, job, claims, self._pods.kind, finalizer=TRACKING)
+
+    async def _take(self, job: batch.Job, sight: Sight, step: Plan) -> None:
+        client, written, status = self._ctx.client, job, step.status
+        if step.record:
+            written = await self._record(job, sight, status)
+            status = written.status
+        sight.failures = step.failures
+        writer = PodWriter(client, self._ctx.recorder, job)
+        error = await writer.take(step)
+        outcome = writer.outcome
+        sight.did(outcome.settled, outcome.deleted)
+        final, events = finish(step, status, outcome, self._ctx.clock.now())
+        await self._record(written, sight, final)
+        for event in events:
+            self._ctx.recorder.event(job, event.type, event.reason, event.message)
+        if error is not None:
+            raise error
+
+    async def _record(self, job: batch.Job, sight: Sight, status: batch.JobStatus) -> batch.Job:
+        """Write a status; raises NotFound when the Job is gone, Conflict when it changed."""
+        written = await write_status(self._ctx.client, job, status)
+        if written is None:
+            raise NotFound.object("jobs", job.metadata.name)
+        sight.wrote(written.status)
+        return written
+
+
+def _is_adoptable(pod: SlimPod) -> bool:
+    """Return whether a pod without a controller can be taken over: what has ended without the finalizer may be counted already."""
+    return is_active(pod) or TRACKING in pod.metadata.finalizers
