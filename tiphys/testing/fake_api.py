@@ -233,6 +233,7 @@ class FakeApi:
         meta.generation = 0
         if kind.has_status and not kind.rules.status_wins_on_create:
             _copy_status(new, kind.type())
+        meta.uid = _uid(self._serial + 1)  # Some rules make labels of it.
         kind.rules.default(new)
         kind.rules.prepare_create(new)
         if self.validate:
@@ -366,7 +367,7 @@ class FakeApi:
     def _stamp(self, new: KubeObject, kind: Kind[Any]) -> None:
         meta = new.metadata
         self._serial += 1
-        meta.uid = meta.uid or f"00000000-0000-4000-8000-{self._serial:012d}"
+        meta.uid = meta.uid or _uid(self._serial)
         meta.creationTimestamp = meta.creationTimestamp or base.time(self.clock.now())
         if hasattr(new, "spec"):
             meta.generation = meta.generation or 1
@@ -439,6 +440,10 @@ def _delete_options(request: Request) -> DeleteOptions:
 
 def _is_dry(request: Request) -> bool:
     return "All" in decode_query(CreateOptions, request.query).dryRun
+
+
+def _uid(serial: int) -> str:
+    return f"00000000-0000-4000-8000-{serial:012d}"
 
 
 def _json(body: bytes, code: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from tiphys.api.batch import v1 as batch
@@ -60,6 +61,8 @@ class JobController:
     def __init__(self) -> None:
         self._sights: dict[Key, Sight] = {}
         self._watching = False
+        self._begun = sys.maxsize
+        """Revision of the server after which no other loop acted, once it is known."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -79,8 +82,8 @@ class JobController:
             return
         key = Key.of(new)
         if old is None and self._watching and self._jobs.synced:
-            self._sights[key] = sight = Sight(new.metadata.uid)
-            sight.wrote(new.status)
+            version = new.metadata.resourceVersion
+            self._sights[key] = Sight(new.metadata.uid, born=int(version) if version.isdigit() else 0)
         if old is None or old.metadata.generation != new.metadata.generation:
             # What a user changes takes effect at once.
             self._pacer.forget(key)
@@ -126,7 +129,10 @@ class JobController:
         meta, client = job.metadata, self._ctx.client
         owned = self._pods.by_index(UNSETTLED, meta.uid)
         orphans = self._pods.by_index(ORPHANS, meta.namespace)
-        if not sight.trusts(job.status, self._pods.revision):
+        if self._begun == sys.maxsize:
+            version = (await client.list(batch.Job, limit=1)).resourceVersion
+            self._begun = int(version) if version.isdigit() else sys.maxsize
+        if not sight.trusts(job.status, self._pods.revision, begun=self._begun):
             listed = await client.list(self._pods.kind, meta.namespace, labels=str(selector))
             strays = [pod for pod in owned if not selector.matches(pod.metadata.labels)]
             owned = [*strays, *(pod for pod in listed.items if meta.uid in unsettled(pod))]

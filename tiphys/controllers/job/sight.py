@@ -2,8 +2,8 @@
 
 Caches of Jobs and of pods advance independently, and a loop that starts finds what another one left. With a cache of pods that is older
 than the Job's status, pods that are counted would be counted again, and pods that exist created again. So pods are taken from the cache
-only when this loop wrote the counts that the status shows (the runtime waits for its writes), or saw the Job come into being; otherwise,
-and after a write whose result is unknown, the server is asked once.
+only when this loop wrote the counts that the status shows (the runtime waits for its writes), or saw the Job come into being after it
+had asked the server how far it is; otherwise, and after a write whose result is unknown, the server is asked for the pods once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from tiphys.controllers.shared.slim import SlimPod
 Counts = tuple[object, ...]
 
 
+NOT_BEGUN: Counts = (0, 0, "", "", (), ())
+
+
 def counts_of(status: batch.JobStatus) -> Counts:
     """Return the part of a status that is counted once."""
     uncounted = status.uncountedTerminatedPods or batch.UncountedTerminatedPods()
@@ -33,6 +36,8 @@ class Sight:
     """Knowledge about one Job, from one loop's own writes."""
 
     uid: str
+    born: int = 0
+    """Revision of the Job when a watch first showed it, 0 if it was there before."""
     failures: Failures = NO_FAILURES
     _counts: Counts | None = None
     _revision: int = 0
@@ -44,9 +49,12 @@ class Sight:
         """Pods that caches may still show as they were."""
         return Memory(frozenset(self._settled), frozenset(self._deleted))
 
-    def trusts(self, status: batch.JobStatus, revision: int) -> bool:
-        """Return whether a cache of pods at this revision is enough for a Job with this status."""
-        return self._counts == counts_of(status) and revision >= self._revision
+    def trusts(self, status: batch.JobStatus, revision: int, *, begun: int) -> bool:
+        """Return whether a cache of pods at `revision` is enough for a Job with this status; the loop began at revision `begun`."""
+        counts = counts_of(status)
+        if self._counts is None:
+            return self.born > begun and counts == NOT_BEGUN
+        return self._counts == counts and revision >= self._revision
 
     def asked(self, status: batch.JobStatus, resource_version: str) -> None:
         """Note that the server was asked for the pods after this status was read."""
@@ -54,7 +62,7 @@ class Sight:
         self._revision = int(resource_version) if resource_version.isdigit() else 0
 
     def wrote(self, status: batch.JobStatus) -> None:
-        """Note a status that is written, or that a Job was born with."""
+        """Note a status that is written."""
         self._counts = counts_of(status)
 
     def did(self, settled: Iterable[str], deleted: Iterable[str]) -> None:
@@ -79,4 +87,4 @@ class Sight:
     def doubt(self, error: BaseException) -> None:
         """Believe nothing any more after an error that does not say whether the write took place."""
         if not isinstance(error, StatusError) or error.code >= 500:
-            self._counts = None
+            self._counts, self.born = None, 0
