@@ -58,12 +58,13 @@ class World:
         self.crashes = 0
         self._old_lists: dict[str, bytes] = {}
 
-    async def run(self, job: batch.Job, *, patience: float = 40_000.0) -> batch.Job:
-        """Create a Job and live on until it is finished and everything is quiet; returns it."""
+    async def run(self, job: batch.Job, *, restless: int = 0, patience: float = 40_000.0) -> batch.Job:
+        """Create a Job and live on until it is finished and everything is quiet; returns it. A restless user changes it so many times."""
         controllers = asyncio.create_task(self._controllers())
         kubelets = asyncio.create_task(self._kubelets())
         try:
             await self.admin.create(job)
+            await self._use(job, restless)
             async with asyncio.timeout(patience):
                 while not is_finished(self.api.get(batch.Job, job.metadata.name, "default").status):
                     await asyncio.sleep(1.0)
@@ -76,6 +77,16 @@ class World:
             await cancel_and_wait(controllers)
             await cancel_and_wait(kubelets)
         return self.api.get(batch.Job, job.metadata.name, "default")
+
+    async def _use(self, job: batch.Job, changes: int) -> None:
+        """Suspend a Job, resume it, and change how many pods run at once; in the end it is as it was."""
+        meta, parallelism = job.metadata, job.spec.parallelism
+        for _ in range(changes):
+            await asyncio.sleep(self.rng.choice((0.05, 0.5, 3.0, 20.0)))
+            spec = {"suspend": self.rng.random() < 0.5, "parallelism": self.rng.randint(0, parallelism or 1)}
+            await self.admin.patch(batch.Job, meta.name, meta.namespace, body={"spec": spec})
+        if changes:
+            await self.admin.patch(batch.Job, meta.name, meta.namespace, body={"spec": {"suspend": False, "parallelism": parallelism}})
 
     async def _controllers(self) -> None:
         """The controller, started anew after every crash."""
