@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
 
+import pytest
+
+from tiphys.aio.clock import VirtualClock
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import COMPLETION_INDEX, TRACKING
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import NotFound
-from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.runtime import Key, update_with_retry
 from tiphys.testing import eventually
+from tiphys.testing.api_server import running_api_server
 
 from .conftest import Cluster
 
-
+T = TypeVar("T")
 PATIENCE = 1200.0
 """Seconds that these wait, in virtual time: longer than the longest wait of a Job."""
+
+
+@pytest.fixture(name="cluster")
+async def cluster_in_virtual_time(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """A cluster for tests with `looptime`, in which the waits of Jobs take no time."""
+    async with running_api_server(tmp_path, clock=VirtualClock()) as (_, client_for):
+        yield Cluster(client_for, tmp_path)
 
 
 def job(name: str = "sum", **spec: object) -> batch.Job:
@@ -33,6 +46,11 @@ def job(name: str = "sum", **spec: object) -> batch.Job:
 def indexed(completions: int, name: str = "sum", **spec: object) -> batch.Job:
     """An indexed Job that runs all its indexes at once, unless told otherwise."""
     return job(name, **{"completions": completions, "parallelism": completions, "completionMode": "Indexed", **spec})
+
+
+async def soon(check: Callable[[], Awaitable[T]]) -> T:
+    """Wait for a check as long as a Job may take."""
+    return await eventually(check, timeout=PATIENCE, interval=0.25)
 
 
 async def create(cluster: Cluster, wanted: batch.Job) -> batch.Job:
@@ -53,7 +71,7 @@ async def status_is(cluster: Cluster, name: str = "sum", **wanted: object) -> ba
         assert {field: getattr(found.status, field) for field in wanted} == wanted
         return found
 
-    return await eventually(check, timeout=PATIENCE)
+    return await soon(check)
 
 
 async def ends(cluster: Cluster, *conditions: str, name: str = "sum", reason: str = "") -> batch.Job:
@@ -65,7 +83,7 @@ async def ends(cluster: Cluster, *conditions: str, name: str = "sum", reason: st
         assert not reason or {one.reason for one in found.status.conditions} == {reason}
         return found
 
-    return await eventually(check, timeout=PATIENCE)
+    return await soon(check)
 
 
 async def active(cluster: Cluster, count: int) -> list[core.Pod]:
@@ -76,7 +94,7 @@ async def active(cluster: Cluster, count: int) -> list[core.Pod]:
         assert len(found) == count
         return sorted(found, key=lambda pod: (index_of(pod), pod.metadata.name))
 
-    return await eventually(check, timeout=PATIENCE)
+    return await soon(check)
 
 
 def is_active(pod: core.Pod) -> bool:
@@ -119,8 +137,31 @@ async def finish_deletion(cluster: Cluster, pod: core.Pod) -> None:
         return
 
 
-async def told(cluster: Cluster, name: str = "sum") -> list[str]:
-    """Reasons of the events of a Job, in order."""
-    events = (await cluster.client.list(core.Event, "default")).items
-    mine = [event for event in events if event.involvedObject.kind == "Job" and event.involvedObject.name == name]
-    return [event.reason for event in sorted(mine, key=lambda event: int(event.metadata.resourceVersion))]
+async def bind(cluster: Cluster, *pods: core.Pod) -> None:
+    """Bind pods to a node, so that their deletion waits for a kubelet."""
+    await cluster.add_node("n1")
+    for pod in pods:
+        meta = ObjectMeta(name=pod.metadata.name, namespace="default")
+        binding = core.Binding(metadata=meta, target=core.ObjectReference(kind="Node", name="n1"))
+        await cluster.client.post(core.Pod, pod.metadata.name, "default", "binding", binding, Status)
+
+
+async def counted(cluster: Cluster, pod: core.Pod) -> None:
+    """Wait until a pod is counted, or gone."""
+
+    async def check() -> bool:
+        return not [found for found in await cluster.pods() if found.metadata.uid == pod.metadata.uid and is_tracked(found)]
+
+    await soon(check)
+
+
+async def tells(cluster: Cluster, *reasons: str, name: str = "sum") -> None:
+    """Wait until these are the events of a Job, in any order; equal ones may be told together."""
+
+    async def check() -> bool:
+        events = (await cluster.client.list(core.Event, "default")).items
+        mine = [event for event in events if event.involvedObject.kind == "Job" and event.involvedObject.name == name]
+        assert sorted(event.reason for event in mine for _ in range(event.count or 1)) == sorted(reasons)
+        return True
+
+    await soon(check)

@@ -70,7 +70,7 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
             raise ctx.not_found()
         obj = cache.codec.decode(entry.data)
         uid = obj.metadata.uid
-        _check_preconditions(ctx, entry, obj, options)
+        check_preconditions(ctx, entry, obj, options)
         asked = admission_request(ctx, "DELETE", None, obj)
         if asked is not None:
             await ctx.services.admission.admit(asked)
@@ -86,7 +86,7 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
             entry = await storage.fresh(kind, namespace, name)
 
 
-def _check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOptions) -> None:
+def check_preconditions(ctx: Context, entry: Entry, obj: Any, options: DeleteOptions) -> None:
     wanted = options.preconditions
     if wanted is None:
         return

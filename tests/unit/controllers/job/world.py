@@ -1,4 +1,4 @@
-"""A small world around the controller of Jobs: an API server whose answers get lost, watches that lag, crashes, and pods with lives of their own."""
+"""A small world around the controller of Jobs: answers that get lost, watches that lag, crashes, and pods with lives of their own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tiphys.client.inprocess import InProcessTransport
 from tiphys.controllers.job.controller import JobController
 from tiphys.controllers.job.orphans import JobOrphanController
 from tiphys.runtime import Key, Manager, update_with_retry
+from tiphys.testing import eventually
 from tiphys.testing.fake_api import FakeApi
 from tiphys.wire.http import Request, Response
 
@@ -65,11 +66,9 @@ class World:
         try:
             await self.admin.create(job)
             await self._use(job, restless)
-            async with asyncio.timeout(patience):
-                while not is_finished(self.api.get(batch.Job, job.metadata.name, "default").status):
-                    await asyncio.sleep(1.0)
-                self.faults_left = 0
-                await asyncio.sleep(300.0)
+            await eventually(lambda: self._is_over(job), timeout=patience, interval=1.0)
+            self.faults_left = 0
+            await asyncio.sleep(300.0)
             before = len(self.api.writes())
             await asyncio.sleep(1000.0)
             assert len(self.api.writes()) == before, "a finished Job is left alone"
@@ -77,6 +76,9 @@ class World:
             await cancel_and_wait(controllers)
             await cancel_and_wait(kubelets)
         return self.api.get(batch.Job, job.metadata.name, "default")
+
+    def _is_over(self, job: batch.Job) -> bool:
+        return is_finished(self.api.get(batch.Job, job.metadata.name, "default").status)
 
     async def _use(self, job: batch.Job, changes: int) -> None:
         """Suspend a Job, resume it, and change how many pods run at once; in the end it is as it was."""
