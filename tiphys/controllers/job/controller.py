@@ -149,15 +149,19 @@ class JobController:
             status = written.status
         sight.failures = step.failures
         writer = PodWriter(client, self._ctx.recorder, job)
-        error = await writer.take(step)
-        outcome = writer.outcome
-        sight.did(outcome.settled, outcome.deleted)
-        final, events = finish(step, status, outcome, self._ctx.clock.now())
-        await self._record(written, sight, final)
+        try:
+            await writer.take(step)
+            outcome = writer.outcome
+            sight.did(outcome.settled, outcome.deleted)
+            final, events = finish(step, status, outcome, self._ctx.clock.now())
+            await self._record(written, sight, final)
+        finally:
+            for error in writer.errors:
+                sight.doubt(error)
         for event in events:
             self._ctx.recorder.event(job, event.type, event.reason, event.message)
-        if error is not None:
-            raise error
+        if writer.errors:
+            raise writer.errors[0]
 
     async def _record(self, job: batch.Job, sight: Sight, status: batch.JobStatus) -> batch.Job:
         """Write a status; raises NotFound when the Job is gone, Conflict when it changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 
 from tiphys.api.batch import v1 as batch
@@ -44,7 +44,7 @@ async def remove_finalizer(client: Client, pod: SlimPod, *, unchanged: bool = Fa
 
 
 class PodWriter:
-    """Takes one step of a Job. What it has done so far is in `outcome`, also when it fails half way."""
+    """Takes one step of a Job. What it has done is in `outcome`, and what has failed in `errors`."""
 
     def __init__(self, client: Client, recorder: EventRecorder, job: batch.Job) -> None:
         self._client = client
@@ -53,24 +53,28 @@ class PodWriter:
         self._settled: set[str] = set()
         self._deleted: set[str] = set()
         self._created = 0
+        self.errors: list[Exception] = []
 
     @property
     def outcome(self) -> Outcome:
         """What has been done."""
         return Outcome(self._settled, self._deleted, self._created)
 
-    async def take(self, step: Plan) -> Exception | None:
-        """Take a step as far as possible; returns the first error, if it is worth another try."""
-        removals, creations = await asyncio.gather(at_most(AT_ONCE, self._removals(step)), self._create_all(step.create))
-        return removals.error or (creations if creations is not None and not namespace_ends(creations) else None)
+    async def take(self, step: Plan) -> None:
+        """Take a step as far as possible. Creations go on until one fails, all else is tried."""
+        await asyncio.gather(at_most(AT_ONCE, self._removals(step)), self._create_all(step.create))
 
     def _removals(self, step: Plan) -> Iterator[_Call]:
-        for seen in step.settle:
-            yield partial(self._settle, seen)
-        for seen in step.kill:
-            yield partial(self._kill, seen)
-        for seen in step.discard:
-            yield partial(self._discard, seen)
+        for pods, call in ((step.settle, self._settle), (step.kill, self._kill), (step.discard, self._discard)):
+            for seen in pods:
+                yield partial(self._noting, call, seen)
+
+    async def _noting(self, call: Callable[[JobPod], Awaitable[None]], seen: JobPod) -> None:
+        try:
+            await call(seen)
+        except Exception as error:
+            self.errors.append(error)
+            raise
 
     async def _settle(self, seen: JobPod) -> None:
         await remove_finalizer(self._client, seen.pod)
@@ -98,17 +102,16 @@ class PodWriter:
             self._recorder.event(self._job, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._deleted.add(seen.uid)
 
-    async def _create_all(self, new: Sequence[NewPod]) -> Exception | None:
-        if not new:
-            return None
+    async def _create_all(self, new: Sequence[NewPod]) -> None:
         maker, waiting = PodMaker(self._job), iter(new)
-        return (await slow_start(len(new), lambda: self._create(maker.make(next(waiting))))).error
+        await slow_start(len(new), lambda: self._create(maker.make(next(waiting))))
 
     async def _create(self, pod: core.Pod) -> None:
         try:
             made = await self._client.create(pod)
         except Exception as error:
             if not namespace_ends(error):
+                self.errors.append(error)
                 self._recorder.event(self._job, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
         self._created += 1
