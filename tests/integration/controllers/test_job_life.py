@@ -100,7 +100,7 @@ async def test_parallelism_and_completions_change(cluster: Cluster) -> None:
         assert (done.status.completedIndexes, done.status.failed) == ("0,1", 0)
 
 
-async def test_what_another_controller_manages_is_left_alone(cluster: Cluster) -> None:
+async def test_jobs_that_another_controller_manages_are_left_alone(cluster: Cluster) -> None:
     async with cluster.controllers() as manager:
         await create(cluster, job(managedBy="example.com/queue"))
         await create(cluster, job("mine", managedBy="kubernetes.io/job-controller"))
@@ -284,6 +284,8 @@ async def test_changes_to_the_status(cluster: Cluster) -> None:
         fresh = await get(cluster)
         fresh.status.conditions.append(batch.JobCondition(type="Another", status="False"))
         await cluster.client.update_status(fresh)
+        read = await cluster.client.get_subresource(batch.Job, "sum", "default", "status", batch.Job)
+        assert read.metadata.uid == running.metadata.uid
         for _ in range(2):
             for pod in await active(cluster, 2):
                 await end(cluster, pod)

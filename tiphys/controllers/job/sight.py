@@ -1,4 +1,4 @@
-"""What a loop knows about a Job beyond its caches, and when it may believe these.
+"""Knowledge of a loop about a Job beyond its caches, and the conditions under which it believes these.
 
 Caches of Jobs and of pods advance independently, and a loop that starts finds what another one left. With a cache of pods that is older
 than the Job's status, pods that are counted would be counted again, and pods that exist created again. So pods are taken from the cache

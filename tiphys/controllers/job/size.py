@@ -1,4 +1,4 @@
-"""How many pods a Job runs now: which to create, and which to give up ("Job": parallelism). Pure."""
+"""Number of pods that a Job runs: those to create, and those to give up ("Job": parallelism). Pure."""
 
 from __future__ import annotations
 

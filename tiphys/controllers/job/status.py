@@ -1,4 +1,4 @@
-"""Status of a Job: what is written before a step, and what follows from it. Pure."""
+"""Status of a Job before a step, and the one that follows from it. Pure."""
 
 from __future__ import annotations
 

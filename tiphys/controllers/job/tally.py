@@ -1,4 +1,4 @@
-"""What a Job's pods have achieved: its status, and the pods that ended since. Pure."""
+"""Results of the pods of a Job: its status, and the pods that ended since. Pure."""
 
 from __future__ import annotations
 

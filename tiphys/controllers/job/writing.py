@@ -57,7 +57,7 @@ class PodWriter:
 
     @property
     def outcome(self) -> Outcome:
-        """What has been done."""
+        """Changes made so far."""
         return Outcome(self._settled, self._deleted, self._created)
 
     async def take(self, step: Plan) -> None:

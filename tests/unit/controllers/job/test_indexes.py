@@ -37,7 +37,7 @@ def test_those_beyond_the_completions_are_forgotten(found: set[int], completions
 
 
 @pytest.mark.parametrize("text", ["x", "1-x", "-1", "1-", "1,,2", "５"])
-def test_what_is_no_index_is_left_out(text: str) -> None:
+def test_malformed_indexes_are_left_out(text: str) -> None:
     assert numbers(Indexes.parse(f"{text},7", 10)) <= {1, 2, 5, 7}
     assert Indexes.parse(f"{text},7", 10).has(7)
 

@@ -253,7 +253,7 @@ def test_an_elastic_job_forgets_indexes_beyond_its_completions() -> None:
     assert (after.status.completedIndexes, after.status.succeeded, after.status.active) == ("0", 1, 2)
 
 
-def test_what_has_no_valid_index_or_a_taken_one_goes() -> None:
+def test_pods_without_a_valid_index_or_with_a_taken_one_go() -> None:
     pods = [
         pod("new", "Pending", index=0),
         pod("ready", index=0, ready=True),

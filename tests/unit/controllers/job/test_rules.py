@@ -136,7 +136,7 @@ def test_jobs_fail_for_a_reason(wanted: batch.Job, pods: list[SlimPod], reason: 
     assert verdict(wanted, *pods) == (("FailureTarget", reason) if reason else ("", ""))
 
 
-def test_what_is_recorded_is_not_judged_again() -> None:
+def test_a_recorded_verdict_is_not_judged_again() -> None:
     wanted = job(backoffLimit=0, status=batch.JobStatus(conditions=[condition("SuccessCriteriaMet")]))
     assert verdict(wanted, FAILED[0]) == ("SuccessCriteriaMet", "Because")
     wanted.status.conditions = [condition("FailureTarget", "False")]
