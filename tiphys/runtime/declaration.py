@@ -96,6 +96,8 @@ class Declaration:
     """Caches that it takes with `ControllerContext.read`."""
     follows_any: bool = False
     """True if it may follow kinds that it discovers at run time (`ControllerContext.follow`)."""
+    workers: int = 2
+    """Number of keys that it reconciles at the same time."""
     settings: type[LoopSettings] | None = None
     """Type of the one argument of its constructor; None when there is none."""
 

@@ -64,7 +64,7 @@ class Manager:
         for controller in controllers:
             self.add(controller)
 
-    def add(self, controller: Controller, *, workers: int = 2) -> ControlLoop:
+    def add(self, controller: Controller, *, workers: int | None = None) -> ControlLoop:
         """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`.
 
         Raises UndeclaredRead for a controller that takes a cache which it does not declare.
@@ -85,7 +85,7 @@ class Manager:
             queue=queue,
         )
         controller.setup(ctx)
-        loop = ControlLoop(controller, ctx, workers=workers)
+        loop = ControlLoop(controller, ctx, workers=workers or controller.declaration.workers)
         self.loops.append(loop)
         self._recorders.append(recorder)
         return loop

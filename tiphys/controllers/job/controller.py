@@ -56,7 +56,14 @@ def unfinished(job: batch.Job) -> Iterable[str]:
 class JobController:
     """Runs pods for Jobs until enough of them have succeeded, or too many failed, and counts each exactly once."""
 
-    declaration = Declaration(name="job", kind=batch.Job, roles=("job-controller",), reads=(Whole(batch.Job), PODS))
+    declaration = Declaration(
+        name="job",
+        kind=batch.Job,
+        roles=("job-controller",),
+        reads=(Whole(batch.Job), PODS),
+        # A step of a large Job takes seconds, in which others go on.
+        workers=5,
+    )
 
     def __init__(self) -> None:
         self._sights: dict[Key, Sight] = {}
@@ -118,6 +125,8 @@ class JobController:
             return DONE
         except Exception as error:
             sight.doubt(error)
+            # The delays after failures grow; a pause in between would make each the first.
+            self._pacer.forget(key)
             raise
         return Result(step.after)
 
