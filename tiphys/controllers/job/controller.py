@@ -68,8 +68,7 @@ class JobController:
     def __init__(self) -> None:
         self._sights: dict[Key, Sight] = {}
         self._watching = False
-        self._begun = sys.maxsize
-        """Revision of the server after which no other loop acted, once it is known."""
+        self._begun: int | None = None
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -116,7 +115,9 @@ class JobController:
         if sight is None or sight.uid != job.metadata.uid:
             sight = self._sights[key] = Sight(job.metadata.uid)
         try:
-            pods = await self._pods_of(job, sight)
+            job, pods = await self._look(job, sight)
+            if is_finished(job.status):
+                return DONE
             now = self._ctx.clock.now()
             with self._pacer.measure(key):
                 step = plan(job, pods, now, failures=sight.failures, memory=sight.memory)
@@ -130,26 +131,36 @@ class JobController:
             raise
         return Result(step.after)
 
-    async def _pods_of(self, job: batch.Job, sight: Sight) -> list[SlimPod]:
-        """Return the pods that the Job controls, apart from those that are settled."""
+    async def _look(self, job: batch.Job, sight: Sight) -> tuple[batch.Job, list[SlimPod]]:
+        """Return the Job and the pods that it controls, settled ones left out; raises NotFound when the Job is gone.
+
+        They come from the server when the caches cannot be believed: the pods are never older than the Job.
+        """
         selector = workload_selector(job.spec.selector)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        meta, client = job.metadata, self._ctx.client
+        meta, client, kind = job.metadata, self._ctx.client, self._pods.kind
         owned = self._pods.by_index(UNSETTLED, meta.uid)
         orphans = self._pods.by_index(ORPHANS, meta.namespace)
-        if self._begun == sys.maxsize:
-            version = (await client.list(batch.Job, limit=1)).resourceVersion
-            self._begun = int(version) if version.isdigit() else sys.maxsize
-        if not sight.trusts(job.status, self._pods.revision, begun=self._begun):
-            listed = await client.list(self._pods.kind, meta.namespace, labels=str(selector))
+        if not sight.trusts(job.status, self._pods.revision, begun=await self._begin()):
+            job = await client.get(batch.Job, meta.name, meta.namespace)
+            if job.metadata.uid != meta.uid:
+                raise NotFound.object("jobs", meta.name)
+            listed = await client.list(kind, meta.namespace, labels=str(selector))
             strays = [pod for pod in owned if not selector.matches(pod.metadata.labels)]
             owned = [*strays, *(pod for pod in listed.items if meta.uid in unsettled(pod))]
             orphans = [pod for pod in listed.items if controller_of(pod) is None]
             sight.asked(job.status, listed.resourceVersion)
         sight.look(owned)
         claims = sort_out(job, selector, owned, filter(_is_adoptable, orphans))
-        return await claim_among(client, job, claims, self._pods.kind, finalizer=TRACKING)
+        return job, await claim_among(client, job, claims, kind, finalizer=TRACKING)
+
+    async def _begin(self) -> int:
+        """Return a revision of the server after which no other loop acted."""
+        if self._begun is None:
+            version = (await self._ctx.client.list(batch.Job, limit=1)).resourceVersion
+            self._begun = int(version) if version.isdigit() else sys.maxsize
+        return self._begun
 
     async def _take(self, job: batch.Job, sight: Sight, step: Plan) -> None:
         client, written, status = self._ctx.client, job, step.status

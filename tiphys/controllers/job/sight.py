@@ -3,7 +3,7 @@
 Caches of Jobs and of pods advance independently, and a loop that starts finds what another one left. With a cache of pods that is older
 than the Job's status, pods that are counted would be counted again, and pods that exist created again. So pods are taken from the cache
 only when this loop wrote the counts that the status shows (the runtime waits for its writes), or saw the Job come into being after it
-had asked the server how far it is; otherwise, and after a write whose result is unknown, the server is asked for the pods once.
+had asked the server how far it is; otherwise, and after a write whose result is unknown, the server is asked for the Job and its pods.
 """
 
 from __future__ import annotations

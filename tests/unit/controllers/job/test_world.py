@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -39,6 +40,14 @@ def check_crowds(world: World, parallelism: int) -> None:
         assert sum(map(is_running, crowd)) <= parallelism
 
 
+def check_needed(world: World, completions: int) -> None:
+    """No more pods run than successes are missing, whatever the controller knows of them."""
+    succeeded: set[str] = set()
+    for crowd in world.crowds():
+        succeeded |= {pod.metadata.uid for pod in crowd if pod.status.phase == "Succeeded" and TRACKING in pod.metadata.finalizers}
+        assert sum(map(is_running, crowd)) + len(succeeded) <= completions
+
+
 def check_settled(world: World, done: batch.Job) -> None:
     assert not [pod for pod in world.api.list(core.Pod) if TRACKING in pod.metadata.finalizers]
     status = done.status
@@ -71,10 +80,17 @@ async def test_never_runs_an_index_twice(seed: int) -> None:
     check_crowds(world, 4)
     check_settled(world, done)
     successes: set[int] = set()
+    undisturbed: set[int] = set()
+    """Indexes whose pods succeeded without being deleted, which counts as a failure at once."""
+    before: Iterable[int] = ()
     for crowd in world.crowds():
         running = Counter(index_of(pod) for pod in crowd if is_running(pod))
         assert max(running.values(), default=0) <= 1
-        successes |= {index_of(pod) for pod in crowd if pod.status.phase == "Succeeded" and TRACKING in pod.metadata.finalizers}
+        assert not (running.keys() - before) & undisturbed, "an index that has succeeded is not begun again"
+        before = running.keys()
+        done_pods = [pod for pod in crowd if pod.status.phase == "Succeeded" and TRACKING in pod.metadata.finalizers]
+        successes |= {index_of(pod) for pod in done_pods}
+        undisturbed |= {index_of(pod) for pod in done_pods if pod.metadata.deletionTimestamp is None}
     _, failed = world.named()
     status = done.status
     completed, broken = Indexes.parse(status.completedIndexes, 6), Indexes.parse(status.failedIndexes or "", 6)
@@ -94,6 +110,7 @@ async def test_pods_that_are_given_up_do_not_count_unless_they_ended(seed: int) 
     done = await world.run(job(completions=20, parallelism=4, backoffLimit=40, **indexed), restless=15)
     check_crowds(world, 4)
     check_settled(world, done)
+    check_needed(world, 20)
     succeeded, failed = world.named()
     assert done.status.failed == len(failed)
     assert world.ended("Failed") <= failed

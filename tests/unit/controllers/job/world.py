@@ -57,6 +57,7 @@ class World:
         self.failing, self.deleting = failing, deleting
         self.crashed = asyncio.Event()
         self.crashes = 0
+        self.stale_lists = 0
         self._old_lists: dict[str, bytes] = {}
 
     async def run(self, job: batch.Job, *, restless: int = 0, patience: float = 40_000.0) -> batch.Job:
@@ -132,13 +133,14 @@ class World:
         if "watch" in query:
             assert response.stream is not None
             response.stream = self._late(response.stream)
-        elif not query.keys() & {"labelSelector", "limit"} and request.path.count("/") < 5:
+        elif "labelSelector" not in query and query.get("limit") != "1" and "/namespaces/" not in request.path:
             # What informers list: it may come from a cache of the server that is behind.
             old = self._old_lists.get(request.path)
             if old is None or self.rng.random() < 0.3:
                 self._old_lists[request.path] = response.body
-            elif self.rng.random() < 0.5:
+            elif self.rng.random() < 0.7:
                 response.body = old
+                self.stale_lists += 1
         return response
 
     async def _late(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
