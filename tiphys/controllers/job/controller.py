@@ -110,7 +110,7 @@ class JobController:
             self._pacer.forget(key)
             return DONE
         if wait := self._pacer.wait(key):
-            return Result(wait)
+            return Result(wait, early=True)
         sight = self._sights.get(key)
         if sight is None or sight.uid != job.metadata.uid:
             sight = self._sights[key] = Sight(job.metadata.uid)
@@ -126,8 +126,6 @@ class JobController:
             return DONE
         except Exception as error:
             sight.doubt(error)
-            # The delays after failures grow; a pause in between would make each the first.
-            self._pacer.forget(key)
             raise
         return Result(step.after)
 

@@ -66,7 +66,7 @@ def desired(spec: batch.JobSpec, active: int, succeeded: int) -> int:
     """Return the number of pods that should be active. Without a number of completions, a success means that no more are started."""
     parallelism = 1 if spec.parallelism is None else spec.parallelism
     if spec.completions is None:
-        return min(active, parallelism) if succeeded else parallelism
+        return active if succeeded else parallelism
     return max(min(spec.completions - succeeded, parallelism), 0)
 
 
