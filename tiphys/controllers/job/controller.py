@@ -10,6 +10,7 @@ from tiphys.api.helpers.jobs import CONTROLLER_LABELS, TRACKING, is_finished, is
 from tiphys.api.helpers.pods import is_active
 from tiphys.api.helpers.pods import is_finished as has_ended
 from tiphys.api.machinery.errors import NotFound
+from tiphys.controllers.job import metrics
 from tiphys.controllers.job.plan import Plan, finish, plan
 from tiphys.controllers.job.sight import Sight
 from tiphys.controllers.job.writing import PodWriter
@@ -81,6 +82,7 @@ class JobController:
         self._jobs.subscribe(self._on_job)
         ctx.watch(self._jobs)
         ctx.watch(self._pods, self._keys)
+        self._pods.subscribe(metrics.note_pod)
         self._watching = True
 
     def _on_job(self, old: batch.Job | None, new: batch.Job | None) -> None:
@@ -121,7 +123,7 @@ class JobController:
             now = self._ctx.clock.now()
             with self._pacer.measure(key):
                 step = plan(job, pods, now, failures=sight.failures, memory=sight.memory)
-            await self._take(job, sight, step)
+            await self._timed(job, sight, step)
         except NotFound:
             return DONE
         except Exception as error:
@@ -160,11 +162,20 @@ class JobController:
             self._begun = int(version) if version.isdigit() else sys.maxsize
         return self._begun
 
+    async def _timed(self, job: batch.Job, sight: Sight, step: Plan) -> None:
+        started, failed = self._ctx.clock.monotonic(), True
+        try:
+            await self._take(job, sight, step)
+            failed = False
+        finally:
+            metrics.note_step(step, self._ctx.clock.monotonic() - started, failed=failed)
+
     async def _take(self, job: batch.Job, sight: Sight, step: Plan) -> None:
         client, written, status = self._ctx.client, job, step.status
         if step.record:
             written = await self._record(job, sight, status)
             status = written.status
+        metrics.note_policy(step)
         sight.failures = step.failures
         writer = PodWriter(client, self._ctx.recorder, job)
         try:
@@ -186,6 +197,7 @@ class JobController:
         written = await write_status(self._ctx.client, job, status)
         if written is None:
             raise NotFound.object("jobs", job.metadata.name)
+        metrics.note_status(job, job.status, written.status)
         sight.wrote(written.status)
         return written
 

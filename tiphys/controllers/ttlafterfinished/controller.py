@@ -5,7 +5,14 @@ from __future__ import annotations
 from tiphys.api.batch import v1 as batch
 from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.ttlafterfinished.plan import expires_at
+from tiphys.obs import metrics
 from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole
+
+LATE = metrics.histogram(
+    "ttl_after_finished_controller_job_deletion_duration_seconds",
+    "Time from the moment at which a Job was to be deleted to its deletion.",
+    buckets=metrics.exponential(0.1, 2, 14),
+)
 
 
 class TtlAfterFinishedController:
@@ -35,6 +42,7 @@ class TtlAfterFinishedController:
         left = self._left(job)
         if left is not None and left <= 0:
             await self._delete(job)
+            LATE.labels().observe(-left)
             return DONE
         return Result(left)
 

@@ -218,6 +218,11 @@ class World:
                 uids.add(pod.metadata.uid)
         return uids
 
+    def last(self, uid: str) -> core.Pod:
+        """Return the last state of a pod that was there."""
+        states = [change.new for change in self.api.store.log if isinstance(change.new, core.Pod) and change.new.metadata.uid == uid]
+        return states[-1]
+
     def named(self) -> tuple[set[str], set[str]]:
         """Uids of the pods that the status ever named as succeeded and as failed."""
         succeeded: set[str] = set()
