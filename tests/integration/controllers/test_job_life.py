@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
+from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import CONTROLLER_LABELS, TRACKING
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.job.indexes import Indexes
 from tiphys.runtime import controller_of
 
 from .conftest import Cluster
-from .jobs import active, bind, counted, create, end, ends, finish_deletion, get, index_of, indexed, is_tracked, job, soon, status_is, tells
+from .jobs import (
+    active,
+    bind,
+    counted,
+    create,
+    end,
+    ends,
+    finish_deletion,
+    get,
+    index_of,
+    indexed,
+    is_active,
+    is_tracked,
+    job,
+    soon,
+    status_is,
+    tells,
+)
 from .jobs import cluster_in_virtual_time as cluster
 
 __all__ = ["cluster"]
@@ -315,3 +335,30 @@ async def test_the_life_of_a_job(cluster: Cluster) -> None:
         await soon(lambda: _ended(cluster, "Complete"))
         await cluster.client.delete_collection(batch.Job, "default", labels="e2e=patched", propagation="Background")
         await soon(lambda: _nothing_left(cluster))
+
+
+async def test_a_thousand_indexes_of_which_some_fail(cluster: Cluster) -> None:
+    """Every tenth index fails once, every hundredth for good."""
+    attempts: Counter[int] = Counter()
+
+    async def run_pods() -> None:
+        async for event in cluster.client.watch(core.Pod):
+            pod = event.object
+            if event.type == "ADDED" and is_active(pod):
+                index = index_of(pod)
+                attempts[index] += 1
+                fails = index % 100 == 0 or (index % 10 == 0 and attempts[index] == 1)
+                await end(cluster, pod, int(fails))
+
+    async with cluster.controllers():
+        await create(cluster, indexed(1000, parallelism=100, backoffLimitPerIndex=1))
+        kubelet = asyncio.create_task(run_pods())
+        try:
+            failed = await ends(cluster, "FailureTarget", "Failed", reason="FailedIndexes")
+        finally:
+            await cancel_and_wait(kubelet)
+    assert failed.status.failedIndexes == ",".join(str(index) for index in range(0, 1000, 100))
+    assert (failed.status.succeeded, failed.status.failed) == (990, 110)
+    assert Indexes.parse(failed.status.completedIndexes, 1000).total == 990
+    assert attempts == {index: 2 if index % 10 == 0 else 1 for index in range(1000)}
+    assert len(await cluster.pods()) == 1100
