@@ -9,7 +9,7 @@ from functools import partial
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import TRACKING
-from tiphys.api.machinery.errors import Invalid, NotFound
+from tiphys.api.machinery.errors import NotFound
 from tiphys.client.client import Client
 from tiphys.controllers.job.plan import Plan
 from tiphys.controllers.job.pods import JobPod
@@ -38,8 +38,7 @@ async def remove_finalizer(client: Client, pod: SlimPod, *, unchanged: bool = Fa
         else:
             change = {"metadata": {"uid": meta.uid, "$deleteFromPrimitiveList/finalizers": [TRACKING]}}
             await client.patch(core.Pod, meta.name, meta.namespace, body=change, kind="strategic")
-    except (NotFound, Invalid):
-        # It is gone already, or another pod has its name.
+    except NotFound:
         return
 
 

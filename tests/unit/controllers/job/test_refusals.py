@@ -87,3 +87,20 @@ async def test_one_look_at_the_server_is_enough(api: FakeApi) -> None:
         assert tried(api, "list", "pods") == 2
         assert tried(api, "list", "jobs") == 2
         assert len(api.list(core.Pod)) == 5
+
+
+async def test_a_pod_whose_finalizer_cannot_be_removed_is_not_counted(api: FakeApi) -> None:
+    """A refusal is no proof that it is gone: the pod is named, and counted when the finalizer goes."""
+    api.fail(errors.Invalid.object("Pod", "sum", []), verb="patch", resource="pods", times=5)
+    async with running(api):
+        await api.client().create(job(completions=2, parallelism=1))
+        await eventually(lambda: len(api.list(core.Pod)) == 1)
+        (pod,) = api.list(core.Pod)
+        pod.status.phase = "Succeeded"
+        api.add(pod)
+        await eventually(lambda: tried(api, "patch", "pods") == 3)
+        status = api.get(batch.Job, "sum", "default").status
+        assert status.succeeded == 0
+        assert status.uncountedTerminatedPods == batch.UncountedTerminatedPods(succeeded=[pod.metadata.uid])
+        await eventually(lambda: api.get(batch.Job, "sum", "default").status.succeeded == 1)
+        assert tried(api, "patch", "pods") == 6
