@@ -11,6 +11,8 @@ from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
+from tiphys.controllers.job.controller import JobController
+from tiphys.controllers.job.orphans import JobOrphanController
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
@@ -28,6 +30,7 @@ from tiphys.controllers.servicecidr.controller import ServiceCIDRController
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.statefulset.controller import StatefulSetController
 from tiphys.controllers.taints.controller import TaintEvictionController
+from tiphys.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 from tiphys.runtime import Controller
 
 LOOPS: tuple[type[Controller], ...] = (
@@ -35,6 +38,9 @@ LOOPS: tuple[type[Controller], ...] = (
     ReplicaSetController,
     ReplicationController,
     StatefulSetController,
+    JobController,
+    JobOrphanController,
+    TtlAfterFinishedController,
     EndpointsController,
     MirrorController,
     NamespaceController,

@@ -34,6 +34,8 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     replication: Annotated[int, _syncs("rc", "ReplicationControllers")] = WORKERS
     endpoints: Annotated[int, _syncs("service-endpoint", "Services whose endpoints are kept")] = WORKERS
     namespace: Annotated[int, _syncs("namespace", "namespaces")] = WORKERS
+    statefulset: Annotated[int, _syncs("statefulset", "StatefulSets")] = WORKERS
+    job: Annotated[int, _syncs("job", "Jobs")] = 5
     horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS
     garbage: Annotated[int, _syncs("gc", "objects whose owners may be gone")] = WORKERS
     resourcequota: Annotated[int, _syncs("resource-quota", "ResourceQuotas")] = WORKERS

@@ -2,6 +2,7 @@
 
     reconcile returned DONE            forget earlier failures
     returned Result(after=30)          forget, and look again in 30 s
+    returned Result(0.1, early=True)   look again in 0.1 s, and forget nothing
     raised Conflict or AlreadyExists   somebody else was faster or the cache is behind: again, rate limited, no error
     raised Terminal                    record; no retry until something changes
     raised anything else               again, rate limited (at least as late as the server asked for)
@@ -49,6 +50,8 @@ class Result(NamedTuple):
     """Result of a reconcile: the delay in seconds until the next one, if any."""
 
     after: float | None = None
+    early: bool = False
+    """True if it was too early to do anything: failures before it are not forgotten, and delays after them go on growing."""
 
 
 DONE = Result()
@@ -218,7 +221,8 @@ class ControlLoop:
         SECONDS.labels(name).observe(self.ctx.clock.monotonic() - started)
 
     def _succeeded(self, key: Key, result: Result) -> str:
-        self._queue.forget(key)
+        if not result.early:
+            self._queue.forget(key)
         if result.after is None:
             return "done"
         self._queue.add_after(key, result.after)

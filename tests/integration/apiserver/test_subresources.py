@@ -159,6 +159,27 @@ async def test_preconditions_of_an_eviction(api: Api, budget: dict[str, Any]) ->
     assert (await evict(api, "p0", preconditions={"uid": "another"})).reason == "Conflict"
 
 
+def disruption(document: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Status, reason and message of the condition DisruptionTarget."""
+    found = [one for one in document["status"].get("conditions", []) if one["type"] == "DisruptionTarget"]
+    return [(one["status"], one["reason"], one["message"]) for one in found]
+
+
+async def test_an_evicted_pod_says_why_it_goes(api: Api, budget: dict[str, Any]) -> None:
+    marked = [("True", "EvictionByEvictionAPI", "Eviction API: evicting")]
+    version = (await api.get(f"{PODS}/p0")).doc["metadata"]["resourceVersion"]
+    assert (await evict(api, "p0", dryRun=["All"])).status == 201
+    assert disruption((await api.get(f"{PODS}/p0")).doc) == []
+    assert (await evict(api, "p0", preconditions={"resourceVersion": "1"})).reason == "Conflict"
+    assert disruption((await api.get(f"{PODS}/p0")).doc) == [], "it stays"
+    assert (await evict(api, "p0", preconditions={"resourceVersion": version})).status == 201
+    going = (await api.get(f"{PODS}/p0")).doc
+    assert "deletionTimestamp" in going["metadata"]
+    assert disruption(going) == marked
+    assert (await evict(api, "p0")).status == 201
+    assert disruption((await api.get(f"{PODS}/p0")).doc) == marked
+
+
 async def test_the_address_of_a_pod_is_the_first_of_its_addresses(api: Api) -> None:
     await api.post(PODS, pod("a"))
     one = (await api.patch(f"{PODS}/a/status", {"status": {"podIP": "10.0.0.1"}})).doc["status"]

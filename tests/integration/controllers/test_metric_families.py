@@ -11,11 +11,13 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from tests.integration.controllers import jobs
 from tests.integration.controllers.conftest import Cluster
 from tests.unit.node.make import pod as pod_on_node
 from tests.unit.scheduler.make import node, pod
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet
+from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.node.host import stats
@@ -79,10 +81,24 @@ def cadvisor_page() -> str:
     return metrics.page(cadvisor_lines(Machine(1, 1), [one], {})).decode()
 
 
+async def fail_job(cluster: Cluster) -> None:
+    """Let a Job fail by its failure policy."""
+    codes = batch.PodFailurePolicyOnExitCodesRequirement(operator="In", values=[3])
+    policy = batch.PodFailurePolicy(rules=[batch.PodFailurePolicyRule(action="FailJob", onExitCodes=codes)])
+    await jobs.create(cluster, jobs.job(podFailurePolicy=policy))
+
+    async def found() -> core.Pod | None:
+        return next((one for one in await cluster.pods() if one.metadata.labels.get("job-name") == "sum"), None)
+
+    await jobs.end(cluster, await eventually(found), 3)
+    await jobs.ends(cluster, "FailureTarget", "Failed")
+
+
 async def served(cluster: Cluster) -> list[Metric]:
-    """Return the metrics of a cluster that has placed one pod and found no node for another."""
+    """Return the metrics of a cluster that has placed one pod, found no node for another, and seen a Job fail."""
     await cluster.client.create(node("n1", cpu="1", labels={"topology.kubernetes.io/zone": "a"}))
     async with cluster.controllers(), TaskSet() as tasks:
+        await fail_job(cluster)
         scheduler = Scheduler(cluster.client_for("system:kube-scheduler"), clock=LoopClock(), rng=random.Random(1))
         tasks.spawn(scheduler.run(), name="scheduler")
         await cluster.client.patch(core.Node, "n1", body={"spec": {"taints": []}}, kind="merge")

@@ -106,6 +106,17 @@ async def test_failures_back_off_and_a_success_forgets_them(api: MemoryApi) -> N
     assert gaps == [0.005, 0.01, 0.02, 10.0, 0.005]
 
 
+async def test_a_pause_does_not_make_failures_forgotten(api: MemoryApi) -> None:
+    pause = Result(after=1, early=True)
+    controller = Scripted(ValueError("bug"), pause, ValueError("bug"), pause, ValueError("bug"), pause, Result(after=10), ValueError("bug"))
+    api.add(config("c"))
+    async with running(api, controller):
+        await asyncio.sleep(100)
+    moments = [moment for _, moment in controller.calls]
+    gaps = [round(later - earlier, 3) for earlier, later in itertools.pairwise(moments)]
+    assert gaps == [0.005, 1.0, 0.01, 1.0, 0.02, 1.0, 10.0, 0.005]
+
+
 async def test_terminal_is_not_tried_again(api: MemoryApi, caplog: pytest.LogCaptureFixture) -> None:
     controller = Scripted(Terminal("never"))
     api.add(config("c"))

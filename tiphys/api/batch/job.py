@@ -462,5 +462,4 @@ JOBS: Kind[batch.Job] = Kind(
     categories=("all",),
     subresources=(STATUS,),
     selectable={"status.successful": lambda job: str(job.status.succeeded)},
-    unattended=True,
 )

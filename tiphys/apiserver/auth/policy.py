@@ -392,6 +392,7 @@ RUN_AS_MANAGER: Final = (
     "endpointslicemirroring-controller",
     "generic-garbage-collector",
     "horizontal-pod-autoscaler",
+    "job-controller",
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",
@@ -404,6 +405,7 @@ RUN_AS_MANAGER: Final = (
     "service-account-controller",
     "service-cidrs-controller",
     "statefulset-controller",
+    "ttl-after-finished-controller",
     "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import condition
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError, TooManyRequests
 from tiphys.api.machinery.selectors import from_label_selector
@@ -11,11 +12,12 @@ from tiphys.api.policy import v1 as policy
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.chain.context import Context
-from tiphys.apiserver.verbs.delete import remove
+from tiphys.apiserver.verbs.delete import check_preconditions, remove
 from tiphys.apiserver.verbs.pipeline import check_place, read_body, update_named
 from tiphys.wire.http import Response
 
 MAX_DISRUPTED = 2000
+DISRUPTION_TARGET = "DisruptionTarget"
 
 
 async def create(ctx: Context) -> Response:
@@ -33,8 +35,38 @@ async def create(ctx: Context) -> Response:
         budget = _budget(ctx, pod)
         if budget is not None and not _unhealthy_may_go(pod, budget):
             await _spend(ctx, pod, budget, dry=bool(options.dryRun))
+    if not options.dryRun:
+        await _mark(ctx, pod, options)
     await remove(ctx, pod.metadata.namespace, pod.metadata.name, options)
     return render.status_success(ctx)
+
+
+async def _mark(ctx: Context, pod: core.Pod, options: DeleteOptions) -> None:
+    """Set the condition that says why the pod goes, which Jobs may ignore as a failure ("Pod disruption conditions")."""
+    services = ctx.services
+    place = Context(ctx.request, ctx.info, services.scheme.of(core.Pod), ctx.user, services)
+    codec = ctx.storage.cache(place.kind).codec
+
+    def change(entry: Entry, old: core.Pod) -> core.Pod:
+        if options.preconditions is not None:
+            check_preconditions(place, entry, old, options.preconditions)
+        new: core.Pod = codec.decode(entry.data)
+        new.metadata.resourceVersion = ""
+        known = condition(old, DISRUPTION_TARGET)
+        since = known.lastTransitionTime if known is not None and known.status == "True" else time(services.now())
+        mark = core.PodCondition(
+            type=DISRUPTION_TARGET,
+            status="True",
+            lastTransitionTime=since,
+            reason="EvictionByEvictionAPI",
+            message="Eviction API: evicting",
+        )
+        new.status.conditions = [*(one for one in new.status.conditions if one.type != DISRUPTION_TARGET), mark]
+        return new
+
+    entry, _ = await update_named(place, pod.metadata.namespace, pod.metadata.name, change, subresource="status")
+    if options.preconditions is not None and options.preconditions.resourceVersion:
+        options.preconditions.resourceVersion = str(entry.revision)
 
 
 def _merge_dry_run(ctx: Context, options: DeleteOptions) -> None:

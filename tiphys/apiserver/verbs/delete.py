@@ -71,7 +71,7 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
         obj = cache.codec.decode(entry.data)
         uid = obj.metadata.uid
         if options.preconditions is not None:
-            _check_preconditions(ctx, entry, obj, options.preconditions)
+            check_preconditions(ctx, entry, obj, options.preconditions)
         request = admission_request(ctx, "DELETE", None, obj)
         if request is not None:
             await ctx.services.admission.admit(request)
@@ -87,7 +87,8 @@ async def remove(ctx: Context, namespace: str, name: str, options: DeleteOptions
             entry = await storage.fresh(kind, namespace, name)
 
 
-def _check_preconditions(ctx: Context, entry: Entry, obj: Any, preconditions: Preconditions) -> None:
+def check_preconditions(ctx: Context, entry: Entry, obj: Any, preconditions: Preconditions) -> None:
+    """Raise Conflict unless the object is the one, in the version, that a deletion is for."""
     if preconditions.uid is not None and preconditions.uid != obj.metadata.uid:
         why = (
             f"the UID in the precondition ({preconditions.uid}) does not match the UID in record ({obj.metadata.uid})."

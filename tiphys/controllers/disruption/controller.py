@@ -57,7 +57,7 @@ class DisruptionController:
         if budget is None or budget.metadata.deletionTimestamp is not None:
             return DONE
         if wait := self._pacer.wait(key):
-            return Result(wait)
+            return Result(wait, early=True)
         now = self._ctx.clock.now()
         selector = _selector(budget)
         with self._pacer.measure(key):

@@ -75,7 +75,7 @@ class EndpointsController:
         if not needs_endpoints(service):
             return DONE
         if wait := self._pacer.wait(key):
-            return Result(wait)
+            return Result(wait, early=True)
         with self._pacer.measure(key):
             selector = service.spec.selector.items()
             pods = [pod for pod in self._pods.list(key.namespace) if selector <= pod.metadata.labels.items()]

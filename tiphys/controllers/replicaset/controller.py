@@ -78,7 +78,7 @@ class ReplicaController(Generic[OwnerT]):
             self._deleted.pop(key, None)
             return DONE
         if wait := self._pacer.wait(key):
-            return Result(wait)
+            return Result(wait, early=True)
         now = self._ctx.clock.now()
         try:
             pods = await self._claim(owner)

@@ -93,7 +93,7 @@ class ResourceQuotaController:
         if quota is None or quota.metadata.deletionTimestamp is not None:
             return DONE
         if pause := self._pacer.wait(key):
-            return Result(pause)
+            return Result(pause, early=True)
         with self._pacer.measure(key):
             recent = self._recent(key)
             used, after = await self._count(quota)

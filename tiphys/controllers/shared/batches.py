@@ -6,7 +6,7 @@ So a ReplicaSet of a thousand pods that the quota forbids costs one refused requ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +38,28 @@ async def all_at_once(items: Sequence[T], call: Callable[[T], Awaitable[object]]
     results = await asyncio.gather(*(call(item) for item in items), return_exceptions=True)
     errors = first_errors(results)
     return Outcome(len(results) - len(errors), errors[0] if errors else None)
+
+
+async def at_most(limit: int, calls: Iterable[Callable[[], Awaitable[object]]]) -> Outcome:
+    """Make all the calls, `limit` of them at once. An error does not keep the others from being tried."""
+    waiting = iter(calls)
+    done = 0
+    errors: list[Exception] = []
+
+    async def work() -> None:
+        nonlocal done
+        for call in waiting:
+            try:
+                await call()
+            except Exception as error:
+                errors.append(error)
+            else:
+                done += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(limit):
+            group.create_task(work())
+    return Outcome(done, errors[0] if errors else None)
 
 
 def first_errors(results: Sequence[object]) -> list[Exception]:

@@ -88,15 +88,23 @@ async def claim(
     meta = owner.metadata
     orphans = filter(adoptable, informer.by_index(ORPHANS, meta.namespace))
     claims = sort_out(owner, selector, informer.by_index(OWNER, meta.uid), orphans, member)
+    return await claim_among(client, owner, claims, informer.kind)
+
+
+async def claim_among(client: Client, owner: KubeObject, claims: Claims[T], kind: Kind[T], *, finalizer: str = "") -> list[T]:
+    """Adopt and release what the claims say, and return what the owner controls then. Raises NotFound when the owner is gone.
+
+    A `finalizer` is added to what is adopted and removed from what is released, in the same write.
+    """
     kept = claims.keep
     if claims.adopt:
         await _check_alive(client, owner)
     for obj in claims.adopt:
-        adopted = await _adopt(client, informer.kind, owner, obj)
+        adopted = await _adopt(client, kind, owner, obj, finalizer)
         if adopted is not None:
             kept.append(adopted)
     for obj in claims.release:
-        await _release(client, informer.kind, owner, obj)
+        await _release(client, kind, owner, obj, finalizer)
     return kept
 
 
@@ -107,22 +115,28 @@ async def _check_alive(client: Client, owner: KubeObject) -> None:
         raise NotFound.object(client.kind_of(type(owner)).plural, meta.name)
 
 
-async def _adopt(client: Client, kind: Kind[T], owner: KubeObject, obj: T) -> T | None:
+async def _adopt(client: Client, kind: Kind[T], owner: KubeObject, obj: T, finalizer: str) -> T | None:
+    meta = obj.metadata
+    finalizers = [*meta.finalizers, finalizer] if finalizer and finalizer not in meta.finalizers else meta.finalizers
     try:
-        return await _write_owners(client, kind, obj, [*obj.metadata.ownerReferences, reference(owner)])
+        return await _write_owners(client, kind, obj, [*meta.ownerReferences, reference(owner)], finalizers)
     except NotFound:
         return None
 
 
-async def _release(client: Client, kind: Kind[T], owner: KubeObject, obj: T) -> None:
+async def _release(client: Client, kind: Kind[T], owner: KubeObject, obj: T, finalizer: str) -> None:
+    meta = obj.metadata
+    references = [ref for ref in meta.ownerReferences if ref.uid != owner.metadata.uid]
     try:
-        await _write_owners(client, kind, obj, [ref for ref in obj.metadata.ownerReferences if ref.uid != owner.metadata.uid])
+        await _write_owners(client, kind, obj, references, [name for name in meta.finalizers if name != finalizer])
     except (NotFound, Invalid):
         # It is gone already, or another object has its name.
         return
 
 
-async def _write_owners(client: Client, kind: Kind[T], obj: T, references: Sequence[OwnerReference]) -> T:
+async def _write_owners(client: Client, kind: Kind[T], obj: T, references: Sequence[OwnerReference], finalizers: Sequence[str]) -> T:
     meta = obj.metadata
-    body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resourceVersion, "ownerReferences": references}}
-    return await client.patch(kind, meta.name, meta.namespace, body=body)
+    change: dict[str, object] = {"uid": meta.uid, "resourceVersion": meta.resourceVersion, "ownerReferences": references}
+    if finalizers != meta.finalizers:
+        change["finalizers"] = finalizers
+    return await client.patch(kind, meta.name, meta.namespace, body={"metadata": change})

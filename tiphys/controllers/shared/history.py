@@ -42,11 +42,6 @@ async def record(client: Client, workload: Workload, choice: Choice, data: Data,
         owner = controller_of(existing)
         is_own = owner is not None and owner.uid == workload.metadata.uid
         if is_own and existing.data == data and existing.metadata.deletionTimestamp is None:
-            owner is not None
-            and owner.uid == workload.metadata.uid
-            and existing.data == data
-            and existing.metadata.deletionTimestamp is None
-        ):
             # The answer to its creation was lost, and the cache does not show it yet.
             return Recorded(existing, collisions)
         collisions += 1

@@ -17,6 +17,8 @@ NOTICEABLE = 0.001
 SHARE = 4.0
 LONGEST = 1.0
 """Seconds of work below which there is no pause, pause per second of work, and maximum pause."""
+ROUNDING = 1e-6
+"""Seconds by which a timer may fire early: less than this is no pause left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +48,10 @@ class Pacer:
         if free is None:
             return 0.0
         left = free - self._clock.monotonic()
-        if left <= 0:
-            del self._free[key]
-        return max(left, 0.0)
+        if left > ROUNDING:
+            return left
+        del self._free[key]
+        return 0.0
 
     def forget(self, key: Key) -> None:
         """Let a key be worked on at once, for objects that are gone."""

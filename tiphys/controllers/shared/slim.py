@@ -13,6 +13,7 @@ from typing import Final
 
 from tiphys.api.apiextensions import v1 as apiextensions
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.jobs import TRACKING
 from tiphys.api.machinery.base import Struct, Time, always, constant
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.well_known import LAST_APPLIED
@@ -47,7 +48,7 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     subdomain: str = ""
     tolerations: list[core.Toleration] = []
     initContainers: list[SlimContainer] = []
-    """Those with ports."""
+    """Those with ports, and those that run beside the others."""
     containers: list[SlimContainer] = []
     """Those with ports."""
     volumes: list[SlimVolume] = []
@@ -60,15 +61,24 @@ class SlimWaiting(Struct, forbid_unknown_fields=False):
     reason: str = ""
 
 
+class SlimTermination(Struct, forbid_unknown_fields=False):
+    """Result of a container that has ended."""
+
+    exitCode: int = 0
+    finishedAt: Time | None = None
+
+
 class SlimContainerState(Struct, forbid_unknown_fields=False):
-    """State of a container, as far as it waits."""
+    """State of a container, as far as it waits; in pods of Jobs also how it ended."""
 
     waiting: SlimWaiting | None = None
+    terminated: SlimTermination | None = None
 
 
 class SlimContainerStatus(Struct, forbid_unknown_fields=False):
-    """Number of restarts of a container, and its state while it waits."""
+    """Number of restarts of a container, and its state where a loop reads it."""
 
+    name: str = ""
     restartCount: int = 0
     state: SlimContainerState | None = None
 
@@ -83,6 +93,8 @@ class SlimPodStatus(Struct, forbid_unknown_fields=False):
     startTime: Time | None = None
     conditions: list[core.PodCondition] = []
     containerStatuses: list[SlimContainerStatus] = []
+    initContainerStatuses: list[SlimContainerStatus] = []
+    """Only in pods of Jobs: those that run beside the others, that were restarted, or that failed."""
 
 
 class SlimPod(KubeObject, forbid_unknown_fields=False):
@@ -102,14 +114,31 @@ def compact(pod: SlimPod) -> SlimPod:
     meta.annotations = {key: value for key, value in meta.annotations.items() if key != LAST_APPLIED}
     meta.namespace = intern(meta.namespace)
     spec.nodeName = intern(spec.nodeName)
-    spec.initContainers = [container for container in spec.initContainers if container.ports]
+    sidecars = {container.name for container in spec.initContainers if container.restartPolicy == "Always"}
+    spec.initContainers = [container for container in spec.initContainers if container.ports or container.name in sidecars]
     spec.containers = [container for container in spec.containers if container.ports]
     spec.volumes = [volume for volume in spec.volumes if volume.persistentVolumeClaim is not None or volume.ephemeral is not None]
     status.phase = intern(status.phase)
-    for container in status.containerStatuses:
-        if container.state is not None and container.state.waiting is None:
-            container.state = None
+    _compact_containers(status, sidecars, results=TRACKING in meta.finalizers)
     return pod
+
+
+def _compact_containers(status: SlimPodStatus, sidecars: set[str], *, results: bool) -> None:
+    """Keep the results of containers only where a Job counts them: nobody else reads them. What waits is kept everywhere."""
+    for container in (*status.containerStatuses, *status.initContainerStatuses):
+        container.name = intern(container.name) if results else ""
+        state = container.state
+        if state is not None and state.waiting is None and not (results and state.terminated is not None):
+            container.state = None
+    status.initContainerStatuses = [
+        container
+        for container in status.initContainerStatuses
+        if results and (container.name in sidecars or container.restartCount or _failed(container))
+    ]
+
+
+def _failed(container: SlimContainerStatus) -> bool:
+    return container.state is not None and container.state.terminated is not None and container.state.terminated.exitCode != 0
 
 
 PODS: Final = Slim(SlimPod, core.Pod, compact)

@@ -7,6 +7,7 @@ from typing import Any
 from tests.unit.controllers.endpoints.test_plan import service
 from tests.unit.controllers.make import NOW, pod, slim_pod, whole_pod
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.jobs import TRACKING
 from tiphys.controllers.endpoints.backends import backends
 from tiphys.controllers.replicaset.plan import rank
 
@@ -42,3 +43,30 @@ def test_states_of_containers_are_kept_while_they_wait() -> None:
     assert state is not None
     assert state.waiting is not None
     assert state.waiting.reason == "CrashLoopBackOff"
+
+
+def test_results_of_containers_are_kept_where_a_job_counts_them() -> None:
+    whole = whole_pod("p", phase="Failed")
+    failed = core.ContainerState(terminated=core.ContainerStateTerminated(exitCode=42, finishedAt=NOW))
+    done = core.ContainerState(terminated=core.ContainerStateTerminated(exitCode=0, finishedAt=NOW))
+    whole.spec.initContainers = [core.Container(name="side", restartPolicy="Always"), core.Container(name="init")]
+    whole.status.containerStatuses = [core.ContainerStatus(name="main", state=failed)]
+    whole.status.initContainerStatuses = [
+        core.ContainerStatus(name="side", state=core.ContainerState(running=core.ContainerStateRunning())),
+        core.ContainerStatus(name="init", state=done),
+        core.ContainerStatus(name="broken", state=failed),
+        core.ContainerStatus(name="tried", restartCount=2, state=done),
+    ]
+    bare = slim_pod(whole).status
+    assert [status.state for status in bare.containerStatuses] == [None]
+    assert bare.initContainerStatuses == []
+    whole.metadata.finalizers = [TRACKING]
+    kept = slim_pod(whole)
+    (main,) = kept.status.containerStatuses
+    assert main.name == "main"
+    assert main.state is not None
+    assert main.state.terminated is not None
+    assert (main.state.terminated.exitCode, main.state.terminated.finishedAt) == (42, NOW)
+    assert [status.name for status in kept.status.initContainerStatuses] == ["side", "broken", "tried"]
+    assert kept.status.initContainerStatuses[0].state is None
+    assert [container.name for container in kept.spec.initContainers] == ["side"]

@@ -1,0 +1,1 @@
+"""Control loop that deletes finished Jobs after their time to live."""
