@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
+from tiphys.controllers.cronjob.controller import CronJobController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
@@ -32,6 +33,7 @@ LOOPS: tuple[type[Controller], ...] = (
     DeploymentController,
     ReplicaSetController,
     ReplicationController,
+    CronJobController,
     EndpointsController,
     MirrorController,
     NamespaceController,

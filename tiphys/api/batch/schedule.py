@@ -119,13 +119,14 @@ def _fields(text: str) -> Fields:
     fields = text.split()
     if len(fields) != len(_FIELDS):
         raise ScheduleError(f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: [{' '.join(fields)}]")
-    bits = []
-    stars = []
+    bits: list[int] = []
+    stars: list[bool] = []
     for value, field in zip(fields, _FIELDS, strict=True):
         ranges = [_range(part, field) for part in value.split(",") if part]
         bits.append(sum({1 << number for values, _ in ranges for number in values}))
         stars.append(any(star for _, star in ranges))
-    return Fields(*bits, either_day=not stars[2] and not stars[4])
+    minutes, hours, days, months, weekdays = bits
+    return Fields(minutes, hours, days, months, weekdays, either_day=not stars[2] and not stars[4])
 
 
 def _range(text: str, field: _Field) -> tuple[range, bool]:

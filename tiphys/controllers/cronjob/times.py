@@ -10,9 +10,9 @@ Moments are whole seconds since the epoch.
 from __future__ import annotations
 
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import date, tzinfo
 from functools import lru_cache
-from typing import NamedTuple
 
 from tiphys.api.batch.schedule import Every, Fields
 from tiphys.controllers.cronjob.zones import DAY, MAX_YEAR, backward, forward
@@ -23,7 +23,8 @@ _DAY = 24 * _HOUR
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-class Times(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Times:
     """When a rule is due in a time zone, counted from `anchor`: no time up to then is."""
 
     rule: Fields | Every
