@@ -121,6 +121,7 @@ class CronJobController:
         written = await write_status(self._ctx.client, cron_job, step.status)
         if written is None:
             return DONE
+        self._begun.pop(key, None)
         self._record(written, step.news)
         self._tell(key, written, step.standing)
         for job in step.delete:
@@ -149,7 +150,6 @@ class CronJobController:
                 continue
             if _controls(cron_job, job) and job.metadata.uid not in deleted | {known.metadata.uid for known in jobs}:
                 jobs.append(job)
-        self._begun.pop(key, None)
         return jobs
 
     async def _start(self, key: Key, cron_job: batch.CronJob, due: int, replaced: set[str]) -> None:
