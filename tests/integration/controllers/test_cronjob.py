@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ async def finish(cluster: Cluster, job: batch.Job, kind: str = "Complete") -> No
 
 
 async def events(cluster: Cluster) -> Counter[str]:
-    """How often each reason was recorded."""
+    """Count the events of each reason."""
     found: Counter[str] = Counter()
     for event in (await cluster.client.list(core.Event, "default")).items:
         found[event.reason] += event.count
@@ -99,6 +100,38 @@ async def test_jobs_run_at_their_times_and_belong_to_the_cron_job(cluster: Clust
     assert await events(cluster) == {"SuccessfulCreate": 2}
 
 
+async def test_operations_of_the_api(quick: Cluster) -> None:
+    client, kind = quick.client, batch.CronJob
+    version = (await client.list(kind, "default")).resourceVersion
+    made = await create(quick, "0 0 1 1 *")
+    assert (await client.get(kind, "tick", "default")).metadata.uid == made.metadata.uid
+    await client.patch(kind, "tick", "default", body={"metadata": {"annotations": {"patched": "true"}, "labels": {"special": "yes"}}})
+    updated = await current(quick)
+    updated.metadata.annotations["updated"] = "true"
+    await client.update(updated)
+    for namespace in ("default", ""):
+        assert [found.metadata.annotations for found in (await client.list(kind, namespace, labels="special=yes")).items] == [
+            {"patched": "true", "updated": "true"}
+        ]
+    now = base.time(client.clock.now())
+    await client.patch(kind, "tick", "default", body={"status": {"lastScheduleTime": now}}, subresource="status")
+    stated = await client.get_subresource(kind, "tick", "default", "status", kind)
+    assert (stated.metadata.uid, stated.status.lastScheduleTime) == (made.metadata.uid, now)
+    stated.status.lastSuccessfulTime = now
+    assert (await client.update_status(stated)).status.lastSuccessfulTime == now
+    await client.delete(kind, "tick", "default")
+    await create(quick)
+    await client.delete_collection(kind, "default")
+    assert (await client.list(kind, "default")).items == []
+    seen = []
+    async with aclosing(client.watch(kind, "default", resource_version=version, bookmarks=False)) as watched:
+        async for event in watched:
+            seen.append(event.type)
+            if seen.count("DELETED") == 2:
+                break
+    assert seen == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED", "ADDED", "DELETED"]
+
+
 async def test_a_deleted_job_leaves_the_status(cluster: Cluster) -> None:
     await create(cluster, concurrencyPolicy="Forbid")
     await pause(cluster, 1.5 * MINUTE)
@@ -108,6 +141,22 @@ async def test_a_deleted_job_leaves_the_status(cluster: Cluster) -> None:
     assert (await current(cluster)).status.active == []
     assert await events(cluster) == {"SuccessfulCreate": 1, "MissingJob": 1}
     assert await jobs(cluster) == [], "what was deleted had its run"
+
+
+async def test_a_suspended_cron_job_starts_nothing(cluster: Cluster) -> None:
+    await create(cluster, suspend=True)
+    await pause(cluster, 5 * MINUTE)
+    assert (await jobs(cluster), (await current(cluster)).status.active) == ([], [])
+
+
+@pytest.mark.parametrize(("policy", "active"), [("Allow", [1, 2, 3]), ("Forbid", [1]), ("Replace", [3])])
+async def test_jobs_run_side_by_side_or_alone(cluster: Cluster, policy: str, active: list[int]) -> None:
+    await create(cluster, concurrencyPolicy=policy)
+    first = int(cluster.client.clock.now().timestamp()) // 60
+    await pause(cluster, 3.5 * MINUTE)
+    names = [f"tick-{first + number}" for number in active]
+    assert [job.metadata.name for job in await jobs(cluster)] == names
+    assert [ref.name for ref in (await current(cluster)).status.active] == names
 
 
 @pytest.mark.parametrize(("kind", "limits"), [("Complete", (1, 0)), ("Failed", (0, 1))])

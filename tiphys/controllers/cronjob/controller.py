@@ -38,7 +38,7 @@ SKEW = metrics.histogram(
     "Seconds from the time at which a run was due to the creation of its Job.",
     buckets=metrics.exponential(1, 2, 10),
     stability="STABLE",
-)
+).labels()
 
 LOCAL_TIME: Final = Path("/etc/localtime")
 LOOK_AGAIN = 600.0
@@ -85,7 +85,7 @@ class CronJobController:
         self._told: dict[Key, set[Remark]] = {}
         """Remarks that held at the last look, which are not events again."""
         self._edited: dict[Key, float] = {}
-        """When schedules were changed that this loop saw change, in seconds since the epoch."""
+        """Times at which this loop saw schedules change, in seconds since the epoch."""
         self._deleted: dict[Key, set[str]] = {}
         """UIDs of Jobs that were deleted and that the cache may still show."""
         self._begun: dict[Key, int] = {}
@@ -187,7 +187,7 @@ class CronJobController:
             if not namespace_ends(error):
                 self._ctx.recorder.event(cron_job, "Warning", "FailedCreate", f"Error creating job: {error}")
             raise
-        SKEW.labels().observe(max((job.metadata.creationTimestamp or self._ctx.clock.now()).timestamp() - due, 0.0))
+        SKEW.observe(max((job.metadata.creationTimestamp or self._ctx.clock.now()).timestamp() - due, 0.0))
         self._ctx.recorder.event(cron_job, "Normal", "SuccessfulCreate", f"Created job {job.metadata.name}")
         return job
 

@@ -30,11 +30,11 @@ class Remark(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What the Jobs of a CronJob say."""
+    """Status that the Jobs of a CronJob call for, and events."""
 
     status: batch.CronJobStatus
     news: list[Remark]
-    """What has changed since the status was written."""
+    """Changes since the status was written."""
     unexpected: list[Remark]
     """Jobs that run and are not runs of a time, such as those that people start by hand."""
 

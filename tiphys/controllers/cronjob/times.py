@@ -25,7 +25,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When a rule is due in a time zone, counted from `anchor`: no time up to then is."""
+    """Times at which a rule is due in a time zone, all of them after `anchor`."""
 
     rule: Fields | Every
     zone: tzinfo

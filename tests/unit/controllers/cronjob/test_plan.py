@@ -268,7 +268,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
 
 
 def carry_out(before: batch.CronJob, jobs: list[batch.Job], step: Plan) -> tuple[batch.CronJob, list[batch.Job]]:
-    """What a step leaves."""
+    """Return the objects that a step leaves."""
     status = step.status
     replaced = {ref.uid for ref in step.replace}
     gone = replaced | {found.metadata.uid for found in step.delete}

@@ -1,4 +1,4 @@
-"""When schedules are due: what robfig/cron answers (that is upstream's), and every minute of clocks that change as the oracle."""
+"""Times of schedules: answers of robfig/cron, which upstream uses, and a look at every minute as the oracle."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ RULES = st.builds(Fields, bits(0, 59), bits(0, 23), bits(1, 31), bits(1, 12), bi
 
 
 def is_due(rule: Fields, clock: datetime) -> bool:
-    """Whether clocks that show this time make the rule due: the notation's definition."""
+    """Return whether clocks that show this time make the rule due: the notation's definition."""
     day, weekday = rule.days >> clock.day & 1, rule.weekdays >> clock.isoweekday() % 7 & 1
     match = day or weekday if rule.either_day else day and weekday
     return bool(match and rule.months >> clock.month & 1 and rule.hours >> clock.hour & 1 and rule.minutes >> clock.minute & 1)
