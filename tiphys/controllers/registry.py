@@ -8,6 +8,7 @@ from tiphys.controllers.certificates.controller import CsrApprovingController, C
 from tiphys.controllers.cronjob.controller import CronJobController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
+from tiphys.controllers.disruption.stale import StaleDisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
@@ -43,6 +44,7 @@ LOOPS: tuple[type[Controller], ...] = (
     TaintEvictionController,
     PodCollector,
     DisruptionController,
+    StaleDisruptionController,
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,
