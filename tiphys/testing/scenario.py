@@ -97,8 +97,12 @@ def length(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = None) -> str:
-    """Play a scenario, with the server's files under `directory`, and return its text with the trace as it was."""
+async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = None, *, settings: ControllerSettings | None = None) -> str:
+    """Play a scenario, with the server's files under `directory`, and return its text with the trace as it was.
+
+    `settings` are those of the control loops. Raises ScenarioError for a scenario that cannot be understood, and what ended a control loop,
+    an actor or a watch.
+    """
     steps = parse(text)
     word, _, moment = steps[0].command.partition(" ")
     if word != "clock":
@@ -107,7 +111,7 @@ async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = 
     # Looks at deadlines of leases and events would be most of what happens in a month.
     store = MemoryStore(clock=clock, tick=600.0)
     async with running_api_server(directory, clock=clock, store=store) as (_, client_for):
-        stage = Stage(client_for(), client_for("system:kube-controller-manager"), actors or {})
+        stage = Stage(client_for(), client_for("system:kube-controller-manager"), actors or {}, settings or ControllerSettings())
         try:
             for step in steps:
                 step.trace = await stage.perform(step)
@@ -119,9 +123,10 @@ async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = 
 class Stage:
     """Performer of commands. A command is the method of its name: it gets the words that follow, and the step."""
 
-    def __init__(self, client: Client, manager: Client, actors: Mapping[str, Actor]) -> None:
+    def __init__(self, client: Client, manager: Client, actors: Mapping[str, Actor], settings: ControllerSettings) -> None:
         self._client = client
         self._manager = manager
+        self._settings = settings
         self._actors = actors
         self._trace = Trace(client)
         self._playing: dict[str, asyncio.Task[None]] = {}
@@ -161,14 +166,15 @@ class Stage:
         await self._client.clock.sleep((self._now - self._client.clock.now()).total_seconds())
 
     async def do_loops(self, _: Step, *names: str) -> None:
-        """`loops NAME...` runs these control loops from now on instead of those before; none without a name."""
+        """`loops NAME...` runs these control loops from now on instead of those before: `all` of them, or none without a name."""
         await self._stop()
         known = {loop.declaration.name for loop in LOOPS}
+        names = tuple(sorted(known)) if names == ("all",) else names
         if not known.issuperset(names):
             raise ScenarioError(f"no such loop: {', '.join(set(names) - known)}")
         if names:
             manager = Manager(self._manager, clock=self._manager.clock, rng=self._manager.rng)
-            manager.add_all(loop for loop in all_controllers(ControllerSettings()) if loop.declaration.name in names)
+            manager.add_all(loop for loop in all_controllers(self._settings) if loop.declaration.name in names)
             self._loops = asyncio.create_task(manager.run())
             await eventually(lambda: manager.synced)
 

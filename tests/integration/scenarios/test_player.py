@@ -53,6 +53,9 @@ delete ConfigMap one
 ----
 2026-01-02T01:00:00Z ConfigMap/one deleted
 
+loops all
+----
+
 act label one 90
 ----
 

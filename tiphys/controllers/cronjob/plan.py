@@ -61,7 +61,7 @@ def plan(
     `zone` is for schedules that name none. Times up to `floor` (seconds since the epoch) do not start any more: the schedule was another
     one then.
     """
-    observation = observe(cron_job, jobs)
+    observation = observe(cron_job, jobs, now)
     status = observation.status
     if cron_job.metadata.deletionTimestamp is not None:
         return Plan(status, observation.news, observation.unexpected, (), (), None, None)
@@ -131,4 +131,5 @@ def _times(cron_job: batch.CronJob, status: batch.CronJobStatus, now: datetime, 
     elif spec.timeZone is not None:
         zone = ZoneInfo(spec.timeZone)
     last = status.lastScheduleTime or cron_job.metadata.creationTimestamp or now
-    return Times(schedule.rule, zone, int(last.timestamp())), remarks
+    # Nothing was due before the epoch, whatever somebody has written to the status.
+    return Times(schedule.rule, zone, max(int(last.timestamp()), 0)), remarks

@@ -79,10 +79,11 @@ def unseen(cron_job: batch.CronJob, jobs: Iterable[batch.Job]) -> list[str]:
     return [ref.name for ref in cron_job.status.active if ref.uid not in seen]
 
 
-def observe(cron_job: batch.CronJob, jobs: Iterable[batch.Job]) -> Observation:
+def observe(cron_job: batch.CronJob, jobs: Iterable[batch.Job], now: datetime) -> Observation:
     """Return the status that the Jobs of a CronJob call for: `jobs` are all that it controls.
 
-    A run that is not in the status yet is entered: whoever started it has stopped before it could write.
+    A run that is not in the status yet is entered: whoever started it has stopped before it could write. One of a time to come is none,
+    lest a Job that somebody makes up keeps all runs until then from starting.
     """
     before = cron_job.status
     news: list[Remark] = []
@@ -102,6 +103,8 @@ def observe(cron_job: batch.CronJob, jobs: Iterable[batch.Job]) -> Observation:
     known = {ref.uid for ref in before.active}
     for job in sorted(by_uid.values(), key=lambda job: job.metadata.name):
         due = time_of(cron_job, job)
+        if due is not None and due > now.timestamp():
+            due = None
         if due is not None:
             last = max(last or _moment(due), _moment(due))
         if has_condition(job.status, "Complete") and job.status.completionTime is not None:

@@ -175,6 +175,18 @@ def test_active_jobs_that_the_cache_lacks_are_asked_for() -> None:
     assert unseen(cron_job(active=(job(1), job(2))), [job(2)]) == [job(1).metadata.name]
 
 
+def test_a_made_up_run_of_a_time_to_come_holds_nothing_up() -> None:
+    step = plan(cron_job(), [job(500)], at(1))
+    assert (step.status.lastScheduleTime, step.status.active, started(step), reasons(step)) == (None, [], at(1), ["UnexpectedJob"])
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("last", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
+def test_any_time_may_be_in_the_status(last: datetime, zone: str) -> None:
+    step = plan(cron_job("0 0 * * *", last=last, timeZone=zone, startingDeadlineSeconds=2**62), (), at(1))
+    assert (started(step) is None) == (last.year == 9999)
+
+
 # --- history ---
 
 
