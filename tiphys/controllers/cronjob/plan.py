@@ -131,5 +131,4 @@ def _times(cron_job: batch.CronJob, status: batch.CronJobStatus, now: datetime, 
     elif spec.timeZone is not None:
         zone = ZoneInfo(spec.timeZone)
     last = status.lastScheduleTime or cron_job.metadata.creationTimestamp or now
-    # Nothing was due before the epoch, whatever somebody has written to the status.
-    return Times(schedule.rule, zone, max(int(last.timestamp()), 0)), remarks
+    return Times(schedule.rule, zone, int(last.timestamp())), remarks
