@@ -15,6 +15,11 @@ hypothesis.settings.register_profile("tiphys", deadline=None, suppress_health_ch
 hypothesis.settings.load_profile("tiphys")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let scenarios be written as they are played."""
+    parser.addoption("--rewrite", action="store_true", help="write the traces of scenarios as they are")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Leave no event loop to plain tests: plugins would create one that nobody closes, and warnings are errors here."""
     asyncio.set_event_loop(None)

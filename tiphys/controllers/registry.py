@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
+from tiphys.controllers.cronjob.controller import CronJobController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
+from tiphys.controllers.disruption.stale import StaleDisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
@@ -41,6 +43,7 @@ LOOPS: tuple[type[Controller], ...] = (
     JobController,
     JobOrphanController,
     TtlAfterFinishedController,
+    CronJobController,
     EndpointsController,
     MirrorController,
     NamespaceController,
@@ -51,6 +54,7 @@ LOOPS: tuple[type[Controller], ...] = (
     PodCollector,
     DisruptionController,
     HorizontalPodAutoscalerController,
+    StaleDisruptionController,
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,

@@ -8,6 +8,7 @@ import msgspec
 
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.certificates.settings import SigningSettings
+from tiphys.controllers.cronjob.settings import CronJobSettings
 from tiphys.controllers.node.settings import NodeSettings
 from tiphys.controllers.nodeipam.settings import NodeIpamSettings
 from tiphys.controllers.podgc.settings import PodCollectorSettings
@@ -36,6 +37,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     namespace: Annotated[int, _syncs("namespace", "namespaces")] = WORKERS
     statefulset: Annotated[int, _syncs("statefulset", "StatefulSets")] = WORKERS
     job: Annotated[int, _syncs("job", "Jobs")] = 5
+    cronjob: Annotated[int, _syncs("cron-job", "CronJobs")] = WORKERS
     horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS
     garbage: Annotated[int, _syncs("gc", "objects whose owners may be gone")] = WORKERS
     resourcequota: Annotated[int, _syncs("resource-quota", "ResourceQuotas")] = WORKERS
@@ -82,6 +84,7 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ("*",)
     concurrency: Concurrency = Concurrency()
     autoscaling: AutoscalingSettings = AutoscalingSettings()
+    cron_job: CronJobSettings = CronJobSettings()
     node: NodeSettings = NodeSettings()
     node_ipam: NodeIpamSettings = NodeIpamSettings()
     pod_collector: PodCollectorSettings = PodCollectorSettings()

@@ -8,7 +8,7 @@ from tiphys.runtime.informer import Informer, InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector, LeadershipLost
 from tiphys.runtime.manager import Manager
-from tiphys.runtime.recorder import EventRecorder
+from tiphys.runtime.recorder import EventRecorder, reference_to
 from tiphys.runtime.workqueue import WorkQueue
 from tiphys.runtime.write import delete_exact, patch_status, update_present, write_status
 from tiphys.settings.loop import LoopSettings
@@ -41,6 +41,7 @@ __all__ = [
     "fate_of",
     "index_owners",
     "patch_status",
+    "reference_to",
     "to_owner",
     "update_present",
     "update_with_retry",

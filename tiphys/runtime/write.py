@@ -45,15 +45,22 @@ async def patch_status(client: Client, type_: type[Any], meta: ObjectMeta, statu
 
 
 async def delete_exact(
-    client: Client, type_: type[Any] | Kind[Any], meta: ObjectMeta, *, grace: int | None = None, unchanged: bool = False
+    client: Client,
+    type_: type[Any] | Kind[Any],
+    meta: ObjectMeta,
+    *,
+    grace: int | None = None,
+    unchanged: bool = False,
+    propagation: str = "",
 ) -> bool:
     """Delete this very object, and with `unchanged` only in the version known here; returns False when it no longer exists.
 
-    `grace` is in seconds, None for the object's own. Raises Conflict when another object has its name by now, or when it changed.
+    `grace` is in seconds, None for the object's own. `propagation` (Background, Foreground, Orphan) is what becomes of its dependents,
+    by default what the kind says. Raises Conflict when another object has its name by now, or when it changed.
     """
     version = meta.resourceVersion if unchanged else ""
     try:
-        await client.delete(type_, meta.name, meta.namespace, uid=meta.uid, resource_version=version, grace=grace)
+        await client.delete(type_, meta.name, meta.namespace, uid=meta.uid, resource_version=version, grace=grace, propagation=propagation)
     except NotFound:
         return False
     return True

@@ -138,5 +138,4 @@ CRON_JOBS: Kind[batch.CronJob] = Kind(
     short_names=("cj",),
     categories=("all",),
     subresources=(STATUS,),
-    unattended=True,
 )

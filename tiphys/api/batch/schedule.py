@@ -1,13 +1,14 @@
 """Schedules of cron jobs and their time zones ("CronJob: Schedule syntax").
 
 Five fields (minute, hour, day of month, month, day of week), each a list of ranges with steps, or a word such as `@daily` or
-`@every 1h30m`. Mistakes are reported in the words that clients of the API know.
+`@every 1h30m`. Mistakes are reported in the words that clients of the API know. The times of a schedule: `controllers/cronjob/times.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,88 +20,145 @@ class _Field(NamedTuple):
     names: Mapping[str, int]
 
 
+class Fields(NamedTuple):
+    """Values that the fields of a schedule allow: bit N stands for the value N."""
+
+    minutes: int
+    hours: int
+    days: int
+    months: int
+    weekdays: int
+    """Sunday is 0."""
+    either_day: bool
+    """True if a day need match only one of `days` and `weekdays`: when neither field is a star."""
+
+
+class Every(NamedTuple):
+    """Times at a constant distance, in seconds, at least 1."""
+
+    seconds: int
+
+
+class Schedule(NamedTuple):
+    """A schedule, parsed."""
+
+    rule: Fields | Every
+    zone: str | None
+    """Time zone named within the schedule, as old objects may: "" for UTC, None for none."""
+
+
+class ScheduleError(ValueError):
+    """A schedule that cannot be parsed."""
+
+
 _MONTHS = dict(zip(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), range(1, 13), strict=True))
 _DAYS = dict(zip(("sun", "mon", "tue", "wed", "thu", "fri", "sat"), range(7), strict=True))
 _FIELDS = (_Field(0, 59, {}), _Field(0, 23, {}), _Field(1, 31, {}), _Field(1, 12, _MONTHS), _Field(0, 6, _DAYS))
-_WORDS = frozenset(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
+_WORDS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
 _EVERY = "@every "
 _ZONE = re.compile("(?:CRON_)?TZ=")
 _NUMBER = re.compile("[+-]?[0-9]+")
 _DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))++)")
+_DURATION_PART = re.compile("([0-9.]+)([a-zµμ]+)")
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_MAX_DURATION = 2**63 - 1
 _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
 
 
-class _Wrong(Exception):
-    """A schedule that cannot be parsed."""
-
-
-@lru_cache(4096)
 def schedule_message(text: str) -> str:
     """Return the mistake in a schedule, or ""."""
     try:
-        _check(text)
-    except _Wrong as wrong:
-        return str(wrong)
+        parse_schedule(text)
+    except ScheduleError as error:
+        return str(error)
     return ""
 
 
-def _check(text: str) -> None:
+@lru_cache(4096)
+def parse_schedule(text: str) -> Schedule:
+    """Parse a schedule; raises ScheduleError with a message for people."""
     if not text:
-        raise _Wrong("empty spec string")
-    if zone := _ZONE.match(text):
+        raise ScheduleError("empty spec string")
+    zone = None
+    if prefix := _ZONE.match(text):
         # Old objects may still name a zone in the schedule.
-        name, space, text = text[zone.end() :].partition(" ")
+        zone, space, text = text[prefix.end() :].partition(" ")
         if not space:
-            raise _Wrong("invalid schedule: a time zone must be followed by a schedule")
-        if not is_zone(name or "UTC"):
-            raise _Wrong(f"provided bad location {name}: unknown time zone {name}")
+            raise ScheduleError("invalid schedule: a time zone must be followed by a schedule")
+        if not is_zone(zone or "UTC"):
+            raise ScheduleError(f"provided bad location {zone}: unknown time zone {zone}")
         text = text.strip()
+    if text.startswith(_EVERY):
+        return Schedule(_every(text), zone)
     if text.startswith("@"):
-        _check_word(text)
-        return
+        if text not in _WORDS:
+            raise ScheduleError(f"unrecognized descriptor: {text}")
+        text = _WORDS[text]
+    return Schedule(_fields(text), zone)
+
+
+def _every(text: str) -> Every:
+    length = text[len(_EVERY) :]
+    parts = _DURATION_PART.findall(length)
+    nanoseconds = sum(Fraction(f"0{number}0" if "." in number else number) * _UNITS[unit] for number, unit in parts)
+    if not _DURATION.fullmatch(length) or nanoseconds > _MAX_DURATION:
+        raise ScheduleError(f"failed to parse duration {text}: time: invalid duration {_quoted(length)}")
+    # Fractions of a second do not count, and what is shorter, or negative, is a second.
+    return Every(1 if length.startswith("-") else max(int(nanoseconds / _UNITS["s"]), 1))
+
+
+def _fields(text: str) -> Fields:
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        raise _Wrong(f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: [{' '.join(fields)}]")
+        raise ScheduleError(f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: [{' '.join(fields)}]")
+    bits: list[int] = []
+    stars: list[bool] = []
     for value, field in zip(fields, _FIELDS, strict=True):
-        for part in filter(None, value.split(",")):
-            _check_range(part, field)
+        ranges = [_range(part, field) for part in value.split(",") if part]
+        bits.append(sum({1 << number for values, _ in ranges for number in values}))
+        stars.append(any(star for _, star in ranges))
+    minutes, hours, days, months, weekdays = bits
+    return Fields(minutes, hours, days, months, weekdays, either_day=not stars[2] and not stars[4])
 
 
-def _check_word(text: str) -> None:
-    if text in _WORDS:
-        return
-    if not text.startswith(_EVERY):
-        raise _Wrong(f"unrecognized descriptor: {text}")
-    length = text[len(_EVERY) :]
-    if not _DURATION.fullmatch(length):
-        raise _Wrong(f"failed to parse duration {text}: time: invalid duration {_quoted(length)}")
+def _range(text: str, field: _Field) -> tuple[range, bool]:
+    """Return the values of a range, and whether it is a star.
 
-
-def _check_range(text: str, field: _Field) -> None:
-    """`*`, `5`, `1-5`, any of them with `/step`; names stand for months and days."""
+    It is `*`, `5` or `1-5`, any of them with `/step`; names stand for months and days.
+    """
     span, *steps = text.split("/")
     first, *more = span.split("-")
-    if first in ("*", "?"):
+    star = first in ("*", "?")
+    if star:
         low, high = field.low, field.high
     else:
         low = high = _value(first, field)
         if len(more) == 1:
             high = _value(more[0], field)
         elif more:
-            raise _Wrong(f"too many hyphens: {text}")
+            raise ScheduleError(f"too many hyphens: {text}")
     if len(steps) > 1:
-        raise _Wrong(f"too many slashes: {text}")
+        raise ScheduleError(f"too many slashes: {text}")
     step = _number(steps[0]) if steps else 1
     if steps and not more:
         high = field.high
     if low < field.low:
-        raise _Wrong(f"beginning of range ({low}) below minimum ({field.low}): {text}")
+        raise ScheduleError(f"beginning of range ({low}) below minimum ({field.low}): {text}")
     if high > field.high:
-        raise _Wrong(f"end of range ({high}) above maximum ({field.high}): {text}")
+        raise ScheduleError(f"end of range ({high}) above maximum ({field.high}): {text}")
     if low > high:
-        raise _Wrong(f"beginning of range ({low}) beyond end of range ({high}): {text}")
+        raise ScheduleError(f"beginning of range ({low}) beyond end of range ({high}): {text}")
     if not step:
-        raise _Wrong(f"step of range should be a positive number: {text}")
+        raise ScheduleError(f"step of range should be a positive number: {text}")
+    return range(low, high + 1, step), star and step == 1
 
 
 def _value(text: str, field: _Field) -> int:
@@ -110,12 +168,12 @@ def _value(text: str, field: _Field) -> int:
 
 def _number(text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise _Wrong(f"failed to parse int from {text}: strconv.Atoi: parsing {_quoted(text)}: invalid syntax")
+        raise ScheduleError(f"failed to parse int from {text}: strconv.Atoi: parsing {_quoted(text)}: invalid syntax")
     if len(text) > 19:
-        raise _Wrong(f"failed to parse int from {text}: strconv.Atoi: parsing {_quoted(text)}: value out of range")
+        raise ScheduleError(f"failed to parse int from {text}: strconv.Atoi: parsing {_quoted(text)}: value out of range")
     number = int(text)
     if number < 0:
-        raise _Wrong(f"negative number ({number}) not allowed: {text}")
+        raise ScheduleError(f"negative number ({number}) not allowed: {text}")
     return number
 
 

@@ -385,6 +385,7 @@ CONTROLLERS: Final[Mapping[str, str]] = {
 
 RUN_AS_MANAGER: Final = (
     "certificate-controller",
+    "cronjob-controller",
     "deployment-controller",
     "disruption-controller",
     "endpoint-controller",

@@ -58,7 +58,7 @@ def counted(
         readyReplicas=sum(state.readyReplicas for state in states),
         availableReplicas=available,
         unavailableReplicas=max(desired - available, 0),
-        terminatingReplicas=sum(state.terminatingReplicas or 0 for state in states),
+        terminatingReplicas=_terminating(states),
         conditions=list(deployment.status.conditions),
         collisionCount=deployment.status.collisionCount,
     )
@@ -67,6 +67,13 @@ def counted(
     else:
         set_condition(status, AVAILABLE, "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now)
     return status
+
+
+def _terminating(states: Iterable[apps.ReplicaSetStatus]) -> int | None:
+    """Return the number of pods that are going, None when it is unknown for a ReplicaSet whose status somebody has written."""
+    numbers = [state.terminatingReplicas for state in states if state.observedGeneration or state.terminatingReplicas is not None]
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
 
 
 def note_pause(deployment: apps.Deployment, status: apps.DeploymentStatus, now: datetime) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.endpoints.backends import HEADLESS, Backend, Port, backends, families, inherited, is_headless, pod_reference
+from tiphys.controllers.endpoints.trigger import stamped, trigger_time
 from tiphys.controllers.shared.slim import SlimPod
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -37,7 +38,20 @@ def plan(service: core.Service, pods: Sequence[SlimPod], current: core.Endpoints
     if truncated:
         annotations[OVER_CAPACITY] = "truncated"
     desired = core.Endpoints(metadata=msgspec.structs.replace(meta, labels=labels, annotations=annotations), subsets=subsets_)
-    return None if desired == current else desired
+    if desired == current:
+        return None
+    before = readiness(current.subsets) if current is not None else None
+    desired.metadata = stamped(desired.metadata, trigger_time(service, pods, before, readiness(subsets_)))
+    return desired
+
+
+def readiness(subsets: Iterable[core.EndpointSubset]) -> dict[str, bool]:
+    """Return the pods in subsets with their readiness."""
+    result = {}
+    for subset in subsets:
+        for ready, addresses in ((False, subset.notReadyAddresses), (True, subset.addresses)):
+            result.update({address.targetRef.uid: ready for address in addresses if address.targetRef is not None})
+    return result
 
 
 def _counts(service: core.Service, backend: Backend) -> bool:

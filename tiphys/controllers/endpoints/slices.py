@@ -26,6 +26,7 @@ from tiphys.controllers.endpoints.backends import (
     pod_reference,
     sorted_ports,
 )
+from tiphys.controllers.endpoints.trigger import stamped, trigger_time
 from tiphys.controllers.shared.slim import SlimPod
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -67,7 +68,19 @@ def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discov
         if not any(known == family for known, _ in groups):
             groups[family, ()] = {}
     meta = service.metadata
-    return arrange(Frame(meta.name, meta.namespace, meta.uid, slice_labels(service)), groups, slices)
+    slices = list(slices)
+    step = arrange(Frame(meta.name, meta.namespace, meta.uid, slice_labels(service)), groups, slices)
+    if writes := [*step.create, *step.update]:
+        own = [one for one in slices if any(owner.uid == meta.uid for owner in one.metadata.ownerReferences)]
+        before = readiness(own) if own else None
+        for written in writes:
+            written.metadata = stamped(written.metadata, trigger_time(service, pods, before, readiness([written])))
+    return step
+
+
+def readiness(slices: Iterable[discovery.EndpointSlice]) -> dict[str, bool]:
+    """Return the pods in slices with their readiness."""
+    return {identity(endpoint): bool(endpoint.conditions.serving) for slice_ in slices for endpoint in slice_.endpoints or []}
 
 
 def identity(endpoint_: discovery.Endpoint) -> str:

@@ -353,3 +353,15 @@ def test_a_dying_deployment_only_reports() -> None:
     result = step(wanted, replica_set("old", replicas=3, available=3))
     assert (result.create, result.updates, result.deletes) == (None, [], [])
     assert result.status.availableReplicas == 3
+
+
+@pytest.mark.parametrize(
+    ("terminating", "generations", "total"), [((1, 2), (1, 1), 3), ((1, None), (1, 0), 1), ((1, None), (1, 1), None), ((None,), (0,), 0)]
+)
+def test_terminating_pods_are_counted_once_all_are_known(
+    terminating: tuple[int | None, ...], generations: tuple[int, ...], total: int | None
+) -> None:
+    sets = [replica_set(f"web-{number}") for number in range(len(terminating))]
+    for found, number, generation in zip(sets, terminating, generations, strict=True):
+        found.status.terminatingReplicas, found.status.observedGeneration = number, generation
+    assert states.counted(deployment(2), sets, None, 2, NOW).terminatingReplicas == total

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.controllers.make import pod
+from tests.unit.controllers.make import ago, pod
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import backends
+from tiphys.controllers.endpoints.trigger import LAST_CHANGE
 from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.slim import SlimPod
 
@@ -40,6 +41,41 @@ def apply(wanted: core.Service, known: list[discovery.EndpointSlice], step: slic
 
 def plan(wanted: core.Service, pods: list[SlimPod], known: list[discovery.EndpointSlice]) -> slices.Plan:
     return slices.plan(wanted, pods, known, {})
+
+
+def times(step: slices.Plan) -> list[str | None]:
+    return [found.metadata.annotations.get(LAST_CHANGE) for found in (*step.create, *step.update)]
+
+
+def test_writes_tell_the_time_of_the_change_that_they_follow() -> None:
+    wanted = service()
+    wanted.metadata.creationTimestamp = ago(500)
+    first = plan(wanted, [at(1, since=300)], [])
+    assert times(first) == ["2026-01-01T11:51:40Z"], "the first is as old as the Service"
+    known = apply(wanted, [], first)
+    step = plan(wanted, [at(1, since=300), at(2, since=20), at(3, since=40)], known)
+    assert times(step) == ["2026-01-01T11:59:20Z"], "the first of those that changed"
+    known = apply(wanted, known, step)
+    step = plan(wanted, [at(1, since=300, ready=False), at(2, since=20), at(3, since=40)], known)
+    assert times(step) == ["2026-01-01T11:55:00Z"]
+    known = apply(wanted, known, step)
+    step = plan(wanted, [at(2, since=20, deleting=True), at(3, since=40)], known)
+    assert times(step) == [None], "no pod became ready or not"
+
+
+def test_endpoints_tell_the_time_of_the_change_that_they_follow() -> None:
+    wanted = service()
+    wanted.metadata.creationTimestamp = ago(500)
+    first = legacy.plan(wanted, [at(1, since=300)], None)
+    assert first is not None
+    assert first.metadata.annotations[LAST_CHANGE] == "2026-01-01T11:51:40Z"
+    assert legacy.plan(wanted, [at(1, since=300)], first) is None
+    second = legacy.plan(wanted, [at(1, since=300), at(2, since=20, ready=False)], first)
+    assert second is not None
+    assert second.metadata.annotations[LAST_CHANGE] == "2026-01-01T11:59:40Z"
+    third = legacy.plan(wanted, [at(2, since=20, ready=False)], second)
+    assert third is not None
+    assert LAST_CHANGE not in third.metadata.annotations
 
 
 members = st.sets(st.integers(0, 400), max_size=350)

@@ -1,0 +1,231 @@
+"""Scenarios: commands and what they lead to, as text that people read and a flag rewrites.
+
+    clock 2026-03-07T00:00:00Z
+    ----
+
+    watch Job status.succeeded
+    ----
+
+    wait 1d
+    ----
+    2026-03-07T02:30:00Z Job/default/nightly-29546070 added
+
+A step is a command, its input (indented), a line of dashes, and the trace: what the watched kinds did until the next command. A blank
+line ends it. Lines that begin with `#` are kept. The first command sets the clock. The commands are methods of `Stage`.
+
+A scenario needs a loop whose time is virtual. It begins with a server of its own, real but for its store, which is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from tiphys.aio.clock import VirtualClock
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api.machinery.errors import AlreadyExists, StatusError
+from tiphys.api.machinery.scheme import Kind
+from tiphys.client.client import Client
+from tiphys.controllers.registry import LOOPS, all_controllers
+from tiphys.controllers.settings import ControllerSettings
+from tiphys.runtime import Manager
+from tiphys.store.memory import MemoryStore
+from tiphys.testing.api_server import running_api_server
+from tiphys.testing.eventually import eventually
+from tiphys.testing.trace import Trace, show
+
+DASHES: Final = "----"
+MOMENT = 0.001
+"""Seconds of virtual time in which all that takes no time happens."""
+_LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+Actor = Callable[..., Awaitable[None]]
+"""Somebody who plays a part, such as nodes that run pods: called with a client and words of the command, until cancelled."""
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be understood."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A command and its trace."""
+
+    remarks: list[str]
+    command: str
+    body: list[str]
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def input(self) -> str:
+        """Text below the command, without the indentation."""
+        return dedent("\n".join(self.body))
+
+    def __str__(self) -> str:
+        return "\n".join([*self.remarks, self.command, *self.body, DASHES, *self.trace]) + "\n"
+
+
+def parse(text: str) -> list[Step]:
+    """Return the steps of a scenario. Raises ScenarioError."""
+    steps = []
+    for block in re.split(r"\n\s*\n", text.strip("\n")):
+        lines = block.splitlines()
+        remarks = [line for line in lines if line.startswith("#")]
+        rest = lines[len(remarks) :]
+        if not rest or DASHES not in rest:
+            raise ScenarioError(f"a step needs a command and a line of dashes: {block!r}")
+        end = rest.index(DASHES)
+        steps.append(Step(remarks, rest[0], rest[1:end], rest[end + 1 :]))
+    return steps
+
+
+def length(text: str) -> timedelta:
+    """Return a length such as `1d12h` or `90s`. Raises ScenarioError."""
+    parts = _LENGTH.fullmatch(text)
+    if not text or parts is None:
+        raise ScenarioError(f"not a length: {text!r}")
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = None, *, settings: ControllerSettings | None = None) -> str:
+    """Play a scenario, with the server's files under `directory`, and return its text with the trace as it was.
+
+    `settings` are those of the control loops. Raises ScenarioError for a scenario that cannot be understood, and what ended a control loop,
+    an actor or a watch.
+    """
+    steps = parse(text)
+    word, _, moment = steps[0].command.partition(" ")
+    if word != "clock":
+        raise ScenarioError("the first command must be `clock`")
+    clock = VirtualClock(datetime.fromisoformat(moment))
+    store = MemoryStore(clock=clock)
+    async with running_api_server(directory, clock=clock, store=store) as (_, client_for):
+        stage = Stage(client_for(), client_for("system:kube-controller-manager"), actors or {}, settings or ControllerSettings())
+        try:
+            for step in steps:
+                step.trace = await stage.perform(step)
+        finally:
+            await stage.close()
+    return "\n".join(map(str, steps))
+
+
+class Stage:
+    """Performer of commands. A command is the method of its name: it gets the words that follow, and the step."""
+
+    def __init__(self, client: Client, manager: Client, actors: Mapping[str, Actor], settings: ControllerSettings) -> None:
+        self._client = client
+        self._manager = manager
+        self._settings = settings
+        self._actors = actors
+        self._trace = Trace(client)
+        self._playing: dict[str, asyncio.Task[None]] = {}
+        self._loops: asyncio.Task[None] | None = None
+        self._now = client.clock.now()
+
+    async def perform(self, step: Step) -> list[str]:
+        """Perform a step and return its trace. Raises ScenarioError for a command that there is not."""
+        word, *words = step.command.split()
+        command = getattr(self, f"do_{word}", None)
+        if command is None:
+            raise ScenarioError(f"no such command: {step.command}")
+        lines: Sequence[str] = ()
+        try:
+            lines = await command(step, *words) or ()
+        except StatusError as error:
+            lines = [f"{error.reason}: {error}"]
+        await self._client.clock.sleep(MOMENT)
+        failed = [task for task in (self._loops, *self._playing.values()) if task is not None and task.done()]
+        for task in failed:
+            task.result()
+        return [*lines, *self._trace.take()]
+
+    async def close(self) -> None:
+        """End everything that was begun."""
+        for task in self._playing.values():
+            await cancel_and_wait(task)
+        await self._stop()
+        await self._trace.close()
+
+    async def do_clock(self, _: Step, *words: str) -> None:
+        """`clock TIME`, only at the beginning."""
+
+    async def do_wait(self, _: Step, text: str) -> None:
+        """`wait 1d12h`."""
+        self._now += length(text)
+        await self._client.clock.sleep((self._now - self._client.clock.now()).total_seconds())
+
+    async def do_loops(self, _: Step, *names: str) -> None:
+        """`loops NAME...` runs these control loops from now on instead of those before: `all` of them, or none without a name."""
+        await self._stop()
+        known = {loop.declaration.name for loop in LOOPS}
+        names = tuple(sorted(known)) if names == ("all",) else names
+        if not known.issuperset(names):
+            raise ScenarioError(f"no such loop: {', '.join(set(names) - known)}")
+        if names:
+            manager = Manager(self._manager, clock=self._manager.clock, rng=self._manager.rng)
+            manager.add_all(loop for loop in all_controllers(self._settings) if loop.declaration.name in names)
+            self._loops = asyncio.create_task(manager.run())
+            await eventually(lambda: manager.synced)
+
+    async def do_watch(self, _: Step, kind: str, *paths: str) -> None:
+        """`watch KIND PATH...` traces the objects of a kind from now on, and their fields at the paths."""
+        await self._trace.watch(self._kind(kind), paths)
+
+    async def do_show(self, _: Step, kind: str, name: str, *paths: str) -> list[str]:
+        """`show KIND NAME PATH...` traces an object as it is."""
+        known_kind = self._kind(kind)
+        obj = await self._client.get(known_kind, name, "default" if known_kind.namespaced else "")
+        return [f"{path}={show(obj, path)}" for path in paths]
+
+    async def do_apply(self, step: Step) -> None:
+        """`apply` creates the objects of its input, or replaces those that are there."""
+        for document in yaml.safe_load_all(step.input):
+            kind = self._kind(document["kind"])
+            obj = msgspec.convert(document, kind.type, strict=False)
+            obj.metadata.namespace = obj.metadata.namespace or ("default" if kind.namespaced else "")
+            try:
+                await self._client.create(obj, kind=kind)
+            except AlreadyExists:
+                await self._client.update(obj, kind=kind)
+
+    async def do_patch(self, step: Step, kind: str, name: str, subresource: str = "") -> None:
+        """`patch KIND NAME [SUBRESOURCE]` merges its input into an object."""
+        known_kind = self._kind(kind)
+        body = yaml.safe_load(step.input)
+        await self._client.patch(known_kind, name, "default" if known_kind.namespaced else "", body=body, subresource=subresource)
+
+    async def do_delete(self, _: Step, kind: str, name: str, propagation: str = "Background") -> None:
+        """`delete KIND NAME [PROPAGATION]`."""
+        known_kind = self._kind(kind)
+        await self._client.delete(known_kind, name, "default" if known_kind.namespaced else "", propagation=propagation)
+
+    async def do_act(self, _: Step, name: str, *words: str) -> None:
+        """`act NAME WORD...` begins an actor."""
+        if name not in self._actors:
+            raise ScenarioError(f"no such actor: {name}")
+        self._playing[name] = asyncio.ensure_future(self._actors[name](self._client, *words))
+
+    async def do_end(self, _: Step, name: str) -> None:
+        """`end NAME` ends an actor."""
+        await cancel_and_wait(self._playing.pop(name))
+
+    async def _stop(self) -> None:
+        if self._loops is not None:
+            await cancel_and_wait(self._loops)
+            self._loops = None
+
+    def _kind(self, name: str) -> Kind[Any]:
+        for kind in self._client.scheme:
+            if kind.hub.kind == name:
+                return kind.hub
+        raise ScenarioError(f"no such kind: {name}")
