@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
 from tiphys.api.machinery.base import time
 from tiphys.api.well_known import POD_DELETION_COST
+from tiphys.controllers.shared.pods import templated_pod
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
@@ -129,15 +130,7 @@ def next_available(pods: Iterable[SlimPod], min_ready_seconds: int, now: datetim
 
 def template_pod(owner: Replicator) -> core.Pod:
     """Create a pod from its owner's template, without the reference; it shares the template's parts, so write it but do not change it."""
-    template = owner.spec.template or core.PodTemplateSpec()
-    meta = type(owner.metadata)(
-        generateName=f"{owner.metadata.name}-",
-        namespace=owner.metadata.namespace,
-        labels=dict(template.metadata.labels),
-        annotations=dict(template.metadata.annotations),
-        finalizers=list(template.metadata.finalizers),
-    )
-    return core.Pod(metadata=meta, spec=template.spec)
+    return templated_pod(owner, owner.spec.template or core.PodTemplateSpec())
 
 
 def status(owner: Replicator, pods: Sequence[pod_state.PodLike], terminating: int, failure: Failure | None, now: datetime) -> _Status:
