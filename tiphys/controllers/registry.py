@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
+from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
@@ -30,6 +31,7 @@ from tiphys.runtime import Controller
 
 LOOPS: tuple[type[Controller], ...] = (
     DeploymentController,
+    DaemonSetController,
     ReplicaSetController,
     ReplicationController,
     EndpointsController,

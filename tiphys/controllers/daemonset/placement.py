@@ -23,12 +23,11 @@ from tiphys.api.well_known import (
     UNSCHEDULABLE,
 )
 from tiphys.controllers.shared.pods import templated_pod
+from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.controllers.shared.slim import SlimPod, named_nodes
 
-HASH_LABEL = "controller-revision-hash"
-"""Label of a pod: the revision of the template that it is of."""
 GENERATION_LABEL = "pod-template-generation"
-"""The same as older versions had it: the number of the template."""
+"""Label of a pod: the number of its template, by which older versions told templates apart."""
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """Annotation of a DaemonSet: the number of its template."""
 

@@ -13,7 +13,10 @@ from tiphys.runtime import ControllerContext, Key, delete_exact
 
 
 class Deletions:
-    """Pods that a loop deleted, by owner: deletions answer with no version to wait for, so they are remembered until the cache shows them."""
+    """Pods that a loop deleted, by owner.
+
+    Deletions answer with no version to wait for, so they are remembered until the cache shows them.
+    """
 
     def __init__(self) -> None:
         self._uids: dict[Key, set[str]] = {}
@@ -27,7 +30,7 @@ class Deletions:
         self._uids.pop(owner, None)
 
     def unseen(self, owner: Key, pods: Iterable[SlimPod]) -> frozenset[str]:
-        """Return the uids that were deleted and that these pods, all of the owner's in the cache, still show as alive; forgets the others."""
+        """Return the uids that were deleted and that the owner's pods, as cached, still show as alive; forgets the others."""
         deleted = self._uids.get(owner)
         if not deleted:
             return frozenset()
