@@ -11,8 +11,8 @@ admission and no field ownership, and namespaces need not exist.
     pod = await client.create(pod)
     assert api.get(core.Pod, "web", "default").spec.nodeName == "n1"
 
-Faults: `fail` makes requests fail, `react` answers them in place of the server, `down` cuts the network, and the store can `compact`,
-`end_watches` and `stall_watches`.
+Faults: `fail` makes requests fail, `react` answers them in place of the server, `lose_answers` does what they ask and does not tell,
+`down` cuts the network, and the store can `compact`, `end_watches` and `stall_watches`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class FakeApi:
         self.down = False
         self.calls: list[Call] = []
         self._reactions: list[Reaction] = []
+        self._lost: Callable[[Call], bool] = lambda call: False
         self._serial = 0
 
     # For tests: direct access, and faults.
@@ -123,6 +124,10 @@ class FakeApi:
 
         self.react(reaction)
 
+    def lose_answers(self, to: Callable[[Call], bool]) -> None:
+        """Break the connection instead of answering the requests for which `to` holds; they are carried out nevertheless."""
+        self._lost = to
+
     # The server.
 
     async def handle(self, request: Request) -> Response:
@@ -130,28 +135,31 @@ class FakeApi:
         if self.down:
             raise ConnectionError("the API server is down")
         try:
-            return self._dispatch(request)
+            response, call = self._dispatch(request)
         except errors.StatusError as error:
             status = error.status()
             response = _json(msgspec.json.encode(status), status.code)
             if isinstance(error, errors.TooManyRequests) and error.details is not None:
                 response.headers["retry-after"] = str(error.details.retryAfterSeconds)
             return response
+        if self._lost(call):
+            raise ConnectionError("the answer was lost")
+        return response
 
-    def _dispatch(self, request: Request) -> Response:
+    def _dispatch(self, request: Request) -> tuple[Response, Call]:
         kind, call = self._route(request)
         self.calls.append(call)
         for reaction in self._reactions:
             answer = reaction(call, request)
             if answer is not None:
-                return answer
+                return answer, call
         if kind is None:
-            return self._discovery(request.path)
+            return self._discovery(request.path), call
         special = SUBRESOURCES.get((call.resource, call.subresource)) or SUBRESOURCES.get(("*", call.subresource))
         if special is not None:
-            return special(self, kind, call, request)
+            return special(self, kind, call, request), call
         verb: Callable[[Kind[Any], Call, Request], Response] = getattr(self, f"_{call.verb}")
-        return verb(kind, call, request)
+        return verb(kind, call, request), call
 
     def _route(self, request: Request) -> tuple[Kind[Any] | None, Call]:
         parts = [part for part in request.path.split("/") if part]

@@ -16,6 +16,7 @@ from tiphys.controllers.daemonset.retries import Retries
 from tiphys.controllers.daemonset.status import status
 from tiphys.controllers.shared.batches import all_at_once, slow_start
 from tiphys.controllers.shared.claim import claim, index_orphans
+from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.history import forget, record
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import Deletions, create_owned, delete_owned
@@ -59,6 +60,7 @@ class DaemonSetController:
 
     def __init__(self) -> None:
         self._deletions = Deletions()
+        self._doubts = Doubts()
         self._retries = Retries()
         self._placements: dict[Key, tuple[Version, Placement]] = {}
 
@@ -118,12 +120,14 @@ class DaemonSetController:
         try:
             revisions = await claim(self._ctx.client, daemon_set, selector, self._revisions)
             pods = await claim(self._ctx.client, daemon_set, selector, self._pods)
+            pods = await self._doubts.settle(self._ctx.client, daemon_set, selector, self._pods, pods)
         except NotFound:
             return DONE
         return await self._step(key, daemon_set, revisions, pods)
 
     def _forget(self, key: Key) -> None:
         self._deletions.forget(key)
+        self._doubts.forget(key)
         self._retries.forget(key)
         self._pacer.forget(key)
         self._placements.pop(key, None)
@@ -178,7 +182,11 @@ class DaemonSetController:
 
         async def create() -> None:
             node = next(nodes)
-            made = await create_owned(self._ctx, daemon_set, daemon_pod(daemon_set, node, revision))
+            try:
+                made = await create_owned(self._ctx, daemon_set, daemon_pod(daemon_set, node, revision))
+            except Exception as error:
+                self._doubts.note(key, error)
+                raise
             created[node] = SlimPod(metadata=made.metadata, spec=SlimPodSpec(nodeName=made.spec.nodeName))
 
         async def delete(removal: Removal) -> None:

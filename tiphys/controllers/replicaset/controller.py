@@ -13,6 +13,7 @@ from tiphys.api.machinery.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
 from tiphys.controllers.shared.claim import claim, index_orphans
+from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import Deletions, create_owned, delete_owned
 from tiphys.controllers.shared.refusal import namespace_ends
@@ -40,8 +41,8 @@ OwnerT = TypeVar("OwnerT", bound=Replicator)
 class ReplicaController(Generic[OwnerT]):
     """Keeps the desired number of pods of a template.
 
-    Creations are never doubled: the loop waits until the cache shows what the last step wrote. Deletions answer with no version to wait
-    for, so the uids that were deleted are remembered until the cache shows it.
+    Creations are never doubled: the loop waits until the cache shows what the last step wrote, and asks the server where an answer was
+    lost. Deletions answer with no version to wait for, so the uids that were deleted are remembered until the cache shows it.
     """
 
     declaration: Declaration
@@ -49,6 +50,7 @@ class ReplicaController(Generic[OwnerT]):
 
     def __init__(self) -> None:
         self._deletions = Deletions()
+        self._doubts = Doubts()
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -76,6 +78,7 @@ class ReplicaController(Generic[OwnerT]):
         owner = self._sets.get(key)
         if owner is None:
             self._deletions.forget(key)
+            self._doubts.forget(key)
             return DONE
         if wait := self._pacer.wait(key):
             return Result(wait)
@@ -102,7 +105,8 @@ class ReplicaController(Generic[OwnerT]):
         selector = self._selector(owner)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        return await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
+        pods = await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
+        return await self._doubts.settle(self._ctx.client, owner, selector, self._pods, pods)
 
     def _related(self, owner: OwnerT) -> list[SlimPod]:
         above = controller_of(owner)
@@ -113,7 +117,11 @@ class ReplicaController(Generic[OwnerT]):
         created: list[core.Pod] = []
 
         async def create() -> None:
-            created.append(await create_owned(self._ctx, owner, template_pod(owner)))
+            try:
+                created.append(await create_owned(self._ctx, owner, template_pod(owner)))
+            except Exception as error:
+                self._doubts.note(key, error)
+                raise
 
         async def delete(pod: SlimPod) -> None:
             await self._delete(key, owner, pod)

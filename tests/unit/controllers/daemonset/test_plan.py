@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import assume, given
@@ -238,7 +238,8 @@ def apply(pods: Iterable[SlimPod], step: Plan) -> list[SlimPod]:
     after = []
     for pod in pods:
         if pod.metadata.uid in gone:
-            state = {"phase": pod.status.phase, "ready": pod.status.conditions[0].status == "True", "bound": bool(pod.spec.nodeName)}
+            ready = pod.status.conditions[0].status == "True"
+            state: dict[str, Any] = {"phase": pod.status.phase, "ready": ready, "bound": bool(pod.spec.nodeName)}
             labels = pod.metadata.labels
             pod = daemon(pod.metadata.name, node=gone[pod.metadata.uid], deleting=True, **state)
             pod.metadata.labels = labels
