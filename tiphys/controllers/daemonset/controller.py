@@ -192,11 +192,12 @@ class DaemonSetController:
         async def delete(removal: Removal) -> None:
             await self._delete(key, daemon_set, removal)
 
+        # Room is made first: desired pods and surge are then the most that there are at any time.
+        gone = await all_at_once(step.delete, delete)
         made = await slow_start(len(step.create), create)
         # While pods cannot be created, those that work are left alone.
-        removals = step.delete if made.error is not None else [*step.delete, *step.replace]
-        gone = await all_at_once(removals, delete)
-        errors = [error for error in (made.error, gone.error) if error is not None and not namespace_ends(error)]
+        replaced = await all_at_once([] if made.error is not None else step.replace, delete)
+        errors = [one.error for one in (made, gone, replaced) if one.error is not None and not namespace_ends(one.error)]
         return _Applied(created, errors[0] if errors else None)
 
     async def _delete(self, key: Key, daemon_set: apps.DaemonSet, removal: Removal) -> None:
