@@ -233,7 +233,7 @@ async def test_a_pod_waits_for_room_on_its_own_node(daemons: Daemons) -> None:
         return next((one.message for one in found.status.conditions if one.reason == "Unschedulable"), "")
 
     message = await eventually(told)
-    assert "3 node(s) didn't match Pod's node affinity/selector" in message
+    assert "3 node(s) didn't satisfy plugin(s) [NodeAffinity]" in message
     assert "1 Insufficient cpu" in message
     await daemons.client.delete(core.Pod, "crowd", "default", grace=0)
     await daemons.status_is(numberAvailable=4)
@@ -396,7 +396,7 @@ async def count(daemons: Daemons, number: int) -> bool:
 
 
 async def test_the_life_of_controller_revisions(daemons: Daemons) -> None:
-    """What upstream's test of ControllerRevisions does, step by step."""
+    """The steps of upstream's test of ControllerRevisions."""
     client = daemons.client
     made = await client.create(daemon_set())
     await daemons.runs_on("n1", "n2", "n3")
