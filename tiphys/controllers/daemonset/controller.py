@@ -10,7 +10,7 @@ from tiphys.api.apps.daemon_set import default_daemon_set
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import condition
 from tiphys.api.machinery.errors import NotFound
-from tiphys.controllers.daemonset.placement import Placement, daemon_pod
+from tiphys.controllers.daemonset.placement import Placement, daemon_pod, template_generation
 from tiphys.controllers.daemonset.plan import BURST, Observation, Plan, Removal, by_node, plan
 from tiphys.controllers.daemonset.retries import Retries
 from tiphys.controllers.daemonset.status import status
@@ -156,7 +156,8 @@ class DaemonSetController:
         placement = self._placement(daemon_set)
         fits = {node.metadata.name: placement.fit(node) for node in self._nodes.list()}
         deleted = self._deletions.unseen(key, pods)
-        return Observation(fits, by_node(pods, deleted), deleted, revision, self._ctx.clock.now())
+        generation = template_generation(daemon_set)
+        return Observation(fits, by_node(pods, deleted), deleted, revision, generation, self._ctx.clock.now())
 
     async def _merge(
         self, current: apps.ControllerRevision, revisions: list[apps.ControllerRevision], pods: list[SlimPod]

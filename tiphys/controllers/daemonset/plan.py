@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.helpers import pods as pod_state
-from tiphys.controllers.daemonset.placement import Fit, is_updated, target_node, template_generation
+from tiphys.controllers.daemonset.placement import Fit, is_updated, target_node
 from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
 
@@ -56,7 +56,13 @@ class Observation(NamedTuple):
     """Uids of pods that were deleted and do not show it yet."""
     revision: str
     """Hash of the current template."""
+    generation: str
+    """Number of the current template, "" when it has none."""
     now: datetime
+
+    def is_new(self, pod: SlimPod) -> bool:
+        """Return whether a pod is of the current template."""
+        return is_updated(pod.metadata.labels, self.revision, self.generation)
 
     def is_going(self, pod: SlimPod) -> bool:
         """Return whether a pod is being deleted."""
@@ -154,7 +160,7 @@ def _look(step: Plan, daemon_set: apps.DaemonSet, seen: Observation, name: str, 
         elif pod.status.phase == "Succeeded":
             step.delete.append(Removal(pod, name, "succeeded"))
         else:
-            is_new = is_updated(pod.metadata.labels, seen.revision, template_generation(daemon_set))
+            is_new = seen.is_new(pod)
             if pod.status.phase != "Failed":
                 (node.new if is_new else node.old).append(pod)
                 if pod_state.is_available(pod, daemon_set.spec.minReadySeconds, seen.now):
@@ -170,8 +176,9 @@ def _look(step: Plan, daemon_set: apps.DaemonSet, seen: Observation, name: str, 
 
 def _manage(step: Plan, node: _Node, *, surge: bool) -> None:
     """Give a node its pod, or thin out its pods if there are too many: afterwards there is one, or with a surge one of each kind."""
-    pods = sorted([*node.new, *node.old], key=seniority)
+    pods = [*node.new, *node.old]
     if len(pods) > 1:
+        pods.sort(key=seniority)
         keep = _kept(node) if surge else pods[:1]
         step.delete += [Removal(pod, node.name) for pod in pods if pod not in keep]
         node.new, node.old = ([pod for pod in kind if pod in keep] for kind in (node.new, node.old))
@@ -192,12 +199,14 @@ def _roll(step: Plan, nodes: Sequence[_Node], surge: int, unavailable: int) -> N
     missing = 0
     candidates: list[Removal] = []
     for node in nodes:
-        removals = [Removal(pod, node.name) for pod in node.old]
-        if node.available.isdisjoint(pod.metadata.uid for pod in (*node.new, *node.old)):
-            missing += node.fit is Fit.RUN or bool(node.new or node.old)
-            step.replace += removals
-        else:
-            candidates += removals
+        pods = node.old or node.new
+        if not pods:
+            missing += node.fit is Fit.RUN
+        elif not node.is_available(pods[0]):
+            missing += 1
+            step.replace += [Removal(pod, node.name) for pod in node.old]
+        elif node.old:
+            candidates.append(Removal(node.old[0], node.name))
     step.replace += candidates[: max(unavailable - missing, 0)]
 
 

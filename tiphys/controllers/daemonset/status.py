@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.helpers import pods as pod_state
-from tiphys.controllers.daemonset.placement import Fit, is_updated, template_generation
+from tiphys.controllers.daemonset.placement import Fit
 from tiphys.controllers.daemonset.plan import Observation, seniority
 from tiphys.controllers.shared.slim import SlimPod
 
@@ -19,10 +19,10 @@ def status(daemon_set: apps.DaemonSet, seen: Observation, created: Mapping[str, 
         collisionCount=collisions or before.collisionCount,
         conditions=before.conditions,
     )
-    generation = template_generation(daemon_set)
+    seconds = daemon_set.spec.minReadySeconds
     for name, fit in seen.fits.items():
         pods = seen.pods.get(name, ())
-        pod = min(pods, key=seniority) if pods else created.get(name)
+        pod = (pods[0] if len(pods) == 1 else min(pods, key=seniority)) if pods else created.get(name)
         if fit is not Fit.RUN:
             result.numberMisscheduled += pod is not None
             continue
@@ -30,8 +30,9 @@ def status(daemon_set: apps.DaemonSet, seen: Observation, created: Mapping[str, 
         if pod is None:
             continue
         result.currentNumberScheduled += 1
-        result.numberReady += pod_state.is_ready(pod)
-        result.numberAvailable += pod_state.is_available(pod, daemon_set.spec.minReadySeconds, seen.now)
-        result.updatedNumberScheduled += is_updated(pod.metadata.labels, seen.revision, generation)
+        result.updatedNumberScheduled += seen.is_new(pod)
+        if pod_state.is_ready(pod):
+            result.numberReady += 1
+            result.numberAvailable += not seconds or pod_state.is_available(pod, seconds, seen.now)
     result.numberUnavailable = result.desiredNumberScheduled - result.numberAvailable
     return result

@@ -28,7 +28,7 @@ def at_once(_: str) -> float:
 
 def look(fits: Fits | int, pods: Iterable[SlimPod], later: float = 0, deleted: frozenset[str] = frozenset()) -> Observation:
     known = {f"n{number}": Fit.RUN for number in range(1, fits + 1)} if isinstance(fits, int) else fits
-    return Observation(known, by_node(pods, deleted), deleted, NEW, NOW + timedelta(seconds=later))
+    return Observation(known, by_node(pods, deleted), deleted, NEW, "2", NOW + timedelta(seconds=later))
 
 
 class Names(NamedTuple):

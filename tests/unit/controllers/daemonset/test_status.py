@@ -20,7 +20,7 @@ WEB = Key("default", "web")
 def counted(
     wanted: apps.DaemonSet, fits: dict[str, Fit], *pods: SlimPod, created: dict[str, SlimPod] | None = None
 ) -> apps.DaemonSetStatus:
-    return status(wanted, Observation(fits, by_node(pods), (), NEW, NOW), created or {}, 0)
+    return status(wanted, Observation(fits, by_node(pods), (), NEW, "2", NOW), created or {}, 0)
 
 
 def test_nodes_are_counted_by_their_pod() -> None:
@@ -69,7 +69,7 @@ def test_conditions_and_collisions_are_kept() -> None:
     wanted.status = apps.DaemonSetStatus(collisionCount=2, conditions=[apps.DaemonSetCondition(type="Mine", status="True")])
     result = counted(wanted, {})
     assert (result.collisionCount, result.conditions) == (2, wanted.status.conditions)
-    assert status(wanted, Observation({}, {}, (), NEW, NOW), {}, 3).collisionCount == 3
+    assert status(wanted, Observation({}, {}, (), NEW, "2", NOW), {}, 3).collisionCount == 3
 
 
 def test_failures_wait_longer_each_time_by_node() -> None:
