@@ -85,7 +85,7 @@ def test_a_pod_on_its_way_out_keeps_its_place() -> None:
     assert steps(daemon_set(), 1, daemon("a", deleting=True, phase="Failed", ready=False)) == (["n1"], [], [])
 
 
-def test_what_was_deleted_is_not_deleted_again() -> None:
+def test_own_deletions_are_not_repeated() -> None:
     assert steps(daemon_set(), {"n1": Fit.NO}, daemon("a"), deleted=frozenset({"uid-a"})) == ([], [], [])
 
 
