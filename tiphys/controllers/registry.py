@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
+from tiphys.controllers.clusterroles.controller import ClusterRoleAggregationController
 from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
@@ -53,6 +54,7 @@ LOOPS: tuple[type[Controller], ...] = (
     ClaimProtectionController,
     VolumeProtectionController,
     AttributesClassProtectionController,
+    ClusterRoleAggregationController,
 )
 """Classes of all loops; everything else about a loop is in its declaration."""
 

@@ -383,6 +383,7 @@ CONTROLLERS: Final[Mapping[str, str]] = {
 
 RUN_AS_MANAGER: Final = (
     "certificate-controller",
+    "clusterrole-aggregation-controller",
     "daemon-set-controller",
     "deployment-controller",
     "disruption-controller",
