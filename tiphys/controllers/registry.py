@@ -15,6 +15,7 @@ from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
+from tiphys.controllers.nodettl.controller import NodeTtlController
 from tiphys.controllers.podgc.controller import PodCollector
 from tiphys.controllers.protection.controller import (
     AttributesClassProtectionController,
@@ -55,6 +56,7 @@ LOOPS: tuple[type[Controller], ...] = (
     VolumeProtectionController,
     AttributesClassProtectionController,
     ClusterRoleAggregationController,
+    NodeTtlController,
 )
 """Classes of all loops; everything else about a loop is in its declaration."""
 

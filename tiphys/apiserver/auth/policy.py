@@ -402,6 +402,7 @@ RUN_AS_MANAGER: Final = (
     "root-ca-cert-publisher",
     "service-account-controller",
     "service-cidrs-controller",
+    "ttl-controller",
     "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""
