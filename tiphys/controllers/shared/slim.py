@@ -133,12 +133,23 @@ def named_nodes(spec: SlimPodSpec) -> list[core.NodeSelectorRequirement]:
 PODS: Final = Slim(SlimPod, core.Pod, compact)
 
 
+class SlimScale(Struct, forbid_unknown_fields=False):
+    """Mark of a version with a scale subresource."""
+
+
+class SlimSubresources(Struct, forbid_unknown_fields=False):
+    """The subresources of a version, of which only the scale counts."""
+
+    scale: SlimScale | None = None
+
+
 class SlimVersion(Struct, forbid_unknown_fields=False):
     """A version of a custom kind, without its schema."""
 
     name: str = ""
     served: bool = False
     storage: bool = False
+    subresources: SlimSubresources | None = None
 
 
 class SlimDefinitionSpec(Struct, forbid_unknown_fields=False):
