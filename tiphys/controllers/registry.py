@@ -9,6 +9,7 @@ from tiphys.controllers.clusterroles.controller import ClusterRoleAggregationCon
 from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
+from tiphys.controllers.disruption.stale import StaleDisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
@@ -45,6 +46,7 @@ LOOPS: tuple[type[Controller], ...] = (
     TaintEvictionController,
     PodCollector,
     DisruptionController,
+    StaleDisruptionController,
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,
