@@ -201,7 +201,8 @@ def _roll(step: Plan, nodes: Sequence[_Node], surge: int, unavailable: int) -> N
     for node in nodes:
         pods = node.old or node.new
         if not pods:
-            missing += node.fit is Fit.RUN
+            # A pod that leaves a node for good counts until it is gone, so that not all of them leave at once.
+            missing += node.fit is Fit.RUN or (node.fit is Fit.STAY and node.occupied)
         elif not node.is_available(pods[0]):
             missing += 1
             step.replace += [Removal(pod, node.name) for pod in node.old]
