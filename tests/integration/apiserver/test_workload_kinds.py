@@ -143,12 +143,12 @@ async def test_what_nothing_acts_on_says_so(api: Api) -> None:
         (JOBS, job()),
         (CRON_JOBS, cron_job()),
         (f"{APPS}/statefulsets", workload("s", serviceName="s")),
-        (f"{APPS}/daemonsets", workload("d")),
     ):
         made = await api.post(path, body)
         assert made.status == 201, made.body
         assert any("no part of this cluster acts on them yet" in warning for warning in made.warnings)
     assert not (await api.post(REVISIONS, revision())).warnings
+    assert not (await api.post(f"{APPS}/daemonsets", workload("d"))).warnings
 
 
 @pytest.mark.parametrize(
