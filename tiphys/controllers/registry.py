@@ -9,7 +9,6 @@ from tiphys.controllers.clusterroles.controller import ClusterRoleAggregationCon
 from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
-from tiphys.controllers.disruption.stale import StaleDisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
@@ -46,7 +45,6 @@ LOOPS: tuple[type[Controller], ...] = (
     TaintEvictionController,
     PodCollector,
     DisruptionController,
-    StaleDisruptionController,
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,
