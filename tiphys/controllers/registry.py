@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
+from tiphys.controllers.clusterroles.controller import ClusterRoleAggregationController
 from tiphys.controllers.cronjob.controller import CronJobController
+from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.disruption.stale import StaleDisruptionController
@@ -18,6 +20,7 @@ from tiphys.controllers.job.orphans import JobOrphanController
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
+from tiphys.controllers.nodettl.controller import NodeTtlController
 from tiphys.controllers.podgc.controller import PodCollector
 from tiphys.controllers.protection.controller import (
     AttributesClassProtectionController,
@@ -37,6 +40,7 @@ from tiphys.runtime import Controller
 
 LOOPS: tuple[type[Controller], ...] = (
     DeploymentController,
+    DaemonSetController,
     ReplicaSetController,
     ReplicationController,
     StatefulSetController,
@@ -65,6 +69,8 @@ LOOPS: tuple[type[Controller], ...] = (
     ClaimProtectionController,
     VolumeProtectionController,
     AttributesClassProtectionController,
+    ClusterRoleAggregationController,
+    NodeTtlController,
 )
 """Classes of all loops; everything else about a loop is in its declaration."""
 

@@ -36,6 +36,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Annotated[int, _syncs("service-endpoint", "Services whose endpoints are kept")] = WORKERS
     namespace: Annotated[int, _syncs("namespace", "namespaces")] = WORKERS
     statefulset: Annotated[int, _syncs("statefulset", "StatefulSets")] = WORKERS
+    daemonset: Annotated[int, _syncs("daemonset", "DaemonSets")] = WORKERS
     job: Annotated[int, _syncs("job", "Jobs")] = 5
     cronjob: Annotated[int, _syncs("cron-job", "CronJobs")] = WORKERS
     horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS

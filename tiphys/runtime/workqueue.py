@@ -51,6 +51,10 @@ metrics.collected(
 )  # fmt: skip
 
 
+SHORTEST = 0.001
+"""Shortest delay in seconds. Less is what rounding leaves of a wait that is over: it may end at the very moment at which it began."""
+
+
 class WorkQueue(Generic[K]):
     """See the module. Everything but `get` and `close` is synchronous; the owner must `close` it."""
 
@@ -112,7 +116,7 @@ class WorkQueue(Generic[K]):
         if seconds <= 0:
             self.add(key)
             return
-        due = self._clock.monotonic() + seconds
+        due = self._clock.monotonic() + max(seconds, SHORTEST)
         known = self._due.get(key)
         if known is not None and known <= due:
             return

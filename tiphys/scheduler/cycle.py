@@ -11,6 +11,7 @@ import numpy as np
 from tiphys.scheduler.causes import ALLOWED, Causes, cause_in_row, with_objections
 from tiphys.scheduler.columns import Bools, Floats
 from tiphys.scheduler.explain import Diagnosis, diagnose
+from tiphys.scheduler.filters.node_affinity import NamedNodes, named_nodes
 from tiphys.scheduler.filters.order import enabled
 from tiphys.scheduler.neighbors import Neighbors
 from tiphys.scheduler.preempt import NEVER, Budget, Nominations, NoRoom, Room, make_room
@@ -57,6 +58,9 @@ class Cycle:
         nominated = self._nominated(info)
         if nominated is not None:
             return nominated
+        named = self._named(info)
+        if named is not None:
+            return named
         opinion = self.ask(info)
         if not opinion.candidates.any():
             return diagnose(info, self.cluster, opinion.causes)
@@ -98,6 +102,23 @@ class Cycle:
             return self._cause(pod, row) or (self._cause_beside(pod, row, others) if others else ALLOWED)
 
         return make_room(info, self.cluster, self.ask(info).causes, cause_in, budgets, self._rng, self._profile)
+
+    def _named(self, info: PodInfo) -> str | None:
+        """Return the only node that the pod names in its affinity, if it can run there. Vectors would serve no other pod of a DaemonSet."""
+        if NamedNodes.name in self._profile.disabled_filters:
+            return None
+        names = named_nodes(info.template.required)
+        if len(names) != 1:
+            return None
+        (name,) = names
+        row = self.cluster.row_of.get(name)
+        if row is None or self._cause(info, row) != ALLOWED:
+            return None
+        others = self.nominations.before(info).get(name, [])
+        if others and self._cause_beside(info, row, others) != ALLOWED:
+            return None
+        self._lap("Filter", "Success")
+        return name
 
     # ---- nominated pods ---------------------------------------------------------------------------------------------------------------
 

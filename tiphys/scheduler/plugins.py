@@ -33,7 +33,7 @@ def filter_names() -> tuple[str, ...]:
     from tiphys.scheduler.filters.order import FILTERS
     from tiphys.scheduler.neighbors import AFFINITY, SPREAD
 
-    return (*(rule.name for rule in FILTERS), SPREAD, AFFINITY)
+    return tuple(dict.fromkeys((*(rule.name for rule in FILTERS), SPREAD, AFFINITY)))
 
 
 def choose(choices: Iterable[Choice]) -> dict[str, Any]:

@@ -139,15 +139,17 @@ async def test_a_job_s_pods_are_left_behind_unless_asked_for(api: Api) -> None:
 
 
 async def test_warns_of_kinds_that_nothing_acts_on(api: Api) -> None:
+    policy = {"metadata": {"name": "none"}, "spec": {"podSelector": {}}}
+    made = await api.post("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", policy)
+    assert made.status == 201, made.body
+    assert any("no part of this cluster acts on them yet" in warning for warning in made.warnings)
     for path, body in (
         (JOBS, job()),
         (CRON_JOBS, cron_job()),
+        (REVISIONS, revision()),
+        (f"{APPS}/statefulsets", workload("s", serviceName="s")),
         (f"{APPS}/daemonsets", workload("d")),
     ):
-        made = await api.post(path, body)
-        assert made.status == 201, made.body
-        assert any("no part of this cluster acts on them yet" in warning for warning in made.warnings)
-    for path, body in ((REVISIONS, revision()), (f"{APPS}/statefulsets", workload("s", serviceName="s"))):
         assert not (await api.post(path, body)).warnings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -42,6 +43,19 @@ async def test_a_key_added_during_its_work_comes_again_afterwards(queue: WorkQue
     assert await getting == "a"
     queue.done("a")
     assert queue.idle
+
+
+async def test_the_rest_of_a_wait_that_rounding_left_passes(queue: WorkQueue[str]) -> None:
+    """A loop that asks for such a rest again and again at the same moment would never see it pass."""
+    await asyncio.sleep(1000.0)
+    deadline = math.nextafter(now(), math.inf)
+    for _ in range(10):
+        queue.add_after("a", deadline - now())
+        assert await queue.get() == "a"
+        queue.done("a")
+        if now() >= deadline:
+            return
+    raise AssertionError("time stands still")
 
 
 async def test_delays_come_in_order_and_the_earliest_wins(queue: WorkQueue[str]) -> None:

@@ -102,6 +102,20 @@ def term_holds(term: core.NodeSelectorTerm, node: core.Node) -> bool:
     )
 
 
+def is_named(pod: core.Pod, node: core.Node) -> bool:
+    """Return whether the node is among those that the affinity names, if it names any in each of its terms."""
+    affinity = pod.spec.affinity.nodeAffinity if pod.spec.affinity else None
+    required = affinity.requiredDuringSchedulingIgnoredDuringExecution if affinity else None
+    named: list[set[str]] = []
+    for term in required.nodeSelectorTerms if required else ():
+        lists = [set(one.values) for one in term.matchFields if one.operator == "In"]
+        if not lists:
+            return True
+        named.append(set.intersection(*lists))
+    names = set().union(*named)
+    return not names or node.metadata.name in names
+
+
 def affinity_holds(pod: core.Pod, node: core.Node) -> bool:
     if any(node.metadata.labels.get(key) != value for key, value in pod.spec.nodeSelector.items()):
         return False
@@ -237,6 +251,8 @@ def spread_reason(world: World, pod: core.Pod, node: core.Node) -> str:
 
 def reasons(world: World, pod: core.Pod, node: core.Node) -> list[str]:
     """Return the reasons of the first filter that rejects the node for the pod; empty when it can run there."""
+    if not is_named(pod, node):
+        return ["node(s) didn't satisfy plugin(s) [NodeAffinity]"]
     cordon = core.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
     if node.spec.unschedulable and not any(tolerates(one, cordon) for one in pod.spec.tolerations):
         return ["node(s) were unschedulable"]

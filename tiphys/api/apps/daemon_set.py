@@ -151,5 +151,4 @@ DAEMON_SETS: Kind[apps.DaemonSet] = Kind(
     short_names=("ds",),
     categories=("all",),
     subresources=(STATUS,),
-    unattended=True,
 )

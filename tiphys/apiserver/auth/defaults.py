@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from tiphys.api.machinery.selectors import from_label_selector
+from tiphys.api.helpers.cluster_roles import aggregated_rules
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
 from tiphys.apiserver.auth import policy
@@ -74,24 +74,12 @@ def aggregation_updates(roles: Iterable[ClusterRole]) -> list[ClusterRole]:
         for name, role in current.items():
             if role.aggregationRule is None:
                 continue
-            rules = _gather(role, current)
+            rules = aggregated_rules(role, current.values())
             if rules != role.rules:
                 current[name] = changed[name] = msgspec.structs.replace(role, rules=rules)
         if before == (len(changed), [role.rules for role in changed.values()]):
             break
     return list(changed.values())
-
-
-def _gather(role: ClusterRole, roles: Mapping[str, ClusterRole]) -> list[PolicyRule]:
-    assert role.aggregationRule is not None
-    rules: list[PolicyRule] = []
-    for selector in role.aggregationRule.clusterRoleSelectors:
-        matcher = from_label_selector(selector)
-        for name in sorted(roles):
-            other = roles[name]
-            if name != role.metadata.name and matcher.matches(other.metadata.labels):
-                rules.extend(rule for rule in other.rules or [] if rule not in rules)
-    return rules
 
 
 def parse_rules(text: str) -> list[PolicyRule]:

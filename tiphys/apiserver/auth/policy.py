@@ -385,6 +385,8 @@ CONTROLLERS: Final[Mapping[str, str]] = {
 
 RUN_AS_MANAGER: Final = (
     "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "daemon-set-controller",
     "cronjob-controller",
     "deployment-controller",
     "disruption-controller",
@@ -407,6 +409,7 @@ RUN_AS_MANAGER: Final = (
     "service-cidrs-controller",
     "statefulset-controller",
     "ttl-after-finished-controller",
+    "ttl-controller",
     "volumeattributesclass-protection-controller",
 )
 """Controllers that run with the controller manager's own identity rather than with their service account."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from tiphys.api.apps import v1 as apps
-from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.helpers.pods import is_ready
-from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
-from tiphys.api.meta.v1 import OwnerReference
 from tiphys.api.policy import v1 as policy
+from tiphys.controllers.disruption.owners import READS, NoScale, Owners, Workload
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
+from tiphys.controllers.shared.custom import custom_kind
 from tiphys.controllers.shared.pacing import Pacer
-from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.runtime import DONE, ControllerContext, Declaration, Informer, Key, Result, Whole, controller_of, write_status
+from tiphys.controllers.shared.slim import PODS, SlimDefinition, SlimPod
+from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
 
-
-class NoScale(Exception):
-    """The desired number of pods cannot be determined; the message says why."""
+UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB "
+    "cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
+    '".spec.minAvailable" field of the PDB to an integer value.'
+)
+"""Text of the event about pods that nothing controls; people search for it."""
 
 
 class DisruptionController:
@@ -28,7 +29,7 @@ class DisruptionController:
         name="disruption",
         kind=policy.PodDisruptionBudget,
         roles=("disruption-controller",),
-        reads=(Whole(policy.PodDisruptionBudget), PODS, Whole(apps.ReplicaSet), Whole(apps.Deployment)),
+        reads=(Whole(policy.PodDisruptionBudget), PODS, *READS),
     )
 
     def setup(self, ctx: ControllerContext) -> None:
@@ -36,12 +37,15 @@ class DisruptionController:
         self._pacer = Pacer(ctx.clock)
         self._budgets = ctx.read(policy.PodDisruptionBudget)
         self._pods = ctx.read(SlimPod)
-        self._sets = ctx.read(apps.ReplicaSet)
-        self._deployments = ctx.read(apps.Deployment)
+        self._owners = Owners(ctx)
         ctx.watch(self._budgets)
         ctx.watch(self._pods, self._covering, when=_matters)
-        ctx.watch(self._deployments, self._in_namespace, when=_resized)
-        ctx.watch(self._sets, self._in_namespace, when=_resized)
+        for informer in self._owners.workloads.values():
+            ctx.watch(informer, self._in_namespace, when=_resized)
+        ctx.watch(self._owners.definitions, self._all, when=lambda old, new: old is None or new is None or _scales(old) != _scales(new))
+
+    def _all(self, _: SlimDefinition) -> Iterable[Key]:
+        return [Key.of(budget) for budget in self._budgets.list() if needs_scale(budget)]
 
     def _covering(self, pod: SlimPod) -> Iterable[Key]:
         budgets = self._budgets.list(pod.metadata.namespace)
@@ -49,7 +53,7 @@ class DisruptionController:
             Key.of(budget) for budget in budgets if (selector := _selector(budget)) is not None and selector.matches(pod.metadata.labels)
         ]
 
-    def _in_namespace(self, workload: apps.Deployment | apps.ReplicaSet) -> Iterable[Key]:
+    def _in_namespace(self, workload: Workload) -> Iterable[Key]:
         return [Key.of(budget) for budget in self._budgets.list(workload.metadata.namespace) if needs_scale(budget)]
 
     async def reconcile(self, key: Key) -> Result:
@@ -64,7 +68,7 @@ class DisruptionController:
             pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
         granted, after = disrupted(budget, pods, now)
         try:
-            scale = await self._scale(pods) if needs_scale(budget) else None
+            count = await self._owners.count(pods) if needs_scale(budget) else None
         except NoScale as error:
             self._ctx.recorder.event(
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
@@ -73,48 +77,10 @@ class DisruptionController:
             return Result(after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        await write_status(self._ctx.client, budget, status(budget, pods, scale, granted, now))
+        if count is not None and count.unmanaged:
+            self._ctx.recorder.event(budget, "Warning", "UnmanagedPods", UNMANAGED.format(selector=selector))
+        await write_status(self._ctx.client, budget, status(budget, pods, count.replicas if count is not None else None, granted, now))
         return Result(after)
-
-    async def _scale(self, pods: Sequence[SlimPod]) -> int:
-        """Return the sum of the desired replicas of the pods' owners; raises NoScale."""
-        owners: dict[str, tuple[str, OwnerReference]] = {}
-        for pod in pods:
-            owner = controller_of(pod)
-            if owner is None:
-                raise NoScale(f'found no controller ref for pod "{pod.metadata.name}"')
-            owners[owner.uid] = (pod.metadata.namespace, owner)
-        roots: dict[str, tuple[str, OwnerReference]] = {}
-        for namespace, owner in owners.values():
-            root = self._above(namespace, owner)
-            roots[root.uid] = (namespace, root)
-        return sum([await self._scale_of(namespace, root) for namespace, root in roots.values()])
-
-    def _above(self, namespace: str, owner: OwnerReference) -> OwnerReference:
-        """Return the Deployment of a ReplicaSet that has one, else the owner itself."""
-        if owner.kind == "ReplicaSet" and owner.apiVersion.startswith("apps/"):
-            replica_set = self._sets.get(Key(namespace, owner.name))
-            above = controller_of(replica_set) if replica_set is not None else None
-            if above is not None:
-                return above
-        return owner
-
-    async def _scale_of(self, namespace: str, owner: OwnerReference) -> int:
-        key = Key(namespace, owner.name)
-        if owner.apiVersion.startswith("apps/") and owner.kind in ("Deployment", "ReplicaSet"):
-            informer: Informer[apps.Deployment] | Informer[apps.ReplicaSet]
-            informer = self._deployments if owner.kind == "Deployment" else self._sets
-            obj = informer.get(key)
-            if obj is None or obj.metadata.uid != owner.uid:
-                return 0
-            return 1 if obj.spec.replicas is None else obj.spec.replicas
-        kind = self._ctx.client.scheme.by_gvk(owner.apiVersion, owner.kind)
-        if kind is None or not any(sub.name == "scale" for sub in kind.subresources):
-            raise NoScale(f"{owner.kind}.{owner.apiVersion.rpartition('/')[0]} does not implement the scale subresource")
-        try:
-            return (await self._ctx.client.get_subresource(kind, owner.name, namespace, "scale", Scale)).spec.replicas
-        except NotFound:
-            return 0
 
 
 def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:
@@ -134,5 +100,10 @@ def _matters(old: SlimPod | None, new: SlimPod | None) -> bool:
     return before != after
 
 
-def _resized(old: apps.Deployment | apps.ReplicaSet | None, new: apps.Deployment | apps.ReplicaSet | None) -> bool:
+def _scales(definition: SlimDefinition) -> object:
+    """Return what decides whether a custom kind is served with a scale."""
+    return custom_kind(definition), [(one.name, one.subresources) for one in definition.spec.versions]
+
+
+def _resized(old: Workload | None, new: Workload | None) -> bool:
     return old is None or new is None or old.spec.replicas != new.spec.replicas

@@ -9,17 +9,27 @@ from typing import Literal
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import time
-from tiphys.api.well_known import NOT_READY, REGION, UNREACHABLE, UNSCHEDULABLE, ZONE
+from tiphys.api.well_known import (
+    DISK_PRESSURE,
+    MEMORY_PRESSURE,
+    NETWORK_UNAVAILABLE,
+    NOT_READY,
+    PID_PRESSURE,
+    REGION,
+    UNREACHABLE,
+    UNSCHEDULABLE,
+    ZONE,
+)
 from tiphys.controllers.shared.nodes import readiness
 
 REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that only the node itself can report, so that they are unknown when it is silent."""
 
 _PRESSURES = {
-    "MemoryPressure": "node.kubernetes.io/memory-pressure",
-    "DiskPressure": "node.kubernetes.io/disk-pressure",
-    "PIDPressure": "node.kubernetes.io/pid-pressure",
-    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+    "MemoryPressure": MEMORY_PRESSURE,
+    "DiskPressure": DISK_PRESSURE,
+    "PIDPressure": PID_PRESSURE,
+    "NetworkUnavailable": NETWORK_UNAVAILABLE,
 }
 
 PARTIAL = 0.55

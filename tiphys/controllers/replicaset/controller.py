@@ -12,8 +12,10 @@ from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.selectors import Selector
 from tiphys.controllers.replicaset.plan import BURST, Failure, Plan, Replicator, plan, status, template_pod
 from tiphys.controllers.shared.batches import Outcome, all_at_once, slow_start
-from tiphys.controllers.shared.claim import claim, index_orphans, reference
+from tiphys.controllers.shared.claim import claim, index_orphans
+from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.pacing import Pacer
+from tiphys.controllers.shared.pods import Deletions, create_owned, delete_owned
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import map_selector, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
@@ -28,7 +30,6 @@ from tiphys.runtime import (
     Terminal,
     Whole,
     controller_of,
-    delete_exact,
     index_owners,
     to_owner,
     write_status,
@@ -40,15 +41,16 @@ OwnerT = TypeVar("OwnerT", bound=Replicator)
 class ReplicaController(Generic[OwnerT]):
     """Keeps the desired number of pods of a template.
 
-    Creations are never doubled: the loop waits until the cache shows what the last step wrote. Deletions answer with no version to wait
-    for, so the uids that were deleted are remembered until the cache shows it.
+    Creations are never doubled: the loop waits until the cache shows what the last step wrote, and asks the server where an answer was
+    lost. Deletions answer with no version to wait for, so the uids that were deleted are remembered until the cache shows it.
     """
 
     declaration: Declaration
     _type: type[OwnerT]
 
     def __init__(self) -> None:
-        self._deleted: dict[Key, set[str]] = {}
+        self._deletions = Deletions()
+        self._doubts = Doubts()
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -75,7 +77,8 @@ class ReplicaController(Generic[OwnerT]):
     async def reconcile(self, key: Key) -> Result:
         owner = self._sets.get(key)
         if owner is None:
-            self._deleted.pop(key, None)
+            self._deletions.forget(key)
+            self._doubts.forget(key)
             return DONE
         if wait := self._pacer.wait(key):
             return Result(wait, early=True)
@@ -85,7 +88,8 @@ class ReplicaController(Generic[OwnerT]):
         except NotFound:
             return DONE
         with self._pacer.measure(key):
-            pods = self._without_deleted(key, pods)
+            deleted = self._deletions.unseen(key, pods)
+            pods = [pod for pod in pods if pod.metadata.uid not in deleted]
             step = plan(owner, pods, lambda: self._related(owner), now)
         created, outcome, failure = await self._apply(key, owner, step)
         counted: list[PodLike] = [*step.keep, *created]
@@ -101,18 +105,8 @@ class ReplicaController(Generic[OwnerT]):
         selector = self._selector(owner)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")
-        return await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
-
-    def _without_deleted(self, key: Key, pods: list[SlimPod]) -> list[SlimPod]:
-        """Leave out pods that an earlier step deleted and that the cache still shows as alive."""
-        deleted = self._deleted.get(key)
-        if not deleted:
-            return pods
-        alive = {pod.metadata.uid for pod in pods if pod.metadata.deletionTimestamp is None}
-        deleted &= alive
-        if not deleted:
-            del self._deleted[key]
-        return [pod for pod in pods if pod.metadata.uid not in deleted]
+        pods = await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
+        return await self._doubts.settle(self._ctx.client, owner, selector, self._pods, pods)
 
     def _related(self, owner: OwnerT) -> list[SlimPod]:
         above = controller_of(owner)
@@ -123,7 +117,11 @@ class ReplicaController(Generic[OwnerT]):
         created: list[core.Pod] = []
 
         async def create() -> None:
-            created.append(await self._create(owner))
+            try:
+                created.append(await create_owned(self._ctx, owner, template_pod(owner)))
+            except Exception as error:
+                self._doubts.note(key, error)
+                raise
 
         async def delete(pod: SlimPod) -> None:
             await self._delete(key, owner, pod)
@@ -136,28 +134,9 @@ class ReplicaController(Generic[OwnerT]):
             return created, outcome, None
         return created, outcome, Failure(reason, str(outcome.error))
 
-    async def _create(self, owner: OwnerT) -> core.Pod:
-        pod = template_pod(owner)
-        pod.metadata.ownerReferences = [reference(owner)]
-        try:
-            created = await self._ctx.client.create(pod)
-        except Exception as error:
-            if not namespace_ends(error):
-                self._ctx.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
-            raise
-        self._ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")
-        return created
-
     async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
-        meta = pod.metadata
-        try:
-            deleted = await delete_exact(self._ctx.client, core.Pod, meta)
-        except Exception as error:
-            self._ctx.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
-            raise
-        if deleted:
-            self._ctx.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
-        self._deleted.setdefault(key, set()).add(meta.uid)
+        await delete_owned(self._ctx, owner, pod.metadata)
+        self._deletions.add(key, pod.metadata.uid)
 
 
 class ReplicaSetController(ReplicaController[apps.ReplicaSet]):

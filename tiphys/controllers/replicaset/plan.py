@@ -17,6 +17,7 @@ from tiphys.api.helpers import pods as pod_state
 from tiphys.api.machinery.base import time
 from tiphys.api.well_known import POD_DELETION_COST
 from tiphys.controllers.shared.availability import next_available
+from tiphys.controllers.shared.pods import templated_pod
 from tiphys.controllers.shared.slim import SlimPod
 
 Replicator = apps.ReplicaSet | core.ReplicationController
@@ -118,15 +119,7 @@ def deletion_cost(pod: SlimPod) -> int:
 
 def template_pod(owner: Replicator) -> core.Pod:
     """Create a pod from its owner's template, without the reference; it shares the template's parts, so write it but do not change it."""
-    template = owner.spec.template or core.PodTemplateSpec()
-    meta = type(owner.metadata)(
-        generateName=f"{owner.metadata.name}-",
-        namespace=owner.metadata.namespace,
-        labels=dict(template.metadata.labels),
-        annotations=dict(template.metadata.annotations),
-        finalizers=list(template.metadata.finalizers),
-    )
-    return core.Pod(metadata=meta, spec=template.spec)
+    return templated_pod(owner, owner.spec.template or core.PodTemplateSpec())
 
 
 def status(owner: Replicator, pods: Sequence[pod_state.PodLike], terminating: int, failure: Failure | None, now: datetime) -> _Status:

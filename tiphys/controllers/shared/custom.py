@@ -22,3 +22,9 @@ def custom_kind(definition: SlimDefinition | None) -> Kind[PartialObject] | None
 def is_named(definition: SlimDefinition, api_version: str, kind: str) -> bool:
     """Return whether a definition defines a kind, in any version."""
     return definition.spec.group == api_version.rpartition("/")[0] and definition.status.acceptedNames.kind == kind
+
+
+def has_scale(definition: SlimDefinition, version: str) -> bool:
+    """Return whether objects of a definition have a scale subresource in a version."""
+    served = next((one for one in definition.spec.versions if one.name == version), None)
+    return served is not None and served.subresources is not None and served.subresources.scale is not None

@@ -40,10 +40,36 @@ class SlimVolume(Struct, forbid_unknown_fields=False):
     ephemeral: SlimEphemeral | None = None
 
 
+class SlimNodeTerm(Struct, forbid_unknown_fields=False):
+    """Fields of a node that a term of a node selector asks for, which is its name."""
+
+    matchFields: list[core.NodeSelectorRequirement] = []
+
+
+class SlimNodeSelector(Struct, forbid_unknown_fields=False):
+    """Terms of a node selector."""
+
+    nodeSelectorTerms: list[SlimNodeTerm] = []
+
+
+class SlimNodeAffinity(Struct, forbid_unknown_fields=False):
+    """Required part of a node affinity."""
+
+    requiredDuringSchedulingIgnoredDuringExecution: SlimNodeSelector | None = None
+
+
+class SlimAffinity(Struct, forbid_unknown_fields=False):
+    """Node that a pod is made for, before it is bound."""
+
+    nodeAffinity: SlimNodeAffinity | None = None
+
+
 class SlimPodSpec(Struct, forbid_unknown_fields=False):
     """Fields of a pod's spec about its node, its names, its ports and its claims."""
 
     nodeName: str = ""
+    affinity: SlimAffinity | None = None
+    """Affinity of pods that ask for a node by its name and have none yet."""
     hostname: str = ""
     subdomain: str = ""
     tolerations: list[core.Toleration] = []
@@ -114,6 +140,8 @@ def compact(pod: SlimPod) -> SlimPod:
     meta.annotations = {key: value for key, value in meta.annotations.items() if key != LAST_APPLIED}
     meta.namespace = intern(meta.namespace)
     spec.nodeName = intern(spec.nodeName)
+    if spec.nodeName or not named_nodes(spec):
+        spec.affinity = None
     sidecars = {container.name for container in spec.initContainers if container.restartPolicy == "Always"}
     spec.initContainers = [container for container in spec.initContainers if container.ports or container.name in sidecars]
     spec.containers = [container for container in spec.containers if container.ports]
@@ -141,7 +169,24 @@ def _failed(container: SlimContainerStatus) -> bool:
     return container.state is not None and container.state.terminated is not None and container.state.terminated.exitCode != 0
 
 
+def named_nodes(spec: SlimPodSpec) -> list[core.NodeSelectorRequirement]:
+    """Return the requirements on the name of the node that a pod's affinity states, in all its terms."""
+    affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
+    required = affinity.requiredDuringSchedulingIgnoredDuringExecution if affinity is not None else None
+    return [one for term in required.nodeSelectorTerms for one in term.matchFields] if required is not None else []
+
+
 PODS: Final = Slim(SlimPod, core.Pod, compact)
+
+
+class SlimScale(Struct, forbid_unknown_fields=False):
+    """Mark of a version with a scale subresource."""
+
+
+class SlimSubresources(Struct, forbid_unknown_fields=False):
+    """The subresources of a version, of which only the scale counts."""
+
+    scale: SlimScale | None = None
 
 
 class SlimVersion(Struct, forbid_unknown_fields=False):
@@ -150,6 +195,7 @@ class SlimVersion(Struct, forbid_unknown_fields=False):
     name: str = ""
     served: bool = False
     storage: bool = False
+    subresources: SlimSubresources | None = None
 
 
 class SlimDefinitionSpec(Struct, forbid_unknown_fields=False):

@@ -1,6 +1,8 @@
-"""Filter by the pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
+"""Filters by the pod's node selector and required node affinity ("Assigning Pods to Nodes")."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -54,6 +56,38 @@ def term_rows(term: core.NodeSelectorTerm, cluster: Snapshot, rows: Rows) -> Boo
     for requirement in term.matchFields:
         result &= field_rows(requirement, cluster, rows)
     return result
+
+
+def named_nodes(terms: Sequence[core.NodeSelectorTerm] | None) -> frozenset[str]:
+    """Return the names of the only nodes that the terms of an affinity can select; empty when other nodes are possible, or none at all."""
+    names: frozenset[str] = frozenset()
+    for term in terms or ():
+        choices = [frozenset(one.values) for one in term.matchFields if one.key == NAME_FIELD and one.operator == "In"]
+        if not choices:
+            return frozenset()
+        names |= frozenset.intersection(*choices)
+    return names
+
+
+class NamedNodes:
+    """Filter of all nodes but those that the affinity names, as in the pods of DaemonSets. No other filter is asked about the others."""
+
+    name = "NodeAffinity"
+    depends_on_pods = False
+
+    def allowed(self, template: Template, cluster: Snapshot, rows: Rows) -> Bools:
+        names = named_nodes(template.required)
+        if not names:
+            return cluster.alive[rows]
+        result = np.zeros(cluster.capacity, dtype=np.bool_)
+        result[[row for name in names if (row := cluster.row_of.get(name)) is not None]] = True
+        return result[rows]
+
+    def reasons(self, template: Template, cluster: Snapshot, row: int) -> list[str]:
+        return ["node(s) didn't satisfy plugin(s) [NodeAffinity]"]
+
+    def is_final(self, template: Template, cluster: Snapshot, row: int) -> bool:
+        return True
 
 
 class NodeAffinity:

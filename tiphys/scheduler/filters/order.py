@@ -6,12 +6,19 @@ from collections.abc import Collection
 
 from tiphys.scheduler.filters import Filter
 from tiphys.scheduler.filters.fit import NodeResourcesFit
-from tiphys.scheduler.filters.node_affinity import NodeAffinity
+from tiphys.scheduler.filters.node_affinity import NamedNodes, NodeAffinity
 from tiphys.scheduler.filters.ports import NodePorts
 from tiphys.scheduler.filters.taints import TaintToleration
 from tiphys.scheduler.filters.unschedulable import NodeUnschedulable
 
-FILTERS: tuple[Filter, ...] = (NodeUnschedulable(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit())
+FILTERS: tuple[Filter, ...] = (
+    NamedNodes(),
+    NodeUnschedulable(),
+    TaintToleration(),
+    NodeAffinity(),
+    NodePorts(),
+    NodeResourcesFit(),
+)
 
 
 def enabled(disabled: Collection[str]) -> tuple[tuple[int, Filter], ...]:

@@ -1,0 +1,404 @@
+"""The DaemonSet loop against an API server in memory that loses requests and answers, lags, and outlives the loop; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from tiphys.testing.fake_api import Call, FakeApi
+
+from tests.unit.controllers.daemonset.make import daemon_set, node
+from tiphys.aio.clock import VirtualClock
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import is_active
+from tiphys.api.machinery import base, errors
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.daemonset.controller import DaemonSetController
+from tiphys.controllers.daemonset.placement import TEMPLATE_GENERATION
+from tiphys.controllers.shared.revisions import HASH_LABEL
+from tiphys.runtime import Manager
+from tiphys.testing import eventually
+from tiphys.wire.http import Request
+
+pytestmark = pytest.mark.looptime
+
+NODES = 6
+WRITES = ("create", "update", "patch", "delete")
+
+
+def target(pod: core.Pod) -> str:
+    """Return the node that the scheduler would choose."""
+    assert pod.spec.affinity is not None
+    assert pod.spec.affinity.nodeAffinity is not None
+    required = pod.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
+    assert required is not None
+    return required.nodeSelectorTerms[0].matchFields[0].values[0]
+
+
+class World:
+    """The server, and scheduler and kubelets that act when they are told to."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.api = FakeApi(clock=VirtualClock())
+        self.rng = random.Random(seed)
+        self.failing: Callable[[core.Pod], bool] = lambda pod: False
+        for number in range(NODES):
+            self.api.add(node(f"n{number}"))
+
+    @asynccontextmanager
+    async def loop(self) -> AsyncIterator[Manager]:
+        """The loop, killed at the end without a word."""
+        manager = Manager(self.api.client(), clock=self.api.clock, rng=random.Random(self.rng.random()))
+        manager.add_all([DaemonSetController()])
+        task = asyncio.create_task(manager.run())
+        try:
+            yield manager
+        finally:
+            await cancel_and_wait(task)
+
+    def add(self, made: apps.DaemonSet) -> None:
+        self.api.add(made)
+
+    def roll(self, image: str) -> None:
+        """Change the template as the server does."""
+        found = self.api.get(apps.DaemonSet, "web", "default")
+        found.spec.template.spec.containers[0].image = image
+        found.metadata.generation += 1
+        found.metadata.annotations[TEMPLATE_GENERATION] = str(int(found.metadata.annotations[TEMPLATE_GENERATION]) + 1)
+        self.api.add(found)
+
+    def act(self, share: float = 1.0) -> None:
+        """Bind, run, and remove pods: all of them, or a share by chance."""
+        now = base.time(self.api.clock.now())
+        for pod in self.api.list(core.Pod):
+            if self.rng.random() >= share:
+                continue
+            if pod.metadata.deletionTimestamp is not None:
+                self.api.remove(core.Pod, pod.metadata.name, "default")
+            elif not pod.spec.nodeName:
+                pod.spec.nodeName = target(pod)
+                self.api.add(pod)
+            elif pod.status.phase in ("", "Pending"):
+                failed = self.failing(pod)
+                pod.status.phase = "Failed" if failed else "Running"
+                pod.status.conditions = [core.PodCondition(type="Ready", status=str(not failed), lastTransitionTime=now)]
+                self.api.add(pod)
+
+    def images(self) -> Counter[str]:
+        return Counter(pod.spec.containers[0].image for pod in self.api.list(core.Pod) if is_active(pod))
+
+    def is_done(self, image: str) -> bool:
+        """Return whether a pod of this image is ready on every node, and the status says so."""
+        status = self.api.get(apps.DaemonSet, "web", "default").status
+        ready = (status.numberAvailable, status.updatedNumberScheduled, status.desiredNumberScheduled) == (NODES, NODES, NODES)
+        return ready and dict(self.images()) == {image: NODES} and len(self.api.list(core.Pod)) == NODES
+
+    async def settle(self, image: str, share: float = 1.0) -> None:
+        """Let time pass until everything is done."""
+        for _ in range(2000):
+            self.act(share)
+            await self.api.clock.sleep(0.2)
+            if self.is_done(image):
+                return
+        raise AssertionError(f"{self.images()}, {self.api.get(apps.DaemonSet, 'web', 'default').status}")
+
+    def check_history(self, *, most: int = 1, unavailable: int | None = None) -> None:
+        """Check at every moment that no node had two active pods (of one template), and that enough were ready once they had been."""
+        pods: dict[str, core.Pod] = {}
+        full = False
+        for change in self.api.store.log:
+            if change.resource[2] != "pods":
+                continue
+            if isinstance(change.new, core.Pod):
+                pods[change.new.metadata.name] = change.new
+            elif change.old is not None:
+                pods.pop(change.old.metadata.name, None)
+            active = [pod for pod in pods.values() if is_active(pod)]
+            places = Counter(pod.spec.nodeName or target(pod) for pod in active)
+            assert not places or max(places.values()) <= most, f"revision {change.revision}: {places}"
+            kinds = Counter((pod.spec.nodeName or target(pod), pod.metadata.labels[HASH_LABEL]) for pod in active)
+            assert not kinds or max(kinds.values()) <= 1, f"revision {change.revision}: {kinds}"
+            ready = {pod.spec.nodeName for pod in active if any(one.status == "True" for one in pod.status.conditions)}
+            full = full or len(ready) == NODES
+            assert not full or unavailable is None or NODES - len(ready) <= unavailable, f"revision {change.revision}: {ready}"
+
+    def lose(self, requests: float, answers: float) -> None:
+        """Lose a share of the writes on their way there, and the answers to a share of the others on their way back."""
+
+        def is_write(call: Call) -> bool:
+            return call.verb in WRITES and call.resource != "events"
+
+        def reaction(call: Call, request: Request) -> None:
+            if is_write(call) and self.rng.random() < requests:
+                raise ConnectionError("the request was lost")
+
+        self.api.react(reaction)
+        self.api.lose_answers(lambda call: is_write(call) and self.rng.random() < answers)
+
+    async def lag(self) -> None:
+        """Hold back the events of some watches for a while, again and again; then they come all at once."""
+        while True:
+            held = [watcher for watcher in self.api.store.watchers if self.rng.random() < 0.3]
+            for watcher in held:
+                watcher.stalled = True
+            await self.api.clock.sleep(self.rng.random() * 3)
+            for watcher in held:
+                watcher.queue.put_nowait(None)
+            await self.api.clock.sleep(self.rng.random())
+
+    def hide_pods(self) -> None:
+        """Hold back all events about pods."""
+        for watcher in self.api.store.watchers:
+            watcher.stalled = watcher.resource[2] == "pods"
+
+    async def touch(self, times: int = 20) -> None:
+        """Give the loop reasons to look again."""
+        for number in range(times):
+            found = self.api.get(apps.DaemonSet, "web", "default")
+            found.metadata.annotations["touched"] = str(number)
+            self.api.add(found)
+            await self.api.clock.sleep(1.0)
+
+    def sent(self, verb: str) -> int:
+        """Return the number of requests about pods."""
+        return len([call for call in self.api.calls if (call.verb, call.resource) == (verb, "pods")])
+
+
+UPDATES = pytest.mark.parametrize(
+    ("made", "most", "unavailable"),
+    [(daemon_set(unavailable=2), 1, 2), (daemon_set(unavailable=0, surge="34%"), 2, 0)],
+    ids=["unavailable", "surge"],
+)
+
+
+@UPDATES
+async def test_pods_are_made_and_rolled_out(made: apps.DaemonSet, most: int, unavailable: int) -> None:
+    world = World()
+    world.add(made)
+    async with world.loop() as manager:
+        await world.settle("a")
+        assert world.sent("create") == NODES
+        world.roll("b")
+        await world.settle("b")
+        await eventually(lambda: manager.idle)
+        writes = len(world.api.writes())
+        await world.api.clock.sleep(3600)
+        assert len(world.api.writes()) == writes
+    world.check_history(most=most, unavailable=unavailable)
+
+
+@UPDATES
+@pytest.mark.parametrize("seed", range(6))
+async def test_lost_requests_and_late_events_do_no_harm(made: apps.DaemonSet, most: int, unavailable: int, seed: int) -> None:
+    world = World(seed)
+    world.lose(0.15, 0.15)
+    world.add(made)
+    async with world.loop():
+        lag = asyncio.create_task(world.lag())
+        try:
+            await world.settle("a", share=0.6)
+            world.roll("b")
+            await world.settle("b", share=0.6)
+            world.roll("a")
+            await world.settle("a", share=0.6)
+        finally:
+            await cancel_and_wait(lag)
+    world.check_history(most=most, unavailable=unavailable)
+    found = world.api.list(apps.ControllerRevision)
+    assert sorted(one.revision for one in found) == [2, 3]
+
+
+@UPDATES
+async def test_a_crash_between_any_two_writes_does_no_harm(made: apps.DaemonSet, most: int, unavailable: int) -> None:
+    for crash in range(1, 60):
+        world = World(crash)
+        world.add(made)
+        left = crash
+
+        def die(call: Call, request: Request, world: World = world) -> None:
+            nonlocal left
+            if call.verb in WRITES and call.resource != "events":
+                if left == 0:
+                    raise ConnectionError("killed")
+                left -= 1
+
+        world.api.react(die)
+        async with world.loop():
+            for image in ("a", "b"):
+                for _ in range(60):
+                    world.act()
+                    await world.api.clock.sleep(0.2)
+                    if left == 0 or world.is_done(image):
+                        break
+                if image == "a" and left:
+                    world.roll("b")
+        survived, left = left > 0, -1
+        image = max(world.api.get(apps.DaemonSet, "web", "default").spec.template.spec.containers[0].image, "a")
+        async with world.loop():
+            await world.settle(image)
+        world.check_history(most=most, unavailable=unavailable)
+        if survived:
+            assert crash > 2 * NODES
+            return
+    raise AssertionError("there are more writes than crashes")
+
+
+async def test_own_pods_that_the_cache_does_not_show_are_not_made_again() -> None:
+    world = World()
+    async with world.loop() as manager:
+        await eventually(lambda: manager.synced)
+        world.hide_pods()
+        world.add(daemon_set())
+        await eventually(lambda: world.images()["a"] == NODES)
+        await world.touch()
+        assert world.images()["a"] == NODES
+        world.api.store.end_watches()
+        await world.settle("a")
+    world.check_history()
+
+
+async def test_pods_whose_answers_were_lost_are_not_made_again() -> None:
+    world = World()
+    world.lose(0.0, answers=1.0)
+    async with world.loop() as manager:
+        await eventually(lambda: manager.synced)
+        world.hide_pods()
+        world.add(daemon_set())
+        await eventually(lambda: world.images()["a"] == NODES)
+        await world.touch()
+        assert world.images()["a"] == NODES
+        world.api.store.end_watches()
+        await world.touch(5)
+    world.check_history()
+
+
+async def test_own_deletions_that_the_cache_does_not_show_are_not_repeated() -> None:
+    world = World()
+    world.add(daemon_set(unavailable=2))
+    async with world.loop():
+        await world.settle("a")
+        world.hide_pods()
+        world.api.add(node("n0", ("broken", "NoExecute")))
+        world.roll("b")
+        await world.touch()
+        # The pod of that node, and as many others as may be missing.
+        assert world.sent("delete") == 3
+
+
+async def test_nodes_are_followed_but_their_heartbeats_are_not() -> None:
+    world = World()
+    world.add(daemon_set(pod_spec={"nodeSelector": {"color": "blue"}}))
+    async with world.loop() as manager:
+        await eventually(lambda: world.api.get(apps.DaemonSet, "web", "default").status.observedGeneration == 3)
+        assert world.images() == Counter()
+        world.api.add(node("n1", color="blue"))
+        await eventually(lambda: world.images()["a"] == 1)
+        world.act()
+        world.act()
+        await eventually(lambda: world.api.get(apps.DaemonSet, "web", "default").status.numberAvailable == 1)
+        await eventually(lambda: manager.idle)
+        (loop,) = manager.loops
+        reconciled: list[object] = []
+        loop.ctx.queue.add = reconciled.append  # type: ignore[method-assign, assignment]
+        for beat in range(50):
+            beating = world.api.get(core.Node, "n1")
+            beating.status.conditions = [core.NodeCondition(type="Ready", status="True", message=str(beat))]
+            world.api.add(beating)
+            # A label that the DaemonSet does not look at, and a taint that its pods tolerate.
+            world.api.add(node("n2", ("node.kubernetes.io/disk-pressure", "NoSchedule"), size=str(beat)))
+        await world.api.clock.sleep(10)
+        assert reconciled == []
+        del loop.ctx.queue.add
+        world.api.add(node("n1", color="red"), node("n3", color="blue"))
+        await eventually(lambda: [target(pod) for pod in world.api.list(core.Pod) if is_active(pod)] == ["n3"])
+        world.api.remove(core.Node, "n3")
+        await eventually(lambda: world.images() == Counter())
+        await eventually(lambda: world.api.get(apps.DaemonSet, "web", "default").status.desiredNumberScheduled == 0)
+
+
+async def test_failing_pods_are_replaced_ever_more_slowly() -> None:
+    world = World()
+    world.failing = lambda pod: pod.spec.nodeName == "n0"
+    world.add(daemon_set())
+    async with world.loop():
+        begun = world.api.clock.monotonic()
+        while world.api.clock.monotonic() - begun < 600:
+            world.act()
+            await world.api.clock.sleep(0.1)
+        assert NODES + 6 <= world.sent("create") <= NODES + 12
+        told = [event for event in world.api.list(core.Event) if event.reason == "FailedDaemonPod"]
+        assert told
+        assert all("on node n0, will try to kill it" in event.message for event in told)
+        # Another template is tried at once.
+        world.failing = lambda pod: False
+        world.roll("b")
+        await world.settle("b")
+
+
+async def test_pods_that_are_refused_stop_a_rollout() -> None:
+    world = World()
+    world.add(daemon_set(unavailable=3))
+    async with world.loop():
+        await world.settle("a")
+        world.api.fail(errors.Forbidden("exceeded quota"), verb="create", resource="pods", times=10**6)
+        (lost, *_) = world.api.list(core.Pod)
+        world.api.remove(core.Pod, lost.metadata.name, "default")
+        world.roll("b")
+        before = world.sent("create")
+        for _ in range(100):
+            world.act()
+            await world.api.clock.sleep(1.0)
+        # Two more could be missing, but nothing that is deleted could be replaced.
+        assert world.images() == Counter({"a": NODES - 1})
+        assert world.sent("create") - before < 30
+
+
+async def test_revisions_with_equal_data_are_merged() -> None:
+    world = World()
+    world.add(daemon_set())
+    async with world.loop():
+        await world.settle("a")
+    (first,) = world.api.list(apps.ControllerRevision)
+    meta = ObjectMeta(name="web-other", namespace="default", labels={**first.metadata.labels, HASH_LABEL: "other"})
+    meta.ownerReferences = first.metadata.ownerReferences
+    world.api.add(apps.ControllerRevision(metadata=meta, data=first.data, revision=5))
+    before = {pod.metadata.uid for pod in world.api.list(core.Pod)}
+    async with world.loop() as manager:
+        await eventually(lambda: [one.metadata.name for one in world.api.list(apps.ControllerRevision)] == ["web-other"])
+        await eventually(lambda: manager.idle)
+        pods = world.api.list(core.Pod)
+        assert {pod.metadata.uid for pod in pods} == before
+        assert {pod.metadata.labels[HASH_LABEL] for pod in pods} == {"other"}
+
+
+async def test_old_revisions_are_forgotten_unless_pods_are_of_them() -> None:
+    world = World()
+    world.add(daemon_set(strategy="OnDelete", revisionHistoryLimit=1))
+    async with world.loop() as manager:
+        await world.settle("a")
+        for image in "bcd":
+            world.roll(image)
+            await world.api.clock.sleep(1.0)
+            await eventually(lambda: manager.idle)
+        numbers = [one.revision for one in world.api.list(apps.ControllerRevision)]
+        # Of the three former ones two are too many, but pods are of the first.
+        assert sorted(numbers) == [1, 4]
+        assert world.images() == Counter({"a": NODES})
+
+
+async def test_a_selector_of_everything_does_nothing_but_tell() -> None:
+    world = World()
+    made = daemon_set()
+    assert made.spec.selector is not None
+    made.spec.selector.matchLabels = {}
+    world.add(made)
+    async with world.loop():
+        event = (await eventually(lambda: world.api.list(core.Event)))[0]
+        assert (event.type, event.reason) == ("Warning", "SelectingAll")
+        assert world.images() == Counter()
