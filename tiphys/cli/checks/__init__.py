@@ -20,7 +20,7 @@ Check = Callable[[ClusterSettings], Iterable[CheckResult]]
 
 
 def _checks() -> list[tuple[str, Check]]:
-    from tiphys.cli.checks import certificates, cgroups, interpreter, kernel, network, ports, programs, resources
+    from tiphys.cli.checks import certificates, cgroups, hollow, interpreter, kernel, network, ports, programs, resources
 
     as_root: list[tuple[str, Check]] = [("cgroups", cgroups.check), ("kernel", kernel.check)] if os.geteuid() == 0 else []
     return [
@@ -34,6 +34,7 @@ def _checks() -> list[tuple[str, Check]]:
         ("certificates", certificates.check),
         ("limits", resources.check_limits),
         ("ports", ports.check),
+        ("hollow rules", hollow.check),
         ("network", network.check),
     ]
 
