@@ -21,6 +21,7 @@ ALL = {
     "steps": "steps.py",
     "scheduler": "scheduler.py",
     "cluster": "cluster.py",
+    "workloads": "workloads.py",
 }
 """Name to script; each takes `--json FILE`."""
 NEEDS_ROOT = frozenset(("cluster",))
