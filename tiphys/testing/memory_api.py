@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,7 +42,7 @@ from tiphys.apiserver.verbs.pipeline import default
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
 from tiphys.daemon import pki
-from tiphys.store.contract import KeyExists, KeyValue, StoreClosed
+from tiphys.store.contract import Event, KeyExists, KeyValue, StoreClosed
 from tiphys.store.memory import MemoryStore
 from tiphys.testing.api_server import ADMIN
 from tiphys.testing.calls import Call
@@ -54,6 +54,14 @@ R = TypeVar("R")
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
 """Time of creation of the system objects, whatever time it is for the test."""
+
+
+class Change(NamedTuple, Generic[T]):
+    """A change of an object, as the store wrote it."""
+
+    kind: Literal["create", "update", "delete"]
+    object: T
+    """State after the change; for a delete, the last state."""
 
 
 class MemoryApi:
@@ -69,6 +77,7 @@ class MemoryApi:
         self._settings = settings
         self._starting: asyncio.Task[None] | None = None
         self._stopped = False
+        self._oldest = self.store.current_revision()
         self._uids = 0
 
     @classmethod
@@ -168,6 +177,18 @@ class MemoryApi:
             )
         self.add(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace=name, creationTimestamp=base.time(FOUNDED))))
 
+    def changes(self, type_: type[T], namespace: str = "") -> builtins.list[Change[T]]:
+        """Return all changes of objects of a type (in a namespace) in their order, from the beginning or the last `compact` on."""
+        kind = self.scheme.of(type_)
+        prefix = self._prefix(kind, namespace)
+        changes = []
+        for event in _at_once(self._events()):
+            if event.key.startswith(prefix):
+                value = (event.previous or b"") if event.kind == "delete" else event.value
+                item = KeyValue(event.key, value, event.create_revision, event.revision)
+                changes.append(Change(event.kind, self._decode(kind, item)))
+        return changes
+
     def find(self, type_: type[T], name: str, namespace: str = "") -> T | None:
         """Return an object as it is stored, None when it is not there."""
         try:
@@ -183,14 +204,28 @@ class MemoryApi:
     def list(self, type_: type[T], namespace: str = "") -> builtins.list[T]:
         """Return all objects of a type (in a namespace) as they are stored, by namespace and name."""
         kind = self.scheme.of(type_)
-        prefix = self.server.storage.key(kind.hub, namespace, "") if namespace else self.server.storage.cache(kind.hub).prefix
-        return [self._decode(kind, item) for item in _at_once(self.store.list(prefix)).items]
+        return [self._decode(kind, item) for item in _at_once(self.store.list(self._prefix(kind, namespace))).items]
 
     def remove(self, type_: type[KubeObject], name: str, namespace: str = "") -> None:
         """Remove an object at once, finalizers or not; raises KeyError when it is not there."""
         kind = self.scheme.of(type_).hub
         self._item(kind, namespace, name)
         _at_once(self.store.delete(self.server.storage.key(kind, namespace, name)))
+
+    def _prefix(self, kind: Kind[Any], namespace: str) -> str:
+        """Return the beginning of the keys of a kind (in a namespace)."""
+        storage = self.server.storage
+        return storage.key(kind.hub, namespace, "") if namespace else storage.cache(kind.hub).prefix
+
+    async def _events(self) -> Sequence[Event]:
+        if self.store.current_revision() == self._oldest:
+            return ()
+        # The memory store replays its log in one part.
+        watch = await self.store.watch("/", after=self._oldest)
+        try:
+            return await anext(aiter(watch))
+        finally:
+            watch.close()
 
     def _item(self, kind: Kind[Any], namespace: str, name: str) -> KeyValue:
         obj = _at_once(self.store.get(self.server.storage.key(kind, namespace, name)))
@@ -242,14 +277,18 @@ class MemoryApi:
 
     async def compact(self) -> None:
         """Forget all history and restart: watches and pages that go on from earlier revisions are answered with 410."""
-        await self.store.compact(self.store.current_revision())
+        await self._forget()
         await self.restart()
+
+    async def _forget(self) -> None:
+        self._oldest = self.store.current_revision()
+        await self.store.compact(self._oldest)
 
     async def _fill(self, items: Sequence[tuple[str, bytes]]) -> None:
         await self.store.start()
         for key, value in items:
             await self.store.create(key, value)
-        await self.store.compact(self.store.current_revision())
+        await self._forget()
         await self.store.close()
 
 

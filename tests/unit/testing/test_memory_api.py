@@ -259,6 +259,23 @@ async def test_removed_objects_are_gone_at_once(api: MemoryApi, client: Client) 
         await client.get(core.ConfigMap, "held", "default")
 
 
+async def test_changes_are_listed_in_order(api: MemoryApi, client: Client) -> None:
+    assert api.changes(core.ConfigMap) == []
+    first = await client.create(config("a"))
+    api.add(config("b", "elsewhere"))
+    body = {"metadata": {"labels": {"x": "1"}}}
+    second = await client.patch(core.ConfigMap, "a", "default", body=body)
+    await client.delete(core.ConfigMap, "a", "default")
+    (elsewhere,) = api.list(core.ConfigMap, "elsewhere")
+    changes = api.changes(core.ConfigMap)
+    assert [change.kind for change in changes] == ["create", "create", "update", "delete"]
+    assert [change.object for change in changes[:3]] == [first, elsewhere, second]
+    assert changes[3].object.metadata.labels == {"x": "1"}
+    assert [change.object.metadata.namespace for change in api.changes(core.ConfigMap, "elsewhere")] == ["elsewhere"]
+    await api.compact()
+    assert api.changes(core.ConfigMap) == []
+
+
 async def test_kinds_of_several_versions_are_one(api: MemoryApi, client: Client) -> None:
     target = autoscaling.CrossVersionObjectReference(kind="Deployment", name="web")
     spec = autoscaling.HorizontalPodAutoscalerSpec(scaleTargetRef=target, maxReplicas=3)

@@ -12,6 +12,7 @@ from tests.unit.controllers.job.test_world import job
 from tests.unit.controllers.job.world import World
 from tiphys.controllers.job import metrics
 from tiphys.obs.metrics import REGISTRY
+from tiphys.testing.memory_api import MemoryApi
 
 
 def samples() -> dict[str, float]:
@@ -26,9 +27,9 @@ def grown(before: dict[str, float]) -> dict[str, float]:
 
 
 @pytest.mark.looptime
-async def test_a_job_counts_its_pods_and_its_end() -> None:
+async def test_a_job_counts_its_pods_and_its_end(api: MemoryApi) -> None:
     before = samples()
-    world = World(1, faults=0, failing=0.5, deleting=0.0)
+    world = World(api, 1, faults=0, failing=0.5, deleting=0.0)
     failures = policy(rule("Ignore", 42), rule("Count", 1))
     done = await world.run(job(completions=4, parallelism=2, backoffLimit=30, podFailurePolicy=failures))
     found = grown(before)

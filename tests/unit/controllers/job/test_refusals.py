@@ -3,81 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from tiphys.testing.fake_api import FakeApi
 
 from tests.unit.controllers.job.test_world import job
-from tiphys.aio.clock import VirtualClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import StatusCause, StatusDetails
 from tiphys.controllers.job.controller import JobController
-from tiphys.runtime import Manager
 from tiphys.testing import eventually
+from tiphys.testing.loops import running_loops
+from tiphys.testing.memory_api import MemoryApi
 
 pytestmark = pytest.mark.looptime
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi(clock=VirtualClock(), validate=True)
-
-
-@asynccontextmanager
-async def running(api: FakeApi) -> AsyncIterator[Manager]:
-    manager = Manager(api.client(), clock=api.clock, rng=random.Random(1))
-    manager.add_all([JobController()])
-    task = asyncio.create_task(manager.run())
-    await eventually(lambda: manager.synced)
-    yield manager
-    await cancel_and_wait(task)
-
-
-def tried(api: FakeApi, verb: str, resource: str) -> int:
+def tried(api: MemoryApi, verb: str, resource: str) -> int:
     return sum((call.verb, call.resource) == (verb, resource) for call in api.calls)
 
 
-async def test_refused_pods_are_tried_again_ever_more_rarely(api: FakeApi) -> None:
-    api.fail(errors.Forbidden("exceeded quota"), verb="create", resource="pods", times=10_000)
-    async with running(api):
+async def test_refused_pods_are_tried_again_ever_more_rarely(api: MemoryApi) -> None:
+    api.faults.fail("create pods", errors.Forbidden("exceeded quota"), times=None)
+    async with running_loops(api.client(), JobController):
         await api.client().create(job(completions=100, parallelism=100))
         await asyncio.sleep(3600.0)
     assert 10 < tried(api, "create", "pods") < 60, "one at a time, and with growing delays"
     assert tried(api, "update", "jobs") < 5
     assert api.get(batch.Job, "sum", "default").status.active == 0
-    assert any(event.reason == "FailedCreate" and "exceeded quota" in event.message for event in api.list(core.Event))
+    events = [change.object for change in api.changes(core.Event)]
+    assert any(event.reason == "FailedCreate" and "exceeded quota" in event.message for event in events)
 
 
-async def test_a_namespace_that_ends_is_not_told_again_and_again(api: FakeApi) -> None:
+async def test_a_namespace_that_ends_is_not_told_again_and_again(api: MemoryApi) -> None:
     details = StatusDetails(causes=[StatusCause(reason="NamespaceTerminating", message="it ends")])
-    api.fail(errors.Forbidden("it ends", details=details), verb="create", resource="pods", times=10_000)
-    async with running(api):
+    api.faults.fail("create pods", errors.Forbidden("it ends", details=details), times=None)
+    async with running_loops(api.client(), JobController):
         await api.client().create(job(completions=100, parallelism=100))
         await asyncio.sleep(3600.0)
     assert tried(api, "create", "pods") < 5
-    assert not api.list(core.Event)
+    assert not api.changes(core.Event)
 
 
-async def test_a_refused_status_is_tried_again_ever_more_rarely(api: FakeApi) -> None:
+async def test_a_refused_status_is_tried_again_ever_more_rarely(api: MemoryApi) -> None:
     """Pods are created once all the same: the loop sees what it did."""
-    api.fail(errors.Forbidden("not today"), verb="update", resource="jobs", times=10_000)
-    async with running(api):
+    api.faults.fail("update jobs/status", errors.Forbidden("not today"), times=None)
+    async with running_loops(api.client(), JobController):
         await api.client().create(job(completions=3, parallelism=3))
         await asyncio.sleep(3600.0)
     assert 5 < tried(api, "update", "jobs") < 60
     assert len(api.list(core.Pod)) == 3
 
 
-async def test_one_look_at_the_server_is_enough(api: FakeApi) -> None:
+async def test_one_look_at_the_server_is_enough(api: MemoryApi) -> None:
     """A Job that was there before is listed once; one that comes into being is not listed at all."""
     await api.client().create(job(completions=3, parallelism=3))
-    async with running(api):
+    async with running_loops(api.client(), JobController):
         await eventually(lambda: len(api.list(core.Pod)) == 3)
         second = job(completions=2, parallelism=2)
         second.metadata.name = "second"
@@ -89,10 +70,10 @@ async def test_one_look_at_the_server_is_enough(api: FakeApi) -> None:
         assert len(api.list(core.Pod)) == 5
 
 
-async def test_a_pod_whose_finalizer_cannot_be_removed_is_not_counted(api: FakeApi) -> None:
+async def test_a_pod_whose_finalizer_cannot_be_removed_is_not_counted(api: MemoryApi) -> None:
     """A refusal is no proof that it is gone: the pod is named, and counted when the finalizer goes."""
-    api.fail(errors.Invalid.object("Pod", "sum", []), verb="patch", resource="pods", times=5)
-    async with running(api):
+    api.faults.fail("patch pods", errors.Invalid.object("Pod", "sum", []), times=5)
+    async with running_loops(api.client(), JobController):
         await api.client().create(job(completions=2, parallelism=1))
         await eventually(lambda: len(api.list(core.Pod)) == 1)
         (pod,) = api.list(core.Pod)

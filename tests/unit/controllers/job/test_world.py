@@ -13,6 +13,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import TRACKING
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.job.indexes import Indexes
+from tiphys.testing.memory_api import MemoryApi
 
 pytestmark = pytest.mark.looptime
 
@@ -56,8 +57,8 @@ def check_settled(world: World, done: batch.Job) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_counts_every_pod_once(seed: int) -> None:
-    world = World(seed)
+async def test_counts_every_pod_once(api: MemoryApi, seed: int) -> None:
+    world = World(api, seed)
     done = await world.run(job(completions=6, parallelism=3, backoffLimit=seed % 5 * 5))
     check_conditions(world)
     check_crowds(world, 3)
@@ -72,9 +73,9 @@ async def test_counts_every_pod_once(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_never_runs_an_index_twice(seed: int) -> None:
+async def test_never_runs_an_index_twice(api: MemoryApi, seed: int) -> None:
     per_index = {"backoffLimitPerIndex": 2, "maxFailedIndexes": 3} if seed % 2 else {"backoffLimit": 20}
-    world = World(seed)
+    world = World(api, seed)
     done = await world.run(job(completions=6, parallelism=4, completionMode="Indexed", **per_index))
     check_conditions(world)
     check_crowds(world, 4)
@@ -104,8 +105,8 @@ async def test_never_runs_an_index_twice(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_pods_that_are_given_up_do_not_count_unless_they_ended(seed: int) -> None:
-    world = World(seed, deleting=0.0, failing=0.1)
+async def test_pods_that_are_given_up_do_not_count_unless_they_ended(api: MemoryApi, seed: int) -> None:
+    world = World(api, seed, deleting=0.0, failing=0.1)
     indexed = {"completionMode": "Indexed"} if seed % 2 else {}
     done = await world.run(job(completions=20, parallelism=4, backoffLimit=40, **indexed), restless=15)
     check_crowds(world, 4)
