@@ -16,7 +16,7 @@ from pathlib import Path
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.well_known import SERVICE_NAME
+from tiphys.api.well_known import SERVICE_NAME, ZONE
 from tiphys.client.client import Client
 from tiphys.obs.metrics import SECONDS, counter, exponential, histogram
 from tiphys.proxy import conntrack, forwarding, kernel
@@ -68,12 +68,13 @@ class ServiceProxy:
     def __init__(self, settings: ProxySettings, client: Client, *, clock: Clock, rng: random.Random) -> None:
         self._settings = settings
         self._clock = clock
-        self._context = Context(settings.node_name, frozenset((settings.dns_address,)), settings.local_api)
+        self._context = Context(settings.node_name, skip=frozenset((settings.dns_address,)), local_api=settings.local_api)
         self._ranges = Ranges(settings.pod_range, settings.service_range, settings.bridge, settings.dns_address)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._services = self._informers.of(core.Service)
         self._slices = self._informers.of(discovery.EndpointSlice)
         self._slices.add_index(BY_SERVICE, _service_of)
+        self._nodes = self._informers.of(core.Node, fields=f"metadata.name={settings.node_name}")
         self._bridge = kernel.Bridge(settings.bridge)
         self._notices = Notices(
             settings.table,
@@ -101,6 +102,7 @@ class ServiceProxy:
         """Keep the rules up to date until cancelled."""
         self._services.subscribe(self._service_changed)
         self._slices.subscribe(self._slice_changed)
+        self._nodes.subscribe(self._node_changed)
         self._informers.start()
         self._notices.start()
         try:
@@ -129,6 +131,13 @@ class ServiceProxy:
         for piece in (old, new):
             if piece is not None:
                 self._mark(Key(piece.metadata.namespace, piece.metadata.labels.get(SERVICE_NAME, "")))
+
+    def _node_changed(self, old: core.Node | None, new: core.Node | None) -> None:
+        zone = new.metadata.labels.get(ZONE, "") if new is not None else ""
+        if zone != self._context.zone:
+            self._context = self._context._replace(zone=zone)
+            for service in self._services.list():
+                self._mark(Key.of(service))
 
     def _mark(self, key: Key) -> None:
         self._stale.add(key)
@@ -228,7 +237,8 @@ class ServiceProxy:
         return parts, udp_changed
 
     def _note_udp(self, key: Key, ports: Iterable[PortPlan]) -> bool:
-        new = {frontend: frozenset(port.everywhere) for port in ports if port.protocol == "udp" for frontend, _ in port.frontends}
+        udp = [(port, frozenset((*port.reachable, *port.others))) for port in ports if port.protocol == "udp"]
+        new = {frontend: endpoints for port, endpoints in udp for frontend, _ in port.frontends}
         old = self._udp.pop(key, {})
         if new:
             self._udp[key] = new

@@ -355,3 +355,36 @@ async def test_other_servers_of_the_node_do_not_answer_on_the_dns_address(cluste
     assert await client.name_of(cluster.ip(10), 53) == "node"
     assert await refused(client, cluster.ip(10), 22)
     assert await client.name_of(NODE_ADDRESS, 22) == "node"
+
+
+async def test_hints_keep_connections_near_as_long_as_all_endpoints_have_them(cluster: Cluster) -> None:
+    near, far = backends(cluster, 2)
+    client = cluster.pod("client")
+    west, east = (discovery.EndpointHints(forZones=[discovery.ForZone(name=name)]) for name in ("west", "east"))
+    here = discovery.EndpointHints(forZones=west.forZones, forNodes=[discovery.ForNode(name="n1")])
+    there = discovery.EndpointHints(forZones=west.forZones, forNodes=[discovery.ForNode(name="n2")])
+    cluster.node("west")
+    cluster.service("web", 20)
+    cluster.endpoints("web", [near], hints=west)
+    cluster.endpoints("web", [far], hints=east, node="n2", piece="b")
+
+    async def answers() -> set[str]:
+        return {await client.name_of(cluster.ip(20), 80) for _ in range(6)}
+
+    async def become(*names: str) -> None:
+        async def are() -> bool:
+            return await answers() == set(names)
+
+        await eventually(are)
+
+    await cluster.start()
+    assert await answers() == {"b0"}
+    cluster.node("east")
+    await become("b1")
+    cluster.node("west")
+    cluster.endpoints("web", [far], node="n2", piece="b")
+    await become("b0", "b1")
+    cluster.endpoints("web", [far], hints=there, node="n2", piece="b")
+    await become("b0", "b1")
+    cluster.endpoints("web", [near], hints=here)
+    await become("b0")

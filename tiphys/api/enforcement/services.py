@@ -33,7 +33,7 @@ SERVICES = Section(
             core.ServiceSpec, "healthCheckNodePort", "nothing answers at this port in this cluster yet",
             {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}, when=needs_health_check,
         ),
-        *warned(core.ServiceSpec, "trafficDistribution", _NO_TOPOLOGY, {"trafficDistribution": "PreferSameZone"}),
+        *enforced(core.ServiceSpec, "trafficDistribution", "controllers.endpoints.hints", "proxy.topology"),
         *warned(
             core.Service, "metadata.annotations", _NO_TOPOLOGY, {"metadata": {"annotations": {_TOPOLOGY_MODE: "Auto"}}},
             keys=_TOPOLOGY_MODE,

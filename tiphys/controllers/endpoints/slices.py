@@ -15,6 +15,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.well_known import SERVICE_NAME
+from tiphys.controllers.endpoints import hints
 from tiphys.controllers.endpoints.backends import (
     HEADLESS,
     Backend,
@@ -62,6 +63,7 @@ def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discov
     for family in families(service):
         for backend in backends(service, pods, family):
             endpoint_ = endpoint(backend, zones)
+            endpoint_.hints = hints.hints_of(service, endpoint_)
             groups.setdefault((family, backend.ports), {})[identity(endpoint_)] = endpoint_
         # A Service without pods has one empty slice, unlike one that has not been processed yet.
         if not any(known == family for known, _ in groups):
