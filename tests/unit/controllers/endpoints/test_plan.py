@@ -10,7 +10,7 @@ from tests.unit.controllers.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints import balance, legacy, slices
 from tiphys.controllers.endpoints.backends import backends
 from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.slim import SlimPod
@@ -177,6 +177,20 @@ def test_hints_follow_the_service_and_the_nodes() -> None:
     assert shown(known[0]) == [None]
     known = apply(plain, known, slices.plan(plain, pods, known, NEAR))
     assert shown(known[0]) == [None]
+
+
+def test_balanced_hints_are_settled_per_family() -> None:
+    auto = service(trafficDistribution="PreferSameNode")
+    auto.metadata.annotations = {"service.kubernetes.io/topology-mode": "Auto"}
+    pods = [at(number, node="n1") for number in range(4)]
+    cpu = {"west": 4000, "east": 4000}
+    step = slices.plan(auto, pods, [], NEAR, cpu)
+    known = apply(auto, [], step)
+    assert sorted(str(hint) for hint in shown(known[0])) == [str(([zone], [])) for zone in ("east", "east", "west", "west")]
+    assert step.balance == {"IPv4": balance.ENABLED}
+    assert slices.plan(auto, pods, known, NEAR, cpu)[:3] == ([], [], [])
+    step = slices.plan(auto, pods, known, NEAR, {})
+    assert (shown(step.update[0]), step.balance) == ([None] * 4, {"IPv4": balance.UNKNOWN_NODES})
 
 
 def test_slices_of_a_former_service_are_left_alone() -> None:
