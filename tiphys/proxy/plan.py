@@ -104,9 +104,9 @@ def is_ipv4(text: str) -> bool:
 def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice], context: Context) -> tuple[PortPlan, ...]:
     """Return the plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName, another proxy's)."""
     spec = service.spec
-    if spec.type == "ExternalName" or _is_left_alone(service.metadata.labels):
+    if spec.type == "ExternalName" or is_left_alone(service.metadata.labels):
         return ()
-    pieces = [piece for piece in slices if piece.addressType == "IPv4" and not _is_left_alone(piece.metadata.labels)]
+    pieces = [piece for piece in slices if piece.addressType == "IPv4" and not is_left_alone(piece.metadata.labels)]
     plans = []
     for port in spec.ports:
         frontends = tuple((frontend, access) for frontend, access in _frontends(service, port) if frontend.address not in context.skip)
@@ -115,7 +115,7 @@ def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice
     return tuple(plans)
 
 
-def _is_left_alone(labels: Mapping[str, str]) -> bool:
+def is_left_alone(labels: Mapping[str, str]) -> bool:
     """Return whether another proxy, or none, handles an object. The value of the label does not matter, not even "" or "false"."""
     return SERVICE_PROXY_NAME in labels or HEADLESS in labels
 

@@ -310,6 +310,32 @@ async def test_external_addresses_and_who_may_come_through_a_load_balancer(clust
             await asyncio.get_running_loop().sock_connect(asking, ("203.0.113.6", 80))
 
 
+async def test_a_load_balancer_learns_which_nodes_serve(cluster: Cluster) -> None:
+    cluster.service("web", 20, type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=32111)
+    pod = cluster.pod("b0").serve()
+    cluster.endpoints("web", [pod])
+    await cluster.start()
+
+    async def status() -> str:
+        probe = "GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+        try:
+            return (await cluster.machine.world.get(NODE_ADDRESS, 32111, text=probe)).split()[1]
+        except ConnectionRefusedError:
+            return "refused"
+
+    async def become(expected: str) -> None:
+        async def did() -> bool:
+            return await status() == expected
+
+        await eventually(did)
+
+    await become("200")
+    cluster.endpoints("web", [pod], conditions=discovery.EndpointConditions(ready=False, serving=True, terminating=True))
+    await become("503")
+    cluster.api.remove(core.Service, "web", "default")
+    await become("refused")
+
+
 async def test_pods_reach_an_api_server_on_loopback_and_nothing_else_there(cluster: Cluster) -> None:
     client = cluster.pod("client")
     machine = cluster.machine
