@@ -104,6 +104,7 @@ class SlimVersion(Struct, forbid_unknown_fields=False):
     name: str = ""
     served: bool = False
     storage: bool = False
+    subresources: apiextensions.CustomResourceSubresources | None = None
 
 
 class SlimDefinitionSpec(Struct, forbid_unknown_fields=False):
