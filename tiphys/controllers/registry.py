@@ -11,6 +11,7 @@ from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
+from tiphys.controllers.legacytokens.controller import LegacyTokenCleaner
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
@@ -37,6 +38,7 @@ LOOPS: tuple[type[Controller], ...] = (
     MirrorController,
     NamespaceController,
     ServiceAccountController,
+    LegacyTokenCleaner,
     GarbageCollector,
     NodeController,
     TaintEvictionController,

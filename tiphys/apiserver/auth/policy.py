@@ -392,6 +392,7 @@ RUN_AS_MANAGER: Final = (
     "endpointslicemirroring-controller",
     "generic-garbage-collector",
     "horizontal-pod-autoscaler",
+    "legacy-service-account-token-cleaner",
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",
