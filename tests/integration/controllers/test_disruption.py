@@ -75,11 +75,11 @@ async def test_evictions_are_granted_one_by_one(cluster: Cluster) -> None:
             raise AssertionError("the second eviction was granted")
 
 
-async def bare_pod(cluster: Cluster, *, owner: dict[str, str] | None = None) -> core.Pod:
+async def bare_pod(cluster: Cluster, *, owner: OwnerReference | None = None) -> core.Pod:
     """A ready pod that no workload of the cluster makes, and perhaps an owner."""
     await eventually(lambda: cluster.has_account("default"))
     spec = core.PodSpec(containers=[core.Container(name="main", image="busybox")])
-    owners = [OwnerReference(**owner, controller=True)] if owner is not None else []
+    owners = [owner] if owner is not None else []
     meta = ObjectMeta(generateName="bare-", namespace="default", labels={"app": "web"}, ownerReferences=owners)
     return await cluster.make_ready(await cluster.client.create(core.Pod(metadata=meta, spec=spec)))
 
@@ -144,7 +144,7 @@ async def test_owners_of_custom_kinds_count_by_their_scale(cluster: Cluster) -> 
             return result
 
         uid = (await eventually(widget))["metadata"]["uid"]
-        owner = {"apiVersion": "example.com/v1", "kind": "Widget", "name": "main", "uid": uid}
+        owner = OwnerReference(apiVersion="example.com/v1", kind="Widget", name="main", uid=uid, controller=True)
         for _ in range(3):
             await bare_pod(cluster, owner=owner)
         await cluster.client.create(budget(at_least="50%"))

@@ -135,7 +135,7 @@ async def test_headless_names_and_unready_addresses(cluster: Cluster) -> None:
 async def test_hints_follow_the_traffic_distribution_and_the_topology_mode(cluster: Cluster) -> None:
     async def hints() -> list[tuple[list[str], list[str]] | None]:
         present = [endpoint.hints for slice_ in await slices(cluster) for endpoint in slice_.endpoints or []]
-        return [hint and ([zone.name for zone in hint.forZones], [node.name for node in hint.forNodes]) for hint in present]
+        return [hint if hint is None else ([one.name for one in hint.forZones], [one.name for one in hint.forNodes]) for hint in present]
 
     async def become(*expected: tuple[list[str], list[str]] | None) -> None:
         async def are() -> bool:

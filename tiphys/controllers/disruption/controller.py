@@ -9,11 +9,14 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.errors import StatusError
 from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
 from tiphys.api.policy import v1 as policy
-from tiphys.controllers.disruption.owners import NoScale, Owners
+from tiphys.controllers.disruption.owners import NoOwner, NoScale, Owners
 from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status, unmanaged
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
+
+RECHECK_SECONDS = 2.0
+"""Seconds until owners that do not exist are looked for again."""
 
 
 class DisruptionController:
@@ -70,6 +73,8 @@ class DisruptionController:
             await write_status(self._ctx.client, budget, failed(budget, str(error), now))
             if isinstance(error, StatusError):
                 raise
+            if isinstance(error, NoOwner):
+                return Result(RECHECK_SECONDS if after is None else min(after, RECHECK_SECONDS))
             return Result(after)
         if not complete:
             self._ctx.recorder.event(budget, "Warning", "UnmanagedPods", unmanaged(budget))

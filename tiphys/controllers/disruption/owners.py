@@ -19,6 +19,10 @@ class NoScale(Exception):
     """The desired number of pods cannot be determined; the message says why."""
 
 
+class NoOwner(NoScale):
+    """A pod's owner does not exist (any more, or its kind is not served yet): either passes, and nothing announces it."""
+
+
 class Owner(NamedTuple):
     """Owner of pods, and the number of pods that it should have."""
 
@@ -52,7 +56,7 @@ class Owners:
             elif reference.uid not in owned:
                 owner = self._cached(pod.metadata.namespace, reference) or await self._scaled(pod.metadata.namespace, reference)
                 if owner is None:
-                    raise NoScale(f'found no controllers for pod "{pod.metadata.name}"')
+                    raise NoOwner(f'found no controllers for pod "{pod.metadata.name}"')
                 owned[reference.uid] = owner
         return sum({owner.uid: owner.replicas for owner in owned.values()}.values()), complete
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.endpoints import balance
 from tiphys.controllers.endpoints.balance import DISABLED, ENABLED, NO_ZONE, UNKNOWN_NODES
@@ -24,7 +25,7 @@ def endpoints(*zones: str, ready: bool = True) -> dict[str, discovery.Endpoint]:
 
 def node(zone: str, cpu: str = "4", *, ready: str = "True", label: str = "") -> core.Node:
     labels = {"topology.kubernetes.io/zone": zone} if zone else {}
-    status = core.NodeStatus(allocatable={"cpu": cpu} if cpu else {}, conditions=[core.NodeCondition(type="Ready", status=ready)])
+    status = core.NodeStatus(allocatable={"cpu": Quantity(cpu)} if cpu else {}, conditions=[core.NodeCondition(type="Ready", status=ready)])
     return core.Node(metadata=ObjectMeta(name="n", labels=labels | ({label: ""} if label else {})), status=status)
 
 
