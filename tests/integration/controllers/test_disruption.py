@@ -159,5 +159,7 @@ async def test_owners_of_custom_kinds_count_by_their_scale(cluster: Cluster) -> 
         await define(cluster, scaled=True)
         await status_is(cluster, expected=4, desired=2, healthy=3, allowed=1)
         await cluster.client.delete(widgets, "main", "default")
+        await eventually(widget)
+        # Another one by that name is not their owner.
         await bare_pod(cluster, owner=owner)
         await eventually(failed)

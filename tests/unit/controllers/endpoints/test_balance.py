@@ -54,6 +54,12 @@ def test_hints_within_bounds_stay() -> None:
     assert counts(balance.balance(endpoints(*zones, *"aaaa"), more.zones, cpu)) == {"a": 8, "b": 8}
 
 
+def test_a_zone_with_too_few_gets_more() -> None:
+    cpu = {"a": 1, "b": 1, "c": 1}
+    starved = {f"p{at:03}": zone for at, zone in enumerate("aaaaaaaabbbbbbbbcc")}
+    assert counts(balance.balance(endpoints(*"aaaaaabbbbbbcccccc"), starved, cpu)) == {"a": 6, "b": 6, "c": 6}
+
+
 def test_zones_without_ready_nodes_have_no_clients() -> None:
     assert counts(balance.balance(endpoints(*"aabbzz"), {}, {"a": 1, "b": 1})) == {"a": 3, "b": 3}
     assert counts(balance.balance(endpoints(*"aabb"), {"p000": "z"}, {"a": 1, "b": 1})) == {"a": 2, "b": 2}
