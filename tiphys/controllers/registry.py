@@ -17,6 +17,7 @@ from tiphys.controllers.endpoints.mirror import MirrorController
 from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.controllers.job.controller import JobController
 from tiphys.controllers.job.orphans import JobOrphanController
+from tiphys.controllers.legacytokens.controller import LegacyTokenCleaner
 from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
@@ -52,6 +53,7 @@ LOOPS: tuple[type[Controller], ...] = (
     MirrorController,
     NamespaceController,
     ServiceAccountController,
+    LegacyTokenCleaner,
     GarbageCollector,
     NodeController,
     TaintEvictionController,

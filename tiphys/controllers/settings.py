@@ -9,6 +9,7 @@ import msgspec
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.cronjob.settings import CronJobSettings
+from tiphys.controllers.legacytokens.settings import LegacyTokenSettings
 from tiphys.controllers.node.settings import NodeSettings
 from tiphys.controllers.nodeipam.settings import NodeIpamSettings
 from tiphys.controllers.podgc.settings import PodCollectorSettings
@@ -86,6 +87,7 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Concurrency = Concurrency()
     autoscaling: AutoscalingSettings = AutoscalingSettings()
     cron_job: CronJobSettings = CronJobSettings()
+    legacy_tokens: LegacyTokenSettings = LegacyTokenSettings()
     node: NodeSettings = NodeSettings()
     node_ipam: NodeIpamSettings = NodeIpamSettings()
     pod_collector: PodCollectorSettings = PodCollectorSettings()

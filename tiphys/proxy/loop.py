@@ -12,19 +12,22 @@ import random
 from collections.abc import Iterable
 
 from tiphys.aio.clock import Clock
+from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
-from tiphys.api.well_known import SERVICE_NAME
+from tiphys.api.well_known import SERVICE_NAME, ZONE
 from tiphys.client.client import Client
 from tiphys.obs.metrics import SECONDS, counter, exponential, histogram
 from tiphys.proxy import conntrack, forwarding, kernel
 from tiphys.proxy.contents import Contents
+from tiphys.proxy.health import Check, HealthPorts, plan_check
 from tiphys.proxy.notices import Notices
 from tiphys.proxy.plan import Context, Endpoint, Frontend, PortPlan, plan_service
 from tiphys.proxy.rules import EMPTY, Part, Ranges, base_script, change_script, part_of
 from tiphys.proxy.settings import ProxySettings
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
+from tiphys.runtime.recorder import EventRecorder
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ MIN_INTERVAL = 0.05
 RETRY_SECONDS = 2.0
 REPAIR_INTERVAL = 1.0
 """Seconds between two repairs: if two instances compete for a table, slowly."""
+HEALTHY_SECONDS = 60.0
+"""Seconds for which rules may lag behind before load balancers are sent elsewhere, as upstream."""
 BY_SERVICE = "service"
 
 SYNC_SECONDS = histogram("tiphys_proxy_sync_seconds", "Time to bring the kernel's rules up to date.", "kind", buckets=SECONDS)
@@ -52,12 +57,13 @@ class ServiceProxy:
     def __init__(self, settings: ProxySettings, client: Client, *, clock: Clock, rng: random.Random) -> None:
         self._settings = settings
         self._clock = clock
-        self._context = Context(settings.node_name, frozenset((settings.dns_address,)), settings.local_api)
+        self._context = Context(settings.node_name, skip=frozenset((settings.dns_address,)), local_api=settings.local_api)
         self._ranges = Ranges(settings.pod_range, settings.service_range, settings.bridge, settings.dns_address)
         self._informers = InformerFactory(client, clock=clock, rng=rng)
         self._services = self._informers.of(core.Service)
         self._slices = self._informers.of(discovery.EndpointSlice)
         self._slices.add_index(BY_SERVICE, _service_of)
+        self._nodes = self._informers.of(core.Node, fields=f"metadata.name={settings.node_name}")
         self._bridge = kernel.Bridge(settings.bridge)
         self._notices = Notices(
             settings.table,
@@ -67,7 +73,13 @@ class ServiceProxy:
             on_routes=self._routes_changed,
             on_bridge=self._bridge_changed,
         )
+        self._recorder = EventRecorder(client, "kube-proxy", clock=clock, host=settings.node_name, rng=rng)
+        self._health = HealthPorts(settings.node_name, recorder=self._recorder, clock=clock, proxy_healthy=self._is_healthy)
         self._wake = asyncio.Event()
+        self._checks: dict[Key, Check | None] = {}
+        """Health checks that changed, until the rules that they speak of are in place."""
+        self._behind_since: float | None = None
+        """Moment since which the rules differ from the plan."""
         self._stale: set[Key] = set()
         self._contents = Contents()
         self._udp: dict[Key, dict[Frontend, frozenset[Endpoint]]] = {}
@@ -85,8 +97,11 @@ class ServiceProxy:
         """Keep the rules up to date until cancelled."""
         self._services.subscribe(self._service_changed)
         self._slices.subscribe(self._slice_changed)
+        self._nodes.subscribe(self._node_changed)
         self._informers.start()
         self._notices.start()
+        tasks = TaskSet()
+        tasks.spawn(self._health.run(), name="health checks")
         try:
             self._bridged = await kernel.load_bridge_filter()
             await self._sync_machine()
@@ -100,6 +115,8 @@ class ServiceProxy:
                 await self._clock.sleep(MIN_INTERVAL)
         finally:
             self._notices.stop()
+            await tasks.close()
+            await self._recorder.close()
             await self._informers.stop()
 
     # --- causes of stale rules ---
@@ -114,8 +131,16 @@ class ServiceProxy:
             if piece is not None:
                 self._mark(Key(piece.metadata.namespace, piece.metadata.labels.get(SERVICE_NAME, "")))
 
+    def _node_changed(self, old: core.Node | None, new: core.Node | None) -> None:
+        zone = new.metadata.labels.get(ZONE, "") if new is not None else ""
+        if zone != self._context.zone:
+            self._context = self._context._replace(zone=zone)
+            for service in self._services.list():
+                self._mark(Key.of(service))
+
     def _mark(self, key: Key) -> None:
         self._stale.add(key)
+        self._fall_behind()
         self._wake.set()
 
     def _table_changed(self) -> None:
@@ -123,6 +148,7 @@ class ServiceProxy:
             log.warning("foreign change of the rules, writing them again", extra={"table": self._settings.table})
             REPAIRS.labels().inc()
             self._is_complete = False
+            self._fall_behind()
         self._wake.set()
 
     def _overflowed(self) -> None:
@@ -136,6 +162,13 @@ class ServiceProxy:
     def _bridge_changed(self) -> None:
         self._bridge_stale = True
         self._wake.set()
+
+    def _fall_behind(self) -> None:
+        if self._behind_since is None:
+            self._behind_since = self._clock.monotonic()
+
+    def _is_healthy(self) -> bool:
+        return self._behind_since is None or self._clock.monotonic() - self._behind_since < HEALTHY_SECONDS
 
     # --- bringing the kernel up to date ---
 
@@ -174,7 +207,7 @@ class ServiceProxy:
             base = base_script(self._settings.table, self._ranges, bridged=self._bridged)
             kind, script = "whole", base + change_script(self._settings.table, EMPTY, self._contents.whole())
         if not script:
-            self.synced.set()
+            self._caught_up(began)
             return
         try:
             await self._apply(script)
@@ -188,6 +221,14 @@ class ServiceProxy:
         SYNC.labels("IPv4").observe(self._clock.monotonic() - began)
         if udp_changed or kind == "whole":
             await self._forget_stale()
+        self._caught_up(began)
+
+    def _caught_up(self, since: float) -> None:
+        """Note that the rules are as planned at a moment; later changes may be waiting already."""
+        self._behind_since = since if self._stale or not self._is_complete else None
+        for key, check in self._checks.items():
+            self._health.put(key, check)
+        self._checks.clear()
         self.synced.set()
 
     async def _apply(self, script: str) -> None:
@@ -205,14 +246,19 @@ class ServiceProxy:
         for key in keys:
             service = self._services.get(key)
             ports: tuple[PortPlan, ...] = ()
+            check = None
             if service is not None:
-                ports = plan_service(service, self._slices.by_index(BY_SERVICE, str(key)), self._context)
+                slices = self._slices.by_index(BY_SERVICE, str(key))
+                ports = plan_service(service, slices, self._context)
+                check = plan_check(service, slices, self._settings.node_name)
+            self._checks[key] = check
             parts[key] = part_of(ports, self._settings.pod_range)
             udp_changed |= self._note_udp(key, ports)
         return parts, udp_changed
 
     def _note_udp(self, key: Key, ports: Iterable[PortPlan]) -> bool:
-        new = {frontend: frozenset(port.everywhere) for port in ports if port.protocol == "udp" for frontend, _ in port.frontends}
+        udp = [(port, frozenset((*port.reachable, *port.others))) for port in ports if port.protocol == "udp"]
+        new = {frontend: endpoints for port, endpoints in udp for frontend, _ in port.frontends}
         old = self._udp.pop(key, {})
         if new:
             self._udp[key] = new

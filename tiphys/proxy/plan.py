@@ -3,9 +3,9 @@
     Frontend (where packets are addressed to) --> PortPlan --> Endpoint (where they go), in turn
 
 Behavior follows "Virtual IPs and Service Proxies" and "Service Internal Traffic Policy": ready endpoints count; if there is none, those
-that are terminating but still serve. With a Local policy only those of this node count. Services and slices with one of the labels
-`service.kubernetes.io/service-proxy-name` and `service.kubernetes.io/headless` ("Well-Known Labels, Annotations and Taints") are left
-to others.
+that are terminating but still serve. With a Local policy only those of this node count; without one, hints may narrow the choice to
+those near this node (`topology`). Services and slices with one of the labels `service.kubernetes.io/service-proxy-name` and
+`service.kubernetes.io/headless` ("Well-Known Labels, Annotations and Taints") are left to others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.proxy.topology import Audience, audience_of, near
 
 SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
@@ -52,7 +53,7 @@ class PortPlan(NamedTuple):
     protocol: str
     frontends: tuple[tuple[Frontend, Access], ...]
     everywhere: tuple[Endpoint, ...]
-    """Endpoints in the whole cluster."""
+    """Endpoints in the whole cluster, or those that hints assign to this node."""
     here: tuple[Endpoint, ...]
     """Endpoints on this node."""
     inside_local: bool = False
@@ -63,17 +64,27 @@ class PortPlan(NamedTuple):
     """Seconds for which a client stays with its endpoint, 0 for none."""
     sources: tuple[str, ...] = ()
     """Networks that may come through the load balancer; none means all."""
+    others: tuple[Endpoint, ...] = ()
+    """Endpoints that hints leave to other nodes: new connections avoid them, present UDP flows stay."""
 
     @property
     def digest(self) -> str:
         """Digest that names the port's chains: stable, short, unique."""
         return hashlib.sha256(f"{self.name}/{self.protocol}".encode()).hexdigest()[:12]
 
+    @property
+    def reachable(self) -> tuple[Endpoint, ...]:
+        """Endpoints that new connections of some client on this node reach."""
+        local = self.here if self.inside_local or self.outside_local else ()
+        return tuple(dict.fromkeys((*self.everywhere, *local)))
+
 
 class Context(NamedTuple):
     """Inputs of a plan besides the objects."""
 
     node: str
+    zone: str = ""
+    """Zone of the node; "" when it has none or is not known yet."""
     skip: frozenset[str] = frozenset()
     """Addresses that the node answers itself (cluster DNS)."""
     local_api: Endpoint | None = None
@@ -93,9 +104,9 @@ def is_ipv4(text: str) -> bool:
 def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice], context: Context) -> tuple[PortPlan, ...]:
     """Return the plan for a Service on a node; empty when there is nothing to translate (headless, ExternalName, another proxy's)."""
     spec = service.spec
-    if spec.type == "ExternalName" or _is_left_alone(service.metadata.labels):
+    if spec.type == "ExternalName" or is_left_alone(service.metadata.labels):
         return ()
-    pieces = [piece for piece in slices if piece.addressType == "IPv4" and not _is_left_alone(piece.metadata.labels)]
+    pieces = [piece for piece in slices if piece.addressType == "IPv4" and not is_left_alone(piece.metadata.labels)]
     plans = []
     for port in spec.ports:
         frontends = tuple((frontend, access) for frontend, access in _frontends(service, port) if frontend.address not in context.skip)
@@ -104,7 +115,7 @@ def plan_service(service: core.Service, slices: Iterable[discovery.EndpointSlice
     return tuple(plans)
 
 
-def _is_left_alone(labels: Mapping[str, str]) -> bool:
+def is_left_alone(labels: Mapping[str, str]) -> bool:
     """Return whether another proxy, or none, handles an object. The value of the label does not matter, not even "" or "false"."""
     return SERVICE_PROXY_NAME in labels or HEADLESS in labels
 
@@ -137,12 +148,15 @@ def _plan_port(
     meta = service.metadata
     everywhere: tuple[Endpoint, ...]
     here: tuple[Endpoint, ...]
+    others: tuple[Endpoint, ...] = ()
     if context.local_api is not None and (meta.namespace, meta.name) == API_SERVICE:
         everywhere = here = (context.local_api,)
     else:
         ready, leaving = _endpoints(port, slices, context.node)
-        everywhere = _choose(ready, leaving)
-        here = _choose([candidate for candidate in ready if candidate[1]], [candidate for candidate in leaving if candidate[1]])
+        chosen = near([candidate.audience for candidate in ready], context.node, context.zone)
+        everywhere = _choose([candidate for candidate, is_near in zip(ready, chosen, strict=True) if is_near], leaving)
+        here = _choose([candidate for candidate in ready if candidate.local], [candidate for candidate in leaving if candidate.local])
+        others = tuple(sorted({candidate.endpoint for candidate in ready} - {*everywhere}))
     affinity = 0
     if spec.sessionAffinity == "ClientIP":
         config = spec.sessionAffinityConfig
@@ -157,11 +171,17 @@ def _plan_port(
         outside_local=spec.externalTrafficPolicy == "Local",
         affinity=affinity,
         sources=_networks(spec.loadBalancerSourceRanges),
+        others=others,
     )
 
 
-Candidate = tuple[Endpoint, bool]
-"""An endpoint, and whether it is on this node."""
+class Candidate(NamedTuple):
+    """Endpoint to choose from."""
+
+    endpoint: Endpoint
+    local: bool
+    """True if it is on this node."""
+    audience: Audience
 
 
 def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice], node: str) -> tuple[list[Candidate], list[Candidate]]:
@@ -182,12 +202,13 @@ def _endpoints(port: core.ServicePort, slices: Iterable[discovery.EndpointSlice]
             else:
                 continue
             local = endpoint.nodeName == node
-            chosen += [(Endpoint(address, number), local) for address in endpoint.addresses if is_ipv4(address)]
+            audience = audience_of(endpoint)
+            chosen += [Candidate(Endpoint(address, number), local, audience) for address in endpoint.addresses if is_ipv4(address)]
     return ready, leaving
 
 
 def _choose(ready: list[Candidate], leaving: list[Candidate]) -> tuple[Endpoint, ...]:
-    return tuple(sorted({endpoint for endpoint, _ in ready or leaving}))
+    return tuple(sorted({candidate.endpoint for candidate in ready or leaving}))
 
 
 def _networks(texts: Iterable[str]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def part_of(ports: Iterable[PortPlan], pods: str) -> Part:
             chains[f"bal-{port.digest}"] = (allowed, f"goto ext-{port.digest}")
         for frontend, access in port.frontends:
             elements[_element(*frontend)] = _verdict(port, access)
-        for endpoint in port.everywhere:
+        for endpoint in port.reachable:
             # A pod that reaches itself through a Service must see another source than itself, or it answers itself directly.
             elements["hairpins", f"{endpoint.address} . {endpoint.address}"] = ""
     return Part(chains, sets, elements)

@@ -16,6 +16,7 @@ from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.well_known import ZONE
 from tiphys.proxy.loop import ServiceProxy
 from tiphys.proxy.settings import ProxySettings
 from tiphys.testing.memory_api import MemoryApi
@@ -94,6 +95,10 @@ class Cluster:
 
     # Objects
 
+    def node(self, zone: str) -> None:
+        """Put the node in place, in a zone."""
+        self.api.add(core.Node(metadata=ObjectMeta(name=NODE, labels={ZONE: zone})))
+
     def service(self, name: str, last: int, **spec: Any) -> core.Service:
         """Put a Service with port 80 in place."""
         spec.setdefault("ports", [core.ServicePort(name="http", port=80, protocol="TCP")])
@@ -116,6 +121,7 @@ class Cluster:
         conditions: discovery.EndpointConditions | None = None,
         piece: str = "a",
         hostnames: bool = False,
+        hints: discovery.EndpointHints | None = None,
     ) -> None:
         """Put an EndpointSlice in place."""
         self.api.add(
@@ -129,6 +135,7 @@ class Cluster:
                         nodeName=node,
                         hostname=pod.name if hostnames and isinstance(pod, Pod) else None,
                         conditions=conditions or discovery.EndpointConditions(ready=True),
+                        hints=hints,
                     )
                     for pod in pods
                 ],

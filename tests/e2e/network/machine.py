@@ -103,12 +103,13 @@ class Space:
             made.bind(bind)
         return made
 
-    async def get(self, address: str, port: int, *, source: str = "") -> str:
-        """Connect and read what the other side says: its name and whom it sees."""
+    async def get(self, address: str, port: int, *, source: str = "", text: str = "") -> str:
+        """Connect, send a text if there is one, and read what the other side says: its name and whom it sees."""
         loop = asyncio.get_running_loop()
         with self.socket(bind=(source, 0) if source else None) as client:
             async with asyncio.timeout(TIMEOUT):
                 await loop.sock_connect(client, (address, port))
+                await loop.sock_sendall(client, text.encode())
                 data = b""
                 while part := await loop.sock_recv(client, 4096):
                     data += part

@@ -310,6 +310,32 @@ async def test_external_addresses_and_who_may_come_through_a_load_balancer(clust
             await asyncio.get_running_loop().sock_connect(asking, ("203.0.113.6", 80))
 
 
+async def test_a_load_balancer_learns_which_nodes_serve(cluster: Cluster) -> None:
+    cluster.service("web", 20, type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=32111)
+    pod = cluster.pod("b0").serve()
+    cluster.endpoints("web", [pod])
+    await cluster.start()
+
+    async def status() -> str:
+        probe = "GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+        try:
+            return (await cluster.machine.world.get(NODE_ADDRESS, 32111, text=probe)).split()[1]
+        except ConnectionRefusedError:
+            return "refused"
+
+    async def become(expected: str) -> None:
+        async def did() -> bool:
+            return await status() == expected
+
+        await eventually(did)
+
+    await become("200")
+    cluster.endpoints("web", [pod], conditions=discovery.EndpointConditions(ready=False, serving=True, terminating=True))
+    await become("503")
+    cluster.api.remove(core.Service, "web", "default")
+    await become("refused")
+
+
 async def test_pods_reach_an_api_server_on_loopback_and_nothing_else_there(cluster: Cluster) -> None:
     client = cluster.pod("client")
     machine = cluster.machine
@@ -355,3 +381,36 @@ async def test_other_servers_of_the_node_do_not_answer_on_the_dns_address(cluste
     assert await client.name_of(cluster.ip(10), 53) == "node"
     assert await refused(client, cluster.ip(10), 22)
     assert await client.name_of(NODE_ADDRESS, 22) == "node"
+
+
+async def test_hints_keep_connections_near_as_long_as_all_endpoints_have_them(cluster: Cluster) -> None:
+    near, far = backends(cluster, 2)
+    client = cluster.pod("client")
+    west, east = (discovery.EndpointHints(forZones=[discovery.ForZone(name=name)]) for name in ("west", "east"))
+    here = discovery.EndpointHints(forZones=west.forZones, forNodes=[discovery.ForNode(name="n1")])
+    there = discovery.EndpointHints(forZones=west.forZones, forNodes=[discovery.ForNode(name="n2")])
+    cluster.node("west")
+    cluster.service("web", 20)
+    cluster.endpoints("web", [near], hints=west)
+    cluster.endpoints("web", [far], hints=east, node="n2", piece="b")
+
+    async def answers() -> set[str]:
+        return {await client.name_of(cluster.ip(20), 80) for _ in range(6)}
+
+    async def become(*names: str) -> None:
+        async def are() -> bool:
+            return await answers() == set(names)
+
+        await eventually(are)
+
+    await cluster.start()
+    assert await answers() == {"b0"}
+    cluster.node("east")
+    await become("b1")
+    cluster.node("west")
+    cluster.endpoints("web", [far], node="n2", piece="b")
+    await become("b0", "b1")
+    cluster.endpoints("web", [far], hints=there, node="n2", piece="b")
+    await become("b0", "b1")
+    cluster.endpoints("web", [near], hints=here)
+    await become("b0")

@@ -132,6 +132,39 @@ async def test_headless_names_and_unready_addresses(cluster: Cluster) -> None:
         assert "service.kubernetes.io/headless" in slice_.metadata.labels
 
 
+async def test_hints_follow_the_traffic_distribution_and_the_topology_mode(cluster: Cluster) -> None:
+    async def hints() -> list[tuple[list[str], list[str]] | None]:
+        present = [endpoint.hints for slice_ in await slices(cluster) for endpoint in slice_.endpoints or []]
+        return [hint if hint is None else ([one.name for one in hint.forZones], [one.name for one in hint.forNodes]) for hint in present]
+
+    async def become(*expected: tuple[list[str], list[str]] | None) -> None:
+        async def are() -> bool:
+            return len(await ready(cluster)) == len(expected) and await hints() == list(expected)
+
+        await eventually(are)
+
+    await cluster.add_node("n1", zone="west")
+    async with cluster.controllers(), running_kubelet(cluster):
+        await cluster.client.create(service(trafficDistribution="PreferSameNode"))
+        await cluster.client.create(deployment(1))
+        await become((["west"], ["n1"]))
+        await cluster.client.patch(core.Node, "n1", body={"metadata": {"labels": {"topology.kubernetes.io/zone": "east"}}})
+        await become((["east"], ["n1"]))
+        await cluster.client.patch(core.Service, "web", "default", body={"spec": {"trafficDistribution": "PreferSameZone"}})
+        await become((["east"], []))
+        mode = {"service.kubernetes.io/topology-mode": "Auto"}
+        await cluster.client.patch(core.Service, "web", "default", body={"metadata": {"annotations": mode}})
+        await become(None)
+
+        async def explained() -> bool:
+            events = (await cluster.client.list(core.Event, "default")).items
+            return "Insufficient Node information: allocatable CPU or zone not specified on one or more nodes, addressType: IPv4" in {
+                event.message for event in events if event.reason == "TopologyAwareHintsDisabled"
+            }
+
+        await eventually(explained)
+
+
 async def test_endpoints_go_with_the_service_and_those_of_others_stay(cluster: Cluster) -> None:
     others = core.Endpoints(metadata=type(service().metadata)(name="manual", namespace="default"))
     async with cluster.controllers() as manager:

@@ -35,12 +35,21 @@ def piece(
     conditions: discovery.EndpointConditions = READY,
     family: str = "IPv4",
     hostname: str | None = None,
+    hints: discovery.EndpointHints | None = None,
 ) -> discovery.EndpointSlice:
     return discovery.EndpointSlice(
         metadata=ObjectMeta(name="x", namespace="default"),
         addressType=family,
         ports=[discovery.EndpointPort(name=name, port=number, protocol=protocol)],
-        endpoints=[discovery.Endpoint(addresses=[a], nodeName=node, conditions=conditions, hostname=hostname) for a in addresses],
+        endpoints=[
+            discovery.Endpoint(addresses=[a], nodeName=node, conditions=conditions, hostname=hostname, hints=hints) for a in addresses
+        ],
+    )
+
+
+def hints(*, zones: Sequence[str] = (), nodes: Sequence[str] = ()) -> discovery.EndpointHints:
+    return discovery.EndpointHints(
+        forZones=[discovery.ForZone(name=name) for name in zones], forNodes=[discovery.ForNode(name=name) for name in nodes]
     )
 
 

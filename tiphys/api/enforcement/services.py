@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Section, enforced, informational, refused, warned
-from tiphys.api.helpers.services import needs_health_check
 
-_NO_TOPOLOGY = "endpoints are not told apart by zone or node by this cluster, it has no effect"
 _TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 _NO_BALANCER = "this cluster has no load balancer of its own"
 _NO_IPV6 = "not configured on this cluster"
@@ -29,15 +27,9 @@ SERVICES = Section(
         *enforced(core.ServiceSpec, "allocateLoadBalancerNodePorts", "apiserver.allocate"),
         *informational(core.ServiceSpec, "loadBalancerClass", "For whatever makes load balancers."),
         *warned(core.ServiceSpec, "loadBalancerIP", f"{_NO_BALANCER}, it has no effect", {"loadBalancerIP": "192.0.2.1"}),
-        *warned(
-            core.ServiceSpec, "healthCheckNodePort", "nothing answers at this port in this cluster yet",
-            {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}, when=needs_health_check,
-        ),
-        *warned(core.ServiceSpec, "trafficDistribution", _NO_TOPOLOGY, {"trafficDistribution": "PreferSameZone"}),
-        *warned(
-            core.Service, "metadata.annotations", _NO_TOPOLOGY, {"metadata": {"annotations": {_TOPOLOGY_MODE: "Auto"}}},
-            keys=_TOPOLOGY_MODE,
-        ),
+        *enforced(core.ServiceSpec, "healthCheckNodePort", "proxy.health", "apiserver.allocate"),
+        *enforced(core.ServiceSpec, "trafficDistribution", "controllers.endpoints.hints", "proxy.topology"),
+        *enforced(core.Service, "metadata.annotations", "controllers.endpoints.balance", "proxy.topology", keys=_TOPOLOGY_MODE),
         *enforced(core.ServiceSpec, "ipFamilies", "controllers.endpoints.backends", case="IPv4"),
         *enforced(core.ServiceSpec, "ipFamilyPolicy", "api.helpers.service_families", case="SingleStack, PreferDualStack"),
         *refused(core.ServiceSpec, "ipFamilies", _NO_IPV6, {"ipFamilies": ["IPv6"]}, case="IPv6"),

@@ -396,6 +396,7 @@ RUN_AS_MANAGER: Final = (
     "generic-garbage-collector",
     "horizontal-pod-autoscaler",
     "job-controller",
+    "legacy-service-account-token-cleaner",
     "namespace-controller",
     "node-controller",
     "pod-garbage-collector",

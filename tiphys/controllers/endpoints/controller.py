@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.helpers.pods import is_finished, is_ready
 from tiphys.api.well_known import SERVICE_NAME, ZONE
-from tiphys.controllers.endpoints import legacy, slices, writing
+from tiphys.controllers.endpoints import balance, legacy, slices, writing
 from tiphys.controllers.endpoints.backends import needs_endpoints
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
@@ -44,6 +44,8 @@ class EndpointsController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._pacer = Pacer(ctx.clock)
+        self._balance: dict[Key, Mapping[str, str]] = {}
+        """Last result for each Service that has its zones balanced, so that only a new one becomes an event."""
         self._services = ctx.read(core.Service)
         self._pods = ctx.read(SlimPod)
         self._nodes = ctx.read(core.Node)
@@ -55,6 +57,7 @@ class EndpointsController:
         ctx.watch(self._slices, _service_key)
         ctx.watch(self._pods, self._selecting, when=_matters)
         ctx.watch(self._nodes, self._on_node, when=lambda old, new: _zone(old) != _zone(new))
+        ctx.watch(self._nodes, self._balanced, when=lambda old, new: balance.capacity(old) != balance.capacity(new))
 
     def _selecting(self, pod: SlimPod) -> Iterable[Key]:
         labels = pod.metadata.labels.items()
@@ -66,6 +69,9 @@ class EndpointsController:
         for slice_ in self._slices.list():
             if any(endpoint.nodeName == node.metadata.name for endpoint in slice_.endpoints or []):
                 yield from _service_key(slice_)
+
+    def _balanced(self, node: core.Node) -> Iterable[Key]:
+        return [Key.of(service) for service in self._services.list() if balance.is_auto(service)]
 
     async def reconcile(self, key: Key) -> Result:
         service = self._services.get(key)
@@ -80,14 +86,23 @@ class EndpointsController:
             selector = service.spec.selector.items()
             pods = [pod for pod in self._pods.list(key.namespace) if selector <= pod.metadata.labels.items()]
             known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
-            step = slices.plan(service, pods, known, self._zones(pods))
+            cpu = balance.cpu_by_zone(self._nodes.list()) if balance.is_auto(service) else {}
+            step = slices.plan(service, pods, known, self._zones(pods), cpu)
             endpoints = legacy.plan(service, pods, self._endpoints.get(key))
         results = await asyncio.gather(
             writing.write(self._ctx.client, service, step), self._write_endpoints(endpoints), return_exceptions=True
         )
         for error in first_errors(results):
             raise error
+        self._report(service, step.balance)
         return DONE
+
+    def _report(self, service: core.Service, results: Mapping[str, str]) -> None:
+        """Tell people whether zones are balanced."""
+        for type_, reason, message in balance.events(self._balance.pop(Key.of(service), {}), results):
+            self._ctx.recorder.event(service, type_, reason, message)
+        if results:
+            self._balance[Key.of(service)] = results
 
     def _zones(self, pods: Iterable[SlimPod]) -> dict[str, str]:
         zones = {}
@@ -108,6 +123,7 @@ class EndpointsController:
 
     async def _forget(self, key: Key) -> None:
         """Remove the Endpoints of a deleted Service: slices are owned by it, but Endpoints have no owner. Those of others stay."""
+        self._balance.pop(key, None)
         endpoints = self._endpoints.get(key)
         if endpoints is not None and endpoints.metadata.labels.get(legacy.MANAGED_BY) == legacy.MANAGER:
             await delete_exact(self._ctx.client, core.Endpoints, endpoints.metadata)

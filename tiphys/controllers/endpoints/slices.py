@@ -7,6 +7,7 @@ write is needed anyway, so that a pod that comes or goes costs one small write a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.well_known import SERVICE_NAME
+from tiphys.controllers.endpoints import balance, hints
 from tiphys.controllers.endpoints.backends import (
     HEADLESS,
     Backend,
@@ -41,6 +43,8 @@ class Plan(NamedTuple):
     create: list[discovery.EndpointSlice]
     update: list[discovery.EndpointSlice]
     delete: list[discovery.EndpointSlice]
+    balance: Mapping[str, str] = MappingProxyType({})
+    """Address family to the result of balancing zones, for Services that want it (see `balance.Balance.reason`)."""
 
 
 class Frame(NamedTuple):
@@ -57,30 +61,53 @@ Groups = Mapping[tuple[str, tuple[Port, ...]], Mapping[str, discovery.Endpoint]]
 """Address family and ports to endpoints by identity (see `identity`)."""
 
 
-def plan(service: core.Service, pods: Sequence[SlimPod], slices: Iterable[discovery.EndpointSlice], zones: Mapping[str, str]) -> Plan:
-    """Plan the writes that update the Service's slices. `zones` maps nodes to their zones."""
+def plan(
+    service: core.Service,
+    pods: Sequence[SlimPod],
+    slices: Sequence[discovery.EndpointSlice],
+    zones: Mapping[str, str],
+    cpu: Mapping[str, int] = MappingProxyType({}),
+) -> Plan:
+    """Plan the writes that update the Service's slices. `zones` maps nodes to their zones, `cpu` zones to their capacity."""
     groups: dict[tuple[str, tuple[Port, ...]], dict[str, discovery.Endpoint]] = {}
+    results: dict[str, str] = {}
     for family in families(service):
+        members: dict[str, discovery.Endpoint] = {}
         for backend in backends(service, pods, family):
             endpoint_ = endpoint(backend, zones)
             groups.setdefault((family, backend.ports), {})[identity(endpoint_)] = endpoint_
+            members[identity(endpoint_)] = endpoint_
         # A Service without pods has one empty slice, unlike one that has not been processed yet.
-        if not any(known == family for known, _ in groups):
+        if not members:
             groups[family, ()] = {}
+        if balance.is_auto(service):
+            results[family] = _balance(members, [slice_ for slice_ in slices if slice_.addressType == family], cpu)
+        else:
+            for endpoint_ in members.values():
+                endpoint_.hints = hints.hints_of(service, endpoint_)
     meta = service.metadata
-    slices = list(slices)
     step = arrange(Frame(meta.name, meta.namespace, meta.uid, slice_labels(service)), groups, slices)
     if writes := [*step.create, *step.update]:
         own = [one for one in slices if any(owner.uid == meta.uid for owner in one.metadata.ownerReferences)]
         before = readiness(own) if own else None
         for written in writes:
             written.metadata = stamped(written.metadata, trigger_time(service, pods, before, readiness([written])))
-    return step
+    return step._replace(balance=results)
 
 
 def readiness(slices: Iterable[discovery.EndpointSlice]) -> dict[str, bool]:
     """Return the pods in slices with their readiness."""
     return {identity(endpoint): bool(endpoint.conditions.serving) for slice_ in slices for endpoint in slice_.endpoints or []}
+
+
+def _balance(members: Mapping[str, discovery.Endpoint], slices: Iterable[discovery.EndpointSlice], cpu: Mapping[str, int]) -> str:
+    """Set the hints of one family's endpoints by the capacity of zones; returns the result in words."""
+    present = [(identity(old), old.hints) for slice_ in slices for old in slice_.endpoints or []]
+    known = {name: hint.forZones[0].name for name, hint in present if hint is not None and len(hint.forZones) == 1}
+    result = balance.balance(members, known, cpu)
+    for name, zone in result.zones.items():
+        members[name].hints = discovery.EndpointHints(forZones=[discovery.ForZone(name=zone)])
+    return result.reason
 
 
 def identity(endpoint_: discovery.Endpoint) -> str:

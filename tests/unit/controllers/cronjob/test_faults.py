@@ -100,7 +100,7 @@ class World:
         )
 
     async def _write(self, call: Call, forward: Forward) -> Response:
-        fault = next(self._pending, "")
+        fault: Fault = next(self._pending, "")
         self._past.append(self.api.revision)
         if fault == "lose request":
             raise ConnectionError(fault)

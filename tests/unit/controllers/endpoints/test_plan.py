@@ -10,7 +10,7 @@ from tests.unit.controllers.make import ago, pod
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.controllers.endpoints import legacy, slices
+from tiphys.controllers.endpoints import balance, legacy, slices
 from tiphys.controllers.endpoints.backends import backends
 from tiphys.controllers.endpoints.trigger import LAST_CHANGE
 from tiphys.controllers.shared.claim import reference
@@ -175,6 +175,58 @@ def test_labels_zone_and_hostname() -> None:
         "service.kubernetes.io/headless": "",
     }
     assert [(e.hostname, e.zone, e.nodeName) for e in made.endpoints or []] == [("db-0", "west", "n1"), (None, "west", "n1")]
+
+
+NEAR = {"n1": "west", "n2": "east"}
+
+
+def shown(slice_: discovery.EndpointSlice) -> list[tuple[list[str], list[str]] | None]:
+    hints = [endpoint.hints for endpoint in slice_.endpoints or []]
+    return [None if hint is None else ([zone.name for zone in hint.forZones], [node.name for node in hint.forNodes]) for hint in hints]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "hints"),
+    [
+        ("PreferClose", [(["west"], []), (["east"], []), None]),
+        ("PreferSameZone", [(["west"], []), (["east"], []), None]),
+        ("PreferSameNode", [(["west"], ["n1"]), (["east"], ["n2"]), ([], ["n3"])]),
+        (None, [None, None, None]),
+    ],
+)
+def test_hints_of_a_traffic_distribution(distribution: str | None, hints: list[tuple[list[str], list[str]] | None]) -> None:
+    pods = [at(1, node="n1"), at(2, node="n2"), at(3, node="n3"), at(4, node="n1", ready=False), at(5, node="n1", deleting=True)]
+    (new,) = slices.plan(service(trafficDistribution=distribution), pods, [], NEAR).create
+    assert shown(new) == [*hints, None, None]
+
+
+def test_hints_follow_the_service_and_the_nodes() -> None:
+    plain, near = service(), service(trafficDistribution="PreferSameZone")
+    pods = [at(1, node="n1")]
+    known = apply(plain, [], slices.plan(plain, pods, [], NEAR))
+    known = apply(near, known, slices.plan(near, pods, known, NEAR))
+    assert shown(known[0]) == [(["west"], [])]
+    assert slices.plan(near, pods, known, NEAR) == slices.Plan([], [], [])
+    known = apply(near, known, slices.plan(near, pods, known, {"n1": "north"}))
+    assert shown(known[0]) == [(["north"], [])]
+    known = apply(near, known, slices.plan(near, [at(1, node="n1", ready=False)], known, NEAR))
+    assert shown(known[0]) == [None]
+    known = apply(plain, known, slices.plan(plain, pods, known, NEAR))
+    assert shown(known[0]) == [None]
+
+
+def test_balanced_hints_are_settled_per_family() -> None:
+    auto = service(trafficDistribution="PreferSameNode")
+    auto.metadata.annotations = {"service.kubernetes.io/topology-mode": "Auto"}
+    pods = [at(number, node="n1") for number in range(4)]
+    cpu = {"west": 4000, "east": 4000}
+    step = slices.plan(auto, pods, [], NEAR, cpu)
+    known = apply(auto, [], step)
+    assert sorted(str(hint) for hint in shown(known[0])) == [str(([zone], [])) for zone in ("east", "east", "west", "west")]
+    assert step.balance == {"IPv4": balance.ENABLED}
+    assert slices.plan(auto, pods, known, NEAR, cpu)[:3] == ([], [], [])
+    step = slices.plan(auto, pods, known, NEAR, {})
+    assert (shown(step.update[0]), step.balance) == ([None] * 4, {"IPv4": balance.UNKNOWN_NODES})
 
 
 def test_slices_of_a_former_service_are_left_alone() -> None:
