@@ -122,9 +122,9 @@ async def play(text: str, directory: Path, actors: Mapping[str, Actor] | None = 
 class Stage:
     """Performer of commands. A command is the method of its name: it gets the words that follow, and the step."""
 
-    def __init__(self, client: Client, manager: Client, actors: Mapping[str, Actor], settings: ControllerSettings) -> None:
+    def __init__(self, client: Client, loop_client: Client, actors: Mapping[str, Actor], settings: ControllerSettings) -> None:
         self._client = client
-        self._manager = manager
+        self._loop_client = loop_client
         self._settings = settings
         self._actors = actors
         self._trace = Trace(client)
@@ -167,24 +167,24 @@ class Stage:
     async def do_loops(self, _: Step, *names: str) -> None:
         """`loops NAME...` runs these control loops from now on instead of those before: `all` of them, or none without a name."""
         await self._stop()
-        known = {loop.declaration.name for loop in LOOPS}
-        names = tuple(sorted(known)) if names == ("all",) else names
-        if not known.issuperset(names):
-            raise ScenarioError(f"no such loop: {', '.join(set(names) - known)}")
-        if names:
-            manager = Manager(self._manager, clock=self._manager.clock, rng=self._manager.rng)
-            manager.add_all(loop for loop in all_controllers(self._settings) if loop.declaration.name in names)
+        available = {loop.declaration.name for loop in LOOPS}
+        selected = available if names == ("all",) else set(names)
+        if not selected <= available:
+            raise ScenarioError(f"no such loop: {', '.join(sorted(selected - available))}")
+        if selected:
+            manager = Manager(self._loop_client, clock=self._loop_client.clock, rng=self._loop_client.rng)
+            manager.add_all(loop for loop in all_controllers(self._settings) if loop.declaration.name in selected)
             self._loops = asyncio.create_task(manager.run())
             await eventually(lambda: manager.synced)
 
-    async def do_watch(self, _: Step, kind: str, *paths: str) -> None:
+    async def do_watch(self, _: Step, kind_name: str, *paths: str) -> None:
         """`watch KIND PATH...` traces the objects of a kind from now on, and their fields at the paths."""
-        await self._trace.watch(self._kind(kind), paths)
+        await self._trace.watch(self._kind(kind_name), paths)
 
-    async def do_show(self, _: Step, kind: str, name: str, *paths: str) -> list[str]:
+    async def do_show(self, _: Step, kind_name: str, name: str, *paths: str) -> list[str]:
         """`show KIND NAME PATH...` traces an object as it is."""
-        known_kind = self._kind(kind)
-        obj = await self._client.get(known_kind, name, "default" if known_kind.namespaced else "")
+        kind = self._kind(kind_name)
+        obj = await self._client.get(kind, name, _namespace(kind))
         return [f"{path}={show(obj, path)}" for path in paths]
 
     async def do_apply(self, step: Step) -> None:
@@ -192,22 +192,22 @@ class Stage:
         for document in yaml.safe_load_all(step.input):
             kind = self._kind(document["kind"])
             obj = msgspec.convert(document, kind.type, strict=False)
-            obj.metadata.namespace = obj.metadata.namespace or ("default" if kind.namespaced else "")
+            obj.metadata.namespace = obj.metadata.namespace or _namespace(kind)
             try:
                 await self._client.create(obj, kind=kind)
             except AlreadyExists:
                 await self._client.update(obj, kind=kind)
 
-    async def do_patch(self, step: Step, kind: str, name: str, subresource: str = "") -> None:
+    async def do_patch(self, step: Step, kind_name: str, name: str, subresource: str = "") -> None:
         """`patch KIND NAME [SUBRESOURCE]` merges its input into an object."""
-        known_kind = self._kind(kind)
+        kind = self._kind(kind_name)
         body = yaml.safe_load(step.input)
-        await self._client.patch(known_kind, name, "default" if known_kind.namespaced else "", body=body, subresource=subresource)
+        await self._client.patch(kind, name, _namespace(kind), body=body, subresource=subresource)
 
-    async def do_delete(self, _: Step, kind: str, name: str, propagation: str = "Background") -> None:
+    async def do_delete(self, _: Step, kind_name: str, name: str, propagation: str = "Background") -> None:
         """`delete KIND NAME [PROPAGATION]`."""
-        known_kind = self._kind(kind)
-        await self._client.delete(known_kind, name, "default" if known_kind.namespaced else "", propagation=propagation)
+        kind = self._kind(kind_name)
+        await self._client.delete(kind, name, _namespace(kind), propagation=propagation)
 
     async def do_act(self, _: Step, name: str, *words: str) -> None:
         """`act NAME WORD...` begins an actor."""
@@ -229,3 +229,8 @@ class Stage:
             if kind.hub.kind == name:
                 return kind.hub
         raise ScenarioError(f"no such kind: {name}")
+
+
+def _namespace(kind: Kind[Any]) -> str:
+    """Return the namespace of objects that name none."""
+    return "default" if kind.namespaced else ""
