@@ -67,7 +67,11 @@ def plan(
         return Plan(status, observation.news, observation.unexpected, (), (), None, None)
     decision = _decide(cron_job, status, now, zone, floor)
     if decision.start is not None:
-        decision = _check_name(cron_job, decision, {job.metadata.name for job in jobs}, is_taken)
+        own = {job.metadata.name for job in jobs}
+        if status.lastScheduleTime is not None:
+            # Its Job may be gone.
+            own.add(job_name(cron_job.metadata.name, int(status.lastScheduleTime.timestamp())))
+        decision = _check_name(cron_job, decision, own, is_taken)
     standing = [*observation.unexpected, *decision.standing]
     return Plan(status, observation.news, standing, surplus(cron_job, jobs), decision.replace, decision.start, decision.next)
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.controllers.cronjob.make import NOON, at, cron_job, job
@@ -236,6 +236,12 @@ def test_times_within_a_minute_share_one_run() -> None:
     assert started(plan(ticking, [job(1)], at(2))) == at(2)
 
 
+def test_times_within_a_minute_share_one_run_whose_job_is_gone() -> None:
+    ticking = cron_job("@every 20s", last=at(1))
+    assert started(plan(ticking, [], at(1) + timedelta(seconds=40))) is None
+    assert started(plan(ticking, [], at(2))) == at(2)
+
+
 # --- properties ---
 
 SCHEDULES = st.sampled_from(["* * * * *", "*/7 * * * *", "@every 90s", "@every 25s", "0 * * * *", "30 2 * * *", "0 0 30 2 *", "junk"])
@@ -251,6 +257,7 @@ POLICIES = st.sampled_from(["Allow", "Forbid", "Replace"])
     st.none() | st.integers(0, 300),
     st.integers(0, 400),
 )
+@example("@every 25s", "Allow", [(14, "Complete", False, False)], 0, None, 145)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
     schedule: str, policy: str, runs: list[tuple[int, str, bool, bool]], limit: int, deadline: int | None, later: int
 ) -> None:
