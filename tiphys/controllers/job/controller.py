@@ -170,13 +170,13 @@ class JobController:
             metrics.note_step(step, self._ctx.clock.monotonic() - started, failed=failed)
 
     async def _take(self, job: batch.Job, sight: Sight, step: Plan) -> None:
-        client, written, status = self._ctx.client, job, step.status
+        written, status = job, step.status
         if step.record:
             written = await self._record(job, sight, status)
             status = written.status
         metrics.note_policy(step)
         sight.failures = step.failures
-        writer = PodWriter(client, self._ctx.recorder, job)
+        writer = PodWriter(self._ctx, job)
         try:
             await writer.take(step)
             outcome = writer.outcome

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from tiphys.api.batch import v1 as batch
 from tiphys.api.helpers.jobs import TRACKING
-from tiphys.api.machinery.errors import StatusError
 from tiphys.controllers.job.backoff import NO_FAILURES, Failures
 from tiphys.controllers.job.pods import Memory
+from tiphys.controllers.shared.doubts import is_unknown
 from tiphys.controllers.shared.slim import SlimPod
 
 Counts = tuple[object, ...]
@@ -86,5 +86,5 @@ class Sight:
 
     def doubt(self, error: BaseException) -> None:
         """Believe nothing any more after an error that does not say whether the write took place."""
-        if not isinstance(error, StatusError) or error.code >= 500:
+        if is_unknown(error):
             self._counts, self.born = None, 0

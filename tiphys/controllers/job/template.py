@@ -10,7 +10,6 @@ from tiphys.api.helpers.jobs import COMPLETION_INDEX, TRACKING, is_indexed
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.job.pods import FAILURES, IGNORED_FAILURES, NO_INDEX
 from tiphys.controllers.job.size import NewPod
-from tiphys.controllers.shared.claim import reference
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 _LONGEST_BASE = 58
@@ -27,7 +26,7 @@ class PodMaker:
         self._finalizers = list(dict.fromkeys((*template.metadata.finalizers, TRACKING)))
 
     def make(self, new: NewPod) -> core.Pod:
-        """Return a pod to create."""
+        """Return a pod to create, without the reference to its owner."""
         job, template = self._job, self._job.spec.template.metadata
         meta = ObjectMeta(
             generateName=f"{job.metadata.name}-",
@@ -35,7 +34,6 @@ class PodMaker:
             labels=dict(template.labels),
             annotations=dict(template.annotations),
             finalizers=self._finalizers,
-            ownerReferences=[reference(job)],
         )
         if new.index == NO_INDEX:
             return core.Pod(metadata=meta, spec=self._spec)

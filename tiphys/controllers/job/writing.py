@@ -17,9 +17,10 @@ from tiphys.controllers.job.size import NewPod
 from tiphys.controllers.job.status import Outcome
 from tiphys.controllers.job.template import PodMaker
 from tiphys.controllers.shared.batches import at_most, slow_start
+from tiphys.controllers.shared.pods import create_owned, delete_owned
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import EventRecorder, delete_exact
+from tiphys.runtime import ControllerContext
 
 AT_ONCE = 50
 """Maximum number of pods that are changed at the same time."""
@@ -45,9 +46,8 @@ async def remove_finalizer(client: Client, pod: SlimPod, *, unchanged: bool = Fa
 class PodWriter:
     """Takes one step of a Job. What it has done is in `outcome`, and what has failed in `errors`."""
 
-    def __init__(self, client: Client, recorder: EventRecorder, job: batch.Job) -> None:
-        self._client = client
-        self._recorder = recorder
+    def __init__(self, ctx: ControllerContext, job: batch.Job) -> None:
+        self._ctx = ctx
         self._job = job
         self._settled: set[str] = set()
         self._deleted: set[str] = set()
@@ -76,7 +76,7 @@ class PodWriter:
             raise
 
     async def _settle(self, seen: JobPod) -> None:
-        await remove_finalizer(self._client, seen.pod)
+        await remove_finalizer(self._ctx.client, seen.pod)
         self._settled.add(seen.uid)
 
     async def _kill(self, seen: JobPod) -> None:
@@ -86,19 +86,12 @@ class PodWriter:
     async def _discard(self, seen: JobPod) -> None:
         if seen.tracked:
             # If it has ended meanwhile, its end must be counted.
-            await remove_finalizer(self._client, seen.pod, unchanged=True)
+            await remove_finalizer(self._ctx.client, seen.pod, unchanged=True)
             self._settled.add(seen.uid)
         await self._delete(seen)
 
     async def _delete(self, seen: JobPod) -> None:
-        meta = seen.pod.metadata
-        try:
-            deleted = await delete_exact(self._client, core.Pod, meta)
-        except Exception as error:
-            self._recorder.event(self._job, "Warning", "FailedDelete", f"Error deleting: {error}")
-            raise
-        if deleted:
-            self._recorder.event(self._job, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
+        await delete_owned(self._ctx, self._job, seen.pod.metadata)
         self._deleted.add(seen.uid)
 
     async def _create_all(self, new: Sequence[NewPod]) -> None:
@@ -107,11 +100,9 @@ class PodWriter:
 
     async def _create(self, pod: core.Pod) -> None:
         try:
-            created = await self._client.create(pod)
+            await create_owned(self._ctx, self._job, pod)
         except Exception as error:
             if not namespace_ends(error):
                 self.errors.append(error)
-                self._recorder.event(self._job, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
         self._created += 1
-        self._recorder.event(self._job, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")

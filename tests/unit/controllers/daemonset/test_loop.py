@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
-from tiphys.testing.fake_api import Call, FakeApi
 
 from tests.unit.controllers.daemonset.make import daemon_set, node
 from tiphys.aio.clock import VirtualClock
@@ -19,17 +18,22 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_active
 from tiphys.api.machinery import base, errors
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.client.client import Client
 from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.daemonset.placement import TEMPLATE_GENERATION
 from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.runtime import Manager
 from tiphys.testing import eventually
-from tiphys.wire.http import Request
+from tiphys.testing.calls import Call
+from tiphys.testing.crashes import mortal
+from tiphys.testing.faults import Fault, Faults
+from tiphys.testing.loops import running_loops
+from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.watch_stream import WatchStream
 
 pytestmark = pytest.mark.looptime
 
 NODES = 6
-WRITES = ("create", "update", "patch", "delete")
 
 
 def target(pod: core.Pod) -> str:
@@ -44,23 +48,17 @@ def target(pod: core.Pod) -> str:
 class World:
     """The server, and scheduler and kubelets that act when they are told to."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.api = FakeApi(clock=VirtualClock())
+    def __init__(self, api: MemoryApi, seed: int = 0) -> None:
+        self.api = api
         self.rng = random.Random(seed)
         self.failing: Callable[[core.Pod], bool] = lambda pod: False
+        self._begun = api.revision
         for number in range(NODES):
             self.api.add(node(f"n{number}"))
 
-    @asynccontextmanager
-    async def loop(self) -> AsyncIterator[Manager]:
+    def loop(self, client: Client | None = None) -> AbstractAsyncContextManager[Manager]:
         """The loop, killed at the end without a word."""
-        manager = Manager(self.api.client(), clock=self.api.clock, rng=random.Random(self.rng.random()))
-        manager.add_all([DaemonSetController()])
-        task = asyncio.create_task(manager.run())
-        try:
-            yield manager
-        finally:
-            await cancel_and_wait(task)
+        return running_loops(client or self.api.client(), DaemonSetController)
 
     def add(self, made: apps.DaemonSet) -> None:
         self.api.add(made)
@@ -108,54 +106,53 @@ class World:
                 return
         raise AssertionError(f"{self.images()}, {self.api.get(apps.DaemonSet, 'web', 'default').status}")
 
-    def check_history(self, *, most: int = 1, unavailable: int | None = None) -> None:
+    async def check_history(self, *, most: int = 1, unavailable: int | None = None) -> None:
         """Check at every moment that no node had two active pods (of one template), and that enough were ready once they had been."""
         pods: dict[str, core.Pod] = {}
         full = False
-        for change in self.api.store.log:
-            if change.resource[2] != "pods":
-                continue
-            if isinstance(change.new, core.Pod):
-                pods[change.new.metadata.name] = change.new
-            elif change.old is not None:
-                pods.pop(change.old.metadata.name, None)
+        client = self.api.client(faults=Faults(clock=self.api.clock))
+        changes = [change async for change in client.watch(core.Pod, resource_version=str(self._begun), bookmarks=False, timeout=1)]
+        assert changes
+        for change in changes:
+            meta = change.object.metadata
+            pods[meta.name] = change.object
+            if change.type == "DELETED":
+                del pods[meta.name]
             active = [pod for pod in pods.values() if is_active(pod)]
             places = Counter(pod.spec.nodeName or target(pod) for pod in active)
-            assert not places or max(places.values()) <= most, f"revision {change.revision}: {places}"
+            assert not places or max(places.values()) <= most, f"revision {meta.resourceVersion}: {places}"
             kinds = Counter((pod.spec.nodeName or target(pod), pod.metadata.labels[HASH_LABEL]) for pod in active)
-            assert not kinds or max(kinds.values()) <= 1, f"revision {change.revision}: {kinds}"
+            assert not kinds or max(kinds.values()) <= 1, f"revision {meta.resourceVersion}: {kinds}"
             ready = {pod.spec.nodeName for pod in active if any(one.status == "True" for one in pod.status.conditions)}
             full = full or len(ready) == NODES
-            assert not full or unavailable is None or NODES - len(ready) <= unavailable, f"revision {change.revision}: {ready}"
+            assert not full or unavailable is None or NODES - len(ready) <= unavailable, f"revision {meta.resourceVersion}: {ready}"
 
     def lose(self, requests: float, answers: float) -> None:
         """Lose a share of the writes on their way there, and the answers to a share of the others on their way back."""
 
-        def is_write(call: Call) -> bool:
-            return call.verb in WRITES and call.resource != "events"
+        def chance(share: float) -> Callable[[Call], bool]:
+            return lambda call: call.writes and call.resource != "events" and self.rng.random() < share
 
-        def reaction(call: Call, request: Request) -> None:
-            if is_write(call) and self.rng.random() < requests:
-                raise ConnectionError("the request was lost")
+        self.api.faults.fail(chance(requests), ConnectionError("the request was lost"), times=None)
+        self.api.faults.lose_answers(chance(answers), times=None)
 
-        self.api.react(reaction)
-        self.api.lose_answers(lambda call: is_write(call) and self.rng.random() < answers)
+    def hold(self, watches: Iterable[WatchStream]) -> Fault:
+        """Hold back the events of open watches, not of those that follow them."""
+        calls = {id(watch.call): watch.call for watch in watches}
+        return self.api.faults.hold_events(lambda call: id(call) in calls)
 
     async def lag(self) -> None:
         """Hold back the events of some watches for a while, again and again; then they come all at once."""
         while True:
-            held = [watcher for watcher in self.api.store.watchers if self.rng.random() < 0.3]
-            for watcher in held:
-                watcher.stalled = True
-            await self.api.clock.sleep(self.rng.random() * 3)
-            for watcher in held:
-                watcher.queue.put_nowait(None)
+            with self.hold([watch for watch in self.api.faults.watches if self.rng.random() < 0.3]):
+                await self.api.clock.sleep(self.rng.random() * 3)
             await self.api.clock.sleep(self.rng.random())
 
     def hide_pods(self) -> None:
-        """Hold back all events about pods."""
-        for watcher in self.api.store.watchers:
-            watcher.stalled = watcher.resource[2] == "pods"
+        """Hold back all events about pods, until the watches end."""
+        watches = [watch for watch in self.api.faults.watches if watch.call.resource == "pods"]
+        assert watches
+        self.hold(watches)
 
     async def touch(self, times: int = 20) -> None:
         """Give the loop reasons to look again."""
@@ -178,8 +175,8 @@ UPDATES = pytest.mark.parametrize(
 
 
 @UPDATES
-async def test_pods_are_made_and_rolled_out(made: apps.DaemonSet, most: int, unavailable: int) -> None:
-    world = World()
+async def test_pods_are_made_and_rolled_out(api: MemoryApi, made: apps.DaemonSet, most: int, unavailable: int) -> None:
+    world = World(api)
     world.add(made)
     async with world.loop() as manager:
         await world.settle("a")
@@ -190,13 +187,15 @@ async def test_pods_are_made_and_rolled_out(made: apps.DaemonSet, most: int, una
         writes = len(world.api.writes())
         await world.api.clock.sleep(3600)
         assert len(world.api.writes()) == writes
-    world.check_history(most=most, unavailable=unavailable)
+    await world.check_history(most=most, unavailable=unavailable)
 
 
 @UPDATES
 @pytest.mark.parametrize("seed", range(6))
-async def test_lost_requests_and_late_events_do_no_harm(made: apps.DaemonSet, most: int, unavailable: int, seed: int) -> None:
-    world = World(seed)
+async def test_lost_requests_and_late_events_do_no_harm(
+    api: MemoryApi, made: apps.DaemonSet, most: int, unavailable: int, seed: int
+) -> None:
+    world = World(api, seed)
     world.lose(0.15, 0.15)
     world.add(made)
     async with world.loop():
@@ -209,48 +208,39 @@ async def test_lost_requests_and_late_events_do_no_harm(made: apps.DaemonSet, mo
             await world.settle("a", share=0.6)
         finally:
             await cancel_and_wait(lag)
-    world.check_history(most=most, unavailable=unavailable)
+    await world.check_history(most=most, unavailable=unavailable)
     found = world.api.list(apps.ControllerRevision)
     assert sorted(one.revision for one in found) == [2, 3]
 
 
 @UPDATES
 async def test_a_crash_between_any_two_writes_does_no_harm(made: apps.DaemonSet, most: int, unavailable: int) -> None:
-    for crash in range(1, 60):
-        world = World(crash)
-        world.add(made)
-        left = crash
-
-        def die(call: Call, request: Request, world: World = world) -> None:
-            nonlocal left
-            if call.verb in WRITES and call.resource != "events":
-                if left == 0:
-                    raise ConnectionError("killed")
-                left -= 1
-
-        world.api.react(die)
-        async with world.loop():
-            for image in ("a", "b"):
-                for _ in range(60):
-                    world.act()
-                    await world.api.clock.sleep(0.2)
-                    if left == 0 or world.is_done(image):
-                        break
-                if image == "a" and left:
-                    world.roll("b")
-        survived, left = left > 0, -1
-        image = max(world.api.get(apps.DaemonSet, "web", "default").spec.template.spec.containers[0].image, "a")
-        async with world.loop():
-            await world.settle(image)
-        world.check_history(most=most, unavailable=unavailable)
-        if survived:
-            assert crash > 2 * NODES
-            return
+    for crash in range(1, 120):
+        async with MemoryApi.running(clock=VirtualClock()) as api:
+            world = World(api, crash)
+            world.add(made)
+            client, died = mortal(api.client(), writes=crash)
+            async with world.loop(client):
+                for image in ("a", "b"):
+                    for _ in range(60):
+                        world.act()
+                        await api.clock.sleep(0.2)
+                        if died.is_set() or world.is_done(image):
+                            break
+                    if image == "a" and not died.is_set():
+                        world.roll("b")
+            image = api.get(apps.DaemonSet, "web", "default").spec.template.spec.containers[0].image
+            async with world.loop():
+                await world.settle(image)
+            await world.check_history(most=most, unavailable=unavailable)
+            if not died.is_set():
+                assert crash > 2 * NODES
+                return
     raise AssertionError("there are more writes than crashes")
 
 
-async def test_own_pods_that_the_cache_does_not_show_are_not_made_again() -> None:
-    world = World()
+async def test_own_pods_that_the_cache_does_not_show_are_not_made_again(api: MemoryApi) -> None:
+    world = World(api)
     async with world.loop() as manager:
         await eventually(lambda: manager.synced)
         world.hide_pods()
@@ -258,13 +248,13 @@ async def test_own_pods_that_the_cache_does_not_show_are_not_made_again() -> Non
         await eventually(lambda: world.images()["a"] == NODES)
         await world.touch()
         assert world.images()["a"] == NODES
-        world.api.store.end_watches()
+        world.api.faults.end_watches()
         await world.settle("a")
-    world.check_history()
+    await world.check_history()
 
 
-async def test_pods_whose_answers_were_lost_are_not_made_again() -> None:
-    world = World()
+async def test_pods_whose_answers_were_lost_are_not_made_again(api: MemoryApi) -> None:
+    world = World(api)
     world.lose(0.0, answers=1.0)
     async with world.loop() as manager:
         await eventually(lambda: manager.synced)
@@ -273,13 +263,13 @@ async def test_pods_whose_answers_were_lost_are_not_made_again() -> None:
         await eventually(lambda: world.images()["a"] == NODES)
         await world.touch()
         assert world.images()["a"] == NODES
-        world.api.store.end_watches()
+        world.api.faults.end_watches()
         await world.touch(5)
-    world.check_history()
+    await world.check_history()
 
 
-async def test_own_deletions_that_the_cache_does_not_show_are_not_repeated() -> None:
-    world = World()
+async def test_own_deletions_that_the_cache_does_not_show_are_not_repeated(api: MemoryApi) -> None:
+    world = World(api)
     world.add(daemon_set(unavailable=2))
     async with world.loop():
         await world.settle("a")
@@ -291,8 +281,8 @@ async def test_own_deletions_that_the_cache_does_not_show_are_not_repeated() -> 
         assert world.sent("delete") == 3
 
 
-async def test_nodes_are_followed_but_their_heartbeats_are_not() -> None:
-    world = World()
+async def test_nodes_are_followed_but_their_heartbeats_are_not(api: MemoryApi) -> None:
+    world = World(api)
     world.add(daemon_set(pod_spec={"nodeSelector": {"color": "blue"}}))
     async with world.loop() as manager:
         await eventually(lambda: world.api.get(apps.DaemonSet, "web", "default").status.observedGeneration == 3)
@@ -322,15 +312,15 @@ async def test_nodes_are_followed_but_their_heartbeats_are_not() -> None:
         await eventually(lambda: world.api.get(apps.DaemonSet, "web", "default").status.desiredNumberScheduled == 0)
 
 
-async def test_failing_pods_are_replaced_ever_more_slowly() -> None:
-    world = World()
+async def test_failing_pods_are_replaced_ever_more_slowly(api: MemoryApi) -> None:
+    world = World(api)
     world.failing = lambda pod: pod.spec.nodeName == "n0"
     world.add(daemon_set())
     async with world.loop():
         begun = world.api.clock.monotonic()
         while world.api.clock.monotonic() - begun < 600:
             world.act()
-            await world.api.clock.sleep(0.1)
+            await world.api.clock.sleep(0.2)
         assert NODES + 6 <= world.sent("create") <= NODES + 12
         told = [event for event in world.api.list(core.Event) if event.reason == "FailedDaemonPod"]
         assert told
@@ -341,12 +331,12 @@ async def test_failing_pods_are_replaced_ever_more_slowly() -> None:
         await world.settle("b")
 
 
-async def test_pods_that_are_refused_stop_a_rollout() -> None:
-    world = World()
+async def test_pods_that_are_refused_stop_a_rollout(api: MemoryApi) -> None:
+    world = World(api)
     world.add(daemon_set(unavailable=3))
     async with world.loop():
         await world.settle("a")
-        world.api.fail(errors.Forbidden("exceeded quota"), verb="create", resource="pods", times=10**6)
+        world.api.faults.fail("create pods", errors.Forbidden("exceeded quota"), times=None)
         (lost, *_) = world.api.list(core.Pod)
         world.api.remove(core.Pod, lost.metadata.name, "default")
         world.roll("b")
@@ -359,8 +349,8 @@ async def test_pods_that_are_refused_stop_a_rollout() -> None:
         assert world.sent("create") - before < 30
 
 
-async def test_revisions_with_equal_data_are_merged() -> None:
-    world = World()
+async def test_revisions_with_equal_data_are_merged(api: MemoryApi) -> None:
+    world = World(api)
     world.add(daemon_set())
     async with world.loop():
         await world.settle("a")
@@ -377,8 +367,8 @@ async def test_revisions_with_equal_data_are_merged() -> None:
         assert {pod.metadata.labels[HASH_LABEL] for pod in pods} == {"other"}
 
 
-async def test_old_revisions_are_forgotten_unless_pods_are_of_them() -> None:
-    world = World()
+async def test_old_revisions_are_forgotten_unless_pods_are_of_them(api: MemoryApi) -> None:
+    world = World(api)
     world.add(daemon_set(strategy="OnDelete", revisionHistoryLimit=1))
     async with world.loop() as manager:
         await world.settle("a")
@@ -392,8 +382,8 @@ async def test_old_revisions_are_forgotten_unless_pods_are_of_them() -> None:
         assert world.images() == Counter({"a": NODES})
 
 
-async def test_a_selector_of_everything_does_nothing_but_tell() -> None:
-    world = World()
+async def test_a_selector_of_everything_does_nothing_but_tell(api: MemoryApi) -> None:
+    world = World(api)
     made = daemon_set()
     assert made.spec.selector is not None
     made.spec.selector.matchLabels = {}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
-from tiphys.testing.fake_api import FakeApi
 
-from tiphys.aio.clock import VirtualClock
-from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.nodettl.controller import TTL, NodeTtlController
 from tiphys.controllers.nodettl.plan import SIZES, next_size
-from tiphys.runtime import Manager
 from tiphys.testing import eventually
+from tiphys.testing.loops import running_loops
+from tiphys.testing.memory_api import MemoryApi
 
 
 @pytest.mark.parametrize(
@@ -40,11 +36,7 @@ def test_sizes_overlap(before: int, nodes: int, seconds: int) -> None:
 
 
 @pytest.mark.looptime
-async def test_all_nodes_hear_of_a_new_size() -> None:
-    api = FakeApi(clock=VirtualClock())
-    manager = Manager(api.client(), clock=api.clock, rng=random.Random(1))
-    manager.add_all([NodeTtlController()])
-
+async def test_all_nodes_hear_of_a_new_size(api: MemoryApi) -> None:
     def told() -> set[str]:
         return {node.metadata.annotations.get(TTL, "") for node in api.list(core.Node)}
 
@@ -52,8 +44,7 @@ async def test_all_nodes_hear_of_a_new_size() -> None:
         api.add(*(core.Node(metadata=ObjectMeta(name=f"n{number}")) for number in range(start, stop)))
 
     add(0, 100)
-    async with TaskSet() as tasks:
-        tasks.spawn(manager.run(), name="manager")
+    async with running_loops(api.client(), NodeTtlController) as manager:
         await eventually(lambda: told() == {"0"})
         add(100, 101)
         await eventually(lambda: told() == {"15"})
