@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import until
@@ -13,8 +14,17 @@ from tiphys.daemon import compose
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.hollow.behavior import BehaviorError
 from tiphys.node.hollow.fleet import Fleet
+from tiphys.node.hollow.rules import read_rules
 
 POLL_SECONDS = 0.05
+
+
+def count_rules(path: Path) -> int:
+    """Return the number of rules in a file. Raises SettingsError that lists everything that is wrong with it."""
+    try:
+        return len(read_rules(path))
+    except BehaviorError as error:
+        raise SettingsError(str(error)) from error
 
 
 class HollowDaemon:
