@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ def named(path: Path, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_examples_are_there() -> None:
-    assert [path.parent.name for path in MANIFESTS] == ["chain", "demo", "shipper", "site"]
+    listed = re.findall(r"^\| `(\w+)` \|", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted({path.parent.name for path in MANIFESTS})
     for path in MANIFESTS:
-        assert (path.parent / "README.md").exists()
+        assert path.relative_to(EXAMPLES.parent).as_posix() in (path.parent / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
 def test_a_strict_server_takes_every_object(path: Path) -> None:
     for made in objects(path):
         kind = SCHEME.by_gvk(made["apiVersion"], made["kind"])
@@ -40,15 +42,16 @@ def test_a_strict_server_takes_every_object(path: Path) -> None:
         decode(kind.type, json.dumps(made).encode(), validation="Strict")
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
 def test_images_volumes_and_selectors_meet(path: Path) -> None:
     config_maps = named(path, "ConfigMap")
     workloads = [*named(path, "Deployment").values(), *named(path, "StatefulSet").values()]
-    templates = [made["spec"]["template"] for made in workloads]
+    jobs = [*named(path, "Job").values(), *(one["spec"]["jobTemplate"] for one in named(path, "CronJob").values())]
+    templates = [made["spec"]["template"] for made in (*workloads, *jobs)]
     for made in workloads:
         assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"]
     for template in templates:
-        volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+        volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
         for volume in volumes.values():
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in config_maps
