@@ -109,12 +109,18 @@ class EntryCodec:
         n = self._offset
         return data[:n] + data[data.index(b'",', n + 19) + 2 :]
 
-    def items(self, entries: Sequence[Entry]) -> bytes:
-        """The items of a list, without the brackets. Built-in objects have no type of their own in a list of their type."""
+    def join(self, head: bytes, entries: Sequence[Entry], tail: bytes) -> bytes:
+        """A list: its items between two other parts. Built-in objects have no type of their own in a list of their type."""
+        if not entries:
+            return head + tail
         n = self._bare
-        if not n or not entries:
-            return b",".join([entry.data for entry in entries])
-        return b"{" + b",{".join([entry.data[n:] for entry in entries])
+        items = [entry.data[n:] for entry in entries]
+        items[-1] += tail
+        if n:
+            items[0] = b"%b{%b" % (head, items[0])
+            return b",{".join(items)
+        items[0] = head + items[0]
+        return b",".join(items)
 
     def at(self, entry: Entry, revision: int) -> Entry:
         """The same object as if written at another revision: how it is shown when it goes."""
