@@ -77,7 +77,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
     for _ in range(MAX_GENERATED):
         try:
-            value = await encoded(ctx, obj) if large else ctx.storage.cache(kind).codec.encode_new(obj, size) if size else b""
+            value = await encoded(ctx, obj, size or (0 if kind.from_templates else ctx.source_bytes()))
             return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
         except KeyExists:
             if not generated:

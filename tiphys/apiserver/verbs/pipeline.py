@@ -20,6 +20,7 @@ from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.machinery.limits import ObjectTooLarge
 from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.remembered import Remembered
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.rules import meta as meta_rules
@@ -29,7 +30,6 @@ from tiphys.apiserver.cache.entry import Entry, EntryCodec
 from tiphys.apiserver.chain.aside import LARGE
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import JSON_MEDIA, field_validation, resource_version
-from tiphys.apiserver.chain.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
@@ -54,11 +54,16 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     return decoded.obj
 
 
-async def encoded(ctx: Context, obj: Any) -> bytes:
-    """Return the bytes to store of a large object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
-    if ctx.kind.takes_addresses:
+async def encoded(ctx: Context, obj: Any, source_bytes: int) -> bytes:
+    """Return the bytes to store of an object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge.
+
+    `source_bytes` are those of the JSON that its maps come from, 0 if unknown.
+    """
+    kind = ctx.kind
+    if kind.takes_addresses or (kind.stored is not None and ctx.info.verb == "create"):  # Those are stored as another kind.
         return b""
-    return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
+    codec_ = ctx.storage.cache(kind).codec
+    return await ctx.services.aside.run(codec_.encode_checked, obj) if ctx.large else codec_.encode_bounded(obj, source_bytes)
 
 
 async def answered(ctx: Context, entry: Entry, status: int = 200) -> Response:
@@ -273,7 +278,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if is_finished(kind, new):
         await erased(ctx, entry, old)
         return unsaved(ctx, new, entry.revision), True
-    value = await encoded(ctx, new) if large else b""
+    value = await encoded(ctx, new, ctx.source_bytes(len(entry.data)))
     return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
 
 
