@@ -54,16 +54,18 @@ def decode_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     return decoded.obj
 
 
-async def encoded(ctx: Context, obj: Any, source_bytes: int) -> bytes:
-    """Return the bytes to store of an object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge.
-
-    `source_bytes` are those of the JSON that its maps come from, 0 if unknown.
-    """
-    kind = ctx.kind
-    if kind.takes_addresses or (kind.stored is not None and ctx.info.verb == "create"):  # Those are stored as another kind.
+async def encoded(ctx: Context, obj: Any) -> bytes:
+    """Return the bytes to store of a large object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
+    if ctx.kind.takes_addresses:
         return b""
-    codec_ = ctx.storage.cache(kind).codec
-    return await ctx.services.aside.run(codec_.encode_checked, obj) if ctx.large else codec_.encode_bounded(obj, source_bytes)
+    return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
+
+
+def encoded_small(ctx: Context, obj: Any, source_bytes: int) -> bytes:
+    """`encoded` for other objects. `source_bytes` are those of the JSON that the object's maps come from; of unknown ones (0) b""."""
+    if not source_bytes or ctx.kind.takes_addresses or ctx.kind.stored is not None:
+        return b""
+    return ctx.storage.cache(ctx.kind).codec.encode_bounded(obj, source_bytes)
 
 
 async def answered(ctx: Context, entry: Entry, status: int = 200) -> Response:
@@ -278,7 +280,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if is_finished(kind, new):
         await erased(ctx, entry, old)
         return unsaved(ctx, new, entry.revision), True
-    value = await encoded(ctx, new, ctx.source_bytes(len(entry.data)))
+    value = await encoded(ctx, new) if large else encoded_small(ctx, new, ctx.source_bytes(len(entry.data)))
     return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
 
 
