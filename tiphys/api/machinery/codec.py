@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from tiphys.api.machinery.errors import BadRequest, Invalid, UnsupportedMediaTyp
 from tiphys.api.machinery.introspect import Description, describe
 from tiphys.api.machinery.limits import check_depth
 from tiphys.api.machinery.yamldoc import Parsed, YAMLError, taken
+from tiphys.api.meta.v1 import ObjectMeta
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -39,6 +40,8 @@ _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _BIG = b"0" * 10
 _BIG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{10}")
 _OWNERS = "managedFields"
+_REMEMBERED_BYTES = 4 << 10
+"""Longest owned fields whose verdicts are remembered; most objects of a writer have the same."""
 _SAMPLE = 120
 """Characters of a document that an error quotes: enough to see which one it is, and the mistake still stands in sight."""
 
@@ -138,7 +141,9 @@ def decode(
         return _from_protobuf(type_, body, media)
     plan = _plan(type_)
     # Keys with escapes may be any, and the owners of fields nest as they like.
-    closed = plan.closed and b"\\u" not in body and b"managedFields" not in body
+    literal = plan.closed and b"\\u" not in body
+    owners = body.count(b"managedFields") if literal else 0
+    closed = literal and not owners
     if not closed:
         check_depth(body)
     before = filled()
@@ -150,10 +155,29 @@ def decode(
         return _fit(type_, read_json(type_, body), validation)
     # A body without zero values is judged by the object itself; others are decoded once more.
     if (_is_usual(plan, body, obj) and _right_kind(plan.about, obj)) and (
-        validation == "Ignore" or (closed and not may_repeat(body, obj, filled() - before)) or not may_repeat(body, _decode_any(body))
+        validation == "Ignore"
+        or (literal and owners <= 1 and not may_repeat(body, obj, filled() - before) and not (owners and _owners_may_repeat(obj)))
+        or not may_repeat(body, _decode_any(body))
     ):
         return Decoded(obj)
     return _fit(type_, read_json(type_, body), validation)
+
+
+def _owners_may_repeat(obj: Any) -> bool:
+    """Return whether fields in an object's own managedFields, the only ones in its body, may be there twice: they are kept as they are."""
+    metadata = getattr(obj, "metadata", None)
+    if not isinstance(metadata, ObjectMeta) or not metadata.managedFields:
+        return True
+    for entry in metadata.managedFields:
+        fields = bytes(entry.fieldsV1)
+        if fields and (len(fields) > _REMEMBERED_BYTES or _fields_may_repeat(fields)):
+            return True
+    return False
+
+
+@lru_cache(512)
+def _fields_may_repeat(fields: bytes) -> bool:
+    return may_repeat(fields, _decode_any(fields))
 
 
 def decode_document(

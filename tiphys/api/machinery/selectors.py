@@ -126,10 +126,17 @@ def _is_tighter(requirement: Requirement, other: Requirement) -> bool:
     return bound > known if requirement.operator == ">" else bound < known
 
 
+def _pair(requirements: tuple[Requirement, ...]) -> tuple[str, str] | None:
+    if len(requirements) != 1:
+        return None
+    key, operator, values = requirements[0]
+    return (key, values[0]) if operator in ("=", "==", "in") and len(values) == 1 else None
+
+
 class Selector:
     """Conditions on labels, all of which must hold. `empty` selectors match everything; NOTHING matches nothing."""
 
-    __slots__ = ("_tests", "empty", "nothing", "requirements")
+    __slots__ = ("_tests", "empty", "nothing", "pair", "requirements")
 
     def __init__(self, requirements: Iterable[Requirement] = (), *, nothing: bool = False) -> None:
         self.requirements = tuple(sorted(requirements, key=lambda r: r.key))
@@ -137,6 +144,8 @@ class Selector:
         self._tests = tuple(_compile(requirement) for requirement in self.requirements) if few else tuple(_condensed(self.requirements))
         self.nothing = nothing
         self.empty = not self.requirements and not nothing
+        self.pair = _pair(self.requirements) if not nothing else None
+        """The one label and value that an object must have, if that is the whole selector, as in most."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """True if an object with these labels is selected."""

@@ -223,7 +223,7 @@ def _json_list(ctx: Context, entries: Sequence[Entry], revision: int, continue_:
         revision,
         paging,
     )  # fmt: skip
-    body = b"".join((head, cache.codec.items(entries), b"]}\n"))
+    body = cache.codec.join(head, entries, b"]}\n")
     if is_whole and KEPT_FROM < len(body) < KEPT_TO:
         cache.listed = (namespace, revision, body)
     return body

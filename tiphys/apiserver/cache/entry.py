@@ -51,7 +51,7 @@ class EntryCodec:
         encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
-        self._encode_small: Callable[[Any], bytes] = msgspec.json.Encoder(order="deterministic").encode if model is None else model.encode
+        self._encode_small: Callable[[Any], bytes] = ordered.small_encoder("deterministic") if model is None else model.encode
         self._decode: Callable[[bytes], Any] = decode if model is None else model.read
         self._closed = model is None and is_closed(kind.type)
         version, name = kind.api_version.encode(), kind.kind.encode()
@@ -81,10 +81,10 @@ class EntryCodec:
         check_stored(value)
         return value
 
-    def encode_new(self, obj: KubeObject, spec_bytes: int) -> bytes:
-        """`encode_checked` for a new object, whose status and owners the server made, with a spec of so many bytes (0: unknown)."""
+    def encode_bounded(self, obj: KubeObject, source_bytes: int) -> bytes:
+        """`encode_checked` in one pass for an object whose maps, other than labels and annotations, come from so much JSON (0: unknown)."""
         meta = obj.metadata
-        if not (0 < spec_bytes <= SAFE_BYTES and self._closed and len(meta.labels) < LARGE_MAP and len(meta.annotations) < LARGE_MAP):
+        if not (0 < source_bytes <= SAFE_BYTES and self._closed and len(meta.labels) < LARGE_MAP and len(meta.annotations) < LARGE_MAP):
             return self.encode_checked(obj)
         value = self.encode(obj, small=True)
         if len(value) > MAX_BYTES:
@@ -109,12 +109,18 @@ class EntryCodec:
         n = self._offset
         return data[:n] + data[data.index(b'",', n + 19) + 2 :]
 
-    def items(self, entries: Sequence[Entry]) -> bytes:
-        """The items of a list, without the brackets. Built-in objects have no type of their own in a list of their type."""
+    def join(self, head: bytes, entries: Sequence[Entry], tail: bytes) -> bytes:
+        """A list: its items between two other parts. Built-in objects have no type of their own in a list of their type."""
+        if not entries:
+            return head + tail
         n = self._bare
-        if not n or not entries:
-            return b",".join([entry.data for entry in entries])
-        return b"{" + b",{".join([entry.data[n:] for entry in entries])
+        items = [entry.data[n:] for entry in entries]
+        items[-1] += tail
+        if n:
+            items[0] = b"%b{%b" % (head, items[0])
+            return b",{".join(items)
+        items[0] = head + items[0]
+        return b",".join(items)
 
     def at(self, entry: Entry, revision: int) -> Entry:
         """The same object as if written at another revision: how it is shown when it goes."""

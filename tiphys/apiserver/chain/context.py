@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from tiphys.api.machinery.codec import JSON
 from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
 from tiphys.api.machinery.scheme import Kind, Scheme
 from tiphys.api.machinery.yamldoc import Parsed, YAMLError
 from tiphys.api.meta.v1.options import CreateOptions
@@ -28,6 +30,8 @@ from tiphys.apiserver.resource_metrics.collector import Collector
 from tiphys.apiserver.settings import DEFAULTS
 from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
+
+_PLAIN_JSON = frozenset((JSON, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH))
 
 
 class Services(msgspec.Struct):
@@ -91,6 +95,14 @@ class Context(msgspec.Struct):
     def dry_run(self) -> bool:
         """True if nothing is to be stored."""
         return self.deletes_dry or bool(self.request.query and self.options.dryRun)
+
+    def source_bytes(self, stored: int = 0) -> int:
+        """Return the bytes of JSON that a write's object is made of: body and stored object; 0 if unknown, as for YAML with its aliases.
+
+        Admission adds no maps to objects, but for pods: what changes that, such as mutating webhooks, must be counted here.
+        """
+        body = len(self.request.body)
+        return body + stored if self.request.headers.get("content-type", JSON) in _PLAIN_JSON else 0
 
     def not_found(self) -> NotFound:
         """The 404 that names the object of this request."""

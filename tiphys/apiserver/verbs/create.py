@@ -20,6 +20,7 @@ from tiphys.apiserver.verbs.pipeline import (
     default,
     drop_repeated_owners,
     encoded,
+    encoded_small,
     raise_invalid,
     read_body,
     stamp_new,
@@ -58,7 +59,7 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     request = admission_request(ctx, "CREATE", obj, None)
     if request is not None:
         await ctx.services.admission.admit(request)
-    errors, spec_warnings, size = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
+    errors, spec_warnings, spec_bytes = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
     if request is not None:
         await ctx.services.admission.validate(request)
@@ -75,9 +76,10 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
         if ctx.storage.cache(kind).get(meta.namespace, meta.name) is not None:
             raise AlreadyExists.object(kind.plural, meta.name, group=kind.group)
         return await stored(ctx, obj, None, lambda: _unsaved(ctx, obj), dry_run=True)
+    size = spec_bytes if kind.from_templates else ctx.source_bytes()
     for _ in range(MAX_GENERATED):
         try:
-            value = await encoded(ctx, obj) if large else ctx.storage.cache(kind).codec.encode_new(obj, size) if size else b""
+            value = await encoded(ctx, obj) if large else encoded_small(ctx, obj, size)
             return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
         except KeyExists:
             if not generated:

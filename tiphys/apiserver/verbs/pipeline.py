@@ -20,6 +20,7 @@ from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import BadRequest, Conflict, FieldError, Invalid
 from tiphys.api.machinery.limits import ObjectTooLarge
 from tiphys.api.machinery.quantity import canonicalize
+from tiphys.api.machinery.remembered import Remembered
 from tiphys.api.machinery.scheme import Kind, Rules
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta, OwnerReference
 from tiphys.api.rules import meta as meta_rules
@@ -29,7 +30,6 @@ from tiphys.apiserver.cache.entry import Entry, EntryCodec
 from tiphys.apiserver.chain.aside import LARGE
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import JSON_MEDIA, field_validation, resource_version
-from tiphys.apiserver.chain.remembered import Remembered
 from tiphys.apiserver.verbs import ownership
 from tiphys.store.contract import KeyMissing, RevisionMismatch
 from tiphys.wire.http import Response
@@ -59,6 +59,13 @@ async def encoded(ctx: Context, obj: Any) -> bytes:
     if ctx.kind.takes_addresses:
         return b""
     return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
+
+
+def encoded_small(ctx: Context, obj: Any, source_bytes: int) -> bytes:
+    """`encoded` for other objects. `source_bytes` are those of the JSON that the object's maps come from; of unknown ones (0) b""."""
+    if not source_bytes or ctx.kind.takes_addresses or ctx.kind.stored is not None:
+        return b""
+    return ctx.storage.cache(ctx.kind).codec.encode_bounded(obj, source_bytes)
 
 
 async def answered(ctx: Context, entry: Entry, status: int = 200) -> Response:
@@ -273,7 +280,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     if is_finished(kind, new):
         await erased(ctx, entry, old)
         return unsaved(ctx, new, entry.revision), True
-    value = await encoded(ctx, new) if large else b""
+    value = await encoded(ctx, new) if large else encoded_small(ctx, new, ctx.source_bytes(len(entry.data)))
     return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
 
 

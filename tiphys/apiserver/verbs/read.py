@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from tiphys.api.machinery.errors import BadRequest, Gone
 from tiphys.api.machinery.query import decode_query
-from tiphys.api.machinery.selectors import SelectorError, parse_fields, parse_labels
+from tiphys.api.machinery.selectors import Selector, SelectorError, parse_fields, parse_labels
 from tiphys.api.meta.v1.options import GetOptions
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.cache.entry import Entry
@@ -64,6 +64,8 @@ def matcher(ctx: Context, options: ListOptions) -> Matcher | None:
         raise BadRequest(str(exc)) from exc
     if not name and labels.empty and fields.empty:
         return None
+    if not name and fields.empty:
+        return _by_labels(labels)
     by_meta = any(requirement.field.startswith("metadata.") for requirement in fields.requirements)
 
     def matches(entry: Entry) -> bool:
@@ -78,6 +80,13 @@ def matcher(ctx: Context, options: ListOptions) -> Matcher | None:
         return fields.matches(entry.fields)
 
     return matches
+
+
+def _by_labels(labels: Selector) -> Matcher:
+    if labels.pair is None:
+        return lambda entry: labels.matches(entry.labels)
+    key, value = labels.pair
+    return lambda entry: entry.labels.get(key) == value
 
 
 async def selected(ctx: Context, options: ListOptions) -> Sequence[Entry]:

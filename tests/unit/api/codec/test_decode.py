@@ -120,6 +120,26 @@ def test_nothing_else_hides_a_repeated_key(body: bytes) -> None:
     assert got.obj.metadata.name == "b"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"metadata":{"managedFields":[{"manager":"a"},{"fieldsV1":{"f:a":{"f:b":{},"f:b":{}}}}]}}',
+        b'{"metadata":{"name":"a"},"spec":{"template":{"metadata":{"managedFields":[{"fieldsV1":{"f:a":{},"f:a":{}}}]}}}}',
+        b'{"metadata":{"managedFields":[{"fieldsV1":{"f:a":{}}}]},"metadata":{"managedFields":[{"fieldsV1":{"f:a":{}}}]}}',
+        b'{"metadata":{"managedFields":[{"fieldsV1":{"f:a":{}}}]},"spec":{"paused":true,"paused":true}}',
+    ],
+)
+def test_owners_hide_no_repeated_key(body: bytes) -> None:
+    for _ in range(2):
+        assert len(decode(apps.Deployment, body, validation="Warn").problems) == 1
+
+
+def test_owners_without_repeated_keys_are_no_problem() -> None:
+    body = b'{"metadata":{"name":"a","managedFields":[{"manager":"a","fieldsV1":{"f:a":{"f:b":{}}}}]},"spec":{"paused":true}}'
+    got = decode(apps.Deployment, body, validation="Strict")
+    assert bytes(got.obj.metadata.managedFields[0].fieldsV1) == b'{"f:a":{"f:b":{}}}'
+
+
 @pytest.mark.parametrize("key", ["managedFields", "managed\\u0046ields"])
 def test_repeated_and_deep_owners_are_found(key: str) -> None:
     body = '{"metadata":{"%s":[{"fieldsV1":%s}]}}'

@@ -46,6 +46,25 @@ def test_matching(text: str, matches: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("app=web", ("app", "web")),
+        ("app in (web)", ("app", "web")),
+        ("empty=", ("empty", "")),
+        ("app!=web", None),
+        ("app", None),
+        ("a=b,c=d", None),
+    ],
+)
+def test_one_label_and_value_are_the_whole_selector(text: str, pair: tuple[str, str] | None) -> None:
+    assert parse_labels(text).pair == pair
+
+
+def test_a_selector_of_nothing_has_no_pair() -> None:
+    assert (NOTHING.pair, EVERYTHING.pair) == (None, None)
+
+
+@pytest.mark.parametrize(
     ("text", "spelled"),
     [
         ("b=1, a=2", "a=2,b=1"),

@@ -34,7 +34,7 @@ def test_bytes_of_earlier_versions_are_read_and_shown_like_new_ones() -> None:
 def test_items_of_a_list_have_no_type() -> None:
     pods = [Pod(metadata=ObjectMeta(name=name, labels={"kind": "x", "apiVersion": "y"})) for name in "ab"]
     entries = [PODS.entry(PODS.encode(pod), 7, pod) for pod in pods]
-    items = msgspec.json.decode(b"[%b]" % PODS.items(entries))
+    items = msgspec.json.decode(PODS.join(b"[", entries, b"]"))
     assert [item["metadata"]["name"] for item in items] == ["a", "b"]
     assert all(next(iter(item)) == "metadata" for item in items)
-    assert PODS.items([]) == b""
+    assert PODS.join(b"[", [], b"]") == b"[]"

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
+from tiphys.api.machinery import remembered
 from tiphys.api.machinery.apply import fieldset, typed
 from tiphys.api.machinery.apply.managers import without
-from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
-from tiphys.apiserver.chain import remembered
-from tiphys.apiserver.chain.remembered import Remembered
+from tiphys.api.machinery.remembered import Remembered
+from tiphys.api.meta.v1 import LabelSelector, ObjectMeta, OwnerReference
 from tiphys.apiserver.verbs import ownership, pipeline
 from tiphys.apiserver.warm import warm_up
 
@@ -95,3 +96,27 @@ def test_warming_up_leaves_no_trace() -> None:
     before = msgspec.json.encode(pod())
     warm_up()
     assert msgspec.json.encode(pod()) == before
+
+
+def test_mistakes_and_warnings_of_templates_are_found_again_and_do_not_stick() -> None:
+    kind = SCHEME.of(apps.Deployment)
+    good, bad = (
+        apps.Deployment(
+            metadata=ObjectMeta(name="a", namespace="default"),
+            spec=apps.DeploymentSpec(
+                selector=LabelSelector(matchLabels={"a": "b"}),
+                template=core.PodTemplateSpec(metadata=ObjectMeta(labels={"a": "b"}), spec=pod(image=image).spec),
+            ),
+        )
+        for image in ("registry.example/a:1", "")
+    )
+    bad.spec.template.spec.nodeSelector = {"beta.kubernetes.io/os": "linux"}
+    for one in (good, bad):
+        pipeline.default(kind, one)
+    for _ in range(2):
+        assert (kind.rules.validate(good), kind.rules.warnings(good, None)) == ([], [])
+        assert [error.field for error in kind.rules.validate(bad)] == ["spec.template.spec.containers[0].image"]
+        warnings = kind.rules.warnings(bad, None)
+        assert len(warnings) == 1
+        assert warnings[0].startswith("spec.template.spec.nodeSelector[beta.kubernetes.io/os]")
+        warnings.clear()

@@ -14,6 +14,7 @@ from tiphys.api.core.volumes import validation
 from tiphys.api.core.volumes.validation import made_claims
 from tiphys.api.machinery.errors import duplicate, forbidden, invalid, not_supported, required, too_long
 from tiphys.api.machinery.names import qualified_name, search_path_messages
+from tiphys.api.machinery.remembered import Remembered
 from tiphys.api.rules.addresses import legacy_ip
 from tiphys.api.rules.basics import MAX_ID, Errors, annotation_map, dns_label, dns_subdomain, in_range, label_name, labels, one_of, text
 
@@ -74,7 +75,13 @@ def validate_binding(binding: Binding) -> Errors:
 
 
 def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
-    """The template of a workload's pods."""
+    """The template of a workload's pods. Verdicts are remembered: most updates of a workload leave its template as it is."""
+    errors += _judged_template((path, value))
+
+
+def _judge_template(item: tuple[str, PodTemplateSpec]) -> Errors:
+    errors: Errors = []
+    path, value = item
     labels(errors, f"{path}.labels", value.metadata.labels)
     annotations = value.metadata.annotations
     annotation_map(errors, f"{path}.annotations", annotations)
@@ -84,6 +91,10 @@ def template(errors: Errors, path: str, value: PodTemplateSpec) -> None:
     validate_profiles(errors, f"{path}.spec", annotations, value.spec)
     if value.spec.ephemeralContainers:
         errors.append(forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))
+    return errors
+
+
+_judged_template = Remembered(_judge_template)
 
 
 def pod_spec(errors: Errors, path: str, spec: PodSpec, *, pod: bool) -> None:

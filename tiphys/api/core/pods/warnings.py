@@ -21,6 +21,7 @@ from tiphys.api.helpers.node_labels import DEPRECATED, expression_warnings
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.names import label_value_messages
 from tiphys.api.machinery.quantity import is_whole
+from tiphys.api.machinery.remembered import Remembered
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rules.addresses import ip_warnings
 
@@ -57,8 +58,16 @@ _Path = tuple[str, str]
 
 def template_warnings(path: str, template: PodTemplateSpec) -> list[str]:
     """Warnings about the template at `path`."""
+    return [*_template_warnings((path, template))]
+
+
+def _warn_of_template(item: tuple[str, PodTemplateSpec]) -> list[str]:
+    path, template = item
     warnings = annotation_warnings(f"{path}.metadata", template.metadata, template.spec)
     return warnings + spec_warnings(f"{path}.spec", template.spec)
+
+
+_template_warnings = Remembered(_warn_of_template)
 
 
 def spec_warnings(here: str, spec: PodSpec) -> list[str]:

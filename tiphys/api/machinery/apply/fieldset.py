@@ -29,6 +29,8 @@ SELF = "."
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 encode = ordered.encoder("sorted")
 """Sorted, as upstream writes sets: equal sets are equal bytes, so that they share cached results."""
+encode_small = ordered.small_encoder("sorted")
+"""`encode` for sets of fields of small objects (`ordered`)."""
 _CACHED = 4096
 """Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 CACHED_BYTES = 16 << 10

@@ -20,9 +20,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Remembered(Generic[T]):
-    """A function of an object that reads only `parts` of it. Its answers are shared: they must not be changed."""
+    """A function of an object that reads only `parts` of it (all). Its answers are shared: they must not be changed."""
 
-    def __init__(self, function: Callable[[Any], T], parts: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], T], parts: Callable[[Any], Any] = lambda obj: obj) -> None:
         self._function = function
         self._parts = parts
         self._answers: dict[bytes, T] = {}
