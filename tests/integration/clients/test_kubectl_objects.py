@@ -176,7 +176,7 @@ async def test_api_versions_and_api_resources(kubectl: Kubectl) -> None:
         assert "admin" in await kubectl("auth whoami")
     assert json.loads(await kubectl("get --raw /api/v1/namespaces/default"))["metadata"]["name"] == "default"
     assert await kubectl("get --raw /readyz") == "ok"
-    assert "Metrics API not available" in await kubectl.fails("top nodes")
+    assert "metrics not available yet" in await kubectl.fails("top nodes")
     listed = await kubectl("config get-contexts -o name")
     await kubectl("config set-context --current --namespace=kube-system")
     assert listed.strip()
