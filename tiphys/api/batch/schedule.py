@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -67,7 +66,7 @@ _EVERY = "@every "
 _ZONE = re.compile("(?:CRON_)?TZ=")
 _NUMBER = re.compile("[+-]?[0-9]+")
 _DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))++)")
-_DURATION_PART = re.compile("([0-9.]+)([a-zµμ]+)")
+_DURATION_PART = re.compile("(?<![0-9.])([0-9.]++)([a-zµμ]++)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MAX_DURATION = 2**63 - 1
 _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
@@ -108,11 +107,17 @@ def parse_schedule(text: str) -> Schedule:
 def _every(text: str) -> Every:
     length = text[len(_EVERY) :]
     parts = _DURATION_PART.findall(length)
-    nanoseconds = sum(Fraction(f"0{number}0" if "." in number else number) * _UNITS[unit] for number, unit in parts)
-    if not _DURATION.fullmatch(length) or nanoseconds > _MAX_DURATION:
+    nanoseconds = sum(_nanoseconds(number, _UNITS[unit]) for number, unit in parts) if _DURATION.fullmatch(length) else None
+    if nanoseconds is None or nanoseconds > _MAX_DURATION:
         raise ScheduleError(f"failed to parse duration {text}: time: invalid duration {_quoted(length)}")
     # Fractions of a second do not count, and what is shorter, or negative, is a second.
-    return Every(1 if length.startswith("-") else max(int(nanoseconds / _UNITS["s"]), 1))
+    return Every(1 if length.startswith("-") else max(nanoseconds // _UNITS["s"], 1))
+
+
+def _nanoseconds(number: str, unit: int) -> int:
+    """Return a part of a duration, from as many digits as can matter: a number of 20 is too long in any unit."""
+    whole, _, fraction = number.partition(".")
+    return int(f"0{whole.lstrip('0')[:20]}") * unit + int(fraction[:20].ljust(20, "0")) * unit // 10**20
 
 
 def _fields(text: str) -> Fields:

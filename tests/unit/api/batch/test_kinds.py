@@ -300,7 +300,7 @@ def test_old_cron_jobs_may_keep_time_zones(server: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["* * * * *", "*/5 0-3 1,15 jan-MAR mon-fri", "5/15 ? * * 0", "@daily", "@every 1h30m", "@every 1.5s", "0 0 31 2 SUN", "1-59/2 * * * *", ",1, * * * *"],
+    ["* * * * *", "*/5 0-3 1,15 jan-MAR mon-fri", "5/15 ? * * 0", "@daily", "@every 1h30m", "@every 1.5s", f"@every {5000 * '0'}1.{5000 * '1'}s", "0 0 31 2 SUN", "1-59/2 * * * *", ",1, * * * *"],
 )  # fmt: skip
 def test_accepts_valid_schedules(text: str) -> None:
     assert cron.schedule_message(text) == ""
@@ -320,6 +320,8 @@ def test_accepts_valid_schedules(text: str) -> None:
         ("- * * * *", 'failed to parse int from : strconv.Atoi: parsing "": invalid syntax'),
         ("@often", "unrecognized descriptor: @often"),
         ("@every soon", 'failed to parse duration @every soon: time: invalid duration "soon"'),
+        ("@every 9999999h", 'failed to parse duration @every 9999999h: time: invalid duration "9999999h"'),
+        ("@every 1.5.5s", 'failed to parse duration @every 1.5.5s: time: invalid duration "1.5.5s"'),
         ("TZ=Nowhere * * * * *", "provided bad location Nowhere: unknown time zone Nowhere"),
         ("* * * * * *", "expected exactly 5 fields, found 6: [* * * * * *]"),
     ],
