@@ -39,7 +39,7 @@ def test_an_application_follows_its_load(cluster: Cluster) -> None:
     apply(cluster, "scale/scale.yaml")
     cluster.kubectl("rollout status deployment/scale --timeout=60s")
     apply(cluster, "scale/load.yaml")
-    wait_for(lambda: cluster.get("deployment scale")["status"].get("readyReplicas", 0) > 1, timeout=120)
+    wait_for(lambda: cluster.get("deployment scale")["status"].get("readyReplicas") == 4, timeout=120)
     cluster.kubectl("delete job load --timeout=30s")
     wait_for(lambda: cluster.get("deployment scale")["status"]["replicas"] == 1, timeout=180)
     told = cluster.kubectl("get events --field-selector=reason=SuccessfulRescale -o jsonpath={.items[*].message}").out
