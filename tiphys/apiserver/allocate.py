@@ -17,6 +17,7 @@ from typing import TypeVar
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.service_families import family_errors
 from tiphys.api.helpers.services import needs_health_check
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import FieldError, InternalError, Invalid, invalid
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
@@ -46,7 +47,7 @@ def _node_ports(service: core.Service) -> set[tuple[str, int]]:
 
 
 def _usable(cidr: ServiceCIDR) -> bool:
-    ready = any(condition.type == "Ready" and condition.status == "True" for condition in cidr.status.conditions)
+    ready = is_true(cidr.status.conditions, "Ready")
     return ready and cidr.metadata.deletionTimestamp is None
 
 

@@ -71,13 +71,12 @@ def _resident(pid: int) -> int:
 
 def _describe_nodes(nodes: list[core.Node]) -> list[str]:
     """Return a line for each node, or of many nodes one for each that is not ready, and their number."""
+    from tiphys.api.machinery.conditions import is_true
 
-    def is_ready(node: core.Node) -> bool:
-        return any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
-
+    ready = {node.metadata.name: is_true(node.status.conditions, "Ready") for node in nodes}
     if len(nodes) <= MOST_NODES:
-        return [f"node     {node.metadata.name}: {'Ready' if is_ready(node) else 'NotReady'}" for node in nodes]
-    unready = [f"node     {node.metadata.name}: NotReady" for node in nodes if not is_ready(node)]
+        return [f"node     {name}: {'Ready' if is_ready else 'NotReady'}" for name, is_ready in ready.items()]
+    unready = [f"node     {name}: NotReady" for name, is_ready in ready.items() if not is_ready]
     return [*unready, f"nodes    {len(nodes) - len(unready)} of {len(nodes)} Ready"]
 
 

@@ -19,6 +19,7 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionVersion,
     CustomResourceSubresourceScale,
 )
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required, too_many
 from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages
 from tiphys.api.rules.basics import Errors, immutable
@@ -62,7 +63,7 @@ def validate_new_definition(definition: CustomResourceDefinition) -> Errors:
 def validate_definition_update(new: CustomResourceDefinition, old: CustomResourceDefinition) -> Errors:
     """Changes that are not allowed."""
     errors: Errors = []
-    if is_true(old, "Established"):
+    if is_true(old.status.conditions or (), "Established"):
         immutable(errors, "spec.scope", new.spec.scope, old.spec.scope)
         immutable(errors, "spec.names.kind", new.spec.names.kind, old.spec.names.kind)
     immutable(errors, "spec.group", new.spec.group, old.spec.group)
@@ -76,11 +77,6 @@ def validate_definition_status(new: CustomResourceDefinition) -> Errors:
         *_names(new.status.acceptedNames, "status.acceptedNames"),
         *_stored_versions(new.status.storedVersions, new.spec),
     ]
-
-
-def is_true(definition: CustomResourceDefinition, condition: str) -> bool:
-    """True if the definition has the condition."""
-    return any(one.type == condition and one.status == "True" for one in definition.status.conditions or [])
 
 
 def _joined(errors: Errors, path: str, value: str, messages: Sequence[str], prefix: str = "") -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiphys.api.apiextensions.definition import APPROVAL, is_true
+from tiphys.api.apiextensions.definition import APPROVAL
 from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinition,
     CustomResourceDefinitionCondition,
@@ -20,6 +20,7 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionStatus,
 )
 from tiphys.api.machinery.base import time
+from tiphys.api.machinery.conditions import is_true
 
 Condition = CustomResourceDefinitionCondition
 _IN_PROGRESS = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
@@ -73,7 +74,7 @@ def served(
     result = names(definition, others)
     status = msgspec.structs.replace(definition.status, acceptedNames=result.accepted)
     status.conditions = _set(status.conditions or [], "NamesAccepted", result.condition, now)
-    if is_true(definition, "Established"):
+    if is_true(definition.status.conditions or (), "Established"):
         pass
     elif result.condition[0] == "True":
         established = ("True", "InitialNamesAccepted", "the initial names have been accepted")
@@ -92,7 +93,7 @@ def served(
 def terminating(definition: CustomResourceDefinition, now: datetime) -> CustomResourceDefinitionStatus:
     """The status of a definition whose objects are being deleted."""
     status = msgspec.structs.replace(definition.status)
-    progress = _IN_PROGRESS if is_true(definition, "Established") else _NEVER
+    progress = _IN_PROGRESS if is_true(definition.status.conditions or (), "Established") else _NEVER
     status.conditions = _set(status.conditions or [], "Terminating", progress, now)
     return status
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tiphys.api.apiextensions.custom_resource_definition import CLEANUP
-from tiphys.api.apiextensions.definition import is_true
 from tiphys.api.apiextensions.v1 import CustomResourceDefinition
 from tiphys.api.custom.kinds import CustomKind, is_served, kinds_of
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import StatusError
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.apiserver.auth.user import User
@@ -68,7 +68,7 @@ class Keeper:
     async def start(self) -> None:
         """Serve established definitions, then follow changes. Raises StoreError."""
         for definition in self._source.objects(CustomResourceDefinition):
-            if is_true(definition, "Established"):
+            if is_true(definition.status.conditions or (), "Established"):
                 await self._install(definition)
             self._touch(definition.metadata.name)
         self._source.on_change(CustomResourceDefinition, self._heard)
@@ -119,7 +119,7 @@ class Keeper:
             others = [other for other in self._source.objects(CustomResourceDefinition) if other.metadata.name != name]
             status = conditions.served(definition, others, self._now())
             desired = msgspec.structs.replace(definition, status=status)
-            if is_true(desired, "Established"):
+            if is_true(desired.status.conditions or (), "Established"):
                 await self._install(desired)
             if status != definition.status:
                 await self._write(definition, desired, "status")

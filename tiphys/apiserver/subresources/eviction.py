@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import condition
 from tiphys.api.machinery.base import time
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError, TooManyRequests
 from tiphys.api.machinery.selectors import from_label_selector
 from tiphys.api.meta.v1 import DeleteOptions, StatusCause, StatusDetails
@@ -96,7 +97,7 @@ def _budget(ctx: Context, pod: core.Pod) -> policy.PodDisruptionBudget | None:
 
 
 def _unhealthy_may_go(pod: core.Pod, budget: policy.PodDisruptionBudget) -> bool:
-    ready = any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+    ready = is_true(pod.status.conditions, "Ready")
     if ready:
         return False
     if budget.spec.unhealthyPodEvictionPolicy == "AlwaysAllow":

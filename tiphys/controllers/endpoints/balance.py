@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.quantity import milli
 from tiphys.api.well_known import ZONE
 
@@ -56,7 +57,7 @@ def capacity(node: core.Node | None) -> tuple[str, int] | None:
     """Return the zone and the allocatable CPU (in thousandths) of a node that is ready and not of the control plane, else None."""
     if node is None or any(label in node.metadata.labels for label in EXCLUDED):
         return None
-    if not any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions):
+    if not is_true(node.status.conditions, "Ready"):
         return None
     return node.metadata.labels.get(ZONE, ""), milli(node.status.allocatable.get("cpu", "0"))
 

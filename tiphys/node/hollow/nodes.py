@@ -11,6 +11,7 @@ from tiphys.api import well_known
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import base
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import AlreadyExists, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.node.hollow.pods import is_lost
@@ -137,4 +138,4 @@ class HollowNodeController:
 
 
 def _is_ready(node: core.Node) -> bool:
-    return any(one.type == "Ready" and one.status == "True" for one in node.status.conditions)
+    return is_true(node.status.conditions, "Ready")

@@ -17,6 +17,7 @@ from tiphys.api import well_known
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import base
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.node.cri.errors import CriError
@@ -214,7 +215,7 @@ class NodeRegistration:
         self._note_ready()
 
     def _shows_ready(self) -> bool:
-        return self._written is not None and any(one.type == "Ready" and one.status == "True" for one in self._written.conditions)
+        return self._written is not None and is_true(self._written.conditions, "Ready")
 
     def _note_ready(self) -> None:
         if self._begun() and self._shows_ready():

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tiphys.api.core.v1 import ContainerStateTerminated, ContainerStatus, Pod
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell, since
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.scheme import Column
 
 
@@ -44,7 +45,7 @@ def summarize(pod: Pod) -> Summary:
     sidecars = {c.name for c in pod.spec.initContainers if c.restartPolicy == "Always"}
     total = len(pod.spec.containers) + len(sidecars)
     blocked, ready, restarts, sidecar_restarts = _initialization(pod, sidecars)
-    if not blocked or any(c.type == "Initialized" and c.status == "True" for c in status.conditions):
+    if not blocked or is_true(status.conditions, "Initialized"):
         restarts = sidecar_restarts
         message, running = _containers(status.containerStatuses, restarts)
         ready += running
@@ -108,7 +109,7 @@ def _settled(pod: Pod, reason: str, running: int) -> str:
     """A pod of which some containers are done and others run is running."""
     if reason != "Completed" or not running:
         return reason
-    if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions):
+    if is_true(pod.status.conditions, "Ready"):
         return "Running"
     for status in pod.status.containerStatuses:
         if status.state.terminated is not None and status.state.terminated.exitCode != 0:
