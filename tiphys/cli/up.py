@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 @click.command()
 @settings_options(VERBS["up"])
 @config_option
-@click.option("--wait/--no-wait", default=True, help="Wait until the node is Ready, or only until the API server is (default: --wait).")
+@click.option("--wait/--no-wait", default=True, help="Wait until every node is Ready, or only until the API server is (default: --wait).")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop the cluster on SIGINT or SIGTERM.")
 def command(data_dir: Path, wait: bool, foreground: bool, **options: Any) -> None:
     """Start a cluster in the background. Does nothing if it is already running."""
@@ -80,6 +80,7 @@ def check_machine(settings: ClusterSettings) -> None:
 
 async def _wait_ready(settings: ClusterSettings, server: Process, node: Process, *, wait: bool) -> None:
     from tiphys.api.core import v1 as core
+    from tiphys.api.machinery.conditions import is_true
     from tiphys.api.machinery.errors import StatusError
     from tiphys.client import kubeconfig
 
@@ -99,10 +100,13 @@ async def _wait_ready(settings: ClusterSettings, server: Process, node: Process,
             _check_alive(server, deadline, "the API server")
             await asyncio.sleep(POLL_SECONDS)
         deadline = monotonic() + NODE_SECONDS
-        while wait:
+        missing = set(settings.node_names) if wait else set()
+        while True:
             try:
-                node_object = await client.get(core.Node, settings.first_node)
-                if any(condition.type == "Ready" and condition.status == "True" for condition in node_object.status.conditions):
+                if missing:
+                    nodes = (await client.list(core.Node)).items
+                    missing.difference_update(node.metadata.name for node in nodes if is_true(node.status.conditions, "Ready"))
+                if not missing:
                     break
             except (ConnectionError, StatusError):
                 pass
@@ -122,7 +126,7 @@ def _check_alive(process: Process, deadline: float, name: str) -> None:
 
 def _print_summary(settings: ClusterSettings, seconds: float) -> None:
     option = "" if settings.is_default else f" --data-dir {settings.data_dir}"
-    nodes = f"{settings.hollow.count} hollow node(s)" if settings.is_hollow else f"node {settings.node_name}"
+    nodes = f"{settings.hollow.count} hollow nodes" if settings.is_hollow else f"node {settings.node_name}"
     click.echo(f"Cluster ready in {seconds:.1f} s: {settings.server_url}, {nodes}")
     click.echo(f"  export KUBECONFIG={settings.admin_kubeconfig}")
     click.echo(f"  tiphys kubectl{option} get pods -A")

@@ -17,7 +17,7 @@ import msgspec
 
 from tiphys.apiserver.settings import ApiServerOptions
 from tiphys.controllers.settings import ControllerManagerSettings
-from tiphys.node.hollow.settings import HollowOptions, HollowSettings
+from tiphys.node.hollow.settings import HollowOptions
 from tiphys.node.settings import KubeletOptions
 from tiphys.scheduler.settings import SchedulerSettings
 from tiphys.settings.network import NetworkSettings
@@ -91,9 +91,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.runtime == "hollow"
 
     @property
-    def first_node(self) -> str:
-        """Name of the node that a start waits for."""
-        return f"{HollowSettings().prefix}0" if self.is_hollow else self.node_name
+    def node_names(self) -> list[str]:
+        """Names of the nodes on this machine."""
+        return self.hollow.node_names if self.is_hollow else [self.node_name]
 
     @property
     def is_default(self) -> bool:

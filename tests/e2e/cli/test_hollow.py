@@ -38,7 +38,8 @@ def hollow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with taken_slot() as cluster:
         try:
             shown = cluster.up("--runtime", "hollow", "--hollow-nodes", "20", "--hollow-zones", "2", "--hollow-rules", str(rules))
-            assert "20 hollow node(s)" in shown.out
+            assert "20 hollow nodes" in shown.out
+            assert "nodes    20 of 20 Ready" in cluster.tiphys("status").out
             yield cluster
         finally:
             cluster.down(purge=True)
@@ -49,7 +50,6 @@ def test_workloads_run_on_every_node(hollow: Cluster) -> None:
     hollow.kubectl("rollout status deployment/slow --timeout=60s")
     pods = hollow.get("pods -l app=slow")["items"]
     assert len({pod["spec"]["nodeName"] for pod in pods}) == 20
-    assert "nodes    20 of 20 Ready" in hollow.tiphys("status").out
 
 
 def test_jobs_end(hollow: Cluster) -> None:

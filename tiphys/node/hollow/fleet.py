@@ -26,7 +26,7 @@ class Fleet:
 
     def __init__(self, settings: HollowSettings, client: Client, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         rules = read_rules(settings.rules) if settings.rules is not None else []
-        hosts = {f"{settings.prefix}{number}": node_address(number) for number in range(settings.count)}
+        hosts = {name: node_address(number) for number, name in enumerate(settings.node_names)}
         self._manager = Manager(client, clock=clock or LoopClock(), name="hollow", rng=rng)
         self._manager.add(HollowNodeController(settings, hosts), workers=WORKERS)
         self._manager.add(HollowPodController(hosts, rules), workers=WORKERS)

@@ -29,12 +29,15 @@ class HollowOptions(msgspec.Struct, frozen=True, kw_only=True):
         Option("--hollow-rules", "Rules for the behavior of pods on hollow nodes (kind HollowRules).", metavar="FILE", default="none"),
     ] = None
 
+    @property
+    def node_names(self) -> list[str]:
+        """Names of the nodes."""
+        return [f"hollow-{number}" for number in range(self.count)]
+
 
 class HollowSettings(HollowOptions, frozen=True, kw_only=True):
     """All settings of the hollow nodes of one process."""
 
-    prefix: str = "hollow-"
-    """Beginning of the nodes' names, before their number."""
     max_pods: int = KUBELET.max_pods
     labels: Mapping[str, str] = {}
     """Labels of all nodes, besides those that every node has."""
