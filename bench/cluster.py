@@ -1,6 +1,6 @@
 """Time that a cluster takes to come up and to run its first container, and its cost when nothing happens. Needs root.
 
-python bench/cluster.py [--idle 30] [--json FILE]
+python -m bench.cluster [--idle 30] [--json FILE]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Decisions per second of the scheduler's cycle, in memory: no API server, no writes. Ends by itself in less than a minute.
 
-python bench/scheduler.py [--nodes 5000] [--pods 5000] [--json FILE]
+python -m bench.scheduler [--nodes 5000] [--pods 5000] [--json FILE]
 """
 
 from __future__ import annotations

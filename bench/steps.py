@@ -91,10 +91,10 @@ async def steps(server: ApiServer, table: Table) -> None:
     table.time("  managedFields", lambda pod: ownership.of_create(ctx, pod), [prepared() for _ in nothing])
 
     async def admit(pod: core.Pod) -> None:
-        asked = pipeline.admission_request(ctx, "CREATE", pod, None)
-        if asked is not None:
-            await services.admission.admit(asked)
-            await services.admission.validate(asked)
+        admission = pipeline.admission_request(ctx, "CREATE", pod, None)
+        if admission is not None:
+            await services.admission.admit(admission)
+            await services.admission.validate(admission)
 
     pods = [prepared() for _ in nothing]
     await table.time_all("  admission", lambda number: admit(pods[number]))

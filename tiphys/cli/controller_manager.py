@@ -13,7 +13,7 @@ from tiphys.cli.running import run_daemon
 @click.command()
 @field_options(VERBS["controller-manager"])
 def command(**options: Any) -> None:
-    """Run the controllers in the foreground, against any API server. Of several processes one works, and the others wait to take over."""
+    """Run the controllers in the foreground, against any API server. With several processes, one is active and the others stand by."""
     from tiphys.daemon.alone import Alone
 
     settings = settings_alone("controller-manager", options)

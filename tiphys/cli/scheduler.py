@@ -20,7 +20,7 @@ from tiphys.cli.running import run_daemon
 )
 @field_options(VERBS["scheduler"])
 def command(config: Path | None, **options: Any) -> None:
-    """Run the scheduler in the foreground, against any API server. Of several processes one works, and the others wait to take over."""
+    """Run the scheduler in the foreground, against any API server. With several processes, one is active and the others stand by."""
     from tiphys.daemon.alone import Alone
 
     settings = settings_alone("scheduler", options, config)

@@ -1,4 +1,4 @@
-"""Leader election of the controllers and the scheduler, as their settings want it."""
+"""Leader election of the controllers and the scheduler, by their settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTROLLER_MANAGER, SCHEDULER = "kube-controller-manager", "kube-scheduler"
 
 
 def elector_of(settings: LeaderElectionSettings, client: Client, name: str, *, clock: Clock, rng: random.Random) -> LeaderElector | None:
-    """Return the elector for the Lease `name` unless the settings name another; None when nobody is to be elected."""
+    """Return the elector for the Lease `name` unless the settings name another; None if leader election is disabled."""
     if not settings.leader_elect:
         return None
     return LeaderElector(

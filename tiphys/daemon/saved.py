@@ -1,4 +1,4 @@
-"""`settings.json` in the data directory: the settings that `tiphys up` was overrides, for the other commands and the next start.
+"""`settings.json` in the data directory: the settings that `tiphys up` was given, for the other commands and the next start.
 
 What options set and what a configuration file set is kept apart. Options add up over the starts; a file replaces what the last one set.
 Options count more than files, files more than defaults, and a default that nobody changed is not saved.

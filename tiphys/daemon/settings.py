@@ -62,7 +62,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Option(
             "--runtime",
-            "How pods run: in containers (cri), or only in appearance, on hollow nodes without root (hollow).",
+            "Runtime of pods: containers (cri), or simulation on hollow nodes, which needs no root (hollow).",
             choices=("cri", "hollow"),
         ),
     ] = "cri"

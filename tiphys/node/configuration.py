@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tiphys.api.core.v1 import Taint
-from tiphys.api.machinery import quantity
+from tiphys.api.machinery import durations, quantity
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.node.container.log_rotation import PERIOD as LOG_PERIOD
 from tiphys.node.host import machine
@@ -18,7 +18,6 @@ from tiphys.node.pod import backoff
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
-from tiphys.settings.duration import go_duration, parse_go_duration
 from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, whole
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
@@ -29,19 +28,23 @@ Duration = str
 """A duration of Go, such as 1m30s."""
 
 
+def _written(seconds: float) -> str:
+    return durations.written(round(seconds * 10**9))
+
+
 def _seconds(path: str) -> Sets:
-    return Sets(path, read=_positive, show=go_duration)
+    return Sets(path, read=_positive, show=_written)
 
 
 def _positive(text: str) -> float:
-    seconds = parse_go_duration(text)
+    seconds = durations.seconds(text)
     if seconds <= 0:
-        raise ValueError(f"{text} is not longer than nothing")
+        raise ValueError(f"{text} must be longer than 0s")
     return seconds
 
 
 def _only_seconds(seconds: float) -> Only:
-    return Only(go_duration(seconds), key=parse_go_duration)
+    return Only(_written(seconds), key=durations.seconds)
 
 
 def _file(path: str) -> Sets:
@@ -236,8 +239,8 @@ class KubeletConfiguration(Struct):
     localStorageCapacityIsolation: Annotated[bool | None, Only(True)] = None
     failSwapOn: Annotated[bool | None, Only(False)] = None
     failCgroupV1: Annotated[bool | None, Only(False)] = None
-    shutdownGracePeriod: Annotated[Duration, Only("0s", key=parse_go_duration)] = ""
-    shutdownGracePeriodCriticalPods: Annotated[Duration, Only("0s", key=parse_go_duration)] = ""
+    shutdownGracePeriod: Annotated[Duration, Only("0s", key=durations.seconds)] = ""
+    shutdownGracePeriodCriticalPods: Annotated[Duration, Only("0s", key=durations.seconds)] = ""
     shutdownGracePeriodByPodPriority: list[dict[str, Any]] = []
 
     # Pods
@@ -268,7 +271,7 @@ class KubeletConfiguration(Struct):
     topologyManagerScope: str = ""
     topologyManagerPolicyOptions: dict[str, str] = {}
     cpuCFSQuota: Annotated[bool | None, Only(True)] = None
-    cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=parse_go_duration)] = None
+    cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=durations.seconds)] = None
     memoryThrottlingFactor: float | None = None
     memoryReservationPolicy: str = ""
     memorySwap: MemorySwap = field(default_factory=MemorySwap)

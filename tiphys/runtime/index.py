@@ -32,11 +32,6 @@ def by_controller(obj: KubeObject) -> Iterable[str]:
     return (owner.uid,) if owner is not None else ()
 
 
-def by_any_owner(obj: KubeObject) -> Iterable[str]:
-    """Return the function of the ANY_OWNER index."""
-    return [reference.uid for reference in obj.metadata.ownerReferences]
-
-
 def index_owners(informer: Informer[T]) -> Informer[T]:
     """Add the OWNER index (harmless when it is there) and return the informer."""
     informer.add_index(OWNER, by_controller)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tiphys.api.machinery import durations
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.scheduler.plugins import Choice, choose
-from tiphys.settings.duration import parse_go_duration
 from tiphys.settings.file import Only, Refused, Sets, existing_file, read_object, whole
 
 GROUP_VERSION = "kubescheduler.config.k8s.io/v1"
@@ -25,9 +25,9 @@ class LeaderElection(Struct):
     """Election of one scheduler among several."""
 
     leaderElect: Annotated[bool | None, Sets("scheduler.leader_election.leader_elect")] = None
-    leaseDuration: Annotated[Duration, Sets("scheduler.leader_election.lease_duration", read=parse_go_duration)] = ""
-    renewDeadline: Annotated[Duration, Sets("scheduler.leader_election.renew_deadline", read=parse_go_duration)] = ""
-    retryPeriod: Annotated[Duration, Sets("scheduler.leader_election.retry_period", read=parse_go_duration)] = ""
+    leaseDuration: Annotated[Duration, Sets("scheduler.leader_election.lease_duration", read=durations.seconds)] = ""
+    renewDeadline: Annotated[Duration, Sets("scheduler.leader_election.renew_deadline", read=durations.seconds)] = ""
+    retryPeriod: Annotated[Duration, Sets("scheduler.leader_election.retry_period", read=durations.seconds)] = ""
     resourceLock: Annotated[str, Only("leases")] = ""
     resourceName: Annotated[str, Sets("scheduler.leader_election.resource_name")] = ""
     resourceNamespace: Annotated[str, Sets("scheduler.leader_election.resource_namespace")] = ""

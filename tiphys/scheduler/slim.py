@@ -8,6 +8,7 @@ import msgspec
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import DISRUPTION_TARGET
 from tiphys.api.machinery.base import Quantity, Struct, Time, always, constant
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
 from tiphys.runtime.declaration import Slim
@@ -96,7 +97,7 @@ def compact(pod: SlimPod) -> SlimPod:
     for container in (*spec.containers, *spec.initContainers):
         container.ports = [port for port in container.ports if port.hostPort]
     spec.volumes = [volume for volume in spec.volumes if volume.image is not None or volume.persistentVolumeClaim is not None]
-    status.conditions = [condition for condition in status.conditions if condition.type in ("PodScheduled", "DisruptionTarget")]
+    status.conditions = [condition for condition in status.conditions if condition.type in ("PodScheduled", DISRUPTION_TARGET)]
     status.containerStatuses = _resized(status.containerStatuses)
     status.initContainerStatuses = _resized(status.initContainerStatuses)
     return pod

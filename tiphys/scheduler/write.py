@@ -7,6 +7,7 @@ from typing import Any
 from tiphys.aio.backoff import BackoffPolicy
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import DISRUPTION_TARGET
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.api.meta.v1 import ObjectMeta, Status
@@ -22,7 +23,7 @@ log = get_logger(__name__)
 BINDS_AT_ONCE = 64
 TRIES = 5
 PAUSE = BackoffPolicy(first=0.1, cap=2.0)
-SCHEDULED, UNSCHEDULABLE, DISRUPTED, PREEMPTED = "PodScheduled", "Unschedulable", "DisruptionTarget", "PreemptionByScheduler"
+SCHEDULED, UNSCHEDULABLE, PREEMPTED = "PodScheduled", "Unschedulable", "PreemptionByScheduler"
 
 
 class Writer:
@@ -91,7 +92,7 @@ class Writer:
             if victim.terminating:
                 continue
             message = f"{self._name}: preempting to accommodate a higher priority pod"
-            condition = self._condition(victim.pod, DISRUPTED, "True", PREEMPTED, message)
+            condition = self._condition(victim.pod, DISRUPTION_TARGET, "True", PREEMPTED, message)
             await self._patch_status(victim, {"conditions": [condition]})
             try:
                 await self._client.delete(core.Pod, victim.key.name, victim.key.namespace, uid=victim.uid)
@@ -140,4 +141,4 @@ def _differs(pod: SlimPod, message: str) -> bool:
 
 def is_preempted(pod: SlimPod) -> bool:
     """Return whether the pod was chosen as a victim of preemption."""
-    return any(one.type == DISRUPTED and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)
+    return any(one.type == DISRUPTION_TARGET and one.status == "True" and one.reason == PREEMPTED for one in pod.status.conditions)

@@ -15,5 +15,5 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     kubeconfig: Annotated[
         Path | None,
-        Option("--kubeconfig", "Kubeconfig of the API server.", default="the service account of the pod that this runs in"),
+        Option("--kubeconfig", "Kubeconfig of the API server.", default="the service account of its own pod"),
     ] = None

@@ -113,7 +113,7 @@ class _PlainWalk(Walk):
         """Paths of values that are not of their type."""
 
     def problem(self, what: str, path: str) -> None:
-        """Note an unknown field. Repeated ones are told by the parser, which knows their lines."""
+        """Note an unknown field. The parser reports repeated ones, with their lines."""
         if what == "unknown":
             self._note(path, "this kind has no such field: remove it or correct its name")
 

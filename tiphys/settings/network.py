@@ -63,7 +63,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NETWORK = NetworkSettings()
-"""The network of a cluster that is told nothing else."""
+"""Default network of a cluster."""
 
 
 def _range_faults(option: str, text: str, smallest: int) -> list[str]:

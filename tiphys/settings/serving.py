@@ -17,9 +17,9 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Address and certificate. Each component has a port of its own."""
 
     bind_address: Annotated[str, Option("--bind-address", "IP address of health checks and metrics.", metavar="ADDRESS")] = "0.0.0.0"
-    tls_cert: Annotated[
-        Path | None, Option("--tls-cert-file", "PEM file of the certificate for HTTPS.", default="a new one, signed by itself")
-    ] = None
+    tls_cert: Annotated[Path | None, Option("--tls-cert-file", "PEM file of the certificate for HTTPS.", default="a self-signed one")] = (
+        None
+    )
     tls_key: Annotated[Path | None, Option("--tls-private-key-file", "PEM file of the key for HTTPS.", default="a new one")] = None
 
     def faults(self) -> list[str]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.unit.controllers.statefulset.make import claim_template
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.testing import eventually
 
 from .conftest import Cluster
 from .make import template
-
-HASH = "controller-revision-hash"
 
 
 def stateful_set(
@@ -42,12 +40,6 @@ def stateful_set(
         rolling = apps.RollingUpdateStatefulSetStrategy(partition=partition, maxUnavailable=unavailable)
         wanted.updateStrategy = apps.StatefulSetUpdateStrategy(type="RollingUpdate", rollingUpdate=rolling)
     return apps.StatefulSet(metadata=ObjectMeta(name=name, namespace="default"), spec=wanted)
-
-
-def claim_template(name: str) -> core.PersistentVolumeClaim:
-    resources = core.VolumeResourceRequirements(requests={"storage": Quantity("1Gi")})
-    spec = core.PersistentVolumeClaimSpec(accessModes=["ReadWriteOnce"], resources=resources)
-    return core.PersistentVolumeClaim(metadata=ObjectMeta(name=name), spec=spec)
 
 
 async def status_is(cluster: Cluster, name: str = "web", **wanted: object) -> apps.StatefulSet:

@@ -7,11 +7,12 @@ import pytest
 from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling import v1 as autoscaling
 from tiphys.api.core import v1 as core
+from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.runtime import controller_of
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet
-from .statefulsets import HASH, change, idle, pods_are, settle, stateful_set, status_is
+from .statefulsets import change, idle, pods_are, settle, stateful_set, status_is
 
 
 async def test_pods_have_names_labels_and_host_names_of_their_own(cluster: Cluster) -> None:
@@ -23,7 +24,7 @@ async def test_pods_have_names_labels_and_host_names_of_their_own(cluster: Clust
             labels = pod.metadata.labels
             assert labels["statefulset.kubernetes.io/pod-name"] == pod.metadata.name
             assert labels["apps.kubernetes.io/pod-index"] == str(ordinal)
-            assert labels[HASH] == found.status.currentRevision
+            assert labels[HASH_LABEL] == found.status.currentRevision
             assert (pod.spec.hostname, pod.spec.subdomain) == (pod.metadata.name, "web")
             owner = controller_of(pod)
             assert owner is not None

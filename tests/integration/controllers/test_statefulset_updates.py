@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.testing import eventually
 
 from .conftest import Cluster, running_kubelet
-from .statefulsets import HASH, change, idle, images, set_image, settle, stateful_set, status_is
+from .statefulsets import change, idle, images, set_image, settle, stateful_set, status_is
 
 
 async def test_canary_and_phased_updates(cluster: Cluster) -> None:
@@ -29,7 +30,7 @@ async def test_canary_and_phased_updates(cluster: Cluster) -> None:
             await status_is(cluster, readyReplicas=3, updatedReplicas=updated)
             assert await images(cluster) == expected
             for pod in await cluster.pods():
-                assert pod.metadata.labels[HASH] == (new if pod.spec.containers[0].image == "busybox:2" else old)
+                assert pod.metadata.labels[HASH_LABEL] == (new if pod.spec.containers[0].image == "busybox:2" else old)
 
         await phase(2, ["1", "1", "2"])
         await status_is(cluster, currentReplicas=2, currentRevision=old, updateRevision=new)

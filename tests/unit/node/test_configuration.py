@@ -178,7 +178,7 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ({"port": 70000}, "port: 70000 is not in the range: it must be at least 1 and at most 65535"),
         ({"containerLogMaxSize": "much"}, "containerLogMaxSize: much is not a size such as 10Mi"),
         ({"containerLogMaxFiles": 1}, "containerLogMaxFiles: 1 is not in the range: it must be at least 2"),
-        ({"nodeStatusUpdateFrequency": "-1s"}, "nodeStatusUpdateFrequency: '-1s' is not a duration"),
+        ({"nodeStatusUpdateFrequency": "-1s"}, "nodeStatusUpdateFrequency: -1s must be longer than 0s"),
         ({"resolvConf": "/gone"}, "resolvConf: file /gone does not exist"),
         ({"allowedUnsafeSysctls": ["kernel.pid_max"]}, "allowedUnsafeSysctls: "),
         ({"kubeReserved": {"cpu": "x"}}, "kubeReserved.cpu: x is not a quantity such as 100m or 1Gi"),

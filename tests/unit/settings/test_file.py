@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tiphys.api.machinery.base import Struct, constant, field
-from tiphys.settings.duration import parse_go_duration
+from tiphys.api.machinery.durations import seconds
 from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, read_documents, shown, whole
 from tiphys.settings.option import Option
 
@@ -50,7 +50,7 @@ class Config(Struct):
     size: Annotated[int, Sets("part.size")] = 0
     reach: Annotated[str, Sets("part.low", "part.high", read=split, show=lambda pair: f"{pair[0]}-{pair[1]}")] = ""
     inside: Inside = field(default_factory=Inside)
-    wait: Annotated[str, Only("90s", key=parse_go_duration)] = ""
+    wait: Annotated[str, Only("90s", key=seconds)] = ""
     quiet: Annotated[bool | None, Only(False)] = None
     limit: int | None = None
     spare: bool = False
@@ -106,7 +106,7 @@ def test_the_only_value_is_accepted_in_any_spelling(tmp_path: Path) -> None:
         ("limit: 0", "Config: limit: Tiphys does not support this field: remove it"),
         ("quiet: true", "Config: quiet: Tiphys supports only false here: set it to that, or remove the field"),
         ("wait: 5m", "Config: wait: Tiphys supports only 90s here: set it to that, or remove the field"),
-        ("wait: soon", "Config: wait: 'soon' is not a duration such as 1m30s, 10s or 100ms"),
+        ("wait: soon", "Config: wait: 'soon' is not a duration, such as 30s, 1m30s or 250ms"),
         ("inside: {mode: wild}", "Config: inside.mode: Tiphys supports only calm here: set it to that, or remove the field"),
         ("place: here", "Config: place: Tiphys chooses this itself: remove the field"),
         ("reach: '5'", "Config: reach.high: it is missing"),

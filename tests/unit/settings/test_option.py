@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from tiphys.settings.duration import duration_text, parse_go_duration
+from tiphys.settings.duration import duration_text
 from tiphys.settings.layers import convert, merged, options_of, placed
 from tiphys.settings.option import Option, bound, extended, replaced
 from tiphys.settings.parse import parsed
@@ -116,14 +116,3 @@ def test_both_sorts_of_settings_can_be_replaced() -> None:
 )
 def test_durations_are_shown_in_one_unit(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("0", 0), ("1m30s", 90), ("1.5h", 5400), ("100ms", 0.1), ("1h0m0.5s", 3600.5)])
-def test_durations_of_go(text: str, seconds: float) -> None:
-    assert parse_go_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "5", "s", "1d", "-5s", "1m 3s", "1e3s"])
-def test_other_texts_are_no_durations_of_go(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a duration"):
-        parse_go_duration(text)

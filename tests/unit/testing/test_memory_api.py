@@ -126,18 +126,6 @@ async def test_delete_preconditions_and_propagation(client: Client) -> None:
     assert (await client.get(core.ConfigMap, "c", "default")).metadata.finalizers == ["foregroundDeletion"]
 
 
-async def test_namespaces_go_when_finalized(client: Client) -> None:
-    made = await client.create(core.Namespace(metadata=meta.ObjectMeta(name="team")))
-    assert (made.spec.finalizers, made.status.phase) == (["kubernetes"], "Active")
-    await client.delete(core.Namespace, "team")
-    left = await client.get(core.Namespace, "team")
-    assert left.status.phase == "Terminating"
-    left.spec.finalizers = []
-    await client.update(left, subresource="finalize")
-    with pytest.raises(errors.NotFound):
-        await client.get(core.Namespace, "team")
-
-
 async def test_lists_select_and_page(api: MemoryApi, client: Client) -> None:
     api.add_namespace("elsewhere")
     for number in range(5):

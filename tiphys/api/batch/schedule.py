@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from tiphys.api.machinery import durations
+
 
 class _Field(NamedTuple):
     low: int
@@ -65,10 +67,6 @@ _WORDS = {
 _EVERY = "@every "
 _ZONE = re.compile("(?:CRON_)?TZ=")
 _NUMBER = re.compile("[+-]?[0-9]+")
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))++)")
-_DURATION_PART = re.compile("(?<![0-9.])([0-9.]++)([a-zµμ]++)")
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_MAX_DURATION = 2**63 - 1
 _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
 
 
@@ -106,18 +104,12 @@ def parse_schedule(text: str) -> Schedule:
 
 def _every(text: str) -> Every:
     length = text[len(_EVERY) :]
-    parts = _DURATION_PART.findall(length)
-    nanoseconds = sum(_nanoseconds(number, _UNITS[unit]) for number, unit in parts) if _DURATION.fullmatch(length) else None
-    if nanoseconds is None or nanoseconds > _MAX_DURATION:
-        raise ScheduleError(f"failed to parse duration {text}: time: invalid duration {_quoted(length)}")
+    try:
+        seconds = durations.nanoseconds(length) // 10**9
+    except ValueError:
+        raise ScheduleError(f"failed to parse duration {text}: time: invalid duration {_quoted(length)}") from None
     # Fractions of a second do not count, and what is shorter, or negative, is a second.
-    return Every(1 if length.startswith("-") else max(nanoseconds // _UNITS["s"], 1))
-
-
-def _nanoseconds(number: str, unit: int) -> int:
-    """Return a part of a duration, from as many digits as can matter: a number of 20 is too long in any unit."""
-    whole, _, fraction = number.partition(".")
-    return int(f"0{whole.lstrip('0')[:20]}") * unit + int(fraction[:20].ljust(20, "0")) * unit // 10**20
+    return Every(max(seconds, 1))
 
 
 def _fields(text: str) -> Fields:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from tiphys.api.core.v1 import Pod, PodCondition
 from tiphys.api.meta.v1 import ObjectMeta
+
+DISRUPTION_TARGET: Final = "DisruptionTarget"
+"""Condition of a pod that is removed for reasons outside itself."""
 
 
 class Restarted(Protocol):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PART = re.compile(r"(\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})(ns|us|µs|ms|s|m|h)")
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_MAX = 2**63 - 1
+_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))++)")
+_PART = re.compile("(?<![0-9.])([0-9.]++)([a-zµμ]++)")
+_DIGITS = 20
+"""Digits of a number that can matter: one of 20 is out of range in any unit."""
+_FRACTION = int("1" + "0" * _DIGITS)
 
 
 def nanoseconds(text: str) -> int:
-    """Return the nanoseconds of a length of time. Raises ValueError."""
-    sign, body = (text[0], text[1:]) if text[:1] in ("-", "+") else ("", text)
-    if body == "0":
-        return 0
-    parts = _PART.findall(body)
-    if not parts or "".join(number + unit for number, unit in parts) != body:
+    """Return the nanoseconds of a length of time. Raises ValueError, also for one of more than 292 years."""
+    total = sum(_amount(number, _UNITS[unit]) for number, unit in _PART.findall(text)) if _DURATION.fullmatch(text) else None
+    if total is None or total > _MAX:
         raise ValueError(f"{text!r} is not a duration, such as 30s, 1m30s or 250ms")
-    total = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)
-    return -total if sign == "-" else total
+    return -total if text.startswith("-") else total
+
+
+def _amount(number: str, unit: int) -> int:
+    whole, _, fraction = number.partition(".")
+    return int(f"0{whole.lstrip('0')[:_DIGITS]}") * unit + int(fraction[:_DIGITS].ljust(_DIGITS, "0")) * unit // _FRACTION
 
 
 def seconds(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Kinds of `metrics.k8s.io`: measured when somebody asks, never stored ("Resource metrics pipeline")."""
+"""Kinds of `metrics.k8s.io`: measured on request, never stored ("Resource metrics pipeline")."""
 
 from __future__ import annotations
 

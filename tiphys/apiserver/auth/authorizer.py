@@ -47,13 +47,13 @@ class AuthorizerChain:
         self._authorizers = tuple(authorizers)
 
     def authorize(self, attributes: Attributes) -> Decision:
-        reasons: list[str] | None = None
+        reasons: tuple[str, ...] = ()
         for authorizer in self._authorizers:
             decision = authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
                 return decision
             if decision.reason:
-                reasons = [*(reasons or ()), decision.reason]
+                reasons += (decision.reason,)
         return Decision(False, ", ".join(reasons)) if reasons else NO_OPINION
 
 

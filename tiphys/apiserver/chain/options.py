@@ -11,13 +11,12 @@ All mistakes of one set of options are reported at once, as one Status.
 from __future__ import annotations
 
 import base64
-import re
 from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 import msgspec
 
-from tiphys.api.machinery import codec
+from tiphys.api.machinery import codec, durations
 from tiphys.api.machinery.errors import BadRequest, FieldError, Gone, Invalid, Timeout
 from tiphys.api.machinery.patch import APPLY_PATCH
 from tiphys.api.machinery.query import decode_query
@@ -88,9 +87,6 @@ def _invalid(kind: str, errors: list[FieldError]) -> Invalid:
 
 # --- deadline
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
-_PART = re.compile(r"([0-9.]+)([^0-9.]+)")
 _DURATION_SHOWN = 40
 
 
@@ -99,11 +95,11 @@ def request_timeout(request: Request) -> float:
     text = request.param("timeout")
     if not text:
         return 0.0
-    if not _DURATION.fullmatch(text):
+    try:
+        return durations.seconds(text)
+    except ValueError:
         shown = msgspec.json.encode(text[:_DURATION_SHOWN]).decode()
-        raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {shown}")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    return -seconds if text.startswith("-") else seconds
+        raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {shown}") from None
 
 
 class RequestTimeout(Timeout):

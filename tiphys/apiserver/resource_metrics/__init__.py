@@ -1,1 +1,1 @@
-"""Use of nodes and pods (`metrics.k8s.io`), measured at the kubelets when somebody asks."""
+"""Use of nodes and pods (`metrics.k8s.io`), measured at the kubelets on request."""

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 RESOLUTION = 15.0
 """Seconds between two rounds, as metrics-server's default."""
 FIRST_SPAN = 2.0
-"""Seconds between the first two rounds, which whoever asks first waits for."""
+"""Seconds between the first two rounds, for which the first request waits."""
 IDLE_AFTER = 300.0
 """Seconds after the last question at which measuring ends."""
 SCRAPE_SECONDS = 10.0

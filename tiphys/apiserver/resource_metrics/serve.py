@@ -24,8 +24,7 @@ async def get(ctx: Context) -> Response:
     """Use of one node or pod. Raises NotFound when it is not known yet."""
     uses = await ctx.services.resource_metrics.uses()
     for entry in _entries(ctx, uses):
-        if (entry.namespace, entry.name) == (ctx.info.namespace, ctx.info.name):
-            return render.single(ctx, entry)
+        return render.single(ctx, entry)
     raise ctx.not_found()
 
 
@@ -35,8 +34,7 @@ async def list_(ctx: Context) -> Response:
     matches = matcher(ctx, options)
     uses = await ctx.services.resource_metrics.uses()
     entries = sorted(_entries(ctx, uses), key=lambda entry: (entry.namespace, entry.name))
-    chosen = [entry for entry in entries if not ctx.info.namespace or entry.namespace == ctx.info.namespace]
-    return await render.collection(ctx, [entry for entry in chosen if matches is None or matches(entry)], ctx.storage.revision)
+    return await render.collection(ctx, [entry for entry in entries if matches is None or matches(entry)], ctx.storage.revision)
 
 
 def _entries(ctx: Context, uses: Mapping[str, Uses]) -> Iterable[Entry]:
@@ -44,9 +42,11 @@ def _entries(ctx: Context, uses: Mapping[str, Uses]) -> Iterable[Entry]:
 
 
 def _nodes(ctx: Context, uses: Mapping[str, Uses]) -> Iterator[Entry]:
-    """Yield the entries of the nodes that are still there."""
+    """Yield the entries of the nodes that are requested and still there."""
     nodes = ctx.storage.cache(ctx.services.scheme.of(core.Node))
     for name, subjects in uses.items():
+        if ctx.info.name not in ("", name):
+            continue
         node, usage = nodes.get("", name), subjects.get(NODE)
         if node is None or usage is None:
             continue
@@ -55,9 +55,11 @@ def _nodes(ctx: Context, uses: Mapping[str, Uses]) -> Iterator[Entry]:
 
 
 def _pods(ctx: Context, uses: Mapping[str, Uses]) -> Iterator[Entry]:
-    """Yield the entries of the pods that are still there."""
+    """Yield the entries of the pods that are requested and still there."""
     pods = ctx.storage.cache(ctx.services.scheme.of(core.Pod))
     for (namespace, name), containers in _by_pod(uses).items():
+        if ctx.info.namespace not in ("", namespace) or ctx.info.name not in ("", name):
+            continue
         pod = pods.get(namespace, name)
         if pod is None:
             continue

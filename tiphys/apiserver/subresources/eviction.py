@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pods import condition
+from tiphys.api.helpers.pods import DISRUPTION_TARGET, condition
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import BadRequest, Forbidden, InternalError, TooManyRequests
@@ -18,7 +18,6 @@ from tiphys.apiserver.verbs.pipeline import check_place, read_body, update_named
 from tiphys.wire.http import Response
 
 MAX_DISRUPTED = 2000
-DISRUPTION_TARGET = "DisruptionTarget"
 
 
 async def create(ctx: Context) -> Response:

@@ -26,7 +26,7 @@ class Remark(NamedTuple):
     reason: str
     message: str
     about: int = 0
-    """Time of the schedule that it is about, so that one which is told for every time differs from the last."""
+    """Scheduled time that the event is about, so that an event repeated for each time differs from the last."""
 
 
 class Observation(NamedTuple):

@@ -110,8 +110,8 @@ class DaemonSetController:
             return DONE
         if daemon_set.metadata.deletionTimestamp is not None:
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait)
+        if pause := self._pacer.pause(key):
+            return pause
         selector = workload_selector(daemon_set.spec.selector)
         if selector.nothing:
             message = "This daemon set is selecting all pods. A non-empty selector is required."

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from tiphys.api.apps import v1 as apps
 from tiphys.api.helpers import pods as pod_state
 from tiphys.controllers.daemonset.placement import Fit, is_updated, target_node
+from tiphys.controllers.shared.availability import next_available
 from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
 
@@ -246,10 +247,6 @@ def _trim(step: Plan) -> None:
 
 def _note_time(step: Plan, daemon_set: apps.DaemonSet, nodes: Iterable[_Node], now: datetime) -> None:
     """Record when the next pod becomes available by time alone, which may be before a failed one is replaced."""
-    seconds = daemon_set.spec.minReadySeconds
-    if not seconds:
-        return
-    moments = [pod_state.available_at(pod, seconds) for node in nodes for pod in (*node.new, *node.old)]
-    waits = [(moment - now).total_seconds() for moment in moments if moment is not None and moment > now]
-    if waits:
-        step.after = min([*waits, *([step.after] if step.after is not None else [])])
+    pods = (pod for node in nodes for pod in (*node.new, *node.old))
+    waits = (step.after, next_available(pods, daemon_set.spec.minReadySeconds, now))
+    step.after = min((wait for wait in waits if wait is not None), default=None)

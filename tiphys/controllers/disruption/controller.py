@@ -59,9 +59,10 @@ class DisruptionController:
     async def reconcile(self, key: Key) -> Result:
         budget = self._budgets.get(key)
         if budget is None or budget.metadata.deletionTimestamp is not None:
+            self._pacer.forget(key)
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait, early=True)
+        if pause := self._pacer.pause(key):
+            return pause
         now = self._ctx.clock.now()
         selector = _selector(budget)
         with self._pacer.measure(key):

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pods import condition, is_finished
+from tiphys.api.helpers.pods import DISRUPTION_TARGET, condition, is_finished
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import NotFound
-from tiphys.controllers.shared.evict import DISRUPTED
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result
 
@@ -24,7 +23,7 @@ def stale_in(pod: SlimPod, now: datetime) -> float | None:
     """Return the seconds until the pod's condition DisruptionTarget is stale, 0 when it is, None when it never will be. Pure."""
     if pod.metadata.deletionTimestamp is not None or is_finished(pod):
         return None
-    disrupted = condition(pod, DISRUPTED)
+    disrupted = condition(pod, DISRUPTION_TARGET)
     if disrupted is None or disrupted.status != "True" or disrupted.reason == BY_KUBELET:
         return None
     since = disrupted.lastTransitionTime
@@ -51,7 +50,7 @@ class StaleDisruptionController:
             return Result(left)
         # In the version known here alone: by now it may be announced anew, or under way.
         meta = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resourceVersion}
-        gone = {"type": DISRUPTED, "status": "False", "lastTransitionTime": time(now), "reason": "", "message": ""}
+        gone = {"type": DISRUPTION_TARGET, "status": "False", "lastTransitionTime": time(now), "reason": "", "message": ""}
         body = {"metadata": meta, "status": {"conditions": [gone]}}
         with suppress(NotFound):
             await self._ctx.client.patch(core.Pod, key.name, key.namespace, body=body, kind="strategic", subresource="status")

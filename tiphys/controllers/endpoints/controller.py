@@ -77,11 +77,12 @@ class EndpointsController:
         service = self._services.get(key)
         if service is None or service.metadata.deletionTimestamp is not None:
             await self._forget(key)
+            self._pacer.forget(key)
             return DONE
         if not needs_endpoints(service):
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait, early=True)
+        if pause := self._pacer.pause(key):
+            return pause
         with self._pacer.measure(key):
             selector = service.spec.selector.items()
             pods = [pod for pod in self._pods.list(key.namespace) if selector <= pod.metadata.labels.items()]

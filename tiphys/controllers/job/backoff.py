@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from tiphys.aio.backoff import BackoffPolicy
 from tiphys.api.helpers.pods import condition
 from tiphys.controllers.shared.slim import SlimPod
 
-FIRST = 10.0
-LONGEST = 600.0
-"""Seconds of the wait after the first failure, and of the longest one."""
+POLICY = BackoffPolicy(first=10.0, cap=600.0)
 
 
 class Failures(msgspec.Struct, frozen=True):
@@ -42,9 +41,7 @@ def wait(failures: int, last: datetime | None, now: datetime) -> float:
     """Return the seconds to wait after the last of so many failures in a row, 0 for none."""
     if not failures or last is None:
         return 0.0
-    # Beyond 2 ** 6 it is the longest anyway, and failures may be many.
-    delay = min(FIRST * 2.0 ** min(failures - 1, 16), LONGEST)
-    return max(delay - (now - last).total_seconds(), 0.0)
+    return max(POLICY.delay(failures - 1) - (now - last).total_seconds(), 0.0)
 
 
 def finished_at(pod: SlimPod) -> datetime:

@@ -62,7 +62,6 @@ class JobController:
         kind=batch.Job,
         roles=("job-controller",),
         reads=(Whole(batch.Job), PODS),
-        # A step of a large Job takes seconds, in which others go on.
     )
 
     def __init__(self) -> None:
@@ -110,8 +109,8 @@ class JobController:
             self._sights.pop(key, None)
             self._pacer.forget(key)
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait, early=True)
+        if pause := self._pacer.pause(key):
+            return pause
         sight = self._sights.get(key)
         if sight is None or sight.uid != job.metadata.uid:
             sight = self._sights[key] = Sight(job.metadata.uid)

@@ -40,15 +40,15 @@ def record(job: batch.Job, observed: Observed, results: Tally, verdict: batch.Jo
     succeeded, failed = list(before.succeeded), list(before.failed)
     named, new_indexes = {*succeeded, *failed}, 0
     settle: list[JobPod] = []
+    complete = True
     fails = verdict is not None and verdict.type == FAILURE_TARGET
     completed, indexed = {seen.uid for seen in results.new_succeeded}, is_indexed(job.spec)
     for seen in observed.tracked:
         if not _may_go(job, seen, results, verdict):
             continue
         if len(settle) >= BURST or len(succeeded) + len(failed) + new_indexes >= BURST:
-            return Ledger(
-                batch.UncountedTerminatedPods(succeeded=succeeded, failed=failed), _grew(before, succeeded, failed), settle, complete=False
-            )
+            complete = False
+            break
         settle.append(seen)
         if seen.uid in named:
             continue
@@ -60,7 +60,7 @@ def record(job: batch.Job, observed: Observed, results: Tally, verdict: batch.Jo
         elif seen.valid and (seen.failed or fails) and match(job.spec.podFailurePolicy, seen.pod).counts:
             failed.append(seen.uid)
     uncounted = batch.UncountedTerminatedPods(succeeded=succeeded, failed=failed)
-    return Ledger(uncounted, _grew(before, succeeded, failed), settle, complete=True)
+    return Ledger(uncounted, _grew(before, succeeded, failed), settle, complete)
 
 
 def _grew(before: batch.UncountedTerminatedPods, succeeded: Sequence[str], failed: Sequence[str]) -> bool:

@@ -79,9 +79,10 @@ class ReplicaController(Generic[OwnerT]):
         if owner is None:
             self._deletions.forget(key)
             self._doubts.forget(key)
+            self._pacer.forget(key)
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait, early=True)
+        if pause := self._pacer.pause(key):
+            return pause
         now = self._ctx.clock.now()
         try:
             pods = await self._claim(owner)

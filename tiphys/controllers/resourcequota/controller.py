@@ -92,8 +92,8 @@ class ResourceQuotaController:
         quota = self._quotas.get(key)
         if quota is None or quota.metadata.deletionTimestamp is not None:
             return DONE
-        if pause := self._pacer.wait(key):
-            return Result(pause, early=True)
+        if pause := self._pacer.pause(key):
+            return pause
         with self._pacer.measure(key):
             recent = self._recent(key)
             used, after = await self._count(quota)

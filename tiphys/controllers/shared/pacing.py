@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tiphys.aio.clock import Clock
-from tiphys.runtime import Key
+from tiphys.runtime import Key, Result
 
 NOTICEABLE = 0.001
 SHARE = 4.0
@@ -42,6 +42,11 @@ class Pacer:
         self._pace = pace
         self._free: dict[Key, float] = {}
 
+    def pause(self, key: Key) -> Result | None:
+        """Return the result of a reconcile that comes too early, None for one that may go on."""
+        left = self.wait(key)
+        return Result(left, early=True) if left else None
+
     def wait(self, key: Key) -> float:
         """Return the seconds until the key may be processed, 0 for now."""
         free = self._free.get(key)
@@ -65,4 +70,6 @@ class Pacer:
         now = self._clock.monotonic()
         pace, took = self._pace, now - started
         if took >= pace.noticeable:
-            self._free[key] = now + min(max(took * pace.share, pace.shortest), pace.longest)
+            free = now + min(max(took * pace.share, pace.shortest), pace.longest)
+            # After several pieces of work in one reconcile the longest pause counts.
+            self._free[key] = max(self._free.get(key, 0.0), free)

@@ -100,9 +100,10 @@ class StatefulSetController:
         if owner is None:
             self._deleted.pop(key, None)
             self._doubtful.pop(key, None)
+            self._pacer.forget(key)
             return DONE
-        if wait := self._pacer.wait(key):
-            return Result(wait)
+        if pause := self._pacer.pause(key):
+            return pause
         selector = workload_selector(owner.spec.selector)
         if selector.nothing:
             raise Terminal("the selector selects everything, or nothing")

@@ -6,6 +6,7 @@ order, then the defaults. Times are seconds, as numbers or as text such as `1m30
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +14,12 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import durations
 
 PREFIX = "hollow.tiphys.io/"
 """Beginning of the annotations that steer a pod or a node."""
 LOST = PREFIX + "lost"
 """Annotation of a node: while it is "true" the node is silent, and so are its pods."""
-
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class BehaviorError(ValueError):
@@ -63,9 +62,9 @@ def seconds(value: object, where: str) -> float:
     if isinstance(value, str):
         if re.fullmatch(r"\d+(\.\d+)?", value):
             return float(value)
-        parts = _PART.findall(value)
-        if parts and "".join(number + unit for number, unit in parts) == value:
-            return sum(float(number) * _UNITS[unit] for number, unit in parts)
+        with contextlib.suppress(ValueError):
+            if (length := durations.seconds(value)) >= 0:
+                return length
     raise BehaviorError(f"{where}: {value!r} is not a duration: write seconds, or text such as 30s, 1m30s or 250ms")
 
 

@@ -33,9 +33,9 @@ class Fleet:
 
     @property
     def synced(self) -> bool:
-        """True if the caches are there, so that nodes are registered and pods are led."""
+        """True once the caches are filled: nodes are registered and pods run from then on."""
         return self._manager.synced
 
     async def run(self) -> None:
-        """Lead the nodes and their pods until cancelled; the objects stay, and the next process takes them over."""
+        """Run the nodes and their pods until cancelled. The objects stay, and the next process takes them over."""
         await self._manager.run()

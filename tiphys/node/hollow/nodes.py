@@ -94,7 +94,7 @@ class HollowNodeController:
     def _labels(self, name: str) -> Iterator[tuple[str, str]]:
         yield from {well_known.ARCH: "amd64", well_known.OS: "linux", well_known.HOSTNAME: name, "type": "hollow"}.items()
         if self._settings.zones:
-            yield "topology.kubernetes.io/zone", f"zone-{self._numbers[name] % self._settings.zones + 1}"
+            yield well_known.ZONE, f"zone-{self._numbers[name] % self._settings.zones + 1}"
         yield from self._settings.labels.items()
 
     # -- the status

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import DISRUPTION_TARGET
 from tiphys.api.helpers.resources import is_sidecar, qos_class
 from tiphys.api.machinery import base
 from tiphys.node import names
@@ -21,7 +22,6 @@ RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Conditions that are there only while there is something to say."""
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE_CONDITIONS)
 """Conditions that the kubelet writes; all others belong to somebody else and are carried over."""
-DISRUPTION = "DisruptionTarget"
 BY_KUBELET = "TerminationByKubelet"
 """The reason of a disruption that the kubelet caused; others may announce one, too ("Pod disruption conditions")."""
 
@@ -30,7 +30,7 @@ _OVER = ("Succeeded", "Failed")
 
 def is_owned(condition: core.PodCondition) -> bool:
     """True if the kubelet wrote a condition."""
-    return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION and condition.reason == BY_KUBELET)
+    return condition.type in OWNED_CONDITIONS or (condition.type == DISRUPTION_TARGET and condition.reason == BY_KUBELET)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -362,7 +362,7 @@ def _conditions(pod: core.Pod, facts: Facts, status: core.PodStatus, now: dateti
     }
     conditions["Ready"] = _ready_condition(pod, conditions["ContainersReady"])
     if facts.disruption and facts.over:
-        conditions[DISRUPTION] = ("True", BY_KUBELET, facts.disruption)
+        conditions[DISRUPTION_TARGET] = ("True", BY_KUBELET, facts.disruption)
     old = {condition.type: condition for condition in pod.status.conditions}
     for type_, (value, reason, message) in conditions.items():
         before = old.pop(type_, None)

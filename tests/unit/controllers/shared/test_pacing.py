@@ -38,6 +38,27 @@ async def test_the_pause_follows_the_work(took: float, pause: float) -> None:
     assert pacer.wait(KEY) == 0
 
 
+async def test_the_longest_of_several_pauses_counts() -> None:
+    clock = Steps()
+    pacer = Pacer(clock)
+    for took in (0.03, 0.0015):
+        with pacer.measure(KEY):
+            clock.pushed += took
+    assert pacer.wait(KEY) == pytest.approx(0.03 * SHARE - 0.0015)
+
+
+async def test_a_pause_keeps_the_failures_before_it() -> None:
+    clock = Steps()
+    pacer = Pacer(clock)
+    assert pacer.pause(KEY) is None
+    with pacer.measure(KEY):
+        clock.pushed += 0.01
+    pause = pacer.pause(KEY)
+    assert pause is not None
+    assert pause.early
+    assert pause.after == pytest.approx(0.01 * SHARE)
+
+
 async def test_a_pace_may_pause_after_all_work_and_without_a_limit() -> None:
     clock = Steps()
     pacer = Pacer(clock, Pace(noticeable=0.0, share=2.0, shortest=0.5, longest=1000.0))

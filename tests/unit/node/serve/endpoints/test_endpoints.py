@@ -21,7 +21,6 @@ from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.serve.endpoints.refusal import Refusal
 from tiphys.node.serve.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.settings import NodeSettings
-from tiphys.settings.duration import go_duration
 from tiphys.testing.eventually import eventually
 from tiphys.wire.http import Request
 
@@ -85,13 +84,6 @@ def test_the_configuration_in_force() -> None:
     assert shown["authentication"]["anonymous"] == {"enabled": False}
     assert shown["authorization"]["webhook"] == {"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": "30s"}
     assert shown["evictionHard"] == {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (45, "45s"), (60, "1m0s"), (14400, "4h0m0s"), (3661.5, "1h1m1.5s"), (0.25, "0.25s")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert go_duration(seconds) == text
 
 
 # -- pods
