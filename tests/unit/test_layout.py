@@ -16,6 +16,4 @@ def _names_something(folder: Path) -> bool:
 
 def test_folders_of_unit_tests_mirror_packages() -> None:
     folders = {path.parent.relative_to(UNIT) for path in UNIT.rglob("*.py")} - {Path()}
-    # docs/conformance.md names the test in it.
-    folders -= {Path("api/codec")}
     assert [str(folder) for folder in sorted(folders) if not _names_something(folder)] == []
