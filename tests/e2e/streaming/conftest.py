@@ -8,8 +8,8 @@ import pytest
 
 from tests.e2e.runtime.conftest import RunPod, cri, machine, run_pod
 from tests.e2e.streaming.pods import Containers
-from tests.integration.streaming.kubectl import Streaming
-from tests.integration.streaming.neighbors import Front, listen, stop
+from tests.integration.node.serve.streaming.kubectl import Streaming
+from tests.integration.node.serve.streaming.neighbors import Front, listen, stop
 from tiphys.node.cri.client import CriClient
 from tiphys.testing.kubectl import Kubectl
 

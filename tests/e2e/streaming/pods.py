@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.e2e.runtime.machine import Pod
-from tests.integration.streaming.neighbors import Query
+from tests.integration.node.serve.streaming.neighbors import Query
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.streaming.pods import Containers
 from tests.e2e.streaming.terminal import Terminal
-from tests.integration.streaming.kubectl import both_upgrades
-from tests.integration.streaming.neighbors import Front
+from tests.integration.node.serve.streaming.kubectl import both_upgrades
+from tests.integration.node.serve.streaming.neighbors import Front
 from tiphys.testing.eventually import eventually
 from tiphys.testing.kubectl import Kubectl, end
 

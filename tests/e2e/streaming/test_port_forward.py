@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.e2e.streaming.pods import Containers
-from tests.integration.streaming.kubectl import both_upgrades
-from tests.integration.streaming.neighbors import Front
+from tests.integration.node.serve.streaming.kubectl import both_upgrades
+from tests.integration.node.serve.streaming.neighbors import Front
 from tiphys.testing.kubectl import Kubectl, end
 
 

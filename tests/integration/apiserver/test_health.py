@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.apiserver.api import CONFIGS, Api
 from tests.integration.apiserver.process import ServerProcess
-from tests.integration.store.sql import execute
+from tests.integration.store.sqlite.sql import execute
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta.v1 import ObjectMeta

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from tests.integration.controllers import jobs
 from tests.integration.controllers.conftest import Cluster
+from tests.integration.controllers.job import jobs
 from tests.unit.node.make import pod as pod_on_node
 from tests.unit.scheduler.make import node, pod
 from tiphys.aio.clock import LoopClock

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.controllers.conftest import Cluster
+from tests.integration.controllers.make import deployment
 from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.apps import v1 as apps
@@ -24,9 +26,6 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.scheduler.scheduler import Scheduler
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
-
-from .conftest import Cluster
-from .make import deployment
 
 pytestmark = pytest.mark.looptime
 HOUR = 3600.0

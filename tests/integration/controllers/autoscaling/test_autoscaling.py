@@ -1,0 +1,307 @@
+"""Horizontal pod autoscaling against the real API server, in virtual time; the tests play metrics-server and an adapter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.integration.controllers.conftest import Cluster
+from tests.integration.controllers.make import deployment
+from tiphys.aio.clock import VirtualClock
+from tiphys.api.apps import v1 as apps
+from tiphys.api.autoscaling import v2
+from tiphys.api.core import v1 as core
+from tiphys.api.machinery import base
+from tiphys.api.machinery.base import Quantity
+from tiphys.client.client import Client
+from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
+from tiphys.controllers.autoscaling.settings import AutoscalingSettings
+from tiphys.testing import eventually
+from tiphys.testing.api_server import running_api_server
+from tiphys.wire.http import Request, Response
+
+pytestmark = pytest.mark.looptime
+PERIOD = AutoscalingSettings().sync_period
+
+
+class Metrics:
+    """Use of each pod in thousandths, and values of custom and external metrics by path; what is not here is not found."""
+
+    def __init__(self) -> None:
+        self.cpu: dict[str, int] = {}
+        self.each: int | None = None
+        """CPU of every pod that `cpu` does not name."""
+        self.values: dict[str, list[dict[str, Any]]] = {}
+
+    def answer(self, request: Request, cluster: World) -> Response | None:
+        if re.fullmatch(r"/apis/(custom|external)\.metrics\.k8s\.io", request.path) and self.values:
+            group = request.path.removeprefix("/apis/")
+            return _json({"preferredVersion": {"groupVersion": f"{group}/v1beta1", "version": "v1beta1"}})
+        if request.path in self.values:
+            return _json({"items": self.values[request.path]})
+        if not request.path.startswith("/apis/metrics.k8s.io/") or (self.each is None and not self.cpu):
+            return None
+        now = base.time(cluster.client.clock.now())
+        items = [
+            {"metadata": {"name": name}, "timestamp": now, "window": "15s", "containers": [{"name": "main", "usage": {"cpu": f"{cpu}m"}}]}
+            for name in cluster.names
+            if (cpu := self.cpu.get(name, self.each)) is not None
+        ]
+        return _json({"items": items})
+
+
+def _json(body: Any) -> Response:
+    return Response(200, {"Content-Type": "application/json"}, msgspec.json.encode(body))
+
+
+class World(Cluster):
+    """A Deployment `web` whose pods the test makes, and its autoscaler."""
+
+    names: list[str]
+    metrics: Metrics
+
+    async def prepare(self, replicas: int, **requests: str) -> None:
+        made = deployment(replicas)
+        made.spec.template.spec.containers[0].resources.requests = {name: Quantity(value) for name, value in requests.items()}
+        await self.client.create(made)
+        await self.client.create(core.ServiceAccount(metadata=_named("default")))
+        await self.resize(replicas, made)
+
+    async def resize(self, replicas: int, made: apps.Deployment | None = None) -> None:
+        """Make as many ready pods as there are replicas."""
+        made = made or await self.client.get(apps.Deployment, "web", "default")
+        for name in self.names[replicas:]:
+            await self.client.delete(core.Pod, name, "default", grace=0)
+        wanted = [f"web-{number}" for number in range(replicas)]
+        for name in wanted[len(self.names) :]:
+            pod = core.Pod(metadata=_named(name), spec=made.spec.template.spec)
+            pod.metadata.labels = made.spec.template.metadata.labels
+            pod = await self.make_ready(await self.client.create(pod))
+            pod.status.startTime = base.time(self.client.clock.now())
+            await self.client.update_status(pod)
+        self.names[:] = wanted
+        found = await self.client.get(apps.Deployment, "web", "default")
+        found.status.replicas = replicas
+        await self.client.update_status(found)
+
+    async def replicas(self) -> int | None:
+        return (await self.client.get(apps.Deployment, "web", "default")).spec.replicas
+
+    async def scaler(self) -> v2.HorizontalPodAutoscaler:
+        return await self.client.get(v2.HorizontalPodAutoscaler, "web", "default")
+
+    async def condition(self, type_: str) -> tuple[str, str]:
+        found = {one.type: one for one in (await self.scaler()).status.conditions}
+        return (found[type_].status, found[type_].reason) if type_ in found else ("", "")
+
+    async def reasons(self) -> set[str]:
+        return {event.reason for event in (await self.client.list(core.Event, "default")).items}
+
+
+def _named(name: str) -> Any:
+    return msgspec.convert({"name": name, "namespace": "default"}, core.Pod().metadata.__class__)
+
+
+class WithMetrics:
+    """Transport that asks the test's metrics first, and then the server."""
+
+    def __init__(self, world: World, inner: Any) -> None:
+        self._world, self._inner = world, inner
+
+    async def request(self, request: Request) -> Response:
+        answer = self._world.metrics.answer(request, self._world)
+        return answer if answer is not None else await self._inner.request(request)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running_api_server(tmp_path, clock=VirtualClock()) as (_, client_for):
+
+        def with_metrics(*identity: str) -> Client:
+            client = client_for(*identity)
+            client.transport = WithMetrics(made, client.transport)
+            return client
+
+        made = World(client_for, tmp_path)
+        made.names, made.metrics, made.client_for = [], Metrics(), with_metrics
+        yield made
+
+
+def scaler(
+    least: int = 1, most: int = 10, metrics: list[dict[str, Any]] | None = None, target: str = "Deployment", **more: Any
+) -> v2.HorizontalPodAutoscaler:
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": target, "name": "web"},
+        "minReplicas": least,
+        "maxReplicas": most,
+        "metrics": metrics or [CPU_HALF],
+        **more,
+    }
+    return msgspec.convert({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}, v2.HorizontalPodAutoscaler)
+
+
+CPU_HALF = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
+
+
+def loop() -> HorizontalPodAutoscalerController:
+    return HorizontalPodAutoscalerController(AutoscalingSettings())
+
+
+async def test_grows_with_the_load_and_shrinks_after_the_window(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 1000
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _is(world, 4))
+        await world.resize(4)
+        found = await world.scaler()
+        assert (found.status.currentReplicas, found.status.desiredReplicas) == (2, 4)
+        assert found.status.lastScaleTime is not None
+        assert found.status.currentMetrics is not None
+        assert found.status.currentMetrics[0].resource is not None
+        assert found.status.currentMetrics[0].resource.current == v2.MetricValueStatus(averageValue=Quantity("1"), averageUtilization=100)
+        assert await world.condition("ScalingActive") == ("True", "ValidMetricFound")
+        await eventually(lambda: _has(world, "SuccessfulRescale"))
+
+        world.metrics.each = 100
+        await world.client.clock.sleep(270.0)
+        assert await world.replicas() == 4
+        assert await world.condition("AbleToScale") == ("True", "ScaleDownStabilized")
+        await world.client.clock.sleep(60.0)
+        assert await world.replicas() == 1
+
+
+async def _is(world: World, replicas: int) -> bool:
+    return await world.replicas() == replicas
+
+
+async def _has(world: World, reason: str) -> bool:
+    return reason in await world.reasons()
+
+
+async def test_keeps_within_its_bounds_without_any_metrics(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    async with world.controllers(loop()):
+        await world.client.create(scaler(least=5))
+        await eventually(lambda: _is(world, 5))
+        await world.client.delete(v2.HorizontalPodAutoscaler, "web", "default")
+        await world.client.create(scaler(most=3))
+        await eventually(lambda: _is(world, 3))
+
+
+async def test_a_workload_that_was_scaled_to_zero_is_left_alone(world: World) -> None:
+    await world.prepare(0, cpu="1")
+    world.metrics.each = 1000
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "ScalingDisabled")))
+        await world.client.clock.sleep(3 * PERIOD)
+        assert await world.replicas() == 0
+
+
+async def _condition_is(world: World, type_: str, value: tuple[str, str]) -> bool:
+    return await world.condition(type_) == value
+
+
+@pytest.mark.parametrize(
+    ("change", "type_", "reason"),
+    [
+        ({"target": "Nothing"}, "AbleToScale", "FailedGetScale"),
+        ({}, "ScalingActive", "FailedGetResourceMetric"),
+        ({"metrics": [{"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}]},
+         "ScalingActive", "FailedGetPodsMetric"),
+        ({"metrics": [{"type": "External", "external": {"metric": {"name": "jobs"}, "target": {"type": "Value", "value": "10"}}}]},
+         "ScalingActive", "FailedGetExternalMetric"),
+    ],
+    ids=["target", "cpu", "pods", "external"],
+)  # fmt: skip
+async def test_missing_metrics_are_reported_and_asked_for_once_a_period(
+    world: World, change: dict[str, Any], type_: str, reason: str
+) -> None:
+    await world.prepare(2, cpu="1")
+    async with world.controllers(loop()):
+        await world.client.create(scaler(**change))
+        await eventually(lambda: _condition_is(world, type_, ("False", reason)))
+        await eventually(lambda: _has(world, reason))
+        version = (await world.scaler()).metadata.resourceVersion
+        await world.client.clock.sleep(10 * PERIOD)
+        assert (await world.scaler()).metadata.resourceVersion == version, "nothing is written while nothing changes"
+        assert await world.replicas() == 2
+
+
+async def test_a_failing_metric_lets_replicas_come_but_not_go(world: World) -> None:
+    broken = {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 10
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=[CPU_HALF, broken]))
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "FailedGetPodsMetric")))
+        await world.client.clock.sleep(600.0)
+        assert await world.replicas() == 2
+        world.metrics.each = 1000
+        await eventually(lambda: _is(world, 4))
+
+
+async def test_custom_and_external_metrics(world: World) -> None:
+    metrics = [
+        {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}},
+        {"type": "Object", "object": {"describedObject": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "main"},
+                                      "metric": {"name": "rate"}, "target": {"type": "Value", "value": "100"}}},
+        {"type": "External", "external": {"metric": {"name": "jobs"}, "target": {"type": "AverageValue", "averageValue": "5"}}},
+    ]  # fmt: skip
+    await world.prepare(2)
+    custom, external = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
+    world.metrics.values = {
+        f"{custom}/pods/*/hits": [{"describedObject": {"name": name}, "value": "15"} for name in ("web-0", "web-1")],
+        f"{custom}/ingresses.networking.k8s.io/main/rate": [{"value": "150"}],
+        f"{external}/jobs": [{"value": "12"}, {"value": "8"}],
+    }
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=metrics))
+        await eventually(lambda: _is(world, 4))
+        found = await world.scaler()
+        assert found.status.currentMetrics is not None
+        pods, obj, jobs = found.status.currentMetrics
+        assert pods.pods is not None
+        assert obj.object is not None
+        assert jobs.external is not None
+        assert (pods.pods.current.averageValue, obj.object.current.value, jobs.external.current.averageValue) == ("15", "150", "10")
+
+
+async def test_two_autoscalers_of_the_same_pods_do_nothing(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 500
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("True", "ValidMetricFound")))
+        other = scaler()
+        other.metadata.name = "other"
+        await world.client.create(other)
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "AmbiguousSelector")))
+
+
+async def test_policies_pace_the_growth(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 2000
+    policies = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    async with world.controllers(loop()):
+        await world.client.create(scaler(behavior=policies))
+        await eventually(lambda: _is(world, 3))
+        await world.resize(3)
+        assert await world.condition("ScalingLimited") == ("True", "ScaleUpLimit")
+        await world.client.clock.sleep(40.0)
+        assert await world.replicas() == 3
+        await world.client.clock.sleep(40.0)
+        assert await world.replicas() == 4
