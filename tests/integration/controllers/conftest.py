@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
@@ -143,4 +144,11 @@ async def running_kubelet(cluster: Cluster) -> AsyncIterator[Kubelet]:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_api_server(tmp_path) as (_, client_for):
+        yield Cluster(client_for, tmp_path)
+
+
+@pytest.fixture
+async def virtual_cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """A cluster for tests with `looptime`, in which waits take no time."""
+    async with running_api_server(tmp_path, clock=VirtualClock()) as (_, client_for):
         yield Cluster(client_for, tmp_path)

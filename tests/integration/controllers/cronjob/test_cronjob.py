@@ -14,7 +14,6 @@ import pytest
 
 from tests.integration.controllers.conftest import Cluster
 from tests.unit.controllers.cronjob.make import cron_job as tick
-from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
@@ -26,7 +25,6 @@ from tiphys.controllers.cronjob.controller import CronJobController, default_zon
 from tiphys.controllers.cronjob.settings import CronJobSettings
 from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.runtime import Manager
-from tiphys.testing.api_server import running_api_server
 from tiphys.wire.http import Request, Response, Transport
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -34,17 +32,10 @@ MINUTE = 60.0
 
 
 @pytest.fixture
-async def quick(tmp_path: Path) -> AsyncIterator[Cluster]:
-    """A cluster in virtual time, with nothing but the server."""
-    async with running_api_server(tmp_path, clock=VirtualClock()) as (_, client_for):
-        yield Cluster(client_for, tmp_path)
-
-
-@pytest.fixture
-async def cluster(quick: Cluster) -> AsyncIterator[Cluster]:
-    """With the loop of CronJobs."""
-    async with quick.controllers(CronJobController(CronJobSettings(time_zone="UTC"))):
-        yield quick
+async def cluster(virtual_cluster: Cluster) -> AsyncIterator[Cluster]:
+    """A cluster with the loop of CronJobs."""
+    async with virtual_cluster.controllers(CronJobController(CronJobSettings(time_zone="UTC"))):
+        yield virtual_cluster
 
 
 async def create(cluster: Cluster, schedule: str = "* * * * *", **spec: Any) -> batch.CronJob:
@@ -100,13 +91,13 @@ async def test_jobs_run_at_their_times_and_belong_to_the_cron_job(cluster: Clust
     assert await events(cluster) == {"SuccessfulCreate": 2}
 
 
-async def test_operations_of_the_api(quick: Cluster) -> None:
-    client, kind = quick.client, batch.CronJob
+async def test_operations_of_the_api(virtual_cluster: Cluster) -> None:
+    client, kind = virtual_cluster.client, batch.CronJob
     version = (await client.list(kind, "default")).resourceVersion
-    made = await create(quick, "0 0 1 1 *")
+    made = await create(virtual_cluster, "0 0 1 1 *")
     assert (await client.get(kind, "tick", "default")).metadata.uid == made.metadata.uid
     await client.patch(kind, "tick", "default", body={"metadata": {"annotations": {"patched": "true"}, "labels": {"special": "yes"}}})
-    updated = await current(quick)
+    updated = await current(virtual_cluster)
     updated.metadata.annotations["updated"] = "true"
     await client.update(updated)
     for namespace in ("default", ""):
@@ -120,7 +111,7 @@ async def test_operations_of_the_api(quick: Cluster) -> None:
     stated.status.lastSuccessfulTime = now
     assert (await client.update_status(stated)).status.lastSuccessfulTime == now
     await client.delete(kind, "tick", "default")
-    await create(quick)
+    await create(virtual_cluster)
     await client.delete_collection(kind, "default")
     assert (await client.list(kind, "default")).items == []
     seen = []
@@ -178,18 +169,18 @@ async def test_finished_jobs_are_kept_up_to_the_limit(cluster: Cluster, kind: st
     assert [job.metadata.name for job in await jobs(cluster)] == names[-1:]
 
 
-async def test_pods_of_a_job_go_with_it(quick: Cluster) -> None:
-    async with quick.controllers(CronJobController(CronJobSettings()), GarbageCollector()):
-        await create(quick, concurrencyPolicy="Replace", suspend=False)
-        await pause(quick, 1.5 * MINUTE)
-        (job,) = await jobs(quick)
+async def test_pods_of_a_job_go_with_it(virtual_cluster: Cluster) -> None:
+    async with virtual_cluster.controllers(CronJobController(CronJobSettings()), GarbageCollector()):
+        await create(virtual_cluster, concurrencyPolicy="Replace", suspend=False)
+        await pause(virtual_cluster, 1.5 * MINUTE)
+        (job,) = await jobs(virtual_cluster)
         owner = OwnerReference(apiVersion="batch/v1", kind="Job", name=job.metadata.name, uid=job.metadata.uid, controller=True)
         pod = core.Pod(metadata=ObjectMeta(name="p", namespace="default", ownerReferences=[owner]), spec=job.spec.template.spec)
-        await quick.client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
-        await quick.client.create(pod)
-        await pause(quick)
-        assert [found.metadata.uid == job.metadata.uid for found in await jobs(quick)] == [False]
-        assert await quick.pods() == []
+        await virtual_cluster.client.create(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        await virtual_cluster.client.create(pod)
+        await pause(virtual_cluster)
+        assert [found.metadata.uid == job.metadata.uid for found in await jobs(virtual_cluster)] == [False]
+        assert await virtual_cluster.pods() == []
 
 
 async def test_jobs_made_by_hand_count_in_the_history_only(cluster: Cluster) -> None:
@@ -250,8 +241,8 @@ class Counting:
 
 
 @pytest.mark.parametrize("trouble", ["suspended", "forbidden", "never", "foreign"])
-async def test_a_cron_job_that_can_do_nothing_asks_nothing(quick: Cluster, trouble: str) -> None:
-    client = quick.client_for("system:kube-controller-manager")
+async def test_a_cron_job_that_can_do_nothing_asks_nothing(virtual_cluster: Cluster, trouble: str) -> None:
+    client = virtual_cluster.client_for("system:kube-controller-manager")
     counting = Counting(client.transport)
     client.transport = counting
     manager = Manager(client, clock=client.clock, rng=client.rng)
@@ -262,16 +253,16 @@ async def test_a_cron_job_that_can_do_nothing_asks_nothing(quick: Cluster, troub
         "never": {"schedule": "0 0 31 4 *"},
         "foreign": {"schedule": "0 1 * * *"},
     }
-    minute = int(quick.client.clock.now().timestamp()) // 60 + 60
+    minute = int(virtual_cluster.client.clock.now().timestamp()) // 60 + 60
     if trouble == "foreign":
-        await quick.client.create(
+        await virtual_cluster.client.create(
             batch.Job(metadata=ObjectMeta(name=f"tick-{minute}", namespace="default"), spec=tick().spec.jobTemplate.spec)
         )
     task = asyncio.create_task(manager.run())
-    await create(quick, **settings[trouble])
-    await pause(quick, 61 * MINUTE)
+    await create(virtual_cluster, **settings[trouble])
+    await pause(virtual_cluster, 61 * MINUTE)
     counting.requests.clear()
-    await pause(quick, 50 * MINUTE)
+    await pause(virtual_cluster, 50 * MINUTE)
     assert counting.requests == []
     await cancel_and_wait(task)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.controllers.conftest import Cluster
-from tests.integration.controllers.daemonset.test_daemonset import daemon_set
+from tests.integration.controllers.daemonset.daemons import daemon_set
 from tests.integration.controllers.test_virtual_time import HOUR, beat, places, run_pod, running_cluster
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.apps import v1 as apps

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import pytest
-
 from tests.integration.controllers.conftest import Cluster
-from tiphys.aio.clock import VirtualClock
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import COMPLETION_INDEX, TRACKING
+from tiphys.api.helpers.pods import is_active
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.runtime import Key, update_with_retry
 from tiphys.testing import eventually
-from tiphys.testing.api_server import running_api_server
 
 T = TypeVar("T")
 PATIENCE = 1200.0
 """Seconds that these wait, in virtual time: longer than the longest wait of a Job."""
-
-
-@pytest.fixture(name="cluster")
-async def cluster_in_virtual_time(tmp_path: Path) -> AsyncIterator[Cluster]:
-    """A cluster for tests with `looptime`, in which the waits of Jobs take no time."""
-    async with running_api_server(tmp_path, clock=VirtualClock()) as (_, client_for):
-        yield Cluster(client_for, tmp_path)
 
 
 def job(name: str = "sum", **spec: object) -> batch.Job:
@@ -94,10 +83,6 @@ async def active(cluster: Cluster, count: int) -> list[core.Pod]:
         return sorted(found, key=lambda pod: (index_of(pod), pod.metadata.name))
 
     return await soon(check)
-
-
-def is_active(pod: core.Pod) -> bool:
-    return pod.status.phase not in ("Succeeded", "Failed") and pod.metadata.deletionTimestamp is None
 
 
 def index_of(pod: core.Pod) -> int:

@@ -18,23 +18,21 @@ from tests.integration.controllers.job.jobs import (
     get,
     index_of,
     indexed,
-    is_active,
     is_tracked,
     job,
     status_is,
     tells,
 )
-from tests.integration.controllers.job.jobs import cluster_in_virtual_time as cluster
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import COMPLETION_INDEX, CONTROLLER_LABELS, NAME_LABELS
+from tiphys.api.helpers.pods import is_active
 from tiphys.api.meta.v1 import ObjectMeta, Status
 from tiphys.api.policy import v1 as policy_v1
 from tiphys.controllers.job.indexes import Indexes
 from tiphys.controllers.job.pods import FAILURES
 from tiphys.runtime import Key, controller_of, update_with_retry
 
-__all__ = ["cluster"]
 pytestmark = pytest.mark.looptime
 
 

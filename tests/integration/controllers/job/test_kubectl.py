@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.controllers.conftest import Cluster
-from tests.integration.controllers.job.jobs import end, is_active
+from tests.integration.controllers.job.jobs import end
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import is_active
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
 from tiphys.testing.kubectl import Kubectl

@@ -19,24 +19,22 @@ from tests.integration.controllers.job.jobs import (
     get,
     index_of,
     indexed,
-    is_active,
     is_tracked,
     job,
     soon,
     status_is,
     tells,
 )
-from tests.integration.controllers.job.jobs import cluster_in_virtual_time as cluster
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import CONTROLLER_LABELS, TRACKING
+from tiphys.api.helpers.pods import is_active
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.job.indexes import Indexes
 from tiphys.runtime import controller_of
 
-__all__ = ["cluster"]
 pytestmark = pytest.mark.looptime
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.controllers.daemonset.make import NEW, OLD, daemon, daemon_set
 from tests.unit.controllers.make import NOW, ago
 from tiphys.api.apps import v1 as apps
-from tiphys.api.helpers.pods import is_available, is_finished
+from tiphys.api.helpers.pods import is_active, is_available
 from tiphys.api.machinery.base import IntOrString
 from tiphys.controllers.daemonset.placement import Fit
 from tiphys.controllers.daemonset.plan import BURST, Observation, Plan, bounds, by_node, plan
@@ -258,7 +258,7 @@ def apply(pods: Iterable[SlimPod], step: Plan) -> list[SlimPod]:
 
 
 def live(pods: Iterable[SlimPod], node: str) -> list[SlimPod]:
-    return [one for one in by_node(pods).get(node, ()) if one.metadata.deletionTimestamp is None and not is_finished(one)]
+    return [one for one in by_node(pods).get(node, ()) if is_active(one)]
 
 
 def missing(wanted: apps.DaemonSet, known: Fits, pods: list[SlimPod], later: float = 0) -> int:

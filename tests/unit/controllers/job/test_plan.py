@@ -15,6 +15,7 @@ from tests.unit.controllers.make import NOW, ago
 from tiphys.api.batch import v1 as batch
 from tiphys.api.batch.job_status import validate_job_status
 from tiphys.api.helpers.jobs import TRACKING
+from tiphys.api.helpers.pods import is_active
 from tiphys.controllers.job.backoff import NO_FAILURES, Failures
 from tiphys.controllers.job.plan import Plan, finish, plan
 from tiphys.controllers.job.pods import Memory, completion_index
@@ -105,7 +106,7 @@ def test_a_step_that_is_taken_leaves_nothing_to_do(found: batch.Job, pods: list[
     assert not again.acts
     status, events = finish(again, again.status, Outcome(), NOW)
     assert (status, events) == (after.status, [])
-    active = [one for one in left if one.status.phase in ("Pending", "Running") and one.metadata.deletionTimestamp is None]
+    active = [one for one in left if is_active(one)]
     assert len(active) <= (after.spec.parallelism or 0) or (after.spec.completions is None and after.status.succeeded)
     assert after.status.active == len(active)
     if after.spec.completionMode == "Indexed":

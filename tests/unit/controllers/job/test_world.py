@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.unit.controllers.job.world import World, index_of, is_running
+from tests.unit.controllers.job.world import World, index_of
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import TRACKING
+from tiphys.api.helpers.pods import is_active
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.job.indexes import Indexes
 from tiphys.testing.memory_api import MemoryApi
@@ -38,7 +39,7 @@ def check_conditions(world: World) -> None:
 
 def check_crowds(world: World, parallelism: int) -> None:
     for crowd in world.crowds():
-        assert sum(map(is_running, crowd)) <= parallelism
+        assert sum(map(is_active, crowd)) <= parallelism
 
 
 def check_needed(world: World, completions: int) -> None:
@@ -46,7 +47,7 @@ def check_needed(world: World, completions: int) -> None:
     succeeded: set[str] = set()
     for crowd in world.crowds():
         succeeded |= {pod.metadata.uid for pod in crowd if pod.status.phase == "Succeeded" and TRACKING in pod.metadata.finalizers}
-        assert sum(map(is_running, crowd)) + len(succeeded) <= completions
+        assert sum(map(is_active, crowd)) + len(succeeded) <= completions
 
 
 def check_settled(world: World, done: batch.Job) -> None:
@@ -85,7 +86,7 @@ async def test_never_runs_an_index_twice(api: MemoryApi, seed: int) -> None:
     """Indexes whose pods succeeded without being deleted, which counts as a failure at once."""
     before: Iterable[int] = ()
     for crowd in world.crowds():
-        running = Counter(index_of(pod) for pod in crowd if is_running(pod))
+        running = Counter(index_of(pod) for pod in crowd if is_active(pod))
         assert max(running.values(), default=0) <= 1
         assert not (running.keys() - before) & undisturbed, "an index that has succeeded is not begun again"
         before = running.keys()

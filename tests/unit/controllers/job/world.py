@@ -260,11 +260,6 @@ def _dies(pod: core.Pod) -> bool:
     return pod.metadata.deletionTimestamp is not None
 
 
-def is_running(pod: core.Pod) -> bool:
-    """Return whether a pod is active."""
-    return pod.status.phase not in ("Succeeded", "Failed") and pod.metadata.deletionTimestamp is None
-
-
 def index_of(pod: core.Pod) -> int:
     """Return the completion index of a pod."""
     return int(pod.metadata.annotations[COMPLETION_INDEX])
