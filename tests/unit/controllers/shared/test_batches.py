@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tiphys.controllers.shared.batches import at_most
+from tiphys.controllers.shared.batches import at_most, slow_start
 
 pytestmark = pytest.mark.looptime
 
@@ -46,3 +46,34 @@ async def test_a_cancellation_ends_all_calls() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sorted(ended) == [0, 1]
+
+
+async def test_batches_double_and_stop_at_the_first_failure() -> None:
+    running, most, calls = 0, [0], 0
+
+    async def call() -> None:
+        nonlocal running, calls
+        calls += 1
+        number = calls
+        running += 1
+        most[-1] = max(most[-1], running)
+        await asyncio.sleep(0)
+        running -= 1
+        if number == 6:
+            raise ValueError("refused")
+
+    outcome = await slow_start(100, call)
+    # 1, 2, then the batch of 4 that has the failure in it.
+    assert (calls, outcome.done, str(outcome.error)) == (7, 6, "refused")
+    assert most == [4]
+
+
+async def test_all_of_them_when_all_goes_well() -> None:
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+
+    assert await slow_start(10, call) == (10, None)
+    assert calls == 10

@@ -1,0 +1,31 @@
+"""The status of a node."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.unit.node.make import MOMENT
+from tiphys.api.core import v1 as core
+from tiphys.node.host.status import NodeFacts, node_status, same, status_patch
+
+
+def facts(**more: Any) -> NodeFacts:
+    known = {"name": "n", "addresses": ["192.0.2.1"], "port": 10250, "capacity": {"cpu": "2"}, "allocatable": {"cpu": "1"}}
+    return NodeFacts(info=core.NodeSystemInfo(), **{**known, **more})
+
+
+def test_node_status() -> None:
+    first = node_status(core.NodeStatus(), facts(not_ready="no network"), MOMENT)
+    ready = first.conditions[-1]
+    assert (ready.type, ready.status, ready.message) == ("Ready", "False", "no network")
+    later = node_status(first, facts(pressures={"DiskPressure": "full"}), MOMENT + timedelta(seconds=9))
+    by_type = {condition.type: condition for condition in later.conditions}
+    assert (by_type["Ready"].status, by_type["DiskPressure"].status) == ("True", "True")
+    assert by_type["Ready"].lastTransitionTime == MOMENT + timedelta(seconds=9)
+    assert by_type["MemoryPressure"].lastTransitionTime == MOMENT
+    assert [(one.type, one.address) for one in later.addresses] == [("InternalIP", "192.0.2.1"), ("Hostname", "n")]
+    again = node_status(later, facts(pressures={"DiskPressure": "full"}), MOMENT + timedelta(seconds=30))
+    assert same(again, later)
+    assert not same(first, later)
+    assert status_patch(later)["status"]["daemonEndpoints"] == {"kubeletEndpoint": {"Port": 10250}}
