@@ -31,7 +31,7 @@ class VolumeMount(Struct):
     name: str = always(str)
     """The name of a volume of the pod."""
     readOnly: bool = False
-    """True if nothing can be written. False by default."""
+    """True if the mount is read-only. False by default."""
     recursiveReadOnly: str | None = None
     """Mode of mounts below, read-only or not: `Disabled` (default), `IfPossible` or `Enabled`. Needs readOnly."""
     mountPath: str = always(str)

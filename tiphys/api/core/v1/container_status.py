@@ -125,7 +125,7 @@ class VolumeMountStatus(Struct):
     mountPath: str = always(str)
     """Path of the mount in the container."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the mount is read-only."""
     recursiveReadOnly: str | None = None
     """Mode of mounts below, read-only or not: `Disabled` or `Enabled`."""
     volumeStatus: VolumeStatus | None = None

@@ -29,7 +29,7 @@ class AzureFilePersistentVolumeSource(Struct):
     shareName: str = always(str)
     """The share."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     secretNamespace: str | None = null()
     """The namespace of the Secret; that of the claim by default."""
 
@@ -42,7 +42,7 @@ class CSIPersistentVolumeSource(Struct):
     volumeHandle: str = always(str)
     """Handle of the volume in the driver."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     fsType: str = ""
     """The file system, `ext4` by default."""
     volumeAttributes: dict[str, str] = {}
@@ -73,7 +73,7 @@ class CephFSPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
 
 
 class CinderPersistentVolumeSource(Struct):
@@ -84,7 +84,7 @@ class CinderPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
 
@@ -99,7 +99,7 @@ class FlexPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     options: dict[str, str] = {}
     """Parameters for the driver."""
 
@@ -112,7 +112,7 @@ class GlusterfsPersistentVolumeSource(Struct):
     path: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     endpointsNamespace: str | None = None
     """The namespace of the Endpoints; that of the claim by default."""
 
@@ -131,7 +131,7 @@ class ISCSIPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     portals: Annotated[list[str], Atomic()] = []
     """Further addresses of the target."""
     chapAuthDiscovery: bool = False
@@ -176,7 +176,7 @@ class StorageOSPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
     secretRef: ObjectReference | None = None
     """The Secret that gives access."""
 
@@ -203,7 +203,7 @@ class ScaleIOPersistentVolumeSource(Struct):
     fsType: str = ""
     """The file system, `ext4` by default."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
 
 
 class RBDPersistentVolumeSource(Struct):
@@ -224,7 +224,7 @@ class RBDPersistentVolumeSource(Struct):
     secretRef: SecretReference | None = None
     """The Secret that gives access."""
     readOnly: bool = False
-    """True if it may only be read."""
+    """True if the volume is read-only."""
 
 
 class VolumeNodeAffinity(Struct):

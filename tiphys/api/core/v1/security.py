@@ -78,7 +78,7 @@ class SecurityContext(Struct):
     runAsNonRoot: bool | None = None
     """True if the container is refused when its user is 0."""
     readOnlyRootFilesystem: bool | None = None
-    """True if nothing can be written outside volumes. False by default."""
+    """True if the root file system is read-only. False by default."""
     allowPrivilegeEscalation: bool | None = None
     """True if a process can gain more rights than its parent, through set-uid programs for instance. Always true for privileged
     containers."""

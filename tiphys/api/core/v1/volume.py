@@ -37,7 +37,7 @@ class CSIVolumeSource(Struct):
     driver: str = always(str)
     """The driver."""
     readOnly: bool | None = None
-    """True if nothing can be written. False by default."""
+    """True if the volume is read-only. False by default."""
     fsType: str | None = None
     """Its file system; the driver decides if absent."""
     volumeAttributes: dict[str, str] = {}
@@ -164,7 +164,7 @@ class NFSVolumeSource(Struct):
     path: str = always(str)
     """The directory, absolute."""
     readOnly: bool = False
-    """True if nothing can be written. False by default."""
+    """True if the volume is read-only. False by default."""
 
 
 class PersistentVolumeClaimVolumeSource(Struct):
@@ -173,7 +173,7 @@ class PersistentVolumeClaimVolumeSource(Struct):
     claimName: str = always(str)
     """The claim in the pod's namespace."""
     readOnly: bool = False
-    """True if nothing can be written. False by default."""
+    """True if the volume is read-only. False by default."""
 
 
 class Volume(Struct):

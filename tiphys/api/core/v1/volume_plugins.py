@@ -18,7 +18,7 @@ class AWSElasticBlockStoreVolumeSource(Struct):
     partition: int = 0
     """The partition; 0 is the whole disk."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class AzureDiskVolumeSource(Struct):
@@ -33,7 +33,7 @@ class AzureDiskVolumeSource(Struct):
     fsType: str | None = None
     """Its file system; `ext4` by default."""
     readOnly: bool | None = None
-    """True if nothing can be written. False by default."""
+    """True if the volume is read-only. False by default."""
     kind: str | None = None
     """`Shared` (default), `Dedicated` or `Managed`."""
 
@@ -46,7 +46,7 @@ class AzureFileVolumeSource(Struct):
     shareName: str = always(str)
     """The share."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class CephFSVolumeSource(Struct):
@@ -63,7 +63,7 @@ class CephFSVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """The Secret with the user's key; wins over secretFile."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class CinderVolumeSource(Struct):
@@ -74,7 +74,7 @@ class CinderVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     secretRef: LocalObjectReference | None = None
     """The Secret with the cloud's credentials."""
 
@@ -89,7 +89,7 @@ class FCVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     wwids: Annotated[list[str], Atomic()] = []
     """Identities of the disk, instead of targets and unit."""
 
@@ -104,7 +104,7 @@ class FlexVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """A Secret for the program."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     options: dict[str, str] = {}
     """Settings for the program."""
 
@@ -128,7 +128,7 @@ class GCEPersistentDiskVolumeSource(Struct):
     partition: int = 0
     """The partition; 0 is the whole disk."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class GitRepoVolumeSource(Struct):
@@ -150,7 +150,7 @@ class GlusterfsVolumeSource(Struct):
     path: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class ISCSIVolumeSource(Struct):
@@ -167,7 +167,7 @@ class ISCSIVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     portals: Annotated[list[str], Atomic()] = []
     """Further portals of the target."""
     chapAuthDiscovery: bool = False
@@ -197,7 +197,7 @@ class PortworxVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class QuobyteVolumeSource(Struct):
@@ -208,7 +208,7 @@ class QuobyteVolumeSource(Struct):
     volume: str = always(str)
     """The volume."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     user: str = ""
     """The user to act as."""
     group: str = ""
@@ -235,7 +235,7 @@ class RBDVolumeSource(Struct):
     secretRef: LocalObjectReference | None = None
     """The Secret with the user's key; wins over keyring."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class ScaleIOVolumeSource(Struct):
@@ -260,7 +260,7 @@ class ScaleIOVolumeSource(Struct):
     fsType: str = ""
     """Its file system; `xfs` by default."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
 
 
 class StorageOSVolumeSource(Struct):
@@ -273,7 +273,7 @@ class StorageOSVolumeSource(Struct):
     fsType: str = ""
     """Its file system."""
     readOnly: bool = False
-    """True if nothing can be written."""
+    """True if the volume is read-only."""
     secretRef: LocalObjectReference | None = None
     """The Secret with credentials."""
 
