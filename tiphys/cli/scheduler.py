@@ -21,9 +21,9 @@ from tiphys.cli.running import run_daemon
 @field_options(VERBS["scheduler"])
 def command(config: Path | None, **options: Any) -> None:
     """Run the scheduler in the foreground, against any API server. With several processes, one is active and the others stand by."""
-    from tiphys.daemon.alone import Alone
+    from tiphys.daemon.component import Component
 
     settings = settings_alone("scheduler", options, config)
     serving = settings.scheduler.serving
     address = f"{serving.bind_address}:{serving.port}"
-    run_daemon(Alone(settings).run_scheduler, log_level=settings.log_level, address=address, option="--secure-port")
+    run_daemon(Component(settings).run_scheduler, log_level=settings.log_level, address=address, option="--secure-port")

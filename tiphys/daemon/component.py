@@ -23,8 +23,8 @@ from tiphys.settings.client import ClientSettings
 from tiphys.settings.serving import ServingSettings
 
 
-class Alone:
-    """One component with its own connection to the API server."""
+class Component:
+    """Process of one component, with its own connection to the API server."""
 
     def __init__(self, settings: ClusterSettings, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self.settings = settings
@@ -43,7 +43,7 @@ class Alone:
         try:
             manager = Manager(client, clock=self.clock, elector=elector, rng=self.rng)
             manager.add_all(chosen, workers=settings.concurrency.of)
-            async with self._pages(settings.serving, settings.serving.port, client, elector):
+            async with self._pages(settings.serving, client, elector):
                 await until(stop, manager.run())
         finally:
             await client.close()
@@ -57,13 +57,13 @@ class Alone:
         elector = elector_of(settings.leader_election, client, SCHEDULER, clock=self.clock, rng=self.rng)
         try:
             scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings)
-            async with self._pages(settings.serving, settings.serving.port, client, elector):
+            async with self._pages(settings.serving, client, elector):
                 await until(stop, scheduler.run())
         finally:
             await client.close()
 
-    def _pages(self, serving: ServingSettings, port: int, client: Client, elector: LeaderElector | None) -> Pages:
-        return Pages(serving, client, checks_of(elector, self.clock), port=port, clock=self.clock)
+    def _pages(self, serving: ServingSettings, client: Client, elector: LeaderElector | None) -> Pages:
+        return Pages(serving, client, checks_of(elector, self.clock), clock=self.clock)
 
     def _client(self, settings: ClientSettings, name: str) -> Client:
         """Return the client; raises SettingsError when there is no usable kubeconfig."""

@@ -11,7 +11,7 @@ import msgspec
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node import configuration as kubelet
 from tiphys.scheduler import configuration as scheduler
-from tiphys.settings.file import Refused, read_documents
+from tiphys.settings.file import ConfigurationError, read_documents
 
 KUBELET: Mapping[tuple[str, str], type[msgspec.Struct]] = {(kubelet.GROUP_VERSION, kubelet.KIND): kubelet.KubeletConfiguration}
 SCHEDULER: Mapping[tuple[str, str], type[msgspec.Struct]] = {
@@ -25,7 +25,7 @@ def read_config(path: Path, kinds: Mapping[tuple[str, str], type[msgspec.Struct]
         return read_documents(path, kinds, ClusterSettings)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}): give another file with --config") from error
-    except Refused as error:
+    except ConfigurationError as error:
         problems = [message for _, message in error.faults]
         if len(problems) == 1:
             raise SettingsError(f"{path}: {problems[0]}") from error

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import until
-from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon import compose
+from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.hollow.behavior import BehaviorError
 from tiphys.node.hollow.fleet import Fleet
 from tiphys.node.hollow.rules import read_rules
-
-POLL_SECONDS = 0.05
 
 
 def count_rules(path: Path) -> int:
@@ -40,10 +38,7 @@ class HollowDaemon:
         await until(stop, self._run())
 
     async def _run(self) -> None:
-        credentials = self.settings.admin_kubeconfig
-        while not credentials.exists():  # The server writes it when it starts for the first time.
-            await self.clock.sleep(POLL_SECONDS)
-        client = kubeconfig.load(credentials, clock=self.clock, rng=self.rng)
+        client = await wait_for_client(self.settings.admin_kubeconfig, clock=self.clock, rng=self.rng)
         try:
             await self._fleet(client).run()
         finally:

@@ -17,9 +17,9 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
-from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.daemon import compose
+from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ class NodeDaemon:
         containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
         await containerd.start()
         await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
-        credentials = settings.dir / "node.kubeconfig"
-        while not credentials.exists():  # The server writes it when it starts for the first time.
-            await self.clock.sleep(0.05)
-        client = kubeconfig.load(credentials, clock=self.clock, rng=self.rng)
+        client = await wait_for_client(settings.dir / "node.kubeconfig", clock=self.clock, rng=self.rng)
         try:
             await self._wait_for_server(client)
         except BaseException:

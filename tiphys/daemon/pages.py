@@ -53,14 +53,14 @@ def checks_of(elector: LeaderElector | None, clock: Clock) -> dict[str, health.C
 class Pages:
     """The server; a context that it runs in."""
 
-    def __init__(self, settings: ServingSettings, client: Client, checks: Mapping[str, health.Check], *, port: int, clock: Clock) -> None:
+    def __init__(self, settings: ServingSettings, client: Client, checks: Mapping[str, health.Check], *, clock: Clock) -> None:
         self._settings = settings
         self._reviews = Reviews(client, clock)
         self._checks = checks
         self._clock = clock
         self._slis = health.HealthMetrics()
         self._exits = AsyncExitStack()
-        self.port = port
+        self.port = settings.port
 
     async def __aenter__(self) -> Self:
         """Listen, unless the port is 0. Raises OSError when it is taken or the certificate cannot be read."""

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tiphys.daemon.settings import ClusterSettings, SettingsError
-from tiphys.settings.layers import Layer, convert, merged, options_of, placed, plain
+from tiphys.settings.layers import Layer, convert, merged, nest, options_of, to_builtins
 from tiphys.settings.parse import parsed
 
 FILE = "settings.json"
@@ -38,7 +38,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def with_options(self, options: Mapping[str, Any]) -> Overrides:
         """Return this with more options, by name; None is an option that was not given."""
-        more = {name: plain(value) for name, value in options.items() if value is not None}
+        more = {name: to_builtins(value) for name, value in options.items() if value is not None}
         return msgspec.structs.replace(self, options={**self.options, **more})
 
     def settings(self) -> ClusterSettings:
@@ -56,7 +56,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def checked_settings(config: Layer, options: Mapping[tuple[str, ...], Any], *, data_dir: str = "") -> ClusterSettings:
     """Return the settings that a configuration file sets, and over it options, by their paths. Raises SettingsError."""
-    tree = merged(ClusterSettings, config, placed(options))
+    tree = merged(ClusterSettings, config, nest(options))
     try:
         settings = convert(ClusterSettings, {**tree, "data_dir": data_dir})
     except msgspec.ValidationError as error:
@@ -94,7 +94,7 @@ def _from_flat(document: Mapping[str, Any]) -> dict[str, Any]:
         if one is None:
             raise ValueError(f"unknown setting {name}")
         is_text = isinstance(value, str) and one.field.type is not Path
-        options[name] = plain(parsed(one, value)) if is_text and value else value
+        options[name] = to_builtins(parsed(one, value)) if is_text and value else value
     return {"data_dir": document.get("data_dir", ""), "options": options}
 
 

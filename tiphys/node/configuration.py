@@ -18,7 +18,7 @@ from tiphys.node.pod import backoff
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
-from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, whole
+from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing_file, whole
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
@@ -76,7 +76,7 @@ def _read_taints(taints: list[Taint]) -> tuple[str, ...]:
     ]
     faults += [(f"[{number}].key", "it must not be empty") for number, taint in enumerate(taints) if not taint.key]
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     return tuple(f"{taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}" for taint in taints)
 
 
@@ -103,7 +103,7 @@ def _read_reserved(reserved: dict[str, str]) -> tuple[int, int]:
         except ValueError:
             faults.append((f".{name}", f"{text} is not a quantity such as 100m or 1Gi"))
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     return quantity.milli(reserved.get("cpu", "0")), quantity.whole(reserved.get("memory", "0"))
 
 

@@ -12,7 +12,7 @@ import msgspec
 from tiphys.api.machinery import durations
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.scheduler.plugins import Choice, choose
-from tiphys.settings.file import Only, Refused, Sets, existing_file, read_object, whole
+from tiphys.settings.file import ConfigurationError, Only, Sets, existing_file, read_object, whole
 
 GROUP_VERSION = "kubescheduler.config.k8s.io/v1"
 KIND = "KubeSchedulerConfiguration"
@@ -177,7 +177,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
 
 
 def read_profiles(profiles: list[Profile]) -> tuple[str | None, dict[str, Any]]:
-    """Return the name of the scheduler, if it is given, and its profile, as the layer of `scheduler.profile`. Raises Refused."""
+    """Return the name of the scheduler, if it is given, and its profile, as the layer of `scheduler.profile`. Raises ConfigurationError."""
     faults = [(f"[{number}]", "Tiphys has one profile: remove the others") for number in range(1, len(profiles))]
     profile, layer = profiles[0], {}
     if profile.percentageOfNodesToScore not in (None, 0, 100):
@@ -187,10 +187,10 @@ def read_profiles(profiles: list[Profile]) -> tuple[str | None, dict[str, Any]]:
     for read in (_plugins, _arguments):
         try:
             layer.update(read(profile))
-        except Refused as error:
+        except ConfigurationError as error:
             faults += [(f"[0]{path}", message) for path, message in error.faults]
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     return profile.schedulerName, layer
 
 
@@ -207,10 +207,10 @@ def _plugins(profile: Profile) -> dict[str, Any]:
         choices.append(Choice(point, [one.name for one in chosen.disabled], [(one.name, one.weight) for one in chosen.enabled]))
     try:
         layer = choose(choices)
-    except Refused as error:
+    except ConfigurationError as error:
         faults += [(f".plugins{path}", message) for path, message in error.faults]
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     return layer
 
 
@@ -230,7 +230,7 @@ def _arguments(profile: Profile) -> dict[str, Any]:
             faults += [(f"{path}.args.{below}", message) for below, message in wrong]
             layer.update({place[0]: value for place, value in values.items()})
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     return layer
 
 

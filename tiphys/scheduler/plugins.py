@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tiphys.scheduler.settings import DEFAULTS
-from tiphys.settings.file import Refused
+from tiphys.settings.file import ConfigurationError
 
 ALWAYS = ("SchedulingGates", "PrioritySort", "NodeName", "DefaultPreemption", "DefaultBinder")
 """Plugins whose work is always done here."""
@@ -37,7 +37,7 @@ def filter_names() -> tuple[str, ...]:
 
 
 def choose(choices: Iterable[Choice]) -> dict[str, Any]:
-    """Return the layer of a profile after `multiPoint`, `filter` and `score` had their say, in this order. Raises Refused."""
+    """Return the layer of a profile after `multiPoint`, `filter` and `score` had their say, in this order. Raises ConfigurationError."""
     filters, weights = filter_names(), msgspec.structs.asdict(DEFAULTS.profile.weights)
     on, faults = set(filters), list[tuple[str, str]]()
     for choice in choices:
@@ -55,7 +55,7 @@ def choose(choices: Iterable[Choice]) -> dict[str, Any]:
                 # As upstream: what is enabled by name without a weight weighs 1.
                 weights[name] = weight or 1
     if faults:
-        raise Refused(faults)
+        raise ConfigurationError(faults)
     default = msgspec.structs.asdict(DEFAULTS.profile.weights)
     changed = {name: weight for name, weight in weights.items() if weight != default[name]}
     disabled = [name for name in filters if name not in on]

@@ -21,7 +21,7 @@ import msgspec
 from tiphys.api.machinery.conform import LIMIT, Walk, name_of, zero
 from tiphys.api.machinery.introspect import Description, Shape, describe
 from tiphys.api.machinery.yamldoc import YAMLError, load
-from tiphys.settings.layers import placed, plain
+from tiphys.settings.layers import nest, to_builtins
 from tiphys.settings.option import bound
 from tiphys.settings.parse import check, check_range
 
@@ -29,7 +29,7 @@ _SEPARATOR = re.compile(rb"^---(?:[ \t].*)?$", re.MULTILINE)
 _EMPTY: tuple[Any, ...] = (None, "", "0", "0s", 0, False, [], {})
 
 
-class Refused(ValueError):
+class ConfigurationError(ValueError):
     """Values inside a field that cannot be used: the path of each below the field, and the message."""
 
     def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
@@ -46,7 +46,7 @@ class Sets:
     """Annotation of a field that sets settings. `paths` are places in the tree, such as `kubelet.max_pods`.
 
     `read` turns the field's value into that of the setting (a tuple of them for several paths, None for one to be left alone) and raises
-    ValueError or Refused; `show` turns the setting's value back.
+    ValueError or ConfigurationError; `show` turns the setting's value back.
     """
 
     paths: tuple[str, ...]
@@ -142,7 +142,10 @@ def _article(name: str) -> str:
 
 
 def read_documents(path: Path, kinds: Mapping[tuple[str, str], type[msgspec.Struct]], tree: type) -> dict[str, Any]:
-    """Return the layer of settings that a file sets, by the kinds of its documents. Raises OSError, and Refused with all problems."""
+    """Return the layer of settings that a file sets, by the kinds of its documents.
+
+    Raises OSError, and ConfigurationError with all problems.
+    """
     reading, seen = Reading(), set[tuple[str, str]]()
     for number, text in enumerate(_SEPARATOR.split(path.read_bytes()), 1):
         try:
@@ -168,8 +171,8 @@ def read_documents(path: Path, kinds: Mapping[tuple[str, str], type[msgspec.Stru
             reading.problems += [f"document {number}: {text}: remove one" for text in parsed.repetitions]
             reading.problems += _read(type_, document, reading.values, tree)
     if reading.problems:
-        raise Refused((str(path), problem) for problem in reading.problems)
-    return placed(reading.values)
+        raise ConfigurationError((str(path), problem) for problem in reading.problems)
+    return nest(reading.values)
 
 
 def _read(type_: type[msgspec.Struct], document: dict[str, Any], values: dict[tuple[str, ...], Any], tree: type) -> list[str]:
@@ -201,7 +204,7 @@ def read_object(
                 if place in options:
                     check(options[place], one)
             values.update(more)
-        except Refused as error:
+        except ConfigurationError as error:
             faults += [(f"{path}{below}", message) for below, message in error.faults]
         except ValueError as error:
             faults.append((path, str(error)))
@@ -216,8 +219,8 @@ def _values(role: Role, value: Any) -> dict[tuple[str, ...], Any]:
         raise ValueError("Tiphys does not support this field: remove it")
     if isinstance(role, Shows):
         raise ValueError("Tiphys chooses this itself: remove the field")
-    if role.key(plain(value)) != role.key(role.value):
-        raise ValueError(f"Tiphys supports only {_shown(role.value)} here: set it to that, or remove the field")
+    if role.key(to_builtins(value)) != role.key(role.value):
+        raise ValueError(f"Tiphys supports only {_format(role.value)} here: set it to that, or remove the field")
     return {}
 
 
@@ -259,11 +262,11 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[int], int]:
     return read
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool | dict | list) else str(value)
 
 
-def shown(type_: type[msgspec.Struct], settings: Any) -> dict[str, Any]:
+def render(type_: type[msgspec.Struct], settings: Any) -> dict[str, Any]:
     """Return the document of a kind that shows the settings in force; fields that are not supported are left out.
 
     A setting is read from the attribute that its path ends with.
@@ -279,7 +282,7 @@ def shown(type_: type[msgspec.Struct], settings: Any) -> dict[str, Any]:
             document[name] = role.of(settings)
         elif isinstance(role, Sets):
             attributes = [getattr(settings, path.rpartition(".")[2]) for path in role.paths]
-            document[name] = plain(role.show(attributes[0] if len(attributes) == 1 else attributes))
-        elif about.shape.struct is not None and (inner := shown(about.shape.struct, settings)):
+            document[name] = to_builtins(role.show(attributes[0] if len(attributes) == 1 else attributes))
+        elif about.shape.struct is not None and (inner := render(about.shape.struct, settings)):
             document[name] = inner
     return document

@@ -18,19 +18,19 @@ T = TypeVar("T")
 Layer = Mapping[str, Any]
 
 
-def plain(value: Any) -> Any:
+def to_builtins(value: Any) -> Any:
     """Return a value as JSON has it."""
     return msgspec.to_builtins(value, enc_hook=str)
 
 
-def placed(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def nest(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     """Return the layer that has these values at these paths."""
     layer: dict[str, Any] = {}
     for path, value in values.items():
         inner = layer
         for name in path[:-1]:
             inner = inner.setdefault(name, {})
-        inner[path[-1]] = plain(value)
+        inner[path[-1]] = to_builtins(value)
     return layer
 
 

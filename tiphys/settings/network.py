@@ -47,19 +47,16 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def node_port_range(self) -> range:
         """Ports of NodePort Services; raises ValueError."""
-        return parse_ports(self.node_ports)
+        low, _, high = self.node_ports.partition("-")
+        return range(int(low), int(high) + 1)
 
     def faults(self) -> list[str]:
         """Return what is wrong with the settings, each with its fix."""
-        faults = [
+        return [
             *_range_faults("--cluster-cidr", self.pod_range, SMALLEST_PODS),
             *_range_faults("--service-cluster-ip-range", self.service_range, SMALLEST_SERVICES),
+            *_port_faults("--service-node-port-range", self.node_ports),
         ]
-        try:
-            parse_ports(self.node_ports)
-        except ValueError as error:
-            faults.append(str(error))
-        return faults
 
 
 NETWORK = NetworkSettings()
@@ -80,9 +77,8 @@ def _range_faults(option: str, text: str, smallest: int) -> list[str]:
     return []
 
 
-def parse_ports(text: str) -> range:
-    """Parse a range such as `30000-32767`; raises ValueError."""
-    low, dash, high = text.partition("-")
-    if dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536:
-        return range(int(low), int(high) + 1)
-    raise ValueError(f'--service-node-port-range "{text}" is not of the form {NETWORK.node_ports}')
+def _port_faults(option: str, text: str) -> list[str]:
+    low, _, high = text.partition("-")
+    if low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high) < 65536:
+        return []
+    return [f"{option}: {text} is not a range of ports; give a range such as {NETWORK.node_ports}"]

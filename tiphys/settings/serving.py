@@ -14,8 +14,9 @@ SECURE_PORT = Option("--secure-port", "HTTPS port of health checks and metrics, 
 
 
 class ServingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Address and certificate. Each component has a port of its own."""
+    """Address and certificate. Each component has a default port of its own."""
 
+    port: Annotated[int, SECURE_PORT] = 0
     bind_address: Annotated[str, Option("--bind-address", "IP address of health checks and metrics.", metavar="ADDRESS")] = "0.0.0.0"
     tls_cert: Annotated[Path | None, Option("--tls-cert-file", "PEM file of the certificate for HTTPS.", default="a self-signed one")] = (
         None

@@ -20,7 +20,7 @@ from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta import v1 as meta
 from tiphys.client.client import Client
 from tiphys.controllers.settings import ControllerManagerSettings, ControllerServing
-from tiphys.daemon.alone import Alone
+from tiphys.daemon.component import Component
 from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import SettingsError
 from tiphys.runtime.leader import LeadershipLost
@@ -182,7 +182,7 @@ async def test_a_leader_that_cannot_renew_ends(tmp_path: Path) -> None:
             controllers=("namespace",),
         )
         settings = msgspec.structs.replace(settings, controllers=without_pages(settings.controllers))
-        running = asyncio.create_task(Alone(settings).run_controllers(asyncio.Event()))
+        running = asyncio.create_task(Component(settings).run_controllers(asyncio.Event()))
         client = client_for()
 
         async def is_led() -> bool:
@@ -208,11 +208,11 @@ async def test_settings_that_cannot_work_are_refused(
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(SettingsError, match=message):
-        await Alone(cluster_settings(tmp_path, **options)).run_controllers(asyncio.Event())
+        await Component(cluster_settings(tmp_path, **options)).run_controllers(asyncio.Event())
 
 
 async def test_a_damaged_kubeconfig_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("a: [")
     settings = cluster_settings(tmp_path, kubeconfig=tmp_path / "config")
     with pytest.raises(SettingsError, match="is not a kubeconfig"):
-        await Alone(settings).run_controllers(asyncio.Event())
+        await Component(settings).run_controllers(asyncio.Event())

@@ -36,8 +36,8 @@ async def admin(tmp_path: Path) -> AsyncIterator[Client]:
 async def pages(admin: Client) -> AsyncIterator[Pages]:
     FAULT["text"] = ""
     checks = {"ping": lambda: "", "odd": lambda: FAULT["text"]}
-    serving = ServingSettings(bind_address="127.0.0.1")
-    async with Pages(serving, admin, checks, port=free_port(), clock=LoopClock()) as started:
+    serving = ServingSettings(bind_address="127.0.0.1", port=free_port())
+    async with Pages(serving, admin, checks, clock=LoopClock()) as started:
         yield started
 
 
@@ -93,12 +93,12 @@ async def test_metrics_are_for_whom_the_api_server_allows(pages: Pages, admin: C
 
 async def test_a_port_that_is_taken_ends_the_start(pages: Pages, admin: Client) -> None:
     with pytest.raises(OSError, match="in use"):
-        async with Pages(ServingSettings(bind_address="127.0.0.1"), admin, {}, port=pages.port, clock=LoopClock()):
+        async with Pages(ServingSettings(bind_address="127.0.0.1", port=pages.port), admin, {}, clock=LoopClock()):
             pass
 
 
 async def test_no_port_is_no_server(admin: Client) -> None:
-    async with Pages(ServingSettings(), admin, {}, port=0, clock=LoopClock()) as pages:
+    async with Pages(ServingSettings(), admin, {}, clock=LoopClock()) as pages:
         assert pages.port == 0
 
 

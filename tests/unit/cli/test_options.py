@@ -14,7 +14,7 @@ from tiphys.cli.errors import Failure
 from tiphys.cli.options import VERBS, overrides_of, seconds, settings_alone, settings_of, settings_options
 from tiphys.daemon.saved import OPTIONS
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.settings.layers import convert, placed, value_at
+from tiphys.settings.layers import convert, nest, value_at
 from tiphys.settings.option import bound
 
 
@@ -200,7 +200,7 @@ def test_every_option_changes_its_field_and_nothing_else() -> None:
     for one in OPTIONS.values():
         kind = one.field.type
         value: Any = sample[kind] if kind in sample else {"a": "b"} if get_origin(kind) is dict else ("x",)
-        tree = placed({one.path: value})
+        tree = nest({one.path: value})
         settings = convert(ClusterSettings, {**tree, "data_dir": "/d", "node_name": tree.get("node_name", "n")})
         default = ClusterSettings(data_dir="/d", node_name="n")
         different = [other.option.flag for other in bound(ClusterSettings) if value_at(settings, other) != value_at(default, other)]

@@ -11,7 +11,7 @@ from tiphys.daemon import compose, pki
 from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.settings import KubeletOptions
-from tiphys.settings.layers import convert, plain
+from tiphys.settings.layers import convert, to_builtins
 from tiphys.settings.option import Field, fields
 
 SAMPLES: dict[Any, Any] = {int: 7, str: "x", float: 9.0, Path: Path("/x"), bool: True}
@@ -30,7 +30,7 @@ def agent(settings: ClusterSettings) -> Any:
 
 @pytest.mark.parametrize("field", fields(KubeletOptions), ids=lambda field: field.name)
 def test_every_setting_of_the_kubelet_reaches_the_agent(field: Field) -> None:
-    settings = convert(ClusterSettings, {"data_dir": "/d", "kubelet": {field.name: plain(other(field))}})
+    settings = convert(ClusterSettings, {"data_dir": "/d", "kubelet": {field.name: to_builtins(other(field))}})
     assert getattr(agent(settings), field.name) == other(field)
 
 

@@ -12,7 +12,7 @@ import pytest
 import tiphys
 from tiphys.controllers.registry import LOOPS
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.settings.layers import convert, plain
+from tiphys.settings.layers import convert, to_builtins
 from tiphys.settings.option import Field, bound, fields, is_part
 
 ROOT = Path(tiphys.__file__).parent
@@ -89,7 +89,7 @@ def test_the_tree_has_defaults_for_everything_but_its_directory() -> None:
 def test_defaults_have_the_type_of_their_field() -> None:
     """A default of another type would be refused when it is read back."""
     settings = ClusterSettings(data_dir="/d", node_name="n")
-    assert convert(ClusterSettings, plain(settings)) == settings
+    assert convert(ClusterSettings, to_builtins(settings)) == settings
 
 
 def test_settings_of_every_loop_are_in_the_tree() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.api.machinery.durations import seconds
-from tiphys.settings.file import Only, Refused, Sets, Shows, existing_file, read_documents, shown, whole
+from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing_file, read_documents, render, whole
 from tiphys.settings.option import Option
 
 
@@ -31,7 +31,7 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
 def split(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
     if not high:
-        raise Refused([(".high", "it is missing")])
+        raise ConfigurationError([(".high", "it is missing")])
     return int(low), int(high)
 
 
@@ -67,7 +67,7 @@ def read(tmp_path: Path, text: str) -> dict[str, Any]:
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, text)
     return [message for _, message in caught.value.faults]
 
@@ -149,7 +149,7 @@ def test_a_number_of_the_wrong_type_is_one_problem(tmp_path: Path) -> None:
 
 
 def test_settings_are_shown_in_the_form_of_the_kind() -> None:
-    assert shown(Config, Part(size=4, low=2, high=5)) == {
+    assert render(Config, Part(size=4, low=2, high=5)) == {
         "apiVersion": "example.com/v1",
         "kind": "Config",
         "size": 4,

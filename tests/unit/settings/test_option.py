@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tiphys.settings.duration import duration_text
-from tiphys.settings.layers import convert, merged, options_of, placed
+from tiphys.settings.layers import convert, merged, nest, options_of
 from tiphys.settings.option import Option, bound, extended, replaced
 from tiphys.settings.parse import parsed
 
@@ -87,8 +87,8 @@ def test_other_values_are_refused(name: str, text: str) -> None:
 
 
 def test_upper_layers_count_more_and_leave_the_rest() -> None:
-    lower = placed({("inner", "wait"): 1.0, ("labels",): {"a": "b"}, ("size",): 5})
-    upper = placed({("inner", "names"): ("n",), ("labels",): {"c": "d"}})
+    lower = nest({("inner", "wait"): 1.0, ("labels",): {"a": "b"}, ("size",): 5})
+    upper = nest({("inner", "names"): ("n",), ("labels",): {"c": "d"}})
     settings = convert(Outer, merged(Outer, lower, upper))
     assert settings == Outer(size=5, inner=Inner(wait=1.0, names=("n",)), labels={"c": "d"})
 

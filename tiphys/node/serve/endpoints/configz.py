@@ -10,10 +10,10 @@ from typing import Any
 
 from tiphys.node.configuration import KubeletConfiguration
 from tiphys.node.settings import NodeSettings
-from tiphys.settings.file import shown
+from tiphys.settings.file import render
 
 
 def configuration(settings: NodeSettings) -> dict[str, Any]:
     """The page's document."""
-    document = shown(KubeletConfiguration, settings)
+    document = render(KubeletConfiguration, settings)
     return {"kubeletconfig": document | {"enableServer": settings.tls_cert is not None, "podLogsDir": str(settings.logs)}}
