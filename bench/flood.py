@@ -142,15 +142,15 @@ def _run_flood(*arguments: Any) -> None:
 async def _quiet(port: int, ca: str, path: str, token: str, seconds: float) -> list[float]:
     connection = _Connection(port, ca, path, token)
     await connection.open()
-    found = []
+    latencies = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         began = time.perf_counter()
         status = await connection.ask()
         assert status == 200, status
-        found.append(time.perf_counter() - began)
+        latencies.append(time.perf_counter() - began)
         await asyncio.sleep(PAUSE)
-    return found
+    return latencies
 
 
 def _run_quiet(pipe: Any, *arguments: Any) -> None:

@@ -10,13 +10,14 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench.cluster import cpu_seconds, resident
 from tiphys.api.apps import v1 as apps
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.client import kubeconfig
 from tiphys.client.client import Client
@@ -59,12 +60,12 @@ class Load:
         self.client = client
         self.results: dict[str, float] = {}
 
-    async def phase(self, name: str, pods: int, begin: Callable[[], object], done: Callable[[], object]) -> None:
+    async def phase(self, name: str, pods: int, begin: Callable[[], Awaitable[object]], done: Callable[[], object]) -> None:
         """Begin something and wait until it is done; note seconds, pods per second, CPU, and requests per pod."""
         pids = {part: self.cluster.pid(part) for part in ("server", "node")}
         cpu = {part: cpu_seconds(pid) for part, pid in pids.items() if pid is not None}
         requests, began = await self._requests(), time.monotonic()
-        await begin()  # type: ignore[misc]
+        await begin()
         await eventually(done, timeout=SECONDS, interval=0.2)
         seconds = time.monotonic() - began
         self.results[f"{name}, s"] = seconds
@@ -112,8 +113,8 @@ class Load:
 
     async def is_complete(self) -> bool:
         """Return whether the Job is complete."""
-        found = await self.client.get(batch.Job, "sum", NAMESPACE)
-        return any(condition.type == "Complete" and condition.status == "True" for condition in found.status.conditions)
+        job = await self.client.get(batch.Job, "sum", NAMESPACE)
+        return is_true(job.status.conditions, "Complete")
 
     async def is_gone(self) -> bool:
         """Return whether the namespace is no more."""
