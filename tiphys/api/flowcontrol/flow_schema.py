@@ -17,6 +17,7 @@ from tiphys.api.flowcontrol.v1 import (
 )
 from tiphys.api.helpers.flow_levels import EXEMPT, MANDATORY_SCHEMAS
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
+from tiphys.api.machinery.conditions import status_of
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import dns_label_messages
 from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind, Rules
@@ -187,7 +188,7 @@ def _distinguisher(schema: FlowSchema) -> str:
 
 
 def _dangling(schema: FlowSchema) -> str:
-    return next((condition.status for condition in schema.status.conditions if condition.type == "Dangling"), "?")
+    return status_of(schema.status.conditions, "Dangling") or "?"
 
 
 COLUMNS = (

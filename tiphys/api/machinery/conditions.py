@@ -18,3 +18,8 @@ class ConditionLike(Protocol):
 def is_true(conditions: Iterable[ConditionLike], type_: str) -> bool:
     """Return whether the condition of a type is there with the status "True"."""
     return any(condition.type == type_ and condition.status == "True" for condition in conditions)
+
+
+def status_of(conditions: Iterable[ConditionLike], type_: str) -> str:
+    """Return the status of the condition of a type, "" when there is none."""
+    return next((condition.status for condition in conditions if condition.type == type_), "")

@@ -137,6 +137,15 @@ def too_many(field: str, actual: int, limit: int) -> FieldError:
     return FieldError("FieldValueTooMany", field, f"must have at most {limit} {'item' if limit == 1 else 'items'}", actual)
 
 
+def _qualified(resource: str, group: str) -> str:
+    return f"{resource}.{group}" if group else resource
+
+
+def _subject(resource: str, group: str, name: str) -> str:
+    """Return an object as messages name it: `deployments.apps "web"`."""
+    return f'{_qualified(resource, group)} "{name}"'
+
+
 class StatusError(Exception):
     """A failed request, with the Status that tells the client about it."""
 
@@ -172,8 +181,7 @@ class Forbidden(StatusError):
     @classmethod
     def resource(cls, resource: str, name: str, why: str, *, group: str = "") -> Forbidden:
         """`pods "web-0" is forbidden: <why>`, as admission and authorization say it."""
-        qualified = f"{resource}.{group}" if group else resource
-        subject = f'{qualified} "{name}"' if name else qualified
+        subject = _subject(resource, group, name) if name else _qualified(resource, group)
         return cls(f"{subject} is forbidden: {why}", details=StatusDetails(name=name, group=group, kind=resource))
 
 
@@ -183,8 +191,7 @@ class NotFound(StatusError):
     @classmethod
     def object(cls, resource: str, name: str, *, group: str = "") -> NotFound:
         """`deployments.apps "web" not found`."""
-        qualified = f"{resource}.{group}" if group else resource
-        return cls(f'{qualified} "{name}" not found', details=StatusDetails(name=name, group=group, kind=resource))
+        return cls(f"{_subject(resource, group, name)} not found", details=StatusDetails(name=name, group=group, kind=resource))
 
     @classmethod
     def path(cls) -> NotFound:
@@ -205,8 +212,7 @@ class AlreadyExists(StatusError):
 
     @classmethod
     def object(cls, resource: str, name: str, *, group: str = "") -> AlreadyExists:
-        qualified = f"{resource}.{group}" if group else resource
-        return cls(f'{qualified} "{name}" already exists', details=StatusDetails(name=name, group=group, kind=resource))
+        return cls(f"{_subject(resource, group, name)} already exists", details=StatusDetails(name=name, group=group, kind=resource))
 
 
 class Conflict(StatusError):
@@ -215,9 +221,8 @@ class Conflict(StatusError):
     @classmethod
     def object(cls, resource: str, name: str, why: str, *, group: str = "") -> Conflict:
         """`Operation cannot be fulfilled on pods "web-0": <why>`."""
-        qualified = f"{resource}.{group}" if group else resource
         return cls(
-            f'Operation cannot be fulfilled on {qualified} "{name}": {why}',
+            f"Operation cannot be fulfilled on {_subject(resource, group, name)}: {why}",
             details=StatusDetails(name=name, group=group, kind=resource),
         )
 
@@ -258,7 +263,6 @@ class Invalid(StatusError):
         Equal messages of several mistakes are reported once. Of thousands of mistakes the first `MOST_ERRORS` are reported, and fewer
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
-        qualified = f"{kind}.{group}" if group else kind
         messages: list[str] = []
         size = 0
         for error in errors[:MOST_ERRORS]:
@@ -274,7 +278,7 @@ class Invalid(StatusError):
         listed = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
         causes = [StatusCause(reason=error.type, message=error.body(), field=error.field) for error in errors]
         details = StatusDetails(name=name, group=group, kind=kind, causes=causes)
-        return cls(f'{qualified} "{name}" is invalid: {listed}', details=details, errors=errors)
+        return cls(f"{_subject(kind, group, name)} is invalid: {listed}", details=details, errors=errors)
 
 
 class TooManyRequests(StatusError):

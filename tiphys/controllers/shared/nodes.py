@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.conditions import status_of
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import Informer
 
@@ -25,4 +26,4 @@ def index_nodes(informer: Informer[SlimPod]) -> Informer[SlimPod]:
 
 def readiness(node: core.Node) -> str:
     """Return the status of the Ready condition: True, False, Unknown, or "" before the first report."""
-    return next((condition.status for condition in node.status.conditions if condition.type == "Ready"), "")
+    return status_of(node.status.conditions, "Ready")

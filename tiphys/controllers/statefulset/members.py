@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tiphys.api.apps import v1 as apps
+from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
 from tiphys.controllers.shared.scaled import scaled
 from tiphys.controllers.shared.slim import SlimPod
@@ -25,12 +26,12 @@ class Removal(NamedTuple):
     """True to delete it only as it is known here: it goes because it is not ready, and may have become so."""
 
 
-def is_terminating(pod: SlimPod) -> bool:
+def is_terminating(pod: SlimPod | core.Pod) -> bool:
     """Return whether a pod is being deleted."""
     return pod.metadata.deletionTimestamp is not None
 
 
-def is_running_and_ready(pod: SlimPod) -> bool:
+def is_running_and_ready(pod: SlimPod | core.Pod) -> bool:
     """Return whether a pod runs and is ready, terminating or not."""
     return pod.status.phase == "Running" and pod_state.is_ready(pod)
 
@@ -67,8 +68,7 @@ class Members:
     @property
     def size(self) -> int:
         """Desired number of pods."""
-        replicas = self.owner.spec.replicas
-        return 1 if replicas is None else replicas
+        return size_of(self.owner)
 
     @property
     def start(self) -> int:
@@ -123,6 +123,11 @@ class Members:
     def revision_for(self, index: int) -> str:
         """Return the revision of a pod to create: below the partition the current one."""
         return self.current if self.rolling and index < self.partition else self.update
+
+
+def size_of(owner: apps.StatefulSet) -> int:
+    """Return the desired number of pods of a StatefulSet."""
+    return 1 if owner.spec.replicas is None else owner.spec.replicas
 
 
 def start_of(owner: apps.StatefulSet) -> int:

@@ -10,6 +10,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers import pods as pod_state
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.controllers.statefulset.identity import revision_of
+from tiphys.controllers.statefulset.members import is_running_and_ready, is_terminating, size_of
 
 
 def status(
@@ -20,11 +21,10 @@ def status(
     When all pods are of the update revision and ready, it becomes the current one.
     """
     created = [pod for pod in pods if pod.status.phase]
-    ready = [pod for pod in created if pod.status.phase == "Running" and pod_state.is_ready(pod)]
-    staying = [revision_of(pod) for pod in created if pod.metadata.deletionTimestamp is None]
-    size = 1 if owner.spec.replicas is None else owner.spec.replicas
+    ready = [pod for pod in created if is_running_and_ready(pod)]
+    staying = [revision_of(pod) for pod in created if not is_terminating(pod)]
     updated = staying.count(update)
-    if owner.spec.updateStrategy.type == "RollingUpdate" and updated == len(ready) == len(created) == size:
+    if owner.spec.updateStrategy.type == "RollingUpdate" and updated == len(ready) == len(created) == size_of(owner):
         current = update
     return apps.StatefulSetStatus(
         observedGeneration=owner.metadata.generation,

@@ -11,6 +11,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_active
 from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.runtime import controller_of
@@ -38,7 +39,7 @@ async def watch_pods(daemons: Daemons, least: int, most: int, done: asyncio.Even
         if event.type == "DELETED":
             del pods[meta.uid]
         active = [pod for pod in pods.values() if is_active(pod)]
-        ready = [pod for pod in active if any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)]
+        ready = [pod for pod in active if is_true(pod.status.conditions, "Ready")]
         assert len(active) <= most
         full = full or len(ready) >= least
         assert not full or len(ready) >= least

@@ -13,6 +13,7 @@ from tiphys.aio.clock import VirtualClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
@@ -69,7 +70,7 @@ async def reached(client: Client, name: str, test: Callable[[core.Pod], bool]) -
 
 
 def is_ready(pod: core.Pod) -> bool:
-    return any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
+    return is_true(pod.status.conditions, "Ready")
 
 
 def waits_as(reason: str) -> Callable[[core.Pod], bool]:
