@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from tiphys.node.loop import PodLoop
     from tiphys.node.mirror.part import Part
     from tiphys.node.mirror.publisher import MirrorPods
+    from tiphys.node.serve.streaming import CommandStreams
 
 log = logging.getLogger(__name__)
 
@@ -268,18 +269,10 @@ class KubeletServer:
             return any(one.id == seen.id and one.state == "running" for one in self.services.relister.get(uid).containers)
 
         attached = Attached(log_file, running, self.services.clock, to_end)
+        streams = _streams(options)
 
         async def serve(connection: Duplex) -> None:
-            await serve_attach(
-                connection,
-                request.headers,
-                runtime_url=url,
-                stdin=options.input,
-                stdout=options.output,
-                stderr=options.error,
-                tty=options.tty,
-                attached=attached,
-            )
+            await serve_attach(connection, request.headers, runtime_url=url, streams=streams, attached=attached)
 
         return Response(upgrade=serve)
 
@@ -290,16 +283,10 @@ class KubeletServer:
     def _session(self, request: Request, url: str, options: StreamOptions) -> Response:
         from tiphys.node.serve.streaming import serve_exec
 
+        streams = _streams(options)
+
         async def serve(connection: Duplex) -> None:
-            await serve_exec(
-                connection,
-                request.headers,
-                runtime_url=url,
-                stdin=options.input,
-                stdout=options.output,
-                stderr=options.error,
-                tty=options.tty,
-            )
+            await serve_exec(connection, request.headers, runtime_url=url, streams=streams)
 
         return Response(upgrade=serve)
 
@@ -376,6 +363,13 @@ def _attach_options(request: Request, container: AnyContainer) -> StreamOptions:
     if container.tty and upgrade_kind(pairs(request.headers)) is Upgrade.WEBSOCKET:
         return msgspec.structs.replace(options, error=False, tty=True)
     return options
+
+
+def _streams(options: StreamOptions) -> CommandStreams:
+    """Return the streams that a client of exec or attach asks for."""
+    from tiphys.node.serve.streaming import CommandStreams
+
+    return CommandStreams(stdin=options.input, stdout=options.output, stderr=options.error, tty=options.tty)
 
 
 def _json(document: object) -> Response:

@@ -5,6 +5,7 @@ hand over the raw connection without having answered: the 101 (or the refusal) i
 """
 
 from tiphys.node.serve.streaming.attach import Attached
+from tiphys.node.serve.streaming.remote_command import CommandStreams
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT, serve_attach, serve_exec, serve_port_forward
 
-__all__ = ["IDLE_TIMEOUT", "Attached", "serve_attach", "serve_exec", "serve_port_forward"]
+__all__ = ["IDLE_TIMEOUT", "Attached", "CommandStreams", "serve_attach", "serve_exec", "serve_port_forward"]

@@ -29,18 +29,14 @@ async def serve_exec(
     request_headers: RequestHeaders,
     *,
     runtime_url: str,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
+    streams: CommandStreams,
     idle_timeout: float = IDLE_TIMEOUT,
 ) -> None:
     """Serve one exec session at the URL that CRI `Exec` returned; returns when it is over and the connection closed.
 
-    The flags must be those of the CRI request, since the runtime waits for exactly these streams (with `tty`, CRI wants `stderr` false;
-    it is ignored here). Broken connections and refusals are answered or logged, never raised.
+    The streams must be those of the CRI request, since the runtime waits for exactly these (with `tty`, CRI wants `stderr` false; it is
+    ignored here). Broken connections and refusals are answered or logged, never raised.
     """
-    streams = CommandStreams(stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
 
     async def websocket(headers: list[tuple[str, str]]) -> None:
         await serve_websocket_command(client, headers, runtime_url=runtime_url, streams=streams, idle_timeout=idle_timeout)
@@ -56,26 +52,13 @@ async def serve_attach(
     request_headers: RequestHeaders,
     *,
     runtime_url: str,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
+    streams: CommandStreams,
     attached: Attached | None = None,
     idle_timeout: float = IDLE_TIMEOUT,
 ) -> None:
     """The same conversation at the URL of CRI `Attach`; with "" for a container that has ended, which is answered from its log."""
-    streams = CommandStreams(stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
     if attached is None:
-        await serve_exec(
-            client,
-            request_headers,
-            runtime_url=runtime_url,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            tty=tty,
-            idle_timeout=idle_timeout,
-        )
+        await serve_exec(client, request_headers, runtime_url=runtime_url, streams=streams, idle_timeout=idle_timeout)
         return
 
     async def websocket(headers: list[tuple[str, str]]) -> None:

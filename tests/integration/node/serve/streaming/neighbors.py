@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
 from tiphys.aio.duplex import StreamDuplex, open_duplex
-from tiphys.node.serve.streaming import serve_attach, serve_exec, serve_port_forward
+from tiphys.node.serve.streaming import CommandStreams, serve_attach, serve_exec, serve_port_forward
 from tiphys.wire import spdy
 from tiphys.wire.channels import ChannelData, ChannelReader, ChannelWriter
 from tiphys.wire.headers import first, pairs, values
@@ -17,6 +17,12 @@ from tiphys.wire.websocket import Closed, MessagePiece, PingReceived, PongReceiv
 
 SUCCESS = b'{"metadata":{},"status":"Success"}'
 Query = dict[str, list[str]]
+
+
+def streams_of(query: Query) -> CommandStreams:
+    """Return the streams that a URL of the Kubernetes API asks for."""
+    stdin, stdout, stderr, tty = (query.get(name) in (["true"], ["1"]) for name in ("stdin", "stdout", "stderr", "tty"))
+    return CommandStreams(stdin, stdout, stderr, tty)
 
 
 async def listen(handler: Callable[[StreamDuplex], Awaitable[None]]) -> tuple[asyncio.Server, int, set[asyncio.Task[None]]]:
@@ -198,9 +204,9 @@ class Front:
             ports = [int(port) for port in query.get("ports", [])]
             await serve_port_forward(duplex, headers, runtime_url=url, ports=ports, idle_timeout=self.idle_timeout)
         else:
-            flags = {name: query.get(name) in (["true"], ["1"]) for name in ("stdin", "stdout", "stderr", "tty")}
+            streams = streams_of(query)
             serve = serve_exec if path.endswith("exec") else serve_attach
-            await serve(duplex, headers, runtime_url=url, idle_timeout=self.idle_timeout, **flags)
+            await serve(duplex, headers, runtime_url=url, idle_timeout=self.idle_timeout, streams=streams)
         self.finished += 1
 
     async def answer(self, duplex: StreamDuplex, path: str) -> None:

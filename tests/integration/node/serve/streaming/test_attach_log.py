@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node.serve.streaming.kubectl import Streaming, both_upgrades
-from tests.integration.node.serve.streaming.neighbors import FakeRuntime, Front, Query, Session, listen, stop
+from tests.integration.node.serve.streaming.neighbors import FakeRuntime, Front, Query, Session, listen, stop, streams_of
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.duplex import StreamDuplex
 from tiphys.node.container.attach_log import AttachLog
@@ -31,9 +31,8 @@ class Container(Front):
             file.writelines(f"2026-01-01T00:00:00Z {line}\n" for line in lines)
 
     async def stream(self, duplex: StreamDuplex, path: str, query: Query, headers: list[tuple[str, str]]) -> None:
-        flags = {name: query.get(name) in (["true"], ["1"]) for name in ("stdin", "stdout", "stderr", "tty")}
         attached = Attached(AttachLog(self.path), lambda: self.runs, LoopClock(), to_end=True)
-        await serve_attach(duplex, headers, runtime_url=self.url if self.runs else "", attached=attached, **flags)
+        await serve_attach(duplex, headers, runtime_url=self.url if self.runs else "", attached=attached, streams=streams_of(query))
 
 
 @pytest.fixture
