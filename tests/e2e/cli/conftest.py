@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from tiphys.testing.cluster import Cluster, running_cluster, taken_slot
-
-if os.geteuid() != 0:
-    pytest.skip("containers need root", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -2,76 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from tiphys.testing.cluster import Cluster, wait_for
 
-INDEXED = """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: fan}
-spec:
-  completions: 3
-  parallelism: 3
-  completionMode: Indexed
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-        - name: main
-          image: tiphys.local/busybox:1
-          command: [sh, -c, "echo index $JOB_COMPLETION_INDEX on $(hostname)"]
-"""
 
-RESTARTED = """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: again}
-spec:
-  template:
-    spec:
-      restartPolicy: OnFailure
-      volumes: [{name: data, emptyDir: {}}]
-      containers:
-        - name: main
-          image: tiphys.local/busybox:1
-          command: [sh, -c, "test -e /data/tried && exit 0; touch /data/tried; exit 1"]
-          volumeMounts: [{name: data, mountPath: /data}]
-"""
+def job(name: str, command: str, spec: str = "", *, pod: str = "restartPolicy: Never", container: str = "") -> str:
+    """Return a manifest of a Job that runs a shell command; what else its parts have is in YAML, in the flow style."""
+    main = f"{{name: main, image: 'tiphys.local/busybox:1', command: [sh, -c, {json.dumps(command)}], {container}}}"
+    template = f"{{spec: {{terminationGracePeriodSeconds: 1, {pod}, containers: [{main}]}}}}"
+    return f"{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{template: {template}, {spec}}}}}"
 
-POLICY = """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: early}
-spec:
-  completions: 2
-  parallelism: 2
-  completionMode: Indexed
-  podFailurePolicy:
-    rules:
-      - action: FailJob
-        onExitCodes: {operator: In, values: [3]}
-  template:
-    spec:
-      restartPolicy: Never
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: main
-          image: tiphys.local/busybox:1
-          command: [sh, -c, "test $JOB_COMPLETION_INDEX = 0 && exit 3; sleep 3600"]
-"""
 
-LONG = """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: long}
-spec:
-  template:
-    spec:
-      restartPolicy: Never
-      terminationGracePeriodSeconds: 1
-      containers: [{name: main, image: "tiphys.local/busybox:1", command: [sleep, "3600"]}]
-"""
+INDEXED = job("fan", "echo index $JOB_COMPLETION_INDEX on $(hostname)", "completions: 3, parallelism: 3, completionMode: Indexed")
+RESTARTED = job(
+    "again",
+    "test -e /data/tried && exit 0; touch /data/tried; exit 1",
+    pod="restartPolicy: OnFailure, volumes: [{name: data, emptyDir: {}}]",
+    container="volumeMounts: [{name: data, mountPath: /data}]",
+)
+POLICY = job(
+    "early",
+    "test $JOB_COMPLETION_INDEX = 0 && exit 3; sleep 3600",
+    """
+    completions: 2, parallelism: 2, completionMode: Indexed,
+    podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [3]}}]},
+    """,
+)
+LONG = job("long", "exec sleep 3600")
 
 
 def test_every_index_knows_its_number_and_its_name(cluster: Cluster) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,15 +7,6 @@ import pytest
 
 from tests.e2e.network.cluster import Cluster
 from tests.e2e.network.machine import Machine, inside, remove_leftovers
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker("e2e")
-            if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
 
 
 @pytest.fixture(scope="session")

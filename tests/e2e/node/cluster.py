@@ -17,6 +17,7 @@ import msgspec
 from tests.e2e.runtime.machine import Machine
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.conditions import is_true
 from tiphys.api.meta import v1 as meta
 from tiphys.node.cri.client import CriClient
 from tiphys.node.kubelet import Kubelet
@@ -136,7 +137,7 @@ class Node:
 
         def check() -> core.Pod:
             pod = self.pod(name)
-            assert any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions), pod.status
+            assert is_true(pod.status.conditions, "Ready"), pod.status
             return pod
 
         return await eventually(check)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.node.cluster import BUSYBOX, Node
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.conditions import is_true
 from tiphys.testing.eventually import eventually
 
 SLEEP = ["sleep", "1000"]
@@ -279,7 +280,7 @@ async def test_many_containers_are_resized_together(node: Node, before: list[dic
             return pod
 
         pod = await eventually(over)
-        assert any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
+        assert is_true(pod.status.conditions, "Ready")
         for number, one in enumerate(step):
             assert resized(node, f"c{number}", {"requests": {}, "limits": {}, **one})
             quota, memory = group_limits(await node.pid(f"c{number}"))

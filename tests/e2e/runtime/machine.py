@@ -7,9 +7,10 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tiphys.images.build import ensure_images
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.runtime import procs
@@ -18,6 +19,7 @@ from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 TOP = Path("/tmp")
 PREFIX = "tph-rt-"
+CACHE = Path(__file__).resolve().parents[3] / "build" / "images"
 # The CRI's zero value means one PID namespace for the whole pod, which is not what pods have by default.
 NAMESPACES = pb.NamespaceOption(network=pb.POD, pid=pb.CONTAINER, ipc=pb.POD)
 
@@ -62,6 +64,25 @@ def remove_leftovers() -> None:
             machine = Machine(directory)
             assert asyncio.run(machine.purge()) == []
             machine.remove()
+
+
+@contextlib.contextmanager
+def running_machine() -> Iterator[Machine]:
+    """A running containerd with the pause and busybox images, purged at the end."""
+    remove_leftovers()
+    machine = Machine.new()
+
+    async def start() -> None:
+        await machine.start()
+        await ensure_images(["pause", "busybox"], cache_dir=CACHE, containerd_socket=machine.supervisor.socket_path)
+
+    try:
+        asyncio.run(start())
+        yield machine
+    finally:
+        left = asyncio.run(machine.purge())
+        machine.remove()
+        assert left == []
 
 
 class Pod:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtime.conftest import CACHE, RunPod
-from tests.e2e.runtime.machine import Machine, Pod
+from tests.e2e.runtime.conftest import RunPod
+from tests.e2e.runtime.machine import CACHE, Machine, Pod
 from tiphys.images.build import ensure_images
 from tiphys.images.puller import ImagePuller
 from tiphys.images.recipe import full_name, recipes

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtime.conftest import CACHE
-from tests.e2e.runtime.machine import Machine, Pod
+from tests.e2e.runtime.machine import CACHE, Machine, Pod
 from tiphys.images.build import ensure_images
 from tiphys.node.cri.client import CriClient
 from tiphys.node.runtime import cgroups, procs, purge

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,15 +13,6 @@ from tiphys.node.cri.client import CriClient
 from tiphys.testing.kubectl import Kubectl
 
 __all__ = ["cri", "machine", "run_pod"]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker("e2e")
-            if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="containers need root"))
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ class Server:
         """Return the mistakes in a manifest."""
         return self.errors_of(self.prepared(text))
 
+    def rejects(self, text: str, part: str) -> None:
+        """Fail the test unless this is a part of one of the mistakes in a manifest."""
+        errors = self.errors(text)
+        assert any(part in error for error in errors), errors
+
     def update(self, old: Any, **changes: Any) -> tuple[Any, list[str]]:
         """`old` with values set at dotted paths (`spec__replicas=3`), and what is wrong with that."""
         kind = SCHEME.of(type(old))

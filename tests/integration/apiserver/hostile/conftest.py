@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.apiserver.api import CONFIGS, PODS, Api, config, deployment, pod
-from tests.integration.apiserver.conftest import with_default_account
 from tests.integration.apiserver.raw import Raw
-from tiphys.testing.api_server import running_api_server
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
 
 @pytest.fixture
-async def raw(keys: Path) -> AsyncIterator[Raw]:
+async def raw(raw: Raw) -> Raw:
     """A server behind TLS with a ConfigMap, a pod and a Deployment, each called `a`."""
-    async with running_api_server(keys, listen=True) as (server, _):
-        await fill(Api(server))
-        raw = Raw(server, keys / "pki")
-        yield raw
-        raw.close()
+    await fill(Api(raw.server))
+    return raw
 
 
 @pytest.fixture
-async def api(keys: Path) -> AsyncIterator[Api]:
+async def api(api: Api) -> Api:
     """The same without a socket."""
-    async with running_api_server(keys) as (server, _):
-        api = Api(server)
-        await fill(api)
-        yield api
+    await fill(api)
+    return api
 
 
 async def fill(api: Api) -> None:
-    await with_default_account(api)
     for target, document in ((CONFIGS, config("a", x="1")), (PODS, pod("a")), (DEPLOYMENTS, deployment("a"))):
         made = await api.post(target, document)
         assert made.status == 201, made.body

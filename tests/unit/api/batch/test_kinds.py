@@ -114,8 +114,7 @@ def test_a_selector_of_ones_own(server: Any) -> None:
     ],
 )  # fmt: skip
 def test_rejects_invalid_fields(server: Any, text: str, said: str) -> None:
-    found = server.errors(text)
-    assert any(said in error for error in found), found
+    server.rejects(text, said)
 
 
 def test_mutable_fields(server: Any) -> None:
@@ -284,8 +283,7 @@ def test_defaults_of_cron_jobs(server: Any) -> None:
     ],
 )  # fmt: skip
 def test_rejects_invalid_cron_jobs(server: Any, text: str, said: str) -> None:
-    found = server.errors(text)
-    assert any(said in error for error in found), found
+    server.rejects(text, said)
 
 
 def test_old_cron_jobs_may_keep_time_zones(server: Any) -> None:

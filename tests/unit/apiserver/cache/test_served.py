@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
@@ -20,22 +18,6 @@ from tiphys.store.memory import MemoryStore
 
 NEW, OLD = SCHEME.of(events.Event), SCHEME.of(core.Event)
 CONFIGS = SCHEME.of(core.ConfigMap)
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[MemoryStore]:
-    store = MemoryStore()
-    await store.start()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def storage(store: MemoryStore) -> AsyncIterator[Storage]:
-    storage = Storage(store, SCHEME)
-    await storage.start()
-    yield storage
-    await storage.close()
 
 
 def event(name: str, note: str = "", namespace: str = "default", **labels: str) -> events.Event:

@@ -55,14 +55,6 @@ async def store() -> AsyncIterator[LateStore]:
     await store.close()
 
 
-@pytest.fixture
-async def storage(store: LateStore) -> AsyncIterator[Storage]:
-    storage = Storage(store, SCHEME)
-    await storage.start()
-    yield storage
-    await storage.close()
-
-
 def configs(storage: Storage) -> ResourceCache:
     (cache,) = [cache for cache in storage.caches() if cache.kind is CONFIGS]
     return cache

@@ -154,6 +154,15 @@ class World:
         assert watches
         self.hold(watches)
 
+    async def create_behind_the_cache(self) -> None:
+        """Create a DaemonSet; its pods are made once although the loop's cache does not show them, which it does afterwards."""
+        self.hide_pods()
+        self.add(daemon_set())
+        await eventually(lambda: self.images()["a"] == NODES)
+        await self.touch()
+        assert self.images()["a"] == NODES
+        self.api.faults.end_watches()
+
     async def touch(self, times: int = 20) -> None:
         """Give the loop reasons to look again."""
         for number in range(times):
@@ -243,12 +252,7 @@ async def test_own_pods_that_the_cache_does_not_show_are_not_made_again(api: Mem
     world = World(api)
     async with world.loop() as manager:
         await eventually(lambda: manager.synced)
-        world.hide_pods()
-        world.add(daemon_set())
-        await eventually(lambda: world.images()["a"] == NODES)
-        await world.touch()
-        assert world.images()["a"] == NODES
-        world.api.faults.end_watches()
+        await world.create_behind_the_cache()
         await world.settle("a")
     await world.check_history()
 
@@ -258,12 +262,7 @@ async def test_pods_whose_answers_were_lost_are_not_made_again(api: MemoryApi) -
     world.lose(0.0, answers=1.0)
     async with world.loop() as manager:
         await eventually(lambda: manager.synced)
-        world.hide_pods()
-        world.add(daemon_set())
-        await eventually(lambda: world.images()["a"] == NODES)
-        await world.touch()
-        assert world.images()["a"] == NODES
-        world.api.faults.end_watches()
+        await world.create_behind_the_cache()
         await world.touch(5)
     await world.check_history()
 
