@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.integration.clients.conftest import KUBECTLS
 from tiphys.aio.clock import LoopClock
 from tiphys.client.client import Client
 from tiphys.client.inprocess import InProcessTransport
@@ -21,8 +21,7 @@ from tiphys.testing.kubectl import Kubectl
 from tiphys.wire.http import Request, Response
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-OLD_KUBECTL = str(Path(sys.executable).parent.parent / "clients/kubectl-1.36")
-"""An older one, which `tools/bootstrap test` fetches."""
+OLD_KUBECTL = str(KUBECTLS["1.36"])
 
 
 class Exchange(NamedTuple):
