@@ -140,13 +140,20 @@ def save(path: str | Path, config: Config) -> None:
         raise
 
 
-def transport(config: Config, *, context: str = "", folder: Path = Path(), clock: Clock | None = None) -> HttpTransport:
-    """Return the transport for a context; relative file names start at `folder`. Raises ValueError and OSError."""
+def transport(
+    config: Config, *, context: str = "", folder: Path = Path(), clock: Clock | None = None, server: str = "", anonymous: bool = False
+) -> HttpTransport:
+    """Return the transport for a context, with `server` in place of its address if given; relative file names start at `folder`.
+
+    An `anonymous` one has no credentials, so that its requests can bring their own. Raises ValueError and OSError.
+    """
     cluster, user, _ = config.select(context)
+    if anonymous:
+        user = User()
     if user.exec is not None:
         raise ValueError("credential plugins (exec) are not supported")
     return HttpTransport(
-        cluster.server,
+        server or cluster.server,
         ca=_pem(cluster.certificate_authority_data, cluster.certificate_authority, folder),
         cert=_pem(user.client_certificate_data, user.client_certificate, folder),
         key=_pem(user.client_key_data, user.client_key, folder),
@@ -168,12 +175,24 @@ def load(
 
 def in_cluster(environ: Mapping[str, str], *, folder: Path = IN_CLUSTER, user_agent: str = "tiphys", clock: Clock | None = None) -> Client:
     """Return a client for a process in a pod, from its service account's files and the pod's environment. Raises ValueError elsewhere."""
+    return Client(pod_transport(environ, folder=folder, clock=clock), user_agent=user_agent, clock=clock)
+
+
+def pod_transport(
+    environ: Mapping[str, str],
+    *,
+    folder: Path = IN_CLUSTER,
+    clock: Clock | None = None,
+    server: str = "",
+    anonymous: bool = False,
+) -> HttpTransport:
+    """Return the transport of `in_cluster`, with the parameters of `transport`. Raises ValueError outside of a pod."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
     if not host or not port:
         raise ValueError("not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
     address = f"[{host}]" if ":" in host else host
-    transport_ = HttpTransport(f"https://{address}:{port}", ca=folder / "ca.crt", token_file=folder / "token", clock=clock)
-    return Client(transport_, user_agent=user_agent, clock=clock)
+    token = None if anonymous else folder / "token"
+    return HttpTransport(server or f"https://{address}:{port}", ca=folder / "ca.crt", token_file=token, clock=clock)
 
 
 def _pem(data: str, file: str, folder: Path) -> Pem | None:

@@ -40,6 +40,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     daemonset: Annotated[int, _syncs("daemonset", "DaemonSets")] = WORKERS
     job: Annotated[int, _syncs("job", "Jobs")] = 5
     cronjob: Annotated[int, _syncs("cron-job", "CronJobs")] = WORKERS
+    ttl_after_finished: Annotated[int, _syncs("ttl-after-finished", "finished Jobs with a time to live")] = WORKERS
     horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS
     garbage: Annotated[int, _syncs("gc", "objects whose owners may be gone")] = WORKERS
     resourcequota: Annotated[int, _syncs("resource-quota", "ResourceQuotas")] = WORKERS
@@ -73,6 +74,15 @@ class ControllerServing(ServingSettings, frozen=True, kw_only=True):
     port: Annotated[int, SECURE_PORT] = 10257
 
 
+class ManagerClientSettings(ClientSettings, frozen=True, kw_only=True):
+    """Connections of controllers in a process of their own."""
+
+    service_accounts: Annotated[
+        bool,
+        Option("--use-service-account-credentials", "Act under a service account of kube-system for each role of a controller."),
+    ] = False
+
+
 class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of all controllers of a cluster."""
 
@@ -94,7 +104,7 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_ca: RootCaSettings = RootCaSettings()
     service_cidr: ServiceCIDRSettings = ServiceCIDRSettings()
     signing: SigningSettings = SigningSettings()
-    client: ClientSettings = ClientSettings()
+    client: ManagerClientSettings = ManagerClientSettings()
     serving: ControllerServing = ControllerServing()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
 

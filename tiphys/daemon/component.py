@@ -7,17 +7,15 @@ the next leader.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-from pathlib import Path
 
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import until
-from tiphys.client import kubeconfig
-from tiphys.client.client import Client
+from tiphys.daemon.connection import Connections
 from tiphys.daemon.election import CONTROLLER_MANAGER, SCHEDULER, elector_of
 from tiphys.daemon.pages import Pages, checks_of
-from tiphys.daemon.settings import ClusterSettings, SettingsError
+from tiphys.daemon.settings import ClusterSettings
+from tiphys.runtime.delegated import Reviews
 from tiphys.runtime.leader import LeaderElector
 from tiphys.settings.client import ClientSettings
 from tiphys.settings.serving import ServingSettings
@@ -38,42 +36,40 @@ class Component:
 
         settings = self.settings.controllers
         chosen = controllers_of(self.settings)
-        client = self._client(settings.client, CONTROLLER_MANAGER)
+        connections = self._connections(settings.client, CONTROLLER_MANAGER)
+        client = connections.client
         elector = elector_of(settings.leader_election, client, CONTROLLER_MANAGER, clock=self.clock, rng=self.rng)
+        client_of = connections.by_accounts() if settings.client.service_accounts else connections.by_limits()
         try:
-            manager = Manager(client, clock=self.clock, elector=elector, rng=self.rng)
+            manager = Manager(client, clock=self.clock, elector=elector, rng=self.rng, client_of=client_of)
             manager.add_all(chosen, workers=settings.concurrency.of)
-            async with self._pages(settings.serving, client, elector):
+            async with self._pages(settings.serving, connections, elector):
                 await until(stop, manager.run())
         finally:
-            await client.close()
+            await connections.close()
 
     async def run_scheduler(self, stop: asyncio.Event) -> None:
         """Run the scheduler until `stop`. Raises SettingsError, OSError, and LeadershipLost."""
         from tiphys.scheduler.scheduler import Scheduler
 
         settings = self.settings.scheduler
-        client = self._client(settings.client, SCHEDULER)
+        connections = self._connections(settings.client, SCHEDULER)
+        client = connections.client
         elector = elector_of(settings.leader_election, client, SCHEDULER, clock=self.clock, rng=self.rng)
         try:
             scheduler = Scheduler(client, clock=self.clock, rng=self.rng, elector=elector, settings=settings)
-            async with self._pages(settings.serving, client, elector):
+            async with self._pages(settings.serving, connections, elector):
                 await until(stop, scheduler.run())
         finally:
-            await client.close()
+            await connections.close()
 
-    def _pages(self, serving: ServingSettings, client: Client, elector: LeaderElector | None) -> Pages:
-        return Pages(serving, client, checks_of(elector, self.clock), clock=self.clock)
+    def _pages(self, serving: ServingSettings, connections: Connections, elector: LeaderElector | None) -> Pages:
+        reviews = Reviews(
+            connections.other(serving.authentication_kubeconfig),
+            self.clock,
+            authorizing=connections.other(serving.authorization_kubeconfig),
+        )
+        return Pages(serving, reviews, checks_of(elector, self.clock), clock=self.clock)
 
-    def _client(self, settings: ClientSettings, name: str) -> Client:
-        """Return the client; raises SettingsError when there is no usable kubeconfig."""
-        path = settings.kubeconfig
-        try:
-            if path is None:
-                return kubeconfig.in_cluster(os.environ, user_agent=name, clock=self.clock)
-            return kubeconfig.load(Path(path), user_agent=name, clock=self.clock, rng=self.rng)
-        except OSError as error:
-            source = path or "the service account"
-            raise SettingsError(f"{source} cannot be read ({error.strerror}): give a kubeconfig with --kubeconfig") from error
-        except ValueError as error:
-            raise SettingsError(f"{error}: give a kubeconfig with --kubeconfig") from error
+    def _connections(self, settings: ClientSettings, name: str) -> Connections:
+        return Connections(settings, name, clock=self.clock, rng=self.rng)

@@ -17,7 +17,6 @@ from tiphys.aio.certificates import CertificateFiles
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.authorization.v1 import NonResourceAttributes
-from tiphys.client.client import Client
 from tiphys.daemon import pki
 from tiphys.http.limits import Limits
 from tiphys.http.server import Server, server_context
@@ -53,9 +52,9 @@ def checks_of(elector: LeaderElector | None, clock: Clock) -> dict[str, health.C
 class Pages:
     """The server; a context that it runs in."""
 
-    def __init__(self, settings: ServingSettings, client: Client, checks: Mapping[str, health.Check], *, clock: Clock) -> None:
+    def __init__(self, settings: ServingSettings, reviews: Reviews, checks: Mapping[str, health.Check], *, clock: Clock) -> None:
         self._settings = settings
-        self._reviews = Reviews(client, clock)
+        self._reviews = reviews
         self._checks = checks
         self._clock = clock
         self._slis = health.HealthMetrics()

@@ -47,8 +47,10 @@ class Caller(NamedTuple):
 class Reviews:
     """Reviews of callers by the API server."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, *, authorizing: Client | None = None) -> None:
+        """`authorizing` is the client for reviews of rights where it is another one than that for reviews of tokens."""
         self.client = client
+        self._authorizing = authorizing or client
         slots = asyncio.Semaphore(REVIEWS)
         self._tokens: _Remembered[Caller | None] = _Remembered(clock, slots)
         self._decisions: _Remembered[bool] = _Remembered(clock, slots)
@@ -89,7 +91,7 @@ class Reviews:
                 groups=list(caller.groups),
                 extra={key: list(values) for key, values in caller.extra},
             )
-            return (await self.client.create(SubjectAccessReview(spec=spec))).status.allowed
+            return (await self._authorizing.create(SubjectAccessReview(spec=spec))).status.allowed
 
         key = (caller, msgspec.json.encode(attributes))
         return await self._decisions.get(key, ask, lambda yes: ALLOWED_SECONDS if yes else DENIED_SECONDS)

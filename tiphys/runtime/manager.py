@@ -14,7 +14,7 @@ from tiphys.client.client import Client
 from tiphys.obs import metrics
 from tiphys.obs.logging import get_logger
 from tiphys.runtime.controller import Controller, ControllerContext, ControlLoop, note_write
-from tiphys.runtime.declaration import SharedCaches
+from tiphys.runtime.declaration import Declaration, SharedCaches
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.key import Key
 from tiphys.runtime.leader import LeaderElector
@@ -45,8 +45,11 @@ class Manager:
         informers: InformerFactory | None = None,
         elector: LeaderElector | None = None,
         rng: random.Random | None = None,
+        client_of: Callable[[Declaration], Client] | None = None,
     ) -> None:
+        """`client_of` gives the client by which a loop writes; informers, events and leases use `client`."""
         self.client = client
+        self._client_of = client_of or (lambda _: client)
         self.clock = clock or LoopClock()
         self.name = name
         self.rng = rng or random.Random()
@@ -80,7 +83,7 @@ class Manager:
         queue: WorkQueue[Key] = WorkQueue(name, clock=self.clock)
         ctx = ControllerContext(
             controller.declaration,
-            self.client.derive(user_agent=f"{self.name}/{name}", on_write=note_write),
+            self._client_of(controller.declaration).derive(user_agent=f"{self.name}/{name}", on_write=note_write),
             self.informers,
             caches=self._caches,
             clock=self.clock,

@@ -33,6 +33,9 @@ class LeaderElectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_period: Annotated[
         float, Option("--leader-elect-retry-period", "Time between attempts to acquire or renew.", is_duration=True, minimum=1)
     ] = 2.0
+    resource_lock: Annotated[str, Option("--leader-elect-resource-lock", "Kind of object that is the lock.", choices=("leases",))] = (
+        "leases"
+    )
     resource_name: Annotated[
         str,
         Option(

@@ -23,6 +23,15 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True):
     )
     tls_key: Annotated[Path | None, Option("--tls-private-key-file", "PEM file of the key for HTTPS.", default="a new one")] = None
 
+    authentication_kubeconfig: Annotated[
+        Path | None,
+        Option("--authentication-kubeconfig", "Kubeconfig for reviews of the tokens of callers.", default="that of the component"),
+    ] = None
+    authorization_kubeconfig: Annotated[
+        Path | None,
+        Option("--authorization-kubeconfig", "Kubeconfig for reviews of the rights of callers.", default="that of the component"),
+    ] = None
+
     def faults(self) -> list[str]:
         """Return what is wrong with the settings."""
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -14,10 +14,14 @@ import pytest
 
 from tests.unit.scheduler.make import node
 from tiphys.api.apps import v1 as apps
+from tiphys.api.authentication import v1 as authentication
 from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
+from tiphys.api.discovery import v1 as discovery
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta import v1 as meta
+from tiphys.api.rbac import v1 as rbac
+from tiphys.client import kubeconfig
 from tiphys.client.client import Client
 from tiphys.controllers.settings import ControllerManagerSettings, ControllerServing
 from tiphys.daemon.component import Component
@@ -118,6 +122,56 @@ async def test_another_controller_manager_goes_on_after_a_kill(tmp_path: Path) -
         second.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(second.wait(), 20) == 0
         assert await both.leader() == "", "a lease that is still held is given up at the end"
+
+
+async def token_of_manager(client: Client) -> str:
+    """Return a token of an account that has no more rights than upstream gives its controller manager."""
+    account = meta.ObjectMeta(name="manager", namespace="kube-system")
+    await client.create(core.ServiceAccount(metadata=account))
+    subject = rbac.Subject(kind="ServiceAccount", name="manager", namespace="kube-system")
+    reference = rbac.RoleRef(apiGroup="rbac.authorization.k8s.io", kind="ClusterRole", name="system:kube-controller-manager")
+    await client.create(rbac.ClusterRoleBinding(metadata=meta.ObjectMeta(name="manager"), roleRef=reference, subjects=[subject]))
+    lock = rbac.RoleRef(apiGroup="rbac.authorization.k8s.io", kind="Role", name="system::leader-locking-kube-controller-manager")
+    await client.create(rbac.RoleBinding(metadata=account, roleRef=lock, subjects=[subject]))
+    request = authentication.TokenRequest()
+    return (await client.post(core.ServiceAccount, "manager", "kube-system", "token", request, authentication.TokenRequest)).status.token
+
+
+async def test_controllers_act_under_accounts_of_their_own(tmp_path: Path) -> None:
+    async with running_api_server(tmp_path, listen=True) as (_, client_for):
+        client = client_for()
+        admin = kubeconfig.read(tmp_path / "admin.kubeconfig")
+        admin.users[0].user = kubeconfig.User(token=await token_of_manager(client))
+        await asyncio.to_thread(kubeconfig.save, tmp_path / "manager.kubeconfig", admin)
+        options = {"kubeconfig": tmp_path / "manager.kubeconfig", "use_service_account_credentials": True, "kube_api_qps": 1000.0}
+        settings = cluster_settings(tmp_path, **options)
+        settings = msgspec.structs.replace(settings, controllers=without_pages(settings.controllers))
+        stop = asyncio.Event()
+        running = asyncio.create_task(Component(settings).run_controllers(stop))
+        await client.create(deployment("one"))
+        service = core.ServiceSpec(selector={"app": "one"}, ports=[core.ServicePort(port=80)])
+        await client.create(core.Service(metadata=meta.ObjectMeta(name="one", namespace="default"), spec=service))
+
+        async def is_done() -> bool:
+            assert not running.done(), running
+            pods = (await client.list(core.Pod, "default")).items
+            slices = (await client.list(discovery.EndpointSlice, "default", labels="kubernetes.io/service-name=one")).items
+            return (
+                len(pods) == 2 and bool(slices) and bool((await client.list(core.Endpoints, "default", fields="metadata.name=one")).items)
+            )
+
+        await eventually(is_done)
+        accounts = {one.metadata.name for one in (await client.list(core.ServiceAccount, "kube-system")).items}
+        assert {"deployment-controller", "replicaset-controller", "endpoint-controller", "endpointslice-controller"} <= accounts
+        await client.delete(apps.Deployment, "one", "default")
+
+        async def is_gone() -> bool:
+            return not (await client.list(core.Pod, "default")).items
+
+        await eventually(is_gone)
+        stop.set()
+        await running
+        await client.close()
 
 
 async def test_another_scheduler_goes_on_after_a_kill(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tiphys.api.rbac import v1 as rbac
 from tiphys.client.client import Client
 from tiphys.client.rest import HttpTransport
 from tiphys.daemon.pages import SILENCE, Pages, checks_of
+from tiphys.runtime.delegated import Reviews
 from tiphys.runtime.leader import LeaderElector
 from tiphys.settings.serving import ServingSettings
 from tiphys.testing.api_server import running_api_server
@@ -37,7 +38,7 @@ async def pages(admin: Client) -> AsyncIterator[Pages]:
     FAULT["text"] = ""
     checks = {"ping": lambda: "", "odd": lambda: FAULT["text"]}
     serving = ServingSettings(bind_address="127.0.0.1", port=free_port())
-    async with Pages(serving, admin, checks, clock=LoopClock()) as started:
+    async with Pages(serving, Reviews(admin, LoopClock()), checks, clock=LoopClock()) as started:
         yield started
 
 
@@ -91,14 +92,26 @@ async def test_metrics_are_for_whom_the_api_server_allows(pages: Pages, admin: C
     assert (await ask(pages, "/other", scraper))[0] == 404
 
 
+async def test_tokens_and_rights_may_be_reviewed_under_different_accounts(tmp_path: Path) -> None:
+    async with running_api_server(tmp_path) as (_, client_for):
+        admin, stranger = client_for(), client_for("stranger")
+        token = await token_of(admin, "scraper")
+        for tokens, rights, status in ((admin, stranger, 500), (stranger, admin, 401), (admin, admin, 403)):
+            reviews = Reviews(tokens, LoopClock(), authorizing=rights)
+            serving = ServingSettings(bind_address="127.0.0.1", port=free_port())
+            async with Pages(serving, reviews, {}, clock=LoopClock()) as pages:
+                assert (await ask(pages, "/metrics", token))[0] == status
+
+
 async def test_a_port_that_is_taken_ends_the_start(pages: Pages, admin: Client) -> None:
+    serving = ServingSettings(bind_address="127.0.0.1", port=pages.port)
     with pytest.raises(OSError, match="in use"):
-        async with Pages(ServingSettings(bind_address="127.0.0.1", port=pages.port), admin, {}, clock=LoopClock()):
+        async with Pages(serving, Reviews(admin, LoopClock()), {}, clock=LoopClock()):
             pass
 
 
 async def test_no_port_is_no_server(admin: Client) -> None:
-    async with Pages(ServingSettings(), admin, {}, clock=LoopClock()) as pages:
+    async with Pages(ServingSettings(), Reviews(admin, LoopClock()), {}, clock=LoopClock()) as pages:
         assert pages.port == 0
 
 
