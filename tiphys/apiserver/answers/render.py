@@ -165,15 +165,14 @@ def _include(ctx: Context) -> table.Include:
 async def collection(ctx: Context, entries: Sequence[Entry], revision: int, *, continue_: str = "", remaining: int = 0) -> Response:
     """A list of stored objects."""
     form = format_of(ctx.request, ctx.kind.type)
-    aside = ctx.services.aside
     if form.shape == "object" and form.media != "protobuf":
         data = _json_list(ctx, entries, revision, continue_, remaining)
     elif _is_large(entries):
-        data = await aside.run(_other_list, ctx, form, entries, revision, continue_, remaining)
+        data = await ctx.aside(_other_list, ctx, form, entries, revision, continue_, remaining)
     else:
         data = _other_list(ctx, form, entries, revision, continue_, remaining)
     if form.pretty or form.media == "yaml":
-        data = await aside.run(_as_media, data, form) if len(data) > LARGE else _as_media(data, form)
+        data = await ctx.aside(_as_media, data, form) if len(data) > LARGE else _as_media(data, form)
     if len(data) <= compress.FROM_BYTES or not compress.is_wanted(ctx.request):
         return _written(ctx, 200, data, form)
     headers = {**JSON_HEADERS, **compress.HEADERS, "Content-Type": form.content_type}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from random import Random
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -30,6 +30,9 @@ from tiphys.apiserver.resource_metrics.collector import Collector
 from tiphys.apiserver.settings import DEFAULTS
 from tiphys.apiserver.uid import new_uid
 from tiphys.wire.http import Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PLAIN_JSON = frozenset((JSON, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH))
 
@@ -103,6 +106,10 @@ class Context(msgspec.Struct):
         """
         body = len(self.request.body)
         return body + stored if self.request.headers.get("content-type", JSON) in _PLAIN_JSON else 0
+
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a function makes of a large object, on behalf of the user (`Aside.run`)."""
+        return await self.services.aside.run(self.user.name, function, *args, **kwargs)
 
     def not_found(self) -> NotFound:
         """The 404 that names the object of this request."""

@@ -59,8 +59,6 @@ class Paths:
             "/metrics/slis": self._slis_page,
             "/api": self._discover,
             "/apis": self._discover,
-            "/openapi/v2": self._open,
-            "/openapi/v3": self._open,
         }
 
     async def handle(self, request: Request, user: User) -> Response:
@@ -70,14 +68,14 @@ class Paths:
             raise MethodNotSupported("the server does not allow this method on the requested resource")
         if path in self._documents:
             return _json(self._documents[path], media=_MEDIA.get(path, "application/json"))
+        if path in ("/openapi/v2", "/openapi/v3") or path.startswith("/openapi/v3/"):
+            return await self._aside.run(user.name, self._openapi.answer, request)
         handler = self._exact.get(path)
         if handler is None:
             if path[1:].partition("/")[0] in ENDPOINTS:
                 return self._health.answer(request, path)
             if path.startswith(("/api/", "/apis/")):
                 handler = self._discover
-            elif path.startswith("/openapi/v3/"):
-                handler = self._open
             elif path.startswith(pages.PREFIX):
                 return plain(pages.dump(self._fairness, request, path))
             else:
@@ -107,9 +105,6 @@ class Paths:
 
     async def _discover(self, request: Request) -> Response:
         return self._discovery.answer(request)
-
-    async def _open(self, request: Request) -> Response:
-        return await self._aside.run(self._openapi.answer, request)
 
 
 def _json(document: Any, status: int = 200, *, media: str = "application/json") -> Response:

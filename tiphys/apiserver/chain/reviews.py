@@ -13,4 +13,4 @@ async def review(ctx: Context) -> Response:
     body = await read_body(ctx)
     check_place(ctx, body, named=False)
     answer = await ctx.services.reviewer.review(body, ctx.user, ctx.info.namespace)
-    return await ctx.services.aside.run(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)
+    return await ctx.aside(render.value, ctx, answer, 201) if ctx.large else render.value(ctx, answer, 201)

@@ -140,7 +140,7 @@ class Keeper:
         before = self._installed.get(name)
         if before is not None and before.made_from == made_from:
             return
-        kinds = await self._app.services.aside.run(kinds_of, definition)
+        kinds = await self._app.services.aside.run(SELF.common_name, kinds_of, definition)
         if self._is_taken(kinds):
             log.warning("a definition names what is served already", extra={"definition": name})
             return

@@ -87,7 +87,7 @@ def _only(part: Part[Any], config: Document) -> Document:
 
 async def configuration(ctx: Context, type_: type[Any]) -> Document:
     """`read_config`, aside for a large one."""
-    return await ctx.services.aside.run(read_config, ctx, type_) if ctx.large else read_config(ctx, type_)
+    return await ctx.aside(read_config, ctx, type_) if ctx.large else read_config(ctx, type_)
 
 
 def read_config(ctx: Context, type_: type[Any]) -> Document:
@@ -235,7 +235,7 @@ async def _create(ctx: Context, config: Document) -> Entry:
         raise ctx.not_found()
     how = _how(ctx)
     if ctx.large:
-        obj = await ctx.services.aside.run(_merged, ctx, {}, [], config, how)
+        obj = await ctx.aside(_merged, ctx, {}, [], config, how)
     else:
         obj = _merged(ctx, {}, [], config, how)
     return await store_new(ctx, obj)

@@ -48,24 +48,24 @@ async def create(ctx: Context) -> Response:
 
 async def store_new(ctx: Context, obj: Any) -> Entry:
     """Run a decoded object through the pipeline and store it; raises AlreadyExists."""
-    kind, rules, meta, large, aside = ctx.kind, ctx.kind.rules, obj.metadata, ctx.large, ctx.services.aside
+    kind, rules, meta, large, aside = ctx.kind, ctx.kind.rules, obj.metadata, ctx.large, ctx.aside
     if obj.__model__ is not None and obj.__model__.terminating:
         raise MethodNotSupported("create not allowed while custom resource definition is terminating")
     generated = not meta.name and bool(meta.generateName)
     if large:
-        await aside.run(_prepare, ctx, obj)
+        await aside(_prepare, ctx, obj)
     else:
         _prepare(ctx, obj)
     request = admission_request(ctx, "CREATE", obj, None)
     if request is not None:
         await ctx.services.admission.admit(request)
-    errors, spec_warnings, spec_bytes = await aside.run(validate_new, kind, obj) if large else validate_new(kind, obj)
+    errors, spec_warnings, spec_bytes = await aside(validate_new, kind, obj) if large else validate_new(kind, obj)
     raise_invalid(kind, obj, errors)
     if request is not None:
         await ctx.services.admission.validate(request)
         if request.warnings:
             ctx.warnings = [*ctx.warnings, *request.warnings]
-    warnings = await aside.run(rules.warnings, obj, None) if large else rules.warnings(obj, None)
+    warnings = await aside(rules.warnings, obj, None) if large else rules.warnings(obj, None)
     if spec_warnings:
         warnings = [*warnings, *spec_warnings]
     if kind.unattended:

@@ -24,7 +24,7 @@ _POLICIES = {"Background": None, "Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 async def delete(ctx: Context) -> Response:
     """DELETE of an object: the object if it stays for now (some kinds: also as it last was), a Status of success if it is gone."""
-    options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
+    options = await ctx.aside(_options, ctx) if ctx.large else _options(ctx)
     entry, uid, removed = await remove(ctx, ctx.info.namespace, ctx.info.name, options)
     if removed and not ctx.kind.shown_when_deleted:
         return render.success(ctx, entry, uid)
@@ -33,7 +33,7 @@ async def delete(ctx: Context) -> Response:
 
 async def delete_collection(ctx: Context) -> Response:
     """DELETE of a collection, narrowed by selectors and by a limit; answers with the list of the deleted objects."""
-    options = await ctx.services.aside.run(_options, ctx) if ctx.large else _options(ctx)
+    options = await ctx.aside(_options, ctx) if ctx.large else _options(ctx)
     selection = list_options(ctx.request)
     chosen = await selected(ctx, selection)
     if selection.continue_ is not None:

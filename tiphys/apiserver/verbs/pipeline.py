@@ -58,7 +58,7 @@ async def encoded(ctx: Context, obj: Any) -> bytes:
     """Return the bytes to store of a large object, or b"" if the object still changes (`stored`). Raises BadRequest or ObjectTooLarge."""
     if ctx.kind.takes_addresses:
         return b""
-    return await ctx.services.aside.run(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
+    return await ctx.aside(ctx.storage.cache(ctx.kind).codec.encode_checked, obj)
 
 
 def encoded_small(ctx: Context, obj: Any, source_bytes: int) -> bytes:
@@ -71,13 +71,13 @@ def encoded_small(ctx: Context, obj: Any, source_bytes: int) -> bytes:
 async def answered(ctx: Context, entry: Entry, status: int = 200) -> Response:
     """The answer that shows a stored object; made aside for a large one."""
     if ctx.large or len(entry.data) > LARGE:
-        return await ctx.services.aside.run(render.single, ctx, entry, status)
+        return await ctx.aside(render.single, ctx, entry, status)
     return render.single(ctx, entry, status)
 
 
 async def read_body(ctx: Context, type_: type[Any] | None = None) -> Any:
     """`decode_body`, aside for a large one."""
-    return await ctx.services.aside.run(decode_body, ctx, type_) if ctx.large else decode_body(ctx, type_)
+    return await ctx.aside(decode_body, ctx, type_) if ctx.large else decode_body(ctx, type_)
 
 
 def check_place(ctx: Context, obj: KubeObject, *, named: bool) -> None:
@@ -198,7 +198,7 @@ async def update_named(ctx: Context, namespace: str, name: str, change: Change, 
         if len(entry.data) > LARGE:
             ctx.large = True
         if ctx.large:
-            old, new = await ctx.services.aside.run(_changed, cache.codec, entry, change)
+            old, new = await ctx.aside(_changed, cache.codec, entry, change)
         else:
             old = cache.codec.decode(entry.data)
             new = change(entry, old)
@@ -254,9 +254,9 @@ def _prepare_update(ctx: Context, old: Any, new: Any, subresource: str) -> None:
 
 
 async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresource: str) -> tuple[Entry, bool]:
-    kind, rules, large, aside = ctx.kind, ctx.kind.rules, ctx.large, ctx.services.aside
+    kind, rules, large, aside = ctx.kind, ctx.kind.rules, ctx.large, ctx.aside
     if large:
-        await aside.run(_prepare_update, ctx, old, new, subresource)
+        await aside(_prepare_update, ctx, old, new, subresource)
     else:
         _prepare_update(ctx, old, new, subresource)
     request = admission_request(ctx, "UPDATE", new, old)
@@ -267,13 +267,13 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     raise_invalid(
         kind,
         new,
-        await aside.run(_update_errors, kind, new, old, subresource) if large else _update_errors(kind, new, old, subresource),
+        await aside(_update_errors, kind, new, old, subresource) if large else _update_errors(kind, new, old, subresource),
     )
     if request is not None:
         await ctx.services.admission.validate(request)
         if request.warnings:
             ctx.warnings = [*ctx.warnings, *request.warnings]
-    if not subresource and (warnings := await aside.run(rules.warnings, new, old) if large else rules.warnings(new, old)):
+    if not subresource and (warnings := await aside(rules.warnings, new, old) if large else rules.warnings(new, old)):
         ctx.warnings = [*ctx.warnings, *warnings]
     if ctx.dry_run:
         return unsaved(ctx, new, entry.revision), False

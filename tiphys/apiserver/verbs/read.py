@@ -36,7 +36,7 @@ async def get(ctx: Context) -> Response:
     if entry is None:
         raise ctx.not_found()
     if len(entry.data) > LARGE:
-        return await ctx.services.aside.run(render.single, ctx, entry)
+        return await ctx.aside(render.single, ctx, entry)
     return render.single(ctx, entry)
 
 
@@ -94,7 +94,7 @@ async def selected(ctx: Context, options: ListOptions) -> Sequence[Entry]:
     if len(options.labels) + len(options.fields) <= MOST_SELECTOR:
         return select(ctx, options)
     entries = ctx.storage.cache(ctx.kind).entries(ctx.info.namespace if ctx.kind.namespaced else "")
-    return await ctx.services.aside.run(_chosen, ctx, options, entries)
+    return await ctx.aside(_chosen, ctx, options, entries)
 
 
 def select(ctx: Context, options: ListOptions) -> Sequence[Entry]:
