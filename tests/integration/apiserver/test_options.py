@@ -51,6 +51,30 @@ async def test_preconditions_of_a_delete_can_stand_in_the_query(api: Api) -> Non
     assert (await api.delete(f"{CONFIGS}/a?uid={made.doc['metadata']['uid']}&resourceVersion={made.version}")).status == 200
 
 
+@pytest.mark.parametrize("media", ["application/json", "application/yaml"])
+async def test_a_delete_takes_no_body_of_another_kind(api: Api, media: str) -> None:
+    await api.post(CONFIGS, config("a"))
+    for kind, status in (("Pod", 400), ("ConfigMap", 400), ("DeleteOptions", 200)):
+        body = b'{"apiVersion":"v1","kind":"%s","metadata":{"name":"a"}}' % kind.encode()
+        answer = await api.send("DELETE", f"{CONFIGS}/a", body, content_type=media)
+        assert answer.status == status, kind
+        if status == 400:
+            assert answer.doc["message"] == "decoded object cannot be converted to DeleteOptions"
+
+
+async def test_options_of_an_eviction_are_checked(api: Api) -> None:
+    await api.post(PODS, pod("a"))
+    for options, fields in (
+        ({"propagationPolicy": "x", "orphanDependents": True}, ["propagationPolicy", "propagationPolicy"]),
+        ({"dryRun": ["x"]}, ["dryRun"]),
+    ):
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}, "deleteOptions": options}
+        answer = await api.post(f"{PODS}/a/eviction", eviction)
+        assert (answer.status, answer.doc["details"]["kind"]) == (422, "DeleteOptions")
+        assert [cause["field"] for cause in answer.doc["details"]["causes"]] == fields
+    assert (await api.get(f"{PODS}/a")).status == 200
+
+
 async def test_an_eviction_that_contradicts_itself_about_a_dry_run_is_refused(api: Api) -> None:
     await api.post(PODS, pod("a"))
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}, "deleteOptions": {"dryRun": ["All"]}}

@@ -96,6 +96,8 @@ def validate_daemon_set_status(new: DaemonSetStatus, old: DaemonSetStatus) -> Er
 
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+_DIGITS = 19
+"""Digits of the largest int64."""
 """Annotation: how often the template of a DaemonSet has changed. It was a field of older versions, and clients still read it."""
 
 
@@ -106,7 +108,7 @@ class DaemonSetRules(Rules[DaemonSet]):
 
     def prepare_create(self, obj: DaemonSet) -> None:
         generation = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
-        if not (generation.isascii() and generation.isdigit() and int(generation) > 0):
+        if not (generation.isascii() and generation.isdigit() and len(generation) < _DIGITS and int(generation) > 0):
             obj.metadata.annotations[TEMPLATE_GENERATION] = "1"
 
     def prepare_update(self, new: DaemonSet, old: DaemonSet) -> None:

@@ -67,6 +67,8 @@ _WORDS = {
 _EVERY = "@every "
 _ZONE = re.compile("(?:CRON_)?TZ=")
 _NUMBER = re.compile("[+-]?[0-9]+")
+_LONGEST_ZONE = 64
+"""Characters of a zone's name, twice as many as any has: the library looks for longer ones without end."""
 _ZONE_PART = re.compile(r"[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}")
 
 
@@ -191,9 +193,13 @@ def time_zone_messages(name: str) -> list[str]:
     return [] if is_zone(name) else [f"unknown time zone {name}"]
 
 
-@lru_cache(1024)
 def is_zone(name: str) -> bool:
     """True if the machine's time zone database knows the zone."""
+    return len(name) <= _LONGEST_ZONE and _is_known(name)
+
+
+@lru_cache(1024)
+def _is_known(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

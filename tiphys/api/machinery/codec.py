@@ -242,6 +242,21 @@ def read_yaml(type_: type[msgspec.Struct], body: bytes, parsed: Parsed | YAMLErr
     return _object(type_, document, body)
 
 
+class _TypeMeta(msgspec.Struct):
+    kind: str = ""
+
+
+def kind_in(body: bytes, content_type: str, parsed: Parsed | YAMLError | None = None) -> str:
+    """Return the kind that a body names which `decode` has taken, for types that do not keep it; "" for none."""
+    if content_type == JSON:
+        return msgspec.json.decode(body, type=_TypeMeta).kind if b"kind" in body or b"\\u" in body else ""
+    if isinstance(parsed, Parsed):
+        return str(parsed.document.get("kind") or "")
+    from tiphys.api.machinery import protobuf
+
+    return protobuf.open_envelope(body).kind
+
+
 def _from_protobuf(type_: type[T], body: bytes, media: str) -> Decoded[T]:
     unknown = "the body of the request was in an unknown format - accepted media types include: "
     if media != PROTOBUF:

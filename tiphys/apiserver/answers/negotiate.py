@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ PRETTY_JSON = Format(pretty=True)
 _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 """Prefixes of User-Agents of programs for people: they get indented JSON unless they decline it."""
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_QUALITY = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
 _MEDIA: dict[str, Media] = {
     **{content_type: media for media, content_type in _CONTENT_TYPES.items()},
@@ -61,13 +63,12 @@ def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
             continue
         if media == "protobuf" and (shape == "table" or (shape == "object" and not protobuf)):
             continue  # Tables have no message, and the metadata of anything has one.
-        try:
-            quality = float(params.get("q", "1"))
-        except ValueError:
+        quality = params.get("q", "1")
+        if not _QUALITY.fullmatch(quality):
             continue
         version = params.get("v", "v1") if shape != "object" else "v1"
         if version in ("v1", "v1beta1"):
-            offers.append((-quality, position, Format(shape, media, version, pretty=params.get("pretty") == "1")))
+            offers.append((-float(quality), position, Format(shape, media, version, pretty=params.get("pretty") == "1")))
     return min(offers, key=lambda offer: offer[:2])[2] if offers else None
 
 

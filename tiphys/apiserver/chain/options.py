@@ -30,6 +30,7 @@ from tiphys.wire.http import Request
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 JSON_MEDIA = "application/json"
 
+_DELETE_KINDS = frozenset(("", "DeleteOptions"))
 _NONE = CreateOptions()
 _WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": UpdateOptions, "patch": PatchOptions}
 
@@ -63,14 +64,21 @@ def delete_options(request: Request, parsed: Parsed | YAMLError | None = None) -
     if request.body:
         media = request.headers.get("content-type", JSON_MEDIA).partition(";")[0].strip() or JSON_MEDIA
         options = codec.decode(DeleteOptions, request.body, content_type=media, parsed=parsed).obj
+        if codec.kind_in(request.body, media, parsed) not in _DELETE_KINDS:
+            raise BadRequest("decoded object cannot be converted to DeleteOptions")
     else:
         options = decode_query(DeleteOptions, request.query)
         uid, version = request.param("uid"), request.param("resourceVersion")
         if uid or version:
             options.preconditions = Preconditions(uid=uid or None, resourceVersion=version or None)
+    check_delete(options)
+    return options
+
+
+def check_delete(options: DeleteOptions) -> None:
+    """Raise Invalid for options of a deletion that cannot be."""
     if errors := rules.delete_errors(options):
         raise _invalid("DeleteOptions", errors)
-    return options
 
 
 def table_options(request: Request) -> Literal["None", "Metadata", "Object"]:

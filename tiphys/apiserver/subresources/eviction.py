@@ -13,6 +13,7 @@ from tiphys.api.policy import v1 as policy
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.chain.context import Context
+from tiphys.apiserver.chain.options import check_delete
 from tiphys.apiserver.verbs.delete import check_preconditions, remove
 from tiphys.apiserver.verbs.pipeline import check_place, read_body, update_named
 from tiphys.wire.http import Response
@@ -31,6 +32,7 @@ async def create(ctx: Context) -> Response:
         raise ctx.not_found()
     options = eviction.deleteOptions or DeleteOptions()
     _merge_dry_run(ctx, options)
+    check_delete(options)
     if not _is_free_to_go(pod):
         budget = _budget(ctx, pod)
         if budget is not None and not _unhealthy_may_go(pod, budget):

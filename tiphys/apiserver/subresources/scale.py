@@ -22,6 +22,7 @@ from tiphys.apiserver.verbs.apply import applied_change, check_fields, configura
 from tiphys.apiserver.verbs.patch import keep_type
 from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
+from tiphys.apiserver.verbs.read import found
 from tiphys.wire.http import Response
 
 
@@ -61,11 +62,8 @@ def set_replicas(obj: Any, replicas: int) -> None:
 
 async def get(ctx: Context) -> Response:
     """GET of the scale."""
-    cache = ctx.storage.cache(ctx.kind)
-    entry = cache.get(ctx.info.namespace, ctx.info.name)
-    if entry is None:
-        raise ctx.not_found()
-    return render.value(ctx, scale_of(entry, cache.codec.decode(entry.data)), columns=SCALES)
+    entry = await found(ctx)
+    return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)), columns=SCALES)
 
 
 async def update(ctx: Context) -> Response:

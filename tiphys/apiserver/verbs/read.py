@@ -30,14 +30,20 @@ MOST_SELECTOR = 256
 
 async def get(ctx: Context) -> Response:
     """One object, at least as new as the requested resourceVersion, if any."""
+    entry = await found(ctx)
+    if len(entry.data) > LARGE:
+        return await ctx.aside(render.single, ctx, entry)
+    return render.single(ctx, entry)
+
+
+async def found(ctx: Context) -> Entry:
+    """Return the entry of a get, at least as new as the requested resourceVersion, if any. Raises BadRequest, NotFound, Timeout."""
     if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
         await not_older_than(ctx, revision)
     entry = ctx.services.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name)
     if entry is None:
         raise ctx.not_found()
-    if len(entry.data) > LARGE:
-        return await ctx.aside(render.single, ctx, entry)
-    return render.single(ctx, entry)
+    return entry
 
 
 async def not_older_than(ctx: Context, revision: int) -> None:

@@ -46,6 +46,8 @@ async def test_scale(api: Api) -> None:
     ] == {"replicas": 9}
     assert (await api.get(SCALE)).doc["spec"]["replicas"] == 6
     assert (await api.get(f"{DEPLOYMENTS}/none/scale")).reason == "NotFound"
+    assert (await api.get(f"{SCALE}?resourceVersion=abc")).status == 400
+    assert (await api.get(f"{SCALE}?resourceVersion=999999999")).status == 504
 
 
 def binding(node: str = "n1", **more: Any) -> dict[str, Any]:

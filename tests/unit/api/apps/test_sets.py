@@ -47,6 +47,9 @@ def test_defaults(server: Any) -> None:
     made = server.create(daemon())
     assert (made.spec.updateStrategy.rollingUpdate.maxUnavailable, made.spec.updateStrategy.rollingUpdate.maxSurge) == (1, 0)
     assert made.metadata.annotations == {TEMPLATE_GENERATION: "1"}
+    for odd in ("0", "x", "9" * 5000):
+        annotated = server.create(daemon().replace("name: web", f"name: web, annotations: {{{TEMPLATE_GENERATION}: '{odd}'}}", 1))
+        assert annotated.metadata.annotations == {TEMPLATE_GENERATION: "1"}, odd[:9]
     rc = server.create(controller())
     assert (rc.spec.replicas, rc.spec.selector, rc.metadata.labels) == (1, {"app": "web"}, {"app": "web"})
 

@@ -272,6 +272,7 @@ def test_defaults_of_cron_jobs(server: Any) -> None:
         (cron_job(more="timeZone: Nowhere/Land, "), 'spec.timeZone: Invalid value: "Nowhere/Land": unknown time zone Nowhere/Land'),
         (cron_job(more="timeZone: '', "), 'spec.timeZone: Invalid value: "": timeZone must be nil or non-empty string'),
         (cron_job(more="timeZone: ../etc/passwd, "), "unknown time zone ../etc/passwd"),
+        (cron_job(more=f"timeZone: {'A/' * 500}A, "), "unknown time zone A/A/A"),
         (cron_job(more="timeZone: Local, "), "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"),
         (cron_job(more="concurrencyPolicy: Odd, "), 'spec.concurrencyPolicy: Unsupported value: "Odd": supported values: "Allow", "Forbid", "Replace"'),
         (cron_job(more="startingDeadlineSeconds: -1, "), "spec.startingDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0"),
@@ -321,6 +322,7 @@ def test_accepts_valid_schedules(text: str) -> None:
         ("@every 9999999h", 'failed to parse duration @every 9999999h: time: invalid duration "9999999h"'),
         ("@every 1.5.5s", 'failed to parse duration @every 1.5.5s: time: invalid duration "1.5.5s"'),
         ("TZ=Nowhere * * * * *", "provided bad location Nowhere: unknown time zone Nowhere"),
+        (f"TZ={'A/' * 500}A * * * * *", f"provided bad location {'A/' * 500}A: unknown time zone {'A/' * 500}A"),
         ("* * * * * *", "expected exactly 5 fields, found 6: [* * * * * *]"),
     ],
 )

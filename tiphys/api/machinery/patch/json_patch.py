@@ -7,6 +7,7 @@ null succeeds, and negative indices count from the end.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -160,12 +161,14 @@ def _unescape(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
 
 
+_INDEX = re.compile("[+-]?[0-9]{1,18}")
+
+
 def _index(key: str, size: int, where: str) -> int:
     """The position that a pointer part means in a list with that many valid positions."""
-    try:
-        index = int(key)
-    except ValueError:
-        raise _Failed(f"{where}: value was not a proper array index: '{key}'") from None
+    if not _INDEX.fullmatch(key):
+        raise _Failed(f"{where}: value was not a proper array index: '{key}'")
+    index = int(key)
     if not -size <= index < size:
         raise _Failed(f"{where}: Unable to access invalid index: {index}: invalid index referenced")
     return index if index >= 0 else index + size
