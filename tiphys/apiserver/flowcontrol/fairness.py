@@ -333,7 +333,8 @@ class Fairness:
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
         latest = self.clock.monotonic() - WAIT_SECONDS
         for level in tuple(self._levels.values()):
-            for waiting in level.everyone() if level.waiting else ():
+            # What is exempt is never refused: its turn comes, however slow the machine is.
+            for waiting in level.everyone() if level.waiting and not level.is_exempt else ():
                 if waiting.arrived < latest and not waiting.turn.done():
                     self._withdraw(waiting)
                     waiting.turn.set_result(None)

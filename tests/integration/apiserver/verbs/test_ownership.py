@@ -102,7 +102,5 @@ async def test_defaults_are_owned_as_upstream_owns_them(api: Api) -> None:
     assert made["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] == {"f:annotations": {".": {}, f"f:{count}": {}}}
     made = (await api.put(f"{path}/a?fieldManager=other", body)).doc
     assert made["metadata"]["annotations"] == {count: "1"}
-    assert [entry["fieldsV1"]["f:metadata"] for entry in made["metadata"]["managedFields"]] == [
-        {"f:annotations": {}},
-        {"f:annotations": {f"f:{count}": {}}},
-    ]
+    owned = {entry["manager"]: entry["fieldsV1"]["f:metadata"] for entry in made["metadata"]["managedFields"]}
+    assert owned == {"m": {"f:annotations": {}}, "other": {"f:annotations": {f"f:{count}": {}}}}

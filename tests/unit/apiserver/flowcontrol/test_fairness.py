@@ -292,6 +292,18 @@ async def test_exempt_requests_wait_for_turns_but_never_for_seats() -> None:
     await asyncio.gather(*tasks)
 
 
+@pytest.mark.looptime
+async def test_exempt_requests_are_never_refused_however_long_they_wait() -> None:
+    world, gate = World(clock=VirtualClock()), asyncio.Event()
+    admin = world.fairness.flow_of(User("admin", groups=("system:masters",)), RequestInfo("get", "/version"))
+    tasks = [asyncio.create_task(world.run(admin, gate, writes=True)) for _ in range(MOST_WRITES + 1)]
+    await asyncio.sleep(WAIT_SECONDS + 10 * SWEEP_SECONDS)
+    assert (admin.level.executing, admin.level.waiting) == (MOST_WRITES, 1)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert admin.lane.rejected == {}
+
+
 async def test_levels_lend_what_they_do_not_use() -> None:
     lender = level("lender", shares=10, lendable=50)
     world, gate = World(level("mine", shares=10, borrowing=None, length=50), lender, seats=25), asyncio.Event()
