@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +47,7 @@ from tiphys.apiserver.flowcontrol.fairness import Fairness
 from tiphys.apiserver.flowcontrol.upkeep import Upkeep
 from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
+from tiphys.apiserver.identity import Identity
 from tiphys.apiserver.kubelet import KubeletConnector
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.resource_metrics.collector import Collector
@@ -136,7 +138,9 @@ class ApiServer:
             front_proxy_ca=self.settings.front_proxy_ca,
             headers=self.settings.request_headers,
         )
-        await asyncio.gather(upkeep.ensure(suggested=True), services.ensure(), trust.refresh(self.clock.now()))
+        host = socket.gethostname().lower()
+        identity = Identity(self.source, bootstrap.write, host=host, port=self.port, clock=self.clock, rng=self._rng)
+        await asyncio.gather(upkeep.ensure(suggested=True), services.ensure(), trust.refresh(self.clock.now()), identity.renew())
         await upkeep.follow()
         self.health.finish(FAIRNESS, API_SERVICES)
         self._warming = asyncio.get_running_loop().call_later(WARM_AFTER, warm_up)
@@ -147,6 +151,7 @@ class ApiServer:
             ("role-aggregation", _aggregate(bootstrap, changed)),
             ("flow-schemas", upkeep.run()),
             ("api-services", services.run()),
+            ("identity-lease", identity.run()),
             ("address-repair", _repair(allocator, self.clock)),
             ("authentication-trust", _keep_trust(trust, self.clock)),
         ):

@@ -19,6 +19,7 @@ from tiphys.api.apps import v1 as apps
 from tiphys.api.autoscaling import v1 as autoscaling
 from tiphys.api.autoscaling.v1 import Scale
 from tiphys.api.autoscaling.v2 import HorizontalPodAutoscaler
+from tiphys.api.coordination import v1 as coordination
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import errors
 from tiphys.api.meta import v1 as meta
@@ -373,6 +374,8 @@ def system_objects(api: MemoryApi) -> dict[str, object]:
         if "get" in kind.verbs and kind.stored is None:
             for obj in api.list(kind.type):
                 obj.metadata.uid = obj.metadata.resourceVersion = ""
+                if isinstance(obj, coordination.Lease):  # Its holder is drawn, and it is renewed at each start.
+                    obj.spec = coordination.LeaseSpec()
                 found[api.server.storage.key(kind, obj.metadata.namespace, obj.metadata.name)] = obj
     return found
 
