@@ -67,6 +67,49 @@ async def life(api: Api, group: str, path: str, body: Doc, changed: Doc) -> None
     assert (await api.get(path)).names == []
 
 
+BUDGETS = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+SETS = (f"{APPS}/deployments", f"{APPS}/replicasets", RCS)
+
+
+def labeled(path: str) -> Doc:
+    """A set with pods, or a budget."""
+    if path == BUDGETS:
+        spec: Doc = {"minAvailable": 1, "selector": {"matchLabels": {"app": "e2e"}}}
+    else:
+        selector = {"app": "e2e"} if path == RCS else {"matchLabels": {"app": "e2e"}}
+        spec = {"replicas": 1, "selector": selector, "template": template(app="e2e")}
+    return {"metadata": {"name": "e2e", "labels": {"special": "x"}}, "spec": spec}
+
+
+@pytest.mark.parametrize("path", [*SETS, BUDGETS])
+async def test_operations_of_sets_and_budgets(api: Api, path: str) -> None:
+    await life(api, path.partition("/namespaces/")[0], path, labeled(path), {})
+
+
+@pytest.mark.parametrize("path", [*SETS, BUDGETS])
+async def test_the_status_of_sets_and_budgets(api: Api, path: str) -> None:
+    await api.post(path, labeled(path))
+    conditions = [{"type": "Seen", "status": "True", "reason": "E2E", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    patched = await api.patch(f"{path}/e2e/status", {"status": {"conditions": conditions}}, MERGE)
+    (condition,) = patched.doc["status"]["conditions"]
+    assert (patched.status, condition["reason"]) == (200, "E2E")
+    conditions[0]["reason"] = "Updated"
+    updated = await api.put(f"{path}/e2e/status", {**patched.doc, "status": {**patched.doc["status"], "conditions": conditions}})
+    assert (updated.status, updated.doc["status"]["conditions"][0]["reason"]) == (200, "Updated")
+    assert (await api.get(f"{path}/e2e/status")).doc == updated.doc
+    assert updated.doc["metadata"].get("generation") == patched.doc["metadata"].get("generation")
+
+
+@pytest.mark.parametrize("path", SETS)
+async def test_the_scale_of_sets(api: Api, path: str) -> None:
+    await api.post(path, labeled(path))
+    scale = (await api.get(f"{path}/e2e/scale")).doc
+    assert (scale["kind"], scale["spec"], scale["status"]["selector"]) == ("Scale", {"replicas": 1}, "app=e2e")
+    assert (await api.put(f"{path}/e2e/scale", {**scale, "spec": {"replicas": 2}})).doc["spec"] == {"replicas": 2}
+    assert (await api.patch(f"{path}/e2e/scale", {"spec": {"replicas": 4}}, MERGE)).doc["spec"] == {"replicas": 4}
+    assert (await api.get(f"{path}/e2e")).doc["spec"]["replicas"] == 4
+
+
 async def test_job_operations(api: Api) -> None:
     await life(api, "/apis/batch/v1", JOBS, job(), {})
     await api.post(JOBS, job())
