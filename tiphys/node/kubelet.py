@@ -16,6 +16,7 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.api.machinery import quantity
 from tiphys.api.machinery.base import Quantity
 from tiphys.client.client import Client
 from tiphys.node.container.image_pulls import ImagePuller, PullsImages
@@ -87,7 +88,7 @@ class Kubelet:
             probes=ProbeManager(cri, self.clock, on_change=self._on_probe, tell=self._tell),
             statuses=StatusWriter(client, self.clock),
             recorder=EventRecorder(client, "kubelet", clock=self.clock, host=settings.name, rng=rng),
-            cgroups=PodCgroups(settings.cgroup_parent, max_pids=settings.pod_max_pids),
+            cgroups=PodCgroups(settings.cgroup_parent, max_pids=settings.pod_max_pids, milli_cpu=quantity.milli(size.allocatable["cpu"])),
             cluster_services=self.informers.of(core.Service),
             machine=size,
             nodes=self.informers.of(core.Node, fields=f"metadata.name={settings.name}"),

@@ -22,9 +22,11 @@ log = logging.getLogger(__name__)
 class PodCgroups:
     """Makes, limits and removes the groups. Calls touch files only, for a few milliseconds at most."""
 
-    def __init__(self, parent: str = files.DEFAULT_PARENT, root: Path = files.ROOT, *, max_pids: int = -1) -> None:
+    def __init__(self, parent: str = files.DEFAULT_PARENT, root: Path = files.ROOT, *, max_pids: int = -1, milli_cpu: int = 0) -> None:
+        """Take the limit of processes per pod (-1 for none) and the thousandths of a core that pods may request together."""
         self.parent = parent
         self.max_pids = max_pids
+        self.milli_cpu = milli_cpu
         self.root = root
         self._requests: dict[str, int] = {}
 
@@ -33,9 +35,14 @@ class PodCgroups:
         return files.pod_path(self.parent, cast(files.Qos, pod.status.qosClass or qos_class(pod)), pod.metadata.uid)
 
     def prepare(self) -> None:
-        """Make the groups of the tiers. Raises OSError where control groups cannot be made."""
+        """Make the groups of the tiers. Raises OSError where control groups cannot be made.
+
+        All pods together get the CPU shares of what the node lets them request, as in "Reserve Compute Resources for System Daemons".
+        With the kernel's default they would weigh as much as a single process outside, and busy pods would not get their requests.
+        """
         for tier in ("", "/burstable", "/besteffort"):
             files.ensure(self.parent + tier, root=self.root)
+        self._write(self.parent, _shares(shares(self.milli_cpu)))
         self._write(self.parent + "/besteffort", _shares(MIN_SHARES))
 
     def apply(self, pod: core.Pod) -> str:
