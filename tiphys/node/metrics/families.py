@@ -22,6 +22,10 @@ WORK_SECONDS = metrics.histogram("kubelet_pod_worker_duration_seconds", "Time to
 STARTED_PODS = metrics.counter("kubelet_started_pods_total", "Sandboxes that were started.")
 STARTED_PODS_ERRORS = metrics.counter("kubelet_started_pods_errors_total", "Sandboxes that could not be started.")
 STARTED_CONTAINERS = metrics.counter("kubelet_started_containers_total", "Containers that were started, by type.", "container_type")
+TERMINATED_CONTAINERS = metrics.counter(
+    "kubelet_terminated_containers_total", "Containers that terminated, by type, exit code and reason.",
+    "container_type", "exit_code", "reason",
+)  # fmt: skip
 EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by the limit that they exceeded.", "eviction_signal")
 PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
 

@@ -18,6 +18,7 @@ from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.client.client import Client
+from tiphys.node.metrics.terminations import count_terminations
 from tiphys.node.pod.status import is_owned
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class StatusWriter:
             if slot.desired is None:
                 slot.clean.set()
             return
+        count_terminations(slot.desired or slot.written, status)
         slot.desired = status
         slot.clean.clear()
         slot.changed.set()
