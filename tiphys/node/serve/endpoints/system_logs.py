@@ -11,7 +11,7 @@ import html
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,20 +29,25 @@ async def answer(root: Path, request: Request, rest: list[str]) -> Response:
     parts = [part for part in rest if part not in ("", ".")]
     if ".." in parts:
         raise Refusal(400, "invalid URL path")
-    handle = await asyncio.to_thread(_open, root, "/".join(parts))
+    handles: list[_Handle] = []
+    await asyncio.to_thread(_open, root, "/".join(parts), handles)
+    handle = handles.pop()
     if stat.S_ISDIR(handle.info.st_mode):
         if request.path.endswith("/"):
-            return Response(headers=dict(_HTML), body=await asyncio.to_thread(_listing, handle))
+            return Response(headers=dict(_HTML), body=await asyncio.to_thread(_lent, [handle], _listing))
         # Relative, so that it holds behind a proxy: the list's links need the slash.
         return Response(301, {"location": f"./{quote(request.path.rpartition('/')[2])}/"})
     if request.path.endswith("/"):
         return Response(301, {"location": f"../{quote(parts[-1])}"})
-    head = await asyncio.to_thread(handle.read, SNIFFED, 0)
+    head = await asyncio.to_thread(_lent, [handle], lambda lent: lent.read(SNIFFED, 0))
     return Response(headers={"content-type": _media_type(parts[-1], head)}, stream=_File(handle))
 
 
 class _Handle:
-    """A descriptor that is closed with the last reference: a request may be cancelled while a thread opens the file."""
+    """A descriptor that is closed with the last reference: a request may be cancelled while a thread opens the file.
+
+    Threads take it from a list and put it into one: they keep their arguments and results for a while after the loop has the result.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -55,7 +60,12 @@ class _Handle:
         os.close(self.fd)
 
 
-def _open(root: Path, path: str) -> _Handle:
+def _lent(handles: list[_Handle], use: Callable[[_Handle], bytes]) -> bytes:
+    """Return what a function makes of the one handle in a list."""
+    return use(handles.pop())
+
+
+def _open(root: Path, path: str, handles: list[_Handle]) -> None:
     try:
         base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -66,7 +76,7 @@ def _open(root: Path, path: str) -> _Handle:
             mode = os.fstat(descriptor).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise Refusal(403, "403 Forbidden")
-            return _Handle(os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC))
+            handles.append(_Handle(os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)))
         finally:
             os.close(descriptor)
     except PermissionError:
@@ -100,9 +110,9 @@ class _File(AsyncIterator[bytes]):
         self._at = 0
 
     async def __anext__(self) -> bytes:
-        handle = self._handle
-        left = handle.info.st_size - self._at if handle is not None else 0
-        data = await asyncio.to_thread(handle.read, min(BLOCK, left), self._at) if handle is not None and left > 0 else b""
+        if self._handle is None or (left := self._handle.info.st_size - self._at) <= 0:
+            raise StopAsyncIteration
+        data = await asyncio.to_thread(_lent, [self._handle], lambda lent: lent.read(min(BLOCK, left), self._at))
         if not data:
             raise StopAsyncIteration
         self._at += len(data)
