@@ -28,6 +28,8 @@ API_VERSION, KIND = "hollow.tiphys.io/v1", "HollowRules"
 class _Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     namespaces: list[str] = []
     labels: str = ""
+    annotations: str = ""
+    """Selector like that of labels."""
     owner: str = ""
     """Kind of the object that controls the pod."""
 
@@ -50,6 +52,7 @@ class Rule(msgspec.Struct, frozen=True):
     namespaces: frozenset[str] = frozenset()
     """Namespaces of the pods; all if empty."""
     labels: Selector = EVERYTHING
+    annotations: Selector = EVERYTHING
     owner: str = ""
 
     def matches(self, pod: core.Pod) -> bool:
@@ -60,7 +63,7 @@ class Rule(msgspec.Struct, frozen=True):
             owner = controller_of(pod)
             if owner is None or owner.kind != self.owner:
                 return False
-        return self.labels.matches(pod.metadata.labels)
+        return self.labels.matches(pod.metadata.labels) and self.annotations.matches(pod.metadata.annotations)
 
 
 JOBS = Rule(OF_JOBS, owner="Job")
@@ -88,12 +91,18 @@ def parse_rules(text: str, source: str) -> list[Rule]:
 
 
 def _rule(rule: _RuleText, where: str) -> Rule:
-    try:
-        labels = parse_labels(rule.match.labels)
-    except SelectorError as error:
-        raise BehaviorError(f"{where}.match.labels: {error}") from error
+    match = rule.match
+    labels = _selector(match.labels, f"{where}.match.labels")
+    annotations = _selector(match.annotations, f"{where}.match.annotations")
     behavior = read_behavior(rule.behavior, f"{where}.behavior.")
-    return Rule(behavior, frozenset(rule.match.namespaces), labels, rule.match.owner)
+    return Rule(behavior, frozenset(match.namespaces), labels, annotations, match.owner)
+
+
+def _selector(text: str, where: str) -> Selector:
+    try:
+        return parse_labels(text)
+    except SelectorError as error:
+        raise BehaviorError(f"{where}: {error}") from error
 
 
 def read_rules(path: Path) -> list[Rule]:

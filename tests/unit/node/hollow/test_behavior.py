@@ -20,6 +20,8 @@ rules:
 - behavior: {stop: 250ms}
 """
 
+HEAD = "apiVersion: hollow.tiphys.io/v1\nkind: HollowRules\n"
+
 
 def pod(namespace: str = "shop", labels: dict[str, str] | None = None, owner: str = "", **annotations: str) -> core.Pod:
     owners = [OwnerReference(kind=owner, name="o", controller=True)] if owner else []
@@ -52,6 +54,13 @@ def test_matches_by_namespace_labels_and_owner() -> None:
     assert behavior_of(pod("other", owner="ReplicaSet"), rules)[0].pull == 9.0
 
 
+def test_matches_by_annotations() -> None:
+    text = 'rules: [{match: {annotations: "batch.kubernetes.io/job-index-failure-count=0"}, behavior: {exit-code: 1}}]'
+    rules = parse_rules(HEAD + text, "rules.yaml")
+    tried = [core.Pod(metadata=ObjectMeta(annotations={"batch.kubernetes.io/job-index-failure-count": count})) for count in "01"]
+    assert [behavior_of(one, rules)[0].exit_code for one in (*tried, pod())] == [1, 0, 0]
+
+
 def test_pods_of_jobs_end_by_default() -> None:
     assert behavior_of(pod(owner="Job"), [])[0].run == 1.0
     assert behavior_of(pod(), [])[0] == DEFAULTS
@@ -65,9 +74,6 @@ def test_tells_everything_that_is_wrong_with_annotations_and_ignores_them() -> N
     assert "hollow.tiphys.io/speed: unknown; known are pull, start, ready" in problem
 
 
-HEAD = "apiVersion: hollow.tiphys.io/v1\nkind: HollowRules\n"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -76,6 +82,7 @@ HEAD = "apiVersion: hollow.tiphys.io/v1\nkind: HollowRules\n"
         (HEAD + "rule: []\n", "f.yaml: Object contains unknown field `rule`"),
         (HEAD + "rules: [{match: {labels: a}}, {behavior: {run: x}}]", r"rules\[1\].behavior.run"),
         (HEAD + "rules: [{match: {labels: '(a'}}]", r"rules\[0\].match.labels"),
+        (HEAD + "rules: [{match: {annotations: '(a'}}]", r"rules\[0\].match.annotations"),
     ],
 )
 def test_rejects_bad_files(text: str, message: str) -> None:
