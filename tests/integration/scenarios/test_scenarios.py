@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.scenarios.actors import ACTORS
+from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.cronjob.settings import CronJobSettings
 from tiphys.controllers.settings import ControllerSettings
 from tiphys.testing.scenario import play
@@ -15,7 +16,8 @@ from tiphys.testing.scenario import play
 # With everything in one process, nothing needs idle rounds of the event loop before time moves on.
 pytestmark = pytest.mark.looptime(noop_cycles=0)
 
-SETTINGS = ControllerSettings(CronJobSettings(time_zone="UTC"))
+# Autoscalers look once a minute rather than every 15 seconds, for a day takes long enough.
+SETTINGS = ControllerSettings(CronJobSettings(time_zone="UTC"), AutoscalingSettings(sync_period=60.0))
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.txt"))
 
 

@@ -54,3 +54,20 @@ def test_paths_lead_through_lists_and_keys_with_dots() -> None:
     found = [show(pod, path) for path in ("metadata.labels[a.b/c]", "spec.containers.name", "spec.containers.args", "spec.hostNetwork")]
     assert found == ["d", "x,y", "1,2,3", "true"]
     assert [show(pod, path) for path in ("status.phase", "spec.containers.missing", "nothing.at.all")] == ["", "", ""]
+
+
+def test_paths_choose_items_by_type_or_name_and_show_conditions() -> None:
+    pod = core.Pod(
+        metadata=ObjectMeta(name="p"),
+        spec=core.PodSpec(containers=[core.Container(name="x", image="a"), core.Container(name="y", image="b")]),
+        status=core.PodStatus(
+            conditions=[
+                core.PodCondition(type="Ready", status="False", reason="PodCompleted"),
+                core.PodCondition(type="Initialized", status="True"),
+            ]
+        ),
+    )
+    paths = ("status.conditions[Ready]", "status.conditions[Initialized]", "status.conditions[Other]", "status.conditions[Ready].status")
+    assert [show(pod, path) for path in paths] == ["False(PodCompleted)", "True", "", "False"]
+    assert show(pod, "spec.containers[y].image") == "b"
+    assert show(pod, "spec.containers.y") == ""
