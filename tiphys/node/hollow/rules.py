@@ -11,6 +11,7 @@ rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class _Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: str = ""
     annotations: str = ""
     """Selector like that of labels."""
+    images: list[str] = []
+    """Patterns such as `registry.example/*`, one of which matches the image of a container."""
     owner: str = ""
     """Kind of the object that controls the pod."""
 
@@ -53,6 +56,8 @@ class Rule(msgspec.Struct, frozen=True):
     """Namespaces of the pods; all if empty."""
     labels: Selector = EVERYTHING
     annotations: Selector = EVERYTHING
+    images: tuple[str, ...] = ()
+    """Patterns of images; all match if empty."""
     owner: str = ""
 
     def matches(self, pod: core.Pod) -> bool:
@@ -62,6 +67,10 @@ class Rule(msgspec.Struct, frozen=True):
         if self.owner:
             owner = controller_of(pod)
             if owner is None or owner.kind != self.owner:
+                return False
+        if self.images:
+            named = [container.image for container in (*pod.spec.initContainers, *pod.spec.containers)]
+            if not any(fnmatchcase(image, pattern) for image in named for pattern in self.images):
                 return False
         return self.labels.matches(pod.metadata.labels) and self.annotations.matches(pod.metadata.annotations)
 
@@ -95,7 +104,7 @@ def _rule(rule: _RuleText, where: str) -> Rule:
     labels = _selector(match.labels, f"{where}.match.labels")
     annotations = _selector(match.annotations, f"{where}.match.annotations")
     behavior = read_behavior(rule.behavior, f"{where}.behavior.")
-    return Rule(behavior, frozenset(match.namespaces), labels, annotations, match.owner)
+    return Rule(behavior, frozenset(match.namespaces), labels, annotations, tuple(match.images), match.owner)
 
 
 def _selector(text: str, where: str) -> Selector:

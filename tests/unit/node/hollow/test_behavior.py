@@ -61,6 +61,17 @@ def test_matches_by_annotations() -> None:
     assert [behavior_of(one, rules)[0].exit_code for one in (*tried, pod())] == [1, 0, 0]
 
 
+def test_matches_by_images() -> None:
+    rules = parse_rules(f"{HEAD}rules: [{{match: {{images: ['foo:*', 'bar/?:1']}}, behavior: {{pull: 24h}}}}]", "rules.yaml")
+
+    def pull(*images: str, init: str = "i") -> float:
+        containers, first = ([core.Container(image=image) for image in names] for names in (images, [init]))
+        return behavior_of(core.Pod(spec=core.PodSpec(containers=containers, initContainers=first)), rules)[0].pull
+
+    assert [pull("foo:1"), pull("web", "bar/a:1"), pull("web", init="foo:2")] == [86400.0] * 3
+    assert [pull("foo"), pull("Foo:1"), pull("bar/ab:1")] == [0.0] * 3
+
+
 def test_pods_of_jobs_end_by_default() -> None:
     assert behavior_of(pod(owner="Job"), [])[0].run == 1.0
     assert behavior_of(pod(), [])[0] == DEFAULTS
