@@ -56,8 +56,8 @@ class AdmissionRequest(msgspec.Struct, kw_only=True):
     """Warnings for the client, sent beside the answer."""
     large: bool = False
     """True if the object is so large that each plugin has a turn of the event loop to itself."""
-    steps: _Steps | None = None
-    """The steps that concern such requests, once the chain has looked them up."""
+    steps: Steps | None = None
+    """The steps that concern such requests, once they are looked up (`AdmissionChain.steps`)."""
     annotations: dict[str, str] = {}
     """Audit annotations of the plugins. There is no audit log yet: it will read them here."""
 
@@ -108,7 +108,7 @@ _Step = Callable[[AdmissionRequest], Awaitable[None] | None]
 _TimedStep = tuple[_Step, Histogram, Timed]
 
 
-class _Steps(NamedTuple):
+class Steps(NamedTuple):
     """Steps of one kind of request, each with its histogram, and the histograms of all of them together."""
 
     admit: tuple[_TimedStep, ...]
@@ -116,11 +116,6 @@ class _Steps(NamedTuple):
     """With those that settle at the end."""
     admission: Timed
     validation: Timed
-
-
-def _who(kind: Kind[Any]) -> object:
-    """Return the identity of a kind. That of a custom kind is its name: its type must not outlive it."""
-    return kind.type if kind.type.__model__ is None else (kind.resource, kind.namespaced)
 
 
 def _timed(step: _Step, type_: str, operation: Operation, plugin: AdmissionPlugin) -> _TimedStep:
@@ -134,19 +129,22 @@ class AdmissionChain:
     def __init__(self, plugins: Sequence[AdmissionPlugin], *, clock: Clock) -> None:
         self.plugins = tuple(plugins)
         self._clock = clock
-        self._steps: dict[tuple[object, str, Operation, str], _Steps] = {}
+        self._steps: dict[tuple[object, str, Operation, str], Steps] = {}
 
     def admit(self, request: AdmissionRequest) -> Awaitable[None]:
         """Let the plugins change the object. Raises StatusError."""
-        steps = self._of(request)
+        steps = request.steps or self._of(request)
         return self._run(steps.admit, steps.admission, request)
 
     def validate(self, request: AdmissionRequest) -> Awaitable[None]:
         """Let the plugins validate the object as it will be stored, and charge for it. Raises StatusError."""
-        steps = self._of(request)
+        steps = request.steps or self._of(request)
         return self._run(steps.validate, steps.validation, request)
 
     async def _run(self, steps: tuple[_TimedStep, ...], whole: Timed, request: AdmissionRequest) -> None:
+        if not steps:
+            whole.accepted.observe(0.0)
+            return
         large = request.large
         began = started = monotonic()
         try:
@@ -175,25 +173,26 @@ class AdmissionChain:
             raise
         whole.accepted.observe(started - began)
 
-    def concerns(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> bool:
-        """Return whether any plugin handles such requests; if not, the caller need not build one."""
+    def steps(self, kind: Kind[Any], operation: Operation, subresource: str = "") -> Steps | None:
+        """Return the steps for such requests, for `AdmissionRequest.steps`, or None when no plugin handles them."""
         steps = self._compute(kind, operation, subresource)
-        return bool(steps.admit or steps.validate)
+        return steps if steps.admit or steps.validate else None
 
-    def _of(self, request: AdmissionRequest) -> _Steps:
-        steps = request.steps
-        if steps is None:
-            steps = request.steps = self._compute(request.kind, request.operation, request.subresource)
+    def _of(self, request: AdmissionRequest) -> Steps:
+        steps = request.steps = self._compute(request.kind, request.operation, request.subresource)
         return steps
 
-    def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> _Steps:
-        key = (_who(kind), kind.group, operation, subresource)
+    def _compute(self, kind: Kind[Any], operation: Operation, subresource: str) -> Steps:
+        type_ = kind.type
+        # The identity of a custom kind is its name: its type must not outlive it.
+        who = type_ if type_.__model__ is None else (kind.resource, kind.namespaced)
+        key = (who, kind.group, operation, subresource)
         known = self._steps.get(key)
         if known is not None:
             return known
         concerned = [plugin for plugin in self.plugins if plugin.handles(kind, operation, subresource)]
         base = AdmissionPlugin
-        steps = _Steps(
+        steps = Steps(
             tuple(_timed(one.admit, "admit", operation, one) for one in concerned if type(one).admit is not base.admit),
             (
                 *(_timed(one.validate, "validate", operation, one) for one in concerned if type(one).validate is not base.validate),

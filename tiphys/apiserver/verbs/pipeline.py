@@ -109,21 +109,24 @@ def raise_invalid(kind: Kind[Any], obj: KubeObject, errors: list[FieldError]) ->
 
 def admission_request(ctx: Context, operation: Operation, obj: Any, old: Any) -> AdmissionRequest | None:
     """Return the request as admission sees it, or None when no plugin handles it."""
-    if not ctx.services.admission.concerns(ctx.kind, operation, ctx.info.subresource):
+    services, info = ctx.services, ctx.info
+    steps = services.admission.steps(ctx.kind, operation, info.subresource)
+    if steps is None:
         return None
     meta = (obj if obj is not None else old).metadata
     return AdmissionRequest(
         kind=ctx.kind,
         operation=operation,
-        subresource=ctx.info.subresource,
-        namespace=ctx.info.namespace,
-        name=meta.name or ctx.info.name,
+        subresource=info.subresource,
+        namespace=info.namespace,
+        name=meta.name or info.name,
         object=obj,
         old_object=old,
         user=ctx.user,
         dry_run=ctx.dry_run,
-        source=ctx.services.source,
+        source=services.source,
         large=ctx.large,
+        steps=steps,
     )
 
 

@@ -54,9 +54,9 @@ async def test_order_and_selection() -> None:
     await chain.admit(asked("UPDATE"))
     await chain.admit(asked(subresource="binding"))
     assert len(log) == 4
-    assert chain.concerns(KINDS[core.Pod], "CREATE")
-    assert not chain.concerns(KINDS[core.Pod], "DELETE")
-    assert not chain.concerns(KINDS[core.ConfigMap], "CREATE")
+    assert chain.steps(KINDS[core.Pod], "CREATE") is not None
+    assert chain.steps(KINDS[core.Pod], "DELETE") is None
+    assert chain.steps(KINDS[core.ConfigMap], "CREATE") is None
 
 
 async def test_not_yet_is_asked_again() -> None:
