@@ -51,7 +51,11 @@ class BufferedWatch:
             elif self._ended:
                 raise StopAsyncIteration
             else:
-                await self._news()
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
 
     async def _replay_part(self) -> Sequence[Event]:
         """Return the next part of the log; the position moves only when it was read, so a cancelled call loses nothing."""
@@ -67,13 +71,6 @@ class BufferedWatch:
             self._position = position
             return events
         return ()  # closed meanwhile
-
-    async def _news(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def close(self) -> None:
         self._hub.leave(self)

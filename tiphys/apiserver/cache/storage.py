@@ -195,7 +195,9 @@ class Storage:
                 request.failed(started)
                 raise
             request.done(started)
-            return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
+            if self.revision < revision:
+                await self._reached(revision)
+            return self._entry_at(cache, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
 
@@ -225,7 +227,9 @@ class Storage:
                 request.failed(started)
                 raise
             request.done(started)
-            return await self._visible(cache, meta.namespace, meta.name, value, revision, obj)
+            if self.revision < revision:
+                await self._reached(revision)
+            return self._entry_at(cache, value, revision, obj)
         finally:
             self._written.pop(id(value), None)
 
@@ -243,14 +247,15 @@ class Storage:
             request.failed(started)
             raise
         request.done(started)
-        await self.wait_for(event.revision)
+        if self.revision < event.revision:
+            await self._reached(event.revision)
         gone = cache.changed_at(event.revision) if isinstance(cache, ResourceCache) else None
         return gone if gone is not None else cache.codec.at(expected, event.revision)
 
-    async def _visible(self, cache: ResourceCache, namespace: str, name: str, value: bytes, revision: int, obj: KubeObject) -> Entry:
-        if self.revision < revision:
-            await self.wait_for(revision)
-        entry = cache.get(namespace, name)
+    @staticmethod
+    def _entry_at(cache: ResourceCache, value: bytes, revision: int, obj: KubeObject) -> Entry:
+        """The entry of a write that the caches have reached; the cache may hold a newer one by now."""
+        entry = cache.get(obj.metadata.namespace, obj.metadata.name)
         return entry if entry is not None and entry.revision == revision else cache.codec.entry(value, revision, obj)
 
     async def fresh(self, kind: Kind[Any], namespace: str, name: str) -> Entry | None:
@@ -280,18 +285,25 @@ class Storage:
     async def wait_for(self, revision: int) -> None:
         """Return when the caches have reached `revision`. Raises StoreClosed when they never will."""
         if self.revision < revision:
-            if self._closed:
-                raise StoreClosed("the server is shutting down")
-            reached = asyncio.get_running_loop().create_future()
-            waiting = (revision, next(self._tie), reached)
-            heapq.heappush(self._waiting, waiting)
+            reached = self._reached(revision)
             try:
                 await reached
             except asyncio.CancelledError:
-                if waiting in self._waiting:
-                    self._waiting.remove(waiting)
-                    heapq.heapify(self._waiting)
+                # The revision may be far ahead: a client can ask for any.
+                self._waiting = [waiting for waiting in self._waiting if waiting[2] is not reached]
+                heapq.heapify(self._waiting)
                 raise
+
+    def _reached(self, revision: int) -> asyncio.Future[None]:
+        """A future that is done when the caches have reached `revision`, which they have not yet. Raises StoreClosed.
+
+        Of a revision that is committed, and so on its way, it may be dropped at any time.
+        """
+        if self._closed:
+            raise StoreClosed("the server is shutting down")
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (revision, next(self._tie), reached))
+        return reached
 
     async def _fill(self, then: Revision | None = None) -> None:
         """Take the newest state, or that of revision `then` or of the oldest that is remembered, and begin to follow from there.

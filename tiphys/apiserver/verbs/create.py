@@ -80,7 +80,9 @@ async def store_new(ctx: Context, obj: Any) -> Entry:
     for _ in range(MAX_GENERATED):
         try:
             value = await encoded(ctx, obj) if large else encoded_small(ctx, obj, size)
-            return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
+            if kind.takes_addresses:
+                return await stored(ctx, obj, None, partial(ctx.storage.create, kind, obj, value=value))
+            return await ctx.storage.create(kind, obj, value=value)
         except KeyExists:
             if not generated:
                 break

@@ -9,7 +9,7 @@ A write that loses against another one is tried again on the new state unless th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -185,9 +185,9 @@ def stamp_new(ctx: Context, meta: ObjectMeta) -> None:
         meta.managedFields = []
 
 
-async def update(ctx: Context, change: Change, *, subresource: str = "") -> tuple[Entry, bool]:
+def update(ctx: Context, change: Change, *, subresource: str = "") -> Awaitable[tuple[Entry, bool]]:
     """Change the object that the URL names; returns its entry and whether it was removed (its last finalizer went). Raises NotFound."""
-    return await update_named(ctx, ctx.info.namespace, ctx.info.name, change, subresource=subresource)
+    return update_named(ctx, ctx.info.namespace, ctx.info.name, change, subresource=subresource)
 
 
 async def update_named(ctx: Context, namespace: str, name: str, change: Change, *, subresource: str = "") -> tuple[Entry, bool]:
@@ -284,7 +284,9 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         await erased(ctx, entry, old)
         return unsaved(ctx, new, entry.revision), True
     value = await encoded(ctx, new) if large else encoded_small(ctx, new, ctx.source_bytes(len(entry.data)))
-    return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
+    if kind.takes_addresses:
+        return await stored(ctx, new, old, partial(ctx.storage.update, kind, new, expected=entry, value=value)), False
+    return await ctx.storage.update(kind, new, expected=entry, value=value), False
 
 
 def _update_errors(kind: Kind[Any], new: Any, old: Any, subresource: str) -> list[FieldError]:

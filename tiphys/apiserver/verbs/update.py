@@ -15,7 +15,7 @@ from tiphys.wire.http import Response
 
 async def update(ctx: Context) -> Response:
     """PUT of an object (or of its status). Some kinds are created when they are not there."""
-    body = await read_body(ctx)
+    body = await read_body(ctx) if ctx.large else decode_body(ctx)
     check_place(ctx, body, named=True)
     subresource = ctx.info.subresource
     missing = ctx.storage.cache(ctx.kind).get(ctx.info.namespace, ctx.info.name) is None
