@@ -43,14 +43,14 @@ class AccessMetrics:
         self._success, self._failure = seconds.labels("success"), seconds.labels("failure")
         self.allowed, self.denied = decisions.labels("allowed"), decisions.labels("denied")
 
+    def recognized(self, user: str) -> None:
+        """Count a request of a connection whose sender is known: that takes less time than a look at the clock, and counts as none."""
+        self._success.counts[0] += 1
+        self._users.get(user, self._other).value += 1.0
+
     def authenticated(self, user: str, seconds: float) -> None:
-        """Count a request whose sender is known."""
-        success = self._success
-        if seconds > POWERS_OF_TWO[0]:
-            success.observe(seconds)
-        else:
-            success.counts[0] += 1
-            success.sum += seconds
+        """Count a request whose credentials were checked."""
+        self._success.observe(seconds)
         self._users.get(user, self._other).value += 1.0
 
     def refused(self, seconds: float) -> None:

@@ -134,7 +134,9 @@ def constant(value: str) -> str:
 
 def time(now: datetime) -> datetime:
     """`now` as it is written on the wire: UTC, whole seconds."""
-    return (now if now.tzinfo is UTC else now.astimezone(UTC)).replace(microsecond=0)
+    if now.tzinfo is not UTC:
+        now = now.astimezone(UTC)
+    return now.replace(microsecond=0) if now.microsecond else now
 
 
 def micro_time(now: datetime) -> MicroTime:

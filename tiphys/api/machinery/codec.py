@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
@@ -46,12 +46,11 @@ _SAMPLE = 120
 """Characters of a document that an error quotes: enough to see which one it is, and the mistake still stands in sight."""
 
 
-@dataclass(slots=True)
-class Decoded(Generic[T]):
+class Decoded(msgspec.Struct, Generic[T]):
     """An object, and what field validation objects to (`unknown field "spec.foo"`), one text for each warning to give."""
 
     obj: T
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)

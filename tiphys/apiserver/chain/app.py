@@ -155,12 +155,17 @@ class App:
         if kind is not None and (info.verb == "watch" or info.subresource in CONNECTS):
             long, status = self._metrics.begin_long(request, info, kind, monotonic)
         try:
-            user = self._authenticators.recognize(request) or await self._authenticators.authenticate(request)
-            self._access.authenticated(user.name, monotonic() - started)
+            known = self._authenticators.recognize(request)
+            if known is not None:
+                self._access.recognized(known.name)
+                user = known
+            else:
+                user = await self._authenticators.authenticate(request)
+                self._access.authenticated(user.name, monotonic() - started)
             user = impersonate(request, user, self.services.authorizer)
             flow = fairness.flow_of(user, info)
             if info.verb != "get" or info.subresource:
-                work = estimate(info, request, None if kind is None else self.services.storage.find(kind))
+                work = estimate(info, request, kind, self.services.storage)
             width = work.seats if work.seats <= 1 else min(work.seats, flow.level.widest)
             if not fairness.enter(flow, width, work is WRITE):
                 await fairness.wait(flow, width, work.seconds, (request, info, user), writes=work is WRITE)

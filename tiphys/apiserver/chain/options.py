@@ -56,7 +56,8 @@ def write_options(request: Request, verb: str) -> CreateOptions:
 
 def field_validation(options: CreateOptions) -> FieldValidation:
     """The treatment of unknown and repeated fields."""
-    return cast("FieldValidation", options.fieldValidation or "Warn")
+    validation: FieldValidation = options.fieldValidation or "Warn"  # type: ignore[assignment]  # Checked with the options.
+    return validation
 
 
 def delete_options(request: Request, parsed: Parsed | YAMLError | None = None) -> DeleteOptions:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tiphys.api.machinery.query import flag
+from tiphys.api.machinery.scheme import Kind
+from tiphys.apiserver.cache.storage import Storage
 from tiphys.apiserver.cache.watchcache import ResourceCache
 from tiphys.apiserver.chain.routes import RequestInfo, resolve
 from tiphys.wire.http import Request
@@ -49,16 +51,19 @@ def is_long_running(request: Request) -> bool:
     return info.verb == "watch" or info.subresource in LONG_RUNNING
 
 
-def estimate(info: RequestInfo, request: Request, cache: ResourceCache | None) -> Work:
+def estimate(info: RequestInfo, request: Request, kind: Kind[Any] | None, storage: Storage) -> Work:
     """The work of a request, as known before it is parsed. Watches count as the list that they begin with, if they do."""
     verb = info.verb
     if verb == "get" or not info.is_resource:
         return NO_SEATS if info.subresource in LONG_RUNNING else READ
     if verb in _WRITES:
         return NO_SEATS if info.subresource in LONG_RUNNING else WRITE
-    if cache is None or verb not in ("list", "watch") or info.name or "metadata.name=" in request.param("fieldSelector"):
+    if kind is None or verb not in ("list", "watch") or info.name or "metadata.name=" in request.param("fieldSelector"):
         return READ
     if verb == "watch" and request.param("resourceVersion", "0") != "0" and not flag(request.param("sendInitialEvents", "false")):
+        return READ
+    cache = storage.find(kind)
+    if cache is None:
         return READ
     selects = any(name in ("labelSelector", "fieldSelector") for name, _ in request.query)
     return of_list(cache, info.namespace, _limit(request), selects=selects)

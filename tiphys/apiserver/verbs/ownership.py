@@ -50,10 +50,10 @@ def fields_of_new(kind: Kind[Any], obj: Any, ctx: Context | None = None) -> byte
 
 
 def of_create(ctx: Context, obj: Any) -> None:
-    """Record the maker of a new object. An apply has done that already."""
+    """Record the maker of a new object, which has its creationTimestamp. An apply has recorded it already."""
     if not ctx.applied:
-        fields, writer = fields_of_new(ctx.kind, obj, ctx), _writer(ctx)
-        obj.metadata.managedFields = maker(fields, writer, ctx.kind.api_version, ctx.services.now()) if fields else []
+        fields, meta = fields_of_new(ctx.kind, obj, ctx), obj.metadata
+        meta.managedFields = maker(fields, _writer(ctx), ctx.kind.api_version, meta.creationTimestamp) if fields else []
 
 
 def of_update(ctx: Context, new: Any, old: Any) -> None:
@@ -79,6 +79,8 @@ def of_update(ctx: Context, new: Any, old: Any) -> None:
 def _set_by(kind: Kind[Any], subresource: str, difference: Difference) -> Difference:
     """The part of a difference that the author of a write is responsible for."""
     paths = resets(kind, subresource)
+    if not paths:
+        return difference
     changed = without(difference.changed, paths) if difference.changed else difference.changed
     removed = without(difference.removed, paths) if difference.removed else difference.removed
     return difference if changed is difference.changed and removed is difference.removed else Difference(changed, removed)
