@@ -42,7 +42,8 @@ def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
     """Return the causes, with those of other pods in rows that had none."""
     result = causes.copy()
     for number, fine in enumerate(verdicts, FIRST_OBJECTION):
-        result[(result == ALLOWED) & ~fine] = number
+        if not fine.all():  # Most checks reject no row: to see that takes a tenth of the time of a mask.
+            result[(result == ALLOWED) & ~fine] = number
     return result
 
 

@@ -105,7 +105,7 @@ class Cycle:
 
     def _named(self, info: PodInfo) -> str | None:
         """Return the only node that the pod names in its affinity, if it can run there. Vectors would serve no other pod of a DaemonSet."""
-        if NamedNodes.name in self._profile.disabled_filters:
+        if not info.template.required or NamedNodes.name in self._profile.disabled_filters:
             return None
         names = named_nodes(info.template.required)
         if len(names) != 1:

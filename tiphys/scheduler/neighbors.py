@@ -85,10 +85,10 @@ class Neighbors:
         near = self._near(cluster, terms.near) if terms.near else everywhere
         far = everywhere
         for term in terms.far:
-            far = far & ~_has_some(cluster, cluster.group_tally((term.group,)), term.key)
+            far = far & _is_empty(cluster, cluster.group_tally((term.group,)), term.key)
         tolerated = everywhere
         for bond in bonds:
-            tolerated = tolerated & ~_has_some(cluster, bond.tally, bond.term.key)
+            tolerated = tolerated & _is_empty(cluster, bond.tally, bond.term.key)
         return Verdicts(labeled, spread, near, far, tolerated)
 
     def _must_spread(self, cluster: Snapshot) -> tuple[Bools, Bools]:
@@ -101,7 +101,7 @@ class Neighbors:
             counts = self._counts(cluster, spread, area)
             least = int(counts[area.present].min()) if len(area.present) >= max(spread.min_domains, 1) else 0
             itself = spread.group.selector.matches(self.social.labels)
-            fine = np.append(counts + itself - least <= spread.max_skew, True)[area.codes]
+            fine = np.append(counts + itself - least <= spread.max_skew, True).take(area.codes)
             # The first constraint that fails gives the reason, so a label that is missing later does not count any more.
             labeled &= area.has_key | ~right
             right &= fine
@@ -117,7 +117,7 @@ class Neighbors:
             domains = tally.domains(term.key, column.codes, len(column.values))
             anywhere = anywhere or bool(domains.counts.any())
             has_keys &= column.codes != ABSENT
-            has_pods &= domains.per_row() > 0
+            has_pods &= ~domains.is_empty()
         if not anywhere and all(term.group.has(self.social, cluster.relations.namespaces) for term in terms):
             # The first of a group that wants to be together has nobody to be near to.
             return has_keys
@@ -149,18 +149,20 @@ class Neighbors:
             if spread.key == HOSTNAME:
                 counts, domains = cluster.spread_tally(spread.group).counts, int(scored.sum())
             else:
-                counts = np.append(self._counts(cluster, spread, area), 0)[area.codes]
+                counts = np.append(self._counts(cluster, spread, area), 0).take(area.codes)
                 domains = _distinct(area.codes[scored], area.values)
             # Many domains hold few pods each; the logarithm keeps them from going under beside a label with few values.
-            sums += np.where(area.has_key, counts * math.log(domains + 2) + (spread.max_skew - 1), 0.0)
-        raw: Ints = np.floor(sums + 0.5).astype(np.int64)
+            shares = counts * math.log(domains + 2) + (spread.max_skew - 1)
+            sums += shares if area.has_key.all() else np.where(area.has_key, shares, 0.0)
+        raw = np.floor(sums + 0.5)
         of_scored = raw[scored]
         if not len(of_scored):
             return np.zeros(cluster.capacity)
         least, most = int(of_scored.min()), int(of_scored.max())
         if most == 0:
             return np.where(scored, float(MAX), 0.0)
-        return np.where(scored, MAX * (most + least - raw) // most, 0).astype(np.float64)
+        # Whole numbers all of them, far below the size from which on their quotients would be rounded before they are floored.
+        return np.where(scored, np.floor(MAX * (most + least - raw) / most), 0.0)
 
     def _attraction(self, cluster: Snapshot) -> Ints | None:
         terms = self.social.terms
@@ -213,10 +215,9 @@ class Neighbors:
         return tally.among(area.codes, area.values, area.included)
 
 
-def _has_some(cluster: Snapshot, tally: Tally, key: str) -> Bools:
+def _is_empty(cluster: Snapshot, tally: Tally, key: str) -> Bools:
     column = cluster.label(key)
-    result: Bools = tally.domains(key, column.codes, len(column.values)).per_row() > 0
-    return result
+    return tally.domains(key, column.codes, len(column.values)).is_empty()
 
 
 def _distinct(codes: Codes, values: int) -> int:

@@ -27,7 +27,12 @@ class Domains:
 
     def per_row(self) -> Ints:
         """Return the count of each row's domain; 0 for rows without the label."""
-        result: Ints = np.append(self.counts, 0)[self.codes]
+        result: Ints = np.append(self.counts, 0).take(self.codes)
+        return result
+
+    def is_empty(self) -> Bools:
+        """Return the rows whose domain has no pods, and those without the label."""
+        result: Bools = np.append(self.counts <= 0, True).take(self.codes)
         return result
 
 

@@ -37,6 +37,7 @@ class Vectors:
         self._soft_taints: Ints = np.zeros(0, dtype=np.int64)
         self._has_soft_taints = False
         self._images: Floats = np.zeros(0)
+        """Weighted scores of the images."""
         self._images_version = -1
         self._nodes_read = -1
         self._pods_read = -1
@@ -56,12 +57,12 @@ class Vectors:
                 self._pods(cluster, rows if len(rows) * MANY <= len(cluster) else cluster.all_rows)
         self._nodes_read, self._pods_read = nodes.position, pods.position
         if self._images_version != cluster.images_version:
-            self._images = image_locality(self.template, cluster)
+            self._images = self._weights.ImageLocality * image_locality(self.template, cluster)
             self._images_version = cluster.images_version
 
     def scores(self, candidates: Bools) -> Floats:
         """Return the weighted sum of all scores; meaningful for the candidates."""
-        total = self._resource_scores + self._weights.ImageLocality * self._images
+        total = self._resource_scores + self._images
         if self._preferred is not None:
             total += self._weights.NodeAffinity * normalized(self._preferred, candidates)
         if self._has_soft_taints:
