@@ -44,6 +44,7 @@ from tiphys.api.resource.v1 import (
     NetworkDeviceData,
     ResourceClaim,
     ResourceClaimSpec,
+    ResourceClaimStatus,
 )
 from tiphys.api.rules.addresses import parse_cidr
 from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
@@ -221,7 +222,7 @@ def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
         errors += [required(f"{path}.{name}") for name in ("resource", "name", "uid") if not getattr(item, name)]
 
     validate_unique_items(errors, "status.reservedFor", status.reservedFor, MAX_CONSUMERS, consumer, lambda item: item.uid)
-    allocated = {_device_id(result) for result in status.allocation.devices.results} if status.allocation is not None else set()
+    allocated = _allocated(status)
 
     def device(errors: Errors, path: str, item: AllocatedDeviceStatus) -> None:
         _device_status(errors, path, item, is_allocated=_device_id(item) in allocated)
@@ -238,6 +239,17 @@ def validate_claim_status(new: ResourceClaim, old: ResourceClaim) -> Errors:
     elif status.allocation is not None:
         _allocation(errors, "status.allocation", status.allocation, names)
     return errors
+
+
+def _forget_deallocated(new: ResourceClaimStatus, old: ResourceClaimStatus) -> None:
+    """Drop what drivers reported about devices that the claim gives up: whoever deallocates need not know of it (KEP-4817)."""
+    gone = _allocated(old) - _allocated(new)
+    if gone and new.devices:
+        new.devices = [device for device in new.devices if _device_id(device) not in gone]
+
+
+def _allocated(status: ResourceClaimStatus) -> set[str]:
+    return {_device_id(result) for result in status.allocation.devices.results} if status.allocation is not None else set()
 
 
 def _device_id(device: AllocatedDeviceStatus | DeviceRequestAllocationResult) -> str:
@@ -310,6 +322,7 @@ class ResourceClaimRules(Uncounted[ResourceClaim]):
 
     def prepare_status_update(self, new: ResourceClaim, old: ResourceClaim) -> None:
         new.metadata.labels, new.metadata.annotations = old.metadata.labels, old.metadata.annotations
+        _forget_deallocated(new.status, old.status)
 
     validate_status_update = staticmethod(validate_claim_status)
 

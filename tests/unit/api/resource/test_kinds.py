@@ -233,6 +233,23 @@ def test_the_life_of_a_claim() -> None:
     assert status_errors({"allocation": ALLOCATION}, allocated, deleted=True) == []
 
 
+def test_reports_of_drivers_go_with_the_allocation() -> None:
+    """A client that deallocates may not know of them. One about a device that was never allocated stays for validation to refuse."""
+    results = [{**RESULT, "device": name} for name in ("d", "e")]
+    reports = [{"driver": "example.com", "pool": "p", "device": name} for name in ("d", "f")]
+    old = made(resource.ResourceClaim, {}, status={"allocation": {"devices": {"results": results}}, "devices": reports[:1]})
+    rules = SCHEME.of(resource.ResourceClaim).rules
+
+    def kept(status: dict[str, Any]) -> list[str]:
+        new = made(resource.ResourceClaim, {}, status=status)
+        rules.prepare_status_update(new, old)
+        return [device.device for device in new.status.devices]
+
+    assert kept({"devices": reports[:1]}) == []
+    assert kept({"allocation": {"devices": {"results": results[:1]}}, "devices": reports[:1]}) == ["d"]
+    assert kept({"allocation": {"devices": {"results": results[1:]}}, "devices": reports}) == ["f"]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

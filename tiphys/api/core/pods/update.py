@@ -9,7 +9,7 @@ from tiphys.api.core.pods import annotation_rules
 from tiphys.api.core.pods.annotation_rules import validate_change
 from tiphys.api.core.pods.scheduling import only_added_tolerations
 from tiphys.api.core.v1 import Container, ContainerStatus, NodeAffinity, Pod, PodSpec
-from tiphys.api.machinery.errors import forbidden, invalid
+from tiphys.api.machinery.errors import duplicate, forbidden, invalid
 from tiphys.api.machinery.names import qualified_name_messages
 from tiphys.api.rules.basics import MAX_ID, Errors, dns_subdomain, immutable, label_name
 
@@ -153,7 +153,24 @@ def validate_pod_status_update(new: Pod, old: Pod) -> Errors:
         immutable(errors, "status.qosClass", new.status.qosClass, old.status.qosClass)
     if old.status.containerStatuses or old.status.initContainerStatuses:
         _transitions(errors, new, old)
+    if new.status.resourceClaimStatuses:
+        _recorded_claims(errors, new)
     return errors
+
+
+def _recorded_claims(errors: Errors, pod: Pod) -> None:
+    """Claims are recorded once for each entry of the spec that they were made for."""
+    entries = {entry.name for entry in pod.spec.resourceClaims}
+    seen: set[str] = set()
+    for index, record in enumerate(pod.status.resourceClaimStatuses):
+        here = f"status.resourceClaimStatuses[{index}]"
+        if record.name not in entries:
+            errors.append(invalid(f"{here}.name", record.name, "must match the name of an entry in `spec.resourceClaims`"))
+        if record.name in seen:
+            errors.append(duplicate(f"{here}.name", record.name))
+        seen.add(record.name)
+        if record.resourceClaimName is not None:
+            dns_subdomain(errors, f"{here}.resourceClaimName", record.resourceClaimName)
 
 
 def _transitions(errors: Errors, new: Pod, old: Pod) -> None:
