@@ -29,6 +29,7 @@ from tiphys.controllers.protection.controller import (
     VolumeProtectionController,
 )
 from tiphys.controllers.replicaset.controller import ReplicaSetController, ReplicationController
+from tiphys.controllers.resourceclaim.controller import ClaimReleaseController, ResourceClaimController
 from tiphys.controllers.resourcequota.controller import ResourceQuotaController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
@@ -64,6 +65,8 @@ LOOPS: tuple[type[Controller], ...] = (
     CsrApprovingController,
     CsrCleaner,
     CsrSigningController,
+    ResourceClaimController,
+    ClaimReleaseController,
     ResourceQuotaController,
     RootCaController,
     NodeIpamController,

@@ -31,7 +31,7 @@ UPSTREAM = {
     "root-ca-certificate-publisher": "root-ca-cert-publisher",
 }
 """Upstream's names of loops that have another one here, without `-controller` at their ends, which any name may have or lack."""
-PART_OF = {"job-orphan-pods": "job", "stale-disruption": "disruption"}
+PART_OF = {"job-orphan-pods": "job", "resourceclaim-release": "resourceclaim-controller", "stale-disruption": "disruption"}
 """Loops that are part of another one upstream: its choice is theirs, unless they are named themselves."""
 ELSEWHERE = frozenset(
     (
@@ -48,7 +48,6 @@ ELSEWHERE = frozenset(
         "persistentvolume-expander",
         "podcertificaterequest-cleaner",
         "podgroup-protection",
-        "resourceclaim",
         "resourcepoolstatusrequest",
         "route",
         "selinux-warning",

@@ -31,6 +31,7 @@ def test_all_some_and_all_but_some() -> None:
 def test_parts_of_a_loop_go_with_it() -> None:
     assert names("*", "-job-controller", "-disruption") == ALL - {"job", "job-orphan-pods", "disruption", "stale-disruption"}
     assert names("job", "-job-orphan-pods") == {"job"}
+    assert not {"resourceclaim-controller", "resourceclaim-release"} & names("*", "-resourceclaim")
 
 
 @pytest.mark.parametrize(

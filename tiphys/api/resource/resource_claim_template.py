@@ -42,6 +42,5 @@ RESOURCE_CLAIM_TEMPLATES: Kind[resource.ResourceClaimTemplate] = Kind(
     rules=ResourceClaimTemplateRules(),
     columns=(NAME, AGE),
     group=GROUP,
-    unattended=True,
     shown_when_deleted=True,
 )

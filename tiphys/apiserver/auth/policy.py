@@ -404,6 +404,7 @@ RUN_AS_MANAGER: Final = (
     "pvc-protection-controller",
     "replicaset-controller",
     "replication-controller",
+    "resource-claim-controller",
     "resourcequota-controller",
     "root-ca-cert-publisher",
     "service-account-controller",

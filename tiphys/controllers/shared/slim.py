@@ -79,6 +79,7 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     """Those with ports."""
     volumes: list[SlimVolume] = []
     """Those with a claim behind them."""
+    resourceClaims: list[core.PodResourceClaim] = []
 
 
 class SlimWaiting(Struct, forbid_unknown_fields=False):
@@ -109,6 +110,12 @@ class SlimContainerStatus(Struct, forbid_unknown_fields=False):
     state: SlimContainerState | None = None
 
 
+class SlimExtendedClaim(Struct, forbid_unknown_fields=False):
+    """The claim that the scheduler made for a pod's extended resources."""
+
+    resourceClaimName: str = ""
+
+
 class SlimPodStatus(Struct, forbid_unknown_fields=False):
     """State and addresses of a pod."""
 
@@ -121,6 +128,8 @@ class SlimPodStatus(Struct, forbid_unknown_fields=False):
     containerStatuses: list[SlimContainerStatus] = []
     initContainerStatuses: list[SlimContainerStatus] = []
     """Only in pods of Jobs: those that run beside the others, that were restarted, or that failed."""
+    resourceClaimStatuses: list[core.PodResourceClaimStatus] = []
+    extendedResourceClaimStatus: SlimExtendedClaim | None = None
 
 
 class SlimPod(KubeObject, forbid_unknown_fields=False):

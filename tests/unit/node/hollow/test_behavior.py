@@ -64,7 +64,7 @@ def test_matches_by_annotations() -> None:
 def test_matches_by_images() -> None:
     rules = parse_rules(f"{HEAD}rules: [{{match: {{images: ['foo:*', 'bar/?:1']}}, behavior: {{pull: 24h}}}}]", "rules.yaml")
 
-    def pull(*images: str, init: str = "i") -> float:
+    def pull(*images: str, init: str = "i") -> float | None:
         containers, first = ([core.Container(image=image) for image in names] for names in (images, [init]))
         return behavior_of(core.Pod(spec=core.PodSpec(containers=containers, initContainers=first)), rules)[0].pull
 
