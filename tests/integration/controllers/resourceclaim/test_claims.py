@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
+from tests.integration.controllers.conftest import Cluster
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.resource.v1 import ResourceClaim, ResourceClaimStatus, ResourceClaimTemplate
 from tiphys.controllers.resourceclaim.release import FINALIZER
 from tiphys.runtime import Key, controller_of, update_with_retry
 from tiphys.testing import eventually
-
-from .conftest import Cluster
 
 DEVICES = {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.example.com"}}]}
 RESULT = {"request": "gpu", "driver": "gpu.example.com", "pool": "p", "device": "d"}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.integration.controllers.conftest import Cluster
 from tiphys.controllers.resourceclaim.controller import ClaimReleaseController, ResourceClaimController
 from tiphys.controllers.serviceaccount.controller import ServiceAccountController
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
 from tiphys.testing.kubectl import Kubectl
-
-from .conftest import Cluster
 
 TEMPLATE = """
 apiVersion: resource.k8s.io/v1
