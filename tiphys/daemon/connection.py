@@ -68,14 +68,14 @@ class Connections:
         server = self._settings.master
         try:
             if path is None:
-                made = kubeconfig.pod_transport(os.environ, clock=self._clock, server=server, anonymous=anonymous)
+                transport = kubeconfig.pod_transport(os.environ, clock=self._clock, server=server, anonymous=anonymous)
             else:
                 config = kubeconfig.read(path)
-                made = kubeconfig.transport(config, folder=path.parent, clock=self._clock, server=server, anonymous=anonymous)
+                transport = kubeconfig.transport(config, folder=path.parent, clock=self._clock, server=server, anonymous=anonymous)
         except OSError as error:
             source = path or "the service account"
             raise SettingsError(f"{source} cannot be read ({error.strerror}): give a kubeconfig with --kubeconfig") from error
         except ValueError as error:
             raise SettingsError(f"{error}: give a kubeconfig with --kubeconfig") from error
-        self._open.append(made)
-        return made
+        self._open.append(transport)
+        return transport

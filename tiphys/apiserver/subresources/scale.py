@@ -22,7 +22,7 @@ from tiphys.apiserver.verbs.apply import applied_change, check_fields, configura
 from tiphys.apiserver.verbs.patch import keep_type
 from tiphys.apiserver.verbs.pipeline import check_place, read_body
 from tiphys.apiserver.verbs.pipeline import update as apply_change
-from tiphys.apiserver.verbs.read import found
+from tiphys.apiserver.verbs.read import entry_of
 from tiphys.wire.http import Response
 
 
@@ -62,7 +62,7 @@ def set_replicas(obj: Any, replicas: int) -> None:
 
 async def get(ctx: Context) -> Response:
     """GET of the scale."""
-    entry = await found(ctx)
+    entry = await entry_of(ctx)
     return render.value(ctx, scale_of(entry, ctx.storage.cache(ctx.kind).codec.decode(entry.data)), columns=SCALES)
 
 

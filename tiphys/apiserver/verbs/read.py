@@ -30,13 +30,13 @@ MOST_SELECTOR = 256
 
 async def get(ctx: Context) -> Response:
     """One object, at least as new as the requested resourceVersion, if any."""
-    entry = await found(ctx)
+    entry = await entry_of(ctx)
     if len(entry.data) > LARGE:
         return await ctx.aside(render.single, ctx, entry)
     return render.single(ctx, entry)
 
 
-async def found(ctx: Context) -> Entry:
+async def entry_of(ctx: Context) -> Entry:
     """Return the entry of a get, at least as new as the requested resourceVersion, if any. Raises BadRequest, NotFound, Timeout."""
     if ctx.request.query and (revision := resource_version(decode_query(GetOptions, ctx.request.query).resourceVersion)):
         await not_older_than(ctx, revision)
