@@ -6,12 +6,13 @@ The store is asked here. Who runs the other parts in this process says how they 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import parse_micro_time
+from tiphys.api.machinery.durations import later
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.answers import render
 from tiphys.apiserver.auth.source import ObjectSource
@@ -35,7 +36,7 @@ def by_lease(source: ObjectSource, name: str, now: Callable[[], datetime]) -> Ch
         lease = source.get(Lease, "kube-system", name)
         if lease is None or not lease.spec.holderIdentity or lease.spec.renewTime is None:
             return f"nobody holds the lease kube-system/{name}"
-        ends = parse_micro_time(lease.spec.renewTime) + timedelta(seconds=lease.spec.leaseDurationSeconds or 0)
+        ends = later(parse_micro_time(lease.spec.renewTime), lease.spec.leaseDurationSeconds or 0)
         return "" if now() <= ends else f"the lease kube-system/{name} ended at {ends:%Y-%m-%dT%H:%M:%SZ}"
 
     return check

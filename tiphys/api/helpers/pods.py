@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from tiphys.api.core.v1 import Pod, PodCondition
+from tiphys.api.machinery.durations import later
 from tiphys.api.meta.v1 import ObjectMeta
 
 DISRUPTION_TARGET: Final = "DisruptionTarget"
@@ -59,7 +60,7 @@ def available_at(pod: PodLike, min_ready_seconds: int) -> datetime | None:
     ready = condition(pod, "Ready")
     if ready is None or ready.status != "True" or ready.lastTransitionTime is None:
         return None
-    return ready.lastTransitionTime + timedelta(seconds=min_ready_seconds)
+    return later(ready.lastTransitionTime, min_ready_seconds)
 
 
 def is_available(pod: PodLike, min_ready_seconds: int, now: datetime) -> bool:

@@ -1,8 +1,12 @@
-"""Lengths of time as Go writes them: `1h30m0s`, `15.02s`, `250ms`."""
+"""Lengths of time as Go writes them: `1h30m0s`, `15.02s`, `250ms`; and moments that are so far away."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+
+FIRST, NEVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""First and last moment that the API can hold: what is due at the last one never comes."""
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MAX = 2**63 - 1
@@ -29,6 +33,17 @@ def _amount(number: str, unit: int) -> int:
 def seconds(text: str) -> float:
     """Return the seconds of a length of time. Raises ValueError."""
     return nanoseconds(text) / 10**9
+
+
+def later(moment: datetime, seconds: float) -> datetime:
+    """Return the moment so many seconds later, or earlier for a negative number: FIRST or NEVER beyond the years 1 to 9999.
+
+    Periods in the API are 64-bit numbers of seconds, so any moment plus a period has to go through here.
+    """
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return NEVER if seconds > 0 else FIRST
 
 
 def written(nanos: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from tiphys.api.core.pods.resources import is_extended, is_native
 from tiphys.api.core.v1 import Container, PersistentVolumeClaim, Pod, Service
 from tiphys.api.helpers.totals import charged_totals
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.durations import later
 from tiphys.api.machinery.quantity import compare, format_value, whole
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.quota import scopes
@@ -141,7 +142,7 @@ def gone_at(pod: Pod) -> datetime | None:
     meta = pod.metadata
     if meta.deletionTimestamp is None or meta.deletionGracePeriodSeconds is None:
         return None
-    return meta.deletionTimestamp + timedelta(seconds=meta.deletionGracePeriodSeconds)
+    return later(meta.deletionTimestamp, meta.deletionGracePeriodSeconds)
 
 
 class ServiceEvaluator(Evaluator):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from tiphys.api.machinery.base import time
+from tiphys.api.machinery.durations import later
 from tiphys.api.machinery.errors import Conflict, NotFound
 from tiphys.api.meta.v1 import DeleteOptions, Preconditions
 from tiphys.apiserver.answers import render
@@ -113,14 +113,14 @@ def _mark(ctx: Context, obj: Any, options: DeleteOptions) -> bool:
         before, seconds = meta.deletionGracePeriodSeconds, options.gracePeriodSeconds
         if before and seconds is not None and seconds < before:
             # A later call may only shorten an earlier grace period.
-            started = meta.deletionTimestamp - timedelta(seconds=before)
-            meta.deletionTimestamp = max(started + timedelta(seconds=seconds), now) if seconds else now
+            started = later(meta.deletionTimestamp, -before)
+            meta.deletionTimestamp = max(later(started, seconds), now) if seconds else now
             meta.deletionGracePeriodSeconds = seconds
         return bool(meta.deletionGracePeriodSeconds) or rules.is_held(obj)
     grace = rules.grace_period(obj, options.gracePeriodSeconds)
     stays = bool(grace) or rules.is_held(obj)
     if stays:
-        meta.deletionTimestamp = now + timedelta(seconds=grace or 0)
+        meta.deletionTimestamp = later(now, grace or 0)
         meta.deletionGracePeriodSeconds = grace or 0
         if meta.generation:
             meta.generation += 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.durations import later
 from tiphys.api.machinery.quantity import milli
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.autoscaling.slim import ScaledPod
@@ -62,9 +63,9 @@ def _is_starting(pod: ScaledPod, sample: Sample, now: datetime, settings: Autosc
     if condition is None or started is None or condition.lastTransitionTime is None:
         return True
     since, is_unready = condition.lastTransitionTime, condition.status == "False"
-    if started + timedelta(seconds=settings.cpu_initialization_period) > now:
-        return is_unready or sample.at is None or sample.at < since + timedelta(seconds=sample.window)
-    return is_unready and started + timedelta(seconds=settings.initial_readiness_delay) > since
+    if later(started, settings.cpu_initialization_period) > now:
+        return is_unready or sample.at is None or sample.at < later(since, sample.window)
+    return is_unready and later(started, settings.initial_readiness_delay) > since
 
 
 def ready_condition(pod: ScaledPod) -> core.PodCondition | None:

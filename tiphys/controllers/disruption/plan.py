@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.base import time
+from tiphys.api.machinery.durations import later
 from tiphys.api.meta.v1 import Condition, LabelSelector
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.shared.scaled import scaled
@@ -38,7 +39,7 @@ def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: 
     kept: dict[str, datetime] = {}
     waits = []
     for name, granted in budget.status.disruptedPods.items():
-        left = (granted + timedelta(seconds=EVICTION_SECONDS) - now).total_seconds()
+        left = (later(granted, EVICTION_SECONDS) - now).total_seconds()
         if name in alive and left > 0:
             kept[name] = granted
             waits.append(left)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from tiphys.aio.backoff import BackoffPolicy
 from tiphys.api.helpers.pods import condition
+from tiphys.api.machinery.durations import later
 from tiphys.controllers.shared.slim import SlimPod
 
 POLICY = BackoffPolicy(first=10.0, cap=600.0)
@@ -52,7 +53,7 @@ def finished_at(pod: SlimPod) -> datetime:
         ready = condition(pod, "Ready")
         finished = ready.lastTransitionTime if ready is not None and ready.status == "False" else None
     if finished is None and meta.deletionTimestamp is not None:
-        finished = meta.deletionTimestamp - timedelta(seconds=meta.deletionGracePeriodSeconds or 0)
+        finished = later(meta.deletionTimestamp, -(meta.deletionGracePeriodSeconds or 0))
     return finished or meta.creationTimestamp or datetime.min.replace(tzinfo=UTC)
 
 

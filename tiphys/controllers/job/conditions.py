@@ -7,11 +7,12 @@ all its pods have ended and are counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tiphys.api.batch import v1 as batch
 from tiphys.api.helpers.jobs import has_condition, is_indexed
 from tiphys.api.machinery.base import time
+from tiphys.api.machinery.durations import later
 from tiphys.controllers.job.failure_policy import match
 from tiphys.controllers.job.indexes import Indexes
 from tiphys.controllers.job.pods import Observed
@@ -103,7 +104,7 @@ def deadline_of(job: batch.Job) -> datetime | None:
     seconds, started = job.spec.activeDeadlineSeconds, job.status.startTime
     if seconds is None or started is None or job.spec.suspend or has_condition(job.status, "Suspended"):
         return None
-    return started + timedelta(seconds=seconds)
+    return later(started, seconds)
 
 
 def success_rule(policy: batch.SuccessPolicy | None, done: Indexes, completions: int) -> int | None:

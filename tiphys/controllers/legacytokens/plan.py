@@ -7,12 +7,13 @@ for the period is marked as invalid first, and the API server refuses it from th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.durations import later
 
 TYPE: Final = "kubernetes.io/service-account-token"
 ACCOUNT: Final = "kubernetes.io/service-account.name"
@@ -20,6 +21,7 @@ ACCOUNT_UID: Final = "kubernetes.io/service-account.uid"
 LAST_USED: Final = "kubernetes.io/legacy-token-last-used"
 INVALID_SINCE: Final = "kubernetes.io/legacy-token-invalid-since"
 
+_DAY: Final = 86400.0
 _REFERENCES: Final = frozenset(("imagePullSecrets", "nodePublishSecretRef", "secret", "secretKeyRef", "secretRef"))
 """Fields of a pod whose `name` is that of a Secret."""
 
@@ -45,12 +47,12 @@ def begins(tracking: core.ConfigMap | None, period: float) -> datetime | None:
     """Return the time at which uses of tokens have been recorded for the period (in seconds); None when they are not recorded."""
     since = date(tracking.data.get("since")) if tracking is not None else None
     # The day on which recording began does not count.
-    return since + timedelta(days=1, seconds=period) if since is not None else None
+    return later(since, _DAY + period) if since is not None else None
 
 
 def unused(secrets: Iterable[core.Secret], now: datetime, period: float) -> list[core.Secret]:
     """Return the token Secrets that are older than the period and have not been used within it."""
-    limit = now - timedelta(seconds=period)
+    limit = later(now, -period)
     result = []
     for secret in secrets:
         meta = secret.metadata
@@ -83,7 +85,7 @@ def plan(
         marked = date(meta.labels.get(INVALID_SINCE))
         if marked is None:
             result.mark.append(secret)
-        elif marked.date() < (now - timedelta(seconds=period)).date():
+        elif marked.date() < (later(now, -period)).date():
             result.delete.append(secret)
     return result
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.taints import tolerates
+from tiphys.api.machinery.durations import later
 
 
 def evicting(node: core.Node) -> list[core.Taint]:
@@ -28,5 +29,5 @@ def leave_at(taints: Sequence[core.Taint], tolerations: Iterable[core.Toleration
             return min(since)
         periods = [toleration.tolerationSeconds for toleration in covering if toleration.tolerationSeconds is not None]
         if periods:
-            moments.append(start + timedelta(seconds=max(min(periods), 0)))
+            moments.append(later(start, max(min(periods), 0)))
     return min(moments, default=None)

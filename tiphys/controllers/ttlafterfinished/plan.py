@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tiphys.api.batch import v1 as batch
+from tiphys.api.machinery.durations import later
 
 
 def expires_at(job: batch.Job) -> datetime | None:
@@ -12,7 +13,7 @@ def expires_at(job: batch.Job) -> datetime | None:
     seconds, finished = job.spec.ttlSecondsAfterFinished, _finished_at(job)
     if seconds is None or finished is None or job.metadata.deletionTimestamp is not None:
         return None
-    return finished + timedelta(seconds=seconds)
+    return later(finished, seconds)
 
 
 def _finished_at(job: batch.Job) -> datetime | None:

@@ -45,6 +45,14 @@ async def test_the_default_grace_is_the_pods_own(api: Api) -> None:
     assert marked["deletionGracePeriodSeconds"] == 30
 
 
+async def test_a_grace_that_never_ends_can_be_shortened(api: Api) -> None:
+    await api.post(PODS, pod("a", node="n1"))
+    marked = (await api.delete(f"{PODS}/a", {"gracePeriodSeconds": 2**63 - 1})).doc["metadata"]
+    assert (marked["deletionTimestamp"], marked["deletionGracePeriodSeconds"]) == ("9999-12-31T23:59:59Z", 2**63 - 1)
+    sooner = (await api.delete(f"{PODS}/a?gracePeriodSeconds=10")).doc["metadata"]
+    assert (sooner["deletionTimestamp"][:2], sooner["deletionGracePeriodSeconds"]) == ("20", 10)
+
+
 async def test_a_finalizer_holds_an_object_until_it_is_taken_off(api: Api) -> None:
     held = config("a")
     held["metadata"]["finalizers"] = ["example.com/hold"]

@@ -99,6 +99,15 @@ async def test_a_deadline_ends_it(cluster: Cluster) -> None:
         await tells(cluster, "SuccessfulCreate", "SuccessfulDelete", "DeadlineExceeded")
 
 
+@pytest.mark.parametrize("seconds", [300_000_000_000, 2**63 - 1])
+async def test_a_deadline_beyond_the_calendar_never_comes(cluster: Cluster, seconds: int) -> None:
+    async with cluster.controllers():
+        await create(cluster, job(activeDeadlineSeconds=seconds))
+        (pod,) = await active(cluster, 1)
+        await end(cluster, pod)
+        await ends(cluster, "SuccessCriteriaMet", "Complete")
+
+
 async def test_parallelism_and_completions_change(cluster: Cluster) -> None:
     """An indexed Job whose two numbers are the same grows and shrinks."""
     async with cluster.controllers():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiphys.api.machinery.durations import nanoseconds, seconds, written
+from tiphys.api.machinery.durations import FIRST, NEVER, later, nanoseconds, seconds, written
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,19 @@ def test_writes(nanos: int, text: str) -> None:
 @given(st.integers(-(2**62), 2**62))
 def test_reads_what_it_writes(nanos: int) -> None:
     assert nanoseconds(written(nanos)) == nanos
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.integers(-(2**63), 2**63 - 1) | st.just(float("inf")))
+def test_every_period_after_every_moment_is_a_moment(moment: datetime, period: float) -> None:
+    result = later(moment, period)
+    if result not in (FIRST, NEVER):
+        assert result - moment == timedelta(seconds=period)
+    else:
+        assert (result > moment) == (period > 0) or result == moment
+
+
+def test_a_moment_too_far_away_never_comes() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert later(moment, 300_000_000_000) == later(moment, 2**63 - 1) == NEVER
+    assert later(moment, -(2**63)) == FIRST
+    assert later(moment, -1.5) == moment - timedelta(seconds=1.5)

@@ -52,6 +52,8 @@ def test_pods_that_have_ended_or_should_have() -> None:
     assert used(late, "pods") == {"count/pods": "1"}
     late.metadata.deletionTimestamp = NOW - timedelta(seconds=29)
     assert used(late, "pods")["pods"] == "1"
+    late.metadata.deletionGracePeriodSeconds = 2**63 - 1
+    assert used(late, "pods")["pods"] == "1"
 
 
 def test_a_resize_is_charged_by_the_larger_side() -> None:

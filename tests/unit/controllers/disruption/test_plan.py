@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.controllers.make import NOW, ago, pod
 from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.durations import NEVER
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.disruption.plan import disrupted, failed, status, targets
@@ -45,6 +46,12 @@ def test_granted_evictions_count_until_the_pod_goes_or_two_minutes_are_over() ->
     found.status.disruptedPods = {"a": ago(10), "gone": ago(10), "going": ago(10), "stayed": ago(121)}
     pods = [pod("a"), pod("going", deleting=True), pod("stayed")]
     assert disrupted(found, pods, NOW) == ({"a": ago(10)}, 110)
+
+
+def test_a_grant_that_lies_far_ahead_is_kept() -> None:
+    found = budget(minAvailable=1)
+    found.status.disruptedPods = {"a": NEVER}
+    assert disrupted(found, [pod("a")], NOW)[0] == {"a": NEVER}
 
 
 def test_unknown_scale_allows_no_evictions() -> None:

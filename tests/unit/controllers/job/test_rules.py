@@ -94,6 +94,8 @@ def test_a_pod_ended_when_its_last_container_did() -> None:
     assert finished_at(running) == ago(100), "since it is there"
     running.metadata.deletionTimestamp, running.metadata.deletionGracePeriodSeconds = NOW + timedelta(seconds=30), 30
     assert finished_at(running) == NOW
+    running.metadata.deletionGracePeriodSeconds = 2**63 - 1
+    assert finished_at(running) < ago(10**9), "a period that nothing can subtract"
 
 
 def verdict(wanted: batch.Job, *pods: SlimPod) -> tuple[str, str]:
@@ -116,6 +118,7 @@ FAILED = [pod(f"f{number}", phase="Failed", index=number, failures=0) for number
         (job(backoffLimit=0, restart="OnFailure"), [pod()], ""),
         (job(activeDeadlineSeconds=60), [pod()], "DeadlineExceeded"),
         (job(activeDeadlineSeconds=61), [pod()], ""),
+        (job(activeDeadlineSeconds=2**63 - 1), [pod()], ""),
         (job(activeDeadlineSeconds=1, suspend=True), [pod()], ""),
         (job(activeDeadlineSeconds=1, status=batch.JobStatus(conditions=[condition("Suspended")])), [pod()], ""),
         (job(podFailurePolicy=policy(rule("FailJob", 1))), FAILED[:1], "PodFailurePolicy"),

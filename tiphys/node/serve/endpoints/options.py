@@ -5,7 +5,7 @@ The kubelet's names differ where a connection to a container is concerned: `inpu
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from tiphys.api.core.pods.log_options import log_errors
 from tiphys.api.core.v1.options import PodLogOptions
 from tiphys.api.machinery.base import Struct
+from tiphys.api.machinery.durations import later
 from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.machinery.query import decode_query
 from tiphys.node.container.logs import LogOptions
@@ -56,18 +57,10 @@ def log_request(request: Request, now: datetime) -> LogRequest:
         raise Refusal(422, '{"message": "Invalid request."}')
     since: datetime | None = options.sinceTime
     if options.sinceSeconds is not None:
-        since = _before(now, options.sinceSeconds)
+        since = later(now, -options.sinceSeconds)
     stream = {"Stdout": "stdout", "Stderr": "stderr"}.get(options.stream or "", "")
     lines = LogOptions(options.tailLines, since, options.timestamps, options.limitBytes, stream)
     return LogRequest(options.previous, options.follow, lines)
-
-
-def _before(now: datetime, seconds: int) -> datetime | None:
-    """So many seconds ago; None when that is before there were calendars."""
-    try:
-        return now - timedelta(seconds=seconds)
-    except OverflowError:
-        return None
 
 
 def stream_options(request: Request) -> StreamOptions:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.unit.node.make import MOMENT
+from tiphys.api.machinery.durations import FIRST
 from tiphys.node.container.logs import LogOptions
 from tiphys.node.serve.endpoints.options import LogRequest, forwarded_ports, log_request, stream_options
 from tiphys.node.serve.endpoints.refusal import Refusal
@@ -55,7 +56,7 @@ def test_refuses_options_of_a_log(query: str, answer: tuple[int, str]) -> None:
         ("tailLines=0&limitBytes=1&stream=All", LogRequest(False, False, LogOptions(tail=0, limit=1))),
         ("stream=Stderr", LogRequest(False, False, LogOptions(stream="stderr"))),
         ("sinceSeconds=60", LogRequest(False, False, LogOptions(since=MOMENT - timedelta(minutes=1)))),
-        ("sinceSeconds=9000000000000", LogRequest(False, False, LogOptions())),
+        ("sinceSeconds=9000000000000", LogRequest(False, False, LogOptions(since=FIRST))),
         (
             "sinceTime=2020-01-01T01:00:00.5%2B01:00",
             LogRequest(False, False, LogOptions(since=datetime(2020, 1, 1, 0, 0, 0, 500_000, UTC))),
