@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,15 +34,17 @@ FAILURES = {
 
 
 class _Unable(Exception):
-    """Nothing can be decided now; the reason is in the status and in events."""
+    """Nothing can be decided now; the reason is in the conditions and in events."""
 
 
-class _Chosen(NamedTuple):
-    """Number of replicas that metrics ask for, and the metric that asked for most."""
+class _Look(NamedTuple):
+    """One look at an autoscaler."""
 
-    replicas: int
-    metric: str
-    statuses: list[v2.MetricStatus]
+    key: Key
+    autoscaler: v2.HorizontalPodAutoscaler
+    status: v2.HorizontalPodAutoscalerStatus
+    """The status as it will be written; a copy."""
+    conditions: Conditions
 
 
 class HorizontalPodAutoscalerController:
@@ -75,106 +78,102 @@ class HorizontalPodAutoscalerController:
             self._selectors.pop(key, None)
             return DONE
         conditions = Conditions(autoscaler.status.conditions, self._ctx.clock.now())
-        try:
-            status = await self._scale(key, autoscaler, conditions)
-        except _Unable:
-            status = autoscaler.status
-        status = msgspec.structs.replace(status, conditions=conditions.listed())
-        await write_status(self._ctx.client, autoscaler, status)
+        look = _Look(key, autoscaler, msgspec.structs.replace(autoscaler.status), conditions)
+        with suppress(_Unable):
+            await self._scale(look)
+        look.status.conditions = conditions.listed()
+        await write_status(self._ctx.client, autoscaler, look.status)
         return Result(self._settings.sync_period)
 
-    async def _scale(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, conditions: Conditions) -> v2.HorizontalPodAutoscalerStatus:
-        """Scale the target as its metrics ask; return the status without its conditions. Raises _Unable."""
-        kind, scale = await self._read_scale(autoscaler, conditions)
-        current = scale.spec.replicas
-        history = self._histories.setdefault(key, History())
+    async def _scale(self, look: _Look) -> None:
+        """Scale the target as its metrics ask, and enter into the status what is known on the way. Raises _Unable."""
+        kind, scale = await self._read_scale(look)
+        current, spec, status = scale.spec.replicas, look.autoscaler.spec, look.status
+        status.currentReplicas, status.currentMetrics = current, None
+        history = self._histories.setdefault(look.key, History())
         history.begin(self._ctx.clock.monotonic(), current)
-        spec = autoscaler.spec
         least = 1 if spec.minReplicas is None else spec.minReplicas
-        statuses: list[v2.MetricStatus] = []
         if current == 0:
-            conditions.set(ACTIVE, False, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
+            look.conditions.set(ACTIVE, False, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
             desired, why = 0, ""
         elif current > spec.maxReplicas:
             desired, why = spec.maxReplicas, _ABOVE
         elif current < least:
             desired, why = least, _BELOW
         else:
-            chosen = await self._chosen(key, autoscaler, scale, conditions)
-            desired, statuses = self._bounded(autoscaler, history, current, least, chosen.replicas, conditions), chosen.statuses
-            why = f"{chosen.metric} above target" if chosen.replicas > current else "All metrics below target"
+            proposal, metric = await self._proposal(look, scale)
+            desired = self._bounded(look, history, current, least, proposal)
+            why = f"{metric} above target" if proposal > current else "All metrics below target"
         if desired != current:
-            await self._write_scale(autoscaler, kind, scale, desired, why, conditions)
+            await self._write_scale(look, kind, scale, desired, why)
             history.note_change(self._ctx.clock.monotonic(), desired - current)
-        now = base.time(self._ctx.clock.now())
-        return v2.HorizontalPodAutoscalerStatus(
-            observedGeneration=autoscaler.status.observedGeneration,
-            lastScaleTime=now if desired != current else autoscaler.status.lastScaleTime,
-            currentReplicas=current,
-            desiredReplicas=desired,
-            currentMetrics=statuses,
-        )
+            status.lastScaleTime = base.time(self._ctx.clock.now())
+        status.desiredReplicas = desired
 
     # -- the target
 
     def _kind(self, api_version: str, kind: str) -> Kind[Any] | None:
         return named_kind(self._ctx.client.scheme, self._definitions.list(), api_version, kind)
 
-    async def _read_scale(self, autoscaler: v2.HorizontalPodAutoscaler, conditions: Conditions) -> tuple[Kind[Any], v1.Scale]:
-        target = autoscaler.spec.scaleTargetRef
+    async def _read_scale(self, look: _Look) -> tuple[Kind[Any], v1.Scale]:
+        target = look.autoscaler.spec.scaleTargetRef
         kind = self._kind(target.apiVersion, target.kind)
         try:
             if kind is None:
                 raise LookupError(f'no matches for kind "{target.kind}" in group "{target.apiVersion.rpartition("/")[0]}"')
-            scale = await self._ctx.client.get_subresource(kind, target.name, autoscaler.metadata.namespace, "scale", v1.Scale)
+            scale = await self._ctx.client.get_subresource(kind, target.name, look.key.namespace, "scale", v1.Scale)
         except (StatusError, LookupError) as error:
-            self._warn(autoscaler, "FailedGetScale", str(error))
-            conditions.set(ABLE, False, "FailedGetScale", f"the HPA controller was unable to get the target's current scale: {error}")
+            self._warn(look, "FailedGetScale", str(error))
+            look.conditions.set(ABLE, False, "FailedGetScale", f"the HPA controller was unable to get the target's current scale: {error}")
             raise _Unable from error
-        conditions.set(ABLE, True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+        look.conditions.set(ABLE, True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
         return kind, scale
 
-    async def _write_scale(
-        self, autoscaler: v2.HorizontalPodAutoscaler, kind: Kind[Any], scale: v1.Scale, desired: int, why: str, conditions: Conditions
-    ) -> None:
+    async def _write_scale(self, look: _Look, kind: Kind[Any], scale: v1.Scale, desired: int, why: str) -> None:
         scale.spec.replicas = desired
-        name, namespace = autoscaler.spec.scaleTargetRef.name, autoscaler.metadata.namespace
         try:
-            await self._ctx.client.put_subresource(kind, name, namespace, "scale", scale)
+            await self._ctx.client.put_subresource(kind, look.autoscaler.spec.scaleTargetRef.name, look.key.namespace, "scale", scale)
         except Conflict:
             raise
         except StatusError as error:
-            self._warn(autoscaler, "FailedRescale", f"New size: {desired}; reason: {why}; error: {error}")
-            conditions.set(ABLE, False, "FailedUpdateScale", f"the HPA controller was unable to update the target scale: {error}")
+            self._warn(look, "FailedRescale", f"New size: {desired}; reason: {why}; error: {error}")
+            look.conditions.set(ABLE, False, "FailedUpdateScale", f"the HPA controller was unable to update the target scale: {error}")
             raise _Unable from error
         message = f"the HPA controller was able to update the target scale to {desired}"
-        conditions.set(ABLE, True, "SucceededRescale", message)
-        self._ctx.recorder.event(autoscaler, "Normal", "SuccessfulRescale", f"New size: {desired}; reason: {why}")
+        look.conditions.set(ABLE, True, "SucceededRescale", message)
+        self._ctx.recorder.event(look.autoscaler, "Normal", "SuccessfulRescale", f"New size: {desired}; reason: {why}")
 
     # -- the metrics
 
-    async def _chosen(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, scale: v1.Scale, conditions: Conditions) -> _Chosen:
-        """Return what the metric asks for that asks for most. Metrics that cannot be had never let replicas go. Raises _Unable."""
-        selector = self._selector(key, autoscaler, scale.status.selector, conditions)
-        workload = Workload(key.namespace, selector, scale.spec.replicas, scale.status.replicas)
-        metrics, uses, failed = autoscaler.spec.metrics, [], []
-        for metric in metrics:
+    async def _proposal(self, look: _Look, scale: v1.Scale) -> tuple[int, str]:
+        """Return the replicas that the metric asks for that asks for most, and its name. Raises _Unable.
+
+        Metrics that cannot be had never let replicas go. They leave an empty place in the status, where metrics are found by their number.
+        """
+        selector = self._selector(look, scale.status.selector)
+        workload = Workload(look.key.namespace, selector, scale.spec.replicas, scale.status.replicas)
+        metrics, uses, failed = look.autoscaler.spec.metrics, [], []
+        statuses = look.status.currentMetrics = [v2.MetricStatus() for _ in metrics]
+        for index, metric in enumerate(metrics):
             try:
-                uses.append((metric, await self._measurer.use(metric, workload, self._tolerance(autoscaler))))
+                use = await self._measurer.use(metric, workload, self._tolerance(look.autoscaler))
             except NoMetrics as error:
                 failed.append((FAILURES.get(metric.type, "InvalidMetricSourceType"), str(error)))
-                self._warn(autoscaler, *failed[-1])
+                self._warn(look, *failed[-1])
+            else:
+                uses.append((metric, use))
+                statuses[index] = metric_status(metric, use)
         best, most = max(uses, key=lambda pair: pair[1].replicas, default=(None, Use(0, 0)))
         if failed and (best is None or most.replicas < scale.spec.replicas):
             reason, message = failed[0]
-            conditions.set(ACTIVE, False, reason, f"the HPA was unable to compute the replica count: {message}")
+            look.conditions.set(ACTIVE, False, reason, f"the HPA was unable to compute the replica count: {message}")
             summary = f"invalid metrics ({len(failed)} invalid out of {len(metrics)}), first error is: {message}"
-            self._warn(autoscaler, "FailedComputeMetricsReplicas", summary)
+            self._warn(look, "FailedComputeMetricsReplicas", summary)
             raise _Unable
         assert best is not None
         name = described(best)
-        conditions.set(ACTIVE, True, "ValidMetricFound", f"the HPA was able to successfully calculate a replica count from {name}")
-        return _Chosen(most.replicas, name, [metric_status(metric, use) for metric, use in uses])
+        look.conditions.set(ACTIVE, True, "ValidMetricFound", f"the HPA was able to successfully calculate a replica count from {name}")
+        return most.replicas, name
 
     def _tolerance(self, autoscaler: v2.HorizontalPodAutoscaler) -> Tolerance:
         behavior, usual = autoscaler.spec.behavior, self._settings.tolerance
@@ -182,27 +181,26 @@ class HorizontalPodAutoscalerController:
         below, above = (float(parse(one.tolerance)) if one is not None and one.tolerance is not None else usual for one in rules)
         return Tolerance(below, above)
 
-    def _selector(self, key: Key, autoscaler: v2.HorizontalPodAutoscaler, text: str, conditions: Conditions) -> str:
+    def _selector(self, look: _Look, text: str) -> str:
         """Return the selector of the target's pods, once no other autoscaler selects one of them. Raises _Unable."""
         if not text:
-            self._warn(autoscaler, "SelectorRequired", "selector is required")
-            conditions.set(ACTIVE, False, "InvalidSelector", "the HPA target's scale is missing a selector")
+            self._warn(look, "SelectorRequired", "selector is required")
+            look.conditions.set(ACTIVE, False, "InvalidSelector", "the HPA target's scale is missing a selector")
             raise _Unable
         try:
             selector = parse_labels(text)
         except SelectorError as error:
             message = f"couldn't convert selector into a corresponding internal selector object: {error}"
-            self._warn(autoscaler, "InvalidSelector", message)
-            conditions.set(ACTIVE, False, "InvalidSelector", message)
+            self._warn(look, "InvalidSelector", message)
+            look.conditions.set(ACTIVE, False, "InvalidSelector", message)
             raise _Unable from error
-        self._selectors[key] = selector
-        rivals = self._rivals(key, selector)
+        self._selectors[look.key] = selector
+        rivals = self._rivals(look.key, selector)
         if rivals:
-            message = (
-                f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(str(rival) for rival in sorted([key, *rivals]))}]"
-            )
-            self._warn(autoscaler, "AmbiguousSelector", message)
-            conditions.set(ACTIVE, False, "AmbiguousSelector", message)
+            listed = " ".join(str(rival) for rival in sorted([look.key, *rivals]))
+            message = f"pods by selector {text} are controlled by multiple HPAs: [{listed}]"
+            self._warn(look, "AmbiguousSelector", message)
+            look.conditions.set(ACTIVE, False, "AmbiguousSelector", message)
             raise _Unable
         return text
 
@@ -216,11 +214,10 @@ class HorizontalPodAutoscalerController:
 
     # -- the bounds
 
-    def _bounded(
-        self, autoscaler: v2.HorizontalPodAutoscaler, history: History, current: int, least: int, proposal: int, conditions: Conditions
-    ) -> int:
+    def _bounded(self, look: _Look, history: History, current: int, least: int, proposal: int) -> int:
         """Return how far to go towards what metrics ask for, given what was asked for and done lately."""
-        now, most, behavior = self._ctx.clock.monotonic(), autoscaler.spec.maxReplicas, autoscaler.spec.behavior
+        spec = look.autoscaler.spec
+        now, most, behavior = self._ctx.clock.monotonic(), spec.maxReplicas, spec.behavior
         usual = self._settings.downscale_stabilization
         limited: Verdict
         if behavior is None:
@@ -230,12 +227,12 @@ class HorizontalPodAutoscalerController:
             up, down = (_window(rules) for rules in (behavior.scaleUp, behavior.scaleDown))
             steady = history.stabilized(now, proposal, current, up=up or 0.0, down=usual if down is None else down)
             limited = history.limited(now, steady.replicas, current, least=least, most=most, behavior=behavior)
-        conditions.set(ABLE, True, steady.reason, steady.message)
-        conditions.set(LIMITED, limited.replicas != steady.replicas, limited.reason, limited.message)
+        look.conditions.set(ABLE, True, steady.reason, steady.message)
+        look.conditions.set(LIMITED, limited.replicas != steady.replicas, limited.reason, limited.message)
         return limited.replicas
 
-    def _warn(self, autoscaler: v2.HorizontalPodAutoscaler, reason: str, message: str) -> None:
-        self._ctx.recorder.event(autoscaler, "Warning", reason, message)
+    def _warn(self, look: _Look, reason: str, message: str) -> None:
+        self._ctx.recorder.event(look.autoscaler, "Warning", reason, message)
 
 
 def _window(rules: v2.HPAScalingRules | None) -> float | None:

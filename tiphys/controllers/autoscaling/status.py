@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from tiphys.api.autoscaling import v2
 from tiphys.api.machinery import base
 from tiphys.api.machinery.base import Quantity
@@ -91,8 +89,3 @@ def described(metric: v2.MetricSpec) -> str:
         case "External" if metric.external is not None:
             return f"external metric {metric.external.metric.name}"
     return metric.type
-
-
-def changed(status: v2.HorizontalPodAutoscalerStatus, **fields: object) -> v2.HorizontalPodAutoscalerStatus:
-    """Return a status with other values in some fields."""
-    return msgspec.structs.replace(status, **fields)

@@ -37,8 +37,12 @@ class Metrics:
         self.each: int | None = None
         """CPU of every pod that `cpu` does not name."""
         self.values: dict[str, list[dict[str, Any]]] = {}
+        self.refuses = ""
+        """Message with which scales are not written."""
 
     def answer(self, request: Request, cluster: World) -> Response | None:
+        if self.refuses and request.method == "PUT" and request.path.endswith("/scale"):
+            return _json({"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": self.refuses, "code": 403}, 403)
         if re.fullmatch(r"/apis/(custom|external)\.metrics\.k8s\.io", request.path) and self.values:
             group = request.path.removeprefix("/apis/")
             return _json({"preferredVersion": {"groupVersion": f"{group}/v1beta1", "version": "v1beta1"}})
@@ -55,8 +59,8 @@ class Metrics:
         return _json({"items": items})
 
 
-def _json(body: Any) -> Response:
-    return Response(200, {"Content-Type": "application/json"}, msgspec.json.encode(body))
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(status, {"Content-Type": "application/json"}, msgspec.json.encode(body))
 
 
 class World(Cluster):
@@ -249,6 +253,53 @@ async def test_a_failing_metric_lets_replicas_come_but_not_go(world: World) -> N
         await world.client.clock.sleep(600.0)
         assert await world.replicas() == 2
         world.metrics.each = 1000
+        await eventually(lambda: _is(world, 4))
+
+
+async def test_a_failing_metric_leaves_its_place_in_the_status_empty(world: World) -> None:
+    broken = {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 1000
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=[broken, CPU_HALF]))
+        await eventually(lambda: _is(world, 4))
+        statuses = (await world.scaler()).status.currentMetrics
+        assert statuses is not None
+        none, cpu = statuses
+        assert none == v2.MetricStatus()
+        assert cpu.resource is not None
+        assert cpu.resource.current.averageUtilization == 100
+
+
+async def test_the_status_follows_replicas_when_metrics_are_gone(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 500
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("True", "ValidMetricFound")))
+        assert (await world.scaler()).status.currentMetrics != [v2.MetricStatus()]
+        world.metrics.each = None
+        await world.client.patch(apps.Deployment, "web", "default", body={"spec": {"replicas": 6}})
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "FailedGetResourceMetric")))
+        status = (await world.scaler()).status
+        assert (status.currentReplicas, status.desiredReplicas, status.currentMetrics) == (6, 2, [v2.MetricStatus()])
+
+
+async def test_the_status_tells_what_was_measured_when_the_scale_is_refused(world: World) -> None:
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each, world.metrics.refuses = 1000, "no more"
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _condition_is(world, "AbleToScale", ("False", "FailedUpdateScale")))
+        status = (await world.scaler()).status
+        assert (status.currentReplicas, status.desiredReplicas, status.lastScaleTime) == (2, 0, None)
+        assert status.currentMetrics is not None
+        assert status.currentMetrics[0].resource is not None
+        await eventually(lambda: _has(world, "FailedRescale"))
+        world.metrics.refuses = ""
         await eventually(lambda: _is(world, 4))
 
 
