@@ -37,12 +37,12 @@ def decode(type_: type[AnyT], body: bytes | msgspec.Raw) -> AnyT:
 
 
 def decode_list(type_: type[ObjectT], body: bytes) -> ListBody[ObjectT]:
-    """Decode a list answer with items of the type."""
+    """Decode a list answer with items of the type; raises ValueError when the body is not one."""
     try:
         value: ListBody[ObjectT] = _decoder(ListBody[type_]).decode(body)  # type: ignore[valid-type]
     except msgspec.ValidationError:
-        raw = msgspec.json.decode(body)
-        items = [_lenient(type_, item) for item in raw.get("items") or []]
+        raw = msgspec.json.decode(body, type=dict[str, Any])
+        items = [_lenient(type_, item) for item in msgspec.convert(raw.get("items") or [], list[Any])]
         value = ListBody(metadata=raw.get("metadata") or {}, items=items)
     return value
 

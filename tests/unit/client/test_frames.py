@@ -48,6 +48,12 @@ def test_unknown_and_null_fields_of_a_newer_server_are_ignored() -> None:
     assert listed.items is not None
     assert listed.items[0] == pod
     assert decode_list(core.Pod, b'{"metadata":{},"items":null}').items is None
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"pods"', b'{"items":3}', b'{"items":[1]}', b'{"items":[{"metadata":3}]}', b"pods"])
+def test_bodies_that_are_no_lists_are_value_errors(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode_list(core.Pod, body)
     with pytest.raises(msgspec.ValidationError):
         decode(core.Pod, b'{"metadata":{"name":5}}')
 
