@@ -5,13 +5,15 @@ The latter two are served by adapters that users install; their group version is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
 from tiphys.api.autoscaling import v2
 from tiphys.api.machinery import durations
+from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.api.machinery.quantity import milli
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
@@ -22,62 +24,62 @@ from tiphys.controllers.autoscaling.pods import Sample
 from tiphys.controllers.autoscaling.replicas import NoMetrics
 from tiphys.controllers.autoscaling.slim import MetricValue, MetricValues
 
-CUSTOM, EXTERNAL = "custom.metrics.k8s.io", "external.metrics.k8s.io"
+RESOURCE, CUSTOM, EXTERNAL = "metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"
+_API = {RESOURCE: "resource metrics API", CUSTOM: "custom metrics API", EXTERNAL: "external metrics API"}
 WINDOW = 60.0
 """Seconds of a window that an adapter does not name."""
+_LARGEST = (1 << 63) - 1
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class MetricsReader:
-    """Reader of one cluster's metrics. Every method raises NoMetrics where there are none."""
+    """Reader of one cluster's metrics. Every method raises NoMetrics where there are none, or where they make no sense."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def of_resource(self, resource: str, namespace: str, selector: str, container: str = "") -> dict[str, Sample]:
         """Return how much of a resource each pod uses, or one container of it."""
-        try:
+        with _read_from(RESOURCE):
             pods = (await self._client.list(PodMetrics, namespace, labels=selector)).items
-        except (StatusError, ConnectionError) as error:
-            raise NoMetrics(f"unable to fetch metrics from resource metrics API: {error}") from error
+            samples = {pod.metadata.name: _sample(pod, resource, container) for pod in pods}
         if not pods:
             raise NoMetrics("no metrics returned from resource metrics API")
-        samples = {pod.metadata.name: _sample(pod, resource, container) for pod in pods}
         return {name: sample for name, sample in samples.items() if sample is not None}
 
     async def of_pods(self, metric: v2.MetricIdentifier, namespace: str, selector: str) -> dict[str, Sample]:
         """Return the value of a custom metric of each pod."""
         query = [("labelSelector", selector), *_metric_query(metric.selector)]
-        values = await self._custom(f"namespaces/{namespace}/pods/*/{metric.name}", query)
-        return {
-            one.describedObject.name: Sample(milli(one.value), one.timestamp, WINDOW if one.windowSeconds is None else one.windowSeconds)
-            for one in values
-        }
+        with _read_from(CUSTOM):
+            values = await self._values(CUSTOM, f"namespaces/{namespace}/pods/*/{metric.name}", query)
+            return {
+                one.describedObject.name: Sample(
+                    _total([one.value]), one.timestamp, WINDOW if one.windowSeconds is None else one.windowSeconds
+                )
+                for one in values
+            }
 
     async def of_object(self, metric: v2.MetricIdentifier, namespace: str, resource: str, name: str) -> int:
         """Return the value of a custom metric of an object; `resource` is such as `ingresses.networking.k8s.io`."""
         where = f"namespaces/{name}" if resource == "namespaces" else f"namespaces/{namespace}/{resource}/{name}"
         path = f"{where}/metrics/{metric.name}" if resource == "namespaces" else f"{where}/{metric.name}"
-        return milli((await self._custom(path, _metric_query(metric.selector)))[0].value)
+        with _read_from(CUSTOM):
+            values = await self._values(CUSTOM, path, _metric_query(metric.selector))
+            return _total([values[0].value])
 
     async def of_external(self, metric: v2.MetricIdentifier, namespace: str) -> int:
         """Return the sum of the values of an external metric."""
         query = [("labelSelector", _selector_text(metric.selector))] if metric.selector is not None else []
-        values = await self._values(EXTERNAL, f"namespaces/{namespace}/{metric.name}", query, "external metrics API")
-        return sum(milli(one.value) for one in values)
+        with _read_from(EXTERNAL):
+            values = await self._values(EXTERNAL, f"namespaces/{namespace}/{metric.name}", query)
+            return _total(one.value for one in values)
 
-    async def _custom(self, path: str, query: Sequence[tuple[str, str]]) -> list[MetricValue]:
-        return await self._values(CUSTOM, path, query, "custom metrics API")
-
-    async def _values(self, group: str, path: str, query: Sequence[tuple[str, str]], api: str) -> list[MetricValue]:
-        try:
-            version = await self._version(group)
-            answer = await self._read(f"/apis/{version}/{path}", query, MetricValues)
-        except (StatusError, ConnectionError, msgspec.MsgspecError) as error:
-            raise NoMetrics(f"unable to fetch metrics from {api}: {error}") from error
+    async def _values(self, group: str, path: str, query: Sequence[tuple[str, str]]) -> list[MetricValue]:
+        version = await self._version(group)
+        answer = await self._read(f"/apis/{version}/{path}", query, MetricValues)
         if not answer.items:
-            raise NoMetrics(f"no metrics returned from {api}")
+            raise NoMetrics(f"no metrics returned from {_API[group]}")
         return answer.items
 
     async def _version(self, group: str) -> str:
@@ -93,12 +95,26 @@ class MetricsReader:
         return msgspec.json.decode(await read_body(response), type=type_)
 
 
+@contextmanager
+def _read_from(group: str) -> Iterator[None]:
+    """Turn what goes wrong on the way from a metrics API into NoMetrics: errors, and answers that make no sense."""
+    try:
+        yield
+    except (StatusError, ConnectionError, ValueError) as error:
+        raise NoMetrics(f"unable to fetch metrics from {_API[group]}: {error}") from error
+
+
+def _total(amounts: Iterable[Quantity]) -> int:
+    """Return the sum in thousandths, within the 64 bits that the API has for it. Raises ValueError."""
+    return max(-_LARGEST, min(sum(milli(amount) for amount in amounts), _LARGEST))
+
+
 def _sample(pod: PodMetrics, resource: str, container: str) -> Sample | None:
-    """Return the sample of a pod; None when a container that counts was not measured."""
+    """Return the sample of a pod; None when a container that counts was not measured. Raises ValueError."""
     chosen = [one for one in pod.containers if not container or one.name == container]
     if not chosen or any(resource not in one.usage for one in chosen):
         return None
-    return Sample(sum(milli(one.usage[resource]) for one in chosen), pod.timestamp, durations.seconds(pod.window))
+    return Sample(_total(one.usage[resource] for one in chosen), pod.timestamp, durations.seconds(pod.window))
 
 
 def _metric_query(selector: LabelSelector | None) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tiphys.controllers.autoscaling.pods import Groups, Sample
 
 MOST = (1 << 31) - 1
-"""Highest number of replicas that the API can hold."""
+"""Highest number of replicas, and of percent, that the API can hold."""
 
 
 class NoMetrics(Exception):
@@ -54,7 +54,7 @@ def of_utilization(
         return sum(value for name, value in values.items() if name in requests) * 100 // requested
 
     assumed = {name: requests.get(name, 0) * max(100, target) // 100 for name in groups.missing}
-    utilization = share(known)
+    utilization = max(-MOST, min(share(known), MOST))
     average = sum(known.values()) // len(known)
     return Use(_proposed(known, groups, assumed, lambda values: share(values) / target, current, tolerance), average, utilization)
 
@@ -84,7 +84,7 @@ def of_value_per_pod(value: int, *, target: int, counted: int, tolerance: Tolera
     if not counted:
         return Use(proposal, value)
     replicas = counted if tolerance.covers(value / (target * counted)) else proposal
-    return Use(replicas, ceil(value / counted))
+    return Use(replicas, -(-value // counted))
 
 
 def _counted(samples: Mapping[str, Sample], groups: Groups) -> dict[str, int]:

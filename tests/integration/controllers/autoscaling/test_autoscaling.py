@@ -37,6 +37,8 @@ class Metrics:
         self.each: int | None = None
         """CPU of every pod that `cpu` does not name."""
         self.values: dict[str, list[dict[str, Any]]] = {}
+        self.items: list[dict[str, Any]] | None = None
+        """What is told of pods, whatever `cpu` and `each` say."""
         self.refuses = ""
         """Message with which scales are not written."""
 
@@ -48,6 +50,8 @@ class Metrics:
             return _json({"preferredVersion": {"groupVersion": f"{group}/v1beta1", "version": "v1beta1"}})
         if request.path in self.values:
             return _json({"items": self.values[request.path]})
+        if request.path.startswith("/apis/metrics.k8s.io/") and self.items is not None:
+            return _json({"items": self.items})
         if not request.path.startswith("/apis/metrics.k8s.io/") or (self.each is None and not self.cpu):
             return None
         now = base.time(cluster.client.clock.now())
@@ -153,6 +157,12 @@ def scaler(
 
 
 CPU_HALF = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
+CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default"
+EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
+JOBS = {"type": "External", "external": {"metric": {"name": "jobs"}, "target": {"type": "AverageValue", "averageValue": "5"}}}
+HITS = {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
+RATE = {"type": "Object", "object": {"describedObject": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "main"},
+                                     "metric": {"name": "rate"}, "target": {"type": "Value", "value": "100"}}}  # fmt: skip
 
 
 def loop() -> HorizontalPodAutoscalerController:
@@ -243,12 +253,11 @@ async def test_missing_metrics_are_reported_and_asked_for_once_a_period(
 
 
 async def test_a_failing_metric_lets_replicas_come_but_not_go(world: World) -> None:
-    broken = {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
     await world.prepare(2, cpu="1")
     await world.client.clock.sleep(600.0)
     world.metrics.each = 10
     async with world.controllers(loop()):
-        await world.client.create(scaler(metrics=[CPU_HALF, broken]))
+        await world.client.create(scaler(metrics=[CPU_HALF, HITS]))
         await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "FailedGetPodsMetric")))
         await world.client.clock.sleep(600.0)
         assert await world.replicas() == 2
@@ -257,12 +266,11 @@ async def test_a_failing_metric_lets_replicas_come_but_not_go(world: World) -> N
 
 
 async def test_a_failing_metric_leaves_its_place_in_the_status_empty(world: World) -> None:
-    broken = {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
     await world.prepare(2, cpu="1")
     await world.client.clock.sleep(600.0)
     world.metrics.each = 1000
     async with world.controllers(loop()):
-        await world.client.create(scaler(metrics=[broken, CPU_HALF]))
+        await world.client.create(scaler(metrics=[HITS, CPU_HALF]))
         await eventually(lambda: _is(world, 4))
         statuses = (await world.scaler()).status.currentMetrics
         assert statuses is not None
@@ -303,22 +311,73 @@ async def test_the_status_tells_what_was_measured_when_the_scale_is_refused(worl
         await eventually(lambda: _is(world, 4))
 
 
+def use(cpu: str = "1", window: str = "15s", timestamp: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    containers = [{"name": "main", "usage": {"cpu": cpu}}]
+    return {"metadata": {"name": "web-0"}, "timestamp": timestamp, "window": window, "containers": containers}
+
+
+@pytest.mark.parametrize("item", [use("much"), use(window="soon"), use(timestamp="never"), {"containers": 3}])
+async def test_use_that_makes_no_sense_is_reported_and_asked_for_again(world: World, item: dict[str, Any]) -> None:
+    await world.prepare(1, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.items = [item]
+    async with world.controllers(loop()):
+        await world.client.create(scaler())
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "FailedGetResourceMetric")))
+        await eventually(lambda: _has(world, "FailedGetResourceMetric"))
+        world.metrics.items = [use()]
+        await world.client.clock.sleep(PERIOD + 1.0)
+        assert await world.replicas() == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "path", "reason"),
+    [
+        (JOBS, f"{EXTERNAL}/jobs", "FailedGetExternalMetric"),
+        (HITS, f"{CUSTOM}/pods/*/hits", "FailedGetPodsMetric"),
+        (RATE, f"{CUSTOM}/ingresses.networking.k8s.io/main/rate", "FailedGetObjectMetric"),
+    ],
+    ids=["external", "pods", "object"],
+)
+async def test_values_that_make_no_sense_are_reported(world: World, metric: dict[str, Any], path: str, reason: str) -> None:
+    await world.prepare(1, cpu="1")
+    world.metrics.values = {path: [{"describedObject": {"name": "web-0"}, "value": "much"}]}
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=[metric]))
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("False", reason)))
+        await eventually(lambda: _has(world, reason))
+
+
+async def test_use_beyond_all_numbers_is_as_much_as_the_status_can_hold(world: World) -> None:
+    await world.prepare(1, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.items = [use("9e99")]
+    world.metrics.values = {f"{EXTERNAL}/jobs": [{"value": "9e99"}, {"value": "9e99"}]}
+    by_value = {"type": "External", "external": {"metric": {"name": "jobs"}, "target": {"type": "Value", "value": "5"}}}
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=[CPU_HALF, JOBS, by_value]))
+        await eventually(lambda: _is(world, 4))
+        await eventually(lambda: _condition_is(world, "ScalingActive", ("True", "ValidMetricFound")))
+        statuses = (await world.scaler()).status.currentMetrics
+        assert statuses is not None
+        cpu, share, value = statuses
+        most = Quantity(f"{2**63 - 1}m")
+        assert cpu.resource is not None
+        assert cpu.resource.current == v2.MetricValueStatus(averageValue=most, averageUtilization=2**31 - 1)
+        assert share.external is not None
+        assert value.external is not None
+        assert (share.external.current.averageValue, value.external.current.value) == (most, most)
+
+
 async def test_custom_and_external_metrics(world: World) -> None:
-    metrics = [
-        {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}},
-        {"type": "Object", "object": {"describedObject": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "main"},
-                                      "metric": {"name": "rate"}, "target": {"type": "Value", "value": "100"}}},
-        {"type": "External", "external": {"metric": {"name": "jobs"}, "target": {"type": "AverageValue", "averageValue": "5"}}},
-    ]  # fmt: skip
     await world.prepare(2)
-    custom, external = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
     world.metrics.values = {
-        f"{custom}/pods/*/hits": [{"describedObject": {"name": name}, "value": "15"} for name in ("web-0", "web-1")],
-        f"{custom}/ingresses.networking.k8s.io/main/rate": [{"value": "150"}],
-        f"{external}/jobs": [{"value": "12"}, {"value": "8"}],
+        f"{CUSTOM}/pods/*/hits": [{"describedObject": {"name": name}, "value": "15"} for name in ("web-0", "web-1")],
+        f"{CUSTOM}/ingresses.networking.k8s.io/main/rate": [{"value": "150"}],
+        f"{EXTERNAL}/jobs": [{"value": "12"}, {"value": "8"}],
     }
     async with world.controllers(loop()):
-        await world.client.create(scaler(metrics=metrics))
+        await world.client.create(scaler(metrics=[HITS, RATE, JOBS]))
         await eventually(lambda: _is(world, 4))
         found = await world.scaler()
         assert found.status.currentMetrics is not None
