@@ -17,7 +17,7 @@ from tiphys.controllers.autoscaling.history import History, Verdict, plainly_lim
 from tiphys.controllers.autoscaling.measure import Measurer, Workload
 from tiphys.controllers.autoscaling.replicas import NoMetrics, Tolerance, Use
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
-from tiphys.controllers.autoscaling.status import ABLE, ACTIVE, LIMITED, Conditions, described, metric_status
+from tiphys.controllers.autoscaling.status import ABLE, ACTIVE, LIMITED, Conditions, described, failure, metric_status
 from tiphys.controllers.shared.scales import named_kind
 from tiphys.controllers.shared.slim import DEFINITIONS, PODS, SlimDefinition, SlimPod
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
@@ -158,16 +158,16 @@ class HorizontalPodAutoscalerController:
             try:
                 use = await self._measurer.use(metric, workload, self._tolerance(look.autoscaler))
             except NoMetrics as error:
-                failed.append((FAILURES.get(metric.type, "InvalidMetricSourceType"), str(error)))
-                self._warn(look, *failed[-1])
+                failed.append((metric, str(error)))
+                self._warn(look, _reason(metric), str(error))
             else:
                 uses.append((metric, use))
                 statuses[index] = metric_status(metric, use)
         best, most = max(uses, key=lambda pair: pair[1].replicas, default=(None, Use(0, 0)))
         if failed and (best is None or most.replicas < scale.spec.replicas):
-            reason, message = failed[0]
-            look.conditions.set(ACTIVE, False, reason, f"the HPA was unable to compute the replica count: {message}")
-            summary = f"invalid metrics ({len(failed)} invalid out of {len(metrics)}), first error is: {message}"
+            metric, message = failed[0]
+            look.conditions.set(ACTIVE, False, _reason(metric), f"the HPA was unable to compute the replica count: {message}")
+            summary = f"invalid metrics ({len(failed)} invalid out of {len(metrics)}), first error is: {failure(metric, message)}"
             self._warn(look, "FailedComputeMetricsReplicas", summary)
             raise _Unable
         assert best is not None
@@ -184,25 +184,29 @@ class HorizontalPodAutoscalerController:
     def _selector(self, look: _Look, text: str) -> str:
         """Return the selector of the target's pods, once no other autoscaler selects one of them. Raises _Unable."""
         if not text:
-            self._warn(look, "SelectorRequired", "selector is required")
-            look.conditions.set(ACTIVE, False, "InvalidSelector", "the HPA target's scale is missing a selector")
-            raise _Unable
+            raise self._unselected(look, "SelectorRequired", "selector is required")
         try:
             selector = parse_labels(text)
         except SelectorError as error:
             message = f"couldn't convert selector into a corresponding internal selector object: {error}"
-            self._warn(look, "InvalidSelector", message)
-            look.conditions.set(ACTIVE, False, "InvalidSelector", message)
-            raise _Unable from error
+            raise self._unselected(look, "InvalidSelector", message) from error
         self._selectors[look.key] = selector
         rivals = self._rivals(look.key, selector)
         if rivals:
             listed = " ".join(str(rival) for rival in sorted([look.key, *rivals]))
             message = f"pods by selector {text} are controlled by multiple HPAs: [{listed}]"
-            self._warn(look, "AmbiguousSelector", message)
-            look.conditions.set(ACTIVE, False, "AmbiguousSelector", message)
-            raise _Unable
+            raise self._unselected(look, "AmbiguousSelector", message)
         return text
+
+    def _unselected(self, look: _Look, reason: str, message: str) -> _Unable:
+        """Report that it is not known which pods to measure."""
+        self._warn(look, reason, message)
+        if reason == "SelectorRequired":
+            look.conditions.set(ACTIVE, False, "InvalidSelector", "the HPA target's scale is missing a selector")
+        else:
+            look.conditions.set(ACTIVE, False, reason, message)
+        self._warn(look, "FailedComputeMetricsReplicas", message)
+        return _Unable()
 
     def _rivals(self, key: Key, selector: Selector) -> list[Key]:
         """Return the other autoscalers that select a pod of this selector."""
@@ -233,6 +237,10 @@ class HorizontalPodAutoscalerController:
 
     def _warn(self, look: _Look, reason: str, message: str) -> None:
         self._ctx.recorder.event(look.autoscaler, "Warning", reason, message)
+
+
+def _reason(metric: v2.MetricSpec) -> str:
+    return FAILURES.get(metric.type, "InvalidMetricSourceType")
 
 
 def _window(rules: v2.HPAScalingRules | None) -> float | None:

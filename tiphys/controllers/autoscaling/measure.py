@@ -17,6 +17,7 @@ from tiphys.controllers.autoscaling.pods import Sample, count_ready, grouped, re
 from tiphys.controllers.autoscaling.replicas import NoMetrics, Tolerance, Use
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.autoscaling.slim import SCALED_PODS, ScaledPod
+from tiphys.controllers.shared.selecting import shown
 
 
 class Workload(NamedTuple):
@@ -53,13 +54,16 @@ class Measurer:
             source = metric.containerResource
             return await self._resource(source.name, source.container, source.target, workload, tolerance)
         if metric.pods is not None:
-            samples = await self._metrics.of_pods(metric.pods.metric, workload.namespace, workload.selector)
+            try:
+                samples = await self._metrics.of_pods(metric.pods.metric, workload.namespace, workload.selector)
+            except NoMetrics as error:
+                raise NoMetrics(f"unable to get metric {metric.pods.metric.name}: {error}") from error
             return self._average(samples, await self._pods(workload), "", metric.pods.target, workload, tolerance)
         if metric.object is not None:
             value = await self._object(metric.object, workload.namespace)
             return await self._value(value, metric.object.target, workload, tolerance)
         if metric.external is not None:
-            value = await self._metrics.of_external(metric.external.metric, workload.namespace)
+            value = await self._external(metric.external.metric, workload.namespace)
             return await self._value(value, metric.external.target, workload, tolerance)
         raise NoMetrics(f'unknown metric source type "{metric.type}"')
 
@@ -108,13 +112,22 @@ class Measurer:
             where = f"{described.kind} {namespace}/{described.name}"
             raise NoMetrics(f"unable to get metric {source.metric.name}: {error} on {where}") from error
 
+    async def _external(self, metric: v2.MetricIdentifier, namespace: str) -> int:
+        try:
+            return await self._metrics.of_external(metric, namespace)
+        except NoMetrics as error:
+            raise NoMetrics(f"unable to get external metric {namespace}/{metric.name}/{shown(metric.selector)}: {error}") from error
+
     async def _value(self, value: int, target: v2.MetricTarget, workload: Workload, tolerance: Tolerance) -> Use:
         goal = target.value if target.type == "Value" else target.averageValue
         if goal is None or milli(goal) <= 0:
             raise NoMetrics("neither a value nor an average value above 0 is the target")
         if target.type != "Value":
             return replicas.of_value_per_pod(value, target=milli(goal), counted=workload.counted, tolerance=tolerance)
-        ready = count_ready(await self._pods(workload)) if workload.desired else 0
+        try:
+            ready = count_ready(await self._pods(workload)) if workload.desired else 0
+        except NoMetrics as error:
+            raise NoMetrics(f"unable to calculate ready pods: {error}") from error
         return replicas.of_value(value, target=milli(goal), current=workload.desired, ready=ready, tolerance=tolerance)
 
     async def _pods(self, workload: Workload) -> Sequence[ScaledPod]:

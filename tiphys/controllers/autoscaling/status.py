@@ -9,6 +9,7 @@ from tiphys.api.machinery import base
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.quantity import format_value, from_milli
 from tiphys.controllers.autoscaling.replicas import Use
+from tiphys.controllers.shared.selecting import shown
 
 ABLE, ACTIVE, LIMITED = "AbleToScale", "ScalingActive", "ScalingLimited"
 
@@ -85,7 +86,28 @@ def described(metric: v2.MetricSpec) -> str:
         case "Pods" if metric.pods is not None:
             return f"pods metric {metric.pods.metric.name}"
         case "Object" if metric.object is not None:
-            return f"{metric.object.describedObject.kind} metric {metric.object.metric.name}"
+            if metric.object.target.type == "Value":
+                return f"{metric.object.describedObject.kind} metric {metric.object.metric.name}"
+            return f"external metric {metric.object.metric.name}({shown(metric.object.metric.selector)})"
         case "External" if metric.external is not None:
-            return f"external metric {metric.external.metric.name}"
+            return f"external metric {metric.external.metric.name}({shown(metric.external.metric.selector)})"
     return metric.type
+
+
+def failure(metric: v2.MetricSpec, message: str) -> str:
+    """Return the words by which the event about all metrics reports the failure of one."""
+    match metric.type:
+        case "Resource" if metric.resource is not None:
+            return f"failed to get {metric.resource.name} resource metric value: {message}"
+        case "ContainerResource" if metric.containerResource is not None:
+            return f"failed to get {metric.containerResource.container} container metric value: {message}"
+        case "Pods":
+            return f"failed to get pods metric value: {message}"
+        case "Object" if metric.object is not None:
+            which = "" if metric.object.target.type == "Value" else f"failed to get {metric.object.metric.name} object metric: "
+            return f"failed to get object metric value: {which}{message}"
+        case "External" if metric.external is not None:
+            name = metric.external.metric.name
+            which = f"external metric {name}" if metric.external.target.averageValue is None else f"{name} external metric"
+            return f"failed to get {name} external metric value: failed to get {which}: {message}"
+    return message

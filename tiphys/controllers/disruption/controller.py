@@ -8,18 +8,11 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.disruption.owners import READS, NoScale, Owners, Workload
-from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status
+from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status, unmanaged
 from tiphys.controllers.shared.custom import custom_kind
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import PODS, SlimDefinition, SlimPod
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, write_status
-
-UNMANAGED = (
-    "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB "
-    "cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
-    '".spec.minAvailable" field of the PDB to an integer value.'
-)
-"""Text of the event about pods that nothing controls; people search for it."""
 
 
 class DisruptionController:
@@ -79,7 +72,7 @@ class DisruptionController:
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
         if count is not None and count.unmanaged:
-            self._ctx.recorder.event(budget, "Warning", "UnmanagedPods", UNMANAGED.format(selector=selector))
+            self._ctx.recorder.event(budget, "Warning", "UnmanagedPods", unmanaged(budget))
         await write_status(self._ctx.client, budget, status(budget, pods, count.replicas if count is not None else None, granted, now))
         return Result(after)
 

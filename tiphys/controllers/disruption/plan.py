@@ -8,9 +8,10 @@ from datetime import datetime
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.durations import later
-from tiphys.api.meta.v1 import Condition, LabelSelector
+from tiphys.api.meta.v1 import Condition
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.shared.scaled import scaled
+from tiphys.controllers.shared.selecting import shown
 from tiphys.controllers.shared.slim import SlimPod
 
 EVICTION_SECONDS = 120.0
@@ -81,24 +82,11 @@ def failed(budget: policy.PodDisruptionBudget, message: str, now: datetime) -> p
 
 def unmanaged(budget: policy.PodDisruptionBudget) -> str:
     """Return the message of an event about pods without an owner, which a budget that depends on owners cannot count."""
-    selector = _shown(budget.spec.selector)
     return (
-        f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB "
-        "cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
+        f"Pods selected by this PodDisruptionBudget (selector: {shown(budget.spec.selector)}) were found to be unmanaged. As a result, the "
+        "status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
         '".spec.minAvailable" field of the PDB to an integer value.'
     )
-
-
-def _shown(selector: LabelSelector | None) -> str:
-    """Return a selector in the form that messages of Kubernetes have."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{name}: {value}," for name, value in sorted(selector.matchLabels.items()))
-    needs = "".join(
-        f"LabelSelectorRequirement{{Key:{one.key},Operator:{one.operator},Values:[{' '.join(one.values)}],}},"
-        for one in selector.matchExpressions
-    )
-    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{needs}}},}}"
 
 
 def _conditions(budget: policy.PodDisruptionBudget, value: str, reason: str, message: str, now: datetime) -> list[Condition]:

@@ -25,3 +25,15 @@ def map_selector(labels: Mapping[str, str]) -> Selector:
 def selects(selector: LabelSelector | None, obj: KubeObject) -> bool:
     """Return whether the workload's selector matches the object."""
     return workload_selector(selector).matches(obj.metadata.labels)
+
+
+def shown(selector: LabelSelector | None) -> str:
+    """Return a selector in the form that upstream's messages have, which is that of its generated Go code."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{name}: {value}," for name, value in sorted(selector.matchLabels.items()))
+    needs = "".join(
+        f"LabelSelectorRequirement{{Key:{one.key},Operator:{one.operator},Values:[{' '.join(one.values)}],}},"
+        for one in selector.matchExpressions
+    )
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{needs}}},}}"

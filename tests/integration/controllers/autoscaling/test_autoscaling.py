@@ -38,7 +38,7 @@ class Metrics:
         """CPU of every pod that `cpu` does not name."""
         self.values: dict[str, list[dict[str, Any]]] = {}
         self.items: list[dict[str, Any]] | None = None
-        """What is told of pods, whatever `cpu` and `each` say."""
+        """Items of the list of PodMetrics, in place of those that follow from `cpu` and `each`."""
         self.refuses = ""
         """Message with which scales are not written."""
 
@@ -109,6 +109,10 @@ class World(Cluster):
 
     async def reasons(self) -> set[str]:
         return {event.reason for event in (await self.client.list(core.Event, "default")).items}
+
+    async def message(self, reason: str) -> str | None:
+        """Return the message of the event of a reason."""
+        return next((one.message for one in (await self.client.list(core.Event, "default")).items if one.reason == reason), None)
 
 
 def _named(name: str) -> Any:
@@ -252,6 +256,28 @@ async def test_missing_metrics_are_reported_and_asked_for_once_a_period(
         assert await world.replicas() == 2
 
 
+@pytest.mark.parametrize(
+    ("metric", "whole", "reason", "own"),
+    [
+        (CPU_HALF, "failed to get cpu resource metric value: ", "FailedGetResourceMetric",
+         "failed to get cpu utilization: unable to get metrics for resource cpu: no metrics returned from resource metrics API"),
+        (HITS, "failed to get pods metric value: ", "FailedGetPodsMetric", "unable to get metric hits: "),
+        (RATE, "failed to get object metric value: ", "FailedGetObjectMetric", "unable to get metric rate: "),
+        (JOBS, "failed to get jobs external metric value: failed to get jobs external metric: ", "FailedGetExternalMetric",
+         "unable to get external metric default/jobs/nil: "),
+    ],
+    ids=["cpu", "pods", "object", "external"],
+)  # fmt: skip
+async def test_failures_name_the_metric(world: World, metric: dict[str, Any], whole: str, reason: str, own: str) -> None:
+    await world.prepare(2, cpu="1")
+    async with world.controllers(loop()):
+        await world.client.create(scaler(metrics=[metric]))
+        message = await eventually(lambda: world.message(reason))
+        assert message.startswith(own)
+        summary = await eventually(lambda: world.message("FailedComputeMetricsReplicas"))
+        assert summary == f"invalid metrics (1 invalid out of 1), first error is: {whole}{message}"
+
+
 async def test_a_failing_metric_lets_replicas_come_but_not_go(world: World) -> None:
     await world.prepare(2, cpu="1")
     await world.client.clock.sleep(600.0)
@@ -377,11 +403,12 @@ async def test_custom_and_external_metrics(world: World) -> None:
         f"{EXTERNAL}/jobs": [{"value": "12"}, {"value": "8"}],
     }
     async with world.controllers(loop()):
-        await world.client.create(scaler(metrics=[HITS, RATE, JOBS]))
+        await world.client.create(scaler(metrics=[JOBS, HITS, RATE]))
         await eventually(lambda: _is(world, 4))
+        assert await eventually(lambda: world.message("SuccessfulRescale")) == "New size: 4; reason: external metric jobs(nil) above target"
         found = await world.scaler()
         assert found.status.currentMetrics is not None
-        pods, obj, jobs = found.status.currentMetrics
+        jobs, pods, obj = found.status.currentMetrics
         assert pods.pods is not None
         assert obj.object is not None
         assert jobs.external is not None
@@ -399,6 +426,8 @@ async def test_two_autoscalers_of_the_same_pods_do_nothing(world: World) -> None
         other.metadata.name = "other"
         await world.client.create(other)
         await eventually(lambda: _condition_is(world, "ScalingActive", ("False", "AmbiguousSelector")))
+        message = await eventually(lambda: world.message("FailedComputeMetricsReplicas"))
+        assert message == "pods by selector app=web are controlled by multiple HPAs: [default/other default/web]"
 
 
 async def test_policies_pace_the_growth(world: World) -> None:

@@ -107,7 +107,8 @@ async def test_pods_that_nothing_controls_do_not_count(cluster: Cluster) -> None
         await add_pod(cluster, "bare")
         await cluster.client.create(budget(at_most=1))
         await status_is(cluster, expected=0, desired=0, healthy=1, allowed=0)
-        await eventually(lambda: has_event(cluster, "UnmanagedPods", "were found to be unmanaged"))
+        selector = "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]LabelSelectorRequirement{},}"
+        await eventually(lambda: has_event(cluster, "UnmanagedPods", f"(selector: {selector}) were found to be unmanaged"))
         await cluster.client.create(deployment(3))
         await status_is(cluster, expected=3, desired=2, healthy=4, allowed=2)
 
