@@ -13,13 +13,16 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from tests.integration.controllers.conftest import Cluster
 from tests.integration.controllers.job import jobs
+from tests.integration.controllers.make import deployment
 from tests.unit.node.make import pod as pod_on_node
 from tests.unit.scheduler.make import node, pod
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import TaskSet
+from tiphys.api.autoscaling import v2
 from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.node.host import stats
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.families import kubelet_lines
@@ -94,11 +97,28 @@ async def fail_job(cluster: Cluster) -> None:
     await jobs.ends(cluster, "FailureTarget", "Failed")
 
 
+async def autoscale(cluster: Cluster) -> None:
+    """Have an autoscaler look for metrics of a workload without pods."""
+    made = deployment(1)
+    made.spec.paused = True
+    await cluster.client.create(made)
+    target = v2.CrossVersionObjectReference(apiVersion="apps/v1", kind="Deployment", name="web")
+    spec = v2.HorizontalPodAutoscalerSpec(scaleTargetRef=target, maxReplicas=3)
+    await cluster.client.create(v2.HorizontalPodAutoscaler(metadata=ObjectMeta(name="web", namespace="default"), spec=spec))
+
+    async def failed() -> bool:
+        found = await cluster.client.get(v2.HorizontalPodAutoscaler, "web", "default")
+        return any(one.reason == "FailedGetResourceMetric" for one in found.status.conditions)
+
+    await eventually(failed)
+
+
 async def served(cluster: Cluster) -> list[Metric]:
-    """Return the metrics of a cluster that has placed one pod, found no node for another, and seen a Job fail."""
+    """Return the metrics of a cluster that has placed one pod, found no node for another, and seen a Job and an autoscaler fail."""
     await cluster.client.create(node("n1", cpu="1", labels={"topology.kubernetes.io/zone": "a"}))
     async with cluster.controllers(), TaskSet() as tasks:
         await fail_job(cluster)
+        await autoscale(cluster)
         scheduler = Scheduler(cluster.client_for("system:kube-scheduler"), clock=LoopClock(), rng=random.Random(1))
         tasks.spawn(scheduler.run(), name="scheduler")
         await cluster.client.patch(core.Node, "n1", body={"spec": {"taints": []}}, kind="merge")

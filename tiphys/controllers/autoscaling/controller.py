@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ from tiphys.api.machinery.errors import Conflict, StatusError
 from tiphys.api.machinery.quantity import parse
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.machinery.selectors import Selector, SelectorError, parse_labels
+from tiphys.controllers.autoscaling.families import COMPUTATIONS, LOOKS, Outcome, observed
 from tiphys.controllers.autoscaling.history import History, Verdict, plainly_limited
 from tiphys.controllers.autoscaling.measure import Measurer, Workload
 from tiphys.controllers.autoscaling.replicas import NoMetrics, Tolerance, Use
@@ -45,6 +45,7 @@ class _Look(NamedTuple):
     status: v2.HorizontalPodAutoscalerStatus
     """The status as it will be written; a copy."""
     conditions: Conditions
+    outcome: Outcome
 
 
 class HorizontalPodAutoscalerController:
@@ -78,11 +79,14 @@ class HorizontalPodAutoscalerController:
             self._selectors.pop(key, None)
             return DONE
         conditions = Conditions(autoscaler.status.conditions, self._ctx.clock.now())
-        look = _Look(key, autoscaler, msgspec.structs.replace(autoscaler.status), conditions)
-        with suppress(_Unable):
-            await self._scale(look)
-        look.status.conditions = conditions.listed()
-        await write_status(self._ctx.client, autoscaler, look.status)
+        with observed(LOOKS, self._ctx.clock) as outcome:
+            look = _Look(key, autoscaler, msgspec.structs.replace(autoscaler.status), conditions, outcome)
+            try:
+                await self._scale(look)
+            except _Unable:
+                outcome.error = "internal"
+            look.status.conditions = conditions.listed()
+            await write_status(self._ctx.client, autoscaler, look.status)
         return Result(self._settings.sync_period)
 
     async def _scale(self, look: _Look) -> None:
@@ -106,6 +110,7 @@ class HorizontalPodAutoscalerController:
             why = f"{metric} above target" if proposal > current else "All metrics below target"
         if desired != current:
             await self._write_scale(look, kind, scale, desired, why)
+            look.outcome.note(current, desired)
             history.note_change(self._ctx.clock.monotonic(), desired - current)
             status.lastScaleTime = base.time(self._ctx.clock.now())
         status.desiredReplicas = desired
@@ -156,8 +161,11 @@ class HorizontalPodAutoscalerController:
         statuses = look.status.currentMetrics = [v2.MetricStatus() for _ in metrics]
         for index, metric in enumerate(metrics):
             try:
-                use = await self._measurer.use(metric, workload, self._tolerance(look.autoscaler))
+                with observed(COMPUTATIONS, self._ctx.clock, metric.type) as outcome:
+                    use = await self._measurer.use(metric, workload, self._tolerance(look.autoscaler))
+                    outcome.note(look.autoscaler.status.currentReplicas, use.replicas)
             except NoMetrics as error:
+                look.outcome.error = "internal"
                 failed.append((metric, str(error)))
                 self._warn(look, _reason(metric), str(error))
             else:

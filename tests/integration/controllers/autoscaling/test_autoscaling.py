@@ -20,6 +20,7 @@ from tiphys.api.machinery import base
 from tiphys.api.machinery.base import Quantity
 from tiphys.client.client import Client
 from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
+from tiphys.controllers.autoscaling.families import COMPUTATIONS, LOOKS, Steps
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
@@ -444,3 +445,24 @@ async def test_policies_pace_the_growth(world: World) -> None:
         assert await world.replicas() == 3
         await world.client.clock.sleep(40.0)
         assert await world.replicas() == 4
+
+
+def counted(steps: Steps, *labels: str) -> float:
+    return steps.total.labels(*labels).value
+
+
+async def test_looks_and_computations_are_counted_by_outcome(world: World) -> None:
+    up, looks_up = ("scale_up", "none", "Resource"), ("scale_up", "none")
+    failing, looks_failing = ("none", "internal", "Pods"), ("none", "internal")
+    before = [counted(COMPUTATIONS, *up), counted(LOOKS, *looks_up), counted(COMPUTATIONS, *failing), counted(LOOKS, *looks_failing)]
+    await world.prepare(2, cpu="1")
+    await world.client.clock.sleep(600.0)
+    world.metrics.each = 1000
+    async with world.controllers(loop()):
+        await world.client.create(scaler(most=4))
+        await eventually(lambda: _is(world, 4))
+        await eventually(lambda: counted(LOOKS, *looks_up) == before[1] + 1)
+        assert counted(COMPUTATIONS, *up) == before[0] + 1
+        await world.client.patch(v2.HorizontalPodAutoscaler, "web", "default", body={"spec": {"metrics": [HITS]}}, kind="merge")
+        await eventually(lambda: counted(LOOKS, *looks_failing) > before[3])
+        assert counted(COMPUTATIONS, *failing) > before[2]
