@@ -8,7 +8,7 @@ from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.selectors import Selector, SelectorError, from_label_selector
 from tiphys.api.policy import v1 as policy
 from tiphys.controllers.disruption.owners import READS, NoScale, Owners, Workload
-from tiphys.controllers.disruption.plan import disrupted, failed, needs_scale, status, unmanaged
+from tiphys.controllers.disruption.plan import failed, grants, needs_scale, several, status, unmanaged
 from tiphys.controllers.shared.custom import custom_kind
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.slim import PODS, SlimDefinition, SlimPod
@@ -41,10 +41,12 @@ class DisruptionController:
         return [Key.of(budget) for budget in self._budgets.list() if needs_scale(budget)]
 
     def _covering(self, pod: SlimPod) -> Iterable[Key]:
-        budgets = self._budgets.list(pod.metadata.namespace)
-        return [
-            Key.of(budget) for budget in budgets if (selector := _selector(budget)) is not None and selector.matches(pod.metadata.labels)
-        ]
+        meta = pod.metadata
+        budgets = self._budgets.list(meta.namespace)
+        keys = [Key.of(budget) for budget in budgets if (selector := _selector(budget)) is not None and selector.matches(meta.labels)]
+        if len(keys) > 1 and self._pods.get(Key.of(pod)) is not None:
+            self._ctx.recorder.event(pod, "Warning", "MultiplePodDisruptionBudgets", several(pod, (key.name for key in keys)))
+        return keys
 
     def _in_namespace(self, workload: Workload) -> Iterable[Key]:
         return [Key.of(budget) for budget in self._budgets.list(workload.metadata.namespace) if needs_scale(budget)]
@@ -60,7 +62,7 @@ class DisruptionController:
         selector = _selector(budget)
         with self._pacer.measure(key):
             pods = [pod for pod in self._pods.list(key.namespace) if selector is not None and selector.matches(pod.metadata.labels)]
-        granted, after = disrupted(budget, pods, now)
+        granted = grants(budget, pods, now)
         try:
             count = await self._owners.count(pods) if needs_scale(budget) else None
         except NoScale as error:
@@ -68,13 +70,16 @@ class DisruptionController:
                 budget, "Warning", "CalculateExpectedPodCountFailed", f"Failed to calculate the number of expected pods: {error}"
             )
             await write_status(self._ctx.client, budget, failed(budget, str(error), now))
-            return Result(after)
+            return Result(granted.after)
         if not pods:
             self._ctx.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
         if count is not None and count.unmanaged:
             self._ctx.recorder.event(budget, "Warning", "UnmanagedPods", unmanaged(budget))
-        await write_status(self._ctx.client, budget, status(budget, pods, count.replicas if count is not None else None, granted, now))
-        return Result(after)
+        for pod in granted.expired:
+            self._ctx.recorder.event(pod, "Warning", "NotDeleted", f"Pod was expected by PDB {key} to be deleted but it wasn't")
+        replicas = count.replicas if count is not None else None
+        await write_status(self._ctx.client, budget, status(budget, pods, replicas, granted.pending, now))
+        return Result(granted.after)
 
 
 def _selector(budget: policy.PodDisruptionBudget) -> Selector | None:

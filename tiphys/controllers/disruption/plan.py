@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from tiphys.api.helpers.pods import is_ready
 from tiphys.api.machinery.base import time
@@ -34,17 +35,32 @@ def targets(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], scale: 
     return expected, scaled(spec.minAvailable, expected, up=True)
 
 
-def disrupted(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: datetime) -> tuple[dict[str, datetime], float | None]:
-    """Return the granted evictions whose pods are not terminating yet, and the seconds until the next of them expires."""
-    alive = {pod.metadata.name for pod in pods if pod.metadata.deletionTimestamp is None}
-    kept: dict[str, datetime] = {}
+class Grants(NamedTuple):
+    """Granted evictions of pods that are not terminating yet."""
+
+    pending: dict[str, datetime]
+    """Times of the grants that hold, by pod."""
+    after: float | None
+    """Seconds until the next of them expires."""
+    expired: list[SlimPod]
+    """Pods that stayed."""
+
+
+def grants(budget: policy.PodDisruptionBudget, pods: Sequence[SlimPod], now: datetime) -> Grants:
+    """Sort the evictions that a budget has granted."""
+    result = Grants({}, None, [])
     waits = []
-    for name, granted in budget.status.disruptedPods.items():
+    for pod in pods:
+        granted = budget.status.disruptedPods.get(pod.metadata.name)
+        if granted is None or pod.metadata.deletionTimestamp is not None:
+            continue
         left = (later(granted, EVICTION_SECONDS) - now).total_seconds()
-        if name in alive and left > 0:
-            kept[name] = granted
+        if left > 0:
+            result.pending[pod.metadata.name] = granted
             waits.append(left)
-    return kept, min(waits, default=None)
+        else:
+            result.expired.append(pod)
+    return result._replace(after=min(waits, default=None))
 
 
 def status(
@@ -87,6 +103,12 @@ def unmanaged(budget: policy.PodDisruptionBudget) -> str:
         "status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
         '".spec.minAvailable" field of the PDB to an integer value.'
     )
+
+
+def several(pod: SlimPod, budgets: Iterable[str]) -> str:
+    """Return the message of an event about a pod that several budgets, of these names, select."""
+    which = f'Pod "{pod.metadata.namespace}"/"{pod.metadata.name}"'
+    return f"{which} matches multiple PodDisruptionBudgets: {', '.join(sorted(budgets))}. Evictions of it are refused."
 
 
 def _conditions(budget: policy.PodDisruptionBudget, value: str, reason: str, message: str, now: datetime) -> list[Condition]:

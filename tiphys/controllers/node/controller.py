@@ -39,6 +39,8 @@ class NodeController:
         self._census = Census()
         self._evicted: dict[str, float] = {}
         """Zone to the time at which a node in it was last evicted."""
+        self._registered: dict[str, str] = {}
+        """Uids of the nodes that are watched over, by name."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -76,6 +78,7 @@ class NodeController:
 
     async def reconcile(self, key: Key) -> Result:
         node = self._nodes.get(key)
+        self._register(key.name, node)
         if node is None or node.metadata.deletionTimestamp is not None:
             return DONE
         EVICTIONS.labels(_zone(node))
@@ -91,6 +94,17 @@ class NodeController:
         wait = await self._taint(node)
         waits = [seconds for seconds in (wait, left) if seconds is not None and seconds > 0]
         return Result(min(waits, default=None))
+
+    def _register(self, name: str, node: core.Node | None) -> None:
+        """Record that a node came or went, as seen from here: after a restart all nodes come."""
+        known, uid = self._registered.pop(name, None), node.metadata.uid if node is not None else None
+        if known is not None and known != uid:
+            gone = core.ObjectReference(apiVersion="v1", kind="Node", name=name, uid=known)
+            self._ctx.recorder.event(gone, "Normal", "RemovingNode", f"Node {name} event: Removing Node {name} from Controller")
+        if node is not None and known != uid:
+            self._ctx.recorder.event(node, "Normal", "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller")
+        if uid is not None:
+            self._registered[name] = uid
 
     def _time_left(self, node: core.Node) -> float:
         now = self._ctx.clock.monotonic()

@@ -28,6 +28,8 @@ class TaintEvictionController:
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
         """Per node, when taints were first seen that do not say when they were added."""
+        self._due: dict[Key, str] = {}
+        """Uids of the pods whose eviction waits for its time."""
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -48,6 +50,7 @@ class TaintEvictionController:
 
     async def reconcile(self, key: Key) -> Result:
         pod = self._pods.get(key)
+        due = self._due.pop(key, None)
         if pod is None or pod.metadata.deletionTimestamp is not None or not pod.spec.nodeName:
             return DONE
         node = self._nodes.get(Key("", pod.spec.nodeName))
@@ -55,13 +58,16 @@ class TaintEvictionController:
         now = self._ctx.clock.now()
         since = self._since(pod.spec.nodeName, taints, now)
         moment = leave_at(taints, pod.spec.tolerations, since) if taints else None
+        meta = pod.metadata
         if moment is None:
+            if due == meta.uid:
+                self._ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
             return DONE
         left = (moment - now).total_seconds()
         if left > 0:
+            self._due[key] = meta.uid
             return Result(left)
-        meta = pod.metadata
-        self._ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {meta.namespace}/{meta.name}")
+        self._ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key}")
         message = "Taint manager: deleting due to NoExecute taint"
         await mark_disrupted(self._ctx.client, pod, "DeletionByTaintManager", message, now)
         await delete_exact(self._ctx.client, core.Pod, meta)

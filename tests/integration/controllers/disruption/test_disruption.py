@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 
 import msgspec
 
@@ -11,7 +12,7 @@ from tests.integration.controllers.make import deployment, template
 from tiphys.api.apiextensions import v1 as apiextensions
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import IntOrString
+from tiphys.api.machinery.base import IntOrString, time
 from tiphys.api.machinery.errors import AlreadyExists, NotFound, TooManyRequests
 from tiphys.api.meta.v1 import KubeObject, LabelSelector, ObjectMeta, OwnerReference, Status
 from tiphys.api.policy import v1 as policy
@@ -111,6 +112,43 @@ async def test_pods_that_nothing_controls_do_not_count(cluster: Cluster) -> None
         await eventually(lambda: has_event(cluster, "UnmanagedPods", f"(selector: {selector}) were found to be unmanaged"))
         await cluster.client.create(deployment(3))
         await status_is(cluster, expected=3, desired=2, healthy=4, allowed=2)
+
+
+async def told(cluster: Cluster, reason: str) -> list[tuple[str, str]]:
+    """The names of objects and the messages of the events of a reason."""
+    events = (await cluster.client.list(core.Event, "default")).items
+    return [(event.involvedObject.name, event.message) for event in events if event.reason == reason]
+
+
+async def test_a_pod_of_several_budgets_says_so(cluster: Cluster) -> None:
+    async with cluster.controllers():
+        await eventually(lambda: cluster.has_account("default"))
+        other = budget(at_least=1)
+        other.metadata.name = "all"
+        await cluster.client.create(other)
+        await cluster.client.create(budget(at_least=1))
+        await add_pod(cluster, "bare")
+        events = await eventually(lambda: told(cluster, "MultiplePodDisruptionBudgets"))
+        assert events == [
+            ("bare", 'Pod "default"/"bare" matches multiple PodDisruptionBudgets: all, web. Evictions of it are refused.'),
+        ]
+
+
+async def test_a_pod_that_stayed_after_its_eviction_says_so(cluster: Cluster) -> None:
+    async with cluster.controllers():
+        await eventually(lambda: cluster.has_account("default"))
+        await add_pod(cluster, "bare")
+        await cluster.client.create(budget(at_least=0))
+        found = await status_is(cluster, expected=1, desired=0, healthy=0, allowed=0)
+        found.status.disruptedPods = {"bare": time(cluster.client.clock.now() - timedelta(seconds=121))}
+        await cluster.client.update_status(found)
+        events = await eventually(lambda: told(cluster, "NotDeleted"))
+        assert events == [("bare", "Pod was expected by PDB default/web to be deleted but it wasn't")]
+
+        async def forgotten() -> bool:
+            return not (await cluster.client.get(policy.PodDisruptionBudget, "web", "default")).status.disruptedPods
+
+        await eventually(forgotten)
 
 
 async def test_stateful_sets_and_replication_controllers_tell_their_size(cluster: Cluster) -> None:

@@ -170,6 +170,46 @@ async def test_a_tainted_node_is_left_at_once_by_those_who_do_not_tolerate_it(qu
         await eventually(guest_goes)
 
 
+async def told(cluster: Cluster, reason: str) -> list[str]:
+    """The messages of the events of a reason."""
+    return [event.message for event in (await cluster.client.list(core.Event, "default")).items if event.reason == reason]
+
+
+async def test_a_pod_whose_node_loses_its_taint_in_time_stays(quick: Cluster) -> None:
+    async with quick.controllers() as manager, beating(quick, "a"):
+        await quick.add_node("a")
+        await eventually(lambda: quick.has_account("default"))
+        await node_is(quick, "a", lambda node: not node.spec.taints)
+        await pod_on(quick, "a", "guest")
+        await pod_on(quick, "a", "owner", [core.Toleration(key="mine", operator="Exists")])
+        await pod_on(quick, "a", "patient", [core.Toleration(key="mine", operator="Exists", tolerationSeconds=600, effect="NoExecute")])
+        await quick.client.patch(core.Node, "a", body={"spec": {"taints": [{"key": "mine", "effect": "NoExecute"}]}})
+        marked = ["Marking for deletion Pod default/guest"]
+
+        async def decided() -> bool:
+            return await told(quick, "TaintManagerEviction") == marked and manager.idle
+
+        await eventually(decided)
+        await quick.client.patch(core.Node, "a", body={"spec": {"taints": None}})
+
+        async def cancelled() -> bool:
+            return await told(quick, "TaintManagerEviction") == [*marked, "Cancelling deletion of Pod default/patient"]
+
+        await eventually(cancelled)
+        assert {pod.metadata.name for pod in await quick.pods() if pod.metadata.deletionTimestamp is None} == {"owner", "patient"}
+
+
+async def test_nodes_that_come_and_go_are_events(quick: Cluster) -> None:
+    async with quick.controllers():
+        made = await quick.add_node("a")
+        assert await eventually(lambda: told(quick, "RegisteredNode")) == ["Node a event: Registered Node a in Controller"]
+        await quick.client.delete(core.Node, "a")
+        assert await eventually(lambda: told(quick, "RemovingNode")) == ["Node a event: Removing Node a from Controller"]
+        events = (await quick.client.list(core.Event, "default")).items
+        about = {event.reason: event.involvedObject for event in events}
+        assert {about[reason].uid for reason in ("RegisteredNode", "RemovingNode")} == {made.metadata.uid}
+
+
 async def test_pods_of_a_node_that_is_gone_go_too(quick: Cluster) -> None:
     async with quick.controllers():
         await quick.add_node("a")
