@@ -34,6 +34,9 @@ DEFAULT_TIMEOUT = 120.0
 
 PULL_TIMEOUT = 1800.0
 
+LONGEST = (1 << 31) - 1
+"""Most seconds that a runtime is asked to wait: it counts nanoseconds, and gRPC ends calls at once whose deadline it cannot count."""
+
 _OPTIONS = [
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
@@ -167,8 +170,9 @@ class CriClient:
 
     async def stop_container(self, container_id: str, *, grace: int) -> None:
         """Send the stop signal, then SIGKILL after `grace` seconds; returns when the container has stopped."""
-        request = pb.StopContainerRequest(container_id=container_id, timeout=grace)
-        await self._call(RUNTIME + "StopContainer", request, pb.StopContainerResponse, timeout=self.timeout + grace)
+        seconds = min(grace, LONGEST)
+        request = pb.StopContainerRequest(container_id=container_id, timeout=seconds)
+        await self._call(RUNTIME + "StopContainer", request, pb.StopContainerResponse, timeout=self.timeout + seconds)
 
     async def remove_container(self, container_id: str) -> None:
         """Remove a container, killing it if it runs. Harmless when it is gone already."""
@@ -206,6 +210,7 @@ class CriClient:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], *, timeout: int = 0) -> pb.ExecSyncResponse:
         """Run a command in a container and return its output and exit code; Deadline after `timeout` seconds (0: no limit)."""
+        timeout = min(timeout, LONGEST)
         request = pb.ExecSyncRequest(container_id=container_id, cmd=command, timeout=timeout)
         # The runtime keeps the command's time and kills it; we allow it a little longer than that to say so.
         limit = timeout + 10.0 if timeout else None

@@ -235,3 +235,20 @@ async def test_removing_what_is_gone_succeeds_though_the_runtime_complains(runti
     await client.remove_container("c1")
     await client.remove_image("i1")
     assert len(runtime.asked) == 4
+
+
+@pytest.mark.parametrize(("grace", "timeout"), [(30, 30), (2**62, 2**31 - 1), (2**63, 2**31 - 1)])
+async def test_a_grace_that_no_clock_can_hold_is_cut(runtime: Runtime, client: CriClient, grace: int, timeout: int) -> None:
+    async def stop(_: Any, __: Any) -> pb.StopContainerResponse:
+        return pb.StopContainerResponse()
+
+    runtime.on("RuntimeService/StopContainer", pb.StopContainerRequest, stop)
+    await client.stop_container("c1", grace=grace)
+    assert runtime.asked[-1].timeout == timeout
+
+    async def run(_: Any, __: Any) -> pb.ExecSyncResponse:
+        return pb.ExecSyncResponse()
+
+    runtime.on("RuntimeService/ExecSync", pb.ExecSyncRequest, run)
+    await client.exec_sync("c1", ["true"], timeout=grace)
+    assert runtime.asked[-1].timeout == timeout
