@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from msgspec.structs import astuple
+
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.apply.managers import chosen
@@ -265,8 +267,11 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
     request = admission_request(ctx, "UPDATE", new, old)
     if request is not None:
         await ctx.services.admission.admit(request)
-    if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:
-        drop_repeated_owners(ctx, new.metadata)  # The author of a patch owns its result.
+    if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:  # The author of a patch owns its result.
+        if large:
+            await aside.run(drop_repeated_owners, ctx, new.metadata)
+        else:
+            drop_repeated_owners(ctx, new.metadata)
     raise_invalid(
         kind,
         new,
@@ -333,15 +338,13 @@ def carry_metadata(ctx: Context, new: ObjectMeta, old: ObjectMeta) -> None:
 
 def drop_repeated_owners(ctx: Context, meta: ObjectMeta) -> None:
     """Keep one of owners that are named more than once in the same words, and warn of them."""
-    kept: list[OwnerReference] = []
+    kept: dict[tuple[Any, ...], OwnerReference] = {}
     repeated: list[str] = []
     for owner in meta.ownerReferences:
-        if owner in kept:
+        if kept.setdefault(astuple(owner), owner) is not owner:
             repeated.append(owner.uid)
-        else:
-            kept.append(owner)
     if repeated:
-        meta.ownerReferences = kept
+        meta.ownerReferences = [*kept.values()]
         when = " after mutating admission happens" if ctx.info.verb == "patch" else ""
         ctx.warnings = [*ctx.warnings, _REPEATED_OWNERS % (when, ", ".join(repeated))]
 

@@ -29,6 +29,9 @@ CRON_JOBS = "/apis/batch/v1/namespaces/default/cronjobs"
 SIGNING_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 
+OWNERS = b",".join(b'{"apiVersion":"v1","kind":"P","name":"n%d","uid":"u%d"}' % (n, n) for n in range(15_000))
+
+
 def field(value: bytes) -> bytes:
     """A custom object with a value in JSON."""
     return b'{"apiVersion":"turns.example.com/v1","kind":"Turn","metadata":{"name":"b"},"a":' + value + b"}"
@@ -92,6 +95,13 @@ REQUESTS: dict[str, tuple[str, str, str, bytes]] = {
         b'{"apiVersion":"v1","kind":"Pod","spec":{"containers":['
         + b",".join(b'{"name":"c%d","image":"i"}' % n for n in range(20_000))
         + b"]}}",
+    ),
+    "patch of owners": ("PATCH", f"{CONFIGS}/a", MERGE, b'{"metadata":{"ownerReferences":[' + OWNERS + b"]}}"),
+    "apply of owners": (
+        "PATCH",
+        f"{CONFIGS}/b?fieldManager=m",
+        APPLY,
+        b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b","ownerReferences":[' + OWNERS + b"]}}",
     ),
     "managers": (
         "PUT",
