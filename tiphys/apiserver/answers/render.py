@@ -13,6 +13,7 @@ import yaml
 from tiphys.api.machinery.codec import PROTOBUF
 from tiphys.api.machinery.errors import NotAcceptable, StatusError
 from tiphys.api.machinery.scheme import Column
+from tiphys.api.machinery.sink import MAX_WARNING, MAX_WARNINGS
 from tiphys.api.meta.v1 import Status, StatusDetails
 from tiphys.apiserver.answers import compress, table
 from tiphys.apiserver.answers.negotiate import JSON, PRETTY_JSON, Format, format_of, indented, negotiate, wants_lines
@@ -24,8 +25,6 @@ from tiphys.wire.http import Request, Response
 
 KEPT_FROM, KEPT_TO = 64 << 10, 32 << 20
 """Sizes of lists that are worth keeping, in bytes."""
-MAX_WARNINGS, MAX_WARNING = 4096, 256
-"""Letters of all Warning headers of an answer, and of each one when they are more: upstream's limits, which keep the header readable."""
 JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 

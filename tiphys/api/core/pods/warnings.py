@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from heapq import merge
+from operator import itemgetter
 
 from tiphys.api.core.persistent_volume_claim import size_warnings
 from tiphys.api.core.pods.annotation_rules import CONTAINER_SECCOMP, SECCOMP, app_armor_warnings
@@ -22,6 +25,7 @@ from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.names import label_value_messages
 from tiphys.api.machinery.quantity import is_whole
 from tiphys.api.machinery.remembered import Remembered
+from tiphys.api.machinery.sink import MAX_WARNINGS, Full, Warnings
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rules.addresses import ip_warnings
 
@@ -54,6 +58,11 @@ _AnyContainer = Container | EphemeralContainer
 
 _Path = tuple[str, str]
 """A path in a volume, and what puts a file there."""
+_Place = tuple[int, str, ContainerPort]
+"""A definition of a port: how many come before it in the pod, where it is, and itself."""
+_order = itemgetter(0)
+MOST_OVERLAPS = 1000
+"""Pairs of overlapping paths that are looked for in one volume: more than there is room for in the headers of an answer."""
 
 
 def template_warnings(path: str, template: PodTemplateSpec) -> list[str]:
@@ -71,8 +80,14 @@ _template_warnings = Remembered(_warn_of_template)
 
 
 def spec_warnings(here: str, spec: PodSpec) -> list[str]:
-    """Warnings about the spec of a pod, which is `here`."""
-    warnings: list[str] = []
+    """Warnings about the spec of a pod, which is `here`: all that an answer has room for."""
+    warnings = Warnings()
+    with suppress(Full):
+        _look(warnings, here, spec)
+    return warnings
+
+
+def _look(warnings: Warnings, here: str, spec: PodSpec) -> None:
     if spec.nodeSelector or spec.affinity is not None or spec.topologySpreadConstraints:
         _steering(warnings, here, spec)
     for index, volume in enumerate(spec.volumes):
@@ -98,7 +113,7 @@ def spec_warnings(here: str, spec: PodSpec) -> list[str]:
             warnings += ip_warnings(f"{here}.dnsConfig.nameservers[{index}]", nameserver)
     for index, alias in enumerate(spec.hostAliases):
         warnings += ip_warnings(f"{here}.hostAliases[{index}].ip", alias.ip)
-    return warnings + warn.warnings(here, spec)
+    warnings += warn.warnings(here, spec)
 
 
 def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]:
@@ -198,7 +213,7 @@ def _volume_files(warnings: list[str], volume: Volume) -> None:
         elif source.serviceAccountToken is not None:
             paths.append((source.serviceAccountToken.path, "ServiceAccountToken"))
         else:
-            warnings.append(f'volume "{volume.name}" (Projected) has no sources provided')
+            warnings.append(f'volume "{volume.name[:MAX_WARNINGS]}" (Projected) has no sources provided')
     _overlaps(warnings, volume.name, "Projected", paths)
 
 
@@ -209,17 +224,37 @@ def _overlaps(warnings: list[str], name: str, kind: str, paths: Sequence[_Path])
     plain = {path for path, _ in paths}
     if len(plain) == len(paths) and not any("/" in path for path in plain):
         return
-    seen: list[_Path] = []
-    for path, source in paths:
-        path = path.rstrip("/")
-        for other, origin in seen:
-            if path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"):
-                warnings.append(f'volume "{name}" ({kind}): overlapping paths: {_file(path, source)} with {_file(other, origin)}')
-        seen.append((path, source))
+    files = [(path.rstrip("/"), source) for path, source in paths]
+    for later, earlier in sorted(overlapping([path for path, _ in files])):
+        both = f"{_file(*files[later])} with {_file(*files[earlier])}"
+        warnings.append(f'volume "{name[:MAX_WARNINGS]}" ({kind[:MAX_WARNINGS]}): overlapping paths: {both}')
+
+
+def overlapping(paths: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs of paths that are equal or of which one is within the other, by their indexes, the greater one first.
+
+    They are MOST_OVERLAPS at most. In the order of the paths' parts what lies within a path follows it.
+    """
+    pairs: list[tuple[int, int]] = []
+    above: list[int] = []
+    for index in sorted(range(len(paths)), key=lambda index: paths[index].split("/")):
+        while above and not _is_within(paths[index], paths[above[-1]]):
+            above.pop()
+        for other in above:
+            pairs.append((max(index, other), min(index, other)))
+            if len(pairs) >= MOST_OVERLAPS:
+                return pairs
+        above.append(index)
+    return pairs
+
+
+def _is_within(path: str, other: str) -> bool:
+    return path.startswith(other) and path[len(other) : len(other) + 1] in ("", "/")
 
 
 def _file(path: str, source: str) -> str:
-    return f'"{path}" ({source})' if source else f'"{path}"'
+    path = path[:MAX_WARNINGS]
+    return f'"{path}" ({source[:MAX_WARNINGS]})' if source else f'"{path}"'
 
 
 def _repeated(warnings: list[str], path: str, spec: PodSpec) -> None:
@@ -257,23 +292,57 @@ def _env(warnings: list[str], path: str, container: _AnyContainer) -> None:
         seen.add(name)
 
 
+class _SamePort:
+    """The definitions of one port of a pod, in their order: where each one is. It finds those that do not go with another one."""
+
+    __slots__ = ("_all", "_by_host", "_on_address", "_without_host")
+
+    def __init__(self) -> None:
+        self._all: list[_Place] = []
+        self._without_host: list[_Place] = []
+        self._by_host: dict[tuple[int, str], list[_Place]] = {}
+        self._on_address: dict[int, list[_Place]] = {}
+        """By host port, those that name an address of the host."""
+
+    def clashes(self, port: ContainerPort) -> Iterable[_Place]:
+        """Return the earlier definitions that a warning is due about."""
+        host = port.hostPort
+        if not host:
+            return self._all
+        same = self._by_host.get((host, port.hostIP), ())
+        ambiguous = self._by_host.get((host, ""), ()) if port.hostIP else self._on_address.get(host, ())
+        return merge(self._without_host, same, ambiguous, key=_order)
+
+    def add(self, place: _Place) -> None:
+        port = place[2]
+        self._all.append(place)
+        if not port.hostPort:
+            self._without_host.append(place)
+        else:
+            self._by_host.setdefault((port.hostPort, port.hostIP), []).append(place)
+            if port.hostIP:
+                self._on_address.setdefault(port.hostPort, []).append(place)
+
+
 def _ports(warnings: list[str], containers: Sequence[tuple[str, _AnyContainer]]) -> None:
-    known: dict[tuple[int, str], list[_Port]] = {}
+    known: dict[tuple[int, str], _SamePort] = {}
+    number = 0
     for where, container in containers:
         for index, port in enumerate(container.ports):
             here = f"{where}.ports[{index}]"
             if port.hostIP and not port.hostPort:
                 shown = f"Name:{port.name} HostPort:0 ContainerPort:{port.containerPort} Protocol:{port.protocol} HostIP:{port.hostIP}"
                 warnings.append(f"{here}: hostIP set without hostPort: {{{shown}}}")
-            others = known.setdefault((port.containerPort, port.protocol), [])
-            for there, other in others:
+            others = known.setdefault((port.containerPort, port.protocol), _SamePort())
+            for _, there, other in others.clashes(port):
                 if (port.hostIP, port.hostPort) == (other.hostIP, other.hostPort):
                     warnings.append(f"{here}: duplicate port definition with {there}")
                 elif not port.hostPort or not other.hostPort:
                     warnings.append(f"{here}: overlapping port definition with {there}")
-                elif port.hostPort == other.hostPort and bool(port.hostIP) != bool(other.hostIP):
+                else:
                     warnings.append(f"{here}: dangerously ambiguous port definition with {there}")
-            others.append((here, port))
+            others.add((number, here, port))
+            number += 1
     _port_names(warnings, containers)
 
 
@@ -286,6 +355,3 @@ def _port_names(warnings: list[str], containers: Sequence[tuple[str, _AnyContain
             if other != here:
                 by = f"services and probes that select ports by name will use {other}"
                 warnings.append(f'{here}: duplicate port name "{port.name}" with {other}, {by}')
-
-
-_Port = tuple[str, ContainerPort]
