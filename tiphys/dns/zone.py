@@ -11,12 +11,12 @@ _http._tcp.web.default.svc.cluster.local   SRV   a named port
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.machinery.cached import cached
 from tiphys.runtime.key import Key
 
 VERSION = "1.1.0"
@@ -99,7 +99,7 @@ def is_label(text: str) -> bool:
     return 0 < len(text) < 64 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
-@lru_cache(maxsize=16384)
+@cached(weight=1 << 20)
 def is_ipv4(text: str) -> bool:
     """Return whether text is an IPv4 address."""
     try:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Literal, NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
+from tiphys.api.machinery.cached import cached
 from tiphys.proxy.topology import Audience, audience_of, near
 
 SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
@@ -91,7 +91,7 @@ class Context(NamedTuple):
     """Stands in for the endpoints of the API server's Service."""
 
 
-@lru_cache(maxsize=16384)
+@cached(weight=1 << 20)
 def is_ipv4(text: str) -> bool:
     """Return whether text is an IPv4 address. Nothing else ever reaches a rule, so nothing in an object can become a command."""
     try:

@@ -19,6 +19,7 @@ from tiphys.api.apiextensions.v1 import (
     CustomResourceDefinitionVersion,
     CustomResourceSubresourceScale,
 )
+from tiphys.api.custom.patterns import Patterns
 from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required, too_many
 from tiphys.api.machinery.names import dns_1035_label_messages, dns_subdomain_messages
@@ -99,9 +100,10 @@ def _spec(spec: CustomResourceDefinitionSpec) -> Errors:
     for index, version in enumerate(spec.versions):
         if version.schema is None or version.schema.openAPIV3Schema is None:
             errors.append(required(f"spec.versions[{index}].schema.openAPIV3Schema"))
+    patterns = Patterns()
     for index, version in enumerate(spec.versions):
         _joined(errors, f"spec.versions[{index}].name", version.name, dns_1035_label_messages(version.name))
-        errors += _version(version, f"spec.versions[{index}]")
+        errors += _version(version, f"spec.versions[{index}]", patterns)
     if len({version.name for version in spec.versions}) != len(spec.versions):
         errors.append(invalid("spec.versions", spec.versions, "must contain unique version names"))
     if sum(version.storage for version in spec.versions) != 1:
@@ -135,7 +137,7 @@ def _names(names: CustomResourceDefinitionNames, path: str) -> Errors:
     return errors
 
 
-def _version(version: CustomResourceDefinitionVersion, path: str) -> Errors:
+def _version(version: CustomResourceDefinitionVersion, path: str, patterns: Patterns) -> Errors:
     errors: Errors = []
     warning = version.deprecationWarning
     if warning is not None:
@@ -157,7 +159,7 @@ def _version(version: CustomResourceDefinitionVersion, path: str) -> Errors:
     schema: dict[str, Any] = {}
     if version.schema is not None and version.schema.openAPIV3Schema is not None:
         schema = msgspec.json.decode(msgspec.json.encode(version.schema.openAPIV3Schema))
-        errors += validate_schema(schema, f"{path}.schema.openAPIV3Schema", status=status)
+        errors += validate_schema(schema, f"{path}.schema.openAPIV3Schema", patterns, status=status)
     if scale is not None:
         errors += _scale(scale, f"{path}.subresources.scale")
     for index, column in enumerate(version.additionalPrinterColumns):

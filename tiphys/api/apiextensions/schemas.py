@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tiphys.api.custom import coerce, lists, values
-from tiphys.api.custom.patterns import BadPattern, compile_pattern
+from tiphys.api.custom.patterns import BadPattern, Patterns
 from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Document, Structural, compile_schema
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
 from tiphys.api.rules.basics import Errors
@@ -43,14 +43,14 @@ _STRUCTURAL_EXTENSIONS = (
 )
 
 
-def validate_schema(schema: Document, path: str, *, status: bool) -> Errors:
+def validate_schema(schema: Document, path: str, patterns: Patterns, *, status: bool) -> Errors:
     """Every mistake of a version's schema. `status` is whether the version has a status subresource."""
     errors: Errors = []
     if status:
         errors += _root_with_status(schema, path)
     if schema.get("nullable"):
         errors.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    structural = sorted([*_invariants(schema, path, "root"), *_completeness(schema, path)], key=str)
+    structural = sorted([*_invariants(schema, path, "root", patterns), *_completeness(schema, path)], key=str)
     general = list(_general(schema, path, _Place(root=True)))
     if not structural and not general:
         structural = list(_defaults(compile_schema(schema), path, root=True))
@@ -217,7 +217,7 @@ def _rules(schema: Document, path: str) -> Iterator[FieldError]:
             yield invalid(f"{at}.fieldPath", where, "must not contain line breaks")
 
 
-def _invariants(schema: Document, path: str, level: str) -> Iterator[FieldError]:
+def _invariants(schema: Document, path: str, level: str, patterns: Patterns) -> Iterator[FieldError]:
     """Check what holds for nodes that are not inside a combinator. `level` is root, item or field."""
     type_ = schema.get("type") or ""
     items, additional = schema.get("items"), schema.get("additionalProperties")
@@ -227,18 +227,18 @@ def _invariants(schema: Document, path: str, level: str) -> Iterator[FieldError]
     if type_ == "array" and items is None:
         yield required(f"{path}.items", "must be specified")
     if isinstance(items, dict):
-        yield from _invariants(items, f"{path}.items", "item")
+        yield from _invariants(items, f"{path}.items", "item", patterns)
     for name, child in properties.items():
-        yield from _invariants(child, f"{path}.properties[{name}]", "field")
+        yield from _invariants(child, f"{path}.properties[{name}]", "field", patterns)
     if additional is not None:
         if level == "root":
             yield forbidden(f"{path}.additionalProperties", "must not be used at the root")
         if isinstance(additional, dict):
-            yield from _invariants(additional, f"{path}.additionalProperties", "field")
+            yield from _invariants(additional, f"{path}.additionalProperties", "field", patterns)
     for name, clashes in (("preserve-unknown-fields", preserve), ("embedded-resource", embedded)):
         if either and clashes:
             yield invalid(f"{path}.x-kubernetes-{name}", True, "must be false if x-kubernetes-int-or-string is true")
-    yield from _value_rules(schema, path)
+    yield from _value_rules(schema, path, patterns)
     if embedded and type_ != "object":
         yield _must_be(f"{path}.type", type_, "must be object if x-kubernetes-embedded-resource is true")
     elif not type_ and not either and not preserve:
@@ -274,7 +274,7 @@ def _metadata(properties: Document, path: str, level: str, *, checked: bool) -> 
             yield forbidden(at, message)
 
 
-def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
+def _value_rules(schema: Document, path: str, patterns: Patterns) -> Iterator[FieldError]:
     """Combinators and patterns. Two spellings of int-or-string are allowed."""
     either = bool(schema.get("x-kubernetes-int-or-string"))
     for word in ("anyOf", "allOf", "oneOf"):
@@ -282,23 +282,23 @@ def _value_rules(schema: Document, path: str) -> Iterator[FieldError]:
             if word == "anyOf" and schema[word] == _INT_OR_STRING and either:
                 continue
             spelled = word == "allOf" and index == 0 and either and child.get("anyOf") == _INT_OR_STRING
-            yield from _nested({**child, "anyOf": []} if spelled else child, f"{path}.{word}[{index}]")
+            yield from _nested({**child, "anyOf": []} if spelled else child, f"{path}.{word}[{index}]", patterns)
     if schema.get("not") is not None:
-        yield from _nested(schema["not"], f"{path}.not")
+        yield from _nested(schema["not"], f"{path}.not", patterns)
     if schema.get("pattern"):
         try:
-            compile_pattern(schema["pattern"])
+            patterns.compile(schema["pattern"])
         except BadPattern as error:
             yield invalid(f"{path}.pattern", schema["pattern"], f"must be a valid regular expression, but isn't: {error}")
 
 
-def _nested(schema: Document, path: str) -> Iterator[FieldError]:
+def _nested(schema: Document, path: str, patterns: Patterns) -> Iterator[FieldError]:
     """A node inside a combinator says what values are right, never what shape they have."""
-    yield from _value_rules(schema, path)
+    yield from _value_rules(schema, path, patterns)
     if isinstance(schema.get("items"), dict):
-        yield from _nested(schema["items"], f"{path}.items")
+        yield from _nested(schema["items"], f"{path}.items", patterns)
     for name, child in (schema.get("properties") or {}).items():
-        yield from _nested(child, f"{path}.properties[{name}]")
+        yield from _nested(child, f"{path}.properties[{name}]", patterns)
     if schema.get("type"):
         yield forbidden(f"{path}.type", "must be empty to be structural")
     if schema.get("additionalProperties") not in (None, False):

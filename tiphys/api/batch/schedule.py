@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tiphys.api.machinery import durations
+from tiphys.api.machinery.cached import cached
 
 
 class _Field(NamedTuple):
@@ -81,7 +82,7 @@ def schedule_message(text: str) -> str:
     return ""
 
 
-@lru_cache(4096)
+@cached()
 def parse_schedule(text: str) -> Schedule:
     """Parse a schedule; raises ScheduleError with a message for people."""
     if not text:

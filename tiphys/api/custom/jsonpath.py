@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tiphys.api.machinery import ordered
 from tiphys.api.machinery.base import Time
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.columns import duration
 
 _encode = ordered.encoder("deterministic")
@@ -72,7 +72,7 @@ def compile_path(text: str) -> Callable[[Any], list[Any]]:
     return find
 
 
-@lru_cache(maxsize=4096)
+@cached()
 def _compile(text: str) -> Callable[[Any, _Budget], list[Any]]:
     if len(text) > MAX_LENGTH:
         raise BadPath(f"a path has at most {MAX_LENGTH} characters")

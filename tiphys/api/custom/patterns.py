@@ -8,13 +8,18 @@ names of Unicode categories.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 import re2
 
+from tiphys.api.machinery.cached import cached
+
 MAX_MEMORY = 8 << 20
 """Bytes for one compiled expression, RE2's own default. It bounds the time to compile as well; upstream's limit is near 128 MB."""
+_MEMORY = (64 << 10, 1 << 20, MAX_MEMORY)
+"""Bytes that an expression is given, the first that it can do with: RE2 uses up what it is given on texts that are made for that."""
+MAX_TOGETHER = 8 * MAX_MEMORY
+"""Bytes for the different expressions of one definition: a thousand as they are usual, or eight of the largest."""
 MAX_LENGTH = 16 << 10
 """Characters of an expression: RE2 takes quadratic time for some classes (`[[:[[:`) before its memory bounds it."""
 MAX_NESTING = 999
@@ -40,42 +45,78 @@ class BadPattern(ValueError):
     """Not a regular expression; the text gives the reason."""
 
 
+class PatternTooLarge(BadPattern):
+    """An expression that takes more memory than there is for it."""
+
+
 class Pattern:
-    """A compiled expression."""
+    """A compiled expression, which takes up to `memory` bytes."""
 
-    __slots__ = ("_search",)
+    __slots__ = ("_search", "memory")
 
-    def __init__(self, search: Any) -> None:
+    def __init__(self, search: Any, memory: int) -> None:
         self._search = search
+        self.memory = memory
 
     def search(self, text: str) -> bool:
         """Return whether the expression matches anywhere in the text."""
         return self._search(text) is not None
 
 
-def _options() -> Any:
+class Patterns:
+    """The expressions of one definition, whose memory has a bound in sum; as every one does that fails, since the attempt takes time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Pattern] = {}
+        self._left = MAX_TOGETHER
+
+    def compile(self, text: str) -> Pattern:
+        """The compiled expression; raises BadPattern."""
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        if self._left <= 0:
+            raise PatternTooLarge(_TOO_LARGE)
+        try:
+            pattern = compile_pattern(text)
+        except PatternTooLarge:
+            self._left -= MAX_MEMORY
+            raise
+        self._left -= pattern.memory
+        self._known[text] = pattern
+        return pattern
+
+
+_TOO_LARGE = "error parsing regexp: expression too large"
+
+
+def _options(memory: int) -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = MAX_MEMORY
+    options.max_mem = memory
     return options
 
 
-_OPTIONS = _options()
+_OPTIONS = [(memory, _options(memory)) for memory in _MEMORY]
 
 
-@lru_cache(maxsize=2048)
+@cached(heaviest=MAX_MEMORY, weight=4 * MAX_MEMORY, weigh=lambda text, pattern: pattern.memory)
 def compile_pattern(text: str) -> Pattern:
     """The compiled expression; raises BadPattern."""
     if len(text) > MAX_LENGTH:
         raise BadPattern("error parsing regexp: pattern too large")
-    try:
-        return Pattern(re2.compile(_checked(text), _OPTIONS).search)
-    except re2.error as error:
-        reason = error.args[0]
-        detail = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise BadPattern(f"error parsing regexp: {detail}") from None
-    except UnicodeEncodeError:
-        raise BadPattern("error parsing regexp: invalid UTF-8") from None
+    checked = _checked(text)
+    for memory, options in _OPTIONS:
+        try:
+            return Pattern(re2.compile(checked, options).search, memory)
+        except re2.error as error:
+            reason = error.args[0]
+            detail = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+            if "too large" not in detail:
+                raise BadPattern(f"error parsing regexp: {detail}") from None
+        except UnicodeEncodeError:
+            raise BadPattern("error parsing regexp: invalid UTF-8") from None
+    raise PatternTooLarge(_TOO_LARGE)
 
 
 def _checked(text: str) -> str:

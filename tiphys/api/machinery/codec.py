@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from tiphys.api.machinery.base import filled, is_micro_time
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.conform import Node, Walk, may_repeat, name_of
 from tiphys.api.machinery.errors import BadRequest, Invalid, UnsupportedMediaType, invalid
 from tiphys.api.machinery.introspect import Description, describe
@@ -174,7 +175,7 @@ def _owners_may_repeat(obj: Any) -> bool:
     return False
 
 
-@lru_cache(512)
+@cached(heaviest=_REMEMBERED_BYTES, weight=64 * _REMEMBERED_BYTES)
 def _fields_may_repeat(fields: bytes) -> bool:
     return may_repeat(fields, _decode_any(fields))
 

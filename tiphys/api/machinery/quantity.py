@@ -14,12 +14,12 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.meta.v1 import KubeObject
 
@@ -130,14 +130,14 @@ def _rounded(number: int, power: int) -> tuple[int, int]:
     return amount if number > 0 else -amount, _FINEST
 
 
-@lru_cache(8192)
+@cached()
 def parse(text: Quantity | str) -> Decimal:
     """The value of a quantity, in its unit (cores, bytes, pieces); raises QuantityError."""
     reading = _read(text)
     return _WIDE.scaleb(Decimal(reading.number), min(reading.power, _HIGHEST))
 
 
-@lru_cache(8192)
+@cached()
 def canonical(text: Quantity | str) -> Quantity:
     """The stored spelling of a quantity; raises QuantityError."""
     number, power, family, spelled = _read(text)
@@ -182,13 +182,13 @@ def from_milli(value: int) -> Quantity:
     return format_value(Decimal(value).scaleb(-3, context=_WIDE))
 
 
-@lru_cache(8192)
+@cached()
 def milli(text: Quantity | str) -> int:
     """The quantity in thousandths, rounded up: how CPU is counted. At most 1000 * (2**63 - 1)."""
     return _whole(_WIDE.scaleb(parse(text), 3), 1000 * _LIMIT)
 
 
-@lru_cache(8192)
+@cached()
 def whole(text: Quantity | str) -> int:
     """The quantity in whole units, rounded up: how memory is counted. At most 2**63 - 1."""
     return _whole(parse(text), _LIMIT)

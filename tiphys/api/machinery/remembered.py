@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 MAX_ANSWERS = 512
 MAX_KEY_BYTES = 16 << 10
+MAX_BYTES = 64 * MAX_KEY_BYTES
+"""Bytes of all keys together. Answers are a multiple of their keys in size: a verdict can be a mistake for every few bytes of a spec."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,6 +28,7 @@ class Remembered(Generic[T]):
         self._function = function
         self._parts = parts
         self._answers: dict[bytes, T] = {}
+        self._bytes = 0
 
     def __call__(self, obj: Any) -> T:
         return self.sized(obj)[0]
@@ -37,9 +40,11 @@ class Remembered(Generic[T]):
         if answer is None:
             answer = self._function(obj)
             if len(key) <= MAX_KEY_BYTES:
-                if len(self._answers) >= MAX_ANSWERS:
+                if len(self._answers) >= MAX_ANSWERS or self._bytes + len(key) > MAX_BYTES:
                     self._answers.clear()
+                    self._bytes = 0
                 self._answers[key] = answer
+                self._bytes += len(key)
         return answer, len(key)
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.names import label_value, qualified_name
 from tiphys.api.meta.v1 import LabelSelector
 
@@ -311,7 +311,7 @@ class _Parser:
                 raise SelectorError(f"found '{literal}', expected: ',' or ')'")
 
 
-@lru_cache(2048)
+@cached()
 def parse_labels(text: str) -> Selector:
     """The selector that `labelSelector=` in a query or `kubectl -l` names; raises SelectorError."""
     requirements = _Parser(text).parse()
@@ -426,7 +426,7 @@ def _unescape(text: str) -> str:
     return "".join(result)
 
 
-@lru_cache(2048)
+@cached()
 def parse_fields(text: str) -> FieldSelector:
     """The selector that `fieldSelector=` in a query names; raises SelectorError."""
     requirements = []

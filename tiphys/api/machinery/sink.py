@@ -7,7 +7,7 @@ each of a list of rules, while a client is shown a few kilobytes of them. A sink
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Sink(list[T]):
         for finding in findings:
             self.append(finding)
 
-    def __iadd__(self, findings: Iterable[T]) -> Sink[T]:  # type: ignore[override, misc]
+    def __iadd__(self, findings: Iterable[T]) -> Self:  # type: ignore[override, misc]
         self.extend(findings)
         return self
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
 from tiphys.api.core.pods.resources import is_extended, is_native
 from tiphys.api.core.v1 import Container, PersistentVolumeClaim, Pod, Service
 from tiphys.api.helpers.totals import charged_totals
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.durations import later
 from tiphys.api.machinery.quantity import compare, format_value, whole
 from tiphys.api.machinery.scheme import Kind
@@ -115,7 +115,7 @@ class PodEvaluator(Evaluator):
         return used
 
 
-@lru_cache(4096)
+@cached()
 def _is_pods_own(name: str) -> bool:
     if name.startswith(("hugepages-", "requests.hugepages-")):
         return True
@@ -252,8 +252,9 @@ _SPECIAL: Final[dict[tuple[str, str], Evaluator]] = {
 }
 
 
-@lru_cache(4096)
-def _evaluator(plural: str, group: str) -> Evaluator:
+@cached()
+def _evaluator(resource: tuple[str, str]) -> Evaluator:
+    plural, group = resource
     if special := _SPECIAL.get((plural, group)):
         return special
     names = [count_name(plural, group)]
@@ -264,7 +265,7 @@ def _evaluator(plural: str, group: str) -> Evaluator:
 
 def evaluator_for(plural: str, group: str = "") -> Evaluator:
     """Return the evaluator of a resource."""
-    return _evaluator(plural, group)
+    return _evaluator((plural, group))
 
 
 def tracked(hard: Iterable[str]) -> set[tuple[str, str]]:
@@ -285,4 +286,4 @@ def evaluator_of(kind: Kind[Any]) -> Evaluator | None:
     """Return the evaluator of a kind; None for kinds that quotas do not count: not namespaced, not stored, or events."""
     if not kind.namespaced or "list" not in kind.verbs or kind.resource in _UNCOUNTED:
         return None
-    return _evaluator(kind.plural, kind.group)
+    return _evaluator((kind.plural, kind.group))

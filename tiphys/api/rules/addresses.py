@@ -7,8 +7,8 @@ spelling that everybody would print. Spellings that parsers disagree about, such
 from __future__ import annotations
 
 import ipaddress
-from functools import lru_cache
 
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import invalid
 from tiphys.api.rules.basics import Errors
 
@@ -18,7 +18,7 @@ _NO_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NO_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 
-@lru_cache(8192)
+@cached()
 def parse_ip(text: str) -> Address | None:
     """The address in a text, leading zeros included, or None. IPv4 within IPv6 is the IPv4 address."""
     if "%" in text or len(text) > 64:
@@ -31,7 +31,7 @@ def parse_ip(text: str) -> Address | None:
     return mapped or address
 
 
-@lru_cache(8192)
+@cached()
 def parse_cidr(text: str) -> Network | None:
     """The range in a text, or None."""
     head, slash, bits = text.rpartition("/")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import (
     dns_label_messages,
@@ -143,7 +143,7 @@ def file_mode(errors: Errors, path: str, value: int | None) -> None:
         errors.append(invalid(path, value, FILE_MODE))
 
 
-@lru_cache(8192)
+@cached()
 def is_ip(value: str) -> bool:
     """True if the text is an IPv4 or IPv6 address without a zone."""
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import NotAcceptable
 from tiphys.wire.http import Request
 
@@ -49,8 +49,10 @@ _MEDIA: dict[str, Media] = {
 }
 
 
-@lru_cache(maxsize=256)
-def _choose(accept: str, protobuf: bool, tables: bool) -> Format | None:
+@cached()
+def _choose(request: tuple[str, bool, bool]) -> Format | None:
+    """The best format for an Accept header; whether there is one in protobuf, and whether tables are allowed."""
+    accept, protobuf, tables = request
     offers: list[tuple[float, int, Format]] = []
     for position, clause in enumerate(accept.split(",")):
         name, *rest = (part.strip() for part in clause.split(";"))
@@ -80,7 +82,7 @@ def negotiate(accept: str, type_: type[Any] | None = None, *, tables: bool = Tru
     if not accept or accept == "application/json":
         return JSON
     protobuf = type_ is not None and "protobuf" in accept and _has_message(type_)
-    chosen = _choose(accept, protobuf, tables)
+    chosen = _choose((accept, protobuf, tables))
     if chosen is None:
         raise NotAcceptable(f"only the following media types are accepted: {', '.join(_CONTENT_TYPES.values())}")
     return chosen

@@ -11,12 +11,12 @@ All mistakes of one set of options are reported at once, as one Status.
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 import msgspec
 
 from tiphys.api.machinery import codec, durations
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import BadRequest, FieldError, Gone, Invalid, Timeout
 from tiphys.api.machinery.patch import APPLY_PATCH
 from tiphys.api.machinery.query import decode_query
@@ -35,7 +35,7 @@ _NONE = CreateOptions()
 _WRITES: dict[str, type[CreateOptions]] = {"create": CreateOptions, "update": UpdateOptions, "patch": PatchOptions}
 
 
-@lru_cache(maxsize=64)
+@cached()
 def is_apply(content_type: str) -> bool:
     """Return whether a PATCH with this content type is an apply."""
     return content_type.partition(";")[0].strip().lower() == APPLY_PATCH

@@ -7,13 +7,14 @@ back is, as upstream, whose handlers take note before the strategies act.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.apply import fieldset, typed
 from tiphys.api.machinery.apply.document import Difference
 from tiphys.api.machinery.apply.managers import Elsewhere, Manager, after_update, maker, manager_name, manager_of, without
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.ordered import SAFE_BYTES
 from tiphys.api.machinery.remembered import Remembered, owned_parts
 from tiphys.api.machinery.scheme import Kind, converted
@@ -111,7 +112,9 @@ def _timeless(entries: Sequence[ManagedFieldsEntry]) -> dict[Manager, tuple[str,
 
 
 def _writer(ctx: Context) -> str:
-    return _manager_name(ctx.options.fieldManager, ctx.request.headers.get("user-agent", ""))
+    return _manager_name((ctx.options.fieldManager, ctx.request.headers.get("user-agent", "")))
 
 
-_manager_name = lru_cache(maxsize=1024)(manager_name)
+@cached()
+def _manager_name(names: tuple[str, str]) -> str:
+    return manager_name(*names)

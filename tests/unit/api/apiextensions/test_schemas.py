@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from tiphys.api.apiextensions.schemas import validate_schema
+from tiphys.api.custom.patterns import Patterns
 
 
 def said(spec: dict[str, Any], *, status: bool = False, **root: Any) -> list[str]:
-    return [str(error) for error in validate_schema({"type": "object", "properties": {"spec": spec}, **root}, "s", status=status)]
+    return [
+        str(error) for error in validate_schema({"type": "object", "properties": {"spec": spec}, **root}, "s", Patterns(), status=status)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from tiphys.api.machinery.cached import cached
 
 _DOMAIN_PART = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
@@ -19,7 +20,7 @@ _LONGEST_NAME = 255
 _LONGEST_REFERENCE = 1024
 
 
-@lru_cache(4096)
+@cached()
 def pull_policy(image: str) -> str:
     """`Always` for the tag `latest`, spelled out or implied, otherwise `IfNotPresent` ("Images": default image pull policy).
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from tiphys.api.core.v1 import PodSpec, ResourceRequirements
 from tiphys.api.helpers.resources import aggregate
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from tiphys.api.machinery.names import qualified_name_messages
 from tiphys.api.machinery.quantity import compare, is_whole, parse
@@ -37,19 +38,19 @@ def is_huge_pages(name: str) -> bool:
     return name.startswith(HUGE_PAGES)
 
 
-@lru_cache(4096)
+@cached()
 def is_native(name: str) -> bool:
     """True if Kubernetes itself defines the resource."""
     return "/" not in name or "kubernetes.io/" in name
 
 
-@lru_cache(4096)
+@cached()
 def is_extended(name: str) -> bool:
     """True if a device plugin or an administrator defines the resource ("Extended resources")."""
     return not is_native(name) and not name.startswith("requests.") and not qualified_name_messages(f"requests.{name}")
 
 
-@lru_cache(4096)
+@cached()
 def container_resource_messages(name: str) -> tuple[str, ...]:
     """Return the mistakes in the name of a resource that a container requests."""
     wrong = list(resource_messages(name))
@@ -61,7 +62,7 @@ def container_resource_messages(name: str) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-@lru_cache(4096)
+@cached()
 def resource_messages(name: str) -> tuple[str, ...]:
     """Return the mistakes in the name of a resource, whatever it is for."""
     wrong = qualified_name_messages(name)
@@ -70,7 +71,7 @@ def resource_messages(name: str) -> tuple[str, ...]:
     return wrong
 
 
-@lru_cache(4096)
+@cached()
 def quota_resource_messages(name: str) -> tuple[str, ...]:
     """Return the mistakes in the name of a resource in a quota."""
     wrong = resource_messages(name)
@@ -83,20 +84,26 @@ def _is_counted_huge_pages(name: str) -> bool:
     return name.startswith((HUGE_PAGES, f"requests.{HUGE_PAGES}"))
 
 
-@lru_cache(4096)
 def amount_messages(name: str, quantity: Quantity, pages: bool = True) -> tuple[str, ...]:
     """Return the mistakes in the amount of a resource; `pages` asks for whole huge pages too."""
+    return _amount_messages((name, quantity, pages))
+
+
+@cached()
+def _amount_messages(amount: tuple[str, Quantity, bool]) -> tuple[str, ...]:
+    name, quantity, pages = amount
     wrong = []
     if parse(quantity) < 0:
         wrong.append("must be greater than or equal to 0")
     if (name in _COUNTED or is_extended(name)) and not is_whole(quantity):
         wrong.append("must be an integer")
-    return (*wrong, *_pages_messages(name, quantity)) if pages and is_huge_pages(name) else tuple(wrong)
+    return (*wrong, *_pages_messages((name, quantity))) if pages and is_huge_pages(name) else tuple(wrong)
 
 
-@lru_cache(256)
-def _pages_messages(name: str, quantity: Quantity) -> tuple[str, ...]:
+@cached()
+def _pages_messages(amount: tuple[str, Quantity]) -> tuple[str, ...]:
     """Return the mistakes in an amount of huge pages that are of one size."""
+    name, quantity = amount
     page = parse(name[len(HUGE_PAGES) :]) if _is_quantity(name[len(HUGE_PAGES) :]) else None
     if not page or parse(quantity) < 0 or parse(quantity) % page:
         return (f"{quantity} is not positive integer multiple of {name}",)
@@ -145,7 +152,7 @@ def _listed(errors: Errors, path: str, kind: str, resources: ResourceRequirement
         if listed is not limits:
             _within_limit(errors, path, name, quantity, limits.get(name))
         if is_huge_pages(name):
-            for message in _pages_messages(name, quantity):
+            for message in _pages_messages((name, quantity)):
                 errors.append(invalid(here, quantity, message))
 
 

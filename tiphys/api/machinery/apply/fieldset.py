@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tiphys.api.machinery import ordered
+from tiphys.api.machinery.cached import cached
 
 Fields = dict[str, Any]
 """A set of fields, or a node of one."""
@@ -31,10 +31,10 @@ encode = ordered.encoder("sorted")
 """Sorted, as upstream writes sets: equal sets are equal bytes, so that they share cached results."""
 encode_small = ordered.small_encoder("sorted")
 """`encode` for sets of fields of small objects (`ordered`)."""
-_CACHED = 4096
-"""Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 CACHED_BYTES = 16 << 10
 """The longest set that is remembered: all of them together must fit into memory, whatever clients write."""
+_cached = cached(heaviest=CACHED_BYTES, weight=128 * CACHED_BYTES)
+"""Sets of objects made from one template are alike byte by byte, so most algebra on encoded sets is a look-up."""
 
 
 def is_member(node: Fields) -> bool:
@@ -187,22 +187,16 @@ def value_element(value: Any) -> str:
     return f"v:{encode(value).decode()}"
 
 
+@_cached
 def parse(raw: bytes) -> Fields:
     """The set in a fieldsV1 that may have been written by anyone: elements in canonical spelling, unknown ones dropped.
 
     Raises ValueError.
     """
-    return _parse_cached(raw) if len(raw) <= CACHED_BYTES else _parse(raw)
-
-
-def _parse(raw: bytes) -> Fields:
     try:
         return _canonical(_decode(raw)) if raw and raw != b"null" else {}
     except (msgspec.MsgspecError, RecursionError, TypeError) as error:
         raise ValueError(str(error)) from None
-
-
-_parse_cached = lru_cache(maxsize=_CACHED)(_parse)
 
 
 def _canonical(node: Fields) -> Fields:
@@ -235,19 +229,18 @@ def _canonical(node: Fields) -> Fields:
 
 def raw_union(a: bytes, b: bytes) -> bytes:
     """`union`, from bytes to bytes."""
-    return _raw_union_cached(a, b) if len(a) + len(b) <= CACHED_BYTES else _raw_union(a, b)
+    return _raw_union((a, b))
 
 
-def _raw_union(a: bytes, b: bytes) -> bytes:
+@_cached
+def _raw_union(sets: tuple[bytes, bytes]) -> bytes:
+    a, b = sets
     return encode(union(parse(a), parse(b)))
-
-
-_raw_union_cached = lru_cache(maxsize=_CACHED)(_raw_union)
 
 
 def raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
     """`difference`, from bytes to bytes; the first argument itself when nothing is taken away. `fields` is the set `b`, if known."""
-    return _raw_difference_cached(a, b) if len(a) + len(b) <= CACHED_BYTES else _raw_difference(a, b, fields)
+    return _known_difference((a, b)) if len(a) + len(b) <= CACHED_BYTES else _raw_difference(a, b, fields)
 
 
 def _raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
@@ -256,4 +249,6 @@ def _raw_difference(a: bytes, b: bytes, fields: Fields | None = None) -> bytes:
     return a if left is ours else encode(left)
 
 
-_raw_difference_cached = lru_cache(maxsize=_CACHED)(_raw_difference)
+@_cached
+def _known_difference(sets: tuple[bytes, bytes]) -> bytes:
+    return _raw_difference(*sets)

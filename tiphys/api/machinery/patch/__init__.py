@@ -7,11 +7,11 @@ its type is `tiphys.api.machinery.codec.decode_document`.
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.codec import Validation
 from tiphys.api.machinery.conform import Node, Walk, may_repeat
 from tiphys.api.machinery.errors import BadRequest, UnsupportedMediaType
@@ -79,9 +79,14 @@ def _apply(
     return Patched(strategic_merge(type_, document, patch), problems)
 
 
-@lru_cache(64)
 def check_format(content_type: str, *, typed: bool = True) -> str:
     """The format of a patch; raises UnsupportedMediaType for those that are not done here. Strategic merges need a type (`typed`)."""
+    return _format_of((content_type, typed))
+
+
+@cached()
+def _format_of(request: tuple[str, bool]) -> str:
+    content_type, typed = request
     media = content_type.partition(";")[0].strip().lower()
     done = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH) if typed else (JSON_PATCH, MERGE_PATCH)
     if media not in done:
