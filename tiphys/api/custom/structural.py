@@ -4,17 +4,43 @@ Specifying a structural schema").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from tiphys.api.custom.patterns import Pattern, compile_pattern
+from tiphys.api.machinery.errors import not_supported
 
 Document = dict[str, Any]
 
 META_FIELDS = frozenset(("apiVersion", "kind", "metadata"))
 NO_DEFAULT: Any = object()
 COMBINATORS = ("allOf", "anyOf", "oneOf")
+
+
+class Choices(NamedTuple):
+    """The values that `enum` allows."""
+
+    scalars: frozenset[tuple[bool, Any]]
+    """See `scalar`."""
+    composed: tuple[Any, ...]
+    """Lists and objects."""
+    detail: str
+    """The words that list all of them."""
+
+
+def scalar(value: Any) -> tuple[bool, Any]:
+    """Return a value as it is looked up among others: 1 is 1.0, and not true."""
+    return isinstance(value, bool), value
+
+
+def _choices(allowed: Sequence[Any]) -> Choices:
+    shown = [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in allowed]
+    composed = tuple(one for one in allowed if isinstance(one, dict | list))
+    scalars = frozenset(scalar(one) for one in allowed if not isinstance(one, dict | list))
+    return Choices(scalars, composed, not_supported("", None, shown).detail)
 
 
 @dataclass(slots=True)
@@ -44,6 +70,7 @@ class Structural:
     map_type: str = ""
     required: tuple[str, ...] = ()
     pattern: Pattern | None = None
+    choices: Choices | None = None
     combinators: Mapping[str, tuple[Structural, ...]] = field(default_factory=dict)
     negated: Structural | None = None
     has_defaults: bool = False
@@ -89,6 +116,7 @@ def compile_schema(document: Document) -> Structural:
     node.map_type = document.get("x-kubernetes-map-type") or ""
     node.required = tuple(document.get("required") or ())
     node.pattern = compile_pattern(document["pattern"]) if document.get("pattern") else None
+    node.choices = _choices(document["enum"]) if document.get("enum") else None
     node.combinators = {word: tuple(compile_schema(one) for one in document[word]) for word in COMBINATORS if document.get(word)}
     node.negated = compile_schema(document["not"]) if document.get("not") is not None else None
     below = list(node.below())

@@ -13,13 +13,21 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tiphys.api.custom.formats import checker
-from tiphys.api.custom.structural import Structural
+from tiphys.api.custom.structural import Structural, scalar
 from tiphys.api.machinery import ordered
-from tiphys.api.machinery.errors import FieldError, invalid, not_supported, required, too_long, too_many
+from tiphys.api.machinery.errors import MOST_ERRORS, OMITTED, FieldError, invalid, required, too_long, too_many
+from tiphys.api.machinery.sink import Full, Sink
 
 _encode = ordered.encoder("deterministic")
 
 ABSENT: Any = object()
+STEPS, STEPS_PER_VALUE, MAX_STEPS = 100_000, 8, 1_500_000
+"""Steps that a validation may take, of two microseconds each: at least, more for each value in the object, and at most. Alternatives and
+required fields multiply with the values that they are held against."""
+_OUT_OF_STEPS = "validation failed due to running out of cost budget, no further validation rules will be run"
+"""Upstream's words for rules (`x-kubernetes-validations`) that take too long."""
+_SHORT = 8
+"""Exponent of the characters of a text that are looked at in one step."""
 _LIMITS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
 _MAX_FLOAT = 3.4028234663852886e38
 
@@ -31,27 +39,82 @@ class Wrong(NamedTuple):
     error: FieldError
 
 
+class _Exhausted(Exception):
+    """A validation has taken all its steps."""
+
+
+class _Budget:
+    """The steps that a validation may still take."""
+
+    __slots__ = ("_more", "_value", "left")
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self.left = STEPS
+        self._more = True
+
+    def spend(self, steps: int) -> None:
+        """Take steps; raises _Exhausted."""
+        self.left -= steps
+        if self.left < 0:
+            self.extend()
+
+    def extend(self) -> None:
+        """Add the steps for the values when the first ones are used up, so that few objects have theirs counted."""
+        if self._more:
+            self._more = False
+            self.left += min(STEPS_PER_VALUE * _count(self._value), MAX_STEPS - STEPS)
+        if self.left < 0:
+            raise _Exhausted
+
+
+def _count(value: Any) -> int:
+    """Return how many values a document has."""
+    count = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return count
+
+
 class _Result:
     """The mistakes of one value, and how much of the schema it met: of several alternatives the nearest is reported."""
 
-    __slots__ = ("errors", "met")
+    __slots__ = ("budget", "errors", "met")
 
-    def __init__(self) -> None:
-        self.errors: list[Wrong] = []
+    def __init__(self, budget: _Budget) -> None:
+        self.budget = budget
+        self.errors: Sink[Wrong] | None = None
         self.met = 0
 
     def add(self, place: str | None, error: FieldError) -> None:
+        if self.errors is None:
+            self.errors = Sink(MOST_ERRORS + 1)
         self.errors.append(Wrong(place, error))
 
     def merge(self, other: _Result) -> None:
-        self.errors += other.errors
         self.met += other.met
+        if other.errors is not None:
+            if self.errors is None:
+                self.errors = Sink(MOST_ERRORS + 1)
+            self.errors += other.errors
 
 
 def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT) -> list[FieldError]:
-    """Every mistake of a value. `root` is the path of the value in its object."""
-    errors = _judge(value, node, "", old)
-    if not errors.errors:
+    """The mistakes of a value, a few hundred of them at most. `root` is the path of the value in its object.
+
+    A value that takes too many steps is invalid for that reason.
+    """
+    try:
+        errors = _judge(value, node, "", old, _Budget(value))
+    except _Exhausted:
+        return [invalid(root or "<nil>", OMITTED, _OUT_OF_STEPS)]
+    if errors.errors is None:
         return []
     prefix = f"{root}." if root else ""
     out: list[FieldError] = []
@@ -66,16 +129,28 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b) and _encode(a) == _encode(b)
 
 
-def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
-    result = _Result()
+def _judge(value: Any, node: Structural, path: str, old: Any, budget: _Budget) -> _Result:
+    budget.left -= 1
+    if budget.left < 0:
+        budget.extend()
+    result = _Result(budget)
     if old is not ABSENT and same(value, old):
         result.met += 1
         return result
-    if value is None:
-        _type(value, node, path, result)
-        _enum(value, node, path, result)
-        return result
+    try:  # `suppress` would take longer than the rest.
+        _look(value, node, path, old, result)
+    except Full:
+        return result  # There is more wrong with it than is shown.
+    if value is not None:
+        result.met += 1
+    return result
+
+
+def _look(value: Any, node: Structural, path: str, old: Any, result: _Result) -> None:
     _type(value, node, path, result)
+    if value is None:
+        _enum(value, node, path, result)
+        return
     if node.combinators or node.negated is not None:
         _compose(value, node, path, result)
     if isinstance(value, str):
@@ -86,12 +161,10 @@ def _judge(value: Any, node: Structural, path: str, old: Any) -> _Result:
         _number(value, node, path, result)
     elif isinstance(value, list):
         _list(value, node, path, old, result)
-    if node.document.get("enum"):
+    if node.choices is not None:
         _enum(value, node, path, result)
     if isinstance(value, dict):
         _object(value, node, path, old, result)
-    result.met += 1
-    return result
 
 
 def type_of(value: Any) -> str:
@@ -130,19 +203,22 @@ def _type(value: Any, node: Structural, path: str, result: _Result) -> None:
 
 
 def _enum(value: Any, node: Structural, path: str, result: _Result) -> None:
-    allowed = node.document.get("enum")
-    if not allowed or any(same(value, one) or (_is_number(value) and _is_number(one) and value == one) for one in allowed):
+    choices = node.choices
+    if choices is None:
         return
-    shown = [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in allowed]
-    result.add(path, not_supported("", value, shown))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, dict | list):
+        result.budget.spend(len(choices.composed))
+        if any(same(value, one) for one in choices.composed):
+            return
+    elif scalar(value) in choices.scalars:
+        return
+    result.add(path, FieldError("FieldValueNotSupported", "", choices.detail, value))
 
 
 def _text(value: str, node: Structural, path: str, result: _Result) -> None:
     document = node.document
+    if node.pattern is not None:
+        result.budget.spend(len(value) >> _SHORT)
     longest, shortest = document.get("maxLength"), document.get("minLength")
     if longest is not None and len(value) > longest:
         result.add(path, too_long("", longest))
@@ -192,10 +268,11 @@ def _is_multiple(value: float, factor: float) -> bool:
 def _list(value: list[Any], node: Structural, path: str, old: Any, result: _Result) -> None:
     document = node.document
     if node.items is not None:
+        result.budget.spend(len(value) * (len(path) >> _SHORT))
         before = _correlated(node, old)
         for index, item in enumerate(value):
             was = before.get(_key(node, item), ABSENT) if before else ABSENT
-            result.merge(_judge(item, node.items, f"{path}[{index}]", was))
+            result.merge(_judge(item, node.items, f"{path}[{index}]", was, result.budget))
     least, most = document.get("minItems"), document.get("maxItems")
     if least is not None and len(value) < least:
         result.add(path, invalid("", len(value), _message(path, f"should have at least {least} items")))
@@ -223,6 +300,7 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
     if most is not None and len(value) > most:
         result.add(path, too_many("", len(value), most))
     before = old if isinstance(old, dict) else {}
+    result.budget.spend(len(value) * (len(path) >> _SHORT) + len(node.required))
     for name, item in value.items():
         child = node.properties.get(name)
         if child is None:
@@ -234,7 +312,7 @@ def _object(value: dict[str, Any], node: Structural, path: str, old: Any, result
         else:
             at = f"{path}.{name}" if path else name
         if child is not None:
-            result.merge(_judge(item, child, at, before.get(name, ABSENT)))
+            result.merge(_judge(item, child, at, before.get(name, ABSENT), result.budget))
     for name in node.required:
         if name not in value:
             result.add(f"{path}.{name}", required(""))
@@ -247,14 +325,14 @@ def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
     if one := node.combinators.get("oneOf"):
         _exactly_one(value, one, path, result)
     if every := node.combinators.get("allOf"):
-        results = [_judge(value, each, path, ABSENT) for each in every]
+        results = [_judge(value, each, path, ABSENT, result.budget) for each in every]
         for each in results:
             result.merge(each)
         failed = sum(1 for each in results if each.errors)
         if failed:
             more = ". None validated" if failed == len(results) else ""
             result.add(None, invalid("", "", f'"{path}" must validate all the schemas (allOf){more}'))
-    if node.negated is not None and not _judge(value, node.negated, path, ABSENT).errors:
+    if node.negated is not None and not _judge(value, node.negated, path, ABSENT, result.budget).errors:
         result.add(None, invalid("", "", f'"{path}" must not validate the schema (not)'))
     result.met += 1
 
@@ -262,7 +340,7 @@ def _compose(value: Any, node: Structural, path: str, result: _Result) -> None:
 def _any(value: Any, nodes: Sequence[Structural], path: str, result: _Result) -> None:
     best: _Result | None = None
     for node in nodes:
-        errors = _judge(value, node, path, ABSENT)
+        errors = _judge(value, node, path, ABSENT, result.budget)
         if not errors.errors:
             result.merge(errors)
             return
@@ -277,7 +355,7 @@ def _exactly_one(value: Any, nodes: Sequence[Structural], path: str, result: _Re
     best: _Result | None = None
     fitting: list[_Result] = []
     for node in nodes:
-        errors = _judge(value, node, path, ABSENT)
+        errors = _judge(value, node, path, ABSENT, result.budget)
         if not errors.errors:
             fitting.append(errors)
             best = None

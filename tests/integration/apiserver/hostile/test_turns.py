@@ -186,6 +186,15 @@ async def test_yaml_is_parsed_in_short_steps(api: Api) -> None:
             assert await measured(plain, method, target, body, media) < LONGEST_STEP, name
 
 
+async def test_alternatives_for_each_item(api: Api) -> None:
+    item = {"type": "string", "anyOf": [{"enum": [f"x{n}"]} for n in range(600)]}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": item}}}
+    await define(api, definition("Turn", "turns.example.com", version("v1", schema)))
+    body = field(b"[" + b",".join([b'"x599"'] * 3500) + b"]")
+    assert await measured(api, "POST", TURNS, body, JSON) < LONGEST_STEP
+    assert b"running out of cost budget" in (await api.send("POST", TURNS, body, content_type=JSON)).body
+
+
 async def test_columns_of_nested_lookups(api: Api) -> None:
     shown = version("v1", OPEN)
     shown["additionalPrinterColumns"] = [
