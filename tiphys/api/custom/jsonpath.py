@@ -14,6 +14,7 @@ import msgspec
 
 from tiphys.api.machinery import ordered
 from tiphys.api.machinery.base import Time
+from tiphys.api.machinery.budget import Budget, Exhausted
 from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.columns import duration
 
@@ -23,6 +24,8 @@ MAX_LENGTH = 4096
 """Characters of a path."""
 MAX_VISITS = 20_000
 """Values that one evaluation may look at: a few milliseconds. Nested lookups of any depth (`..a..a`) multiply."""
+_SHORT = 6
+"""Exponent of the characters of a cell that count as one look."""
 _NAME = re.compile(r"\.(\.?)((?:\\.|[^.\[\]\s\\])+)")
 _INDEX = re.compile(r"\[\s*+(-?\d*+)\s*+(:?)\s*+(-?\d*+)\s*+(?::\s*+(-?\d++))?\s*+\]")
 _KEY = re.compile(r"""\[\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")\s*\]""")
@@ -35,25 +38,7 @@ class BadPath(ValueError):
     """Not a JSONPath; the text says where it ends to be one."""
 
 
-class _Exhausted(Exception):
-    """An evaluation has looked at more values than it may."""
-
-
-class _Budget:
-    """The values that an evaluation may still look at."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = MAX_VISITS
-
-    def spend(self, visits: int = 1) -> None:
-        self.left -= visits
-        if self.left < 0:
-            raise _Exhausted
-
-
-Step = Callable[[Any, _Budget], Iterable[Any]]
+Step = Callable[[Any, Budget], Iterable[Any]]
 
 
 def compile_path(text: str) -> Callable[[Any], list[Any]]:
@@ -65,15 +50,15 @@ def compile_path(text: str) -> Callable[[Any], list[Any]]:
 
     def find(document: Any) -> list[Any]:
         try:
-            return evaluate(document, _Budget())
-        except _Exhausted:
+            return evaluate(document, Budget(MAX_VISITS))
+        except Exhausted:
             return []
 
     return find
 
 
 @cached()
-def _compile(text: str) -> Callable[[Any, _Budget], list[Any]]:
+def _compile(text: str) -> Callable[[Any, Budget], list[Any]]:
     if len(text) > MAX_LENGTH:
         raise BadPath(f"a path has at most {MAX_LENGTH} characters")
     steps: list[Step] = []
@@ -83,7 +68,7 @@ def _compile(text: str) -> Callable[[Any, _Budget], list[Any]]:
         if step is not None:
             steps.append(step)
 
-    def evaluate(document: Any, budget: _Budget) -> list[Any]:
+    def evaluate(document: Any, budget: Budget) -> list[Any]:
         values = [document]
         for step in steps:
             if not values:
@@ -113,13 +98,13 @@ def _step(text: str, position: int) -> tuple[Step | None, int]:
 
 
 def _field(name: str) -> Step:
-    def step(value: Any, _: _Budget) -> Iterable[Any]:
+    def step(value: Any, _: Budget) -> Iterable[Any]:
         return (value[name],) if isinstance(value, dict) and name in value else ()
 
     return step
 
 
-def _each(value: Any, budget: _Budget) -> Iterable[Any]:
+def _each(value: Any, budget: Budget) -> Iterable[Any]:
     if not isinstance(value, dict | list):
         return ()
     budget.spend(len(value))
@@ -127,7 +112,7 @@ def _each(value: Any, budget: _Budget) -> Iterable[Any]:
 
 
 def _deep(name: str) -> Step:
-    def step(value: Any, budget: _Budget) -> Iterator[Any]:
+    def step(value: Any, budget: Budget) -> Iterator[Any]:
         waiting = [value]
         while waiting:
             value = waiting.pop()
@@ -143,7 +128,7 @@ def _slice(match: re.Match[str]) -> Step:
     if (not colon and not first) or "-" in (first, last) or (stride is not None and int(stride) == 0):
         raise BadPath(f"unrecognized path at {match[0]!r}")
 
-    def step(value: Any, budget: _Budget) -> Iterable[Any]:
+    def step(value: Any, budget: Budget) -> Iterable[Any]:
         if not isinstance(value, list):
             return ()
         if colon:
@@ -163,7 +148,7 @@ def _filter(condition: str) -> Step:
         return lambda value, budget: (item for item in _each(value, budget) if there(item, budget))
     path, operator, literal = _compile(compared[1]), compared[2], _literal(compared[3])
 
-    def step(value: Any, budget: _Budget) -> Iterator[Any]:
+    def step(value: Any, budget: Budget) -> Iterator[Any]:
         for item in _each(value, budget):
             operands = path(item, budget)
             if operands and _holds(operands[0], operator, literal):
@@ -202,13 +187,23 @@ def shown(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
-def cell(path: str, type_: str) -> Callable[[Any, datetime], Any]:
-    """A table cell of a column's type: from a document and the time. What does not fit the type is left out."""
-    find = compile_path(path)
+def cell(path: str, type_: str) -> Callable[[Any, datetime, Budget], Any]:
+    """A table cell of a column's type: from a document, the time, and the budget of the answer, which the look at each value is taken from.
 
-    def read(document: Any, now: datetime) -> Any:
-        values = find(document)
-        return _cell(values[0], type_, now) if values else None
+    What does not fit the type is left out, as are cells for which nothing is left.
+    """
+    find = _compile(path)
+
+    def read(document: Any, now: datetime, budget: Budget) -> Any:
+        try:
+            budget.spend()
+            values = find(document, budget)
+            shown = _cell(values[0], type_, now) if values else None
+            if isinstance(shown, str):
+                budget.spend(len(shown) >> _SHORT)
+        except Exhausted:
+            return None
+        return shown
 
     return read
 

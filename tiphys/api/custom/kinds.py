@@ -13,6 +13,8 @@ from tiphys.api.custom.jsonpath import BadPath, cell, compile_path, shown
 from tiphys.api.custom.object import CustomObject, Model, document_of
 from tiphys.api.custom.rules import CustomRules, Scaled
 from tiphys.api.custom.structural import Document, Structural, compile_schema
+from tiphys.api.machinery.budget import Budget
+from tiphys.api.machinery.columns import MAX_ROW, Row
 from tiphys.api.machinery.scheme import Column, GroupVersionKind, Kind, Stored, Subresource
 from tiphys.api.machinery.subresources import SCALE, STATUS
 from tiphys.api.machinery.versions import version_key
@@ -104,23 +106,35 @@ def _columns(version: extensions.CustomResourceDefinitionVersion) -> tuple[Colum
             read = cell(column.jsonPath, column.type)
         except BadPath:
             break  # As upstream: columns after an invalid one are not shown.
+        metered = _reader(read, column.jsonPath)
         columns.append(
             Column(
                 column.name,
-                _reader(read, column.jsonPath),
+                _alone(metered),
                 type=column.type,
                 format=column.format,
                 description=column.description or f"Custom resource definition column (in JSONPath format): {column.jsonPath}",
                 priority=column.priority,
+                metered=metered,
             )
         )
     return tuple(columns)
 
 
-def _reader(read: Callable[[Any, datetime], Any], path: str) -> Callable[[CustomObject, datetime], Any]:
+def _reader(read: Callable[[Any, datetime, Budget], Any], path: str) -> Callable[[Row], Any]:
     if path.startswith((".spec", ".status")):
-        return lambda obj, now: read(obj.content, now)
-    return lambda obj, now: read(document_of(obj), now)
+        return lambda row: read(row.obj.content, row.now, row.budget)
+
+    def of_document(row: Row) -> Any:
+        if row.document is None:
+            row.document = document_of(row.obj)
+        return read(row.document, row.now, row.budget)
+
+    return of_document
+
+
+def _alone(metered: Callable[[Row], Any]) -> Callable[[CustomObject, datetime], Any]:
+    return lambda obj, now: metered(Row(obj, now, Budget(MAX_ROW)))
 
 
 def _deprecation(definition: extensions.CustomResourceDefinition, version: extensions.CustomResourceDefinitionVersion) -> str:

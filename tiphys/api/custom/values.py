@@ -15,6 +15,7 @@ import msgspec
 from tiphys.api.custom.formats import checker
 from tiphys.api.custom.structural import Structural, scalar
 from tiphys.api.machinery import ordered
+from tiphys.api.machinery.budget import Budget, Exhausted
 from tiphys.api.machinery.errors import MOST_ERRORS, OMITTED, FieldError, invalid, required, too_long, too_many
 from tiphys.api.machinery.sink import Full, Sink
 
@@ -39,25 +40,15 @@ class Wrong(NamedTuple):
     error: FieldError
 
 
-class _Exhausted(Exception):
-    """A validation has taken all its steps."""
+class _Budget(Budget):
+    """The steps of a validation."""
 
-
-class _Budget:
-    """The steps that a validation may still take."""
-
-    __slots__ = ("_more", "_value", "left")
+    __slots__ = ("_more", "_value")
 
     def __init__(self, value: Any) -> None:
+        super().__init__(STEPS)
         self._value = value
-        self.left = STEPS
         self._more = True
-
-    def spend(self, steps: int) -> None:
-        """Take steps; raises _Exhausted."""
-        self.left -= steps
-        if self.left < 0:
-            self.extend()
 
     def extend(self) -> None:
         """Add the steps for the values when the first ones are used up, so that few objects have theirs counted."""
@@ -65,7 +56,7 @@ class _Budget:
             self._more = False
             self.left += min(STEPS_PER_VALUE * _count(self._value), MAX_STEPS - STEPS)
         if self.left < 0:
-            raise _Exhausted
+            raise Exhausted
 
 
 def _count(value: Any) -> int:
@@ -112,7 +103,7 @@ def validate(value: Any, node: Structural, *, root: str = "", old: Any = ABSENT)
     """
     try:
         errors = _judge(value, node, "", old, _Budget(value))
-    except _Exhausted:
+    except Exhausted:
         return [invalid(root or "<nil>", OMITTED, _OUT_OF_STEPS)]
     if errors.errors is None:
         return []

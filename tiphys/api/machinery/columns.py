@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tiphys.api.machinery.base import parse_micro_time
+from tiphys.api.machinery.budget import Budget
 from tiphys.api.machinery.scheme import Column
 from tiphys.api.machinery.selectors import SelectorError, from_label_selector
 from tiphys.api.meta.v1 import LabelSelector
@@ -15,6 +16,39 @@ from tiphys.api.meta.v1 import LabelSelector
 NONE = "<none>"
 
 UNKNOWN = "<unknown>"
+
+
+MAX_ROW, PER_ROW = 20_000, 2_000
+"""Steps that the metered cells of one row may take, a few milliseconds, and those of each row of an answer on average."""
+
+
+class Row:
+    """An object in a table, as metered columns see it."""
+
+    __slots__ = ("budget", "document", "now", "obj")
+
+    def __init__(self, obj: Any, now: datetime, budget: Budget) -> None:
+        self.obj = obj
+        self.now = now
+        self.budget = budget
+        self.document: Any = None
+        """The whole object as a document, once a column has asked for it."""
+
+
+class Meter:
+    """The budget of the rows of an answer or a watch: a costly row takes from those after it."""
+
+    def __init__(self) -> None:
+        self._budget = Budget(MAX_ROW)
+
+    def cells(self, columns: Sequence[Column], obj: Any, now: datetime) -> list[Any]:
+        """Return the cells of an object."""
+        if columns[-1].metered is None:  # Those that users define come last.
+            return [column.cell(obj, now) for column in columns]
+        budget = self._budget
+        budget.left = min(max(budget.left, 0) + PER_ROW, MAX_ROW)
+        row = Row(obj, now, budget)
+        return [column.cell(obj, now) if column.metered is None else column.metered(row) for column in columns]
 
 
 def duration(seconds: float) -> str:

@@ -50,6 +50,8 @@ class Column:
     format: str = ""
     description: str = ""
     priority: int = 0
+    metered: Callable[[Any], Any] | None = None
+    """The cell of a `columns.Row`, for columns that users define: what they take is limited for all cells together."""
 
 
 @dataclass(frozen=True, slots=True)

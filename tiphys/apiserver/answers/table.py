@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from tiphys.api.machinery.codec import encode_object
+from tiphys.api.machinery.columns import Meter
 from tiphys.api.machinery.scheme import Column, Kind
 from tiphys.api.meta.v1 import KubeObject
 
@@ -43,16 +44,18 @@ def render_table(
     with_headers: bool = True,
     version: str = "v1",
     columns: Sequence[Column] = (),
+    meter: Meter | None = None,
 ) -> bytes:
     """The JSON of a Table with one row for each object.
 
-    `columns` stand in for those of the kind. `include` selects the object beside the cells: none, the metadata or the whole object. Watches
-    send headers with the first event only, and null with the others.
+    `columns` stand in for those of the kind; `meter` is that of an answer in several tables. `include` selects the object beside the cells:
+    none, the metadata or the whole object. Watches send headers with the first event only, and null with the others.
     """
     columns = columns or kind.columns or DEFAULT_COLUMNS
+    meter = meter or Meter()
     rows = []
     for obj in objects:
-        row: dict[str, Any] = {"cells": [column.cell(obj, now) for column in columns]}
+        row: dict[str, Any] = {"cells": meter.cells(columns, obj, now)}
         if include != "None":
             row["object"] = msgspec.Raw(encode_object(obj)) if include == "Object" else _partial(obj, version)
         rows.append(row)

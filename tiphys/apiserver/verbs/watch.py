@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import msgspec
 
+from tiphys.api.machinery.columns import Meter
 from tiphys.api.machinery.errors import MethodNotSupported, StatusError
 from tiphys.apiserver.answers import table, websockets
 from tiphys.apiserver.answers.negotiate import Format, negotiate
@@ -64,8 +66,11 @@ def _state(ctx: Context, entries: Sequence[Entry], options: ListOptions, form: F
         if end:
             yield end
 
-    # A table's first row carries the columns: it must be made before any later event is.
-    return iter(list(lines())) if form.shape == "table" else lines()
+    if form.shape != "table":
+        return lines()
+    state = lines()
+    first = next(state, None)  # It carries the columns, so it must be made before any later event is.
+    return state if first is None else chain((first,), state)
 
 
 async def _once(line: bytes) -> AsyncIterator[bytes]:
@@ -128,7 +133,7 @@ def _renderer(ctx: Context, form: Format) -> Render:
         return _protobuf_renderer(ctx, form)
     decode = ctx.storage.cache(ctx.kind).codec.decode
     include = table_options(ctx.request) if form.shape == "table" else "Metadata"
-    first = True
+    first, meter = True, Meter()
 
     def render(type_: EventType, event: CacheEvent) -> bytes:
         nonlocal first
@@ -138,7 +143,7 @@ def _renderer(ctx: Context, form: Format) -> Render:
         else:
             data = table.render_table(
                 ctx.kind, [obj], now=ctx.services.now(), resource_version=str(event.entry.revision), include=include,
-                version=form.version, with_headers=first,
+                version=form.version, with_headers=first, meter=meter,
             )  # fmt: skip
             first = False
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), data)

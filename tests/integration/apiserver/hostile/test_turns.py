@@ -214,6 +214,23 @@ async def test_columns_of_nested_lookups(api: Api) -> None:
     assert table.doc["rows"][0]["cells"] == ["b", None]
 
 
+async def test_many_columns_of_lookups(api: Api) -> None:
+    shown = version("v1", OPEN)
+    shown["additionalPrinterColumns"] = [{"name": f"C{n}", "type": "string", "jsonPath": ".a..b"} for n in range(2000)]
+    await define(api, definition("Turn", "turns.example.com", shown))
+    assert (await api.send("POST", TURNS, field(b"[" + b",".join([b"1"] * 9000) + b"]"), content_type=JSON)).status == 201
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    for target in (TURNS, f"{TURNS}/b"):
+        steps = Steps()
+        table = await api.get(target, accept=accept)
+        assert steps.stop() < LONGEST_STEP
+        assert table.doc["rows"][0]["cells"] == ["b", *[None] * 2000]
+    steps = Steps()
+    async with api.watch(f"{TURNS}?watch=1", accept=accept) as events:
+        await events.next()
+    assert steps.stop() < LONGEST_STEP
+
+
 @pytest.mark.parametrize("pattern", ["\\p{" * 100_000, "(?<" * 100_000, "[[:" * 100_000, "a{1000}" * 100_000])
 async def test_patterns_without_an_end(api: Api, pattern: str) -> None:
     made = definition(

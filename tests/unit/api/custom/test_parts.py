@@ -11,6 +11,7 @@ from tiphys.api.custom import coerce
 from tiphys.api.custom.formats import checker, is_known
 from tiphys.api.custom.jsonpath import BadPath, cell, compile_path
 from tiphys.api.custom.structural import compile_schema
+from tiphys.api.machinery.budget import Budget
 
 
 @pytest.mark.parametrize(
@@ -79,10 +80,10 @@ def test_rejects_invalid_paths(path: str) -> None:
 
 def test_cells() -> None:
     now = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
-    assert cell(".spec.when", "date")(DOCUMENT, now) == "5m"
-    assert cell(".spec.deep", "string")(DOCUMENT, now) == '{"n":"z"}'
-    assert cell(".spec.deep.n", "integer")(DOCUMENT, now) is None
-    assert cell(".spec.deep.n", "date")(DOCUMENT, now) == "<invalid>"
+    assert cell(".spec.when", "date")(DOCUMENT, now, Budget(100)) == "5m"
+    assert cell(".spec.deep", "string")(DOCUMENT, now, Budget(100)) == '{"n":"z"}'
+    assert cell(".spec.deep.n", "integer")(DOCUMENT, now, Budget(100)) is None
+    assert cell(".spec.deep.n", "date")(DOCUMENT, now, Budget(100)) == "<invalid>"
 
 
 def test_pruning_defaults_and_nulls() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tiphys.apiserver.answers.render import MAX_WARNING, MAX_WARNINGS, warning_headers
+from tiphys.api.machinery.sink import MAX_WARNING, MAX_WARNINGS
+from tiphys.apiserver.answers.render import warning_headers
 
 
 def texts(headers: object) -> list[str]:
