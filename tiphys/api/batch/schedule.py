@@ -66,6 +66,8 @@ _WORDS = {
     "@hourly": "0 * * * *",
 }
 _EVERY = "@every "
+MAX_LENGTH = 16 << 10
+"""Characters of a schedule, far more than there are different values: the controller parses it beside all others."""
 _ZONE = re.compile("(?:CRON_)?TZ=")
 _NUMBER = re.compile("[+-]?[0-9]+")
 _LONGEST_ZONE = 64
@@ -87,6 +89,8 @@ def parse_schedule(text: str) -> Schedule:
     """Parse a schedule; raises ScheduleError with a message for people."""
     if not text:
         raise ScheduleError("empty spec string")
+    if len(text) > MAX_LENGTH:
+        raise ScheduleError(f"too long: may not be more than {MAX_LENGTH} characters")
     zone = None
     if prefix := _ZONE.match(text):
         # Old objects may still name a zone in the schedule.
@@ -122,7 +126,7 @@ def _fields(text: str) -> Fields:
     bits: list[int] = []
     stars: list[bool] = []
     for value, field in zip(fields, _FIELDS, strict=True):
-        ranges = [_range(part, field) for part in value.split(",") if part]
+        ranges = [_range(part, field) for part in dict.fromkeys(value.split(",")) if part]
         bits.append(sum({1 << number for values, _ in ranges for number in values}))
         stars.append(any(star for _, star in ranges))
     minutes, hours, days, months, weekdays = bits
