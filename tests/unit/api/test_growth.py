@@ -22,15 +22,20 @@ from tiphys.api.batch import schedule as cron
 from tiphys.api.certificates import certificate_signing_request as certificates
 from tiphys.api.core import v1 as core
 from tiphys.api.core.pods.resources import requirements
+from tiphys.api.core.pods.scheduling import spread
+from tiphys.api.core.resource_quota import validate_quota
 from tiphys.api.core.v1 import ResourceClaim, ResourceRequirements
+from tiphys.api.helpers import tolerations
 from tiphys.api.machinery import codec
 from tiphys.api.machinery.apply import document, fieldset
 from tiphys.api.machinery.apply.conflicts import ApplyConflict, FieldConflict
 from tiphys.api.machinery.apply.managers import Manager, after_update
 from tiphys.api.machinery.apply.schema import schema_of
-from tiphys.api.machinery.errors import MOST_ERROR_TEXT, BadRequest, Invalid, invalid
+from tiphys.api.machinery.base import Quantity
+from tiphys.api.machinery.errors import MOST_COMPOSED, MOST_ERROR_TEXT, MOST_VALUE, BadRequest, FieldError, Invalid, invalid
 from tiphys.api.machinery.patch import strategic_merge
-from tiphys.api.meta.v1 import ManagedFieldsEntry
+from tiphys.api.meta.v1 import ManagedFieldsEntry, OwnerReference
+from tiphys.api.rules.meta import owner_references
 
 POD = schema_of(core.Pod)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -124,6 +129,29 @@ def certificates_without_end(count: int) -> None:
         certificates.read_request(b"-----BEGIN A-----\n" * count * 20)
 
 
+def merge_tolerations(count: int) -> None:
+    different = [core.Toleration(key=f"a{index}", operator="Exists") for index in range(count)]
+    alike = [core.Toleration(key="a", operator="Equal", value="b", effect="NoExecute", tolerationSeconds=index) for index in range(count)]
+    assert len(tolerations.merged(different, alike, [core.Toleration(key="x", operator="Exists")])) == count + 2
+
+
+def spread_over_many_keys(count: int) -> None:
+    constraints = [
+        core.TopologySpreadConstraint(maxSkew=1, topologyKey=f"a{index}", whenUnsatisfiable="DoNotSchedule") for index in range(3 * count)
+    ]
+    errors: list[FieldError] = []
+    spread(errors, "spec", constraints)
+    assert errors == []
+
+
+def scopes_of_many_resources(count: int) -> None:
+    hard = {f"count/a{index}.b.c": Quantity("1") for index in range(count)}
+    wrong = [core.ScopedResourceSelectorRequirement(scopeName="BestEffort", operator="Exists")] * count
+    selector = core.ScopeSelector(matchExpressions=wrong)
+    scopes = ["BestEffort"] * count + [f"x{index}" for index in range(count)]
+    validate_quota(core.ResourceQuota(spec=core.ResourceQuotaSpec(hard=hard, scopes=scopes, scopeSelector=selector)))
+
+
 def cpu(work: Callable[[int], None], count: int) -> float:
     """The CPU time of the work, in seconds."""
     gc.disable()  # A collection walks every object of the test run, which says nothing about the work.
@@ -150,6 +178,7 @@ def grows_with_the_square(work: Callable[[int], None], count: int) -> bool:
     [
         *(delete_items, delete_scalars, retain_keys, merge_reversed, apply_reversed, compare_repeated, use_claims, use_unknown_claims),
         *(repeat_keys, fold_managers, change_fields_of_many, conflict_with_many, long_schedule, certificates_without_end),
+        *(merge_tolerations, spread_over_many_keys, scopes_of_many_resources),
     ],
     ids=lambda work: work.__name__,
 )
@@ -253,6 +282,18 @@ def test_errors_that_quote_long_values_are_bounded_together() -> None:
     value = "a" * 100_000
     errors = [invalid(f"spec.items[{index}]", value, "must be shorter") for index in range(200)]
     error = Invalid.object("Thing", "a", errors)
-    assert len(error.errors) == 3
-    assert str(error).endswith("and 197 more]")
-    assert len(str(error)) < MOST_ERROR_TEXT + 2 * len(value)
+    assert len(error.errors) == MOST_ERROR_TEXT // MOST_VALUE
+    assert str(error).endswith("and 192 more]")
+    assert len(str(error)) < MOST_ERROR_TEXT + 2 * MOST_VALUE
+
+
+def test_errors_do_not_repeat_whole_lists() -> None:
+    owners = [OwnerReference(apiVersion="v1", kind="A", name=f"n{index}", uid=f"u{index}", controller=True) for index in range(600)]
+    errors: list[FieldError] = []
+    owner_references(errors, "metadata.ownerReferences", owners)
+    assert len(errors) == 599
+    assert {len(str(error)) < MOST_COMPOSED + 300 for error in errors} == {True}
+    error = Invalid.object("Thing", "a" * 100_000, errors)
+    assert len(msgspec.json.encode(error.status())) < 200_000
+    quota = core.ResourceQuota(spec=core.ResourceQuotaSpec(hard={"cpu": Quantity("1")}, scopes=["BestEffort"] * 3000))
+    assert [error.detail for error in validate_quota(quota)] == ["unsupported scope applied to resource"]

@@ -86,9 +86,10 @@ def _suits(scope: str, resource: str) -> bool:
 
 def _scopes(errors: Errors, spec: ResourceQuotaSpec) -> None:
     path, scopes = "spec.scopes", spec.scopes
-    for scope in scopes:
+    for scope in dict.fromkeys(scopes):
         if scope not in _SCOPES:
             errors.append(invalid(path, scopes, "unsupported scope"))
+            continue
         for resource in spec.hard:
             if not _suits(scope, resource):
                 errors.append(invalid(path, scopes, "unsupported scope applied to resource"))
@@ -101,12 +102,16 @@ def _selector(errors: Errors, spec: ResourceQuotaSpec) -> None:
     if spec.scopeSelector is None:
         return
     path = "spec.scopeSelector.matchExpressions"
+    known: set[str] = set()
     for requirement in spec.scopeSelector.matchExpressions:
-        if requirement.scopeName not in _SCOPES:
-            errors.append(invalid(f"{path}.scopeName", requirement.scopeName, "unsupported scope"))
-        for resource in spec.hard:
-            if not _suits(requirement.scopeName, resource):
-                errors.append(invalid(path, spec.scopeSelector, "unsupported scope applied to resource"))
+        scope = requirement.scopeName
+        if scope not in _SCOPES:
+            errors.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
+        elif scope not in known:
+            known.add(scope)
+            for resource in spec.hard:
+                if not _suits(scope, resource):
+                    errors.append(invalid(path, spec.scopeSelector, "unsupported scope applied to resource"))
         _requirement(errors, path, requirement)
     for pair in _EXCLUSIVE:
         if pair <= {requirement.scopeName for requirement in spec.scopeSelector.matchExpressions}:

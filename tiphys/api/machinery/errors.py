@@ -84,8 +84,22 @@ class FieldError(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.body()}"
 
 
+MOST_VALUE, MOST_COMPOSED = 8 << 10, 1 << 10
+"""Letters of a value in a message, if it is a text and if it is composed: a name or a list as long as a request is not repeated whole in
+each error about a part of it."""
+
+
+def shortened(text: str, most: int = MOST_VALUE) -> str:
+    """A text that a message quotes, without the end of a long one."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def _render(value: Any) -> str:
-    return quoted(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, str):
+        return quoted(shortened(value))
+    if isinstance(value, list) and len(value) > MOST_COMPOSED:
+        value = value[:MOST_COMPOSED]
+    return shortened(msgspec.json.encode(value).decode(), MOST_COMPOSED)
 
 
 def quoted(value: str) -> str:
@@ -245,7 +259,7 @@ class UnsupportedMediaType(StatusError):
 
 
 MOST_ERRORS = 300
-MOST_ERROR_TEXT = 256 << 10
+MOST_ERROR_TEXT = 64 << 10
 """Letters of all errors of an object: each may quote a value or a list of names as long as the request."""
 
 
@@ -263,6 +277,7 @@ class Invalid(StatusError):
         Equal messages of several mistakes are reported once. Of thousands of mistakes the first `MOST_ERRORS` are reported, and fewer
         when their texts exceed `MOST_ERROR_TEXT`, so that an answer is never much larger than the request was.
         """
+        name = shortened(name)
         messages: list[str] = []
         size = 0
         for error in errors[:MOST_ERRORS]:

@@ -185,6 +185,7 @@ def taints(errors: Errors, path: str, values: Sequence[Taint]) -> None:
 def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstraint]) -> None:
     """Topology spread constraints."""
     keys = [(constraint.topologyKey, constraint.whenUnsatisfiable) for constraint in constraints]
+    last = {key: index for index, key in enumerate(keys)}
     for index, constraint in enumerate(constraints):
         here = f"{path}[{index}]"
         _positive(errors, f"{here}.maxSkew", constraint.maxSkew)
@@ -193,7 +194,7 @@ def spread(errors: Errors, path: str, constraints: Sequence[TopologySpreadConstr
         if constraint.whenUnsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             choices = ("DoNotSchedule", "ScheduleAnyway")
             errors.append(not_supported(f"{here}.whenUnsatisfiable", constraint.whenUnsatisfiable, choices))
-        if keys[index] in keys[index + 1 :]:
+        if last[keys[index]] != index:
             errors.append(duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{', '.join(keys[index])}}}"))
         _spread_details(errors, here, constraint)
 
