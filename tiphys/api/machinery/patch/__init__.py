@@ -7,13 +7,14 @@ its type is `tiphys.api.machinery.codec.decode_document`.
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.codec import Validation
-from tiphys.api.machinery.conform import Node, Walk, may_repeat
+from tiphys.api.machinery.conform import LIMIT, Node, Walk, may_repeat
 from tiphys.api.machinery.errors import BadRequest, UnsupportedMediaType
 from tiphys.api.machinery.limits import check_depth
 from tiphys.api.machinery.patch.json_patch import json_patch
@@ -70,7 +71,7 @@ def _apply(
 ) -> Patched:
     if media == JSON_PATCH:
         if validation != "Ignore" and isinstance(patch, list):
-            problems = [f"json patch {problem}" for problem in _unknown_parts(patch) + problems]
+            problems = [f"json patch {problem}" for problem in (*_unknown_parts(patch), *problems)][:LIMIT]
         return Patched(_object(json_patch(document, patch)), problems)
     if not isinstance(patch, dict):
         raise BadRequest(f"error decoding patch: a {media} is an object")
@@ -114,13 +115,15 @@ def read_patch(body: bytes, validation: Validation = "Ignore") -> tuple[Any, lis
 
 
 def _unknown_parts(operations: list[Any]) -> list[str]:
-    return [
+    """The fields of operations that mean nothing, no more of them than are reported."""
+    unknown = (
         f'unknown field "[{index}].{name}"'
         for index, operation in enumerate(operations)
         if isinstance(operation, dict)
         for name in operation
         if name not in _OPERATION
-    ]
+    )
+    return list(islice(unknown, LIMIT))
 
 
 def _object(document: Any) -> dict[str, Any]:

@@ -46,3 +46,10 @@ def test_other_formats_are_refused() -> None:
         apply_patch(core.Pod, {}, b"{}", "application/json")
     with pytest.raises(BadRequest, match="not an object"):
         apply_patch(core.Pod, {}, b'[{"op":"replace","path":"","value":[]}]', JSON_PATCH)
+
+
+def test_no_more_problems_than_are_reported() -> None:
+    unknown = b",".join(b'{"op":"add","path":"/b","value":1,"x%d":1}' % n for n in range(1000))
+    problems = apply_patch(core.Pod, {}, b"[" + unknown + b"]", JSON_PATCH, validation="Warn").problems
+    assert len(problems) == 100
+    assert problems[99] == 'json patch unknown field "[99].x99"'
