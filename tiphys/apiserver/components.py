@@ -19,7 +19,7 @@ from tiphys.apiserver.auth.source import ObjectSource
 from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import list_options
-from tiphys.apiserver.verbs.read import matcher
+from tiphys.apiserver.verbs.read import parsed_matcher
 from tiphys.wire.http import Response
 
 Check = Callable[[], str]
@@ -52,7 +52,7 @@ async def get(ctx: Context) -> Response:
 
 async def list_(ctx: Context) -> Response:
     """All parts."""
-    matches = matcher(ctx, list_options(ctx.request))
+    matches = await parsed_matcher(ctx, list_options(ctx.request))
     entries = [_entry(ctx, name, check) for name, check in sorted(ctx.services.components.items())]
     return await render.collection(ctx, [entry for entry in entries if matches is None or matches(entry)], ctx.storage.revision)
 

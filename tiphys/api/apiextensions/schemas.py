@@ -6,7 +6,6 @@ Schemas are plain documents here, since they hold each other in places where the
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from tiphys.api.custom import coerce, lists, values
 from tiphys.api.custom.patterns import BadPattern, Patterns
 from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Document, Structural, compile_schema
 from tiphys.api.machinery.errors import FieldError, forbidden, invalid, not_supported, required
+from tiphys.api.machinery.plain import copied
 from tiphys.api.rules.basics import Errors
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -348,7 +348,7 @@ def _defaults(node: Structural, path: str, *, root: bool = False, in_meta: bool 
     if not node.has_defaults:
         return
     if node.default is not NO_DEFAULT and not in_meta:
-        at, value = f"{path}.default", copy.deepcopy(node.default)
+        at, value = f"{path}.default", copied(node.default)
         if coerce.prune(value, node):
             yield invalid(at, node.default, "must not have unknown fields")
         mistake, _ = coerce.coerce_embedded(value, node, at)

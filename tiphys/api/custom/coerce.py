@@ -6,7 +6,6 @@ comes from the store, where nothing is a mistake any more ("Custom Resources: Pr
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from tiphys.api.custom.structural import META_FIELDS, NO_DEFAULT, Structural
 from tiphys.api.machinery.conform import Walk
 from tiphys.api.machinery.errors import FieldError, invalid
 from tiphys.api.machinery.limits import MAX_BYTES, ObjectTooLarge
+from tiphys.api.machinery.plain import copied
 from tiphys.api.meta.v1 import ObjectMeta
 
 _SCALARS = (str, int, float, bool)
@@ -36,7 +36,7 @@ class Growth:
         self.left -= len(value) if isinstance(value, str) else 8 if isinstance(value, _SCALARS) else len(msgspec.json.encode(value))
         if self.left < 0:
             raise ObjectTooLarge(name)
-        return value if isinstance(value, _SCALARS) else copy.deepcopy(value)
+        return value if isinstance(value, _SCALARS) else copied(value)
 
 
 def default(value: Any, node: Structural | None) -> None:

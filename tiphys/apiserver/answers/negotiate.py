@@ -39,6 +39,8 @@ JSON = Format()
 PRETTY_JSON = Format(pretty=True)
 _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 """Prefixes of User-Agents of programs for people: they get indented JSON unless they decline it."""
+MOST_CLAUSES = 256
+"""Media types of an Accept header that are looked at."""
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _QUALITY = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 _SHAPES: dict[str, Shape] = {"": "object", "Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
@@ -54,7 +56,7 @@ def _choose(request: tuple[str, bool, bool]) -> Format | None:
     """The best format for an Accept header; whether there is one in protobuf, and whether tables are allowed."""
     accept, protobuf, tables = request
     offers: list[tuple[float, int, Format]] = []
-    for position, clause in enumerate(accept.split(",")):
+    for position, clause in enumerate(accept.split(",", MOST_CLAUSES)[:MOST_CLAUSES]):
         name, *rest = (part.strip() for part in clause.split(";"))
         params = dict(part.partition("=")[::2] for part in rest)
         shape = _SHAPES.get(params.get("as", ""))

@@ -16,7 +16,7 @@ from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import list_options
 from tiphys.apiserver.resource_metrics.collector import Uses
 from tiphys.apiserver.resource_metrics.usage import NODE, Usage
-from tiphys.apiserver.verbs.read import matcher
+from tiphys.apiserver.verbs.read import parsed_matcher
 from tiphys.wire.http import Response
 
 
@@ -31,7 +31,7 @@ async def get(ctx: Context) -> Response:
 async def list_(ctx: Context) -> Response:
     """Use of all nodes, or of the pods of one namespace or all."""
     options = list_options(ctx.request)
-    matches = matcher(ctx, options)
+    matches = await parsed_matcher(ctx, options)
     uses = await ctx.services.resource_metrics.uses()
     entries = sorted(_entries(ctx, uses), key=lambda entry: (entry.namespace, entry.name))
     return await render.collection(ctx, [entry for entry in entries if matches is None or matches(entry)], ctx.storage.revision)

@@ -95,25 +95,39 @@ def _by_labels(labels: Selector) -> Matcher:
     return lambda entry: entry.labels.get(key) == value
 
 
+def is_long(options: ListOptions) -> bool:
+    """Return whether selectors take so long that they are parsed and applied aside."""
+    return len(options.labels) + len(options.fields) > MOST_SELECTOR
+
+
+async def parsed_matcher(ctx: Context, options: ListOptions) -> Matcher | None:
+    """`matcher`, aside for long selectors."""
+    return await ctx.aside(matcher, ctx, options) if is_long(options) else matcher(ctx, options)
+
+
 async def selected(ctx: Context, options: ListOptions) -> Sequence[Entry]:
-    """`select`, aside where a long selector meets many objects."""
-    if len(options.labels) + len(options.fields) <= MOST_SELECTOR:
-        return select(ctx, options)
-    entries = ctx.storage.cache(ctx.kind).entries(ctx.info.namespace if ctx.kind.namespaced else "")
-    return await ctx.aside(_chosen, ctx, options, entries)
-
-
-def select(ctx: Context, options: ListOptions) -> Sequence[Entry]:
-    """The entries of the newest state that a request selects, in key order."""
-    cache = ctx.storage.cache(ctx.kind)
-    entries = cache.entries(ctx.info.namespace if ctx.kind.namespaced else "")
+    """The entries of the newest state that a request selects, in key order; aside where a long selector meets many objects."""
     if not (options.labels or options.fields or ctx.info.name):
-        return entries
-    return _chosen(ctx, options, entries)
+        return _entries(ctx)
+    if is_long(options):
+        return await ctx.aside(_chosen, ctx, options, _entries(ctx))
+    return select(ctx, matcher(ctx, options))
 
 
 def _chosen(ctx: Context, options: ListOptions, entries: Sequence[Entry]) -> Sequence[Entry]:
-    matches = matcher(ctx, options)
+    return _matching(entries, matcher(ctx, options))
+
+
+def select(ctx: Context, matches: Matcher | None) -> Sequence[Entry]:
+    """The entries of the newest state that match, in key order."""
+    return _matching(_entries(ctx), matches)
+
+
+def _entries(ctx: Context) -> Sequence[Entry]:
+    return ctx.storage.cache(ctx.kind).entries(ctx.info.namespace if ctx.kind.namespaced else "")
+
+
+def _matching(entries: Sequence[Entry], matches: Matcher | None) -> Sequence[Entry]:
     return entries if matches is None else [entry for entry in entries if matches(entry)]
 
 
@@ -158,7 +172,7 @@ async def _from_snapshot(ctx: Context, options: ListOptions, revision: int, afte
     if ctx.kind.namespaced and ctx.info.namespace:
         prefix += ctx.info.namespace + "/"
     start = f"{cache.prefix}{after.start}\0" if after is not None else ""
-    matches = matcher(ctx, options)
+    matches = await parsed_matcher(ctx, options)
     limit = options.limit
     chunk = limit if matches is None else limit and max(limit, SELECTING_CHUNK)
     chosen: list[Entry] = []

@@ -18,7 +18,7 @@ from tiphys.apiserver.cache.entry import Entry
 from tiphys.apiserver.cache.watchers import CacheEvent, EventType, Render, Watcher, json_line
 from tiphys.apiserver.chain.context import Context
 from tiphys.apiserver.chain.options import ListOptions, list_options, table_options
-from tiphys.apiserver.verbs.read import matcher, not_older_than, select
+from tiphys.apiserver.verbs.read import not_older_than, parsed_matcher, select
 from tiphys.wire.http import Response
 
 BOOKMARK_EVERY = 60.0
@@ -31,7 +31,7 @@ async def watch(ctx: Context) -> Response:
     options = list_options(ctx.request, watch=True)
     form = negotiate(ctx.request.headers.get("accept", "").replace(";stream=watch", ""), ctx.kind.type)
     upgrade = websockets.upgrade_of(ctx.request.headers)
-    matches = matcher(ctx, options)
+    matches = await parsed_matcher(ctx, options)
     start = options.resource_version or 0
     if start:
         await not_older_than(ctx, start)
@@ -39,7 +39,7 @@ async def watch(ctx: Context) -> Response:
     cache = ctx.storage.cache(ctx.kind)
     with_state = options.initial_events if options.initial_events is not None else start == 0
     headers = {"Content-Type": _stream_type(form), "Cache-Control": "no-cache, private"}
-    initial = _state(ctx, select(ctx, options), options, form, render) if with_state else None
+    initial = _state(ctx, select(ctx, matches), options, form, render) if with_state else None
     namespace = ctx.info.namespace if ctx.kind.namespaced else ""
     watcher = Watcher(matches, render=render, initial=initial, source=(ctx.kind.ident, namespace))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from tests.integration.apiserver.api import CONFIGS, JSON_PATCH, MERGE, PODS, STRATEGIC, Api
 from tests.integration.apiserver.crd.made import define, definition, version
 from tests.integration.apiserver.hostile.conftest import DEPLOYMENTS
+from tiphys.api.machinery.selectors import parse_labels
+from tiphys.apiserver.verbs import read
 
 APPLY = "application/apply-patch+yaml"
 YAML, JSON, PROTOBUF = "application/yaml", "application/json", "application/vnd.kubernetes.protobuf"
@@ -66,6 +69,13 @@ REQUESTS: dict[str, tuple[str, str, str, bytes]] = {
         JSON_PATCH,
         b"[" + b",".join([b'{"op":"copy","from":"/data","path":"/data/x"}'] * 9_000) + b"]",
     ),
+    "JSON patch of a copy": (
+        "PATCH",
+        f"{CONFIGS}/a",
+        JSON_PATCH,
+        b'[{"op":"add","path":"/x","value":[' + b",".join([b"[0]"] * 300_000) + b']},{"op":"copy","from":"/x","path":"/y"}]',
+    ),
+    "long name": ("POST", CONFIGS, JSON, b'{"metadata":{"name":"' + b"A" * SIZE + b'"}}'),
     "JSON patch of one long path": ("PATCH", f"{CONFIGS}/a", JSON_PATCH, b'[{"op":"add","value":1,"path":"' + b"/a" * 1_400_000 + b'"}]'),
     "merge patch": ("PATCH", f"{CONFIGS}/a", MERGE, b'{"data":{' + b",".join(b'"k%d":"v"' % n for n in range(60_000)) + b"}}"),
     "strategic merge patch": (
@@ -184,6 +194,30 @@ async def test_yaml_is_parsed_in_short_steps(api: Api) -> None:
         method, target, media, body = REQUESTS[name]
         if media == YAML and target == REVIEWS:
             assert await measured(plain, method, target, body, media) < LONGEST_STEP, name
+
+
+async def test_long_selectors_are_parsed_beside_the_loop(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def parsed(text: str) -> Any:
+        threads.append(threading.get_ident())
+        return parse_labels(text)
+
+    monkeypatch.setattr(read, "parse_labels", parsed)
+    selector = ",".join(f"!k{n}" for n in range(9000))
+    assert [item["metadata"]["name"] for item in (await api.get(f"{CONFIGS}?labelSelector={selector}")).doc["items"]][-1] == "a"
+    async with api.watch(f"{CONFIGS}?watch=1&labelSelector={selector}") as events:
+        event = await events.next()
+        assert event is not None
+        assert event["type"] == "ADDED"
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+async def test_an_answer_about_a_long_name_is_short(api: Api) -> None:
+    answer = await api.send("POST", CONFIGS, b'{"metadata":{"name":"' + b"A" * SIZE + b'"}}', content_type=JSON)
+    assert (answer.status, len(answer.body) < 50_000) == (422, True)
+    assert b"a lowercase RFC 1123 subdomain must consist of" in answer.body
 
 
 async def test_alternatives_for_each_item(api: Api) -> None:

@@ -6,7 +6,6 @@ null succeeds, and negative indices count from the end.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tiphys.api.machinery.errors import BadRequest, Invalid, TooLarge
+from tiphys.api.machinery.plain import copied
 
 MAX_OPERATIONS = 10_000
 MAX_COPIED_BYTES = 3 << 20
@@ -108,7 +108,7 @@ class _Work:
         if self.copied > MAX_COPIED_BYTES:
             grown = f"the accumulated size increase of copy is {self.copied}, exceeding the limit {MAX_COPIED_BYTES}"
             raise _Failed(f"Unable to complete the copy, {grown}")
-        _add(parent, key, copy.deepcopy(value), "error while adding value during copy")
+        _add(parent, key, copied(value), "error while adding value during copy")
 
     def _test(self, operation: dict[str, Any], path: str) -> None:
         if path == "":
@@ -147,7 +147,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def _value(operation: dict[str, Any]) -> Any:
-    return copy.deepcopy(operation.get("value"))
+    return copied(operation.get("value"))
 
 
 def _from(operation: dict[str, Any], verb: str) -> str:

@@ -6,7 +6,6 @@ Follows "Update API Objects in Place Using kubectl patch" and the design "Preser
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import msgspec
 
 from tiphys.api.machinery.errors import BadRequest
 from tiphys.api.machinery.introspect import describe
+from tiphys.api.machinery.plain import copied
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"
@@ -40,7 +40,7 @@ def strategic_merge(type_: type[msgspec.Struct] | None, document: Document, patc
     """
     if not isinstance(patch, dict):
         raise BadRequest("invalid JSON document")
-    return _merge_map(type_, document, copy.deepcopy(patch))
+    return _merge_map(type_, document, copied(patch))
 
 
 def _how(type_: type[msgspec.Struct] | None, name: str) -> _How:
