@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tiphys.api.machinery.conform import Node
+from tiphys.api.machinery.conform import LIMIT, Node
 from tiphys.api.machinery.limits import MAX_DEPTH
 
 MAX_NODES = 250_000
@@ -154,7 +154,7 @@ class Builder:
                 self._merge(top, value)
             else:
                 top.pairs.append((key, "<<" if value is _MERGE else value))
-            if top.repetition:
+            if top.repetition and len(self.repetitions) < LIMIT:
                 self.repetitions[top.repetition] = None
                 top.repetition = ""
 

@@ -39,6 +39,7 @@ def test_names_repeated_keys_with_their_lines() -> None:
     assert parsed.repetitions == [f'line {n}: key "{key}" already set in map' for n, key in ((3, "c"), (6, "d"), (4, "a"))]
     assert parsed.document.repeated == {"a": 2}
     assert load(b'{"a": 1,\n"a": 2}').repetitions == ['line 2: key "a" already set in map']
+    assert len(load(b"".join(b"k%d: 1\nk%d: 2\n" % (n, n) for n in range(500))).repetitions) == 100
 
 
 @pytest.mark.parametrize(
