@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -203,7 +202,7 @@ def is_zone(name: str) -> bool:
     return len(name) <= _LONGEST_ZONE and _is_known(name)
 
 
-@lru_cache(1024)
+@cached()
 def _is_known(name: str) -> bool:
     try:
         ZoneInfo(name)

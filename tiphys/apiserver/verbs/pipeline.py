@@ -269,7 +269,7 @@ async def _store_update(ctx: Context, entry: Entry, old: Any, new: Any, subresou
         await ctx.services.admission.admit(request)
     if ctx.info.verb == "patch" and len(new.metadata.ownerReferences) > 1:  # The author of a patch owns its result.
         if large:
-            await aside.run(drop_repeated_owners, ctx, new.metadata)
+            await aside(drop_repeated_owners, ctx, new.metadata)
         else:
             drop_repeated_owners(ctx, new.metadata)
     raise_invalid(

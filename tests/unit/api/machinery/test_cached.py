@@ -117,8 +117,8 @@ def test_patterns_that_are_too_large_are_tried_a_few_times() -> None:
             patterns.compile(rf"\pL{{1000}}{n}")
 
 
-EXEMPT = {"_module", "_lines", "_filler", "struct_writer", "_differ", "changes", "is_zone"}
-"""Their texts are names of modules, types and fields; `is_zone` is asked about short texts only."""
+EXEMPT = {"_module", "_lines", "_filler", "struct_writer", "_differ", "changes"}
+"""Their texts are names of modules, types and fields."""
 
 
 def test_texts_are_remembered_by_weight_only() -> None:
