@@ -92,9 +92,8 @@ class ReplicaController(Generic[OwnerT]):
             deleted = self._deletions.unseen(key, pods)
             pods = [pod for pod in pods if pod.metadata.uid not in deleted]
             step = plan(owner, pods, lambda: self._related(owner), now)
-        created, outcome, failure = await self._apply(key, owner, step)
-        counted: list[PodLike] = [*step.keep, *created]
-        desired = status(owner, counted, step.terminating, failure, now)
+        active, outcome, failure = await self._apply(key, owner, step)
+        desired = status(owner, active, step.terminating, failure, now)
         await write_status(self._ctx.client, owner, desired)
         if failure is not None and outcome.error is not None:
             raise outcome.error
@@ -114,26 +113,31 @@ class ReplicaController(Generic[OwnerT]):
         siblings = [owner] if above is None else self._sets.by_index(OWNER, above.uid)
         return [pod for sibling in siblings for pod in self._pods.by_index(OWNER, sibling.metadata.uid)]
 
-    async def _apply(self, key: Key, owner: OwnerT, step: Plan) -> tuple[list[core.Pod], Outcome, Failure | None]:
-        created: list[core.Pod] = []
+    async def _apply(self, key: Key, owner: OwnerT, step: Plan) -> tuple[list[PodLike], Outcome, Failure | None]:
+        """Take the step; returns the pods that are active after it, among them those whose deletion failed: a rollout counts on them."""
+        active: list[PodLike] = [*step.keep]
 
         async def create() -> None:
             try:
-                created.append(await create_owned(self._ctx, owner, template_pod(owner)))
+                active.append(await create_owned(self._ctx, owner, template_pod(owner)))
             except Exception as error:
                 self._doubts.note(key, error)
                 raise
 
         async def delete(pod: SlimPod) -> None:
-            await self._delete(key, owner, pod)
+            try:
+                await self._delete(key, owner, pod)
+            except Exception:
+                active.append(pod)
+                raise
 
         if step.create:
             outcome, reason = await slow_start(step.create, create), "FailedCreate"
         else:
             outcome, reason = await all_at_once(step.delete, delete), "FailedDelete"
         if outcome.error is None or namespace_ends(outcome.error):
-            return created, outcome, None
-        return created, outcome, Failure(reason, str(outcome.error))
+            return active, outcome, None
+        return active, outcome, Failure(reason, str(outcome.error))
 
     async def _delete(self, key: Key, owner: OwnerT, pod: SlimPod) -> None:
         await delete_owned(self._ctx, owner, pod.metadata)
