@@ -9,8 +9,9 @@ from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.helpers.pods import is_finished, is_ready
 from tiphys.api.well_known import SERVICE_NAME, ZONE
-from tiphys.controllers.endpoints import balance, legacy, slices, writing
+from tiphys.controllers.endpoints import balance, legacy, slices
 from tiphys.controllers.endpoints.backends import needs_endpoints
+from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.controllers.shared.batches import first_errors
 from tiphys.controllers.shared.namespaces import skip_ended
 from tiphys.controllers.shared.pacing import Pacer
@@ -52,6 +53,7 @@ class EndpointsController:
         self._endpoints = ctx.read(core.Endpoints)
         self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(BY_SERVICE, _by_service)
+        self._writer = SliceWriter(ctx.client, self._slices, slices.MANAGER)
         ctx.watch(self._services)
         ctx.watch(self._endpoints)
         ctx.watch(self._slices, _service_key)
@@ -78,21 +80,20 @@ class EndpointsController:
         if service is None or service.metadata.deletionTimestamp is not None:
             await self._forget(key)
             self._pacer.forget(key)
+            self._writer.forget(key)
             return DONE
         if not needs_endpoints(service):
             return DONE
         if pause := self._pacer.pause(key):
             return pause
+        known = await self._writer.settle(service, self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}"))
         with self._pacer.measure(key):
             selector = service.spec.selector.items()
             pods = [pod for pod in self._pods.list(key.namespace) if selector <= pod.metadata.labels.items()]
-            known = self._slices.by_index(BY_SERVICE, f"{key.namespace}/{key.name}")
             cpu = balance.cpu_by_zone(self._nodes.list()) if balance.is_auto(service) else {}
             step = slices.plan(service, pods, known, self._zones(pods), cpu)
             endpoints = legacy.plan(service, pods, self._endpoints.get(key))
-        results = await asyncio.gather(
-            writing.write(self._ctx.client, service, step), self._write_endpoints(endpoints), return_exceptions=True
-        )
+        results = await asyncio.gather(self._writer.write(service, step), self._write_endpoints(endpoints), return_exceptions=True)
         for error in first_errors(results):
             raise error
         self._report(service, step.balance)

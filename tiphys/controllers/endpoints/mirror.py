@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from tiphys.api.core import v1 as core
 from tiphys.api.discovery import v1 as discovery
 from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
-from tiphys.controllers.endpoints import legacy, slices, writing
+from tiphys.controllers.endpoints import legacy, slices
 from tiphys.controllers.endpoints.backends import Port, family_of, inherited, sorted_ports
+from tiphys.controllers.endpoints.writing import SliceWriter
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
@@ -81,16 +82,19 @@ class MirrorController:
         self._endpoints = ctx.read(core.Endpoints)
         self._slices = ctx.read(discovery.EndpointSlice)
         self._slices.add_index(MIRRORED, _by_endpoints)
+        self._writer = SliceWriter(ctx.client, self._slices, MANAGER)
         ctx.watch(self._endpoints)
         ctx.watch(self._services)
         ctx.watch(self._slices, _key)
 
     async def reconcile(self, key: Key) -> Result:
         endpoints = self._endpoints.get(key)
-        # Without them the slices go by ownership.
-        if endpoints is not None and endpoints.metadata.deletionTimestamp is None:
-            known = self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}")
-            mirrored = wants_mirror(self._services.get(key), endpoints)
-            if mirrored or known:
-                await writing.write(self._ctx.client, endpoints, plan(endpoints, known, mirrored=mirrored))
+        if endpoints is None or endpoints.metadata.deletionTimestamp is not None:
+            # Without them the slices go by ownership.
+            self._writer.forget(key)
+            return DONE
+        known = await self._writer.settle(endpoints, self._slices.by_index(MIRRORED, f"{key.namespace}/{key.name}"))
+        mirrored = wants_mirror(self._services.get(key), endpoints)
+        if mirrored or known:
+            await self._writer.write(endpoints, plan(endpoints, known, mirrored=mirrored))
         return DONE
