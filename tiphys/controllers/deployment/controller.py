@@ -11,7 +11,9 @@ from tiphys.api.helpers.pods import is_finished
 from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound
 from tiphys.controllers.deployment import history, status
 from tiphys.controllers.deployment.plan import Plan, plan
+from tiphys.controllers.deployment.rollout import is_behind
 from tiphys.controllers.shared.claim import claim, index_orphans, reference
+from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.selecting import selects, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
@@ -33,7 +35,10 @@ from tiphys.runtime import (
 
 
 class DeploymentController:
-    """Rolls out pod templates over ReplicaSets."""
+    """Rolls out pod templates over ReplicaSets.
+
+    After a write without an answer the server is asked for the ReplicaSets: one that has grown leaves no room for that of a next template.
+    """
 
     declaration = Declaration(
         name="deployment",
@@ -41,6 +46,9 @@ class DeploymentController:
         roles=("deployment-controller",),
         reads=(Whole(apps.Deployment), Whole(apps.ReplicaSet), PODS),
     )
+
+    def __init__(self) -> None:
+        self._doubts: Doubts[apps.ReplicaSet] = Doubts()
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
@@ -69,6 +77,7 @@ class DeploymentController:
     async def reconcile(self, key: Key) -> Result:
         deployment = self._deployments.get(key)
         if deployment is None:
+            self._doubts.forget(key)
             return DONE
         selector = workload_selector(deployment.spec.selector)
         if selector.nothing:
@@ -78,10 +87,15 @@ class DeploymentController:
             return DONE
         try:
             sets = await claim(self._ctx.client, deployment, selector, self._sets)
+            sets = await self._doubts.settle(self._ctx.client, deployment, selector, self._sets, sets)
         except NotFound:
             return DONE
         step = plan(deployment, sets, old_pods_running=self._old_pods_run(deployment, sets), now=self._ctx.clock.now())
-        await self._apply(deployment, step)
+        try:
+            await self._apply(deployment, step)
+        except Exception as error:
+            self._doubts.note(key, error)
+            raise
         return Result(step.after)
 
     def _old_pods_run(self, deployment: apps.Deployment, sets: list[apps.ReplicaSet]) -> bool:
@@ -90,7 +104,7 @@ class DeploymentController:
             if replica_set is new:
                 continue
             pods = self._pods.by_index(OWNER, replica_set.metadata.uid)
-            if replica_set.status.replicas or any(not is_finished(pod) for pod in pods):
+            if is_behind(replica_set) or replica_set.status.replicas or any(not is_finished(pod) for pod in pods):
                 return True
         return False
 

@@ -6,7 +6,8 @@ The two bounds of a rolling update:
     no fewer than replicas - maxUnavailable     are available at any time.
 
 A ReplicaSet that was told to shrink may report pods that it is about to delete. It deletes those that are not ready first, so
-min(asked for, available) of its pods will be there; only those are counted on.
+min(asked for, available) of its pods will be there; only those are counted on. And until it has seen its new size, it may be about to
+create pods that it does not report yet: nothing takes their room before.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def sure(replica_set: apps.ReplicaSet, replicas: int | None = None) -> int:
     return min(size(replica_set) if replicas is None else replicas, replica_set.status.availableReplicas)
 
 
+def is_behind(replica_set: apps.ReplicaSet) -> bool:
+    """Return whether the status of a ReplicaSet is not about its present size yet, so that pods beyond that size may still appear."""
+    return replica_set.status.observedGeneration < replica_set.metadata.generation
+
+
 def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old: Sequence[apps.ReplicaSet]) -> Sizes:
     """Return the next sizes of a rolling update; the new ReplicaSet has the name "" while it does not exist."""
     replicas = desired_replicas(deployment)
@@ -60,8 +66,11 @@ def rolling_sizes(deployment: apps.Deployment, new: apps.ReplicaSet | None, old:
     sizes = {replica_set.metadata.name: size(replica_set) for replica_set in old}
     new_size = size(new) if new is not None else 0
     _shrink_old(sizes, oldest_first(old), at_least, sure(new) if new is not None else 0)
-    # Pods that an old ReplicaSet has yet to delete still take room.
-    room = replicas + surge - sum(max(sizes[replica_set.metadata.name], replica_set.status.replicas) for replica_set in old)
+    # Pods that an old ReplicaSet has yet to delete still take room, and those that it creates before it hears of its new size.
+    room = replicas + surge - sum(max(size(replica_set), replica_set.status.replicas) for replica_set in old)
+    if any(map(is_behind, old)) or (new is not None and is_behind(new)):
+        # One that shrank and grows again before it has heard of either would still delete pods that count as available.
+        room = 0
     new_size = replicas if new_size > replicas else max(new_size, min(room, replicas))
     return {**sizes, (new.metadata.name if new is not None else ""): new_size}
 

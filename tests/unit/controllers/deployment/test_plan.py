@@ -106,6 +106,35 @@ def test_a_stale_count_is_not_counted_on() -> None:
     assert sizes(step(deployment(3, image="b", surge=1, unavailable=1), old, new)) == {}
 
 
+def told(replica_set: apps.ReplicaSet) -> apps.ReplicaSet:
+    """Return a ReplicaSet whose size was changed, and which has not seen it yet."""
+    replica_set.metadata.generation += 1
+    return replica_set
+
+
+def test_pods_that_an_old_set_may_still_create_take_room() -> None:
+    """The second pod of web-2 is on its way when the template changes once more."""
+    wanted = deployment(3, image="c", surge=0, unavailable=1)
+    first = replica_set("web-1", replicas=1, available=1, image="a", revision=1, age=300)
+    growing = replica_set("web-2", replicas=2, actual=1, available=1, image="b", revision=2, age=200)
+    assert sizes(step(wanted, first, growing)) == {"web-2": 1, "new": 0}
+    new = replica_set("web-3", replicas=0, image="c", revision=3)
+    shrunk = replica_set("web-2", replicas=1, actual=1, available=1, image="b", revision=2, age=200)
+    assert sizes(step(wanted, first, told(shrunk), new)).get("web-3", 0) == 0
+    shrunk.status.observedGeneration = shrunk.metadata.generation
+    assert sizes(step(wanted, first, shrunk, new))["web-3"] == 1
+
+
+def test_a_set_that_was_given_up_grows_again_once_it_has_noticed() -> None:
+    """Its only pod may be about to go, and must not be counted on for those of the others."""
+    wanted = deployment(2, image="a", surge=0, unavailable=1)
+    back = told(replica_set("web-1", replicas=0, actual=1, available=1, image="a", revision=1, age=300))
+    other = replica_set("web-2", replicas=1, available=1, image="b", revision=2, age=200)
+    assert sizes(step(wanted, back, other)).get("web-1", 0) == 0
+    back.status = apps.ReplicaSetStatus(observedGeneration=back.metadata.generation)
+    assert sizes(step(wanted, back, other)) == {"web-1": 1}
+
+
 def test_recreate_waits_for_the_last_old_pod() -> None:
     strategy = apps.DeploymentStrategy(type="Recreate")
     wanted = deployment(3, image="b", strategy=strategy)
