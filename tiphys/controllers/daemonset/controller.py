@@ -202,7 +202,7 @@ class DaemonSetController:
         return _Applied(created, errors[0] if errors else None)
 
     async def _delete(self, key: Key, daemon_set: apps.DaemonSet, removal: Removal) -> None:
-        pod, node, cause = removal
+        pod, node, cause, unchanged = removal
         meta = pod.metadata
         if cause == "failed":
             message = f"Found failed daemon pod {meta.namespace}/{meta.name} on node {node}, will try to kill it"
@@ -211,7 +211,7 @@ class DaemonSetController:
         elif cause == "succeeded":
             message = f"Found succeeded daemon pod {meta.namespace}/{meta.name} on node {node}, will try to delete it"
             self._ctx.recorder.event(daemon_set, "Normal", "SucceededDaemonPod", message)
-        await delete_owned(self._ctx, daemon_set, meta)
+        await delete_owned(self._ctx, daemon_set, meta, unchanged=unchanged)
         self._deletions.add(key, meta.uid)
 
     async def _shorten(

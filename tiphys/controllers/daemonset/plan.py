@@ -30,6 +30,8 @@ class Removal(NamedTuple):
     pod: SlimPod
     node: str
     cause: Cause = ""
+    unchanged: bool = False
+    """True to delete it only as it is known here: it goes because it is not available, and may have become so."""
 
 
 @dataclass(slots=True)
@@ -142,6 +144,10 @@ class _Node:
         """Return whether one of these pods is available."""
         return pod.metadata.uid in self.available
 
+    def removal(self, pod: SlimPod) -> Removal:
+        """Return the removal of one of these pods."""
+        return Removal(pod, self.name, unchanged=not self.is_available(pod))
+
 
 def seniority(pod: SlimPod) -> tuple[bool, float, str]:
     """Return a sort key: pods with a node come first, then older ones."""
@@ -181,7 +187,7 @@ def _manage(step: Plan, node: _Node, *, surge: bool) -> None:
     if len(pods) > 1:
         pods.sort(key=seniority)
         keep = _kept(node) if surge else pods[:1]
-        step.delete += [Removal(pod, node.name) for pod in pods if pod not in keep]
+        step.delete += [node.removal(pod) for pod in pods if pod not in keep]
         node.new, node.old = ([pod for pod in kind if pod in keep] for kind in (node.new, node.old))
     # With a surge a pod that is on its way out is no reason to wait.
     elif node.fit is Fit.RUN and not pods and not node.waiting and (surge or not node.occupied):
@@ -206,7 +212,7 @@ def _roll(step: Plan, nodes: Sequence[_Node], surge: int, unavailable: int) -> N
             missing += node.fit is Fit.RUN or (node.fit is Fit.STAY and node.occupied)
         elif not node.is_available(pods[0]):
             missing += 1
-            step.replace += [Removal(pod, node.name) for pod in node.old]
+            step.replace += map(node.removal, node.old)
         elif node.old:
             candidates.append(Removal(node.old[0], node.name))
     step.replace += candidates[: max(unavailable - missing, 0)]
@@ -221,7 +227,7 @@ def _surge(step: Plan, nodes: Sequence[_Node], surge: int, unavailable: int) -> 
         available += any(node.is_available(pod) for pod in node.old or node.new)
         if not node.old:
             continue
-        removal = Removal(node.old[0], node.name)
+        removal = node.removal(node.old[0])
         if node.new or node.waiting:
             surging += 1
         elif node.fit is not Fit.RUN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.errors import Conflict
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.refusal import namespace_ends
@@ -65,10 +66,15 @@ async def create_owned(ctx: ControllerContext, owner: KubeObject, pod: core.Pod)
     return created
 
 
-async def delete_owned(ctx: ControllerContext, owner: KubeObject, meta: ObjectMeta) -> None:
-    """Delete this very pod unless it is gone. An event of the owner tells of it, or of the error, which is raised."""
+async def delete_owned(ctx: ControllerContext, owner: KubeObject, meta: ObjectMeta, *, unchanged: bool = False) -> None:
+    """Delete this very pod, and with `unchanged` only in the version known here, unless it is gone.
+
+    An event of the owner tells of it, or of the error, which is raised; of a Conflict nobody needs to hear.
+    """
     try:
-        deleted = await delete_exact(ctx.client, core.Pod, meta)
+        deleted = await delete_exact(ctx.client, core.Pod, meta, unchanged=unchanged)
+    except Conflict:
+        raise
     except Exception as error:
         ctx.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
         raise

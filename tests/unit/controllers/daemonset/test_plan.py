@@ -49,6 +49,13 @@ def steps(
     return names(plan(wanted, look(fits, pods, deleted=deleted), wait))
 
 
+def test_pods_that_are_not_available_go_only_as_they_are_known() -> None:
+    """It may have become available, and then it must wait for its turn."""
+    old = [daemon("a", node="n1", revision=OLD), daemon("b", node="n2", revision=OLD, ready=False)]
+    step = plan(daemon_set(unavailable=2), look(2, old), at_once)
+    assert {one.pod.metadata.name: one.unchanged for one in step.replace} == {"a": False, "b": True}
+
+
 # Places
 
 
