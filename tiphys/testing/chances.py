@@ -38,6 +38,8 @@ class Chances:
     """The event arrives twice."""
     lost: float = 0.0
     """The event does not arrive. No server does that, so it is off."""
+    reordered: float = 0.0
+    """The event arrives after the one that follows it. No server does that, so it is off."""
 
 
 class Dice:
@@ -75,6 +77,9 @@ class Dice:
         if happens(chances.broken):
             watch.end(ConnectionError("the connection broke"))
         if happens(chances.lost):
+            return []
+        if happens(chances.reordered):
+            watch.postpone(line)
             return []
         return [line, line] if happens(chances.repeated) else [line]
 

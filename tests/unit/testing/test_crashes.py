@@ -9,6 +9,7 @@ import pytest
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import AlreadyExists
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client import Client
 from tiphys.testing.crashes import crash_between_writes
 from tiphys.testing.memory_api import MemoryApi
@@ -56,6 +57,20 @@ def done(api: MemoryApi) -> bool:
 async def test_a_loop_that_survives_is_tried_after_each_of_its_writes() -> None:
     # After the fourth write the work is done, whether it knows it or not.
     assert await crash_between_writes(prepare=prepare, run=careful, check=done) == 4
+
+
+async def talkative(client: Client) -> None:
+    """Tell of each write before it."""
+    about = core.ObjectReference(kind="ConfigMap", name="wanted", namespace="default")
+    for name in WANTED:
+        await client.create(core.Event(metadata=ObjectMeta(generateName="note-", namespace="default"), involvedObject=about))
+        with suppress(AlreadyExists):
+            await client.create(config(name))
+    await careful(client)
+
+
+async def test_no_crash_follows_an_event() -> None:
+    assert await crash_between_writes(prepare=prepare, run=talkative, check=done) == 4
 
 
 async def test_a_loop_that_does_not_is_found_out() -> None:

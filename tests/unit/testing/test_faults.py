@@ -273,3 +273,15 @@ async def test_the_same_seed_gives_the_same_faults(api: MemoryApi) -> None:
     assert await story(api, 1) == first
     assert await story(api, 2) != first
     assert {"created", "the answer was lost", "the API server cannot be reached"} <= set(first)
+
+
+async def test_events_overtake_one_another_by_chance(api: MemoryApi, client: Client) -> None:
+    faults, since = Faults(clock=api.clock), api.revision
+    never = dict.fromkeys(("unreachable", "lost_answer", "unavailable", "busy", "conflict", "late", "ended", "broken", "repeated"), 0.0)
+    faults.randomly(random.Random(1), Chances(**never, reordered=0.3))
+    created = [f"config-{number:02}" for number in range(20)]
+    for name in created:
+        await client.create(config(name))
+    seen = await take(api.client(faults=faults), 19, since)
+    assert seen != sorted(seen)
+    assert set(seen) < set(created)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,8 +10,6 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from tests.unit.controllers.daemonset.make import daemon_set, node
-from tiphys.aio.clock import VirtualClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_active
@@ -25,7 +22,6 @@ from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.runtime import Manager
 from tiphys.testing import eventually
 from tiphys.testing.calls import Call
-from tiphys.testing.crashes import mortal
 from tiphys.testing.faults import Fault, Faults
 from tiphys.testing.loops import running_loops
 from tiphys.testing.memory_api import MemoryApi
@@ -141,13 +137,6 @@ class World:
         calls = {id(watch.call): watch.call for watch in watches}
         return self.api.faults.hold_events(lambda call: id(call) in calls)
 
-    async def lag(self) -> None:
-        """Hold back the events of some watches for a while, again and again; then they come all at once."""
-        while True:
-            with self.hold([watch for watch in self.api.faults.watches if self.rng.random() < 0.3]):
-                await self.api.clock.sleep(self.rng.random() * 3)
-            await self.api.clock.sleep(self.rng.random())
-
     def hide_pods(self) -> None:
         """Hold back all events about pods, until the watches end."""
         watches = [watch for watch in self.api.faults.watches if watch.call.resource == "pods"]
@@ -199,55 +188,6 @@ async def test_pods_are_made_and_rolled_out(api: MemoryApi, made: apps.DaemonSet
     await world.check_history(most=most, unavailable=unavailable)
 
 
-@UPDATES
-@pytest.mark.parametrize("seed", range(6))
-async def test_lost_requests_and_late_events_do_no_harm(
-    api: MemoryApi, made: apps.DaemonSet, most: int, unavailable: int, seed: int
-) -> None:
-    world = World(api, seed)
-    world.lose(0.15, 0.15)
-    world.add(made)
-    async with world.loop():
-        lag = asyncio.create_task(world.lag())
-        try:
-            await world.settle("a", share=0.6)
-            world.roll("b")
-            await world.settle("b", share=0.6)
-            world.roll("a")
-            await world.settle("a", share=0.6)
-        finally:
-            await cancel_and_wait(lag)
-    await world.check_history(most=most, unavailable=unavailable)
-    found = world.api.list(apps.ControllerRevision)
-    assert sorted(one.revision for one in found) == [2, 3]
-
-
-@UPDATES
-async def test_a_crash_between_any_two_writes_does_no_harm(made: apps.DaemonSet, most: int, unavailable: int) -> None:
-    for crash in range(1, 120):
-        async with MemoryApi.running(clock=VirtualClock()) as api:
-            world = World(api, crash)
-            world.add(made)
-            client, died = mortal(api.client(), writes=crash)
-            async with world.loop(client):
-                for image in ("a", "b"):
-                    for _ in range(60):
-                        world.act()
-                        await api.clock.sleep(0.2)
-                        if died.is_set() or world.is_done(image):
-                            break
-                    if image == "a" and not died.is_set():
-                        world.roll("b")
-            image = api.get(apps.DaemonSet, "web", "default").spec.template.spec.containers[0].image
-            async with world.loop():
-                await world.settle(image)
-            await world.check_history(most=most, unavailable=unavailable)
-            if not died.is_set():
-                assert crash > 2 * NODES
-                return
-    raise AssertionError("there are more writes than crashes")
-
-
 async def test_own_pods_that_the_cache_does_not_show_are_not_made_again(api: MemoryApi) -> None:
     world = World(api)
     async with world.loop() as manager:
@@ -265,6 +205,23 @@ async def test_pods_whose_answers_were_lost_are_not_made_again(api: MemoryApi) -
         await world.create_behind_the_cache()
         await world.touch(5)
     await world.check_history()
+
+
+async def test_pods_that_became_ready_unseen_wait_for_their_turn(api: MemoryApi) -> None:
+    """The cache shows them as not ready, and such pods are replaced without counting."""
+    world = World(api)
+    async with world.loop():
+        world.add(daemon_set(unavailable=1))
+        await eventually(lambda: world.images()["a"] == NODES)
+        world.hide_pods()
+        world.act()
+        world.act()
+        world.roll("b")
+        await world.touch(5)
+        assert world.images() == Counter({"a": NODES})
+        world.api.faults.end_watches()
+        await world.settle("b")
+    await world.check_history(unavailable=1)
 
 
 async def test_own_deletions_that_the_cache_does_not_show_are_not_repeated(api: MemoryApi) -> None:
