@@ -22,7 +22,7 @@ from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import Deletions, create_owned, delete_owned
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.revisions import HASH_LABEL, choose, excess, revision_data
-from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.controllers.shared.selecting import report_everything, selects, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod, SlimPodSpec
 from tiphys.runtime import (
     DONE,
@@ -114,8 +114,7 @@ class DaemonSetController:
             return pause
         selector = workload_selector(daemon_set.spec.selector)
         if selector.nothing:
-            message = "This daemon set is selecting all pods. A non-empty selector is required."
-            self._ctx.recorder.event(daemon_set, "Warning", "SelectingAll", message)
+            report_everything(self._ctx.recorder, daemon_set, "daemon set")
             return DONE
         try:
             revisions = await claim(self._ctx.client, daemon_set, selector, self._revisions)

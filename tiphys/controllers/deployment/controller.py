@@ -15,7 +15,7 @@ from tiphys.controllers.deployment.rollout import is_behind
 from tiphys.controllers.shared.claim import claim, index_orphans, reference
 from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.refusal import namespace_ends
-from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.controllers.shared.selecting import report_everything, selects, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.runtime import (
     DONE,
@@ -81,9 +81,7 @@ class DeploymentController:
             return DONE
         selector = workload_selector(deployment.spec.selector)
         if selector.nothing:
-            self._ctx.recorder.event(
-                deployment, "Warning", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required."
-            )
+            report_everything(self._ctx.recorder, deployment, "deployment")
             return DONE
         try:
             sets = await claim(self._ctx.client, deployment, selector, self._sets)

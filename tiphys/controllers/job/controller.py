@@ -16,7 +16,7 @@ from tiphys.controllers.job.sight import Sight
 from tiphys.controllers.job.writing import PodWriter
 from tiphys.controllers.shared.claim import ORPHANS, claim_among, index_orphans, sort_out
 from tiphys.controllers.shared.pacing import Pace, Pacer
-from tiphys.controllers.shared.selecting import workload_selector
+from tiphys.controllers.shared.selecting import report_everything, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.runtime import (
     DONE,
@@ -25,7 +25,6 @@ from tiphys.runtime import (
     Informer,
     Key,
     Result,
-    Terminal,
     Whole,
     controller_of,
     to_owner,
@@ -111,6 +110,10 @@ class JobController:
             return DONE
         if pause := self._pacer.pause(key):
             return pause
+        if workload_selector(job.spec.selector).nothing:
+            # Upstream gives such a Job every pod of its namespace that has no controller.
+            report_everything(self._ctx.recorder, job, "job")
+            return DONE
         sight = self._sights.get(key)
         if sight is None or sight.uid != job.metadata.uid:
             sight = self._sights[key] = Sight(job.metadata.uid)
@@ -135,8 +138,6 @@ class JobController:
         They come from the server when the caches cannot be believed: the pods are never older than the Job.
         """
         selector = workload_selector(job.spec.selector)
-        if selector.nothing:
-            raise Terminal("the selector selects everything, or nothing")
         meta, client, kind = job.metadata, self._ctx.client, self._pods.kind
         owned = self._pods.by_index(UNSETTLED, meta.uid)
         orphans = self._pods.by_index(ORPHANS, meta.namespace)

@@ -17,7 +17,7 @@ from tiphys.controllers.shared.doubts import Doubts
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.pods import Deletions, create_owned, delete_owned
 from tiphys.controllers.shared.refusal import namespace_ends
-from tiphys.controllers.shared.selecting import map_selector, workload_selector
+from tiphys.controllers.shared.selecting import map_selector, report_everything, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.runtime import (
     DONE,
@@ -27,7 +27,6 @@ from tiphys.runtime import (
     Informer,
     Key,
     Result,
-    Terminal,
     Whole,
     controller_of,
     index_owners,
@@ -47,6 +46,8 @@ class ReplicaController(Generic[OwnerT]):
 
     declaration: Declaration
     _type: type[OwnerT]
+    _noun: str
+    """Name of the kind in messages."""
 
     def __init__(self) -> None:
         self._deletions = Deletions()
@@ -83,6 +84,9 @@ class ReplicaController(Generic[OwnerT]):
             return DONE
         if pause := self._pacer.pause(key):
             return pause
+        if self._selector(owner).nothing:
+            report_everything(self._ctx.recorder, owner, self._noun)
+            return DONE
         now = self._ctx.clock.now()
         try:
             pods = await self._claim(owner)
@@ -103,8 +107,6 @@ class ReplicaController(Generic[OwnerT]):
 
     async def _claim(self, owner: OwnerT) -> list[SlimPod]:
         selector = self._selector(owner)
-        if selector.nothing:
-            raise Terminal("the selector selects everything, or nothing")
         pods = await claim(self._ctx.client, owner, selector, self._pods, adoptable=is_active)
         return await self._doubts.settle(self._ctx.client, owner, selector, self._pods, pods)
 
@@ -152,6 +154,7 @@ class ReplicaSetController(ReplicaController[apps.ReplicaSet]):
         reads=(Whole(apps.ReplicaSet), PODS),
     )
     _type = apps.ReplicaSet
+    _noun = "replica set"
 
     def _selector(self, owner: apps.ReplicaSet) -> Selector:
         return workload_selector(owner.spec.selector)
@@ -165,6 +168,7 @@ class ReplicationController(ReplicaController[core.ReplicationController]):
         reads=(Whole(core.ReplicationController), PODS),
     )
     _type = core.ReplicationController
+    _noun = "replication controller"
 
     def _selector(self, owner: core.ReplicationController) -> Selector:
         return map_selector(owner.spec.selector)

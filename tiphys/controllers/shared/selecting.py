@@ -1,4 +1,4 @@
-"""Selectors of workloads, which must select something but not everything. Pure."""
+"""Selectors of workloads, which must select something but not everything, and the event about those that do not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tiphys.api.machinery.selectors import NOTHING, Selector, SelectorError, from_label_selector, from_map
 from tiphys.api.meta.v1 import KubeObject, LabelSelector
+from tiphys.runtime import EventRecorder
 
 
 def workload_selector(selector: LabelSelector | None) -> Selector:
@@ -37,3 +38,8 @@ def shown(selector: LabelSelector | None) -> str:
         for one in selector.matchExpressions
     )
     return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{needs}}},}}"
+
+
+def report_everything(recorder: EventRecorder, workload: KubeObject, noun: str) -> None:
+    """Tell people that a workload, which has this noun in sentences, selects everything, so that nothing is done for it."""
+    recorder.event(workload, "Warning", "SelectingAll", f"This {noun} is selecting all pods. A non-empty selector is required.")

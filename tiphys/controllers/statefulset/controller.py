@@ -16,7 +16,7 @@ from tiphys.controllers.shared.claim import claim, index_orphans
 from tiphys.controllers.shared.history import Recorded, forget, record
 from tiphys.controllers.shared.pacing import Pacer
 from tiphys.controllers.shared.revisions import choose, excess, revision_data
-from tiphys.controllers.shared.selecting import selects, workload_selector
+from tiphys.controllers.shared.selecting import report_everything, selects, workload_selector
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.statefulset.identity import LABEL_LENGTH, is_member, parse_pod_name, revision_of
 from tiphys.controllers.statefulset.members import BURST, is_terminating
@@ -106,7 +106,8 @@ class StatefulSetController:
             return pause
         selector = workload_selector(owner.spec.selector)
         if selector.nothing:
-            raise Terminal("the selector selects everything, or nothing")
+            report_everything(self._ctx.recorder, owner, "stateful set")
+            return DONE
         if not selector.matches(owner.spec.template.metadata.labels):
             # Validation lets none in. What the loop creates would not be its own, and it would create it again and again.
             raise Terminal("the selector does not match the labels of the template")
