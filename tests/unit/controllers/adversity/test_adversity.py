@@ -138,7 +138,7 @@ async def living(subject: Subject, seed: int) -> AsyncIterator[World]:
 
 
 @ALL
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(10))
 async def test_bounds_hold_whatever_fails(subject: Subject, seed: int) -> None:
     async with living(subject, seed) as world:
         world.faults.randomly(world.rng, Chances())
