@@ -22,7 +22,9 @@ def misplaced(tests: Path, others: frozenset[str]) -> list[str]:
     return [str(folder) for folder in sorted(folders) if str(folder) not in others and not (ROOT / "tiphys" / folder).is_dir()]
 
 
-@pytest.mark.parametrize(("tests", "others"), [(UNIT, BESIDE_THE_PACKAGE | UNIT_THEMES), (INTEGRATION, THEMES)], ids=["unit", "integration"])
+@pytest.mark.parametrize(
+    ("tests", "others"), [(UNIT, BESIDE_THE_PACKAGE | UNIT_THEMES), (INTEGRATION, THEMES)], ids=["unit", "integration"]
+)
 def test_folders_are_named_for_packages(tests: Path, others: frozenset[str]) -> None:
     assert misplaced(tests, others) == []
     assert [folder for folder in sorted(others) if not (tests / folder).is_dir()] == []
