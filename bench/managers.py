@@ -15,6 +15,9 @@ from tiphys.testing.cluster import Cluster, taken_slot, wait_for
 UNLIMITED = ("--kube-api-qps=100000", "--kube-api-burst=100000")
 """Options of upstream's clients that lift their limits (20 requests a second for its controllers, 50 for its scheduler)."""
 
+NETWORK = ("--cluster-cidr=100.64.0.0/10", "--node-cidr-mask-size=24")
+"""Pod addresses for 16,384 hollow nodes, which no packet ever carries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Managed:
@@ -30,7 +33,7 @@ def one_process(nodes: int) -> Iterator[Managed]:
     """Start `tiphys up`: API server, controllers and scheduler in one process."""
     with taken_slot() as cluster:
         try:
-            cluster.up("--runtime", "hollow", "--hollow-nodes", str(nodes), _mask(nodes))
+            cluster.up("--runtime", "hollow", "--hollow-nodes", str(nodes), *NETWORK)
             pids = {part: pid for part in ("server", "node") if (pid := cluster.pid(part)) is not None}
             yield Managed(cluster.kubeconfig, pids)
         finally:
@@ -43,7 +46,7 @@ def own_processes(nodes: int) -> Iterator[Managed]:
     with taken_slot() as cluster:
         alone = ("--kubeconfig", str(cluster.kubeconfig), "--secure-port=0", "--leader-elect=false")
         commands = {
-            "controllers": _tiphys("controller-manager", "--cluster-cidr", cluster.pod_range, _mask(nodes), *alone),
+            "controllers": _tiphys("controller-manager", *NETWORK, *alone),
             "scheduler": _tiphys("scheduler", *alone),
         }
         with _started(cluster, nodes, commands) as managed:
@@ -60,7 +63,7 @@ def upstream(nodes: int, directory: Path, *, limited: bool) -> Iterator[Managed]
         manager = (
             f"--root-ca-file={keys / 'ca.crt'}", f"--service-account-private-key-file={keys / 'sa.key'}",
             f"--cluster-signing-cert-file={keys / 'ca.crt'}", f"--cluster-signing-key-file={keys / 'ca.key'}",
-            "--allocate-node-cidrs=true", f"--cluster-cidr={cluster.pod_range}", _mask(nodes),
+            "--allocate-node-cidrs=true", *NETWORK,
         )  # fmt: skip
         commands = {
             "controllers": [str(directory / "kube-controller-manager"), *shared, *manager],
@@ -68,11 +71,6 @@ def upstream(nodes: int, directory: Path, *, limited: bool) -> Iterator[Managed]
         }
         with _started(cluster, nodes, commands) as managed:
             yield managed
-
-
-def _mask(nodes: int) -> str:
-    """Return the option by which a /17 of pod addresses is enough for so many nodes."""
-    return f"--node-cidr-mask-size={max(24, 17 + (nodes - 1).bit_length())}"
 
 
 def _tiphys(*arguments: str) -> list[str]:

@@ -21,6 +21,8 @@ NODE = "node name"
 """Index: the node of a pod."""
 _OVER = ("Succeeded", "Failed")
 _DEADLINE = Waiting("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+ADDRESS_SECONDS = 10.0
+"""Time after which a pod that got no address asks for one again."""
 _ROUNDS = 64
 """Maximum number of plans in one go: a pod takes a few, and one that never settles must not hold up the others."""
 
@@ -74,8 +76,13 @@ class HollowPodController:
         if node is None or is_lost(node):
             return DONE
         if pod.status.phase in _OVER and pod.metadata.deletionTimestamp is None:
+            self._forget(key)
             return DONE
-        life = self._life(key, pod, node)
+        try:
+            life = self._life(key, pod, node)
+        except LookupError as error:
+            self._ctx.recorder.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            return Result(ADDRESS_SECONDS)
         now = self._ctx.clock.now().timestamp()
         after = self._live(pod, life, now)
         status = self._status(pod, life, now)
@@ -103,6 +110,8 @@ class HollowPodController:
     def _address(self, pod: core.Pod, node: core.Node) -> str:
         if pod.spec.hostNetwork:
             return self._hosts[node.metadata.name]
+        if pod.status.phase in _OVER:
+            return pod.status.podIP  # Another pod may have it now.
         if pod.status.podIP:
             self._addresses.keep(pod.metadata.uid, pod.status.podIP)
             return pod.status.podIP

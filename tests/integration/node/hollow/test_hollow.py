@@ -214,3 +214,30 @@ async def test_wrong_annotations_are_told_and_ignored(client: Client) -> None:
 
 async def _has_event(client: Client, reason: str) -> bool:
     return any(event.reason == reason for event in (await client.list(core.Event, "default")).items)
+
+
+async def test_addresses_of_pods_that_ended_are_free_again(client: Client) -> None:
+    async with running_fleet(client, HollowSettings(count=1)):
+        await eventually(lambda: _all_there(client, 1))
+        body = {"spec": {"podCIDR": "10.9.0.0/30", "podCIDRs": ["10.9.0.0/30"]}}
+        await client.patch(core.Node, "hollow-0", body=body, kind="merge")
+        await client.clock.sleep(1.0)
+        held = pod("ends", policy="Never", run="2s")
+        held.metadata.finalizers = ["example.com/hold"]
+        await client.create(held)
+        ended = await reached(client, "ends", lambda pod: pod.status.phase == "Succeeded")
+        await client.create(pod("stays"))
+        await client.create(pod("next"))
+        taken = {(await reached(client, name, is_ready)).status.podIP for name in ("stays", "next")}
+        assert taken == {"10.9.0.1", "10.9.0.2"}
+        assert ended.status.podIP in taken
+        await client.create(pod("late"))
+        await eventually(lambda: _has_event(client, "FailedCreatePodSandBox"))
+        await client.delete(core.Pod, "ends", "default")
+        await client.clock.sleep(30.0)
+        await client.patch(core.Pod, "ends", "default", body={"metadata": {"finalizers": None}}, kind="merge")
+        await eventually(lambda: _is_gone(client, "ends"))
+        await client.clock.sleep(30.0)
+        assert (await client.get(core.Pod, "late", "default")).status.podIP == "", "what ended had no address to give back"
+        await client.delete(core.Pod, "stays", "default")
+        assert (await reached(client, "late", is_ready)).status.podIP in taken
