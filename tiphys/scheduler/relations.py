@@ -40,6 +40,14 @@ class Bond(NamedTuple):
     """Tally of the pods that carry it."""
 
 
+class _Counted(NamedTuple):
+    """Tallies that count a kind of pod, of those up to a number. The Social is kept, so that its id stays its own."""
+
+    social: Social
+    newest: int
+    tallies: tuple[Tally, ...]
+
+
 class Relations:
     """See the module. `placed` yields all counted pods, for a count that starts."""
 
@@ -50,6 +58,7 @@ class Relations:
         self._tallies = Tallies()
         self._carriers: dict[Terms, Carrier] = {}
         self._bonds: dict[bytes, tuple[Bond, ...]] = {}
+        self._known: dict[tuple[int, bool], _Counted] = {}
 
     @property
     def has_carriers(self) -> bool:
@@ -71,11 +80,24 @@ class Relations:
     def count(self, placed: Placed, change: int) -> None:
         """Count pods that entered a row (or left it)."""
         row, social, terminating = placed
-        for tally in self._tallies:
-            if tally.matches(social, terminating):
-                tally.change(row, change)
+        for tally in self._counting(social, terminating):
+            tally.change(row, change)
         if social.terms != NO_TERMS:
             self._carry(social.terms, row, change)
+
+    def _counting(self, social: Social, terminating: bool) -> tuple[Tally, ...]:
+        """Return the tallies that count such pods. Only those that came since the last time are asked."""
+        ident, newest = (id(social), terminating), self._tallies.newest
+        known = self._known.get(ident)
+        if known is not None and known.newest == newest:
+            return known.tallies
+        before, tallies = (known.newest, known.tallies) if known is not None else (0, ())
+        more = [tally for tally in self._tallies.since(before) if tally.counts_pod(social, terminating)]
+        tallies = (*filter(self._tallies.has, tallies), *more)
+        if len(self._known) >= KNOWN_SOCIALS:
+            self._known.clear()
+        self._known[ident] = _Counted(social, newest, tallies)
+        return tallies
 
     def _carry(self, terms: Terms, row: int, change: int) -> None:
         carrier = self._carriers.get(terms)
@@ -121,8 +143,13 @@ class Relations:
         return self._tallies.of(("group", groups), lambda: self._counted(Tally(self.rows, counts), placed))
 
     def _counted(self, tally: Tally, placed: Iterable[Placed]) -> Tally:
+        verdicts: dict[tuple[int, bool], bool] = {}
         for row, social, terminating in placed:
-            if tally.matches(social, terminating):
+            ident = (id(social), terminating)
+            counts = verdicts.get(ident)
+            if counts is None:
+                counts = verdicts[ident] = tally.counts_pod(social, terminating)
+            if counts:
                 tally.counts[row] += 1
         return tally
 

@@ -9,8 +9,6 @@ import numpy as np
 from tiphys.scheduler.columns import ABSENT, Bools, Codes, Ints, grown
 from tiphys.scheduler.social import Social
 
-KNOWN_PODS = 16384
-
 
 class Domains:
     """Counts of a tally per value of a node label. Values are codes of the label's column."""
@@ -43,24 +41,14 @@ def _sums(codes: Codes, counts: Ints, values: int) -> Ints:
 
 
 class Tally:
-    """Count of pods that `counts_pod` accepts; it is called once for each Social (and whether the pod is being deleted)."""
+    """Count of pods that `counts_pod` accepts, given their Social and whether they are being deleted."""
 
     def __init__(self, rows: int, counts_pod: Callable[[Social, bool], bool]) -> None:
         self.counts: Ints = np.zeros(rows, dtype=np.int64)
-        self._counts_pod = counts_pod
-        self._known: dict[tuple[int, bool], tuple[Social, bool]] = {}
+        self.counts_pod = counts_pod
+        self.number = 0
+        """Number by which `Tallies` tells older ones from newer ones."""
         self._domains: dict[str, Domains] = {}
-
-    def matches(self, social: Social, terminating: bool) -> bool:
-        """Return whether such a pod counts."""
-        # The Social is kept beside the answer, so that its id stays its own.
-        ident = (id(social), terminating)
-        known = self._known.get(ident)
-        if known is None:
-            if len(self._known) >= KNOWN_PODS:
-                self._known.clear()
-            known = self._known[ident] = (social, self._counts_pod(social, terminating))
-        return known[1]
 
     def change(self, row: int, change: int) -> None:
         """Count pods that entered a row or left it."""
@@ -95,6 +83,9 @@ class Tallies:
     def __init__(self, limit: int = 512) -> None:
         self._limit = limit
         self._known: dict[Hashable, Tally] = {}
+        self._by_number: dict[int, Tally] = {}
+        self.newest = 0
+        """Number of the tally that was created last."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -105,7 +96,9 @@ class Tallies:
         if tally is None:
             tally = make()
             if len(self._known) >= self._limit:
-                del self._known[next(iter(self._known))]
+                del self._by_number[self._known.pop(next(iter(self._known))).number]
+            self.newest = tally.number = self.newest + 1
+            self._by_number[tally.number] = tally
         self._known[what] = tally
         return tally
 
@@ -115,3 +108,15 @@ class Tallies:
     def clear(self) -> None:
         """Drop all tallies; they are counted again on use."""
         self._known.clear()
+        self._by_number.clear()
+
+    def has(self, tally: Tally) -> bool:
+        """Return whether a tally has not been dropped."""
+        return tally.number in self._by_number
+
+    def since(self, number: int) -> Iterator[Tally]:
+        """Yield the tallies that are newer than a number."""
+        for newer, tally in reversed(self._by_number.items()):
+            if newer <= number:
+                return
+            yield tally
