@@ -60,7 +60,7 @@ class DaemonSetController:
 
     def __init__(self) -> None:
         self._deletions = Deletions()
-        self._doubts: Doubts = Doubts()
+        self._doubts = Doubts()
         self._retries = Retries()
         self._placements: dict[Key, tuple[Version, Placement]] = {}
 

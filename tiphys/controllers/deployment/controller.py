@@ -48,7 +48,7 @@ class DeploymentController:
     )
 
     def __init__(self) -> None:
-        self._doubts: Doubts = Doubts()
+        self._doubts = Doubts()
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx

@@ -24,7 +24,7 @@ class SliceWriter:
         self._client = client
         self._informer = informer
         self._manager = manager
-        self._doubts: Doubts = Doubts()
+        self._doubts = Doubts()
 
     def forget(self, owner: Key) -> None:
         """Drop what is known about an owner that is gone."""

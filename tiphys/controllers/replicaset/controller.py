@@ -51,7 +51,7 @@ class ReplicaController(Generic[OwnerT]):
 
     def __init__(self) -> None:
         self._deletions = Deletions()
-        self._doubts: Doubts = Doubts()
+        self._doubts = Doubts()
 
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
