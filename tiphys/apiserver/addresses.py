@@ -12,7 +12,8 @@ from tiphys.api.machinery.base import time
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.networking.ip_address import IP_ADDRESSES
 from tiphys.api.networking.v1 import IPAddress, IPAddressSpec, ParentReference
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.uid import new_uid
 from tiphys.store.contract import KeyExists, KeyMissing, RevisionMismatch, StoreError
 

@@ -21,7 +21,7 @@ from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import FieldError, InternalError, Invalid, invalid
 from tiphys.api.networking.v1 import ServiceCIDR
 from tiphys.apiserver.addresses import AddressBook, addresses_of
-from tiphys.apiserver.cache.storage import TypedSource
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.store.contract import KeyExists
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from tiphys.api.apiregistration.v1 import APIService, APIServiceStatus
 from tiphys.api.helpers.api_services import AVAILABLE, MANAGED, available, local_service
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.apiserver.cache.storage import TypedSource
+from tiphys.apiserver.cache.typed_source import TypedSource
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from tiphys.api.well_known import SERVICE_NAME, SKIP_MIRROR
 from tiphys.apiserver.admission.priority import system_priority_classes
 from tiphys.apiserver.allocate import DEFAULT_RANGE
 from tiphys.apiserver.auth.defaults import Write, aggregation_updates, reconcile_defaults
-from tiphys.apiserver.cache.storage import TypedSource
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.wire.http import PeerIdentity, Request, Response
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from tiphys.aio.clock import Clock
 from tiphys.api.coordination.v1 import Lease, LeaseSpec
 from tiphys.api.machinery.base import micro_time, parse_micro_time
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
-from tiphys.apiserver.cache.storage import TypedSource
+from tiphys.apiserver.cache.typed_source import TypedSource
 
 log = logging.getLogger(__name__)
 

@@ -37,7 +37,8 @@ from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.tokens import ServiceAccountTokens, SigningKey, discovery_document, key_set
 from tiphys.apiserver.authentication_trust import REFRESH_SECONDS, AuthenticationTrust
 from tiphys.apiserver.bootstrap import Bootstrap
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.chain.app import App
 from tiphys.apiserver.chain.aside import Aside
 from tiphys.apiserver.chain.context import Services

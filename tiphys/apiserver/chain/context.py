@@ -21,7 +21,8 @@ from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.review import Reviewer
 from tiphys.apiserver.auth.token_request import TokenIssuer
 from tiphys.apiserver.auth.user import User
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.chain.aside import Aside
 from tiphys.apiserver.chain.options import write_options
 from tiphys.apiserver.chain.routes import RequestInfo

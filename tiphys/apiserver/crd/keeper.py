@@ -24,7 +24,8 @@ from tiphys.api.machinery.scheme import Scheme
 from tiphys.apiserver.auth.user import User
 from tiphys.apiserver.bootstrap import SELF
 from tiphys.apiserver.cache.entry import Entry
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.chain.context import Context, Services
 from tiphys.apiserver.chain.routes import RequestInfo
 from tiphys.apiserver.crd import conditions

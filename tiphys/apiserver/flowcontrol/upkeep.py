@@ -23,7 +23,7 @@ from tiphys.api.helpers.flow_levels import (
     SUGGESTED_SCHEMAS,
 )
 from tiphys.api.meta.v1 import KubeObject
-from tiphys.apiserver.cache.storage import TypedSource
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.flowcontrol.fairness import Fairness
 
 log = logging.getLogger(__name__)

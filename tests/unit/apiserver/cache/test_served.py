@@ -11,7 +11,8 @@ from tiphys.api.kinds import SCHEME
 from tiphys.api.machinery.scheme import Scheme
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.apiserver.cache.entry import Entry
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.cache.watchers import Watcher
 from tiphys.store.contract import KeyExists, Page, Revision, RevisionMismatch
 from tiphys.store.memory import MemoryStore

@@ -10,7 +10,8 @@ import pytest
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.apiserver.cache.storage import Storage, TypedSource
+from tiphys.apiserver.cache.storage import Storage
+from tiphys.apiserver.cache.typed_source import TypedSource
 from tiphys.apiserver.cache.watchcache import ResourceCache
 from tiphys.store.contract import Event, Revision, StoreClosed, Watch
 from tiphys.store.memory import MemoryStore
