@@ -1,0 +1,1 @@
+"""The Container Storage Interface: messages, drivers in this process and behind a socket, errors."""

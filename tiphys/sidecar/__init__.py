@@ -1,0 +1,1 @@
+"""The link between the API and a storage driver: provisioning, attaching, resizing, snapshots and capacity."""
