@@ -8,9 +8,8 @@ names of Unicode categories.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
-
-import re2
 
 from tiphys.api.machinery.cached import cached
 
@@ -90,14 +89,14 @@ class Patterns:
 _TOO_LARGE = "error parsing regexp: expression too large"
 
 
+@lru_cache(maxsize=len(_MEMORY))
 def _options(memory: int) -> Any:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = memory
     return options
-
-
-_OPTIONS = [(memory, _options(memory)) for memory in _MEMORY]
 
 
 @cached(heaviest=MAX_MEMORY, weight=4 * MAX_MEMORY, weigh=lambda text, pattern: pattern.memory)
@@ -105,10 +104,12 @@ def compile_pattern(text: str) -> Pattern:
     """The compiled expression; raises BadPattern."""
     if len(text) > MAX_LENGTH:
         raise BadPattern("error parsing regexp: pattern too large")
+    import re2  # It takes 3 MB, which a server without patterns does without.
+
     checked = _checked(text)
-    for memory, options in _OPTIONS:
+    for memory in _MEMORY:
         try:
-            return Pattern(re2.compile(checked, options).search, memory)
+            return Pattern(re2.compile(checked, _options(memory)).search, memory)
         except re2.error as error:
             reason = error.args[0]
             detail = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
