@@ -10,6 +10,7 @@ maps. Built-in objects that were stored with `apiVersion` first are turned round
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -48,18 +49,27 @@ class EntryCodec:
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
         # Maps in the order of their keys: writing the same content in another order changes nothing.
-        encode, decode = ordered.encoder("deterministic"), msgspec.json.Decoder(kind.type).decode
+        encode = ordered.encoder("deterministic")
         model = kind.type.__model__
         self._encode: Callable[[Any], bytes] = encode if model is None else model.encode
         self._encode_small: Callable[[Any], bytes] = ordered.small_encoder("deterministic") if model is None else model.encode
-        self._decode: Callable[[bytes], Any] = decode if model is None else model.read
-        self._closed = model is None and is_closed(kind.type)
         version, name = kind.api_version.encode(), kind.kind.encode()
         by_name = b'{"apiVersion":"%b","kind":"%b","metadata":{' % (version, name)
         typed = b'{"kind":"%b","apiVersion":"%b","metadata":{' % (name, version)
         self._prefix, self._other = (typed, by_name) if model is None else (by_name, typed)
         self._offset = len(self._prefix)
         self._bare = self._offset - len(b'"metadata":{') if model is None else 0
+
+    # These two take a millisecond for each kind, and most kinds have no object.
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], Any]:
+        model = self.kind.type.__model__
+        return msgspec.json.Decoder(self.kind.type).decode if model is None else model.read
+
+    @cached_property
+    def _closed(self) -> bool:
+        return self.kind.type.__model__ is None and is_closed(self.kind.type)
 
     def encode(self, obj: KubeObject, *, small: bool = False) -> bytes:
         """The bytes to store. The object's own resourceVersion and type fields are replaced by what they must be.
