@@ -78,7 +78,7 @@ class FieldError(msgspec.Struct, frozen=True):
             text = phrase
         else:
             text = f"{phrase}: {_render(self.value)}"
-        return f"{text}: {self.detail}" if self.detail else text
+        return f"{text}: {shortened(self.detail)}" if self.detail else text
 
     def __str__(self) -> str:
         return f"{self.field}: {self.body()}"
@@ -160,6 +160,10 @@ def _subject(resource: str, group: str, name: str) -> str:
     return f'{_qualified(resource, group)} "{name}"'
 
 
+MOST_MESSAGE = 128 << 10
+"""Letters of a message: it may quote a uid or a kind that is as long as the request. `Invalid.object` stays below it."""
+
+
 class StatusError(Exception):
     """A failed request, with the Status that tells the client about it."""
 
@@ -169,6 +173,7 @@ class StatusError(Exception):
     """Warnings about the request from before it failed."""
 
     def __init__(self, message: str, *, details: StatusDetails | None = None) -> None:
+        message = shortened(message, MOST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.details = details

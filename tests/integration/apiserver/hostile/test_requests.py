@@ -299,3 +299,20 @@ async def test_bodies_in_yaml(api: Api, name: str) -> None:
         judge(await ask(api, "POST", f"{target}?dryRun=All", YAMLS[name], content_type="application/yaml"), name)
     judge(await ask(api, "PATCH", f"{CONFIGS}/a?dryRun=All&fieldManager=m", YAMLS[name], content_type=APPLY), name)
     await lives(api)
+
+
+@pytest.mark.parametrize("place", ["kind", "apiVersion", "uid", "resourceVersion", "name", "namespace"])
+async def test_refusals_do_not_repeat_a_long_text(api: Api, place: str) -> None:
+    await api.post(CONFIGS, config("a"))
+    text, document = "x" * 2_500_000, config("a")
+    (document if place in document else document["metadata"])[place] = text
+    for answer in (
+        await ask(api, "PUT", f"{CONFIGS}/a", document),
+        await ask(api, "POST", CONFIGS, document),
+        await ask(api, "PATCH", f"{CONFIGS}/a", document, content_type=MERGE),
+        await ask(api, "DELETE", f"{CONFIGS}/a", {"preconditions": {place: text}} if place in ("uid", "resourceVersion") else document),
+    ):
+        assert answer is not None
+        assert answer.status >= 400
+        assert len(answer.body) < 200_000
+    await lives(api)
