@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tiphys.api.core.v1 import Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec
+from collections.abc import Mapping
+
+from tiphys.api.core.v1 import Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec
 from tiphys.api.helpers.taints import integer
 
 
@@ -34,6 +36,15 @@ def selects(spec: PodSpec, node: Node) -> bool:
     affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
     required = affinity.requiredDuringSchedulingIgnoredDuringExecution if affinity is not None else None
     return required is None or any(_term_holds(term, node) for term in required.nodeSelectorTerms)
+
+
+def selects_labels(selector: NodeSelector, labels: Mapping[str, str]) -> bool:
+    """True if a selector selects nodes with these labels, whatever it says about their fields."""
+    return any(
+        all(requirement_holds(one, labels.get(one.key)) for one in term.matchExpressions)
+        for term in selector.nodeSelectorTerms
+        if term.matchExpressions or term.matchFields
+    )
 
 
 def _term_holds(term: NodeSelectorTerm, node: Node) -> bool:
