@@ -69,3 +69,5 @@ PROVISIONER_FINALIZER: Final = "external-provisioner.volume.kubernetes.io/finali
 """Finalizer of a volume: its external provisioner deletes the storage first (KEP-2644)."""
 IN_TREE_FINALIZER: Final = "kubernetes.io/pv-controller"
 """Finalizer of a volume: a plugin inside the controller manager deletes the storage first (KEP-2644)."""
+PRE_RESIZE_CAPACITY: Final = "volume.alpha.kubernetes.io/pre-resize-capacity"
+"""Annotation of a volume that grew: its size before, which is that of its file system until a node has enlarged that too."""

@@ -22,6 +22,8 @@ from tiphys.controllers.namespace.controller import NamespaceController
 from tiphys.controllers.node.controller import NodeController
 from tiphys.controllers.nodeipam.controller import NodeIpamController
 from tiphys.controllers.nodettl.controller import NodeTtlController
+from tiphys.controllers.persistentvolume.controller import ClaimBindingController
+from tiphys.controllers.persistentvolume.volumes import VolumeReleaseController
 from tiphys.controllers.podgc.controller import PodCollector
 from tiphys.controllers.protection.controller import (
     AttributesClassProtectionController,
@@ -71,6 +73,8 @@ LOOPS: tuple[type[Controller], ...] = (
     RootCaController,
     NodeIpamController,
     ServiceCIDRController,
+    ClaimBindingController,
+    VolumeReleaseController,
     ClaimProtectionController,
     VolumeProtectionController,
     AttributesClassProtectionController,

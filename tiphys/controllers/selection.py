@@ -31,7 +31,12 @@ UPSTREAM = {
     "root-ca-certificate-publisher": "root-ca-cert-publisher",
 }
 """Upstream's names of loops that have another one here, without `-controller` at their ends, which any name may have or lack."""
-PART_OF = {"job-orphan-pods": "job", "resourceclaim-release": "resourceclaim-controller", "stale-disruption": "disruption"}
+PART_OF = {
+    "job-orphan-pods": "job",
+    "persistentvolume-release": "persistentvolume-binder-controller",
+    "resourceclaim-release": "resourceclaim-controller",
+    "stale-disruption": "disruption",
+}
 """Loops that are part of another one upstream: its choice is theirs, unless they are named themselves."""
 ELSEWHERE = frozenset(
     (
@@ -44,7 +49,6 @@ ELSEWHERE = frozenset(
         "kube-apiserver-serving-clustertrustbundle-publisher",
         "node-route",
         "persistentvolume-attach-detach",
-        "persistentvolume-binder",
         "persistentvolume-expander",
         "podcertificaterequest-cleaner",
         "podgroup-protection",

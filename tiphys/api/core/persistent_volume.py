@@ -377,6 +377,5 @@ PERSISTENT_VOLUMES: Kind[core.PersistentVolume] = Kind(
     short_names=("pv",),
     subresources=(STATUS,),
     selectable={"name": lambda volume: volume.metadata.name},
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -267,6 +267,5 @@ PERSISTENT_VOLUME_CLAIMS: Kind[core.PersistentVolumeClaim] = Kind(
     short_names=("pvc",),
     subresources=(STATUS,),
     selectable={"name": lambda claim: claim.metadata.name},
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -106,6 +106,5 @@ STORAGE_CLASSES: Kind[storage.StorageClass] = Kind(
     group=GROUP,
     namespaced=False,
     short_names=("sc",),
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -399,6 +399,7 @@ RUN_AS_MANAGER: Final = (
     "legacy-service-account-token-cleaner",
     "namespace-controller",
     "node-controller",
+    "persistent-volume-binder",
     "pod-garbage-collector",
     "pv-protection-controller",
     "pvc-protection-controller",

@@ -10,11 +10,11 @@ from tiphys.api.helpers.pods import is_finished
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.api.storage.v1 import VolumeAttributesClass
 from tiphys.api.well_known import PV_PROTECTION, PVC_PROTECTION, VAC_PROTECTION
-from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
+from tiphys.controllers.protection.plan import classes_of, finalizers_after, is_leaving, uses_claim
 from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.controllers.shared.volumes import CLAIM, claims_of, index_claims
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, copied, update_present
 
-CLAIM = "claims of pods"
 CLASS = "classes of attributes"
 
 
@@ -32,8 +32,7 @@ class ClaimProtectionController:
     def setup(self, ctx: ControllerContext) -> None:
         self._ctx = ctx
         self._claims = ctx.read(core.PersistentVolumeClaim)
-        self._pods = ctx.read(SlimPod)
-        self._pods.add_index(CLAIM, lambda pod: [f"{pod.metadata.namespace}/{name}" for name in claims_of(pod)])
+        self._pods = index_claims(ctx.read(SlimPod))
         ctx.watch(self._claims, when=lambda old, new: new is not None)
         ctx.watch(self._pods, _claims, when=_may_free)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.controllers.shared.slim import SlimPod, SlimVolume
+from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.shared.volumes import ephemeral_claim
 
 
 def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[str] | None:
@@ -23,22 +24,6 @@ def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[st
 def is_leaving(meta: ObjectMeta, finalizer: str) -> bool:
     """Return whether the object is being deleted and only its users hold it."""
     return meta.deletionTimestamp is not None and finalizer in meta.finalizers
-
-
-def ephemeral_claim(pod: SlimPod, volume: SlimVolume) -> str:
-    """Return the name of the claim created for a volume of a pod ("Generic ephemeral volumes")."""
-    return f"{pod.metadata.name}-{volume.name}"
-
-
-def claims_of(pod: SlimPod) -> list[str]:
-    """Return the names of the claims that a pod may be using."""
-    names = []
-    for volume in pod.spec.volumes:
-        if volume.persistentVolumeClaim is not None:
-            names.append(volume.persistentVolumeClaim.claimName)
-        elif volume.ephemeral is not None:
-            names.append(ephemeral_claim(pod, volume))
-    return names
 
 
 def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:

@@ -9,8 +9,9 @@ import pytest
 from tests.unit.controllers.make import slim_pod
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
-from tiphys.controllers.protection.plan import claims_of, classes_of, finalizers_after, is_leaving, uses_claim
+from tiphys.controllers.protection.plan import classes_of, finalizers_after, is_leaving, uses_claim
 from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.shared.volumes import claims_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 F = "kubernetes.io/pvc-protection"
