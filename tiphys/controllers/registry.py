@@ -14,6 +14,7 @@ from tiphys.controllers.disruption.controller import DisruptionController
 from tiphys.controllers.disruption.stale import StaleDisruptionController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
+from tiphys.controllers.ephemeralvolume.controller import EphemeralVolumeController
 from tiphys.controllers.garbage.controller import GarbageCollector
 from tiphys.controllers.job.controller import JobController
 from tiphys.controllers.job.orphans import JobOrphanController
@@ -75,6 +76,7 @@ LOOPS: tuple[type[Controller], ...] = (
     ServiceCIDRController,
     ClaimBindingController,
     VolumeReleaseController,
+    EphemeralVolumeController,
     ClaimProtectionController,
     VolumeProtectionController,
     AttributesClassProtectionController,

@@ -45,7 +45,6 @@ ELSEWHERE = frozenset(
         "bootstrapsigner",
         "cloud-node-lifecycle",
         "device-taint-eviction",
-        "ephemeral-volume",
         "kube-apiserver-serving-clustertrustbundle-publisher",
         "node-route",
         "persistentvolume-attach-detach",

@@ -43,6 +43,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     ttl_after_finished: Annotated[int, _syncs("ttl-after-finished", "finished Jobs with a time to live")] = WORKERS
     horizontal_pod_autoscaler: Annotated[int, _syncs("horizontal-pod-autoscaler", "autoscalers")] = WORKERS
     garbage: Annotated[int, _syncs("gc", "objects whose owners may be gone")] = WORKERS
+    ephemeralvolume: Annotated[int, _syncs("ephemeralvolume", "pods with generic ephemeral volumes")] = 5
     resourceclaim: Annotated[int, _syncs("resourceclaim", "pods with resource claims, and of claims that may be unused,")] = WORKERS
     resourcequota: Annotated[int, _syncs("resource-quota", "ResourceQuotas")] = WORKERS
 
@@ -53,6 +54,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS = {
+    "ephemeral-volume-controller": "ephemeralvolume",
     "garbage-collector-controller": "garbage",
     "resourceclaim-controller": "resourceclaim",
     "resourceclaim-release": "resourceclaim",

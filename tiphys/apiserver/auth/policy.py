@@ -393,6 +393,7 @@ RUN_AS_MANAGER: Final = (
     "endpoint-controller",
     "endpointslice-controller",
     "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
     "generic-garbage-collector",
     "horizontal-pod-autoscaler",
     "job-controller",

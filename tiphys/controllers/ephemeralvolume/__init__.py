@@ -1,0 +1,1 @@
+"""Control loop of generic ephemeral volumes: claims that live as long as their pod."""

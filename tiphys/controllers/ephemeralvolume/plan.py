@@ -1,0 +1,71 @@
+"""Claims of a pod's generic ephemeral volumes. Pure ("Ephemeral Volumes": Generic ephemeral volumes)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pods import is_finished
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.controllers.shared.claim import reference
+from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.shared.volumes import ephemeral_claim
+from tiphys.runtime import controller_of
+
+
+@dataclass(slots=True)
+class Plan:
+    """Next step for a pod's claims, by volume."""
+
+    create: list[str] = field(default_factory=list)
+    """Volumes that have no claim."""
+    foreign: dict[str, str] = field(default_factory=dict)
+    """Volumes whose claim is not the pod's own, with the reason."""
+
+
+def has_volumes(pod: SlimPod) -> bool:
+    """Return whether a pod has volumes that need a claim made for it."""
+    return any(volume.ephemeral is not None for volume in pod.spec.volumes)
+
+
+def plan(pod: SlimPod, find: Callable[[str], core.PersistentVolumeClaim | None]) -> Plan:
+    """Return the next step for a pod; `find` looks up claims of its namespace. Pods that end or have ended need no claim."""
+    step = Plan()
+    if pod.metadata.deletionTimestamp is not None or is_finished(pod):
+        return step
+    for volume in pod.spec.volumes:
+        if volume.ephemeral is None:
+            continue
+        claim = find(ephemeral_claim(pod, volume))
+        if claim is None:
+            step.create.append(volume.name)
+        elif why := foreign(pod, claim):
+            step.foreign[volume.name] = why
+    return step
+
+
+def foreign(pod: SlimPod | core.Pod, claim: core.PersistentVolumeClaim) -> str:
+    """Return why a claim cannot be the pod's; "" if it was made for it. A pod never uses data of another owner."""
+    owner = controller_of(claim)
+    if owner is not None and owner.uid == pod.metadata.uid:
+        return ""
+    namespace = claim.metadata.namespace
+    return f"PVC {namespace}/{claim.metadata.name} was not created for pod {namespace}/{pod.metadata.name} (pod is not owner)"
+
+
+def new_claim(pod: core.Pod, volume: core.Volume) -> core.PersistentVolumeClaim | None:
+    """Return the claim for a volume of a pod, which controls it; None if the volume has no template."""
+    template = volume.ephemeral.volumeClaimTemplate if volume.ephemeral is not None else None
+    if template is None:
+        return None
+    return core.PersistentVolumeClaim(
+        metadata=ObjectMeta(
+            name=f"{pod.metadata.name}-{volume.name}",
+            namespace=pod.metadata.namespace,
+            labels=dict(template.metadata.labels),
+            annotations=dict(template.metadata.annotations),
+            ownerReferences=[reference(pod)],
+        ),
+        spec=template.spec,
+    )
