@@ -67,7 +67,7 @@ class EphemeralVolumeController:
             whole = await self._ctx.client.get(core.Pod, pod.metadata.name, pod.metadata.namespace)
         except NotFound:
             return None
-        if whole.metadata.uid != pod.metadata.uid or whole.metadata.deletionTimestamp is not None:
+        if whole.metadata.deletionTimestamp is not None:
             return None
         failure: Exception | None = None
         for volume in whole.spec.volumes:

@@ -13,7 +13,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.jobs import is_finished
 from tiphys.api.helpers.pods import is_active, is_ready
 from tiphys.api.machinery import base
-from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.errors import AlreadyExists, NotFound
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.client.client import Client
 from tiphys.testing.memory_api import MemoryApi
@@ -120,3 +120,20 @@ def backend(name: str, number: int) -> core.Pod:
     pod = whole_pod(name, ip=f"10.42.0.{number}")
     pod.metadata.uid = ""
     return pod
+
+
+def add(obj: KubeObject) -> Change:
+    """Return the creation of an object, which may still be there."""
+
+    async def change(client: Client, rng: random.Random) -> None:
+        with suppress(AlreadyExists):
+            await client.create(obj)
+
+    return change
+
+
+async def free_volumes(client: Client, rng: random.Random) -> None:
+    """Let volumes that were released be bound again."""
+    for volume in (await client.list(core.PersistentVolume)).items:
+        if volume.status.phase == "Released":
+            await client.patch(core.PersistentVolume, volume.metadata.name, body={"spec": {"claimRef": None}})

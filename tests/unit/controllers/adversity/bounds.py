@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject
 from tiphys.testing.memory_api import MemoryApi
 
@@ -80,4 +81,41 @@ class AtLeast:
         assert reached
 
 
-Bound = AtMost | AtMostEver | AtLeast
+@dataclass(frozen=True)
+class KeptForClaims:
+    """Volumes stay with the claim that they name: neither released nor given to another one while it exists and names no other volume.
+
+    Nor do two claims that exist name one volume.
+    """
+
+    def check(self, api: MemoryApi) -> None:
+        claims: dict[str, core.PersistentVolumeClaim] = {}
+        volumes: dict[str, core.PersistentVolume] = {}
+        both: list[Any] = [*api.changes(core.PersistentVolumeClaim, "default"), *api.changes(core.PersistentVolume)]
+        for kind, obj in sorted(both, key=lambda change: int(change.object.metadata.resourceVersion)):
+            if isinstance(obj, core.PersistentVolume):
+                self._check_owner(volumes.get(obj.metadata.name), obj, claims)
+                volumes[obj.metadata.name] = obj
+            elif kind == "delete":
+                del claims[obj.metadata.uid]
+            else:
+                claims[obj.metadata.uid] = obj
+            names = Counter(claim.spec.volumeName for claim in claims.values() if claim.spec.volumeName)
+            assert max(names.values(), default=0) <= 1, names
+            for volume in volumes.values():
+                assert volume.status.phase not in ("Released", "Failed") or not _needs(claims, volume), volume
+
+    def _check_owner(
+        self, old: core.PersistentVolume | None, new: core.PersistentVolume, claims: dict[str, core.PersistentVolumeClaim]
+    ) -> None:
+        if old is not None and _needs(claims, old):
+            assert new.spec.claimRef == old.spec.claimRef, (old, new)
+
+
+def _needs(claims: dict[str, core.PersistentVolumeClaim], volume: core.PersistentVolume) -> bool:
+    """Return whether the claim that a volume names exists, and names it or none."""
+    claim = claims.get(volume.spec.claimRef.uid) if volume.spec.claimRef is not None else None
+    return claim is not None and claim.spec.volumeName in ("", volume.metadata.name)
+
+
+Bound = AtMost | AtMostEver | AtLeast | KeptForClaims

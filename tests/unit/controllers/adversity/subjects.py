@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from tests.unit.controllers.adversity.actors import (
     Act,
     Change,
+    add,
     backend,
     end_jobs,
+    free_volumes,
     image_of,
     nothing,
     patch,
@@ -22,9 +24,11 @@ from tests.unit.controllers.adversity.actors import (
     touch,
     use_image,
 )
-from tests.unit.controllers.adversity.bounds import AtLeast, AtMost, AtMostEver, Bound
+from tests.unit.controllers.adversity.bounds import AtLeast, AtMost, AtMostEver, Bound, KeptForClaims
 from tests.unit.controllers.cronjob.make import cron_job
+from tests.unit.controllers.ephemeralvolume import make as ephemeral
 from tests.unit.controllers.make import template
+from tests.unit.controllers.persistentvolume.make import claim, volume
 from tests.unit.controllers.statefulset.make import claim_template
 from tiphys.api.apps import v1 as apps
 from tiphys.api.batch import v1 as batch
@@ -41,7 +45,11 @@ from tiphys.controllers.daemonset.controller import DaemonSetController
 from tiphys.controllers.deployment.controller import DeploymentController
 from tiphys.controllers.endpoints.controller import EndpointsController
 from tiphys.controllers.endpoints.mirror import MirrorController
+from tiphys.controllers.ephemeralvolume.controller import EphemeralVolumeController
 from tiphys.controllers.job.controller import JobController
+from tiphys.controllers.persistentvolume.controller import ClaimBindingController
+from tiphys.controllers.persistentvolume.volumes import VolumeReleaseController
+from tiphys.controllers.protection.controller import ClaimProtectionController
 from tiphys.controllers.replicaset.controller import ReplicaSetController, ReplicationController
 from tiphys.controllers.rootca.controller import RootCaController
 from tiphys.controllers.rootca.settings import RootCaSettings
@@ -179,6 +187,27 @@ def has_basics(api: MemoryApi) -> bool:
     return accounts == names == configs
 
 
+def are_bound(api: MemoryApi) -> bool:
+    """Return whether every claim and its volume are bound to each other, and all other volumes are free or released."""
+    volumes = {one.metadata.name: one for one in api.list(core.PersistentVolume)}
+    for owner in api.list(core.PersistentVolumeClaim, "default"):
+        its = volumes.pop(owner.spec.volumeName, None)
+        reference = its.spec.claimRef if its is not None else None
+        if its is None or reference is None or reference.uid != owner.metadata.uid or owner.metadata.deletionTimestamp is not None:
+            return False
+        if not owner.status.phase == its.status.phase == "Bound":
+            return False
+    return all(one.status.phase == ("Released" if one.spec.claimRef is not None else "Available") for one in volumes.values())
+
+
+def has_own_claims(api: MemoryApi) -> bool:
+    owner = api.get(core.Pod, "web", "default")
+    claims = api.list(core.PersistentVolumeClaim, "default")
+    return [one.metadata.name for one in claims] == ["web-data", "web-logs"] and all(
+        one.metadata.deletionTimestamp is None and one.metadata.ownerReferences[0].uid == owner.metadata.uid for one in claims
+    )
+
+
 def workload() -> apps.ReplicaSet:
     return apps.ReplicaSet(metadata=META, spec=apps.ReplicaSetSpec(replicas=REPLICAS, selector=SELECTOR, template=template()))
 
@@ -227,6 +256,10 @@ def daemon_set(surge: int, unavailable: int) -> Subject:
 
 def image_of_revision(revision: apps.ControllerRevision) -> str:
     return str(revision.data["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def name_of(obj: KubeObject) -> str:
+    return obj.metadata.name
 
 
 SCALED_BOUNDS: list[Bound] = [
@@ -332,6 +365,25 @@ SUBJECTS = {
         watches=("namespaces", "serviceaccounts", "configmaps"),
         settled=has_basics,
         bounds=[AtMostEver(2, core.ServiceAccount), AtMostEver(2, core.ConfigMap)],
+        act=nothing,
+    ),
+    "claims": Subject(
+        loops=[ClaimBindingController, VolumeReleaseController, ClaimProtectionController],
+        there=[volume(f"v{size}", f"{size}Gi", phase="") for size in range(1, 5)],
+        create=[claim(f"c{number}", "1Gi", uid="") for number in range(3)],
+        changes=[remove(core.PersistentVolumeClaim, "c1"), add(claim("c1", "1Gi", uid="")), free_volumes, add(claim("c4", "1Gi", uid=""))],
+        watches=("persistentvolumes", "persistentvolumeclaims"),
+        settled=are_bound,
+        bounds=[KeptForClaims()],
+        act=nothing,
+    ),
+    "claims of a pod": Subject(
+        loops=[EphemeralVolumeController, ClaimProtectionController],
+        create=[ephemeral.pod("web", "data", "logs", uid="")],
+        changes=[remove(core.PersistentVolumeClaim, "web-data"), remove(core.PersistentVolumeClaim, "web-logs")],
+        watches=("pods", "persistentvolumeclaims"),
+        settled=has_own_claims,
+        bounds=[AtMost(1, core.PersistentVolumeClaim, per=name_of), AtMostEver(4, core.PersistentVolumeClaim)],
         act=nothing,
     ),
 }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.controllers.make import NOW, slim_pod, whole_pod
+from tests.unit.controllers.ephemeralvolume.make import claim, pod
+from tests.unit.controllers.make import slim_pod
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.errors import ServiceUnavailable
-from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.controllers.ephemeralvolume.controller import CREATES, FAILURES, EphemeralVolumeController
 from tiphys.controllers.ephemeralvolume.plan import Plan, plan
 from tiphys.testing import eventually
@@ -19,32 +18,6 @@ from tiphys.testing.memory_api import MemoryApi
 pytestmark = pytest.mark.looptime
 
 FOREIGN = "PVC default/web-data was not created for pod default/web (pod is not owner)"
-
-
-def template() -> core.PersistentVolumeClaimTemplate:
-    requests = core.VolumeResourceRequirements(requests={"storage": Quantity("1Gi")})
-    return core.PersistentVolumeClaimTemplate(
-        metadata=ObjectMeta(labels={"team": "a"}, annotations={"note": "b"}),
-        spec=core.PersistentVolumeClaimSpec(accessModes=["ReadWriteOnce"], resources=requests, storageClassName="gold"),
-    )
-
-
-def pod(name: str = "web", *volumes: str, phase: str = "Pending", deleting: bool = False, uid: str = "") -> core.Pod:
-    """A pod with an ephemeral volume of each name, `data` unless said otherwise, and one of another kind."""
-    whole = whole_pod(name, node="", phase=phase)
-    whole.spec.volumes = [
-        core.Volume(name=volume, ephemeral=core.EphemeralVolumeSource(volumeClaimTemplate=template())) for volume in volumes or ("data",)
-    ]
-    whole.spec.volumes.append(core.Volume(name="scratch", emptyDir=core.EmptyDirVolumeSource()))
-    whole.metadata.uid = uid or f"uid-{name}"
-    if deleting:
-        whole.metadata.deletionTimestamp, whole.metadata.deletionGracePeriodSeconds = NOW, 30
-    return whole
-
-
-def claim(owner: str = "", name: str = "web-data") -> core.PersistentVolumeClaim:
-    owners = [OwnerReference(apiVersion="v1", kind="Pod", name="web", uid=owner, controller=True)] if owner else []
-    return core.PersistentVolumeClaim(metadata=ObjectMeta(name=name, namespace="default", ownerReferences=owners), spec=template().spec)
 
 
 def claims(api: MemoryApi) -> list[str]:
@@ -115,8 +88,21 @@ async def test_a_failure_is_told_and_tried_again(api: MemoryApi) -> None:
     assert FAILURES.labels().value == failures + 1
 
 
+async def test_a_pod_that_ends_gets_no_claim(api: MemoryApi) -> None:
+    """The cache does not show yet that it is being deleted."""
+    hold = api.faults.hold_events("watch pods")
+    api.add(pod())
+    async with running_loops(api.client(), EphemeralVolumeController):
+        await eventually(lambda: claims(api) == ["web-data"])
+        api.add(pod(deleting=True))
+        api.remove(core.PersistentVolumeClaim, "web-data", "default")
+        await api.clock.sleep(60.0)
+        hold.stop()
+        assert claims(api) == []
+
+
 async def test_a_pod_that_is_gone_gets_no_claim(api: MemoryApi) -> None:
-    """The cache still shows it, or one of the same name that came later."""
+    """The cache still shows it, and later one of the same name."""
     hold = api.faults.hold_events("watch pods")
     api.add(pod())
     async with running_loops(api.client(), EphemeralVolumeController):

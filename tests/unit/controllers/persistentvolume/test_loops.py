@@ -94,9 +94,10 @@ async def test_many_claims_get_a_volume_each(api: MemoryApi) -> None:
 
 
 async def test_claims_are_not_offered_a_volume_that_was_just_given_away(api: MemoryApi) -> None:
-    api.add(volume("v1"), volume("v2", "6Gi"), claim("c1", uid="u1"))
+    api.add(volume("v1"), volume("v2", "6Gi"))
     async with running_loops(api.client(), *LOOPS):
         with api.faults.hold_events("watch persistentvolumes"):
+            api.add(claim("c1", uid="u1"))
             await eventually(lambda: the_claim(api, "c1").status.phase == "Bound")
             api.add(claim("c2", uid="u2"))
             await eventually(lambda: is_bound(api, "c2", "v2"))
