@@ -65,19 +65,22 @@ async def test_a_pod_without_a_node_keeps_nothing(cluster: Cluster) -> None:
         await eventually(lambda: is_gone(cluster, core.PersistentVolumeClaim, "data", "default"))
 
 
+async def is_bound(cluster: Cluster) -> bool:
+    return (await cluster.client.get(core.PersistentVolumeClaim, "data", "default")).status.phase == "Bound"
+
+
 async def test_a_volume_stays_while_it_is_bound(cluster: Cluster) -> None:
     async with cluster.controllers():
-        made = await cluster.client.create(volume())
-        made.status.phase = "Bound"
-        await cluster.client.update_status(made)
+        await cluster.client.create(claim())
+        await cluster.client.create(volume())
+        await eventually(lambda: is_bound(cluster))
         await cluster.client.create(volume("free"))
         for name in ("disk", "free"):
             await cluster.client.delete(core.PersistentVolume, name)
         await eventually(lambda: is_gone(cluster, core.PersistentVolume, "free"))
-        found = await cluster.client.get(core.PersistentVolume, "disk")
-        assert found.metadata.finalizers == ["kubernetes.io/pv-protection"]
-        found.status.phase = "Released"
-        await cluster.client.update_status(found)
+        kept = await cluster.client.get(core.PersistentVolume, "disk")
+        assert (kept.status.phase, kept.metadata.finalizers) == ("Bound", ["kubernetes.io/pv-protection"])
+        await cluster.client.delete(core.PersistentVolumeClaim, "data", "default")
         await eventually(lambda: is_gone(cluster, core.PersistentVolume, "disk"))
 
 
