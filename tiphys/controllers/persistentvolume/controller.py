@@ -85,7 +85,7 @@ class ClaimBindingController:
         self._volumes.add_index(FREE, lambda volume: (class_of_volume(volume),) if is_free(volume) else ())
         ctx.watch(self._claims)
         ctx.watch(self._volumes, self._named)
-        ctx.watch(self._volumes, self._wooers, when=lambda old, new: new is not None and is_free(new))
+        self._volumes.subscribe(self._offer)
         ctx.watch(self._classes, self._members, when=lambda old, new: new is not None)
         ctx.watch(self._pods, self._used, when=lambda old, new: old is None)
         collect(self._volumes, self._claims)
@@ -98,12 +98,20 @@ class ClaimBindingController:
         for claim in self._claims.by_index(NAMED_BY, volume.metadata.name):
             yield Key.of(claim)
 
-    def _wooers(self, volume: core.PersistentVolume) -> Iterable[Key]:
-        """Return the claims that may take a free volume; for classes that wait, the scheduler chooses."""
-        name = class_of_volume(volume)
-        if is_delayed(self._classes.get(Key("", name))):
-            return []
-        return [Key.of(claim) for claim in self._claims.by_index(IN_NEED, name)]
+    def _offer(self, old: core.PersistentVolume | None, new: core.PersistentVolume | None) -> None:
+        """Wake the claims that may take a volume which became free, or changed; for classes that wait, the scheduler chooses."""
+        if new is None or not is_free(new):
+            return
+        name = class_of_volume(new)
+        if (
+            old is not None
+            and is_free(old)
+            and (class_of_volume(old), old.spec, old.metadata.labels) == (name, new.spec, new.metadata.labels)
+        ):
+            return
+        if not is_delayed(self._classes.get(Key("", name))):
+            for claim in self._claims.by_index(IN_NEED, name):
+                self._ctx.enqueue(Key.of(claim))
 
     def _members(self, storage_class: StorageClass) -> Iterable[Key]:
         """Return the claims without a volume that a class is about."""

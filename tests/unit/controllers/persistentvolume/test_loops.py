@@ -140,6 +140,10 @@ async def test_a_class_that_waits_leaves_the_choice_to_the_scheduler(api: Memory
         api.add(pod)
         await eventually(lambda: messages(api, "WaitForPodScheduled") == ["waiting for pod web to be scheduled"])
         await rest(api)
+        writes = len(api.writes())
+        api.add(volume("next", storageClassName="gold"))
+        await api.clock.sleep(60.0)
+        assert len(api.writes()) == writes, "free volumes are nothing new to a claim that waits"
         assert the_claim(api).spec.volumeName == ""
         body = {"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "default", "name": "data", "uid": "uid-data"}}}
         await api.client().patch(core.PersistentVolume, "v", body=body)
