@@ -10,15 +10,17 @@ from tiphys.api.helpers.pods import is_finished
 from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.podgc.settings import PodCollectorSettings
 from tiphys.controllers.shared.evict import mark_disrupted
-from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, readiness
+from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, is_out_of_service
 from tiphys.controllers.shared.slim import PODS, SlimPod
+from tiphys.obs import metrics
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact
 
 FINISHED = "finished pods"
 SWEEP = Key("", "finished pods")
 """Key for counting finished pods, which no single pod triggers."""
 SWEEP_AFTER = 20.0
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+DELETED = metrics.counter("pod_gc_collector_force_delete_pods_total", "Pods that were deleted by force.", "namespace", "reason")
+ERRORS = metrics.counter("pod_gc_collector_force_delete_pod_errors_total", "Errors of deletions of pods by force.", "namespace", "reason")
 
 
 def _finished(pod: SlimPod) -> Iterable[str]:
@@ -58,7 +60,7 @@ class PodCollector:
         self._pods = index_nodes(ctx.read(SlimPod))
         self._pods.add_index(FINISHED, _finished)
         self._pods.subscribe(self._on_pod)
-        ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or _is_out_of_service(new))
+        ctx.watch(self._nodes, self._on_node, when=lambda old, new: new is None or is_out_of_service(new))
         self._nodes.subscribe(self._on_return)
 
     def _on_node(self, node: core.Node) -> Iterable[Key]:
@@ -87,13 +89,13 @@ class PodCollector:
             return DONE
         if not pod.spec.nodeName:
             if pod.metadata.deletionTimestamp is not None:
-                await self._remove(pod, "")
+                await self._remove(pod, "unscheduled")
             return DONE
         node = self._nodes.get(Key("", pod.spec.nodeName))
         if node is None:
             return await self._without_node(pod)
-        if pod.metadata.deletionTimestamp is not None and _is_out_of_service(node):
-            await self._remove(pod, "PodGC: node is out of service")
+        if pod.metadata.deletionTimestamp is not None and is_out_of_service(node):
+            await self._remove(pod, "out-of-service", "PodGC: node is out of service")
         return DONE
 
     async def _without_node(self, pod: SlimPod) -> Result:
@@ -105,18 +107,22 @@ class PodCollector:
         try:
             await self._ctx.client.get(core.Node, name)
         except NotFound:
-            await self._remove(pod, "PodGC: node no longer exists")
+            await self._remove(pod, "orphaned", "PodGC: node no longer exists")
         return DONE
 
-    async def _remove(self, pod: SlimPod, why: str) -> None:
-        if why and not is_finished(pod):
-            await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
-        await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
+    async def _remove(self, pod: SlimPod, reason: str, why: str = "") -> None:
+        """Delete a pod at once. `reason` is the label of the metrics; with `why` an unfinished pod is marked as disrupted and failed."""
+        labels = (pod.metadata.namespace, reason)
+        try:
+            if why and not is_finished(pod):
+                await mark_disrupted(self._ctx.client, pod, "DeletionByPodGC", why, self._ctx.clock.now(), failed=True)
+            deleted = await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
+        except Exception:
+            ERRORS.labels(*labels).inc()
+            raise
+        if deleted:
+            DELETED.labels(*labels).inc()
 
     async def _sweep(self) -> None:
         for pod in surplus(self._pods.by_index(FINISHED, "yes"), self._threshold):
-            await delete_exact(self._ctx.client, core.Pod, pod.metadata, grace=0)
-
-
-def _is_out_of_service(node: core.Node) -> bool:
-    return readiness(node) in ("False", "Unknown") and any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
+            await self._remove(pod, "terminated")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.conditions import status_of
+from tiphys.api.well_known import OUT_OF_SERVICE
 from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import Informer
 
@@ -27,3 +28,8 @@ def index_nodes(informer: Informer[SlimPod]) -> Informer[SlimPod]:
 def readiness(node: core.Node) -> str:
     """Return the status of the Ready condition: True, False, Unknown, or "" before the first report."""
     return status_of(node.status.conditions, "Ready")
+
+
+def is_out_of_service(node: core.Node) -> bool:
+    """Return whether a node that is not ready is tainted as out of service ("Non-graceful node shutdown handling")."""
+    return readiness(node) in ("False", "Unknown") and any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
