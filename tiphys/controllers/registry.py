@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tiphys.controllers.attachdetach.controller import VolumeAttachController
+from tiphys.controllers.attachdetach.detach import VolumeDetachController
 from tiphys.controllers.autoscaling.controller import HorizontalPodAutoscalerController
 from tiphys.controllers.certificates.controller import CsrApprovingController, CsrCleaner, CsrSigningController
 from tiphys.controllers.clusterroles.controller import ClusterRoleAggregationController
@@ -82,6 +84,8 @@ LOOPS: tuple[type[Controller], ...] = (
     AttributesClassProtectionController,
     ClusterRoleAggregationController,
     NodeTtlController,
+    VolumeAttachController,
+    VolumeDetachController,
 )
 """Classes of all loops; everything else about a loop is in its declaration."""
 

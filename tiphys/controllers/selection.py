@@ -11,6 +11,7 @@ from tiphys.runtime import Controller
 log = logging.getLogger(__name__)
 
 UPSTREAM = {
+    "attachdetach": "persistentvolume-attach-detach",
     "certificatesigningrequest-approving": "csrapproving",
     "certificatesigningrequest-cleaner": "csrcleaner",
     "certificatesigningrequest-signing": "csrsigning",
@@ -36,18 +37,17 @@ PART_OF = {
     "persistentvolume-release": "persistentvolume-binder-controller",
     "resourceclaim-release": "resourceclaim-controller",
     "stale-disruption": "disruption",
+    "volume-detach": "persistentvolume-attach-detach-controller",
 }
 """Loops that are part of another one upstream: its choice is theirs, unless they are named themselves."""
 ELSEWHERE = frozenset(
     (
-        "attachdetach",
         "bootstrap-signer",
         "bootstrapsigner",
         "cloud-node-lifecycle",
         "device-taint-eviction",
         "kube-apiserver-serving-clustertrustbundle-publisher",
         "node-route",
-        "persistentvolume-attach-detach",
         "persistentvolume-expander",
         "podcertificaterequest-cleaner",
         "podgroup-protection",

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from tiphys.controllers.attachdetach.settings import AttachDetachSettings
 from tiphys.controllers.autoscaling.settings import AutoscalingSettings
 from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.cronjob.settings import CronJobSettings
@@ -102,6 +103,7 @@ class ControllerManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ("*",)
     concurrency: Concurrency = Concurrency()
+    attach_detach: AttachDetachSettings = AttachDetachSettings()
     autoscaling: AutoscalingSettings = AutoscalingSettings()
     cron_job: CronJobSettings = CronJobSettings()
     legacy_tokens: LegacyTokenSettings = LegacyTokenSettings()

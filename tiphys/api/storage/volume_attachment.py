@@ -99,6 +99,5 @@ VOLUME_ATTACHMENTS: Kind[storage.VolumeAttachment] = Kind(
     group=GROUP,
     namespaced=False,
     subresources=(STATUS,),
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -384,6 +384,7 @@ CONTROLLERS: Final[Mapping[str, str]] = {
 """Each becomes the role `system:controller:NAME`, bound to the service account NAME of kube-system, with the right to write events."""
 
 RUN_AS_MANAGER: Final = (
+    "attachdetach-controller",
     "certificate-controller",
     "clusterrole-aggregation-controller",
     "daemon-set-controller",

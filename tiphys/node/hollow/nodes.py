@@ -80,7 +80,9 @@ class HollowNodeController:
         return Result(max(0.0, self._beats[name] - now))
 
     async def _register(self, name: str) -> core.Node:
-        node = core.Node(metadata=ObjectMeta(name=name, labels=dict(self._labels(name))))
+        node = core.Node(
+            metadata=ObjectMeta(name=name, labels=dict(self._labels(name)), annotations={well_known.ATTACHED_BY_CONTROLLER: "true"})
+        )
         node.spec.taints = [taint_of(text) for text in self._settings.taints]
         node.status = self._status(node)
         self._leases.pop(name, None)
