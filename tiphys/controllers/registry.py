@@ -43,6 +43,7 @@ from tiphys.controllers.settings import ControllerSettings
 from tiphys.controllers.statefulset.controller import StatefulSetController
 from tiphys.controllers.taints.controller import TaintEvictionController
 from tiphys.controllers.ttlafterfinished.controller import TtlAfterFinishedController
+from tiphys.controllers.volumeexpand.controller import VolumeExpandController
 from tiphys.runtime import Controller
 
 LOOPS: tuple[type[Controller], ...] = (
@@ -86,6 +87,7 @@ LOOPS: tuple[type[Controller], ...] = (
     NodeTtlController,
     VolumeAttachController,
     VolumeDetachController,
+    VolumeExpandController,
 )
 """Classes of all loops; everything else about a loop is in its declaration."""
 

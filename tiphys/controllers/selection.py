@@ -48,7 +48,6 @@ ELSEWHERE = frozenset(
         "device-taint-eviction",
         "kube-apiserver-serving-clustertrustbundle-publisher",
         "node-route",
-        "persistentvolume-expander",
         "podcertificaterequest-cleaner",
         "podgroup-protection",
         "resourcepoolstatusrequest",

@@ -395,6 +395,7 @@ RUN_AS_MANAGER: Final = (
     "endpointslice-controller",
     "endpointslicemirroring-controller",
     "ephemeral-volume-controller",
+    "expand-controller",
     "generic-garbage-collector",
     "horizontal-pod-autoscaler",
     "job-controller",

@@ -1,0 +1,1 @@
+"""Control loop of growing claims: it says who expands their volumes."""
