@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject
@@ -118,4 +118,8 @@ def _needs(claims: dict[str, core.PersistentVolumeClaim], volume: core.Persisten
     return claim is not None and claim.spec.volumeName in ("", volume.metadata.name)
 
 
-Bound = AtMost | AtMostEver | AtLeast | KeptForClaims
+class Bound(Protocol):
+    """Something that holds at every moment."""
+
+    def check(self, api: MemoryApi) -> None:
+        """Fail when it did not hold at one of them."""

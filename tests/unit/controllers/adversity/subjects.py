@@ -25,6 +25,8 @@ from tests.unit.controllers.adversity.actors import (
     use_image,
 )
 from tests.unit.controllers.adversity.bounds import AtLeast, AtMost, AtMostEver, Bound, KeptForClaims
+from tests.unit.controllers.adversity.volumes import SafelyAttached, is_attached, move, use_volumes
+from tests.unit.controllers.attachdetach.make import bound, node, whole_pod
 from tests.unit.controllers.cronjob.make import cron_job
 from tests.unit.controllers.ephemeralvolume import make as ephemeral
 from tests.unit.controllers.make import template
@@ -38,6 +40,9 @@ from tiphys.api.helpers.jobs import TRACKING, has_condition, is_finished
 from tiphys.api.helpers.pods import is_active
 from tiphys.api.meta.v1 import KubeObject, LabelSelector, ObjectMeta
 from tiphys.api.well_known import SERVICE_NAME
+from tiphys.controllers.attachdetach.controller import VolumeAttachController
+from tiphys.controllers.attachdetach.detach import VolumeDetachController
+from tiphys.controllers.attachdetach.settings import AttachDetachSettings
 from tiphys.controllers.cronjob.controller import CronJobController
 from tiphys.controllers.cronjob.runs import SCHEDULED_AT
 from tiphys.controllers.cronjob.settings import CronJobSettings
@@ -385,5 +390,15 @@ SUBJECTS = {
         settled=has_own_claims,
         bounds=[AtMost(1, core.PersistentVolumeClaim, per=name_of), AtMostEver(4, core.PersistentVolumeClaim)],
         act=nothing,
+    ),
+    "VolumeAttachment": Subject(
+        loops=[VolumeAttachController, lambda: VolumeDetachController(AttachDetachSettings())],
+        there=[*(node(f"n{number}") for number in range(3)), *bound(1), *bound(2)],
+        create=[whole_pod("a", "n0"), whole_pod("b", "n1", 2)],
+        changes=[move("a", "c", "n1"), move("c", "d", "n1"), remove(core.Pod, "b"), move("d", "e", "n2")],
+        watches=("volumeattachments", "pods", "nodes"),
+        settled=is_attached,
+        bounds=[SafelyAttached()],
+        act=use_volumes,
     ),
 }
