@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from tests.integration.scenarios.volumes import attach_volumes, mount_volumes, provision
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.batch import v1 as batch
 from tiphys.api.helpers.jobs import is_finished
 from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import Conflict, NotFound
 from tiphys.client.client import Client
+from tiphys.testing.scenario import Actor
 
 
 async def finish_jobs(client: Client, seconds: str, kind: str = "Complete") -> None:
@@ -40,4 +42,9 @@ async def _run(client: Client, job: batch.Job, seconds: float, kind: str) -> Non
         await client.update_status(job)
 
 
-ACTORS = {"finish-jobs": finish_jobs}
+ACTORS: dict[str, Actor] = {
+    "finish-jobs": finish_jobs,
+    "provision": provision,
+    "attach-volumes": attach_volumes,
+    "mount-volumes": mount_volumes,
+}
