@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -30,9 +30,18 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 VERSION = "v1.36.0+tiphys"
 IMAGES_PERIOD = 60.0
+ANNOTATIONS = {well_known.ATTACHED_BY_CONTROLLER: "true"}
+"""Annotations of every node."""
 PATIENCE = 15.0
 """Seconds for which a runtime may be away before the node says that it is not ready."""
 _TROUBLE = (StatusError, ConnectionError, TimeoutError, OSError)
+
+
+def missing_metadata(meta: ObjectMeta, labels: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the labels and annotations that a node which is there already lacks, as a merge patch of its metadata. Pure."""
+    parts = {"labels": (labels, meta.labels), "annotations": (ANNOTATIONS, meta.annotations)}
+    missing = {part: {name: value for name, value in wide.items() if present.get(name) != value} for part, (wide, present) in parts.items()}
+    return {part: values for part, values in missing.items() if values}
 
 
 class NodeRegistration:
@@ -102,7 +111,7 @@ class NodeRegistration:
         try:
             node = await client.get(core.Node, settings.name)
         except NotFound:
-            node = core.Node(metadata=ObjectMeta(name=settings.name, labels=self.labels()))
+            node = core.Node(metadata=ObjectMeta(name=settings.name, labels=self.labels(), annotations=dict(ANNOTATIONS)))
             if settings.pod_cidr:
                 node.spec.podCIDR, node.spec.podCIDRs = settings.pod_cidr, [settings.pod_cidr]
             node.spec.taints = [taint_of(text) for text in settings.taints]
@@ -116,9 +125,9 @@ class NodeRegistration:
         if node.status.conditions:
             # What the kubelet before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
             self._written = node.status
-        missing = {name: value for name, value in self.labels().items() if node.metadata.labels.get(name) != value}
+        missing = missing_metadata(node.metadata, self.labels())
         if missing:
-            node = await client.patch(core.Node, settings.name, body={"metadata": {"labels": missing}}, kind="merge")
+            node = await client.patch(core.Node, settings.name, body={"metadata": missing}, kind="merge")
         return node
 
     # -- the status
