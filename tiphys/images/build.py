@@ -24,6 +24,7 @@ from tiphys.aio.clock import LoopClock
 from tiphys.images.archives import import_archive, snapshotter_of
 from tiphys.images.oci import Layer, architecture, layer, write_archive
 from tiphys.images.packages import ImageError, Packages
+from tiphys.images.python import add_python, interpreter_packages
 from tiphys.images.recipe import File, Recipe, fingerprint, full_name, lineage, recipes, short_name
 from tiphys.images.rootfs import Rootfs
 from tiphys.node.cri.client import CriClient
@@ -132,7 +133,8 @@ def _tree(name: str, workspace: Path, held: set[str], *, is_lowest: bool) -> Roo
     if is_lowest:
         tree.skeleton()
     packages = Packages(workspace)
-    packages.add(recipe.packages)
+    names = [*recipe.packages, *(interpreter_packages() if recipe.python else [])]
+    packages.add(names)
     for pattern in recipe.paths:
         matches = list(packages.find(pattern))
         if not matches:
@@ -141,11 +143,13 @@ def _tree(name: str, workspace: Path, held: set[str], *, is_lowest: bool) -> Roo
             tree.copy(path, source)
     for path, pattern in recipe.concatenate.items():
         tree.file(path, b"".join(source.read_bytes().rstrip(b"\n") + b"\n" for _, source in packages.find(pattern)))
+    if recipe.python:
+        add_python(tree, recipe.python, packages, workspace)
     if tree.missing_libraries(packages, held):
-        packages.add_libraries_of(recipe.packages)
+        packages.add_libraries_of(names)
         lost = tree.missing_libraries(packages, held)
         if lost:
-            raise ImageError(f"image {name}: the shared libraries {' '.join(lost)} are in no package that {' '.join(recipe.packages)} name")
+            raise ImageError(f"image {name}: the shared libraries {' '.join(lost)} are in no package that {' '.join(names)} name")
     _dress(tree, recipe)
     return tree
 

@@ -122,6 +122,13 @@ def _installed_files(name: str) -> list[str] | None:
     return files or None
 
 
+def candidate_version(name: str) -> str:
+    """Return the version of a package that is installed or, if it is not, would be; empty for an unknown one."""
+    lines = _run(["apt-cache", "policy", name]).stdout.splitlines()
+    versions = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return next((versions[key] for key in ("Installed", "Candidate") if versions.get(key, "(none)") != "(none)"), "")
+
+
 def _is_known(name: str) -> bool:
     return bool(_run(["apt-cache", "policy", name]).stdout.strip())
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import yaml
 
+from tiphys.images.python import edition
+
 REGISTRY = "tiphys.local"
 _FORMAT = 1
 """Raise when the builder itself makes something else out of the same recipe."""
@@ -28,6 +30,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tag: str = "1"
     base: str = ""
     packages: list[str] = []
+    python: list[str] = []
     paths: list[str] = []
     applets: bool = False
     links: dict[str, str] = {}
@@ -64,6 +67,9 @@ def lineage(name: str) -> list[str]:
 
 
 def fingerprint(name: str, architecture: str) -> str:
-    """Changes whenever the image has to be built anew: with its recipe, its bases', the builder or the machine's architecture."""
-    parts = [msgspec.to_builtins(recipes()[part]) for part in lineage(name)]
+    """Return what changes whenever the image has to be built anew: with its recipe, its bases', the builder, the machine's architecture
+    or the Python packages that it takes from here. Raises ImageError when those are not installed."""
+    parts: list[Any] = [msgspec.to_builtins(recipes()[part]) for part in lineage(name)]
+    if packages := [package for part in lineage(name) for package in recipes()[part].python]:
+        parts.append(edition(packages))
     return hashlib.sha256(msgspec.json.encode([_FORMAT, architecture, parts], order="deterministic")).hexdigest()[:20]

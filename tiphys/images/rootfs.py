@@ -86,6 +86,8 @@ class Rootfs:
         """
         lost: set[str] = set()
         queue = list(self.nodes)
+        # Python packages bring libraries of their own and know where those are.
+        bundled = {posixpath.basename(path) for path in self.nodes if path.startswith("/usr/lib/python3/")}
         while queue:
             node = self.nodes[queue.pop()]
             needs = elf.wants(node.data) if node.data is not None else None
@@ -93,6 +95,8 @@ class Rootfs:
                 continue
             names = [*needs.libraries, *([posixpath.basename(needs.interpreter)] if needs.interpreter else [])]
             for name in names:
+                if name in bundled:
+                    continue
                 library = packages.library(name)
                 if library is None:
                     lost.add(name)
