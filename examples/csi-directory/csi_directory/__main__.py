@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import logging
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from csi_directory.driver import DirectoryDriver
@@ -13,8 +15,8 @@ from csi_directory.store import Node
 from tiphys.csi.server import served
 
 
-def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return what a command line asks for."""
     parser = argparse.ArgumentParser(prog="csi_directory", description="CSI driver for volumes below one directory.")
     parser.add_argument("--endpoint", default="unix:///csi/csi.sock", help="socket to serve on (default: %(default)s)")
     parser.add_argument("--root", type=Path, required=True, help="directory of the volumes, the same for all nodes and the controller")
@@ -23,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-volumes-per-node", type=int, default=0, help="number of volumes that this node takes (default: no limit)")
     parser.add_argument("--controller", action="store_true", help="serve the controller (without --node: both)")
     parser.add_argument("--node", action="store_true", help="serve the node (without --controller: both)")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     options.controller, options.node = options.controller or not options.node, options.node or not options.controller
     if options.node and not options.node_id:
         parser.error("--node-id is needed to serve the node")
@@ -31,7 +33,7 @@ def arguments() -> argparse.Namespace:
 
 
 async def main() -> None:
-    options = arguments()
+    options = parse(sys.argv[1:])
     node = Node(id=options.node_id, zone=options.zone, max_volumes=options.max_volumes_per_node) if options.node else None
     driver = DirectoryDriver(options.root, zone=options.zone, with_controller=options.controller, node=node)
     stopped = asyncio.Event()

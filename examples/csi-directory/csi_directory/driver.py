@@ -58,8 +58,8 @@ class DirectoryDriver(Driver):
     def get_plugin_capabilities(self, request: pb.GetPluginCapabilitiesRequest) -> pb.GetPluginCapabilitiesResponse:
         service, expansion = pb.PluginCapability.Service, pb.PluginCapability.VolumeExpansion
         answer = pb.GetPluginCapabilitiesResponse()
-        answer.capabilities.add(volume_expansion=expansion(type=expansion.ONLINE))
         if self.controller:
+            answer.capabilities.add(volume_expansion=expansion(type=expansion.ONLINE))
             answer.capabilities.add(service=service(type=service.CONTROLLER_SERVICE))
         if self.zone:
             answer.capabilities.add(service=service(type=service.VOLUME_ACCESSIBILITY_CONSTRAINTS))
