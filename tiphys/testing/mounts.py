@@ -54,9 +54,11 @@ def _mount_points() -> list[str]:
 
 
 def _loop_files() -> dict[str, str]:
-    """Return the files of the loop devices in use."""
+    """Return the files of the loop devices in use, but for those that are detached as soon as whoever looks at them closes them."""
     files = {}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         with suppress(OSError):
+            if backing.with_name("autoclear").read_text().strip() == "1":
+                continue
             files[f"/dev/{backing.parts[3]}"] = backing.read_text(errors="surrogateescape").strip()
     return files

@@ -58,14 +58,14 @@ class NodeService:
         if volume.backing == "directory":
             system.bind(str(folder / "data"), target, folder, options)
             return
-        device = system.attach_loop(folder / "disk")
-        if capability.HasField("block"):
-            system.run("losetup", "--set-capacity", device)
-            system.bind(device, os.path.join(target, DEVICE), folder, [])
-            return
-        fs_type = capability.mount.fs_type or "ext4"
-        system.format_if_blank(device, fs_type)
-        system.mount_disk(device, target, folder, fs_type, options)
+        with system.loop_device(folder / "disk") as device:
+            if capability.HasField("block"):
+                system.run("losetup", "--set-capacity", device)
+                system.bind(device, os.path.join(target, DEVICE), folder, [])
+                return
+            fs_type = capability.mount.fs_type or "ext4"
+            system.format_if_blank(device, fs_type)
+            system.mount_disk(device, target, folder, fs_type, options)
 
     def node_unstage_volume(self, request: pb.NodeUnstageVolumeRequest) -> pb.NodeUnstageVolumeResponse:
         need(volume_id=request.volume_id)
@@ -182,11 +182,11 @@ class NodeService:
             if request.capacity_range.required_bytes > volume.size:
                 raise OutOfRange(f"the volume has {volume.size} bytes")
             if volume.backing == "disk":
-                device = system.attach_loop(folder / "disk")
-                if stat.S_ISBLK(os.stat(mount.path).st_mode):
-                    system.run("losetup", "--set-capacity", device)
-                else:
-                    system.grow(device, mount.path, mount.fs_type)
+                with system.loop_device(folder / "disk") as device:
+                    if stat.S_ISBLK(os.stat(mount.path).st_mode):
+                        system.run("losetup", "--set-capacity", device)
+                    else:
+                        system.grow(device, mount.path, mount.fs_type)
         return pb.NodeExpandVolumeResponse(capacity_bytes=volume.size)
 
 

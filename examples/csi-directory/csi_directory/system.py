@@ -8,10 +8,11 @@ import re
 import stat
 import struct
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tiphys.csi.errors import AlreadyExists, Failed, FailedPrecondition
 
@@ -22,7 +23,8 @@ Commands inherit them: if the driver is killed, a command that still runs keeps 
 """
 PER_MOUNT = frozenset(("ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "strictatime"))
 """Options that each mount of a file system has for itself."""
-LOOP_GET_STATUS64 = 0x4C05
+LOOP_CLR_FD, LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C01, 0x4C04, 0x4C05
+AUTOCLEAR = 4
 
 
 def run(*command: str, accept: Iterable[int] = (0,)) -> str:
@@ -142,18 +144,41 @@ def loop_of(disk: Path) -> str:
     return next((f"/dev/{name}" for name in names if _is_loop_of(name, disk)), "")
 
 
-def attach_loop(disk: Path) -> str:
-    """Return the loop device of a disk, which is the same for all who use it on this machine."""
-    device = loop_of(disk) or run("losetup", "--find", "--show", "--", str(disk))
-    if not os.path.exists(device):
-        raise Failed(f"{device} is missing: the driver needs the machine's /dev")
-    return device
+@contextmanager
+def loop_device(disk: Path) -> Iterator[str]:
+    """Attach a disk to a loop device, the same for all who use it on this machine, and hold it open: a held device stays what it is."""
+    for _ in range(5):
+        name = loop_of(disk) or run("losetup", "--find", "--show", "--", str(disk))
+        if not os.path.exists(name):
+            raise Failed(f"{name} is missing: the driver needs the machine's /dev")
+        with open(name, "rb") as device:
+            # It may have been detached meanwhile, even attached to another disk.
+            if _is_loop_of(Path(name).name, disk):
+                _keep(device)
+                yield name
+                return
+    raise Failed(f"no loop device stays attached to {disk}")
+
+
+def _keep(device: BinaryIO) -> None:
+    """Take back a detachment that only waits for the device to be closed by all."""
+    status = bytearray(232)
+    fcntl.ioctl(device, LOOP_GET_STATUS64, status)
+    flags = struct.unpack_from("I", status, 52)[0]
+    if flags & AUTOCLEAR:
+        struct.pack_into("I", status, 52, flags & ~AUTOCLEAR)
+        fcntl.ioctl(device, LOOP_SET_STATUS64, status)
 
 
 def release_loop(folder: Path) -> None:
     """Detach the disk in `folder` from its loop device, unless it is still mounted somewhere."""
-    if (device := loop_of(folder / "disk")) and not any(mount.is_of(folder) for mount in mounts()):
-        run("losetup", "--detach", device)
+    name = loop_of(folder / "disk")
+    if not name or any(mount.is_of(folder) for mount in mounts()):
+        return
+    with open(name, "rb") as device, suppress(OSError):
+        if _is_loop_of(Path(name).name, folder / "disk"):
+            # If others have it open, it is detached when they close it.
+            fcntl.ioctl(device, LOOP_CLR_FD)
 
 
 def format_if_blank(device: str, fs_type: str) -> None:
