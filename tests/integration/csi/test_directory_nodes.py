@@ -221,6 +221,31 @@ async def test_nodes_share_a_device(directory: Path) -> None:
 
 
 @as_root
+async def test_a_device_that_others_look_at_is_kept(directory: Path) -> None:
+    one, driver = await node(directory, "a"), await controller(directory)
+    capability = block()
+    volume = await create(driver, capability=capability)
+    await driver.ControllerPublishVolume(pb.ControllerPublishVolumeRequest(volume_id=volume, node_id="a", volume_capability=capability))
+    request, device = stage(volume, directory / "a", capability), directory / "a" / "device"
+    unstage = pb.NodeUnstageVolumeRequest(volume_id=volume, staging_target_path=str(directory / "a"))
+    await one.NodeStageVolume(request)
+    looking = await asyncio.to_thread(os.open, f"/dev/loop{os.minor(device.stat().st_rdev)}", os.O_RDONLY)
+    # It goes away when it is closed, unless it is taken back before.
+    await one.NodeUnstageVolume(unstage)
+    await one.NodeStageVolume(request)
+    os.close(looking)
+    device.write_bytes(b"data")
+    assert (directory / "root" / "volumes" / volume / "disk").stat().st_size == 16 * MIB
+    assert await asyncio.to_thread(size_of, device) == 16 * MIB
+    await one.NodeUnstageVolume(unstage)
+
+
+def size_of(device: Path) -> int:
+    with open(device, "rb") as file:
+        return file.seek(0, os.SEEK_END)
+
+
+@as_root
 async def test_read_only_attachments_are_mounted_so(directory: Path) -> None:
     one, driver = await node(directory, "a"), await controller(directory)
     volume = await create(driver)
