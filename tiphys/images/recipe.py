@@ -69,7 +69,11 @@ def lineage(name: str) -> list[str]:
 def fingerprint(name: str, architecture: str) -> str:
     """Return what changes whenever the image has to be built anew: with its recipe, its bases', the builder, the machine's architecture
     or the Python packages that it takes from here. Raises ImageError when those are not installed."""
-    parts: list[Any] = [msgspec.to_builtins(recipes()[part]) for part in lineage(name)]
-    if packages := [package for part in lineage(name) for package in recipes()[part].python]:
+    recipe_lines = [recipes()[part] for part in lineage(name)]
+    parts: list[Any] = [msgspec.to_builtins(line) for line in recipe_lines]
+    for part in parts:
+        # The packages count by their editions; images without any keep the fingerprints that they had.
+        del part["python"]
+    if packages := [package for line in recipe_lines for package in line.python]:
         parts.append(edition(packages))
     return hashlib.sha256(msgspec.json.encode([_FORMAT, architecture, parts], order="deterministic")).hexdigest()[:20]

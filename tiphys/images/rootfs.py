@@ -28,11 +28,25 @@ nogroup:x:65534:
 
 @dataclass(frozen=True)
 class Node:
-    """A directory (neither data nor target), a file or a symbolic link."""
+    """A directory (neither data nor target), a file or a symbolic link.
+
+    Files from disk are read when they are needed, not kept: images with Python have 200 MB of them.
+    """
 
     mode: int
-    data: bytes | None = None
+    text: bytes | None = None
     target: str = ""
+    source: Path | None = None
+
+    @property
+    def data(self) -> bytes | None:
+        """Content of a file, None for anything else."""
+        return self.text if self.source is None else self.source.read_bytes()
+
+    @property
+    def is_file(self) -> bool:
+        """True for a file."""
+        return self.text is not None or self.source is not None
 
 
 class Rootfs:
@@ -77,7 +91,8 @@ class Rootfs:
         elif source.is_dir():
             self.directory(path, 0o755)
         else:
-            self.file(path, source.read_bytes(), 0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
+            mode = 0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644
+            self.nodes[merged(path)] = Node(mode, source=source)
 
     def missing_libraries(self, packages: Packages, below: set[str]) -> list[str]:
         """Add the libraries that programs here want and `packages` or the host have; returns the names found nowhere.
@@ -89,8 +104,8 @@ class Rootfs:
         # Python packages bring libraries of their own and know where those are.
         bundled = {posixpath.basename(path) for path in self.nodes if path.startswith("/usr/lib/python3/")}
         while queue:
-            node = self.nodes[queue.pop()]
-            needs = elf.wants(node.data) if node.data is not None else None
+            data = self.nodes[queue.pop()].data
+            needs = elf.wants(data) if data is not None else None
             if needs is None:
                 continue
             names = [*needs.libraries, *([posixpath.basename(needs.interpreter)] if needs.interpreter else [])]
@@ -117,15 +132,15 @@ class Rootfs:
         nodes = dict(self.nodes)
         for name in self.nodes:
             for parent in _parents(name):
-                if nodes.setdefault(parent, Node(0o755)).data is not None:
+                if nodes.setdefault(parent, Node(0o755)).is_file:
                     raise ImageError(f"{parent} is a file and cannot hold {name}")
         with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
             for name, node in sorted(nodes.items()):
                 info = tarfile.TarInfo(name.lstrip("/"))
                 info.mode = node.mode
-                if node.data is not None:
-                    info.size = len(node.data)
-                    tar.addfile(info, io.BytesIO(node.data))
+                if (data := node.data) is not None:
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
                     continue
                 info.type = tarfile.SYMTYPE if node.target else tarfile.DIRTYPE
                 info.linkname = node.target
