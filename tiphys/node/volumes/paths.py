@@ -30,6 +30,14 @@ class PodPaths:
                 return self.volumes / f"kubernetes.io~{plugin}" / volume.name
         return self.volumes / "unknown" / volume.name
 
+    def persistent(self, plugin: str, name: str) -> Path:
+        """Return the directory of a volume of a plugin, such as `volumes/kubernetes.io~csi/pvc-1`."""
+        return self.volumes / plugin.replace("/", "~") / name
+
+    def device(self, plugin: str, name: str) -> Path:
+        """Return the link to the device of a block volume, such as `volumeDevices/kubernetes.io~csi/pvc-1`."""
+        return self.base / "volumeDevices" / plugin.replace("/", "~") / name
+
     def sub_path(self, volume: str, container: str, place: int) -> Path:
         """Return the path at which the sub-path of a container's mount number `place` is made visible."""
         return self.base / "volume-subpaths" / volume / container / str(place)
