@@ -8,9 +8,12 @@ import errno
 import os
 from pathlib import Path
 
+from tiphys.node.host.beneath import is_mount_point
+
+MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND = 4096
 MS_REC = 16384
-MS_NOSUID, MS_NODEV = 2, 4
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MNT_DETACH = 2
 
 _libc: ctypes.CDLL | None = None
@@ -65,6 +68,13 @@ def bind(source: str, target: Path) -> None:
     mount(source, target, flags=MS_BIND)
 
 
+def restrict_bind(target: Path, flags: int) -> None:
+    """Give a bind mount flags of its own, such as MS_RDONLY, besides those that it has from its source. Raises OSError."""
+    present = os.statvfs(target).f_flag & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME | os.ST_RDONLY)
+    # The kernel takes the complete set, and refuses to drop some of them in a user namespace.
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | present | flags)
+
+
 def mounts_below(path: str | Path) -> list[str]:
     """Every mount point at or below a path, the deepest first."""
     prefix = str(path).rstrip("/")
@@ -78,5 +88,5 @@ def mounts_below(path: str | Path) -> list[str]:
 
 
 def is_mount(path: str | Path) -> bool:
-    """True if something is mounted exactly there."""
-    return os.path.ismount(path)
+    """True if something is mounted exactly there. Raises OSError."""
+    return is_mount_point(path)
