@@ -27,6 +27,7 @@ from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.host import machine
 from tiphys.node.host.register import NodeRegistration
 from tiphys.node.loop import PodLoop
+from tiphys.node.metrics import families
 from tiphys.node.mirror.part import Part
 from tiphys.node.mirror.publisher import MirrorPods
 from tiphys.node.objects import ObjectCache
@@ -42,6 +43,10 @@ from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
+from tiphys.node.volumes.persistent import PersistentVolumes
+from tiphys.node.volumes.plugin import MountRecord
+from tiphys.node.volumes.upkeep import VolumeUpkeep
+from tiphys.node.volumes.volume_stats import VolumeMeter
 from tiphys.obs.health import Check
 from tiphys.runtime.informer import InformerFactory
 from tiphys.runtime.recorder import EventRecorder
@@ -74,6 +79,8 @@ class Kubelet:
         size, capacity = machine.measure(settings)
         objects = ObjectCache(self.informers)
         tokens = TokenCache(client, self.clock)
+        nodes = self.informers.of(core.Node, fields=f"metadata.name={settings.name}")
+        persistent = PersistentVolumes(settings.root, settings.name, client, self.clock, nodes, self._tell_about)
         relister = Relister(cri, self._on_runtime, self.clock)
         self.services = NodeServices(
             settings=settings,
@@ -82,7 +89,8 @@ class Kubelet:
             clock=self.clock,
             relister=relister,
             images=ImagePuller(cri, self.clock, puller=puller),
-            volumes=VolumeManager(settings.root, objects, tokens, self.clock),
+            volumes=VolumeManager(settings.root, objects, tokens, self.clock, persistent),
+            meter=VolumeMeter(self.clock, persistent.mounted, self._volume_abnormal),
             objects=objects,
             tokens=tokens,
             probes=ProbeManager(cri, self.clock, on_change=self._on_probe, tell=self._tell),
@@ -91,7 +99,7 @@ class Kubelet:
             cgroups=PodCgroups(settings.cgroup_parent, max_pids=settings.pod_max_pids, milli_cpu=quantity.milli(size.allocatable["cpu"])),
             cluster_services=self.informers.of(core.Service),
             machine=size,
-            nodes=self.informers.of(core.Node, fields=f"metadata.name={settings.name}"),
+            nodes=nodes,
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
@@ -104,6 +112,8 @@ class Kubelet:
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
+        persistent.in_use.hurry = self.registration.hurry
+        self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
         self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
         objects.subscribe(self.loop.on_objects)
 
@@ -115,6 +125,10 @@ class Kubelet:
     async def run(self) -> None:
         """Serve until cancelled. Raises OSError when the server's port is taken or control groups cannot be made."""
         await asyncio.to_thread(self._prepare)
+        # Before the Node's status is written, which names what may be mounted.
+        records = self.services.volumes.persistent.records
+        await records.load()
+        families.RECONSTRUCTIONS.labels().inc(len(records.mounts()))
         self.server = server = self._server()
         if server is not None:
             await server.start()
@@ -127,6 +141,8 @@ class Kubelet:
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(self.evictions.run(), name="evictions")
+                group.create_task(self.upkeep.run(), name="volumes")
+                group.create_task(self.services.meter.run(), name="volume stats")
                 if self.settings.healthz_port:
                     group.create_task(self.health.run(self.settings.healthz_bind, self.settings.healthz_port), name="health page")
         finally:
@@ -151,6 +167,7 @@ class Kubelet:
         await services.probes.close()
         await services.statuses.close()
         await services.images.close()
+        await services.volumes.persistent.close()
         await services.recorder.close()
         await services.objects.close()
         if self._own_informers:
@@ -167,3 +184,15 @@ class Kubelet:
 
     def _tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         self.services.tell(pod, container, type_, reason, message)
+
+    def _tell_about(self, obj: core.Pod | core.PersistentVolumeClaim, type_: str, reason: str, message: str) -> None:
+        self.services.recorder.event(obj, type_, reason, message)
+
+    def _serving_pod(self, uid: str) -> core.Pod | None:
+        worker = self.loop.worker(uid)
+        return worker.pod if worker is not None and worker.is_serving else None
+
+    def _volume_abnormal(self, record: MountRecord, message: str) -> None:
+        pod = self._serving_pod(record.uid)
+        if pod is not None:
+            self.services.tell(pod, "", "Warning", "VolumeConditionAbnormal", f"Volume {record.volume}: {message}")

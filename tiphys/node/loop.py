@@ -23,6 +23,7 @@ from tiphys.node.refresher import VolumeRefresher
 from tiphys.node.runtime.containerd_events import End
 from tiphys.node.serve.unread_stdin import pipes_of, release_stdin
 from tiphys.node.services import NodeServices
+from tiphys.node.volumes.payload import VolumeError
 from tiphys.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ SETTLE = 3.0
 
 STALLED = 120.0
 """Seconds without a look at the runtime after which the loop counts as stuck."""
+
+CLEAR_PAUSE = 120.0
+"""Longest pause between attempts to unmount the volumes of a former pod, in seconds."""
 
 Ends = Callable[[], AsyncIterator[End]]
 
@@ -186,16 +190,25 @@ class PodLoop:
         """Remove what pods left on this machine that are neither in the API nor in the runtime."""
         volumes, cgroups = self.services.volumes, self.services.cgroups
         for uid in volumes.left_over() - self._workers.keys():
-            try:
-                await volumes.tear_down(uid)
-            except OSError as error:
-                log.warning("volumes of a former pod not removed", extra={"uid": uid, "error": str(error)})
+            self._tasks.spawn(self._clear(uid), name=f"volumes of {uid}")
         for uid in cgroups.uids() - self._workers.keys():
             cgroups.remove(uid)
         logs = self.services.settings.logs
         for directory in await asyncio.to_thread(lambda: list(logs.glob("*_*_*"))):
             if directory.name.rpartition("_")[2] not in self._workers:
                 await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def _clear(self, uid: str) -> None:
+        """Unmount and remove the volumes of a former pod. The driver of one may come up later than the kubelet."""
+        pause = 1.0
+        while True:
+            try:
+                await self.services.volumes.tear_down(uid)
+                return
+            except (OSError, VolumeError) as error:
+                log.warning("volumes of a former pod not removed", extra={"uid": uid, "error": str(error)})
+            await self.services.clock.sleep(pause)
+            pause = min(pause * 2, CLEAR_PAUSE)
 
     async def _watch_runtime(self) -> None:
         settings = self.services.settings

@@ -30,6 +30,7 @@ from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
+from tiphys.node.volumes.volume_stats import VolumeMeter
 from tiphys.runtime.informer import Informer
 from tiphys.runtime.recorder import EventRecorder
 
@@ -54,6 +55,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     relister: Relister
     images: ImagePuller
     volumes: VolumeManager
+    meter: VolumeMeter
     objects: ObjectCache
     tokens: TokenCache
     probes: ProbeManager

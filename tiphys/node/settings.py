@@ -119,6 +119,8 @@ class NodeSettings(KubeletOptions, frozen=True, kw_only=True):
     relist_period: float = 1.0
     quiet_relist_period: float = 10.0
     """Seconds between looks at the runtime while it tells of its own accord what happens."""
+    volume_period: float = 60.0
+    """Seconds between looks at the claims of mounted volumes, which may have grown."""
     containerd_socket: str = ""
     """For containerd's own event stream; without it only CRI is used."""
     containerd_state: Path | None = None

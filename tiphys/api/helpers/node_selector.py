@@ -35,7 +35,7 @@ def selects(spec: PodSpec, node: Node) -> bool:
         return False
     affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
     required = affinity.requiredDuringSchedulingIgnoredDuringExecution if affinity is not None else None
-    return required is None or any(_term_holds(term, node) for term in required.nodeSelectorTerms)
+    return required is None or any(term_holds(term, node) for term in required.nodeSelectorTerms)
 
 
 def selects_labels(selector: NodeSelector, labels: Mapping[str, str]) -> bool:
@@ -47,8 +47,8 @@ def selects_labels(selector: NodeSelector, labels: Mapping[str, str]) -> bool:
     )
 
 
-def _term_holds(term: NodeSelectorTerm, node: Node) -> bool:
-    """A term without requirements selects nothing."""
+def term_holds(term: NodeSelectorTerm, node: Node) -> bool:
+    """True if a node meets all requirements of a term. One without requirements selects nothing."""
     if not term.matchExpressions and not term.matchFields:
         return False
     fields = {"metadata.name": node.metadata.name}

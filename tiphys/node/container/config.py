@@ -43,6 +43,8 @@ class Inputs(msgspec.Struct, frozen=True):
     memory_capacity: int = 0
     seccomp_root: str = ""
     target_id: str = ""
+    groups: Sequence[int] = ()
+    """Groups that the container gets besides those of its pod, because of its volumes."""
     devices: Sequence[tuple[str, str, str]] = ()
     """Device files: path on the host, path inside, permissions."""
 
@@ -143,6 +145,7 @@ def container_config(pod: core.Pod, container: AnyContainer, start: Start, input
                 image_user=inputs.image_user,
                 seccomp_root=inputs.seccomp_root,
                 target_id=inputs.target_id,
+                groups=inputs.groups,
             ),
         ),
     )
@@ -201,6 +204,23 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
 
 
 def forced_readonly(volume: core.Volume) -> bool:
-    """Volumes whose content the node writes are never writable from inside."""
+    """Volumes whose content the node writes are never writable from inside, nor are those that the pod wants read-only."""
     sources = (volume.configMap, volume.secret, volume.downwardAPI, volume.projected)
-    return any(source is not None for source in sources)
+    return any(source is not None for source in sources) or is_read_only(volume)
+
+
+def is_read_only(volume: core.Volume) -> bool:
+    """Return whether the pod wants a persistent volume read-only, whatever its containers say."""
+    sources = (volume.persistentVolumeClaim, volume.csi, volume.nfs)
+    return any(source is not None and bool(source.readOnly) for source in sources)
+
+
+def devices(pod: core.Pod, container: AnyContainer, paths: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    """Return the devices that a container gets for its `volumeDevices`. Raises ConfigError for a volume without a device."""
+    result = []
+    for device in container.volumeDevices:
+        volume = next((one for one in pod.spec.volumes if one.name == device.name), None)
+        if volume is None or device.name not in paths:
+            raise ConfigError(f'volume "{device.name}" is not mapped')
+        result.append((str(paths[device.name]), device.devicePath, "r" if is_read_only(volume) else "mrw"))
+    return result

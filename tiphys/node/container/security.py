@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tiphys.api.core import v1 as core
 from tiphys.node.container.env import ConfigError
 from tiphys.node.cri.pb import api_pb2 as pb
@@ -80,7 +82,14 @@ def sandbox_security(pod: core.Pod, *, seccomp_root: str = "") -> pb.LinuxSandbo
 
 
 def container_security(
-    pod: core.Pod, container: AnyContainer, *, image_uid: int | None, image_user: str, seccomp_root: str = "", target_id: str = ""
+    pod: core.Pod,
+    container: AnyContainer,
+    *,
+    image_uid: int | None,
+    image_user: str,
+    seccomp_root: str = "",
+    target_id: str = "",
+    groups: Sequence[int] = (),
 ) -> pb.LinuxContainerSecurityContext:
     """The container's security context over the pod's; raises ConfigError where runAsNonRoot cannot be kept."""
     outer = pod.spec.securityContext or core.PodSecurityContext()
@@ -88,12 +97,13 @@ def container_security(
     user = own.runAsUser if own.runAsUser is not None else outer.runAsUser
     group = own.runAsGroup if own.runAsGroup is not None else outer.runAsGroup
     unmasked = own.procMount == "Unmasked"
+    present = _groups(outer)
     result = pb.LinuxContainerSecurityContext(
         namespace_options=namespaces(pod, target_id=target_id),
         privileged=bool(own.privileged),
         readonly_rootfs=bool(own.readOnlyRootFilesystem),
         no_new_privs=own.allowPrivilegeEscalation is False,
-        supplemental_groups=_groups(outer),
+        supplemental_groups=[*present, *(one for one in groups if one not in present)],
         masked_paths=() if unmasked else MASKED_PATHS,
         readonly_paths=() if unmasked else READONLY_PATHS,
         seccomp=_seccomp(own.seccompProfile or outer.seccompProfile, seccomp_root),

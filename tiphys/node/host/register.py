@@ -146,6 +146,7 @@ class NodeRegistration:
             info=self._info,
             images=await self._list_images(),
             pressures=await asyncio.to_thread(machine.pressures, services.settings),
+            volumes_in_use=services.volumes.persistent.in_use.names(),
             not_ready=not_ready,
         )
         return node_status(node.status, facts, services.clock.now())

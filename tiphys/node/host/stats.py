@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from tiphys.node.volumes.volume_stats import Measured
+
 
 class Usage(msgspec.Struct, frozen=True):
     """Use of one container or of the node: CPU nanoseconds since its start, bytes of memory that cannot be given back easily."""
@@ -78,8 +80,11 @@ def _pod_labels(key: PodKey) -> str:
     return f'{{namespace="{key[0]}",pod="{key[1]}"}}'
 
 
-def summary(name: str, node: Usage, uses: Sequence[ContainerUse]) -> dict[str, Any]:
+def summary(name: str, node: Usage, uses: Sequence[ContainerUse], volumes: Sequence[Measured] = ()) -> dict[str, Any]:
     """`/stats/summary` as a document."""
+    by_uid: dict[str, list[dict[str, Any]]] = {}
+    for one in volumes:
+        by_uid.setdefault(one.record.uid, []).append(_volume(one))
     pods = []
     for (namespace, pod, uid), group in _by_pod(uses).items():
         total = Usage(
@@ -97,9 +102,29 @@ def summary(name: str, node: Usage, uses: Sequence[ContainerUse]) -> dict[str, A
                 "startTime": _time(total.started),
                 "containers": [{"name": one.name, "startTime": _time(one.usage.started), **_usage(one.usage)} for one in group],
                 **_usage(total),
+                **({"volume": by_uid[uid]} if uid in by_uid else {}),
             }
         )
     return {"node": {"nodeName": name, "startTime": _time(node.started), **_usage(node)}, "pods": pods}
+
+
+def _volume(measured: Measured) -> dict[str, Any]:
+    stats, record = measured.stats, measured.record
+    document: dict[str, Any] = {
+        "time": measured.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "availableBytes": stats.available or 0,
+        "capacityBytes": stats.capacity or 0,
+        "usedBytes": stats.used or 0,
+        "inodesFree": stats.inodes_free or 0,
+        "inodes": stats.inodes or 0,
+        "inodesUsed": stats.inodes_used or 0,
+        "name": record.volume,
+    }
+    if record.claim:
+        document["pvcRef"] = {"name": record.claim, "namespace": record.namespace}
+    if stats.abnormal is not None:
+        document["volumeHealthStats"] = {"abnormal": stats.abnormal}
+    return document
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     info: core.NodeSystemInfo
     images: Sequence[core.ContainerImage] = ()
     pressures: Mapping[str, str] = {}
+    volumes_in_use: Sequence[str] | None = None
+    """Attached volumes that may be mounted; None to leave what the status says."""
     not_ready: str = ""
     """Reason for which pods cannot run, or ""."""
 
@@ -57,7 +59,7 @@ def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.N
         daemonEndpoints=core.NodeDaemonEndpoints(kubeletEndpoint=core.DaemonEndpoint(Port=facts.port)),
         nodeInfo=facts.info,
         images=list(facts.images),
-        volumesInUse=old.volumesInUse,
+        volumesInUse=old.volumesInUse if facts.volumes_in_use is None else list(facts.volumes_in_use),
         volumesAttached=old.volumesAttached,
         runtimeHandlers=[core.NodeRuntimeHandler(name="")],
     )
@@ -85,6 +87,8 @@ def status_patch(status: core.NodeStatus) -> dict[str, Any]:
     """A strategic merge patch for the Node's status: conditions merge by type, so those of others stay."""
     body: dict[str, Any] = msgspec.to_builtins(status)
     body["addresses"] = [{"$patch": "replace"}, *body["addresses"]]
+    # Left out, an empty list would leave the old one.
+    body["volumesInUse"] = status.volumesInUse
     for foreign in ("volumesAttached", "config"):
         body.pop(foreign, None)
     return {"status": body}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tiphys.node.pod.observed import Observed
 from tiphys.obs import metrics
 
+STORAGE_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 25.0, 50.0, 120.0, 300.0, 600.0)
 OPERATION_BUCKETS = metrics.exponential(0.005, 2.5, 14)
 
 OPERATIONS = metrics.counter("kubelet_runtime_operations_total", "Requests to the runtime, by operation.", "operation_type")
@@ -28,6 +29,16 @@ TERMINATED_CONTAINERS = metrics.counter(
 )  # fmt: skip
 EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by the limit that they exceeded.", "eviction_signal")
 PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
+
+STORAGE_SECONDS = metrics.histogram(
+    "storage_operation_duration_seconds", "Time of operations on volumes, in seconds.",
+    "volume_plugin", "operation_name", "status", "migrated", buckets=STORAGE_BUCKETS,
+)  # fmt: skip
+VOLUME_TOTAL_SECONDS = metrics.histogram(
+    "volume_operation_total_seconds", "Time until a volume is mounted, waits and retries included, in seconds.", "plugin_name",
+    "operation_name", buckets=STORAGE_BUCKETS,
+)  # fmt: skip
+RECONSTRUCTIONS = metrics.counter("reconstruct_volume_operations_total", "Mounts whose records were found at the start of the kubelet.")
 
 CONTAINER_TYPES = {"main": "container", "init": "init_container", "sidecar": "init_container", "ephemeral": "ephemeral_container"}
 """Upstream's name of each kind of container."""
@@ -52,6 +63,11 @@ def operation(verb: str) -> tuple[metrics.Counter, metrics.Histogram]:
 def operation_type(verb: str) -> str:
     """Upstream's name of a verb: `CreateContainer` is `create_container`."""
     return _NAMES.get(verb) or "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in verb).lstrip("_")
+
+
+def storage_operation(plugin: str, operation: str, seconds: float, *, failed: bool) -> None:
+    """Count an operation on a volume. Names are upstream's: `volume_mount`, `volume_unmount`, `map_volume`."""
+    STORAGE_SECONDS.labels(plugin, operation, "fail-unknown" if failed else "success", "false").observe(seconds)
 
 
 def kubelet_lines(node: str, pods: list[Observed]) -> Iterator[str]:

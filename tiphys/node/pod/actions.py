@@ -18,7 +18,7 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.node import names
-from tiphys.node.container.config import Inputs, container_config, linux_resources, log_directory, sandbox_config
+from tiphys.node.container.config import Inputs, container_config, devices, linux_resources, log_directory, sandbox_config
 from tiphys.node.container.dns_config import hosts_file, pod_resolver
 from tiphys.node.container.env import ConfigError, Sources, environment
 from tiphys.node.container.fields import FieldPathError
@@ -340,6 +340,8 @@ class PodActions:
                 memory_capacity=self.services.machine.memory,
                 seccomp_root=str(self.services.settings.root / "seccomp"),
                 target_id=self._target(pod, container),
+                groups=self.services.volumes.persistent.groups(pod.metadata.uid),
+                devices=devices(pod, container, volumes),
             )
             return container_config(pod, container, start, inputs)
         except (ConfigError, FieldPathError, VolumeError) as error:

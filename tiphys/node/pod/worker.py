@@ -397,7 +397,8 @@ class PodWorker:
         except (VolumeError, CriError, StatusError, OSError) as error:
             log.info("pod could not be synced", extra={"pod": self.who, "error": str(error)})
             self.publish()
-            return self._next_retry()
+            pause = self._next_retry()
+            return min(pause, error.longest_pause) if isinstance(error, VolumeError) else pause
         finally:
             families.WORK_SECONDS.labels("sync").observe(self.services.clock.monotonic() - started)
         self._retry = 0.0
@@ -455,7 +456,7 @@ class PodWorker:
             try:
                 await self.services.volumes.tear_down(self.uid)
                 break
-            except OSError as error:
+            except (OSError, VolumeError) as error:
                 log.warning("volumes of a pod not removed", extra={"pod": self.who, "error": str(error)})
                 await self.services.clock.sleep(self._next_retry())
 

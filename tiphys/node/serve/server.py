@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ from tiphys.node.host import machine, stats
 from tiphys.node.metrics import families
 from tiphys.node.metrics.cadvisor import Machine
 from tiphys.node.metrics.use import NodeUse
+from tiphys.node.metrics.volumes import volume_lines
 from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod.observed import SeenContainer
 from tiphys.node.pod.worker import PodWorker
@@ -317,7 +318,7 @@ class KubeletServer:
         if rest != ["summary"]:
             raise not_found()
         node, uses = await self._uses()
-        return _json(stats.summary(self.services.settings.name, node, uses))
+        return _json(stats.summary(self.services.settings.name, node, uses, self.services.meter.latest()))
 
     async def _metrics(self, request: Request, rest: list[str]) -> Response:
         if rest == ["resource"]:
@@ -335,7 +336,12 @@ class KubeletServer:
         relister = self.services.relister
         pods = [relister.get(uid) for uid in relister.uids]
         lines = families.kubelet_lines(self.services.settings.name, pods)
-        return Response(headers=METRICS, body=measured.page(lines, measured.REGISTRY.lines(), process_lines()))
+        return Response(headers=METRICS, body=measured.page(lines, self._volume_lines(), measured.REGISTRY.lines(), process_lines()))
+
+    def _volume_lines(self) -> Iterator[str]:
+        persistent = self.services.volumes.persistent
+        desired = [entry.record for entry in persistent.records.mounts()]
+        yield from volume_lines(self.services.meter.latest(), [record for record, _ in persistent.mounted()], desired)
 
     async def _cadvisor(self) -> bytes:
         if self._use.stale:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tiphys.aio.clock import Clock
+from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import quantity
 from tiphys.api.machinery.errors import StatusError
@@ -28,7 +28,9 @@ from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError, is_written, payload, sources_of
+from tiphys.node.volumes.persistent import PersistentVolumes
 from tiphys.node.volumes.subpath import expose
+from tiphys.node.volumes.tree import remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +47,11 @@ def followed(pod: core.Pod, env: tuple[set[str], set[str]]) -> set[ObjectKey]:
 
 
 class VolumeManager:
-    """The volumes of all pods of a node, below `root`."""
+    """The volumes of all pods of a node, below `root`. Those that are not of the node itself are up to `persistent`."""
 
-    def __init__(self, root: Path, objects: ObjectCache, tokens: TokenCache, clock: Clock) -> None:
+    def __init__(self, root: Path, objects: ObjectCache, tokens: TokenCache, clock: Clock, persistent: PersistentVolumes) -> None:
         self.root = root
+        self.persistent = persistent
         self.objects = objects
         self.tokens = tokens
         self.clock = clock
@@ -60,6 +63,18 @@ class VolumeManager:
     async def set_up(self, pod: core.Pod, identity: Identity) -> dict[str, Path]:
         """Make every volume of a pod, or find it made; returns the path of each by name. Raises VolumeError."""
         volumes = used_volumes(pod)
+        persistent = [volume for volume in volumes if self.persistent.takes(volume)]
+        own = [volume for volume in volumes if volume not in persistent]
+        if not persistent:
+            return await self._make(pod, own, identity)
+        # Side by side: a disk takes seconds to be attached.
+        mounting = asyncio.get_running_loop().create_task(self.persistent.set_up(pod, persistent))
+        try:
+            return {**await self._make(pod, own, identity), **await mounting}
+        finally:
+            await cancel_and_wait(mounting)
+
+    async def _make(self, pod: core.Pod, volumes: list[core.Volume], identity: Identity) -> dict[str, Path]:
         contents = await self._contents(pod, volumes, identity)
         return await self._in_thread(pod.metadata.uid, self._set_up, pod, volumes, contents)
 
@@ -83,8 +98,13 @@ class VolumeManager:
         return await self._in_thread(pod.metadata.uid, _read_files, files, volumes) if files else {}
 
     async def tear_down(self, uid: str) -> None:
-        """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError when something resists."""
+        """Unmount and remove everything of a pod. Harmless when there is nothing. Raises OSError and VolumeError when something resists.
+
+        Sub-paths go first, since they keep their volumes busy, and the pod's directory last, when nothing is mounted in it.
+        """
         self.tokens.forget(uid)
+        await self._in_thread(uid, _unmount_below, self.paths(uid).sub_paths)
+        await self.persistent.tear_down(uid)
         await self._in_thread(uid, self._tear_down, uid)
 
     def left_over(self) -> set[str]:
@@ -203,11 +223,15 @@ class VolumeManager:
         base = self.paths(uid).base
         if not base.exists():
             return
-        for point in mounts.mounts_below(base):
-            mounts.unmount(point)
+        _unmount_below(base)
         if left := mounts.mounts_below(base):
             raise OSError(16, f"still mounted: {', '.join(left)}")
-        shutil.rmtree(base)
+        remove_tree(base)
+
+
+def _unmount_below(directory: Path) -> None:
+    for point in mounts.mounts_below(directory):
+        mounts.unmount(point)
 
 
 def _read_files(files: set[tuple[str, str]], volumes: Mapping[str, Path]) -> dict[tuple[str, str], str | None]:

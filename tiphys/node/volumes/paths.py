@@ -21,6 +21,7 @@ class PodPaths:
     def __init__(self, root: Path, uid: str) -> None:
         self.base = root / "pods" / uid
         self.volumes = self.base / "volumes"
+        self.sub_paths = self.base / "volume-subpaths"
         self.hosts = self.base / "etc-hosts"
 
     def volume(self, volume: core.Volume) -> Path:
@@ -40,7 +41,7 @@ class PodPaths:
 
     def sub_path(self, volume: str, container: str, place: int) -> Path:
         """Return the path at which the sub-path of a container's mount number `place` is made visible."""
-        return self.base / "volume-subpaths" / volume / container / str(place)
+        return self.sub_paths / volume / container / str(place)
 
     def message(self, container: str, attempt: int) -> Path:
         """The file in which a container leaves its last words."""

@@ -21,6 +21,9 @@ TOKEN_EXPIRY = 3600
 class VolumeError(Exception):
     """A volume cannot be made at the moment: FailedMount, and tried again."""
 
+    longest_pause = 60.0
+    """Seconds after which it is tried again at the latest."""
+
 
 class File(msgspec.Struct, frozen=True):
     """One file of a volume."""

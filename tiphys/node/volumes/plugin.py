@@ -34,6 +34,10 @@ class UnsupportedError(VolumeError):
     """The kind of storage cannot do this at all; repeating it is useless."""
 
 
+class BusyError(VolumeError):
+    """A volume cannot be expanded while it is in use: it is not tried again here, and does not keep pods from starting."""
+
+
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A volume that a pod wants mounted."""
 
@@ -97,8 +101,8 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True):
     claim: str = ""
     """Name of the claim, "" without one."""
     block: bool = False
-    single_pod: bool = False
-    """True if the volume may be used by one pod only (ReadWriteOncePod)."""
+    group: int | None = None
+    """The group that the persistent volume names (`pv.beta.kubernetes.io/gid`) and containers get; set by the manager."""
     data: dict[str, str] = {}
     """Further facts that the plugin needs to unmount it, or to measure it."""
 
@@ -205,7 +209,7 @@ class VolumePlugin(Protocol):
     async def expand(self, spec: VolumeSpec, record: MountRecord, device: DeviceRecord | None, size: int) -> int:
         """Let a mounted volume have the new size in bytes, that of its persistent volume; returns the size reached.
 
-        Raises UnsupportedError if the request can never succeed, else VolumeError.
+        Raises UnsupportedError if the request can never succeed, BusyError if not while pods use the volume, else VolumeError.
         """
         ...
 

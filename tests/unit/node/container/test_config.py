@@ -11,7 +11,7 @@ from tests.unit.node.make import pod
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.meta import v1 as meta
-from tiphys.node.container.config import Inputs, container_config, sandbox_config, spec_hash
+from tiphys.node.container.config import Inputs, container_config, devices, sandbox_config, spec_hash
 from tiphys.node.container.dns_config import Resolver, hosts_file, parse_resolv_conf, pod_resolver
 from tiphys.node.container.env import ConfigError, Sources, environment, expand
 from tiphys.node.container.fields import Identity
@@ -335,3 +335,23 @@ def test_a_volume_that_is_used_as_a_device_is_not_forgotten() -> None:
     devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
     volumes: list[dict[str, Any]] = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in ("disk", "idle")]
     assert [one.name for one in used_volumes(pod({"name": "a", "volumeDevices": devices}, volumes=volumes))] == ["disk"]
+
+
+def test_claims_bring_devices_groups_and_read_only_mounts() -> None:
+    volumes = [
+        {"name": "disk", "persistentVolumeClaim": {"claimName": "c"}},
+        {"name": "safe", "persistentVolumeClaim": {"claimName": "d", "readOnly": True}},
+    ]
+    container = {
+        "name": "a",
+        "volumeDevices": [{"name": "disk", "devicePath": "/dev/x"}, {"name": "safe", "devicePath": "/dev/y"}],
+        "volumeMounts": [{"name": "safe", "mountPath": "/safe"}],
+    }
+    it = pod(container, volumes=volumes, securityContext={"supplementalGroups": [4]})
+    links = {"disk": Path("/pods/u1/x"), "safe": Path("/pods/u1/y")}
+    assert devices(it, it.spec.containers[0], links) == [("/pods/u1/x", "/dev/x", "mrw"), ("/pods/u1/y", "/dev/y", "r")]
+    with pytest.raises(ConfigError, match='volume "disk" is not mapped'):
+        devices(it, it.spec.containers[0], {})
+    made = config(it, mount_paths=["/host"], groups=[4, 7])
+    assert made.mounts[0].readonly
+    assert list(made.linux.security_context.supplemental_groups) == [4, 7]

@@ -28,4 +28,9 @@ def test_node_status() -> None:
     again = node_status(later, facts(pressures={"DiskPressure": "full"}), MOMENT + timedelta(seconds=30))
     assert same(again, later)
     assert not same(first, later)
+    used = node_status(later, facts(volumes_in_use=["a/b^c"]), MOMENT)
+    assert not same(used, later)
+    assert node_status(used, facts(), MOMENT).volumesInUse == ["a/b^c"], "unless it is known, what was written stays"
+    none = node_status(used, facts(volumes_in_use=[]), MOMENT)
+    assert status_patch(none)["status"]["volumesInUse"] == [], "an absent list would leave the old one"
     assert status_patch(later)["status"]["daemonEndpoints"] == {"kubeletEndpoint": {"Port": 10250}}

@@ -1,0 +1,342 @@
+"""Persistent volumes of pods: order, sharing, failures, and kubelets that are killed between any two steps."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.unit.node.volumes.disks import Disks, add_claim, add_node, claiming, failing, kubelet
+from tiphys.aio.tasks import cancel_and_wait
+from tiphys.api.core import v1 as core
+from tiphys.node.volumes.payload import VolumeError
+from tiphys.node.volumes.plugin import UncertainError
+from tiphys.node.volumes.resolve import UnresolvedError
+from tiphys.testing.eventually import eventually
+from tiphys.testing.memory_api import MemoryApi
+
+UNIQUE = "kubernetes.io/csi/disks^c"
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Disks:
+    return Disks(tmp_path)
+
+
+def idle(disks: Disks) -> bool:
+    return not disks.staged and not disks.published
+
+
+def undoing(disks: Disks) -> list[str]:
+    return [verb for verb in disks.calls if verb.startswith("un")]
+
+
+def records(root: Path) -> list[Path]:
+    """Return the records of mounts on the disk."""
+    return list(root.rglob("*.json"))
+
+
+def pretend_reboot(root: Path) -> None:
+    for path in records(root):
+        path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "boot": "before"}))
+
+
+async def test_two_pods_share_the_mount_of_the_node(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    one, two = claiming(uid="u1"), claiming(uid="u2")
+    async with kubelet(api, tmp_path, disks) as node:
+        paths = await asyncio.gather(*(node.volumes.set_up(pod, pod.spec.volumes) for pod in (one, two)))
+        assert [str(each["data"].relative_to(tmp_path)) for each in paths] == [
+            f"pods/{uid}/volumes/kubernetes.io~csi/pv-c/mount" for uid in ("u1", "u2")
+        ]
+        assert sorted(disks.calls) == ["publish", "publish", "stage"]
+        await node.volumes.set_up(one, one.spec.volumes)
+        assert len(disks.calls) == 3, "what is mounted is left alone"
+        await node.volumes.tear_down("u1")
+        assert disks.staged == {UNIQUE}
+        await node.volumes.tear_down("u2")
+        await eventually(lambda: idle(disks))
+        assert disks.calls[-2:] == ["unpublish", "unstage"]
+        assert not records(tmp_path)
+
+
+async def test_mounted_volumes_need_no_api(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+    api.remove(core.PersistentVolumeClaim, "c", "default")
+    api.remove(core.PersistentVolume, "pv-c")
+    async with kubelet(api, tmp_path, disks) as node:
+        assert await node.volumes.set_up(pod, pod.spec.volumes)
+        assert disks.calls == ["stage", "publish"]
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: idle(disks))
+
+
+async def test_everything_is_mounted_again_after_a_reboot(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+    disks.staged.clear()
+    disks.published.clear()
+    pretend_reboot(tmp_path)
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        assert disks.published == {(UNIQUE, "u1")}
+
+
+async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_unmounted(
+    api: MemoryApi, tmp_path: Path, disks: Disks
+) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.attaches = True
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        in_use = node.volumes.in_use
+        task = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
+        await eventually(lambda: in_use.names() == [UNIQUE])
+        add_node(api, volumesInUse=[UNIQUE])
+        await eventually(lambda: (shown := in_use.node()) is not None and shown.status.volumesInUse == [UNIQUE])
+        assert not disks.calls, "not attached yet"
+        add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": "/dev/x"}])
+        await task
+        device = node.volumes.records.device(UNIQUE)
+        assert device is not None
+        assert (device.record.attachable, device.record.device_path) == (True, "/dev/x")
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.records.load()
+        assert node.volumes.in_use.names() == [UNIQUE], "a new kubelet knows it from the disk"
+        stopped, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hold(verb: str) -> None:
+            if verb == "before unstage":
+                stopped.set()
+                await go_on.wait()
+
+        disks.on_call = hold
+        await node.volumes.tear_down("u1")
+        await stopped.wait()
+        assert node.volumes.in_use.names() == [UNIQUE]
+        go_on.set()
+        await eventually(lambda: node.volumes.in_use.names() == [])
+
+
+async def test_an_attached_volume_without_a_mount_of_the_node_is_in_use_all_the_same(
+    api: MemoryApi, tmp_path: Path, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*arguments: Any) -> None:
+        return None
+
+    monkeypatch.setattr(disks, "device_record", none)
+    disks.attaches = True
+    disks.staged.add(UNIQUE)
+    add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": ""}])
+    add_claim(api)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.records.load()
+        assert node.volumes.in_use.names() == [UNIQUE]
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: node.volumes.in_use.names() == [])
+        assert disks.calls == ["publish", "unpublish"]
+
+
+async def test_a_pod_that_waits_too_long_says_for_what(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.attaches = True
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.patience = 0.05
+        text = (
+            r"Unable to attach or mount volumes: unmounted volumes=\[data\], unattached volumes=\[data\], "
+            r"failed to process volumes=\[\]: context deadline exceeded"
+        )
+        with pytest.raises(VolumeError, match=text):
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        await node.volumes.tear_down("u1")
+        assert node.volumes.in_use.names() == []
+
+
+async def test_failures_are_told_and_tried_again(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.on_call = failing(VolumeError("no such disk"), "before stage", times=3)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        assert node.events == [("FailedMount", 'MountVolume.MountDevice failed for volume "pv-c" : no such disk')] * 3
+        assert disks.calls == ["stage"] * 4 + ["publish"]
+
+
+@pytest.mark.parametrize(("verb", "left"), [("stage", []), ("publish", ["unstage"])])
+async def test_a_step_that_failed_for_certain_needs_no_undoing(
+    api: MemoryApi, tmp_path: Path, disks: Disks, verb: str, left: list[str]
+) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.on_call = failing(VolumeError("no"), f"before {verb}", times=99)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.patience = 0.05
+        with pytest.raises(VolumeError):
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        disks.calls.clear()
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: not records(tmp_path))
+        assert undoing(disks) == left
+
+
+@pytest.mark.parametrize(("verb", "undone"), [("stage", ["unstage"]), ("publish", ["unpublish", "unstage"])])
+async def test_a_step_that_may_have_happened_is_undone(api: MemoryApi, tmp_path: Path, disks: Disks, verb: str, undone: list[str]) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.on_call = failing(UncertainError("no answer"), f"after {verb}", times=99)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.patience = 0.05
+        with pytest.raises(VolumeError):
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        disks.calls.clear()
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: not records(tmp_path))
+        assert undoing(disks) == undone
+        assert idle(disks)
+
+
+async def test_a_pod_that_is_deleted_while_its_volume_is_mounted_leaves_nothing(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    stopped, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(verb: str) -> None:
+        if verb == "before stage":
+            stopped.set()
+            await go_on.wait()
+
+    disks.on_call = hold
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        task = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
+        await stopped.wait()
+        await cancel_and_wait(task)
+        ending = asyncio.create_task(node.volumes.tear_down("u1"))
+        await asyncio.sleep(0)
+        go_on.set()
+        await ending
+        assert not disks.published
+        await eventually(lambda: idle(disks))
+
+
+async def test_a_volume_that_does_not_unmount_is_kept_in_the_books(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        disks.on_call = failing(VolumeError("busy"), "before unpublish")
+        with pytest.raises(VolumeError, match=r'UnmountVolume\.TearDown failed for volume "data" : busy'):
+            await node.volumes.tear_down("u1")
+        assert disks.staged
+        disks.on_call = failing(VolumeError("busy"), "before unstage")
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: disks.calls[-1] == "unstage")
+        assert disks.staged, "the pod is gone, the volume is not"
+        await node.volumes.release_idle()
+        assert idle(disks)
+
+
+async def test_one_pod_may_have_it(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api, modes=("ReadWriteOncePod",))
+    one, two = claiming(uid="u1"), claiming(uid="u2")
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(one, one.spec.volumes)
+        node.volumes.patience = 0.05
+        with pytest.raises(VolumeError):
+            await node.volumes.set_up(two, two.spec.volumes)
+        why = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+        assert ("FailedMount", f'MountVolume.SetUp failed for volume "pv-c" : {why}') in node.events
+        await node.volumes.tear_down("u1")
+        node.volumes.patience = 5
+        await node.volumes.set_up(two, two.spec.volumes)
+
+
+async def test_a_driver_that_is_not_there_leaves_no_trace(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.plugins.remove(disks)
+        with pytest.raises(VolumeError, match="no volume plugin matched") as caught:
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        assert not isinstance(caught.value, UnresolvedError)
+        await node.volumes.tear_down("u1")
+
+
+async def test_a_missing_claim_does_not_hold_the_others_up(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    pod.spec.volumes.append(msgspec.convert({"name": "more", "persistentVolumeClaim": {"claimName": "none"}}, core.Volume))
+    async with kubelet(api, tmp_path, disks) as node:
+        text = r"unmounted volumes=\[more\], unattached volumes=\[\], failed to process volumes=\[more\]: error processing PVC default/none"
+        with pytest.raises(UnresolvedError, match=text):
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        assert disks.published == {(UNIQUE, "u1")}
+
+
+STEPS = [f"{when} {verb}" for verb in ("stage", "publish", "expand", "unpublish", "unstage") for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("known", [True, False], ids=["pod goes on", "pod is deleted meanwhile"])
+async def test_a_kubelet_that_is_killed_leaves_nothing_behind(api: MemoryApi, tmp_path: Path, disks: Disks, step: str, known: bool) -> None:
+    """Kill it at every step of the life of a volume; the next one goes on with the pod, or finds it deleted."""
+    add_node(api)
+    add_claim(api, capacity={"storage": "2Gi"}, claim={"status": {"allocatedResourceStatuses": {"storage": "NodeResizePending"}}})
+    stopped = asyncio.Event()
+
+    async def hang(verb: str) -> None:
+        if verb == step:
+            stopped.set()
+            await asyncio.Event().wait()
+
+    disks.on_call = hang
+    pod = claiming()
+
+    async def live() -> None:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        await node.volumes.tear_down("u1")
+
+    async with kubelet(api, tmp_path, disks) as node:
+        task = asyncio.create_task(live())
+        await stopped.wait()
+        await cancel_and_wait(task)
+        await node.volumes.close()
+    disks.on_call = failing(VolumeError("never"), "nothing")
+    async with kubelet(api, tmp_path, disks) as node:
+        if known and "un" not in step:
+            await node.volumes.set_up(pod, pod.spec.volumes)
+            assert (disks.staged, disks.published) == ({UNIQUE}, {(UNIQUE, "u1")})
+            assert disks.sizes == {UNIQUE: 2 << 30}
+            claim = api.get(core.PersistentVolumeClaim, "c", "default")
+            assert claim.status.capacity["storage"] == "2Gi"
+        else:
+            api.remove(core.PersistentVolumeClaim, "c", "default")
+            api.remove(core.PersistentVolume, "pv-c")
+        await node.volumes.tear_down("u1")
+        await node.volumes.release_idle()
+        assert idle(disks)
+        assert not records(tmp_path)
