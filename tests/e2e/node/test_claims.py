@@ -17,6 +17,8 @@ from tests.e2e.runtime.machine import Machine
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.node.volumes import mounts
+from tiphys.node.volumes.local import HostPathPlugin
+from tiphys.node.volumes.plugin import VolumeSpec
 from tiphys.testing.eventually import eventually
 
 SLEEP = ["sleep", "1000"]
@@ -258,3 +260,28 @@ async def test_volumes_that_cannot_be_mounted_are_explained(node: Node) -> None:
     await node.run("away", user(), volumes=[claimed("d")])
     text = 'MountVolume.NodeAffinity check failed for volume "pv-d" : no matching NodeSelectorTerms'
     await eventually(lambda: text in node.events("FailedMount"))
+
+
+class Attached(HostPathPlugin):
+    """Directories of the node that a controller attaches first, as if they were disks."""
+
+    async def needs_attach(self, spec: VolumeSpec) -> bool:
+        return True
+
+
+async def test_a_volume_is_attached_before_and_detached_after(node: Node, tmp_path: Path) -> None:
+    assert node.kubelet is not None
+    persistent = node.kubelet.services.volumes.persistent
+    persistent.plugins[:] = [Attached()]
+    bind(node, "c", hostPath={"path": str(tmp_path)})
+    unique = "kubernetes.io/host-path/pv-c"
+    await node.run("web", user(), volumes=[claimed("c")])
+    await eventually(lambda: node.api.get(core.Node, node.name).status.volumesInUse == [unique])
+    assert node.status().state.running is None
+    body = {"status": {"volumesAttached": [{"name": unique, "devicePath": "/dev/x"}]}}
+    await node.client.patch(core.Node, node.name, body=body, subresource="status")
+    await node.ready()
+    assert node.api.get(core.Node, node.name).status.volumesInUse == [unique]
+    await gone(node, "web")
+    await eventually(lambda: node.api.get(core.Node, node.name).status.volumesInUse == [])
+    assert node.api.get(core.Node, node.name).status.volumesAttached, "the controller's field is left alone"

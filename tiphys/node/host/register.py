@@ -214,6 +214,7 @@ class NodeRegistration:
         status = await self._status(base_status)
         due = clock.monotonic() - self._written_at >= settings.status_report
         if self._written is not None and not due and same(status, self._written):
+            self.services.volumes.persistent.in_use.reported(self._written.volumesInUse)
             self._note_ready()
             return
         body = status_patch(status)
@@ -222,6 +223,7 @@ class NodeRegistration:
 
     def _wrote(self, status: core.NodeStatus) -> None:
         self._written, self._written_at = status, self.services.clock.monotonic()
+        self.services.volumes.persistent.in_use.reported(status.volumesInUse)
         self._note_ready()
 
     def _shows_ready(self) -> bool:

@@ -211,10 +211,13 @@ def _bind(source: str, target: Path, options: tuple[str, ...], read_only: bool) 
 
 
 def unmount_and_remove(target: Path) -> None:
-    """Unmount whatever is mounted at a directory, and remove the directory, never what is in it. Raises VolumeError."""
+    """Unmount whatever is mounted at a directory, and remove the directory, never what is in it. Raises VolumeError.
+
+    A mount that is busy stays: a disk must not be detached while something writes to it unseen.
+    """
     try:
         while mounts.is_mount(target):
-            mounts.unmount(target)
+            mounts.unmount(target, strict=True)
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(target)
     except OSError as error:

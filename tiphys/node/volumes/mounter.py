@@ -74,7 +74,9 @@ class VolumeMounter:
                     await self.records.drop_mount(record)
                 raise
             if spec.block:
-                await asyncio.to_thread(block.link_device, self.root, record, path)
+                link = await asyncio.to_thread(block.link_device, self.root, record, path)
+                message = f'MapVolume.MapPodDevice succeeded for volume "{spec.name}" volumeMapPath "{link.parent}"'
+                self.tell(spec.pod, "Normal", "SuccessfulMountVolume", message)
             else:
                 record = msgspec.structs.replace(record, path=path)
                 await self._own(spec, plugin, path)

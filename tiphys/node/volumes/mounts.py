@@ -14,7 +14,7 @@ MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-MNT_DETACH = 2
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 _libc: ctypes.CDLL | None = None
 _takes_noswap = True
@@ -39,9 +39,9 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, optio
     _check(result, f"mount {target}")
 
 
-def unmount(target: str | Path) -> None:
-    """Unmount at once; what still uses it keeps it alive unseen. Harmless where nothing is mounted."""
-    if _c().umount2(str(target).encode(), MNT_DETACH) != 0 and ctypes.get_errno() not in (22, 2):
+def unmount(target: str | Path, *, strict: bool = False) -> None:
+    """Unmount at once; what still uses it keeps it alive unseen, or is an error (EBUSY) if `strict`. Harmless where nothing is mounted."""
+    if _c().umount2(str(target).encode(), UMOUNT_NOFOLLOW | (0 if strict else MNT_DETACH)) != 0 and ctypes.get_errno() not in (22, 2):
         number = ctypes.get_errno()
         raise OSError(number, f"umount {target}: {os.strerror(number)}")
 

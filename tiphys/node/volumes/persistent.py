@@ -49,7 +49,7 @@ class PersistentVolumes:
         self.records = VolumeRecords(root)
         self.plugins: list[VolumePlugin] = [LocalPlugin(root, self.records), HostPathPlugin()]
         """Every kind of storage that the node knows; the composition adds others before it starts."""
-        self.in_use = VolumesInUse(nodes, lambda: names_in_use(self.records.devices()))
+        self.in_use = VolumesInUse(node, client, nodes, lambda: names_in_use(self.records.devices()))
         self.mounter = VolumeMounter(root, self.records, Expander(client, clock.now, tell, node), self.in_use.node, tell)
         self._underway: dict[str, set[str]] = {}
         """Unique names of the volumes that are being mounted, by the uid of the pod."""
@@ -258,7 +258,8 @@ class PersistentVolumes:
                 return
             with self._measured(entry.record.plugin, "unmap_device" if entry.record.block else "unmount_device"):
                 await self.mounter.release(self.plugin(entry.record.plugin), entry)
-            self.in_use.hurry()
+            if entry.record.attachable:
+                self.in_use.hurry()
 
         try:
             await self.exclusive.run(unique_name, work)

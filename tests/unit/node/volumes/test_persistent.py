@@ -105,6 +105,7 @@ async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_
         task = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
         await eventually(lambda: in_use.names() == [UNIQUE])
         add_node(api, volumesInUse=[UNIQUE])
+        in_use.reported([UNIQUE])
         await eventually(lambda: (shown := in_use.node()) is not None and shown.status.volumesInUse == [UNIQUE])
         assert not disks.calls, "not attached yet"
         add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": "/dev/x"}])
@@ -130,6 +131,28 @@ async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_
         await eventually(lambda: node.volumes.in_use.names() == [])
 
 
+async def test_a_status_from_before_does_not_count(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    """The last pod is gone and the next one comes before the status is written: the volume is about to be detached."""
+    add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": "/dev/x"}])
+    add_claim(api)
+    disks.attaches = True
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.in_use.reported([UNIQUE])
+        task = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
+        await eventually(lambda: node.volumes.in_use.names() == [UNIQUE])
+        node.volumes.in_use.reported([])
+        add_node(api)
+        await eventually(lambda: (shown := node.volumes.in_use.node()) is not None and not shown.status.volumesAttached)
+        assert not disks.calls
+        node.volumes.in_use.reported([UNIQUE])
+        add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": "/dev/y"}])
+        await task
+        device = node.volumes.records.device(UNIQUE)
+        assert device is not None
+        assert device.record.device_path == "/dev/y"
+
+
 async def test_an_attached_volume_without_a_mount_of_the_node_is_in_use_all_the_same(
     api: MemoryApi, tmp_path: Path, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +166,7 @@ async def test_an_attached_volume_without_a_mount_of_the_node_is_in_use_all_the_
     add_claim(api)
     pod = claiming()
     async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.in_use.hurry = lambda: node.volumes.in_use.reported(node.volumes.in_use.names())
         await node.volumes.set_up(pod, pod.spec.volumes)
     async with kubelet(api, tmp_path, disks) as node:
         await node.volumes.records.load()
