@@ -205,7 +205,7 @@ async def test_mounts_of_a_deleted_pod_are_found_after_a_restart(node: Node, dis
     await eventually(lambda: not (node.directory / "node/pods" / uid).exists())
     await eventually(lambda: not mounts.mounts_below(node.directory))
     assert (store / "precious").read_text() == "1"
-    assert not list((node.directory / "node/volume-records").glob("*.json"))
+    assert not records(node)
 
 
 async def test_a_volume_grows_while_a_pod_uses_it(node_machine: Machine, tmp_path: Path, disk: str) -> None:
@@ -260,6 +260,22 @@ async def test_volumes_that_cannot_be_mounted_are_explained(node: Node) -> None:
     await node.run("away", user(), volumes=[claimed("d")])
     text = 'MountVolume.NodeAffinity check failed for volume "pv-d" : no matching NodeSelectorTerms'
     await eventually(lambda: text in node.events("FailedMount"))
+
+
+async def test_a_disk_with_other_data_is_not_overwritten(node: Node, disk: str) -> None:
+    await asyncio.to_thread(output, "mkfs.xfs", "-q", disk)
+    bind(node, "c", **local(disk))
+    await node.run("web", user(), volumes=[claimed("c")])
+    text = "MountVolume.MountDevice failed for volume \"pv-c\" : failed to mount the volume as 'ext4', it already contains xfs"
+    await eventually(lambda: text in node.events("FailedMount"))
+    await gone(node, "web")
+    assert (await asyncio.to_thread(output, "blkid", "-p", "-s", "TYPE", "-o", "value", disk)).strip() == "xfs"
+    assert not records(node)
+
+
+def records(node: Node) -> list[Path]:
+    """Return the records of volumes that the node uses."""
+    return list((node.directory / "node/volume-records").glob("*.json"))
 
 
 class Attached(HostPathPlugin):

@@ -81,7 +81,8 @@ class VolumeMounter:
                 record = msgspec.structs.replace(record, path=path)
                 await self._own(spec, plugin, path)
         await self._expand_first(spec, plugin, record, device)
-        await self.records.finish_mount(record)
+        with step(spec, "SetUp"):
+            await self.records.finish_mount(record)
         self.specs[key] = spec
 
     def _check(self, spec: VolumeSpec, plugin: VolumePlugin, unique_name: str) -> None:

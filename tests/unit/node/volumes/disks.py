@@ -67,8 +67,8 @@ class Disks(OnNodePlugin):
             self.staged.add(record.unique_name)
 
     async def unmount_device(self, record: DeviceRecord) -> None:
-        assert not [one for one in self.published if one[0] == record.unique_name], "the volume is in use"
         async with self._change("unstage"):
+            assert not [one for one in self.published if one[0] == record.unique_name], "the volume is in use"
             self.staged.discard(record.unique_name)
 
     async def mount_record(self, spec: VolumeSpec, device: DeviceRecord | None) -> MountRecord:

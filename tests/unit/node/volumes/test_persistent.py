@@ -256,11 +256,36 @@ async def test_a_pod_that_is_deleted_while_its_volume_is_mounted_leaves_nothing(
         await stopped.wait()
         await cancel_and_wait(task)
         ending = asyncio.create_task(node.volumes.tear_down("u1"))
-        await asyncio.sleep(0)
+        await eventually(lambda: node.volumes.exclusive._interested[UNIQUE] == 2)
         go_on.set()
         await ending
-        assert not disks.published
+        await eventually(lambda: disks.calls == ["stage", "publish", "unpublish", "unstage"])
         await eventually(lambda: idle(disks))
+
+
+async def test_a_pod_that_comes_while_the_last_one_goes_keeps_the_mount_of_the_node(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    stopped, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(verb: str) -> None:
+        if verb == "before unpublish":
+            stopped.set()
+            await go_on.wait()
+
+    disks.on_call = hold
+    one, two = claiming(uid="u1"), claiming(uid="u2")
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(one, one.spec.volumes)
+        ending = asyncio.create_task(node.volumes.tear_down("u1"))
+        await stopped.wait()
+        coming = asyncio.create_task(node.volumes.set_up(two, two.spec.volumes))
+        await eventually(lambda: node.volumes.exclusive._interested[UNIQUE] == 2)
+        go_on.set()
+        await asyncio.gather(ending, coming)
+        await eventually(lambda: not node.volumes._tasks)
+        assert (disks.staged, disks.published) == ({UNIQUE}, {(UNIQUE, "u2")})
+        assert "unstage" not in disks.calls
 
 
 async def test_a_volume_that_does_not_unmount_is_kept_in_the_books(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
