@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import click
@@ -27,20 +26,13 @@ def command(data_dir: Path, purge: bool) -> None:
         settings = ClusterSettings(data_dir=str(data_dir.absolute()))
     server, node = processes(settings)
     ran = [process.stop() for process in (node, server)]
-    from tiphys.daemon.remove import stop_containers
+    from tiphys.daemon.remove import remove_files, stop_containers
 
     left = [] if settings.is_hollow else asyncio.run(stop_containers(settings, purge=purge))
     if purge:
-        left += _remove_files(settings)
+        left += [one for directory in (settings.run_dir, settings.dir) for one in remove_files(directory)]
         if left:
             raise Failure("could not remove:\n" + "\n".join(f"  {item}" for item in left), code=1)
         click.echo(f"Removed the cluster in {settings.data_dir}.")
     else:
         click.echo(f"Stopped the cluster in {settings.data_dir}." if any(ran) else "No cluster was running.")
-
-
-def _remove_files(settings: ClusterSettings) -> list[str]:
-    left: list[str] = []
-    for directory in (settings.run_dir, settings.dir):
-        shutil.rmtree(directory, onerror=lambda _, path, error: left.append(f"{path}: {error[1]}") if Path(path).exists() else None)
-    return left

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.runtime.containerd import ContainerdSupervisor
+from tiphys.node.volumes.tree import remove_tree
 from tiphys.proxy.cleanup import remove_all
 
 
@@ -32,6 +33,29 @@ def remove_volumes(settings: ClusterSettings) -> list[str]:
         done = subprocess.run(["umount", point], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             left.append(f"mount {point}: {done.stderr.strip()}")
+    return left
+
+
+def remove_files(directory: Path) -> list[str]:
+    """Remove a directory of the cluster, but nothing that is mounted in it; returns what stayed, in words.
+
+    A volume that could not be unmounted holds somebody's files, which must outlive the cluster.
+    """
+    if not directory.exists():
+        return []
+    left: list[str] = []
+    for child in directory.iterdir():
+        try:
+            if child.is_dir() and not child.is_symlink():
+                remove_tree(child)
+            else:
+                child.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"{child}: {error.strerror}" + (f" ({error.filename})" if error.filename else ""))
+    try:
+        directory.rmdir()
+    except OSError as error:
+        left.append(f"{directory}: {error.strerror}")
     return left
 
 
