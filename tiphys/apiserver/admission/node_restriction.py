@@ -5,7 +5,7 @@ The Node authorizer has looked at verbs and names; this plugin looks at the obje
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tiphys.api import well_known
@@ -14,11 +14,12 @@ from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.scheme import Kind
-from tiphys.api.storage.v1 import CSINode
+from tiphys.api.storage.v1 import CSIDriver, CSINode
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.node import LEASE_NAMESPACE, pod_references
+from tiphys.apiserver.auth.source import ObjectSource
 
 _OWN_LABELS: Final = frozenset(
     (
@@ -184,7 +185,7 @@ class NodeRestriction(AdmissionPlugin):
         if len(audiences) > 1:
             raise request.forbidden("node may only request 0 or 1 audiences")
         audience = audiences[0] if audiences else ""
-        if audience in _projected_audiences(pod):
+        if audience in _projected_audiences(pod) or audience in _driver_audiences(request.source, pod):
             return
         user = request.user
         verb = "request-serviceaccounts-token-audience"
@@ -228,6 +229,28 @@ def _projected_audiences(pod: core.Pod) -> set[str]:
         for source in volume.projected.sources
         if source.serviceAccountToken is not None
     }
+
+
+def _driver_audiences(source: ObjectSource, pod: core.Pod) -> Iterator[str]:
+    """Yield the audiences for which the drivers of the pod's volumes are given tokens."""
+    drivers = dict.fromkeys(_driver(source, pod, volume) for volume in pod.spec.volumes)
+    for name in drivers:
+        driver = source.get(CSIDriver, "", name) if name else None
+        for request in driver.spec.tokenRequests if driver is not None else ():
+            yield request.audience
+
+
+def _driver(source: ObjectSource, pod: core.Pod, volume: core.Volume) -> str:
+    if volume.csi is not None:
+        return volume.csi.driver
+    claim = ""
+    if volume.ephemeral is not None:
+        claim = f"{pod.metadata.name}-{volume.name}"
+    elif volume.persistentVolumeClaim is not None:
+        claim = volume.persistentVolumeClaim.claimName
+    bound = source.get(core.PersistentVolumeClaim, pod.metadata.namespace, claim) if claim else None
+    persistent = source.get(core.PersistentVolume, "", bound.spec.volumeName) if bound is not None and bound.spec.volumeName else None
+    return persistent.spec.csi.driver if persistent is not None and persistent.spec.csi is not None else ""
 
 
 def _forbidden_labels(new: dict[str, str], old: dict[str, str]) -> str:

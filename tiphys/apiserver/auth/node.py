@@ -17,6 +17,7 @@ from tiphys.apiserver.auth.authorizer import NO_OPINION, Decision
 from tiphys.apiserver.auth.defaults import parse_rules
 from tiphys.apiserver.auth.rbac import rules_allow
 from tiphys.apiserver.auth.source import ObjectSource
+from tiphys.apiserver.auth.volume_secrets import VolumeSecrets
 
 LEASE_NAMESPACE: Final = "kube-node-lease"
 _ALLOWED: Final = Decision(True)
@@ -137,6 +138,7 @@ class NodeAuthorizer:
     def __init__(self, source: ObjectSource, follow: Callable[[PodCallback], None] | None = None) -> None:
         self._source = source
         self._graph = NodeGraph(source, follow)
+        self._volume_secrets = VolumeSecrets(source)
         self._rules = parse_rules(policy.NODE)
 
     def authorize(self, attributes: Attributes) -> Decision:
@@ -178,7 +180,15 @@ class NodeAuthorizer:
             return Decision(False, "can only read resources of this type")
         if not attributes.namespace:
             return Decision(False, "can only read namespaced object of this type")
-        return self._reaches(node, attributes)
+        decision = self._reaches(node, attributes)
+        if not decision.allowed and attributes.resource == "secrets" and self._mounts(node, attributes):
+            return _ALLOWED
+        return decision
+
+    def _mounts(self, node: str, attributes: Attributes) -> bool:
+        """Return whether a volume of the node's pods needs the secret."""
+        claims = self._volume_secrets.claims(attributes.namespace, attributes.name)
+        return any(self._graph.reaches(node, "persistentvolumeclaims", namespace, name) for namespace, name in claims)
 
     def _pods(self, node: str, attributes: Attributes) -> Decision:
         verb = attributes.verb

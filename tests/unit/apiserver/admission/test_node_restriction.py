@@ -14,7 +14,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import Forbidden, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
-from tiphys.api.storage.v1 import CSINode
+from tiphys.api.storage.v1 import CSIDriver, CSIDriverSpec, CSINode
+from tiphys.api.storage.v1 import TokenRequest as DriverToken
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.apiserver.auth.user import User
 
@@ -209,3 +210,29 @@ async def test_tokens_for_audiences_that_the_pod_does_not_have(world: World) -> 
     subjects = [Subject(kind="Group", name="system:nodes")]
     world.source.put(ClusterRoleBinding(metadata=ObjectMeta(name="v"), subjects=subjects, roleRef=RoleRef(kind="ClusterRole", name="v")))
     await ask_token(world, POD, "vault")
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [
+        {"csi": {"driver": "secrets.example"}},
+        {"persistentVolumeClaim": {"claimName": "data"}},
+        {"ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}},
+    ],
+)
+async def test_tokens_that_drivers_of_its_volumes_ask_for(world: World, volume: dict[str, Any]) -> None:
+    pod = make_pod(nodeName="n1", volumes=[{"name": "v", **volume}])
+    pod.metadata.uid = "p1"
+    world.source.put(pod)
+    with pytest.raises(Forbidden, match='audience "vault" not found in pod spec volume'):
+        await ask_token(world, POD, "vault")
+    world.source.put(CSIDriver(metadata=ObjectMeta(name="secrets.example"), spec=CSIDriverSpec(tokenRequests=[DriverToken("vault")])))
+    for name in ("data", "web-v"):
+        claim = core.PersistentVolumeClaim(metadata=ObjectMeta(name=name, namespace="shop"))
+        claim.spec.volumeName = "pv1"
+        world.source.put(claim)
+    source = core.CSIPersistentVolumeSource(driver="secrets.example", volumeHandle="h")
+    world.source.put(core.PersistentVolume(metadata=ObjectMeta(name="pv1"), spec=core.PersistentVolumeSpec(csi=source)))
+    await ask_token(world, POD, "vault")
+    with pytest.raises(Forbidden, match='audience "other" not found in pod spec volume'):
+        await ask_token(world, POD, "other")

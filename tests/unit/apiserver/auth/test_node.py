@@ -170,3 +170,28 @@ def test_reach_follows_the_pods() -> None:
     source.remove(debugged)
     assert not node.authorize(question).allowed
     assert not node.authorize(ask("get", "secrets", "late")).allowed
+
+
+def csi_volume(name: str, namespace: str, **secrets: str) -> core.PersistentVolume:
+    source = core.CSIPersistentVolumeSource(driver="d", volumeHandle=name)
+    for field, secret in secrets.items():
+        setattr(source, field, core.SecretReference(namespace="drivers", name=secret))
+    claim = core.ObjectReference(namespace=namespace, name="data")
+    return core.PersistentVolume(metadata=ObjectMeta(name=name), spec=core.PersistentVolumeSpec(claimRef=claim, csi=source))
+
+
+def test_secrets_of_the_volumes_that_it_mounts() -> None:
+    source, node = authorizer()
+    source.put(csi_volume("pv1", "shop", nodeStageSecretRef="stage", nodePublishSecretRef="publish", nodeExpandSecretRef="expand"))
+    for name in ("stage", "publish", "expand"):
+        assert node.authorize(ask("get", "secrets", name, namespace="drivers")).allowed
+    source.put(csi_volume("pv1", "shop", nodeStageSecretRef="rotated"))
+    source.put(csi_volume("pv2", "shop", controllerPublishSecretRef="attach", controllerExpandSecretRef="grow"))
+    source.put(csi_volume("pv3", "bank", nodeStageSecretRef="bank"))
+    assert node.authorize(ask("get", "secrets", "rotated", namespace="drivers")).allowed
+    assert not node.authorize(ask("get", "secrets", "rotated", namespace="shop")).allowed
+    for name in ("stage", "attach", "grow", "bank"):
+        decision = node.authorize(ask("get", "secrets", name, namespace="drivers"))
+        assert (decision.allowed, decision.reason) == (False, "no relationship found between node 'n1' and this object")
+    source.remove(csi_volume("pv1", "shop"))
+    assert not node.authorize(ask("get", "secrets", "rotated", namespace="drivers")).allowed
