@@ -39,6 +39,10 @@ class TokenCache:
         """A token that is still good for a while. Raises StatusError and ConnectionError when a new one is needed and none is to be had;
         an old one that has not ended yet is given out instead.
         """
+        return (await self.get_with_expiry(pod, key))[0]
+
+    async def get_with_expiry(self, pod: core.Pod, key: TokenKey) -> tuple[str, datetime]:
+        """Return a token as `get` does, and its end."""
         place = (pod.metadata.uid, key)
         async with self._locks.setdefault(place, asyncio.Lock()):
             held = self._held.get(place)
@@ -49,7 +53,7 @@ class TokenCache:
                     if held is None or held.ends <= self.clock.now():
                         raise
                 self._held[place] = held
-            return held.token
+            return held.token, held.ends
 
     def renewal(self, uid: str) -> datetime | None:
         """Return when the next of a pod's tokens is due."""
