@@ -38,11 +38,11 @@ class CsiNode:
         handlers: Mapping[str, PluginHandler] | None = None,
     ) -> None:
         self.info = NodeInfo(client, clock, node, rng=rng)
-        cluster = CsiCluster(client, informers, clock, node)
+        self.cluster = CsiCluster(client, informers, clock, node)
         self.drivers = CsiDrivers(self.info, clock, rng=rng)
-        self.updater = AllocatableUpdater(cluster, self.drivers, clock)
+        self.updater = AllocatableUpdater(self.cluster, self.drivers, clock)
         self.drivers.on_change = self.updater.look
-        self.plugin = CsiPlugin(root, cluster, self.drivers, self.updater)
+        self.plugin = CsiPlugin(root, self.cluster, self.drivers, self.updater)
         self.watcher = PluginWatcher(self.plugin.paths.registry, {PLUGIN_TYPE: self.drivers, **(handlers or {})}, clock=clock, rng=rng)
 
     async def run(self) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from tiphys.aio.clock import monotonic
-from tiphys.csi.errors import CsiError, InvalidArgument, NotFound, OutOfRange
+from tiphys.csi.errors import CsiError, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi import metrics, volume_data
 from tiphys.node.csi.allocatable import AllocatableUpdater
@@ -34,6 +34,7 @@ from tiphys.node.csi.service import CONDITION, EXPAND, MOUNT_GROUP, STAGE, STATS
 from tiphys.node.csi.usage import volume_stats
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import (
+    BusyError,
     DeviceRecord,
     MountRecord,
     UncertainError,
@@ -187,7 +188,6 @@ class CsiPlugin:
             namespace=spec.pod.metadata.namespace,
             claim=spec.claim.metadata.name if spec.claim is not None else "",
             block=spec.block,
-            single_pod="ReadWriteOncePod" in source.access_modes,
             data={"driver": source.driver, "handle": source.handle},
         )
 
@@ -277,6 +277,8 @@ class CsiPlugin:
             answer = await driver.call("NodeExpandVolume", request, pb.NodeExpandVolumeResponse, secrets=secrets.values())
         except (InvalidArgument, OutOfRange, NotFound) as error:
             raise UnsupportedError(f"Expander.NodeExpand failed to expand the volume {error}") from error
+        except FailedPrecondition as error:
+            raise BusyError(f"Expander.NodeExpand failed to expand the volume : {error}") from error
         except CsiError as error:
             kind = VolumeError if is_final(error) else UncertainError
             raise kind(f"Expander.NodeExpand failed to expand the volume : {error}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tiphys.aio.clock import monotonic
 from tiphys.csi.client import DEFAULT_TIMEOUT
 from tiphys.csi.driver import Driver
-from tiphys.csi.errors import CsiError, Deadline, Exhausted, Failed, Unfinished
+from tiphys.csi.errors import CsiError, Deadline, Exhausted, Unfinished
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi import metrics
 
@@ -62,7 +62,7 @@ class DriverService:
         try:
             result = await self._deliver(verb, request)
             if not isinstance(result, answer):
-                raise Failed(f"the driver answered with a {type(result).__name__}", verb=verb)
+                raise Unfinished(f"the driver answered with a {type(result).__name__}", verb=verb, code="INTERNAL")
             return result
         except CsiError as error:
             code = error.code
