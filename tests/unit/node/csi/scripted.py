@@ -33,6 +33,10 @@ class ScriptedDriver(Driver):
         self.requests: list[Any] = []
         self.faults: dict[str, list[Fault]] = {}
         self.size = 0
+        self.wrongs: list[str] = []
+        """What it was asked for against the rules of the interface."""
+        self.step: Callable[[], None] = lambda: None
+        """Called before and after each piece of work."""
 
     def next(self, verb: str, *faults: Fault) -> None:
         """Let the faults happen to the next calls of a verb."""
@@ -44,8 +48,15 @@ class ScriptedDriver(Driver):
 
     async def _do(self, verb: str, request: Any, work: Callable[[], Any]) -> Any:
         self.requests.append(request)
+        self.step()
         waiting = self.faults.get(verb)
-        return await waiting.pop(0)(work) if waiting else work()
+        result = await waiting.pop(0)(work) if waiting else work()
+        self.step()
+        return result
+
+    def _wrong(self, message: str) -> InvalidArgument:
+        self.wrongs.append(message)
+        return InvalidArgument(message)
 
     async def NodeGetCapabilities(self, request: pb.NodeGetCapabilitiesRequest) -> pb.NodeGetCapabilitiesResponse:
         one = pb.NodeServiceCapability
@@ -63,7 +74,7 @@ class ScriptedDriver(Driver):
         def work() -> pb.NodeStageVolumeResponse:
             assert Path(request.staging_target_path).is_dir()
             if self.staged.setdefault(request.volume_id, request.staging_target_path) != request.staging_target_path:
-                raise InvalidArgument("staged elsewhere")
+                raise self._wrong("staged elsewhere")
             return pb.NodeStageVolumeResponse()
 
         answer: pb.NodeStageVolumeResponse = await self._do("NodeStageVolume", request, work)
@@ -72,7 +83,7 @@ class ScriptedDriver(Driver):
     async def NodeUnstageVolume(self, request: pb.NodeUnstageVolumeRequest) -> pb.NodeUnstageVolumeResponse:
         def work() -> pb.NodeUnstageVolumeResponse:
             if request.volume_id in self.published.values():
-                raise InvalidArgument("still published")
+                raise self._wrong("still published")
             self.staged.pop(request.volume_id, None)
             return pb.NodeUnstageVolumeResponse()
 
@@ -84,7 +95,7 @@ class ScriptedDriver(Driver):
             target = Path(request.target_path)
             assert target.parent.is_dir()
             if STAGE in self.features and request.staging_target_path != self.staged.get(request.volume_id, ""):
-                raise InvalidArgument("not staged")
+                raise self._wrong("not staged")
             if request.volume_capability.HasField("block"):
                 target.touch()
             else:
