@@ -23,6 +23,7 @@ from tiphys.node.container.image_pulls import ImagePuller, PullsImages
 from tiphys.node.container.log_rotation import rotate_logs
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
+from tiphys.node.csi.node import CsiNode
 from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.host import machine
 from tiphys.node.host.register import NodeRegistration
@@ -105,6 +106,8 @@ class Kubelet:
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
+        self.csi = CsiNode(settings.root, settings.name, client, self.informers, self.clock, rng=rng)
+        """Drivers of storage: `csi.drivers.add` takes one of this process into use."""
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
         self.checks: dict[str, Check] = {"ping": lambda: "", "log": lambda: "", "syncloop": self.loop.health}
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
@@ -136,6 +139,7 @@ class Kubelet:
             self.informers.start()
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self.csi.run(), name="drivers of storage")
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")

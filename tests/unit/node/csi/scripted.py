@@ -13,7 +13,7 @@ from tiphys.csi.pb import csi_pb2 as pb
 
 NAME = "scripted.example"
 STAGE = pb.NodeServiceCapability.RPC.STAGE_UNSTAGE_VOLUME
-ALL = tuple(pb.NodeServiceCapability.RPC.Type.values()[1:])
+ALL: tuple[Any, ...] = tuple(pb.NodeServiceCapability.RPC.Type.values()[1:])
 
 Fault = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Fate of a call: it may do its work or not, and give another answer."""
@@ -34,7 +34,7 @@ class ScriptedDriver(Driver):
         self.faults: dict[str, list[Fault]] = {}
         self.size = 0
         self.wrongs: list[str] = []
-        """What it was asked for against the rules of the interface."""
+        """Requests against the rules of the interface."""
         self.step: Callable[[], None] = lambda: None
         """Called before and after each piece of work."""
 

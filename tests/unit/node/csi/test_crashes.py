@@ -1,4 +1,4 @@
-"""Whatever pods come and go, whatever calls fail and wherever the kubelet dies: a driver holds what pods need, and nothing else."""
+"""A driver holds what pods need and nothing else, as pods come and go, calls fail, and kubelets die at any step."""
 
 from __future__ import annotations
 
