@@ -82,6 +82,9 @@ class Kubelet:
         tokens = TokenCache(client, self.clock)
         nodes = self.informers.of(core.Node, fields=f"metadata.name={settings.name}")
         persistent = PersistentVolumes(settings.root, settings.name, client, self.clock, nodes, self._tell_about)
+        self.csi = CsiNode(settings.root, settings.name, client, self.informers, self.clock, rng=rng)
+        """Drivers of storage: `csi.drivers.add` takes one of this process into use."""
+        persistent.plugins.append(self.csi.plugin)
         relister = Relister(cri, self._on_runtime, self.clock)
         self.services = NodeServices(
             settings=settings,
@@ -106,8 +109,6 @@ class Kubelet:
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
-        self.csi = CsiNode(settings.root, settings.name, client, self.informers, self.clock, rng=rng)
-        """Drivers of storage: `csi.drivers.add` takes one of this process into use."""
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
         self.checks: dict[str, Check] = {"ping": lambda: "", "log": lambda: "", "syncloop": self.loop.health}
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""

@@ -16,7 +16,7 @@ from tiphys.csi.client import CsiClient
 from tiphys.csi.driver import Driver
 from tiphys.csi.errors import CsiError
 from tiphys.csi.pb import csi_pb2 as pb
-from tiphys.node.csi.node_info import DriverInfo, NodeInfo, NodeInfoError
+from tiphys.node.csi.node_info import DriverInfo, NodeInfo, NodeInfoError, UnreachableError
 from tiphys.node.csi.plugins import Plugin
 from tiphys.node.csi.registration import PluginError
 from tiphys.node.csi.service import DriverService
@@ -83,11 +83,21 @@ class CsiDrivers:
         service = self._services[plugin.name] = DriverService(plugin.name, CsiClient(plugin.endpoint))
         self._endpoints[plugin.name] = (plugin.endpoint, version)
         try:
-            await self._info.install(await self._describe(service))
+            await self._install(await self._describe(service))
         except (CsiError, NodeInfoError) as error:
             await self.deregister(plugin)
             raise PluginError(str(error)) from error
         self.on_change()
+
+    async def _install(self, info: DriverInfo) -> None:
+        """Show a driver in the API, however long there is none: meanwhile it can unmount what a former kubelet left."""
+        backoff = Backoff(RETRY, self._rng)
+        while True:
+            try:
+                return await self._info.install(info)
+            except UnreachableError as error:
+                log.warning("driver not shown in the API yet", extra={"driver": info.name, "error": str(error)})
+                await self._clock.sleep(backoff.next())
 
     async def deregister(self, plugin: Plugin) -> None:
         if self._endpoints.get(plugin.name, ("",))[0] != plugin.endpoint:

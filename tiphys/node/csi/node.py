@@ -49,11 +49,8 @@ class CsiNode:
         """Keep the CSINode, register what introduces itself, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._register(), name="plugins")
+                group.create_task(self.info.ensure(), name="CSINode")
+                group.create_task(self.watcher.run(), name="plugins")
                 group.create_task(self.updater.run(), name="volume limits")
         finally:
             await self.drivers.close()
-
-    async def _register(self) -> None:
-        await self.info.ensure()
-        await self.watcher.run()

@@ -16,7 +16,7 @@ import msgspec
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
-from tiphys.api.machinery.errors import NotFound, StatusError
+from tiphys.api.machinery.errors import NotFound, ServiceUnavailable, StatusError, Timeout
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.storage import v1 as storage
 from tiphys.client.client import Client
@@ -31,10 +31,15 @@ TRIES = 4
 """Attempts at a change of the CSINode or the Node, upstream's."""
 FIRST_RETRY = BackoffPolicy(first=0.05, cap=5.0)
 _TROUBLE = (StatusError, ConnectionError, TimeoutError)
+_NO_ANSWER = (ConnectionError, TimeoutError, ServiceUnavailable, Timeout)
 
 
 class NodeInfoError(Exception):
     """The API does not show a driver of this node, or still shows one that is gone."""
+
+
+class UnreachableError(NodeInfoError):
+    """The API server does not answer."""
 
 
 class DriverInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +173,8 @@ class NodeInfo:
                 return
             except (*_TROUBLE, NodeInfoError) as error:
                 if attempt == TRIES - 1:
-                    raise NodeInfoError(f"{what}: timed out waiting for the condition; caused by: {error}") from error
+                    kind = UnreachableError if isinstance(error, _NO_ANSWER) else NodeInfoError
+                    raise kind(f"{what}: timed out waiting for the condition; caused by: {error}") from error
                 await self._clock.sleep(backoff.next())
 
     async def _label(self, info: DriverInfo) -> None:

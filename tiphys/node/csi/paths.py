@@ -53,10 +53,6 @@ class CsiPaths:
         """Return the directory of the data files of a block volume: one for the node, and one per pod."""
         return self.block_volume(name) / "data"
 
-    def pinned_device(self, name: str, uid: str) -> Path:
-        """Return the file that keeps the device of a pod's block volume."""
-        return self.block_volume(name) / "dev" / uid
-
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
                         mount mode                                           block mode
     mount_device        NodeStageVolume at globalmount                       NodeStageVolume at volumeDevices/staging
-    mount               NodePublishVolume at the pod's mount                 NodePublishVolume at volumeDevices/publish, and the pin
+    mount               NodePublishVolume at the pod's mount                 NodePublishVolume at volumeDevices/publish
     unmount             NodeUnpublishVolume, the pod's directory goes        the same, for the device
     unmount_device      NodeUnstageVolume, the directory of the volume goes
 
@@ -25,7 +25,6 @@ from tiphys.csi.errors import CsiError, FailedPrecondition, InvalidArgument, Not
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi import metrics, volume_data
 from tiphys.node.csi.allocatable import AllocatableUpdater
-from tiphys.node.csi.block import pin, unpin
 from tiphys.node.csi.cluster import CsiCluster, check_attached, is_exhausted
 from tiphys.node.csi.drivers import CsiDrivers
 from tiphys.node.csi.paths import PLUGIN, VOLUME_DATA, CsiPaths, attachment_name
@@ -208,11 +207,6 @@ class CsiPlugin:
             await driver.call("NodePublishVolume", request, pb.NodePublishVolumeResponse, secrets=secrets)
         except CsiError as error:
             raise await _given_up(error, target, data_file, fresh=fresh) from error
-        if record.block:
-            try:
-                await asyncio.to_thread(pin, target, self.paths.pinned_device(record.name, record.uid))
-            except OSError as error:
-                raise UncertainError(f"blockMapper.MapPodDevice failed to keep the device: {error.strerror or error}") from error
         return record.path
 
     async def remount(self, spec: VolumeSpec, record: MountRecord, device: DeviceRecord | None) -> None:
@@ -227,8 +221,6 @@ class CsiPlugin:
     async def unmount(self, record: MountRecord) -> None:
         self._cluster.tokens.forget(record.uid)
         data_file = self._mount_data(record)
-        if record.block:
-            await asyncio.to_thread(unpin, self.paths.pinned_device(record.name, record.uid))
         if await asyncio.to_thread(data_file.exists):
             driver = self._drivers.get(record.data["driver"])
             request = pb.NodeUnpublishVolumeRequest(volume_id=record.data["handle"], target_path=record.path)
@@ -338,7 +330,7 @@ class CsiPlugin:
     def _forget_block(self, name: str) -> None:
         """Remove the directories of a block volume that nobody uses."""
         volume = self.paths.block_volume(name)
-        for directory in (self.paths.published_device(name, "uid").parent, volume / "dev", volume / "data", volume):
+        for directory in (self.paths.published_device(name, "uid").parent, volume / "data", volume):
             with contextlib.suppress(OSError):
                 directory.rmdir()
 

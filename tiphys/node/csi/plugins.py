@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock
-from tiphys.aio.tasks import TaskSet
+from tiphys.aio.tasks import TaskSet, until
 from tiphys.node.csi import metrics
 from tiphys.node.csi.registration import PluginError, PluginSocket
 
@@ -48,7 +48,9 @@ class PluginHandler(Protocol):
         ...
 
     async def register(self, plugin: Plugin) -> None:
-        """Take a plugin into use; nothing of it stays behind when this raises PluginError."""
+        """Take a plugin into use; nothing of it stays behind when this raises PluginError. When its socket goes meanwhile, this
+        is cancelled, and `deregister` called.
+        """
         ...
 
     async def deregister(self, plugin: Plugin) -> None:
@@ -80,6 +82,8 @@ class PluginWatcher:
         self.handlers = dict(handlers)
         self.registered: dict[Path, Plugin] = {}
         """Plugins in use, by the path of their socket."""
+        self._beginning: dict[Path, tuple[str, Plugin]] = {}
+        """Plugins that their handlers, by type, are taking into use."""
         self._clock = clock
         self._rng = rng or random.Random()
         self._followers: dict[Path, _Follower] = {}
@@ -130,11 +134,17 @@ class PluginWatcher:
         backoff = Backoff(RETRY, self._rng)
         while not follower.gone.is_set():
             try:
-                kind, plugin = await self._register(path)
+                registration = await until(follower.gone, self._register(path))
             except PluginError as error:
                 log.warning("plugin not registered", extra={"socket": str(path), "error": str(error)})
                 await _wait(follower.gone, backoff.next())
                 continue
+            if registration is None:
+                if path in self._beginning:
+                    kind, plugin = self._beginning.pop(path)
+                    await self.handlers[kind].deregister(plugin)
+                return
+            kind, plugin = registration
             log.info("plugin registered", extra={"plugin": plugin.name, "type": kind, "socket": str(path)})
             self.registered[path] = plugin
             metrics.PLUGINS.labels(str(path), "actual_state_of_world").set(1)
@@ -155,17 +165,20 @@ class PluginWatcher:
                 handler.validate(plugin)
             except PluginError as error:
                 raise await _refused(socket, f"RegisterPlugin error -- plugin validation failed with err: {error}") from error
+            self._beginning[path] = (info.type, plugin)
             try:
                 await handler.register(plugin)
             except PluginError as error:
+                del self._beginning[path]
                 raise await _refused(socket, f"RegisterPlugin error -- plugin registration failed with err: {error}") from error
             try:
                 await socket.notify()
             except PluginError as error:
+                del self._beginning[path]
                 await handler.deregister(plugin)
                 message = f"RegisterPlugin error -- failed to send registration status at socket {path}, err: {error}"
                 raise PluginError(message) from error
-            return info.type, plugin
+            return self._beginning.pop(path)
 
 
 async def _refused(socket: PluginSocket, message: str) -> PluginError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node.csi.registrar import Registrar
-from tests.unit.node.csi.scripted import NAME, STAGE, ScriptedDriver, refuse
+from tests.unit.node.csi.scripted import NAME, STAGE, ScriptedDriver, hang, refuse
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
@@ -203,3 +203,30 @@ async def test_a_driver_of_this_process_waits_for_the_api_server(api: MemoryApi,
         api.faults.down = False
         await adding
         assert [driver.name for driver in entries(api)] == [NAME]
+
+
+async def test_without_an_api_server_a_driver_is_in_use_all_the_same(api: MemoryApi, tmp_path: Path) -> None:
+    endpoint = tmp_path / "csi.sock"
+    registrar = Registrar(NAME, str(endpoint))
+    async with served(ScriptedDriver(), endpoint), running_node(api, tmp_path) as node:
+        api.faults.down = True
+        async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
+            await eventually(lambda: node.drivers.names == [NAME])
+            assert registrar.heard == []
+            api.faults.down = False
+            await registrar.wait()
+            assert registrar.heard == [""]
+        await eventually(lambda: entries(api) == [])
+
+
+async def test_a_plugin_that_goes_before_it_is_registered(api: MemoryApi, tmp_path: Path) -> None:
+    endpoint = tmp_path / "csi.sock"
+    driver, registrar = ScriptedDriver(), Registrar(NAME, str(endpoint))
+    driver.next("NodeGetInfo", hang)
+    async with served(driver, endpoint), running_node(api, tmp_path) as node:
+        async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
+            await eventually(lambda: driver.asked("NodeGetInfo"))
+        await eventually(lambda: node.drivers.names == [])
+        async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
+            await registrar.wait()
+            assert registrar.heard == [""]

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.integration.node.csi.mounting import MountingDriver, mountable
 from tests.integration.node.csi.registrar import Registrar
 from tests.unit.node.csi.scripted import ALL, NAME, ScriptedDriver, answer, hang
 from tests.unit.node.csi.world import attachment_of, spec_of, volume_of
@@ -38,6 +39,13 @@ async def api() -> AsyncIterator[MemoryApi]:
         running.add(core.Node(metadata=ObjectMeta(name="n1")))
         running.add(storage.CSIDriver(metadata=ObjectMeta(name=NAME), spec=storage.CSIDriverSpec(attachRequired=False)))
         yield running
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A kubelet's directory, below which nothing stays mounted."""
+    with mountable(tmp_path):
+        yield tmp_path
 
 
 @asynccontextmanager
@@ -210,46 +218,9 @@ async def test_a_kubelet_may_do_what_volumes_need(api: MemoryApi, tmp_path: Path
     }
 
 
-class MountingDriver(ScriptedDriver):
-    """Mounts a tmpfs for each volume at its staging path, and binds it for pods."""
-
-    async def NodeStageVolume(self, request: pb.NodeStageVolumeRequest) -> pb.NodeStageVolumeResponse:
-        result = await super().NodeStageVolume(request)
-        mounts.mount("tmpfs", request.staging_target_path, "tmpfs", 0, "size=64k")
-        return result
-
-    async def NodePublishVolume(self, request: pb.NodePublishVolumeRequest) -> pb.NodePublishVolumeResponse:
-        result = await super().NodePublishVolume(request)
-        mounts.bind(request.staging_target_path, Path(request.target_path))
-        return result
-
-    async def NodeUnpublishVolume(self, request: pb.NodeUnpublishVolumeRequest) -> pb.NodeUnpublishVolumeResponse:
-        if not self.faults.get("NodeUnpublishVolume"):
-            mounts.unmount(request.target_path)
-        return await super().NodeUnpublishVolume(request)
-
-    async def NodeUnstageVolume(self, request: pb.NodeUnstageVolumeRequest) -> pb.NodeUnstageVolumeResponse:
-        mounts.unmount(request.staging_target_path)
-        return await super().NodeUnstageVolume(request)
-
-
-@pytest.fixture
-def mountable(tmp_path: Path) -> Iterator[Path]:
-    """A directory below which nothing stays mounted."""
-    try:
-        mounts.tmpfs(tmp_path, size=1 << 20)
-    except OSError:
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield tmp_path
-    finally:
-        for path in mounts.mounts_below(tmp_path):
-            mounts.unmount(path)
-
-
-async def test_content_outlives_pods_and_lies(api: MemoryApi, mountable: Path) -> None:
+async def test_content_outlives_pods_and_lies(api: MemoryApi, root: Path) -> None:
     driver = MountingDriver()
-    async with served(driver, mountable / "csi.sock"), registered(api, mountable) as node:
+    async with served(driver, root / "csi.sock"), registered(api, root) as node:
         spec = spec_of(volume_of())
         device, record = await mount(node, spec)
         (Path(record.path) / "data").write_text("precious")
@@ -262,7 +233,7 @@ async def test_content_outlives_pods_and_lies(api: MemoryApi, mountable: Path) -
         await node.plugin.unmount(record)
         await node.plugin.unmount(second)
         await node.plugin.unmount_device(device)
-    assert mounts.mounts_below(mountable) == [str(mountable)]
+    assert mounts.mounts_below(root) == [str(root)]
 
 
 async def mount_for(node: CsiNode, spec: VolumeSpec, device: DeviceRecord) -> tuple[DeviceRecord, MountRecord]:
