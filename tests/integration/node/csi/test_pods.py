@@ -115,6 +115,7 @@ async def test_volumes_outlive_kubelets_and_leave_without_an_api_server(api: Mem
             starting = asyncio.create_task(volumes.set_up(pod, pod.spec.volumes))
             await eventually(lambda: len(volumes.in_use.names()) == 2)
             attach(api, "files", "disk")
+            volumes.in_use.reported(volumes.in_use.names())
             paths = await starting
             assert mounts.is_mount(paths["files"])
             assert paths["disk"].is_block_device()
