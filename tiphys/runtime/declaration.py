@@ -92,6 +92,8 @@ class Declaration:
     """Caches that it takes with `ControllerContext.read`."""
     follows_any: bool = False
     """True if it may follow kinds that it discovers at run time (`ControllerContext.follow`)."""
+    component: str = ""
+    """Name that its events come from, by default made of `name`."""
     settings: type[LoopSettings] | None = None
     """Type of the one argument of its constructor; None when there is none."""
 

@@ -72,13 +72,14 @@ class Manager:
             self.add(controller, workers=workers(controller.declaration.name))
 
     def add(self, controller: Controller, *, workers: int = WORKERS) -> ControlLoop:
-        """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`.
+        """Set a controller up. Its client is this manager's under the controller's name; its events come from `<name>-controller`, unless
+        the declaration names a component.
 
         Raises UndeclaredRead for a controller that takes a cache which it does not declare.
         """
         name = controller.declaration.name
         self._caches.note(controller.declaration)
-        component = name if name.endswith(("controller", "scheduler")) else f"{name}-controller"
+        component = controller.declaration.component or (name if name.endswith(("controller", "scheduler")) else f"{name}-controller")
         recorder = EventRecorder(self.client, component, clock=self.clock, rng=self.rng)
         queue: WorkQueue[Key] = WorkQueue(name, clock=self.clock)
         ctx = ControllerContext(

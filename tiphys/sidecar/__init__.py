@@ -1,1 +1,17 @@
-"""The link between the API and a storage driver: provisioning, attaching, resizing, snapshots and capacity."""
+"""The link between the API and a storage driver: provisioning, attaching, resizing, snapshots and capacity.
+
+For a driver of the node's own process, the composition of that process needs three names:
+
+    facts = await learn(driver, clock=clock)                       # waits until the driver is ready
+    loops = node_loops(driver, facts, ProvisionSettings(node=name))
+    manager.add_all(loops)                                         # or add_all(loops, workers=lambda name: 10)
+
+`node_loops` provisions the claims whose selected node is this one, deletes the volumes that only this node can reach, and resizes them:
+no leader election. Loops of a driver behind a socket are the same classes; `parts` puts them together.
+"""
+
+from tiphys.sidecar.facts import DriverFacts, learn
+from tiphys.sidecar.parts import node_loops
+from tiphys.sidecar.settings import ProvisionSettings
+
+__all__ = ["DriverFacts", "ProvisionSettings", "learn", "node_loops"]

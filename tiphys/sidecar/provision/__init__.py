@@ -1,0 +1,1 @@
+"""Volumes for claims: creation, and deletion once nobody needs them."""

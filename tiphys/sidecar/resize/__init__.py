@@ -1,0 +1,1 @@
+"""Volumes that grow, and volumes whose attributes change."""
