@@ -12,9 +12,10 @@ from tiphys.client.client import Client
 T = TypeVar("T", bound=KubeObject)
 
 
-async def add_finalizer(client: Client, obj: T, finalizer: str) -> T | None:
-    """Set a finalizer; returns the object, or None when it is gone or another one has its name."""
-    return await _patch(client, obj, {"finalizers": [finalizer]})
+async def add_finalizer(client: Client, obj: T, finalizer: str, *, annotations: Mapping[str, str | None] | None = None) -> T | None:
+    """Set a finalizer, and annotations in the same write; returns the object, or None when it is gone or another one has its name."""
+    more = {"annotations": annotations} if annotations else {}
+    return await _patch(client, obj, {"finalizers": [finalizer], **more})
 
 
 async def remove_finalizer(client: Client, obj: T, finalizer: str, *, annotations: Mapping[str, str | None] | None = None) -> T | None:

@@ -1,0 +1,1 @@
+"""Volumes attached to nodes, and detached from them."""
