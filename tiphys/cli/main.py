@@ -16,6 +16,7 @@ VERBS = {
     "apiserver": "Run only the API server, in the foreground.",
     "controller-manager": "Run only the controllers, in the foreground, against any API server.",
     "scheduler": "Run only the scheduler, in the foreground, against any API server.",
+    "csi-sidecar": "Run the sidecar of a CSI driver, in the foreground, against any API server.",
     "node": "Run the kubelet, service proxy and DNS in the foreground.",
     "token": "Create tokens for service accounts.",
     "snapshot": "Save or restore the cluster's state.",

@@ -66,6 +66,7 @@ VERBS = {
     "node": _select("", "network", "kubelet", "hollow", also=("--bind", "--secure-port")),
     "controller-manager": _select("controllers", also=("--cluster-cidr", "--log-level"), alone=True),
     "scheduler": _select("scheduler", also=("--log-level",), alone=True),
+    "csi-sidecar": _select("sidecar", also=("--log-level",), alone=True),
 }
 """Options of each verb: those of its parts of the tree."""
 

@@ -8,12 +8,13 @@ from tiphys.daemon.pki import PkiError
 from tiphys.daemon.settings import SettingsError
 from tiphys.node.runtime.containerd import ContainerdError
 from tiphys.runtime.leader import LeadershipLost
+from tiphys.sidecar.registration import RegistrationFailed
 from tiphys.store.contract import StoreCorrupt, StoreError, StoreFailed, StoreFull
 
 
 def is_lasting(error: BaseException) -> bool:
     """Return whether another start would fail in the same way until somebody fixes the cause."""
-    return not isinstance(error, StoreFailed | LeadershipLost)
+    return not isinstance(error, StoreFailed | LeadershipLost | RegistrationFailed)
 
 
 def explain(error: BaseException, *, address: str = "", option: str = "") -> str | None:
@@ -24,7 +25,7 @@ def explain(error: BaseException, *, address: str = "", option: str = "") -> str
         return f"{error}: free some disk space and start again"
     if isinstance(error, LeadershipLost):
         return f"the lease {error} could not be renewed in time, so another process may lead now"
-    if isinstance(error, PkiError | SettingsError | ContainerdError | StoreError):
+    if isinstance(error, PkiError | SettingsError | ContainerdError | StoreError | RegistrationFailed):
         return str(error)
     if isinstance(error, OSError):
         if error.errno == errno.EADDRINUSE:

@@ -22,6 +22,7 @@ from tiphys.node.settings import KubeletOptions
 from tiphys.scheduler.settings import SchedulerSettings
 from tiphys.settings.network import NetworkSettings
 from tiphys.settings.option import Option
+from tiphys.sidecar.settings import SidecarSettings
 
 DEFAULT_ROOT_DIR = Path("/var/lib/tiphys")
 
@@ -54,6 +55,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkSettings = NetworkSettings()
     controllers: ControllerManagerSettings = ControllerManagerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    sidecar: SidecarSettings = SidecarSettings()
+    """Settings of the sidecar of a storage driver, which runs alone."""
     node_name: Annotated[str, Option("--node-name", "Name of this machine's Node.", metavar="NAME", default="the host name")] = (
         msgspec.field(default_factory=lambda: socket.gethostname().lower())
     )
@@ -157,6 +160,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
             *self.scheduler.leader_election.faults(),
             *self.controllers.serving.faults(),
             *self.scheduler.serving.faults(),
+            *self.sidecar.faults(),
         ]
         if faults:
             raise SettingsError("; ".join(dict.fromkeys(faults)))

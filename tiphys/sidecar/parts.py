@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tiphys.csi.driver import Driver
 from tiphys.runtime import Controller
+from tiphys.sidecar.attach.controller import AttachController, AttachedVolumeController
+from tiphys.sidecar.capacity.controller import CapacityController
 from tiphys.sidecar.facts import DriverFacts
 from tiphys.sidecar.provision.controller import ProvisionController
 from tiphys.sidecar.provision.deletion import DeletionController
 from tiphys.sidecar.resize.controller import ResizeController
-from tiphys.sidecar.settings import ProvisionSettings
+from tiphys.sidecar.resize.modify import ModifyController
+from tiphys.sidecar.settings import ProvisionSettings, SidecarSettings
+from tiphys.sidecar.snapshot.content import ContentController
+from tiphys.sidecar.snapshot.controller import SnapshotController
+
+
+class Part(NamedTuple):
+    """Loops that are elected together."""
+
+    lease: str
+    loops: list[Controller]
+    needs_snapshots: bool = False
+    """True if the loops read the custom resources of snapshots, which may not be defined (yet)."""
 
 
 def node_loops(driver: Driver, facts: DriverFacts, settings: ProvisionSettings) -> list[Controller]:
@@ -27,6 +43,29 @@ def provision_loops(driver: Driver, facts: DriverFacts, settings: ProvisionSetti
 
 def resize_loops(driver: Driver, facts: DriverFacts, settings: ProvisionSettings) -> list[Controller]:
     """Return the loops that change volumes."""
-    if not facts.offers("EXPAND_VOLUME") and not facts.expansion:
-        return []
-    return [ResizeController(driver, facts, settings)]
+    loops: list[Controller] = []
+    if facts.offers("EXPAND_VOLUME") or facts.expansion:
+        loops.append(ResizeController(driver, facts, settings))
+    if facts.offers("MODIFY_VOLUME") and not settings.node:
+        loops.append(ModifyController(driver, facts, settings))
+    return loops
+
+
+def parts(driver: Driver, facts: DriverFacts, settings: SidecarSettings, *, namespace: str) -> list[Part]:
+    """Return the parts that a driver needs. `namespace` is that of the CSIStorageCapacity objects."""
+    each = settings.provision
+    capacity: list[Controller] = []
+    if settings.capacity.enabled and facts.offers("GET_CAPACITY") and facts.has_topology:
+        capacity = [CapacityController(driver, facts, each, settings.capacity, namespace)]
+    chosen = [
+        Part(facts.name.replace("/", "-"), [*provision_loops(driver, facts, each), *capacity]),
+        Part(f"external-resizer-{facts.name.replace('/', '-')}", resize_loops(driver, facts, each)),
+    ]
+    if not each.node:
+        attach: list[Controller] = [AttachController(driver, facts, each), AttachedVolumeController(driver, facts, each)]
+        chosen.append(Part(f"external-attacher-leader-{facts.name}", attach))
+        if facts.offers("CREATE_DELETE_SNAPSHOT"):
+            chosen.append(Part(f"external-snapshotter-leader-{facts.name}", [ContentController(driver, facts, each)], needs_snapshots=True))
+            if settings.snapshot_controller:
+                chosen.append(Part("snapshot-controller-leader", [SnapshotController()], needs_snapshots=True))
+    return [part for part in chosen if part.loops]

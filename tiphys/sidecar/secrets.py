@@ -46,19 +46,29 @@ def reference(
 
     `volume` is the name of the PersistentVolume; without a claim, templates may hold only that.
     """
+    values = {"pv.name": volume}
+    if claim is not None:
+        values["pvc.namespace"] = claim.metadata.namespace
+    more = {"pvc.name": claim.metadata.name} if claim is not None else {}
+    return resolved(parameters, purpose, values, {**values, **more}, claim.metadata.annotations if claim is not None else {})
+
+
+def resolved(
+    parameters: Mapping[str, str],
+    purpose: str,
+    for_namespace: Mapping[str, str],
+    for_name: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+) -> core.SecretReference | None:
+    """Return the secret for a purpose, None if the class names none; the arguments are the values of tokens. Raises BadParameters."""
     name_key, namespace_key = keys_of(purpose)
     name, namespace = parameters.get(name_key, ""), parameters.get(namespace_key, "")
     if not name and not namespace:
         return None
     if not name or not namespace:
         raise BadParameters(f"only one of {name_key} and {namespace_key} is given")
-    values = {"pv.name": volume}
-    if claim is not None:
-        values["pvc.namespace"] = claim.metadata.namespace
-    namespace = _resolved(namespace_key, namespace, values, {})
-    if claim is not None:
-        values["pvc.name"] = claim.metadata.name
-    name = _resolved(name_key, name, values, claim.metadata.annotations if claim is not None else {})
+    namespace = _resolved(namespace_key, namespace, for_namespace, {})
+    name = _resolved(name_key, name, for_name, annotations or {})
     if not _LABEL.fullmatch(namespace) or len(namespace) > 63:
         raise BadParameters(f'{namespace_key} resolved to "{namespace}" which is not a valid namespace name')
     if not _SUBDOMAIN.fullmatch(name) or len(name) > 253:

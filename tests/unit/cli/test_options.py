@@ -87,7 +87,7 @@ def test_two_directories_never_share_names_on_the_machine(tmp_path: Path) -> Non
     assert len(one.bridge) < 16
 
 
-ALONE = ("controller-manager", "scheduler")
+ALONE = ("controller-manager", "scheduler", "csi-sidecar")
 
 
 def run(verb: str, *arguments: str) -> Result:
@@ -211,7 +211,7 @@ def test_every_option_changes_its_field_and_nothing_else() -> None:
         assert value_at(settings, one) == value
 
 
-@pytest.mark.parametrize("verb", ["up", "server", "apiserver", "node", "controller-manager", "scheduler"])
+@pytest.mark.parametrize("verb", ["up", "server", "apiserver", "node", "controller-manager", "scheduler", "csi-sidecar"])
 def test_a_verb_has_no_option_twice(verb: str) -> None:
     flags = [one.option.flag for one in VERBS[verb]]
     assert sorted(set(flags)) == sorted(flags)

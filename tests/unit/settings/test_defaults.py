@@ -19,6 +19,7 @@ ROOT = Path(tiphys.__file__).parent
 ELSEWHERE = {
     ("default-scheduler", "api/core/pods/defaults.py"),  # A default of the API, which the scheduler's name is equal to.
     (10250, "apiserver/kubelet.py"),  # The port of a Node that names none.
+    ("/metrics", "apiserver/chain/paths.py"),  # Paths of the API server, not of the sidecar's pages.
 }
 """Equal values that mean something else."""
 

@@ -95,7 +95,7 @@ async def test_errors_are_shown_until_the_driver_succeeds(api: MemoryApi) -> Non
         await eventually(lambda: api.find(VolumeAttachment, "va") is None)
 
 
-async def test_what_may_be_attached_is_detached(api: MemoryApi) -> None:
+async def test_an_attachment_that_may_exist_is_undone(api: MemoryApi) -> None:
     """The driver attaches the volume and says that it has not finished; then the attachment is deleted."""
     driver = add_objects(api)
     driver.fail("ControllerPublishVolume", pending(), times=1000, after=True)

@@ -64,7 +64,7 @@ async def test_waits_for_the_class(api: MemoryApi) -> None:
         await eventually(lambda: is_modified(api))
 
 
-async def test_what_can_never_be_may_be_replaced(api: MemoryApi) -> None:
+async def test_an_infeasible_change_may_be_replaced(api: MemoryApi) -> None:
     driver = ScriptedDriver()
     driver.fail("ControllerModifyVolume", InvalidArgument("no such tier"))
     api.add(attributes(), attributes("lead"), volume(), bound_claim(volumeAttributesClassName="lead"))

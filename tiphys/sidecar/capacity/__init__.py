@@ -1,0 +1,1 @@
+"""Room for volumes, as schedulers read it."""
