@@ -10,8 +10,23 @@ For a driver of the node's own process, the composition of that process needs th
 no leader election. Loops of a driver behind a socket are the same classes; `parts` puts them together.
 """
 
-from tiphys.sidecar.facts import DriverFacts, learn
-from tiphys.sidecar.parts import node_loops
-from tiphys.sidecar.settings import ProvisionSettings
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiphys.sidecar.facts import DriverFacts, learn
+    from tiphys.sidecar.parts import node_loops
+    from tiphys.sidecar.settings import ProvisionSettings
 
 __all__ = ["DriverFacts", "ProvisionSettings", "learn", "node_loops"]
+
+_HOMES = {"DriverFacts": "facts", "ProvisionSettings": "settings", "learn": "facts", "node_loops": "parts"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on use: every process reads the settings, and few need the messages of the interface."""
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(f"tiphys.sidecar.{_HOMES[name]}"), name)

@@ -114,21 +114,24 @@ def test_affinity_is_where_the_driver_said(of: list[Place], nodes: list[Place]) 
         (claim(), "provision"),
         (claim(annotations={"volume.kubernetes.io/storage-provisioner": "other"}), "nothing"),
         (claim(volume="v"), "nothing"),
-        (claim(volume="v", finalizers=[CLAIM_FINALIZER]), "settle"),
+        (claim(volume=VOLUME, finalizers=[CLAIM_FINALIZER]), "settle"),
+        (claim(volume="v", finalizers=[CLAIM_FINALIZER]), "abandon"),
     ],
 )
 def test_steps_of_claims(one: core.PersistentVolumeClaim, expected: str) -> None:
-    assert plan.step(one, storage_class(), driver=NAME) == expected
+    assert plan.step(one, storage_class(), driver=NAME, volume=VOLUME) == expected
 
 
 def test_steps_of_claims_that_are_deleted() -> None:
     gone = claim(finalizers=[CLAIM_FINALIZER])
     gone.metadata.deletionTimestamp = NOW
-    assert plan.step(gone, None, driver=NAME) == "abandon"
+    assert plan.step(gone, None, driver=NAME, volume=VOLUME) == "abandon"
     gone.metadata.finalizers = []
-    assert plan.step(gone, storage_class(), driver=NAME) == "nothing"
-    assert plan.step(claim(node="n1"), storage_class(late=True), driver=NAME, node="n2") == "nothing"
-    assert plan.step(claim(), None, driver=NAME) == "nothing"
+    assert plan.step(gone, storage_class(), driver=NAME, volume=VOLUME) == "nothing"
+    assert plan.step(claim(node="n1"), storage_class(late=True), driver=NAME, volume=VOLUME, node="n2") == "nothing"
+    assert plan.step(claim(), None, driver=NAME, volume=VOLUME) == "nothing"
+    assert plan.step(claim(), storage_class(), driver=NAME, volume=VOLUME, node="n2") == "volunteer"
+    assert plan.step(claim(), storage_class(late=True), driver=NAME, volume=VOLUME, node="n2") == "nothing"
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,40 @@ async def test_a_node_provisions_for_its_own_claims(api: MemoryApi) -> None:
     assert [one.name for one in driver.of("CreateVolume")] == [VOLUME]
 
 
+async def test_one_node_takes_a_claim_that_any_may_have(api: MemoryApi) -> None:
+    drivers = {name: ScriptedDriver() for name in ("n1", "n2", "n3")}
+    api.add(storage_class(), claim())
+    takers = [loop for name, driver in drivers.items() for loop in loops(driver, ProvisionSettings(node=name))[:1]]
+    async with running_loops(api.client(), *takers):
+        await eventually(lambda: is_provisioned(api))
+    node = api.get(core.PersistentVolumeClaim, "data", "default").metadata.annotations[SELECTED_NODE]
+    assert [name for name, driver in drivers.items() if driver.volumes] == [node]
+
+
+async def test_a_node_that_is_gone_is_given_up(api: MemoryApi) -> None:
+    driver = ScriptedDriver()
+    known = facts(services=("CONTROLLER_SERVICE", "VOLUME_ACCESSIBILITY_CONSTRAINTS"))
+    api.add(storage_class(late=True), claim(node="gone"))
+    async with running_loops(api.client(), partial(ProvisionController, driver, known, SETTINGS)):
+        await eventually(lambda: SELECTED_NODE not in api.get(core.PersistentVolumeClaim, "data", "default").metadata.annotations)
+    assert driver.calls == []
+
+
+async def test_a_volume_is_abandoned_when_the_claim_got_another_one(api: MemoryApi) -> None:
+    driver = ScriptedDriver()
+    driver.fail("CreateVolume", pending(), times=10_000, after=True)
+    api.add(storage_class(), claim(), volume("other", claim_uid="x"))
+    async with running_loops(api.client(), *loops(driver)):
+        await eventually(lambda: driver.volumes)
+        await api.client().patch(core.PersistentVolumeClaim, "data", "default", body={"spec": {"volumeName": "other"}})
+        driver.after.clear()
+        await eventually(lambda: not driver.volumes and CLAIM_FINALIZER not in finalizers(api), timeout=600)
+
+
+def finalizers(api: MemoryApi) -> list[str]:
+    return api.get(core.PersistentVolumeClaim, "data", "default").metadata.finalizers
+
+
 @pytest.mark.parametrize("error", [Exhausted("full"), InvalidArgument("not here")])
 async def test_a_node_without_room_is_given_up(api: MemoryApi, error: Exhausted) -> None:
     driver = ScriptedDriver()

@@ -37,6 +37,8 @@ from tiphys.sidecar.topology import Unreachable, requirement
 from tiphys.sidecar.writes import add_finalizer, current, remove_finalizer
 
 CLASS = "claims by class"
+VOLUNTEER_SECONDS = 20.0
+"""Longest time that a node waits before it enters itself in a claim, as upstream's base delay."""
 
 
 class ProvisionController:
@@ -50,6 +52,7 @@ class ProvisionController:
         self._facts = facts
         self._settings = settings
         self._cached_places = facts.has_topology and not settings.node
+        self._turns: dict[Key, float] = {}
         self.declaration = Declaration(
             name="csi-provisioner",
             kind=core.PersistentVolumeClaim,
@@ -69,7 +72,7 @@ class ProvisionController:
         self._classes = ctx.read(StorageClass)
         node = self._settings.node
         self._places: Places = CachedPlaces(ctx, self._facts.name) if self._cached_places else OnePlace(ctx.client, self._facts.name, node)
-        self._claims.add_index(CLASS, lambda claim: () if claim.spec.volumeName else (plan.class_name(claim),))
+        self._claims.add_index(CLASS, _class_index)
         ctx.watch(self._claims, when=_matters)
         ctx.watch(self._classes, self._waiting, when=lambda old, new: old is None)
 
@@ -79,9 +82,15 @@ class ProvisionController:
     async def reconcile(self, key: Key) -> Result:
         claim = self._claims.get(key)
         if claim is None:
+            self._turns.pop(key, None)
             return DONE
         class_ = self._classes.get(Key("", plan.class_name(claim)))
-        step = plan.step(claim, class_, driver=self._facts.name, node=self._settings.node)
+        name = plan.volume_name(claim, self._settings)
+        step = plan.step(claim, class_, driver=self._facts.name, volume=name, node=self._settings.node)
+        if step != "volunteer":
+            self._turns.pop(key, None)
+        else:
+            return await self._volunteer(key, claim)
         if step == "settle" or (step != "nothing" and await self._is_stored(claim)):
             await remove_finalizer(self._ctx.client, claim, CLAIM_FINALIZER)
         elif step == "provision":
@@ -102,17 +111,28 @@ class ProvisionController:
                 return False
         return volume is not None
 
+    async def _volunteer(self, key: Key, claim: core.PersistentVolumeClaim) -> Result:
+        """Enter this node in a claim that needs a node and any will do. Each node waits by chance, so that seldom two try at once."""
+        now = self._ctx.clock.monotonic()
+        turn = self._turns.setdefault(key, now + VOLUNTEER_SECONDS * self._ctx.rng.random())
+        if turn > now:
+            return Result(after=turn - now)
+        del self._turns[key]
+        meta = claim.metadata
+        change = {"uid": meta.uid, "resourceVersion": meta.resourceVersion, "annotations": {SELECTED_NODE: self._settings.node}}
+        try:
+            await self._ctx.client.patch(core.PersistentVolumeClaim, meta.name, meta.namespace, body={"metadata": change}, kind="strategic")
+        except NotFound:
+            return DONE
+        return DONE
+
     # -- making one
 
     async def _provision(self, claim: core.PersistentVolumeClaim, class_: StorageClass) -> None:
-        self._tell(
-            claim,
-            "Normal",
-            "Provisioning",
-            f'External provisioner is provisioning volume for claim "{claim.metadata.namespace}/{claim.metadata.name}"',
-        )
         try:
             request = await self._request(claim, class_)
+            name = f"{claim.metadata.namespace}/{claim.metadata.name}"
+            self._tell(claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{name}"')
             begun = await add_finalizer(self._ctx.client, claim, CLAIM_FINALIZER)
             if begun is None or begun.metadata.deletionTimestamp is not None or begun.spec.volumeName:
                 return
@@ -120,6 +140,12 @@ class ProvisionController:
             await self._store(begun, class_, volume)
         except Ignored:
             return
+        except Unreachable as error:
+            self._failed(claim, class_, error)
+            if await self._lost_its_node(claim):
+                await self._give_back(claim, reschedule=True)
+                return
+            raise
         except CsiError as error:
             self._failed(claim, class_, error)
             if plan.is_over(error):
@@ -149,7 +175,7 @@ class ProvisionController:
             await self._places.all(),
             class_.allowedTopologies,
             claim=claim.metadata.name,
-            selected=plan.selected_node(claim) if class_.volumeBindingMode == "WaitForFirstConsumer" or settings.node else "",
+            selected=plan.selected_node(claim) if class_.volumeBindingMode == plan.LATE or settings.node else "",
             strict=settings.strict_topology or bool(settings.node),
             immediate=settings.immediate_topology,
         )
@@ -196,6 +222,17 @@ class ProvisionController:
 
     # -- giving up
 
+    async def _lost_its_node(self, claim: core.PersistentVolumeClaim) -> bool:
+        """Return whether the node that was selected for a claim is gone, and no volume may have been made for it there."""
+        node = plan.selected_node(claim)
+        if not node or CLAIM_FINALIZER in claim.metadata.finalizers:
+            return False
+        try:
+            await self._ctx.client.get(core.Node, node)
+        except NotFound:
+            return True
+        return False
+
     async def _abandon(self, claim: core.PersistentVolumeClaim, class_: StorageClass | None) -> None:
         """Delete the volume of a claim that is being deleted, if there is one: only the driver knows, and only by the volume's name."""
         live = await current(self._ctx.client, claim)
@@ -236,6 +273,10 @@ class ProvisionController:
 
     def _tell(self, claim: core.PersistentVolumeClaim, type_: str, reason: str, message: str) -> None:
         self._ctx.recorder.event(claim, type_, reason, message)
+
+
+def _class_index(claim: core.PersistentVolumeClaim) -> Iterable[str]:
+    return () if claim.spec.volumeName else (plan.class_name(claim),)
 
 
 def _matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:

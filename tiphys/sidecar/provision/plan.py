@@ -16,12 +16,13 @@ from tiphys.sidecar.names import BETA_STORAGE_PROVISIONER, CLAIM_FINALIZER, PARA
 from tiphys.sidecar.secrets import OF_VOLUMES, BadParameters, keys_of
 from tiphys.sidecar.settings import ProvisionSettings
 
+LATE = "WaitForFirstConsumer"
 FSTYPE = f"{PARAMETERS}fstype"
 _OURS = frozenset({FSTYPE, *(key for purpose in OF_VOLUMES for key in keys_of(purpose))})
 
-Step = Literal["nothing", "provision", "abandon", "settle"]
+Step = Literal["nothing", "provision", "abandon", "settle", "volunteer"]
 """`provision` makes a volume. `settle` removes the claim's finalizer, as its volume is in the API. `abandon` finds out whether there is a
-volume, deletes it, and removes the finalizer: the claim is being deleted."""
+volume, deletes it, and removes the finalizer: the claim is being deleted, or has another volume. `volunteer` enters this node in it."""
 
 
 def provisioner_of(claim: core.PersistentVolumeClaim) -> str:
@@ -35,16 +36,22 @@ def selected_node(claim: core.PersistentVolumeClaim) -> str:
     return claim.metadata.annotations.get(SELECTED_NODE, "")
 
 
-def step(claim: core.PersistentVolumeClaim, class_: StorageClass | None, *, driver: str, node: str = "") -> Step:
-    """Return the next step for a claim; with `node`, only claims for which that node was selected concern this process."""
-    if provisioner_of(claim) != driver or (node and selected_node(claim) != node):
+def step(claim: core.PersistentVolumeClaim, class_: StorageClass | None, *, driver: str, volume: str, node: str = "") -> Step:
+    """Return the next step for a claim, whose volume would have the name `volume`.
+
+    With `node`, only claims for which that node was selected concern this process, and those that need none: some node must take them.
+    """
+    if provisioner_of(claim) != driver:
         return "nothing"
-    begun = CLAIM_FINALIZER in claim.metadata.finalizers
+    begun, selected = CLAIM_FINALIZER in claim.metadata.finalizers, selected_node(claim)
+    if node and selected != node:
+        needs_one = not selected and not begun and not claim.spec.volumeName and claim.metadata.deletionTimestamp is None
+        return "volunteer" if needs_one and class_ is not None and class_.volumeBindingMode != LATE else "nothing"
     if claim.spec.volumeName:
-        return "settle" if begun else "nothing"
+        return "nothing" if not begun else "settle" if claim.spec.volumeName == volume else "abandon"
     if claim.metadata.deletionTimestamp is not None:
         return "abandon" if begun else "nothing"
-    if class_ is None or (class_.volumeBindingMode == "WaitForFirstConsumer" and not selected_node(claim)):
+    if class_ is None or (class_.volumeBindingMode == LATE and not selected):
         return "nothing"
     return "provision"
 

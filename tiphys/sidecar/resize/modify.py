@@ -82,7 +82,7 @@ class ModifyController:
         self._claims = ctx.read(core.PersistentVolumeClaim)
         self._volumes = ctx.read(core.PersistentVolume)
         self._classes = ctx.read(VolumeAttributesClass)
-        self._claims.add_index(CLASS, lambda claim: (claim.spec.volumeAttributesClassName or "",))
+        self._claims.add_index(CLASS, _class_index)
         ctx.watch(self._claims, when=_matters)
         ctx.watch(self._classes, self._users, when=lambda old, new: old is None)
 
@@ -139,6 +139,10 @@ class ModifyController:
 
     def _tell(self, claim: core.PersistentVolumeClaim, type_: str, reason: str, message: str) -> None:
         self._ctx.recorder.event(claim, type_, reason, message)
+
+
+def _class_index(claim: core.PersistentVolumeClaim) -> Iterable[str]:
+    return (claim.spec.volumeAttributesClassName or "",)
 
 
 def _matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:

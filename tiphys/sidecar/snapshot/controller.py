@@ -36,7 +36,7 @@ class SnapshotController:
         self._contents = ctx.read(VolumeSnapshotContent)
         self._classes = ctx.read(VolumeSnapshotClass)
         self._claims = ctx.read(core.PersistentVolumeClaim)
-        self._snapshots.add_index(SOURCE, lambda one: [f"{one.metadata.namespace}/{one.spec.source.persistentVolumeClaimName or ''}"])
+        self._snapshots.add_index(SOURCE, _source_index)
         self._claims.add_index(USED, _used_snapshot)
         ctx.watch(self._snapshots)
         ctx.watch(self._contents, _snapshot_of)
@@ -196,6 +196,10 @@ class SnapshotController:
                 return
         await self._release_claim(snapshot)
         await patch_metadata(client, snapshot, remove=plan.OF_SNAPSHOT)
+
+
+def _source_index(snapshot: VolumeSnapshot) -> Iterable[str]:
+    return [f"{snapshot.metadata.namespace}/{snapshot.spec.source.persistentVolumeClaimName or ''}"]
 
 
 def _is_being_taken(snapshot: VolumeSnapshot) -> bool:
