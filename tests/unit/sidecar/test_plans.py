@@ -56,7 +56,7 @@ def test_a_volume_for_a_node_may_be_where_the_node_can_reach_it(nodes: list[Plac
     assert is_reachable(affinity, selected.labels)
 
 
-@given(places, st.text(max_size=5))
+@given(places, st.text("abc-19", max_size=5))
 def test_claims_without_a_node_are_spread(nodes: list[Place], name: str) -> None:
     first, second = (requirement(nodes, [], claim=f"{name}-{ordinal}") for ordinal in (3, 4))
     assert first is not None

@@ -63,7 +63,14 @@ async def test_the_role_of_the_example_is_enough(api: MemoryApi) -> None:
     await define(admin)
     add_node(api, "n1", "a")
     api.add(
-        storage_class(late=True),
+        storage_class(
+            late=True,
+            parameters={
+                "csi.storage.k8s.io/provisioner-secret-name": "key",
+                "csi.storage.k8s.io/provisioner-secret-namespace": "${pvc.namespace}",
+            },
+        ),
+        core.Secret(metadata=ObjectMeta(name="key", namespace="default"), data={"user": b"admin"}),
         volume(),
         bound_claim("2Gi", volumeAttributesClassName="gold"),
         claim("new", uid="new", node="n1"),
@@ -104,6 +111,7 @@ async def test_the_role_of_the_example_is_enough(api: MemoryApi) -> None:
         for loop in manager.loops:
             await loop.ctx.recorder.flush()
     assert api.list(core.Event) != []
+    assert {key: value for one in driver.of("CreateVolume") for key, value in one.secrets.items()} == {"user": "admin"}
 
 
 def _changed(api: MemoryApi) -> core.PersistentVolumeClaimStatus | None:
