@@ -11,6 +11,8 @@ from tests.unit.sidecar.driver import GI, NAME, ScriptedDriver, facts, hang, pen
 from tests.unit.sidecar.make import UID, VOLUME, claim, storage_class, volume
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import ServiceUnavailable
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentSource, VolumeAttachmentSpec
 from tiphys.client.client import Client
 from tiphys.csi.errors import Exhausted, Failed, InvalidArgument
 from tiphys.csi.pb import csi_pb2 as pb
@@ -180,6 +182,34 @@ async def test_a_driver_that_lies_leaves_nothing_behind(api: MemoryApi, lie: obj
     assert list(driver.volumes) == [f"id-{VOLUME}"]
     deleted = [one.volume_id for one in driver.of("DeleteVolume")]
     assert deleted == (["tiny"] if isinstance(lie, pb.Volume) and lie.volume_id else [])
+
+
+@pytest.mark.parametrize("garbage", ["not a message", pb.CreateVolumeResponse()], ids=["type", "empty"])
+async def test_garbage_does_not_say_that_there_is_no_volume(api: MemoryApi, garbage: object) -> None:
+    driver = ScriptedDriver()
+    driver.after["CreateVolume"] = [lambda request: garbage] * 10_000
+    api.add(storage_class(), claim())
+    async with running_loops(api.client(), *loops(driver)):
+        await eventually(lambda: driver.volumes)
+        await api.client().delete(core.PersistentVolumeClaim, "data", "default")
+        await asyncio.sleep(60)
+        driver.after.clear()
+        await eventually(lambda: api.find(core.PersistentVolumeClaim, "data", "default") is None, timeout=3600)
+    assert driver.volumes == {}
+
+
+async def test_an_attached_volume_is_not_deleted(api: MemoryApi) -> None:
+    driver = ScriptedDriver()
+    source = VolumeAttachmentSource(persistentVolumeName=VOLUME)
+    spec = VolumeAttachmentSpec(attacher=NAME, nodeName="n1", source=source)
+    api.add(volume(phase="Released"), VolumeAttachment(metadata=ObjectMeta(name="va"), spec=spec))
+    async with running_loops(api.client(), *loops(driver)) as manager:
+        await asyncio.sleep(60)
+        await manager.loops[1].ctx.recorder.flush()
+        assert driver.of("DeleteVolume") == []
+        assert ("VolumeFailedDelete", f"persistentvolume {VOLUME} is still attached to node n1") in events(api)
+        api.remove(VolumeAttachment, "va")
+        await eventually(lambda: api.find(core.PersistentVolume, VOLUME) is None)
 
 
 async def test_a_volume_is_not_deleted_because_it_cannot_be_saved(api: MemoryApi) -> None:

@@ -113,6 +113,18 @@ async def test_an_unfinished_expansion_goes_on_with_its_size(api: MemoryApi) -> 
     assert {one.capacity_range.required_bytes for one in driver.of("ControllerExpandVolume")} == {3 * GI}
 
 
+async def test_an_unfinished_expansion_is_not_taken_back(api: MemoryApi) -> None:
+    """The driver may have grown the volume already, so the claim gets what it asked for first."""
+    driver = add_objects(api, "3Gi")
+    driver.fail("ControllerExpandVolume", pending(), times=8)
+    async with running_loops(api.client(), loop(driver)):
+        await eventually(lambda: status(api).allocatedResourceStatuses)
+        body = {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
+        await api.client().patch(core.PersistentVolumeClaim, "data", "default", body=body)
+        await eventually(lambda: is_grown(api))
+    assert {one.capacity_range.required_bytes for one in driver.of("ControllerExpandVolume")} == {3 * GI}
+
+
 async def test_a_lie_about_the_size_is_an_error(api: MemoryApi) -> None:
     driver = add_objects(api)
     driver.scripts["ControllerExpandVolume"] = [lambda request: pb.ControllerExpandVolumeResponse(capacity_bytes=5)] * 6

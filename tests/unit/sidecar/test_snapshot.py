@@ -238,6 +238,19 @@ async def test_a_volume_is_made_of_a_snapshot(api: MemoryApi) -> None:
     assert request.volume_content_source.snapshot.snapshot_id in driver.snapshots
 
 
+async def test_a_snapshot_waits_for_a_claim_that_is_made_of_it(api: MemoryApi) -> None:
+    driver = await add_objects(api)
+    async with running_loops(with_snapshots(api.client()), *loops(driver)):
+        await eventually(partial(is_ready, api))
+        api.add(sourced("copy", "VolumeSnapshot", "s", group=GROUP))
+        await api.clock.sleep(1)
+        await delete(api)
+        await api.clock.sleep(30)
+        assert len(driver.snapshots) == 1
+        api.remove(core.PersistentVolumeClaim, "copy", "default")
+        await eventually(partial(is_gone, api))
+
+
 async def test_a_volume_is_made_of_a_volume(api: MemoryApi) -> None:
     driver = ScriptedDriver()
     copy, other = sourced("copy", "PersistentVolumeClaim", "data"), sourced("x", "Backup", "b", group="example.com")
