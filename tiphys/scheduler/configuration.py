@@ -162,6 +162,15 @@ class NodeAffinityArgs(Struct):
     addedAffinity: dict[str, Any] | None = None
 
 
+class VolumeBindingArgs(Struct):
+    """Arguments of the plugin VolumeBinding."""
+
+    apiVersion: str = constant(GROUP_VERSION)
+    kind: str = constant("VolumeBindingArgs")
+    bindTimeoutSeconds: Annotated[int | None, Sets("bind_timeout", read=whole(0))] = None
+    shape: list[dict[str, Any]] = []
+
+
 ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     type_.__name__.removesuffix("Args"): type_
     for type_ in (
@@ -171,6 +180,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
         NodeResourcesBalancedAllocationArgs,
         NodeResourcesFitArgs,
         PodTopologySpreadArgs,
+        VolumeBindingArgs,
     )
 }
 """Types of arguments, by plugin."""

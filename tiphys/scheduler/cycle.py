@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,13 @@ from tiphys.scheduler.explain import Diagnosis, diagnose
 from tiphys.scheduler.filters.node_affinity import NamedNodes, named_nodes
 from tiphys.scheduler.filters.order import enabled
 from tiphys.scheduler.neighbors import Neighbors
-from tiphys.scheduler.preempt import NEVER, Budget, Nominations, NoRoom, Room, make_room
+from tiphys.scheduler.preempt import NEVER, NOT_HELPFUL, Budget, Nominations, NoRoom, Room, make_room
 from tiphys.scheduler.settings import DEFAULTS, Profile
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 from tiphys.scheduler.vectors import VectorCache
+from tiphys.scheduler.volumes.cache import VolumePlan
+from tiphys.scheduler.volumes.checks import VolumeChecks
 
 KNOWN_NEIGHBORS = 256
 
@@ -52,9 +55,13 @@ class Cycle:
         self._rng = rng
         self._vectors = VectorCache(profile)
         self._neighbors: dict[tuple[bytes, bytes], Neighbors] = {}
+        self.volumes = VolumeChecks(cluster, profile)
 
     def place(self, info: PodInfo) -> str | Diagnosis:
         """Return the name of the best node (at random among equals), or the reasons why there is none."""
+        refused = self._refused(info)
+        if refused is not None:
+            return refused
         nominated = self._nominated(info)
         if nominated is not None:
             return nominated
@@ -74,7 +81,11 @@ class Cycle:
         vectors = self._vectors.of(info.template, self.cluster)
         neighbors = self._neighbors_of(info)
         verdicts = neighbors.verdicts(self.cluster)
-        causes = vectors.causes if verdicts is None else with_objections(vectors.causes, verdicts)
+        causes = vectors.causes
+        if info.volumes is not None:
+            causes = self.volumes.with_causes(info, info.volumes, causes)
+        if verdicts is not None:
+            causes = with_objections(causes, verdicts)
         causes = self._leave_to_nominated(info, causes)
         candidates: Bools = causes == ALLOWED
         fits = bool(candidates.any())
@@ -89,12 +100,15 @@ class Cycle:
 
     def explain(self, info: PodInfo) -> Diagnosis:
         """Return the reasons against each node that cannot take the pod, even if others can."""
-        return diagnose(info, self.cluster, self.ask(info).causes)
+        return self._refused(info) or diagnose(info, self.cluster, self.ask(info).causes)
 
     def preempt(self, info: PodInfo, budgets: Iterable[Budget]) -> Room | NoRoom:
         """Find a node on which evictions make room for a pod that was just rejected everywhere."""
         if info.pod.spec.preemptionPolicy == "Never":
             return NoRoom(NEVER)
+        if self._refused(info) is not None:
+            nodes = len(self.cluster)
+            return NoRoom(f"preemption: 0/{nodes} nodes are available: {nodes} {NOT_HELPFUL}.")
         ahead = self.nominations.before(info)
 
         def cause_in(pod: PodInfo, row: int) -> int:
@@ -102,6 +116,17 @@ class Cycle:
             return self._cause(pod, row) or (self._cause_beside(pod, row, others) if others else ALLOWED)
 
         return make_room(info, self.cluster, self.ask(info).causes, cause_in, budgets, self._rng, self._profile)
+
+    def plan(self, info: PodInfo, node: str) -> VolumePlan | None:
+        """Return the volumes that must be bound before the pod is bound to a node that was chosen for it; None if there are none."""
+        return self.volumes.plan(info.volumes, self.cluster.row_of[node]) if info.volumes is not None else None
+
+    def _refused(self, info: PodInfo) -> Diagnosis | None:
+        """Return the reason why no node needs to be looked at, if there is one."""
+        refusal = self.volumes.refusal(info) if info.volumes is not None else None
+        if refusal is None:
+            return None
+        return Diagnosis(nodes=len(self.cluster), rules=frozenset((refusal.rule,)), before=refusal.reason)
 
     def _named(self, info: PodInfo) -> str | None:
         """Return the only node that the pod names in its affinity, if it can run there. Vectors would serve no other pod of a DaemonSet."""
@@ -155,7 +180,8 @@ class Cycle:
                 self.cluster.drop_pod(one.uid)
 
     def _cause(self, info: PodInfo, row: int) -> int:
-        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts, self._filters)
+        volumes = partial(self.volumes.cause_in, info, info.volumes) if info.volumes is not None else None
+        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts, self._filters, volumes)
 
     def _neighbors_of(self, info: PodInfo) -> Neighbors:
         ident = (info.template.key, info.social.key)

@@ -20,6 +20,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     nodes: int
     reasons: Mapping[str, tuple[str, ...]] = {}
     rules: frozenset[str] = frozenset()
+    before: str = ""
+    """Reason against all nodes, for which none was looked at."""
     after: str = ""
     """Outcome of the attempts made after no node was left."""
 
@@ -30,7 +32,9 @@ class Diagnosis(msgspec.Struct, frozen=True):
             return NO_NODES
         counted = Counter(reason for reasons in self.reasons.values() for reason in reasons)
         text = f"0/{self.nodes} nodes are available:"
-        if counted:
+        if self.before:
+            text += f" {self.before}."
+        elif counted:
             text += f" {', '.join(sorted(f'{count} {reason}' for reason, count in counted.items()))}."
         return f"{text} {self.after}" if self.after else text
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tiphys.scheduler.causes import ALLOWED
 from tiphys.scheduler.filters.order import FILTERS
 from tiphys.scheduler.neighbors import AFFINITY, SPREAD
 from tiphys.scheduler.queue import Waiting
 from tiphys.scheduler.slim import SlimPod
 from tiphys.scheduler.snapshot import NodeFacts, Snapshot
 from tiphys.scheduler.template import PodInfo, Template
+from tiphys.scheduler.volumes.checks import VolumeChecks
+from tiphys.scheduler.volumes.claims import LIMITS, RESTRICTIONS
+from tiphys.scheduler.volumes.pod import PodVolumes
 
 Hint = Callable[[Waiting], bool]
 
@@ -21,7 +25,7 @@ FIT, PORTS = "NodeResourcesFit", "NodePorts"
 SOCIAL = frozenset((SPREAD, AFFINITY))
 
 
-def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) -> Hint | None:
+def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot, volumes: VolumeChecks | None = None) -> Hint | None:
     """Return the hint for a node that was added or changed in a way that matters. The snapshot must contain it already."""
     rules: set[str] = set()
     if before is None or (before.unschedulable and not after.unschedulable):
@@ -37,14 +41,20 @@ def node_changed(before: NodeFacts | None, after: NodeFacts, cluster: Snapshot) 
     if not rules:
         return None
     row = cluster.row_of[after.name]
+    checks = volumes or VolumeChecks(cluster)
 
     def helps(waiting: Waiting) -> bool:
+        if waiting.info.volumes is not None and checks.refusal(waiting.info) is not None:
+            # No node is looked at until its claims are as they must be.
+            return False
         if not waiting.rules or waiting.rules & rules & SOCIAL:
             # Domains are of many nodes: what changed here may open others.
             return True
         # Not only for the rules that are known to have refused: they hide those that come after them in the order. A node that is
         # uncordoned keeps its taint for a moment, and the pod parked by the cordon waits for the taint from then on.
-        return _could_take(cluster, row, waiting.info.template)
+        return _could_take(cluster, row, waiting.info.template) and (
+            waiting.info.volumes is None or checks.lasting_cause_in(waiting.info.volumes, row) == ALLOWED
+        )
 
     return helps
 
@@ -69,9 +79,19 @@ def pod_removed(info: PodInfo) -> Hint:
     def helps(waiting: Waiting) -> bool:
         rules = waiting.rules
         # Of the pod's resources, its place among the node's pods is free in any case.
-        return not rules or FIT in rules or bool(rules & SOCIAL) or (PORTS in rules and bool(info.template.ports))
+        if not rules or FIT in rules or bool(rules & SOCIAL) or (PORTS in rules and bool(info.template.ports)):
+            return True
+        return info.volumes is not None and waiting.info.volumes is not None and _frees(info.volumes, waiting.info.volumes, rules)
 
     return helps
+
+
+def _frees(gone: PodVolumes, needed: PodVolumes, rules: frozenset[str]) -> bool:
+    """Return whether the volumes of a pod that left may have kept out another."""
+    if LIMITS in rules and gone.claims:
+        return True
+    shared = any(gone.uses(key) for key in needed.named) or any(disk.conflicts(other) for disk in gone.disks for other in needed.disks)
+    return RESTRICTIONS in rules and shared
 
 
 def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:

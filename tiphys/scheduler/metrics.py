@@ -40,6 +40,9 @@ POINT_SECONDS = metrics.histogram(
     "scheduler_framework_extension_point_duration_seconds", "Time of the parts of an attempt, in seconds.", "extension_point", "status",
     "profile", buckets=metrics.exponential(0.0001, 2, 12), stability="STABLE",
 )  # fmt: skip
+VOLUME_ERRORS = metrics.counter(
+    "scheduler_volume_scheduling_stage_error_total", "Failures to bind the volumes of a pod, by stage.", "operation"
+)
 QUEUES: dict[Place, str] = {"active": "active", "backoff": "backoff", "parked": "unschedulable", "gated": "gated"}
 """Upstream's names of the queue's places."""
 

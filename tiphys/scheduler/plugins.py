@@ -12,9 +12,7 @@ from tiphys.settings.file import ConfigurationError
 
 ALWAYS = ("SchedulingGates", "PrioritySort", "NodeName", "DefaultPreemption", "DefaultBinder")
 """Plugins whose work is always done here."""
-ABSENT = (
-    "VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "DynamicResources", "NodeDeclaredFeatures", "GangScheduling",
-)  # fmt: skip
+ABSENT = ("DynamicResources", "NodeDeclaredFeatures", "GangScheduling")
 """Plugins of upstream whose work is not done here."""
 ALL = "*"
 MAX_WEIGHT = 1000
@@ -30,10 +28,10 @@ class Choice(NamedTuple):
 
 def filter_names() -> tuple[str, ...]:
     """Return the names of all filter plugins."""
+    from tiphys.scheduler.causes import OBJECTIONS
     from tiphys.scheduler.filters.order import FILTERS
-    from tiphys.scheduler.neighbors import AFFINITY, SPREAD
 
-    return tuple(dict.fromkeys((*(rule.name for rule in FILTERS), SPREAD, AFFINITY)))
+    return tuple(dict.fromkeys((*(rule.name for rule in FILTERS), *(one.rule for one in OBJECTIONS))))
 
 
 def choose(choices: Iterable[Choice]) -> dict[str, Any]:

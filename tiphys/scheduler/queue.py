@@ -20,6 +20,7 @@ import msgspec
 from tiphys.aio.backoff import BackoffPolicy
 from tiphys.scheduler.settings import DEFAULTS
 from tiphys.scheduler.template import PodInfo
+from tiphys.scheduler.volumes.pod import PodVolumes
 
 BACKOFF = BackoffPolicy(first=DEFAULTS.initial_backoff, cap=DEFAULTS.max_backoff)
 PARKED_AT_MOST = 300.0
@@ -37,6 +38,7 @@ class Kind(NamedTuple):
     template: bytes
     social: bytes
     rules: frozenset[str]
+    volumes: PodVolumes | None
 
 
 class Waiting(msgspec.Struct, eq=False):
@@ -57,7 +59,7 @@ class Waiting(msgspec.Struct, eq=False):
 
     @property
     def kind(self) -> Kind:
-        return Kind(self.info.template.key, self.info.social.key, self.rules)
+        return Kind(self.info.template.key, self.info.social.key, self.rules, self.info.volumes)
 
 
 class SchedulingQueue:

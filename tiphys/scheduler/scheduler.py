@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 
 import msgspec
 
@@ -31,6 +32,11 @@ from tiphys.scheduler.settings import DEFAULTS, SchedulerSettings
 from tiphys.scheduler.slim import NODES, PODS, SlimNode, SlimPod
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo, Reader, is_mine, is_over
+from tiphys.scheduler.volumes.bind import VolumeBinder, VolumesNotBound
+from tiphys.scheduler.volumes.cache import VolumePlan
+from tiphys.scheduler.volumes.claims import BINDING
+from tiphys.scheduler.volumes.feed import feed_volumes
+from tiphys.scheduler.volumes.hints import volumes_released
 from tiphys.scheduler.write import BINDS_AT_ONCE, Writer, is_preempted
 
 log = logging.get_logger(__name__)
@@ -65,6 +71,7 @@ class Scheduler:
         self._pods = PODS.informer(self._informers, self._scheme)
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
         self._writer = Writer(client, self._recorder, name=name, clock=clock)
+        self._volumes = VolumeBinder(client, self.cluster.volumes, labels_of=self._labels_of, timeout=settings.profile.bind_timeout)
         self._changed = asyncio.Event()
         self._binding: set[str] = set()
         """Uids of pods whose binding is being written, or is written but not observed yet."""
@@ -84,6 +91,7 @@ class Scheduler:
 
     async def _lead(self) -> None:
         feed_relations(self._informers, self.cluster.relations, self._scheme)
+        feed_volumes(self._informers, self._scheme, self.cluster.volumes, self._storage_changed)
         metrics.declare(self.queue, self.name)
         self._nodes.subscribe(self._node_changed)
         if any(kind.type is policy.PodDisruptionBudget for kind in self._scheme):
@@ -104,13 +112,20 @@ class Scheduler:
         if new is None:
             assert old is not None
             self.cluster.drop_node(old.metadata.name)
+            self._volumes.observed()
             self._wake(hints.node_removed, "NodeDelete")
             return
         before = self.cluster.put_node(new)
         after = self.cluster.facts(new.metadata.name)
         assert after is not None
         if before is not after:
-            self._wake(hints.node_changed(before, after, self.cluster), "NodeAdd" if old is None else "NodeUpdate")
+            self._volumes.observed()
+            hint = hints.node_changed(before, after, self.cluster, self._cycle.volumes)
+            self._wake(hint, "NodeAdd" if old is None else "NodeUpdate")
+
+    def _storage_changed(self, hint: hints.Hint | None, event: str) -> None:
+        self._volumes.observed()
+        self._wake(hint, event)
 
     def _pod_changed(self, old: SlimPod | None, new: SlimPod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid or is_over(new)):
@@ -133,6 +148,8 @@ class Scheduler:
         self._binding.discard(uid)
         info = self.cluster.drop_pod(uid)
         if info is not None:
+            if info.volumes is not None:
+                self._volumes.observed()
             self._wake(hints.pod_removed(info), "AssignedPodDelete")
 
     def _wants_no_more(self, uid: str) -> None:
@@ -242,9 +259,12 @@ class Scheduler:
             return
         self._cycle.nominations.drop(info.uid)
         self._victims.pop(info.uid, None)
+        plan = self._cycle.plan(info, decision)
+        if plan is not None:
+            self.cluster.volumes.reserve(info.uid, plan)
         self.cluster.put_pod(info, decision)
         self._binding.add(info.uid)
-        tasks.spawn(self._bind(one, decision, slots), name=f"bind {info.key}")
+        tasks.spawn(self._bind(one, decision, plan, slots), name=f"bind {info.key}")
 
     def _lap(self, point: str, status: str) -> None:
         """Record the end of a part of the decision."""
@@ -297,38 +317,70 @@ class Scheduler:
             self._victims.pop(info.uid, None)
             self._wake(lambda waiting: waiting.info.template is info.template, "AssignedPodDelete")
 
-    async def _bind(self, one: Waiting, node: str, slots: asyncio.Semaphore) -> None:
+    async def _bind(self, one: Waiting, node: str, plan: VolumePlan | None, slots: asyncio.Semaphore) -> None:
         info = one.info
-        done = False
-        async with slots:
-            began = self._clock.monotonic()
-            try:
+        done, failure = False, ""
+        began = self._clock.monotonic()
+        try:
+            if plan is not None:
+                await self._bind_volumes(info, plan, slots)
+            async with slots:
+                began = self._clock.monotonic()
                 done = await self._writer.bind(info, node)
-            except Exception:
-                log.exception("binding failed", extra={"pod": str(info.key), "node": node})
+        except VolumesNotBound as error:
+            failure = f'running PreBind plugin "{BINDING}": {error}'
+        except Exception:
+            log.exception("binding failed", extra={"pod": str(info.key), "node": node})
         now = self._clock.monotonic()
-        metrics.spent("Bind", "Success" if done else "Error", self.name, now - began)
+        if plan is not None and self.cluster.volumes.release(info.uid) and not done:
+            self._wake(volumes_released, "AssignedPodDelete")
+        if not failure:
+            metrics.spent("Bind", "Success" if done else "Error", self.name, now - began)
         if done:
             metrics.placed(one.tries + 1, now - (one.first or began))
             self.queue.remove(info.uid)
-        else:
-            self._forget(one)
+            return
+        waiting = self._forget(one)
+        if failure and waiting is not None:
+            log.info("volumes not bound", extra={"pod": str(info.key), "node": node, "reason": failure})
+            await self._writer.failed(waiting, failure)
 
-    def _forget(self, one: Waiting) -> None:
-        """Undo a failed binding: free the place, and requeue the pod unless the informer knows better."""
+    async def _bind_volumes(self, info: PodInfo, plan: VolumePlan, slots: asyncio.Semaphore) -> None:
+        """Bind the volumes that the pod needs. The wait for others takes no slot. Raises VolumesNotBound."""
+        began, status = self._clock.monotonic(), "Error"
+        try:
+            async with slots:
+                await self._writer.nominate(info, plan.node)
+                written = await self._volumes.write(plan)
+            await self._volumes.wait(plan, written, lambda: info.uid in self._binding)
+            status = "Success"
+        except VolumesNotBound:
+            metrics.VOLUME_ERRORS.labels("bind").inc()
+            raise
+        finally:
+            metrics.spent("PreBind", status, self.name, self._clock.monotonic() - began)
+
+    def _labels_of(self, node: str) -> Mapping[str, str] | None:
+        facts = self.cluster.facts(node)
+        return facts.labels if facts is not None else None
+
+    def _forget(self, one: Waiting) -> PodInfo | None:
+        """Undo a failed binding: free the place, and requeue the pod, which is returned, unless the informer knows better."""
         uid, key = one.info.uid, one.info.key
         if uid not in self._binding:
             # The informer has spoken since: the pod is bound or gone.
-            return
+            return None
         self._binding.discard(uid)
-        info = self.cluster.drop_pod(uid)
-        if info is not None:
-            self._wake(hints.pod_removed(info), "AssignedPodDelete")
+        placed = self.cluster.drop_pod(uid)
+        if placed is not None:
+            self._wake(hints.pod_removed(placed), "AssignedPodDelete")
         now = self._clock.monotonic()
         pod = self._pods.get(key)
         if pod is None or pod.metadata.uid != uid or not is_mine(pod, self.name):
             self.queue.remove(uid)
-            return
-        self.queue.update(self._reader.info(pod), now, helps=False)
+            return None
+        info = self._reader.info(pod)
+        self.queue.update(info, now, helps=False)
         self.queue.retry(one, now)
         self._changed.set()
+        return info

@@ -34,6 +34,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     min_candidates_percentage: int = 10
     min_candidates: int = 100
     """Number of candidates after which preemption looks at no more nodes: the larger of this and of the percentage of all nodes."""
+    bind_timeout: int = 600
+    """Seconds within which the volumes of a pod must be bound, or the pod gets another decision (`bindTimeoutSeconds`)."""
 
 
 class SchedulerServing(ServingSettings, frozen=True, kw_only=True):

@@ -29,12 +29,30 @@ class SlimContainer(Struct, forbid_unknown_fields=False):
     """Those with a host port."""
 
 
+class SlimEphemeralVolumeSource(Struct, forbid_unknown_fields=False):
+    """Mark of a volume with a claim of its own; the template of the claim is left out."""
+
+
 class SlimVolume(Struct, forbid_unknown_fields=False):
-    """Image or claim behind a volume."""
+    """Image, claim or disk behind a volume."""
 
     name: str = ""
     image: core.ImageVolumeSource | None = None
     persistentVolumeClaim: core.PersistentVolumeClaimVolumeSource | None = None
+    ephemeral: SlimEphemeralVolumeSource | None = None
+    gcePersistentDisk: core.GCEPersistentDiskVolumeSource | None = None
+    awsElasticBlockStore: core.AWSElasticBlockStoreVolumeSource | None = None
+    iscsi: core.ISCSIVolumeSource | None = None
+    rbd: core.RBDVolumeSource | None = None
+
+    @property
+    def matters(self) -> bool:
+        """True if the volume decides where a pod can run, or runs well."""
+        sources = (
+            self.image, self.persistentVolumeClaim, self.ephemeral,
+            self.gcePersistentDisk, self.awsElasticBlockStore, self.iscsi, self.rbd,
+        )  # fmt: skip
+        return any(source is not None for source in sources)
 
 
 class SlimPodSpec(Struct, forbid_unknown_fields=False):
@@ -43,7 +61,7 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     containers: list[SlimContainer] = []
     initContainers: list[SlimContainer] = []
     volumes: list[SlimVolume] = []
-    """Those with an image or a claim behind them."""
+    """Those with an image, a claim or a disk behind them."""
     nodeName: str = ""
     nodeSelector: dict[str, str] = {}
     affinity: core.Affinity | None = None
@@ -96,7 +114,7 @@ def compact(pod: SlimPod) -> SlimPod:
     _forget_infeasible(pod)
     for container in (*spec.containers, *spec.initContainers):
         container.ports = [port for port in container.ports if port.hostPort]
-    spec.volumes = [volume for volume in spec.volumes if volume.image is not None or volume.persistentVolumeClaim is not None]
+    spec.volumes = [volume for volume in spec.volumes if volume.matters]
     status.conditions = [condition for condition in status.conditions if condition.type in ("PodScheduled", DISRUPTION_TARGET)]
     status.containerStatuses = _resized(status.containerStatuses)
     status.initContainerStatuses = _resized(status.initContainerStatuses)

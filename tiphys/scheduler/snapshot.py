@@ -24,6 +24,7 @@ from tiphys.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, HostPort, a
 from tiphys.scheduler.social import Group
 from tiphys.scheduler.tally import Tally
 from tiphys.scheduler.template import PodInfo
+from tiphys.scheduler.volumes.cache import VolumeCache
 
 FIRST_ROWS = 64
 BASE_RESOURCES = (CPU, MEMORY, EPHEMERAL, PODS)
@@ -133,6 +134,7 @@ class Snapshot:
         """Protocol and port to row to address to the number of pods with it (one, unless somebody assigned pods by hand)."""
         self.pods_on: dict[str, dict[str, PodInfo]] = {}
         self.relations = Relations(rows)
+        self.volumes = VolumeCache()
         self._facts: dict[str, NodeFacts] = {}
         self._node_of: dict[str, str] = {}
         self._free = list(range(rows - 1, -1, -1))
@@ -274,12 +276,15 @@ class Snapshot:
         before = self._node_of.get(info.uid)
         if before is not None:
             known = self.pods_on[before][info.uid]
-            if before == node and known.template is info.template and known.social is info.social and known.terminating == info.terminating:
+            same = known.template is info.template and known.social is info.social and known.volumes == info.volumes
+            if before == node and same and known.terminating == info.terminating:
                 self.pods_on[before][info.uid] = info
                 return
             self.drop_pod(info.uid)
         self._node_of[info.uid] = node
         self.pods_on.setdefault(node, {})[info.uid] = info
+        if info.volumes is not None:
+            self.volumes.put_pod(info.uid, info.volumes, node)
         row = self.row_of.get(node)
         if row is not None:
             self._count(row, info, 1)
@@ -294,6 +299,8 @@ class Snapshot:
         info = pods.pop(uid)
         if not pods:
             del self.pods_on[node]
+        if info.volumes is not None:
+            self.volumes.drop_pod(uid, info.volumes, node)
         row = self.row_of.get(node)
         if row is not None:
             self._count(row, info, -1)

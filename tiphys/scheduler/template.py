@@ -19,6 +19,7 @@ from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_reque
 from tiphys.scheduler.settings import DEFAULTS
 from tiphys.scheduler.slim import SlimContainer, SlimContainerStatus, SlimPod
 from tiphys.scheduler.social import Social, make_social, social_key
+from tiphys.scheduler.volumes.pod import PodVolumes, pod_volumes
 
 _encode = ordered.encoder("deterministic", codec=msgspec.msgpack)
 
@@ -48,6 +49,7 @@ class PodInfo(msgspec.Struct, frozen=True, eq=False):
     template: Template
     social: Social
     terminating: bool
+    volumes: PodVolumes | None = None
 
 
 class Affinity(NamedTuple):
@@ -155,6 +157,7 @@ class Reader:
             template=self._templates.of(pod),
             social=self._socials.of(pod),
             terminating=pod.metadata.deletionTimestamp is not None,
+            volumes=pod_volumes(pod) if pod.spec.volumes else None,
         )
 
 

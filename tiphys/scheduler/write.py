@@ -23,7 +23,8 @@ log = get_logger(__name__)
 BINDS_AT_ONCE = 64
 TRIES = 5
 PAUSE = BackoffPolicy(first=0.1, cap=2.0)
-SCHEDULED, UNSCHEDULABLE, PREEMPTED = "PodScheduled", "Unschedulable", "PreemptionByScheduler"
+SCHEDULED, UNSCHEDULABLE, SCHEDULER_ERROR = "PodScheduled", "Unschedulable", "SchedulerError"
+PREEMPTED = "PreemptionByScheduler"
 
 
 class Writer:
@@ -74,16 +75,29 @@ class Writer:
 
     async def unschedulable(self, info: PodInfo, message: str, nominated: str) -> None:
         """Report why a pod waits: with an event each time, and in the condition and the nominated node when they change."""
-        self._recorder.event(info.pod, "Warning", "FailedScheduling", message, action="Scheduling")
-        status: dict[str, Any] = {}
-        if _differs(info.pod, message):
-            known = _condition_of(info.pod)
-            since = known.lastTransitionTime if known is not None and known.status == "False" else None
-            status["conditions"] = [self._condition(info.pod, SCHEDULED, "False", UNSCHEDULABLE, message, since=since)]
+        status = self._waits(info, UNSCHEDULABLE, message)
         if nominated != info.pod.status.nominatedNodeName:
             status["nominatedNodeName"] = nominated or None
         if status:
             await self._patch_status(info, status)
+
+    async def failed(self, info: PodInfo, message: str) -> None:
+        """Report why a pod that had a node waits again; clears the nominated node."""
+        await self._patch_status(info, {**self._waits(info, SCHEDULER_ERROR, message), "nominatedNodeName": None})
+
+    async def nominate(self, info: PodInfo, node: str) -> None:
+        """Show the node of a pod whose binding takes time, so that others can plan with it (KEP-5278)."""
+        if info.pod.status.nominatedNodeName != node:
+            await self._patch_status(info, {"nominatedNodeName": node})
+
+    def _waits(self, info: PodInfo, reason: str, message: str) -> dict[str, Any]:
+        """Send the event, and return the condition if it has changed."""
+        self._recorder.event(info.pod, "Warning", "FailedScheduling", message, action="Scheduling")
+        if not _differs(info.pod, reason, message):
+            return {}
+        known = _condition_of(info.pod)
+        since = known.lastTransitionTime if known is not None and known.status == "False" else None
+        return {"conditions": [self._condition(info.pod, SCHEDULED, "False", reason, message, since=since)]}
 
     async def preempt(self, info: PodInfo, room: Room) -> bool:
         """Delete the victims; returns whether all of them are terminating (or gone)."""
@@ -134,9 +148,9 @@ def _condition_of(pod: SlimPod) -> core.PodCondition | None:
     return next((one for one in pod.status.conditions if one.type == SCHEDULED), None)
 
 
-def _differs(pod: SlimPod, message: str) -> bool:
+def _differs(pod: SlimPod, reason: str, message: str) -> bool:
     known = _condition_of(pod)
-    return known is None or (known.status, known.reason, known.message) != ("False", UNSCHEDULABLE, message)
+    return known is None or (known.status, known.reason, known.message) != ("False", reason, message)
 
 
 def is_preempted(pod: SlimPod) -> bool:

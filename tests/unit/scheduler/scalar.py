@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tests.unit.scheduler import scalar_volumes
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.node_selector import requirement_holds
 from tiphys.api.helpers.taints import tolerates
 from tiphys.api.machinery.quantity import milli, whole
 from tiphys.api.machinery.selectors import Requirement, Selector, from_label_selector
+from tiphys.api.storage import v1 as storage
 from tiphys.scheduler.matching import HARD_EFFECTS
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -26,6 +28,13 @@ class World:
     """By uid, with the node's name."""
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     services: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    claims: dict[tuple[str, str], core.PersistentVolumeClaim] = field(default_factory=dict)
+    volumes: dict[str, core.PersistentVolume] = field(default_factory=dict)
+    classes: dict[str, storage.StorageClass] = field(default_factory=dict)
+    drivers: dict[str, storage.CSIDriver] = field(default_factory=dict)
+    csi_nodes: dict[str, storage.CSINode] = field(default_factory=dict)
+    capacities: dict[str, storage.CSIStorageCapacity] = field(default_factory=dict)
+    attachments: dict[str, storage.VolumeAttachment] = field(default_factory=dict)
 
     def on(self, node: str) -> list[core.Pod]:
         return [pod for pod, name in self.pods.values() if name == node]
@@ -264,6 +273,8 @@ def reasons(world: World, pod: core.Pod, node: core.Node) -> list[str]:
         return ["node(s) didn't have free ports for the requested pod ports"]
     if found := fit_reasons(world, pod, node):
         return found
+    if of_volumes := scalar_volumes.reasons(world, pod, node):
+        return of_volumes
     if said := spread_reason(world, pod, node):
         return [said]
     if not near_holds(world, pod, node):

@@ -63,6 +63,7 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
                         {"name": "InterPodAffinity", "args": {"kind": "InterPodAffinityArgs", "hardPodAffinityWeight": 0}},
                         {"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "LeastAllocated"}}},
                         {"name": "PodTopologySpread", "args": {"defaultingType": "System"}},
+                        {"name": "VolumeBinding", "args": {"bindTimeoutSeconds": 30}},
                     ],
                 }
             ],
@@ -73,7 +74,7 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
     )
     assert (settings.client.kubeconfig, settings.name) == (kubeconfig, "mine")
     assert (settings.initial_backoff, settings.max_backoff) == (2, 20)
-    assert settings.profile == Profile(hard_affinity_weight=0, min_candidates_percentage=20, min_candidates=5)
+    assert settings.profile == Profile(hard_affinity_weight=0, min_candidates_percentage=20, min_candidates=5, bind_timeout=30)
 
 
 def test_an_empty_configuration_is_the_default(tmp_path: Path) -> None:
@@ -91,8 +92,8 @@ def test_filters_are_disabled_without_their_scores(tmp_path: Path) -> None:
 
 
 def test_multi_point_disables_both(tmp_path: Path) -> None:
-    found = profile(tmp_path, multiPoint={"disabled": [{"name": "NodeAffinity"}, {"name": "VolumeZone"}]})
-    assert found == Profile(disabled_filters=("NodeAffinity",), weights=Weights(NodeAffinity=0))
+    found = profile(tmp_path, multiPoint={"disabled": [{"name": "NodeAffinity"}, {"name": "VolumeZone"}, {"name": "DynamicResources"}]})
+    assert found == Profile(disabled_filters=("NodeAffinity", "VolumeZone"), weights=Weights(NodeAffinity=0))
 
 
 def test_points_count_more_than_multi_point(tmp_path: Path) -> None:
