@@ -202,3 +202,29 @@ def furniture(draw: st.DrawFn) -> Furniture:
         *(("put_driver", (one,)) for one in draw(st.lists(drivers, max_size=2))),
         *(("put_pod", (draw(volume_pods()), name)) for name in draw(st.lists(st.sampled_from(NODE_NAMES[:3]), max_size=2))),
     ]
+
+
+def changes() -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
+    """One change of storage."""
+
+    def of(name: str, argument: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
+        return st.tuples(st.just(name), st.tuples(argument))
+
+    return st.one_of(
+        of("put_claim", claims()),
+        of("put_claim", claims()),
+        of("put_claim", claims(usable=True)),
+        of("put_volume", volumes()),
+        of("put_volume", volumes()),
+        of("put_class", classes()),
+        of("put_driver", drivers),
+        of("put_csi_node", csi_nodes),
+        of("put_capacity", capacities),
+        of("put_attachment", attachments),
+        of("drop_claim", st.sampled_from((*CLAIMS, *MADE_CLAIMS))),
+        of("drop_volume", st.sampled_from(VOLUMES)),
+        of("drop_class", st.sampled_from((DELAYED, MANUAL))),
+        of("drop_driver", st.sampled_from(DRIVERS)),
+        of("drop_csi_node", st.sampled_from(NODE_NAMES[:3])),
+        of("drop_attachment", st.sampled_from(("a0", "a1"))),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.scheduler import make, scalar
+from tests.unit.scheduler import make, scalar, storage_worlds
 from tests.unit.scheduler.test_twin import Both
 from tests.unit.scheduler.worlds import NODE_NAMES, ZONE, easy_nodes, modest_pods, nodes, pods, social_pods
 from tiphys.api.core import v1 as core
@@ -154,6 +154,76 @@ def test_hints_cover_every_helpful_change(
             return
         if tried:
             rules = now.rules
+
+
+@settings(anything, max_examples=100)
+@given(
+    first=st.tuples(easy_nodes("n0"), easy_nodes("n1")),
+    furniture=storage_worlds.furniture(),
+    wanted=storage_worlds.volume_pods(),
+    story=st.lists(
+        st.one_of(
+            storage_worlds.changes(),
+            storage_worlds.changes(),
+            st.tuples(st.just("gone pod"), st.integers(0, 50)),
+            st.tuples(st.sampled_from(("new node", "labels")), easy_nodes("n2")),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_hints_cover_every_helpful_change_of_storage(
+    first: tuple[core.Node, ...], furniture: storage_worlds.Furniture, wanted: core.Pod, story: list[tuple[str, Any]]
+) -> None:
+    both = both_with(first)
+    for name, arguments in furniture:
+        getattr(both, name)(*arguments)
+    info = both.reader.info(slim_pod(wanted))
+    decision = both.cycle.place(info)
+    assume(isinstance(decision, Diagnosis))
+    assert isinstance(decision, Diagnosis)
+    rules = decision.rules
+    for what, argument in story:
+        hint = getattr(both, what)(*argument) if hasattr(both, what) else happen(both, what, argument)
+        tried = hint is not None and hint(Waiting(info, 0.0, 0, rules=rules))
+        now = both.cycle.place(info)
+        if isinstance(now, str):
+            assert tried
+            return
+        if tried:
+            rules = now.rules
+
+
+@anything
+@given(
+    first=st.tuples(*(easy_nodes(name) for name in NODE_NAMES[:3])),
+    furniture=storage_worlds.furniture(),
+    pods=st.lists(storage_worlds.volume_pods(), min_size=2, max_size=8, unique_by=lambda pod: pod.metadata.uid),
+)
+def test_decisions_never_share_a_volume(first: tuple[core.Node, ...], furniture: storage_worlds.Furniture, pods: list[core.Pod]) -> None:
+    """Several decisions in a row, none of which is written yet."""
+    both = both_with(first)
+    for name, arguments in furniture:
+        if name != "put_pod":
+            getattr(both, name)(*arguments)
+    owners: dict[str, tuple[str, str]] = {}
+    places: dict[tuple[str, str], str] = {}
+    for pod in pods:
+        info = both.reader.info(slim_pod(pod))
+        decision = both.cycle.place(info)
+        if not isinstance(decision, str):
+            continue
+        plan = both.cycle.plan(info, decision)
+        both.cluster.put_pod(info, decision)
+        if plan is None:
+            continue
+        both.cluster.volumes.reserve(info.uid, plan)
+        for volume, key in plan.bindings:
+            assert owners.setdefault(volume, key) == key
+        assert len({key for _, key in plan.bindings} | set(plan.provisions)) == len(plan.bindings) + len(plan.provisions)
+        for key in plan.provisions:
+            assert places.setdefault(key, decision) == decision
+    assert not set(owners.values()) & set(places)
 
 
 def with_priority(pod: core.Pod, priority: int) -> core.Pod:

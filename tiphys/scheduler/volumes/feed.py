@@ -34,7 +34,7 @@ def feed_volumes(informers: InformerFactory, scheme: Scheme, cache: VolumeCache,
 
         slim.informer(informers, scheme).subscribe(changed)
 
-    changes = _Changes(cache)
+    changes = Changes(cache)
     follow(kept.CLAIMS, changes.claim)
     follow(kept.VOLUMES, changes.volume)
     follow(kept.CLASSES, changes.storage_class)
@@ -44,8 +44,8 @@ def feed_volumes(informers: InformerFactory, scheme: Scheme, cache: VolumeCache,
     follow(kept.ATTACHMENTS, changes.attachment)
 
 
-class _Changes:
-    """Changes of each kind, as the cache takes them in, with their hints."""
+class Changes:
+    """Changes of each kind of storage, as the cache takes them in, with their hints."""
 
     def __init__(self, cache: VolumeCache) -> None:
         self._cache = cache
