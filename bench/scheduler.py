@@ -15,6 +15,8 @@ from pathlib import Path
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.selectors import from_map
 from tiphys.api.meta import v1 as meta
+from tiphys.api.storage import v1 as storage
+from tiphys.api.well_known import BIND_COMPLETED
 from tiphys.scheduler.cycle import Cycle
 from tiphys.scheduler.slim import slim_pod
 from tiphys.scheduler.snapshot import Snapshot
@@ -89,7 +91,39 @@ def together(pod: core.Pod) -> None:
     pod.spec.affinity = core.Affinity(podAffinity=near)
 
 
-SHAPES: tuple[Shape, ...] = (plain, owned, spread, apart, together)
+def delayed(pod: core.Pod) -> None:
+    """With a claim of its own, whose volume is made on the node that is chosen."""
+    source = core.PersistentVolumeClaimVolumeSource(claimName=pod.metadata.name)
+    pod.spec.volumes = [core.Volume(name="data", persistentVolumeClaim=source)]
+
+
+def bound(pod: core.Pod) -> None:
+    """With a claim of its own, whose volume can be reached in one zone."""
+    delayed(pod)
+
+
+SHAPES: tuple[Shape, ...] = (plain, owned, spread, apart, together, delayed, bound)
+
+
+def claim_for(pod: core.Pod, cluster: Snapshot, number: int, shape: Shape) -> None:
+    """Put the claim of a pod in place, with its volume if it is bound."""
+    name = pod.metadata.name
+    claim = core.PersistentVolumeClaim(
+        metadata=meta.ObjectMeta(name=name, namespace="default", uid=name),
+        spec=core.PersistentVolumeClaimSpec(
+            accessModes=["ReadWriteOnce"],
+            storageClassName="disks",
+            resources=core.VolumeResourceRequirements(requests={"storage": "1Gi"}),  # type: ignore[dict-item]
+        ),
+    )
+    if shape is bound:
+        claim.spec.volumeName, claim.metadata.annotations = f"volume-{name}", {BIND_COMPLETED: "yes"}
+        zone = core.NodeSelectorRequirement(key=ZONE, operator="In", values=[f"zone-{number % 3}"])
+        selector = core.NodeSelector(nodeSelectorTerms=[core.NodeSelectorTerm(matchExpressions=[zone])])
+        spec = core.PersistentVolumeSpec(nodeAffinity=core.VolumeNodeAffinity(required=selector), storageClassName="disks")
+        spec.claimRef = core.ObjectReference(namespace="default", name=name, uid=name)
+        cluster.volumes.put_volume(core.PersistentVolume(metadata=meta.ObjectMeta(name=claim.spec.volumeName), spec=spec))
+    cluster.volumes.put_claim(claim)
 
 
 def measure(nodes: int, pods: int, shape: Shape) -> tuple[float, float]:
@@ -101,15 +135,24 @@ def measure(nodes: int, pods: int, shape: Shape) -> tuple[float, float]:
         cluster.relations.defaults.put_owner("default", Owner("apps", "ReplicaSet", app), from_map({"app": app}))
     made = [node(number) for number in range(nodes)]
     began = time.perf_counter()
-    for one in made:
-        cluster.put_node(one)
+    for one_node in made:
+        cluster.put_node(one_node)
     filled = time.perf_counter() - began
-    waiting = [slim_pod(pod(number, shape)) for number in range(pods)]
+    made_pods = [pod(number, shape) for number in range(pods)]
+    waiting = [slim_pod(one_pod) for one_pod in made_pods]
+    if shape in (delayed, bound):
+        disks = storage.StorageClass(metadata=meta.ObjectMeta(name="disks"), provisioner="disks", volumeBindingMode="WaitForFirstConsumer")
+        cluster.volumes.put_class("disks", disks)
+        for number, one_pod in enumerate(made_pods):
+            claim_for(one_pod, cluster, number, shape)
     began, done = time.perf_counter(), 0
-    for one_pod in waiting:
-        info = reader.info(one_pod)
+    for one in waiting:
+        info = reader.info(one)
         decision = cycle.place(info)
         assert isinstance(decision, str), decision.message
+        plan = cycle.plan(info, decision)
+        if plan is not None:
+            cluster.volumes.reserve(info.uid, plan)
         cluster.put_pod(info, decision)
         done += 1
         if time.perf_counter() - began > SECONDS:
