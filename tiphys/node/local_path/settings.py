@@ -1,0 +1,35 @@
+"""Settings of the volumes on the node's own disk, and the names of their driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from tiphys.settings.option import Option
+
+NAME: Final = "local-path.tiphys.io"
+"""Name of the driver, and the provisioner of its classes."""
+TOPOLOGY_KEY: Final = "kubernetes.io/hostname"
+
+
+class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of local storage that options set."""
+
+    enabled: Annotated[
+        bool,
+        Option("--local-storage", "Provide volumes on the node's disk and the default StorageClass local-path.", metavar="BOOLEAN"),
+    ] = True
+    directory: Annotated[
+        Path | None,
+        Option("--local-storage-dir", "Directory of local volumes.", default="storage in the data directory"),
+    ] = None
+    overcommit: Annotated[
+        bool,
+        Option(
+            "--local-storage-overcommit",
+            "Let local volumes promise more than the disk has. A volume then can fill the disk for all others.",
+            metavar="BOOLEAN",
+        ),
+    ] = False
