@@ -50,6 +50,7 @@ from tiphys.apiserver.flowcontrol.work import is_long_running
 from tiphys.apiserver.health import READY, Health
 from tiphys.apiserver.identity import Identity
 from tiphys.apiserver.kubelet import KubeletConnector
+from tiphys.apiserver.local_storage import ensure_local_storage
 from tiphys.apiserver.metrics import RequestMetrics
 from tiphys.apiserver.resource_metrics.collector import Collector
 from tiphys.apiserver.settings import ApiServerSettings
@@ -126,6 +127,7 @@ class ApiServer:
             advertise=self.settings.advertise,
             port=self.port,
         )
+        await ensure_local_storage(self.settings.local_storage, self.source, bootstrap.write)
         self.health.finish(ROLES, CLASSES)
         allocator = self.app.services.allocator
         await allocator.repair()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from tiphys.apiserver.local_storage import LocalStorage
 from tiphys.settings.network import NETWORK
 from tiphys.settings.option import Option
 
@@ -139,3 +140,5 @@ class ApiServerSettings(ApiServerOptions, frozen=True, kw_only=True):
     service_range: str = NETWORK.service_range
     node_ports: range = NETWORK.node_port_range
     issuer: str = NETWORK.issuer
+    local_storage: LocalStorage = ""
+    """Local volumes that the nodes offer, with which a new cluster gets a default class."""

@@ -348,7 +348,14 @@ class _Founded(LoopClock):
 
 async def _system_objects(settings: ApiServerSettings) -> Sequence[tuple[str, bytes]]:
     """Return what a first start with these settings leaves in the store."""
-    of = (settings.service_range, settings.advertise, settings.port, settings.client_ca, settings.front_proxy_ca)
+    of = (
+        settings.service_range,
+        settings.advertise,
+        settings.port,
+        settings.client_ca,
+        settings.front_proxy_ca,
+        settings.local_storage,
+    )
     known: Sequence[tuple[str, bytes]] | None = _memo.get(of)
     if known is None:
         clock = _Founded()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tiphys.api.well_known import LOCAL_PATH_USER
+
 VERBS: Final[Mapping[str, str]] = {
     "read": "get list watch",
     "write": "create update patch delete deletecollection",
@@ -89,6 +91,17 @@ read | discovery.k8s.io | endpointslices
 read | networking.k8s.io | networkpolicies servicecidrs
 """
 
+# The provisioner of local volumes in the node process. It reads no secrets: its classes have no use for any.
+_LOCAL_PATH = f"""
+get list watch create patch delete | core | persistentvolumes
+get list watch patch | core | persistentvolumeclaims
+patch | core | persistentvolumeclaims/status
+get | core | nodes
+read | storage.k8s.io | storageclasses
+get | storage.k8s.io | csinodes volumeattributesclasses
+{EVENTS}
+"""
+
 _SCHEDULER = f"""
 {EVENTS}
 create | coordination.k8s.io | leases
@@ -143,6 +156,7 @@ CLUSTER_ROLES: Final[Mapping[str, str]] = {
     "system:aggregate-to-view": _VIEW,
     "system:node": NODE,
     "tiphys:node-network": _NODE_NETWORK,
+    "tiphys:local-path-provisioner": _LOCAL_PATH,
     "system:node-proxier": f"""
         list watch | core | services endpoints
         read | core | nodes
@@ -435,6 +449,7 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:node": ("system:node", ""),
     "tiphys:kubelet-api-admin": ("system:kubelet-api-admin", "User kube-apiserver-kubelet-client"),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
+    "tiphys:local-path-provisioner": ("tiphys:local-path-provisioner", f"User {LOCAL_PATH_USER}"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
     **{
         f"tiphys:controller-manager:{name}": (f"system:controller:{name}", "User system:kube-controller-manager") for name in RUN_AS_MANAGER
@@ -445,6 +460,7 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
 _LEADER = "get watch list create update | coordination.k8s.io | leases leasecandidates"
 
 ROLES: Final[Mapping[tuple[str, str], str]] = {
+    ("kube-system", "tiphys:local-path-provisioner"): "get list watch create update patch delete | storage.k8s.io | csistoragecapacities",
     ("kube-system", "extension-apiserver-authentication-reader"): "read | core | configmaps | extension-apiserver-authentication",
     ("kube-system", "system::leader-locking-kube-controller-manager"): _LEADER,
     ("kube-system", "system::leader-locking-kube-scheduler"): _LEADER,
@@ -457,6 +473,7 @@ ROLES: Final[Mapping[tuple[str, str], str]] = {
 }  # fmt: skip
 
 ROLE_BINDINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("kube-system", "tiphys:local-path-provisioner"): ("tiphys:local-path-provisioner", f"User {LOCAL_PATH_USER}"),
     ("kube-system", "system::extension-apiserver-authentication-reader"): (
         "extension-apiserver-authentication-reader", "User system:kube-controller-manager, User system:kube-scheduler",
     ),

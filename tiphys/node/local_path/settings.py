@@ -7,11 +7,12 @@ from typing import Annotated, Final
 
 import msgspec
 
+from tiphys.api import well_known
 from tiphys.settings.option import Option
 
-NAME: Final = "local-path.tiphys.io"
+NAME: Final = well_known.LOCAL_PATH_DRIVER
 """Name of the driver, and the provisioner of its classes."""
-TOPOLOGY_KEY: Final = "kubernetes.io/hostname"
+TOPOLOGY_KEY: Final = well_known.HOSTNAME
 
 
 class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +20,7 @@ class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: Annotated[
         bool,
-        Option("--local-storage", "Provide volumes on the node's disk and the default StorageClass local-path.", metavar="BOOLEAN"),
+        Option("--local-storage", "Provide volumes on the node's disk and the default StorageClass local-path."),
     ] = True
     directory: Annotated[
         Path | None,
@@ -30,6 +31,5 @@ class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
         Option(
             "--local-storage-overcommit",
             "Let local volumes promise more than the disk has. A volume then can fill the disk for all others.",
-            metavar="BOOLEAN",
         ),
     ] = False
