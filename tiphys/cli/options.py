@@ -60,10 +60,10 @@ def _select(*parts: str, also: Iterable[str] = (), alone: bool = False) -> tuple
 
 
 VERBS = {
-    "up": _select("", "storage", "apiserver", "network", "controllers", "kubelet", "hollow"),
-    "server": _select("", "storage", "apiserver", "network", "controllers", also=("--kubelet-port",)),
-    "apiserver": _select("", "storage", "apiserver", "network", also=("--kubelet-port",)),
-    "node": _select("", "network", "kubelet", "hollow", also=("--bind", "--secure-port")),
+    "up": _select("", "storage", "apiserver", "network", "controllers", "kubelet", "local_storage", "hollow"),
+    "server": _select("", "storage", "apiserver", "network", "controllers", also=("--kubelet-port", "--local-storage")),
+    "apiserver": _select("", "storage", "apiserver", "network", also=("--kubelet-port", "--local-storage")),
+    "node": _select("", "network", "kubelet", "local_storage", "hollow", also=("--bind", "--secure-port")),
     "controller-manager": _select("controllers", also=("--cluster-cidr", "--log-level"), alone=True),
     "scheduler": _select("scheduler", also=("--log-level",), alone=True),
     "csi-sidecar": _select("sidecar", also=("--log-level",), alone=True),

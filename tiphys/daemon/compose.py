@@ -35,6 +35,7 @@ def api_server(settings: ClusterSettings, files: Pki, *, advertise: str) -> ApiS
         service_range=settings.network.service_range,
         node_ports=settings.network.node_port_range,
         issuer=settings.network.issuer,
+        local_storage="" if not settings.local_storage.enabled else "hollow" if settings.is_hollow else "disk",
     )
 
 
@@ -61,7 +62,14 @@ def kubelet_settings(settings: ClusterSettings, *, socket: str, state: Path) -> 
 def hollow(settings: ClusterSettings) -> HollowSettings:
     """Return the settings of hollow nodes, which share labels, taints and the number of pods with the kubelet's."""
     kubelet = settings.kubelet
-    return extended(HollowSettings, settings.hollow, max_pods=kubelet.max_pods, labels=kubelet.labels, taints=kubelet.taints)
+    return extended(
+        HollowSettings,
+        settings.hollow,
+        max_pods=kubelet.max_pods,
+        labels=kubelet.labels,
+        taints=kubelet.taints,
+        local_storage=settings.local_storage.enabled,
+    )
 
 
 def proxy(settings: ClusterSettings) -> ProxySettings:

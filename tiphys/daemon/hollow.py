@@ -6,15 +6,19 @@ import asyncio
 import random
 from pathlib import Path
 
+from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.aio.tasks import until
+from tiphys.aio.tasks import cancel_and_wait, supervise, until
 from tiphys.client.client import Client
 from tiphys.daemon import compose
 from tiphys.daemon.credentials import wait_for_client
+from tiphys.daemon.local_storage import provision_hollow
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.hollow.behavior import BehaviorError
 from tiphys.node.hollow.fleet import Fleet
 from tiphys.node.hollow.rules import read_rules
+
+RESTART = BackoffPolicy(first=0.5, cap=30.0)
 
 
 def count_rules(path: Path) -> int:
@@ -40,9 +44,22 @@ class HollowDaemon:
     async def _run(self) -> None:
         client = await wait_for_client(self.settings.admin_kubeconfig, clock=self.clock, rng=self.rng)
         try:
-            await self._fleet(client).run()
+            fleet = self._fleet(client)
+            provisioner = asyncio.create_task(self._provision(client), name="local storage")
+            try:
+                await fleet.run()
+            finally:
+                await cancel_and_wait(provisioner)
         finally:
             await client.close()
+
+    async def _provision(self, client: Client) -> None:
+        if not self.settings.local_storage.enabled:
+            return
+        backoff = Backoff(RESTART, rng=self.rng)
+        await supervise(
+            "local storage", lambda: provision_hollow(client, clock=self.clock, rng=self.rng), clock=self.clock, backoff=backoff
+        )
 
     def _fleet(self, client: Client) -> Fleet:
         try:

@@ -20,6 +20,7 @@ from tiphys.api.machinery.errors import StatusError
 from tiphys.client.client import Client
 from tiphys.daemon import compose
 from tiphys.daemon.credentials import wait_for_client
+from tiphys.daemon.local_storage import driver_of, provision
 from tiphys.daemon.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class NodeDaemon:
         self.clock = clock or LoopClock()
         self.rng = rng or random.Random()
         self.started = int(self.clock.now().timestamp())
+        self.local_volumes = driver_of(settings) if settings.local_storage.enabled else None
+        """Driver of volumes on this machine's disk, which the provisioner and the kubelet share."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
@@ -55,6 +58,8 @@ class NodeDaemon:
             ("proxy", lambda: self._run_proxy(client)),
             ("dns", lambda: self._run_dns(client)),
         ]
+        if (driver := self.local_volumes) is not None:
+            loops.append(("local-storage", lambda: provision(self.settings, driver, clock=self.clock, rng=self.rng)))
         tasks = [self._supervised(name, run) for name, run in loops]
         try:
             await stop.wait()
@@ -63,6 +68,8 @@ class NodeDaemon:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
+            if driver is not None:
+                await driver.close()
 
     async def _start(self) -> tuple[ContainerdSupervisor, Client]:
         """Start containerd with the pause image, and return it with a client of a server that answers."""

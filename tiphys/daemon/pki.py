@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tiphys.api.well_known import LOCAL_PATH_USER
 from tiphys.apiserver.settings import RequestHeaders
 from tiphys.settings.network import NETWORK
 
@@ -141,10 +142,14 @@ def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str]
 
 
 def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suffix: str = "") -> Pki:
-    """Only a node's own pairs (`node*.crt`, `kubelet-server*.crt`, `kube-proxy.crt`), where the CA exists already."""
+    """Only a node's own pairs (`node*.crt`, `kubelet-server*.crt`, `kube-proxy.crt`, `local-path.crt`), where the CA exists already."""
     created: list[str] = []
     authority = _ensure_ca(directory, "ca", "tiphys-ca", now, created)
-    for identity in (*_node_identities(names, node, suffix), _Identity("kube-proxy", "system:kube-proxy")):
+    for identity in (
+        *_node_identities(names, node, suffix),
+        _Identity("kube-proxy", "system:kube-proxy"),
+        _Identity("local-path", LOCAL_PATH_USER),
+    ):
         _ensure_leaf(directory, identity, authority, now, created)
     return Pki(directory, tuple(created))
 
@@ -164,6 +169,7 @@ def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:
     yield _Identity("controller-manager", "system:kube-controller-manager")
     yield _Identity("scheduler", "system:kube-scheduler")
     yield _Identity("kube-proxy", "system:kube-proxy")
+    yield _Identity("local-path", LOCAL_PATH_USER)
     for index, node in enumerate(nodes):
         yield from _node_identities(names, node, f"-{node}" if index else "")
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tiphys.daemon.settings import ClusterSettings
+from tiphys.node.local_path.purge import purge as purge_local_volumes
 from tiphys.node.runtime.containerd import ContainerdSupervisor
 from tiphys.node.volumes.tree import remove_tree
 from tiphys.proxy.cleanup import remove_all
@@ -20,6 +21,8 @@ async def stop_containers(settings: ClusterSettings, *, purge: bool) -> list[str
         return []
     left = await containerd.purge(cgroup_parents=(settings.cgroup_parent,))
     left += await asyncio.to_thread(remove_volumes, settings)
+    if not left:
+        left += await asyncio.to_thread(purge_local_volumes, settings.local_storage_dir)
     return left + await remove_network(settings)
 
 

@@ -19,6 +19,7 @@ from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.memory import give_back
 from tiphys.aio.tasks import supervise, until
+from tiphys.api.well_known import LOCAL_PATH_USER
 from tiphys.apiserver.admission.plugins import UnknownPlugins
 from tiphys.apiserver.server import ApiServer
 from tiphys.client.client import Client
@@ -72,6 +73,7 @@ class Daemon:
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
             # These run for longer than their certificates last.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
+            ("local-path.kubeconfig", "local-path", LOCAL_PATH_USER, False),
             ("controller-manager.kubeconfig", "controller-manager", CONTROLLER_MANAGER.common_name, False),
             ("scheduler.kubeconfig", "scheduler", SCHEDULER.common_name, False),
         ):

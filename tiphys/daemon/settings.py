@@ -18,6 +18,7 @@ import msgspec
 from tiphys.apiserver.settings import ApiServerOptions
 from tiphys.controllers.settings import ControllerManagerSettings
 from tiphys.node.hollow.settings import HollowOptions
+from tiphys.node.local_path.settings import LocalStorageOptions
 from tiphys.node.settings import KubeletOptions
 from tiphys.scheduler.settings import SchedulerSettings
 from tiphys.settings.network import NetworkSettings
@@ -61,6 +62,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.field(default_factory=lambda: socket.gethostname().lower())
     )
     kubelet: KubeletOptions = KubeletOptions()
+    local_storage: LocalStorageOptions = LocalStorageOptions()
     runtime: Annotated[
         str,
         Option(
@@ -133,6 +135,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def node_dir(self) -> Path:
         return self.dir / "node"
+
+    @property
+    def local_storage_dir(self) -> Path:
+        """Directory of volumes on this machine's disk."""
+        return self.local_storage.directory or self.dir / "storage"
 
     @property
     def containerd_dir(self) -> Path:

@@ -76,3 +76,13 @@ def test_proxy_and_dns_follow_the_network(tmp_path: Path) -> None:
     assert (dns.address, dns.domain, dns.resolv_conf) == ("10.9.0.10", "x.test", Path("/x"))
     assert dns.ranges == ("10.8.0.0/16", "10.9.0.0/16")
     assert compose.proxy(cluster_settings(tmp_path, bind="0.0.0.0")).local_api is None
+
+
+def test_local_storage_is_what_the_nodes_have(tmp_path: Path) -> None:
+    assert server(tmp_path).local_storage == "disk"
+    assert server(tmp_path, runtime="hollow").local_storage == "hollow"
+    assert server(tmp_path, local_storage=False).local_storage == ""
+    assert compose.hollow(cluster_settings(tmp_path)).local_storage
+    assert not compose.hollow(cluster_settings(tmp_path, local_storage=False)).local_storage
+    assert cluster_settings(tmp_path).local_storage_dir == tmp_path / "storage"
+    assert cluster_settings(tmp_path, local_storage_dir=Path("/x")).local_storage_dir == Path("/x")

@@ -14,13 +14,13 @@ from tiphys.daemon.settings import ClusterSettings
 
 __all__ = ["CheckResult", "Status", "run_checks"]
 
-FOR_CONTAINERS = frozenset(("system", "programs", "cgroups", "kernel", "network", "limits"))
+FOR_CONTAINERS = frozenset(("system", "programs", "cgroups", "kernel", "network", "limits", "local storage"))
 """Checks of what containers need: hollow nodes run without."""
 Check = Callable[[ClusterSettings], Iterable[CheckResult]]
 
 
 def _checks() -> list[tuple[str, Check]]:
-    from tiphys.cli.checks import certificates, cgroups, hollow, interpreter, kernel, network, ports, programs, resources
+    from tiphys.cli.checks import certificates, cgroups, hollow, interpreter, kernel, network, ports, programs, resources, storage
 
     as_root: list[tuple[str, Check]] = [("cgroups", cgroups.check), ("kernel", kernel.check)] if os.geteuid() == 0 else []
     return [
@@ -36,6 +36,7 @@ def _checks() -> list[tuple[str, Check]]:
         ("ports", ports.check),
         ("hollow rules", hollow.check),
         ("network", network.check),
+        ("local storage", storage.check),
     ]
 
 

@@ -14,6 +14,7 @@ from tiphys.api.machinery import base
 from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import AlreadyExists, NotFound
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
+from tiphys.api.storage import v1 as storage
 from tiphys.node.hollow.pods import is_lost
 from tiphys.node.hollow.settings import KUBELET, HollowSettings
 from tiphys.node.host.register import LEASE_NAMESPACE, VERSION, taint_of
@@ -124,6 +125,8 @@ class HollowNodeController:
     async def _beat(self, node: core.Node) -> None:
         name, client = node.metadata.name, self._ctx.client
         lease = self._leases.pop(name, None)
+        if lease is None and self._settings.local_storage:
+            await self._show_driver(node)
         try:
             if lease is None:
                 lease = await client.get(coordination.Lease, name, LEASE_NAMESPACE)
@@ -133,6 +136,20 @@ class HollowNodeController:
             meta = ObjectMeta(name=name, namespace=LEASE_NAMESPACE, ownerReferences=[owner])
             lease = coordination.Lease(metadata=meta, spec=self._claimed(coordination.LeaseSpec(), name))
             self._leases[name] = await client.create(lease)
+
+    async def _show_driver(self, node: core.Node) -> None:
+        """Write the driver of local volumes to the CSINode, which belongs to this very Node."""
+        name, client = node.metadata.name, self._ctx.client
+        owner = OwnerReference(apiVersion="v1", kind="Node", name=name, uid=node.metadata.uid)
+        driver = storage.CSINodeDriver(name=well_known.LOCAL_PATH_DRIVER, nodeID=name, topologyKeys=[well_known.HOSTNAME])
+        desired = storage.CSINode(metadata=ObjectMeta(name=name, ownerReferences=[owner]), spec=storage.CSINodeSpec(drivers=[driver]))
+        try:
+            await client.create(desired)
+        except AlreadyExists:
+            present = await client.get(storage.CSINode, name)
+            if present.metadata.ownerReferences != [owner]:
+                desired.metadata.resourceVersion = present.metadata.resourceVersion
+                await client.update(desired)
 
     def _claimed(self, spec: coordination.LeaseSpec, name: str) -> coordination.LeaseSpec:
         renewed = base.micro_time(self._ctx.clock.now())

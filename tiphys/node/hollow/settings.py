@@ -43,6 +43,8 @@ class HollowSettings(HollowOptions, frozen=True, kw_only=True):
     """Labels of all nodes, besides those that every node has."""
     taints: tuple[str, ...] = ()
     """`key=value:Effect` for nodes that register for the first time."""
+    local_storage: bool = False
+    """True if the nodes have the driver of local volumes."""
     lease_seconds: int = KUBELET.lease_seconds
     heartbeat: float = HEARTBEAT
     status_report: float = KUBELET.status_report

@@ -11,6 +11,7 @@ Every path is opened relative to the descriptor of the directory above it and wi
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -165,10 +166,17 @@ class Records:
         return name
 
     def _holds(self, name: str) -> bool:
+        """Return whether an entry is a volume: nothing has this name before its record is written, and all else belongs to others."""
         try:
-            return stat.S_ISDIR(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
+            with self._directory(name) as fd:
+                os.stat(RECORD, dir_fd=fd, follow_symlinks=False)
+                return True
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return False
+            raise
 
     @contextlib.contextmanager
     def _directory(self, name: str) -> Iterator[int]:

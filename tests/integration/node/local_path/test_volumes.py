@@ -16,6 +16,7 @@ from tiphys.csi.errors import AlreadyExists, Exhausted, Failed, FailedPreconditi
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.driver import LocalPathDriver
+from tiphys.node.local_path.purge import purge
 
 pytestmark = needs_loop_devices
 
@@ -351,3 +352,23 @@ async def test_start_detaches_devices_without_a_volume(driver: LocalPathDriver, 
     await second.start()
     await second.close()
     assert loop.attached(place) == kept
+
+
+async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, place: Path) -> None:
+    storage = place / "storage"
+    pod = await made(driver, place, block(), size=32 * MIB)
+    await pod.stage()
+    await driver.CreateVolume(create("pvc-2"))
+    (storage / "notes").mkdir()
+    (storage / "notes" / "image").write_text("mine")
+    (storage / "link").symlink_to(storage / "notes")
+    assert await asyncio.to_thread(purge, storage) == []
+    assert loop.attached(place) == []
+    assert sorted(path.name for path in storage.iterdir()) == ["link", "notes"]
+    assert (storage / "notes" / "image").read_text() == "mine"
+    (storage / "link").unlink()
+    (storage / "notes" / "image").unlink()
+    (storage / "notes").rmdir()
+    assert await asyncio.to_thread(purge, storage) == []
+    assert not storage.exists()
+    assert await asyncio.to_thread(purge, storage) == []

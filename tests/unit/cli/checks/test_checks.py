@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tiphys.cli import checks
-from tiphys.cli.checks import network, ports, resources, result
+from tiphys.cli.checks import network, ports, resources, result, storage
 from tiphys.cli.checks.result import CheckResult
 from tiphys.daemon.saved import cluster_settings
 from tiphys.daemon.settings import ClusterSettings
@@ -203,3 +203,25 @@ def test_a_check_that_breaks_is_a_warning(tmp_path: Path, monkeypatch: pytest.Mo
     (found,) = checks.run_checks(settings(tmp_path))
     assert (found.name, found.status) == ("odd", "warn")
     assert "no such file" in found.message
+
+
+def test_local_storage_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = {*storage.EXT4, *storage.XFS}
+    monkeypatch.setattr(storage, "find_program", lambda name: f"/sbin/{name}" if name in programs else None)
+    monkeypatch.setattr(storage, "has_loop_devices", lambda: True)
+    monkeypatch.setattr(storage, "may_grow_ext4", lambda: True)
+
+    def check() -> CheckResult:
+        return named(list(storage.check(settings(tmp_path))), "local storage")
+
+    assert (check().status, check().message) == ("ok", f"ext4, xfs, in {tmp_path}/storage")
+    programs -= {*storage.XFS}
+    assert (check().status, check().message) == ("ok", f"ext4, in {tmp_path}/storage")
+    monkeypatch.setattr(storage, "may_grow_ext4", lambda: False)
+    assert check().status == "warn"
+    assert "CAP_SYS_RESOURCE" in check().message
+    programs.clear()
+    assert "e2fsprogs" in check().fix
+    monkeypatch.setattr(storage, "has_loop_devices", lambda: False)
+    assert "no loop devices" in check().message
+    assert list(storage.check(settings(tmp_path, local_storage=False))) == []
