@@ -91,6 +91,11 @@ def is_read_only(capability: pb.VolumeCapability) -> bool:
     return capability.access_mode.mode in _READ_ONLY
 
 
+def is_alone(capability: pb.VolumeCapability) -> bool:
+    """Return whether an access mode is for one pod alone."""
+    return capability.access_mode.mode == pb.VolumeCapability.AccessMode.SINGLE_NODE_SINGLE_WRITER
+
+
 def stats(use: Use) -> pb.NodeGetVolumeStatsResponse:
     """Return how much of a volume is used, and its condition."""
     unit = pb.VolumeUsage

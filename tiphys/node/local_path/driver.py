@@ -31,7 +31,7 @@ from tiphys.node.local_path.programs import ProgramError
 from tiphys.node.local_path.records import Damaged, Record, volume_id
 from tiphys.node.local_path.request import Wish, check_capabilities, check_capability, wish_of
 from tiphys.node.local_path.settings import NAME, TOPOLOGY_KEY
-from tiphys.node.local_path.staging import NotStaged
+from tiphys.node.local_path.staging import Elsewhere, NotStaged
 from tiphys.node.local_path.storage import InUse, NoRoom, Storage
 
 log = logging.getLogger(__name__)
@@ -146,19 +146,20 @@ class LocalPathDriver(Driver):
         capability = _capability(request)
         if not request.staging_target_path:
             raise FailedPrecondition("staging_target_path is required")
-        staged, read_only = Path(request.staging_target_path), request.readonly or answers.is_read_only(capability)
+        staged = Path(request.staging_target_path)
+        read_only, alone = request.readonly or answers.is_read_only(capability), answers.is_alone(capability)
 
         def work(storage: Storage) -> None:
             record = _known(storage, identity)
             check_capability(capability, record)
-            staging.publish(storage, record, staged, target, read_only=read_only)
+            staging.publish(storage, record, staged, target, read_only=read_only, alone=alone)
 
         await self._on(identity, work)
         return pb.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(self, request: pb.NodeUnpublishVolumeRequest) -> pb.NodeUnpublishVolumeResponse:
         identity, target = _required(request.volume_id, "volume_id"), _path(request.target_path, "target_path")
-        await self._on(identity, lambda _: staging.unpublish(target))
+        await self._on(identity, lambda storage: staging.unpublish(storage, target))
         return pb.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: pb.NodeGetVolumeStatsRequest) -> pb.NodeGetVolumeStatsResponse:
@@ -233,6 +234,8 @@ def _checked(work: Callable[[], T]) -> T:
         raise
     except NoRoom as error:
         raise Exhausted(str(error)) from error
+    except Elsewhere as error:
+        raise AlreadyExists(str(error)) from error
     except (InUse, NotStaged) as error:
         raise FailedPrecondition(str(error)) from error
     except (Damaged, ProgramError, OSError) as error:

@@ -38,26 +38,23 @@ class Loop(NamedTuple):
         return Path(f"/dev/loop{self.number}")
 
 
-def attached(directory: Path | None = None) -> list[Loop]:
-    """Return the devices in use, or those whose files are, or were, below a directory."""
-    prefix = None if directory is None else os.path.realpath(directory) + "/"
-    devices = []
-    for entry in _SYSTEM.glob("loop*"):
-        try:
-            backing = (entry / "loop" / "backing_file").read_text(errors="surrogateescape").rstrip("\n")
-        except OSError:  # Without a file, or gone meanwhile.
-            continue
-        if prefix is None or backing.startswith(prefix):
-            with contextlib.suppress(OSError), _opened(int(entry.name.removeprefix("loop"))) as fd:
-                devices.append(_status(fd, backing))
-    return devices
+def attached(directory: Path) -> list[Loop]:
+    """Return the devices whose files are, or were, below a directory."""
+    prefix = os.path.realpath(directory) + "/"
+    return [device for number, backing in _backings() if backing.startswith(prefix) and (device := _looked_at(number, backing))]
 
 
 def of_file(file: int) -> Loop | None:
     """Return the device of an open file, None if it has none."""
     status = os.fstat(file)
-    identity = (status.st_dev, status.st_ino)
-    return next((device for device in attached() if (device.device, device.inode) == identity), None)
+    # The last names suffice to choose: another mount namespace shows another path, and opening strange devices can keep them in use.
+    names = os.readlink(f"/proc/self/fd/{file}").split("/")[-2:]
+    for number, backing in _backings():
+        if backing.split("/")[-2:] == names:
+            device = _looked_at(number, backing)
+            if device is not None and (device.device, device.inode) == (status.st_dev, status.st_ino):
+                return device
+    return None
 
 
 @contextlib.contextmanager
@@ -124,6 +121,19 @@ def detach(device: Loop) -> None:
 def number_of(device: int) -> int | None:
     """Return the number of a loop device from its device number, None for another kind of device."""
     return os.minor(device) if os.major(device) == _MAJOR else None
+
+
+def _backings() -> Iterator[tuple[int, str]]:
+    """Yield the numbers of the devices in use and the paths of their files. No device is opened."""
+    for entry in _SYSTEM.glob("loop*"):
+        with contextlib.suppress(OSError):  # Without a file, or gone meanwhile.
+            yield int(entry.name[4:]), (entry / "loop" / "backing_file").read_text(errors="surrogateescape").rstrip("\n")
+
+
+def _looked_at(number: int, backing: str) -> Loop | None:
+    with contextlib.suppress(OSError), _opened(number) as fd:
+        return _status(fd, backing)
+    return None
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tiphys.node.local_path import loop
 from tiphys.node.local_path.programs import run
 
 _BIND, _REMOUNT, _READ_ONLY = 4096, 32, 1
@@ -40,8 +41,21 @@ def table() -> list[Mount]:
 
 def mounted_at(path: Path) -> list[Mount]:
     """Return the mounts exactly at a path, of which the last is the visible one."""
-    real = _real(path)
-    return [mount for mount in table() if mount.point == real]
+    point = real(path)
+    return [mount for mount in table() if mount.point == point]
+
+
+def loop_number(mount: Mount) -> int | None:
+    """Return the number of the loop device whose file system, or whose node below /dev, is mounted."""
+    number = loop.number_of(mount.device)
+    if number is None and mount.root.startswith("/loop") and mount.root[5:].isdecimal():
+        return int(mount.root[5:])
+    return number
+
+
+def is_mounted(number: int) -> bool:
+    """Return whether a loop device is mounted anywhere."""
+    return any(loop_number(mount) == number for mount in table())
 
 
 def mount_device(device: Path, target: Path, kind: str, options: list[str]) -> None:
@@ -64,7 +78,7 @@ def bind(source: Path, target: Path, *, read_only: bool) -> None:
 def unmount(path: Path) -> None:
     """Unmount everything that is mounted at a path. Raises OSError, EBUSY while it is in use."""
     for _ in mounted_at(path):
-        if _libc.umount2(os.fsencode(_real(path)), _NOFOLLOW) != 0 and (number := ctypes.get_errno()) not in _ABSENT:
+        if _libc.umount2(os.fsencode(real(path)), _NOFOLLOW) != 0 and (number := ctypes.get_errno()) not in _ABSENT:
             raise OSError(number, os.strerror(number), str(path))
 
 
@@ -74,8 +88,8 @@ def _mount(source: bytes, target: Path, flags: int) -> None:
         raise OSError(number, os.strerror(number), str(target))
 
 
-def _real(path: Path) -> str:
-    """Return a path whose directories are resolved, as the table has it; the last component is not followed."""
+def real(path: Path) -> str:
+    """Return a path as the table has it: its directories are resolved, the last component is not."""
     return os.path.join(os.path.realpath(path.parent), path.name)
 
 

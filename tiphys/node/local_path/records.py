@@ -140,6 +140,8 @@ class Records:
 
     def remove(self, identity: str) -> None:
         """Remove a volume, also what is left of one. Raises OSError, Damaged."""
+        if _ID.fullmatch(identity) is None:  # Nobody's id.
+            return
         grave = _OLD + identity
         self._clear(grave)
         name = self.names().get(identity)

@@ -28,6 +28,10 @@ class NotStaged(Exception):
     """The volume is not at the path where the caller takes it to be."""
 
 
+class Elsewhere(Exception):
+    """The volume is published already, in another way than is requested."""
+
+
 class Use(NamedTuple):
     """Bytes and inodes of a file system, or only the bytes of a block device; `problem` says what is wrong with the volume."""
 
@@ -54,8 +58,8 @@ def stage(storage: Storage, record: Record, target: Path, flags: Sequence[str], 
 
 
 def unstage(storage: Storage, record: Record | None, target: Path) -> None:
-    """Take back what `stage` did, also of a volume whose directory is gone. Raises OSError."""
-    mounting.unmount(target)
+    """Take back what `stage` did, also of a volume whose directory is gone. Raises InUse, OSError."""
+    _unmount(storage, target)
     if record is None or record.mode != "Block":
         return
     with storage.records.image(record.id) as image:
@@ -64,35 +68,45 @@ def unstage(storage: Storage, record: Record | None, target: Path) -> None:
         loop.detach(device)
 
 
-def publish(storage: Storage, record: Record, staged: Path, target: Path, *, read_only: bool) -> None:
-    """Make a staged volume appear at a pod's path. Raises NotStaged, InUse, OSError."""
+def publish(storage: Storage, record: Record, staged: Path, target: Path, *, read_only: bool, alone: bool = False) -> None:
+    """Make a staged volume appear at a pod's path; `alone` if it may be at no other. Raises NotStaged, InUse, Elsewhere, OSError."""
     device = _device(storage, record)
     if device is None or (record.mode == "Filesystem" and not _is_at(device, staged)):
         raise NotStaged(f"volume {record.id} is not staged at {staged}")
-    source = device.path if record.mode == "Block" else staged
+    is_block = record.mode == "Block"
     here = mounting.mounted_at(target)
     if here:
-        if _shows(device, target, is_block=record.mode == "Block"):
-            return
-        raise InUse(f"something else is mounted at {target}")
-    if record.mode == "Block":
+        if not _shows(device, target, is_block=is_block):
+            raise InUse(f"something else is mounted at {target}")
+        # A volume that is only read is mounted so, whatever is requested here.
+        if read_only and "ro" not in here[-1].options:
+            raise Elsewhere(f"volume {record.id} is at {target} already, and may be written to")
+        if not read_only and "ro" in here[-1].options:
+            raise Elsewhere(f"volume {record.id} is at {target} already, and may only be read")
+        return
+    if alone and (others := _published(device, is_block=is_block) - {mounting.real(staged)}):
+        raise InUse(f"volume {record.id} is for one pod alone, and is in use at {', '.join(sorted(others))}")
+    if is_block:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     else:
         with contextlib.suppress(FileExistsError):
             target.mkdir(mode=0o750)
         if target.is_symlink() or not target.is_dir():
             raise InUse(f"{target} is not a directory")
-    mounting.bind(source, target, read_only=read_only)
+    mounting.bind(device.path if is_block else staged, target, read_only=read_only)
 
 
-def unpublish(target: Path) -> None:
-    """Take a volume away from a pod's path, and the path itself. Raises OSError."""
-    mounting.unmount(target)
+def unpublish(storage: Storage, target: Path) -> None:
+    """Take a volume away from a pod's path, and the path itself. Raises InUse for what no volume is, OSError."""
+    _unmount(storage, target)
     try:
-        if stat.S_ISDIR(os.lstat(target).st_mode):
+        status = os.lstat(target)
+        if stat.S_ISDIR(status.st_mode):
             target.rmdir()
-        else:
+        elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
             target.unlink()
+        else:
+            raise InUse(f"{target} has not been made for a volume")
     except FileNotFoundError:
         return
 
@@ -136,7 +150,7 @@ def _mount(storage: Storage, record: Record, device: loop.Loop, target: Path, fl
     if here and here[-1].device != _number(device):
         raise InUse(f"something else is mounted at {target}")
     if not here:
-        if not any(mount.device == _number(device) for mount in mounting.table()):
+        if not mounting.is_mounted(device.number):
             # The device is opened exclusively: a check that outlived a process keeps it from being mounted meanwhile.
             grows = record.fs_size < record.capacity and programs.grows_unmounted(record.fs_type) and not read_only
             programs.check_file_system(record.fs_type, device.path, thoroughly=grows)
@@ -169,6 +183,23 @@ def _grow(storage: Storage, record: Record, device: loop.Loop, path: Path | None
     record = msgspec.structs.replace(record, fs_size=record.capacity)
     storage.records.update(record)
     return record
+
+
+def _unmount(storage: Storage, target: Path) -> None:
+    """Unmount volumes from a path, and nothing else. Raises InUse, OSError."""
+    here = mounting.mounted_at(target)
+    if not here:
+        return
+    own = {device.number for device in loop.attached(storage.records.root)}
+    if not all(mounting.loop_number(mount) in own for mount in here):
+        raise InUse(f"what is mounted at {target} is no volume of {storage.records.root}")
+    mounting.unmount(target)
+
+
+def _published(device: loop.Loop, *, is_block: bool) -> set[str]:
+    """Return the paths where all of a volume is mounted; those of a pod's sub-paths are parts of it."""
+    root = f"/{device.path.name}" if is_block else "/"
+    return {mount.point for mount in mounting.table() if mounting.loop_number(mount) == device.number and mount.root == root}
 
 
 def _device(storage: Storage, record: Record) -> loop.Loop | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiphys.node.local_path import loop
+from tiphys.node.local_path import loop, mounting
 from tiphys.node.local_path.programs import make_file_system
 from tiphys.node.local_path.records import Damaged, Record, Records, directory_name
 
@@ -109,8 +109,11 @@ class Storage:
         """Remove a volume and its data. Raises InUse, OSError, Damaged."""
         if identity in self.records.names():
             with self.records.image(identity) as image:
-                if loop.of_file(image) is not None:
+                device = loop.of_file(image)
+                if device is not None and (not device.autoclear or mounting.is_mounted(device.number)):
                     raise InUse(f"volume {identity} is in use on this node")
+                if device is not None:  # Whoever still has it open only looks.
+                    loop.detach(device)
         self.records.remove(identity)
 
     def _fill(self, record: Record) -> None:

@@ -120,7 +120,7 @@ class Life:
         storage.expand(self.record(storage), self.record(storage).capacity + 8 * MIB)
 
     def end(self, storage: Storage) -> None:
-        staging.unpublish(self.target)
+        staging.unpublish(storage, self.target)
         staging.unstage(storage, storage.records.read("pvc-1"), self.staged)
 
     def remove(self, storage: Storage) -> None:

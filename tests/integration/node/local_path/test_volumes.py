@@ -17,6 +17,7 @@ from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.driver import LocalPathDriver
 from tiphys.node.local_path.purge import purge
+from tiphys.testing import eventually
 
 pytestmark = needs_loop_devices
 
@@ -259,9 +260,12 @@ async def test_condition_tells_of_damage(driver: LocalPathDriver, place: Path) -
     device = loop.attached(place)[0]
     trigger = Path(f"/sys/fs/ext4/{device.path.name}/trigger_fs_error")
     await asyncio.to_thread(trigger.write_text, "test")
-    condition = (await pod.stats()).volume_condition
-    assert condition.abnormal
-    assert "errors" in condition.message
+
+    async def problem() -> str:
+        condition = (await pod.stats()).volume_condition
+        return condition.message if condition.abnormal else ""
+
+    assert "errors" in await eventually(problem)
     await pod.stop()
     await pod.start()  # The check repairs it.
     assert not (await pod.stats()).volume_condition.abnormal
