@@ -34,6 +34,8 @@ def command(data_dir: Path) -> None:
     report = asyncio.run(_report(settings)) if settings.admin_kubeconfig.exists() else ["api      no cluster has been started here"]
     for line in report:
         click.echo(line)
+    if volumes := _describe_volumes(settings):
+        click.echo(f"storage  {volumes}")
     for late in late_certificates(settings, LoopClock().now()):
         healthy = False
         click.echo(f"certs    {late}: renewal has failed, see {settings.log_dir / 'server.log'}")
@@ -59,6 +61,16 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _describe_volumes(settings: ClusterSettings) -> str:
+    """Return the volumes on the machine's disk in words; "" if there are none, or they are none of this user's."""
+    from tiphys.daemon.local_storage import summary
+
+    try:
+        return summary(settings)
+    except OSError:
+        return ""
 
 
 def _resident(pid: int) -> int:

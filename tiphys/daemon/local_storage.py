@@ -11,6 +11,7 @@ from tiphys.client.client import Client
 from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.local_path.driver import LocalPathDriver
+from tiphys.node.local_path.storage import Storage
 
 if TYPE_CHECKING:
     from tiphys.csi.driver import Driver
@@ -27,6 +28,17 @@ ANSWER_SECONDS = 60.0
 def driver_of(settings: ClusterSettings) -> LocalPathDriver:
     """Return the driver of this node's volumes."""
     return LocalPathDriver(settings.local_storage_dir, node=settings.node_name, overcommit=settings.local_storage.overcommit)
+
+
+def summary(settings: ClusterSettings) -> str:
+    """Return the volumes on this machine's disk in words, "" if there are none and never were. Raises OSError."""
+    if settings.is_hollow or not settings.local_storage_dir.is_dir():
+        return ""
+    storage = Storage(settings.local_storage_dir, overcommit=settings.local_storage.overcommit)
+    try:
+        return storage.summary()
+    finally:
+        storage.close()
 
 
 async def provision(settings: ClusterSettings, driver: LocalPathDriver, *, clock: Clock, rng: random.Random) -> None:

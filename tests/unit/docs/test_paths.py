@@ -30,6 +30,7 @@ OF_THE_DATA_DIRECTORY = frozenset(
         "settings.json",
         "controller-manager.kubeconfig",
         "scheduler.kubeconfig",
+        "local-path.kubeconfig",
     )
 )
 OTHERS = frozenset(("a/", "tiphys/node/cri/pb/api.proto"))

@@ -84,6 +84,13 @@ class Storage:
         with self._lock:
             return self._room()
 
+    def summary(self) -> str:
+        """Return the volumes' number and sizes in words."""
+        records, room = self.records.all(), self.room()
+        used, promised = sum(self.records.allocated(one.id) for one in records), sum(one.capacity for one in records)
+        volumes = f"{len(records)} volume{'' if len(records) == 1 else 's'}"
+        return f"{volumes}, {text(used)} used of {text(promised)}; {text(room.available)} left for others"
+
     def create(self, record: Record, parameters: Mapping[str, str]) -> Record:
         """Make a volume with its file system, or a copy of its source. Raises NoRoom, InUse, ProgramError, OSError, Damaged."""
         with self._reserved(record.id, record.capacity), self.records.making(record, directory_name(record.id, parameters)) as image:

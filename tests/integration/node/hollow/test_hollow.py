@@ -16,6 +16,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.conditions import is_true
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.storage import v1 as storage
+from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER
 from tiphys.client.client import Client
 from tiphys.node.hollow.fleet import Fleet
 from tiphys.node.hollow.settings import HollowSettings
@@ -241,3 +243,25 @@ async def test_addresses_of_pods_that_ended_are_free_again(client: Client) -> No
         assert (await client.get(core.Pod, "late", "default")).status.podIP == "", "what ended had no address to give back"
         await client.delete(core.Pod, "stays", "default")
         assert (await reached(client, "late", is_ready)).status.podIP in taken
+
+
+async def test_nodes_show_the_driver_of_local_volumes(client: Client) -> None:
+    async def shown(owner: str) -> bool:
+        node = await client.get(storage.CSINode, "hollow-1")
+        (driver,) = node.spec.drivers or []
+        assert (driver.name, driver.nodeID, driver.topologyKeys) == (LOCAL_PATH_DRIVER, "hollow-1", [HOSTNAME])
+        return [reference.uid for reference in node.metadata.ownerReferences] == [owner]
+
+    async def registered(previous: str = "") -> str:
+        try:
+            uid = (await client.get(core.Node, "hollow-1")).metadata.uid
+        except NotFound:
+            return ""
+        return "" if uid == previous else uid
+
+    async with running_fleet(client, HollowSettings(count=2, local_storage=True)):
+        first = await eventually(registered)
+        await eventually(lambda: shown(first))
+        await client.delete(core.Node, "hollow-1")
+        second = await eventually(lambda: registered(first))
+        await eventually(lambda: shown(second))  # Although nobody has collected the CSINode of the old one.

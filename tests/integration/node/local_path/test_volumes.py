@@ -14,6 +14,8 @@ import pytest
 from tests.integration.node.local_path.scratch import MIB, MODE, Pod, block, create, filesystem, needs_loop_devices, scratch
 from tiphys.csi.errors import AlreadyExists, Exhausted, Failed, FailedPrecondition, NotFound, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
+from tiphys.daemon.local_storage import summary
+from tiphys.daemon.saved import cluster_settings
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.driver import LocalPathDriver
 from tiphys.node.local_path.purge import purge
@@ -376,3 +378,12 @@ async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, p
     assert await asyncio.to_thread(purge, storage) == []
     assert not storage.exists()
     assert await asyncio.to_thread(purge, storage) == []
+
+
+async def test_summary_counts_volumes(driver: LocalPathDriver, place: Path) -> None:
+    settings = cluster_settings(place)
+    assert await asyncio.to_thread(summary, settings) == ""
+    await driver.CreateVolume(create(size=32 * MIB))
+    await driver.CreateVolume(create("pvc-2", 64 * MIB, block()))
+    assert (await asyncio.to_thread(summary, settings)).startswith("2 volumes, ")
+    assert " used of 96Mi; " in await asyncio.to_thread(summary, settings)
