@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock, LoopClock
-from tiphys.aio.tasks import supervise, until
+from tiphys.aio.tasks import cancel_and_wait, supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
+from tiphys.api.well_known import LOCAL_PATH_DRIVER
 from tiphys.client.client import Client
+from tiphys.csi.driver import Lent
 from tiphys.daemon import compose
 from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.local_storage import driver_of, provision
 from tiphys.daemon.settings import ClusterSettings
 
 if TYPE_CHECKING:
+    from tiphys.node.kubelet import Kubelet
     from tiphys.node.runtime.containerd import ContainerdSupervisor
 
 log = logging.getLogger(__name__)
@@ -113,7 +116,16 @@ class NodeDaemon:
         kubelet_settings = compose.kubelet_settings(settings, socket=containerd_socket, state=containerd.state)
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
-            await Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown).run()
+            kubelet = Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown)
+            lending = asyncio.create_task(self._lend_local_volumes(kubelet), name="driver of local volumes")
+            try:
+                await kubelet.run()
+            finally:
+                await cancel_and_wait(lending)
+
+    async def _lend_local_volumes(self, kubelet: Kubelet) -> None:
+        if self.local_volumes is not None:
+            await kubelet.csi.drivers.add(LOCAL_PATH_DRIVER, Lent(self.local_volumes))
 
     async def _configure_network(self, client: Client) -> None:
         """Write the pod network's configuration once the node has its range."""
