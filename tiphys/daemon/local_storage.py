@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MANAGER = "local-path-provisioner"
 KUBECONFIG = "local-path.kubeconfig"
+CAPACITY_NAMESPACE = "kube-system"
+"""Namespace of the CSIStorageCapacity objects, in which the provisioner may write them."""
 ANSWER_SECONDS = 60.0
 """Time for a file system to be made, or a volume to be copied; what takes longer is asked for again."""
 
@@ -41,12 +44,14 @@ def summary(settings: ClusterSettings) -> str:
         storage.close()
 
 
-async def provision(settings: ClusterSettings, driver: LocalPathDriver, *, clock: Clock, rng: random.Random) -> None:
+async def provision(settings: ClusterSettings, driver: LocalPathDriver, shown: asyncio.Event, *, clock: Clock, rng: random.Random) -> None:
     """Make, grow and delete volumes for the claims of this node until cancelled, as a user with rights for nothing else.
 
-    Raises CsiError when the storage directory cannot be used.
+    It begins when the API shows the driver on the node (`shown`): before, there is no place to report room for. Raises CsiError when the
+    storage directory cannot be used.
     """
     await driver.start()
+    await shown.wait()
     client = await wait_for_client(settings.dir / KUBECONFIG, clock=clock, rng=rng)
     try:
         await provision_with(client, driver, settings.node_name, clock=clock, rng=rng)
@@ -56,11 +61,16 @@ async def provision(settings: ClusterSettings, driver: LocalPathDriver, *, clock
 
 async def provision_with(client: Client, driver: LocalPathDriver, node: str, *, clock: Clock, rng: random.Random) -> None:
     """Do the same with a client. There is no election: a claim belongs to the node that the scheduler selected for it."""
+    from tiphys.sidecar.capacity.controller import CapacityController
     from tiphys.sidecar.parts import node_loops
-    from tiphys.sidecar.settings import ProvisionSettings
+    from tiphys.sidecar.settings import CapacitySettings, ProvisionSettings
+
+    def loops(driver: Driver, facts: DriverFacts, settings: ProvisionSettings) -> list[Controller]:
+        capacity = CapacityController(driver, facts, settings, CapacitySettings(), CAPACITY_NAMESPACE)
+        return [*node_loops(driver, facts, settings), capacity]
 
     settings = ProvisionSettings(node=node, extra_create_metadata=True, timeout=ANSWER_SECONDS)
-    await _run(client, driver, node_loops, settings, clock=clock, rng=rng)
+    await _run(client, driver, loops, settings, clock=clock, rng=rng)
 
 
 async def provision_hollow(client: Client, *, clock: Clock, rng: random.Random) -> None:

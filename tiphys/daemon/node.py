@@ -45,6 +45,8 @@ class NodeDaemon:
         self.started = int(self.clock.now().timestamp())
         self.local_volumes = driver_of(settings) if settings.local_storage.enabled else None
         """Driver of volumes on this machine's disk, which the provisioner and the kubelet share."""
+        self._shown = asyncio.Event()
+        """Set once the API shows that driver on the node."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""
@@ -62,7 +64,7 @@ class NodeDaemon:
             ("dns", lambda: self._run_dns(client)),
         ]
         if (driver := self.local_volumes) is not None:
-            loops.append(("local-storage", lambda: provision(self.settings, driver, clock=self.clock, rng=self.rng)))
+            loops.append(("local-storage", lambda: provision(self.settings, driver, self._shown, clock=self.clock, rng=self.rng)))
         tasks = [self._supervised(name, run) for name, run in loops]
         try:
             await stop.wait()
@@ -126,6 +128,7 @@ class NodeDaemon:
     async def _lend_local_volumes(self, kubelet: Kubelet) -> None:
         if self.local_volumes is not None:
             await kubelet.csi.drivers.add(LOCAL_PATH_DRIVER, Lent(self.local_volumes))
+            self._shown.set()
 
     async def _configure_network(self, client: Client) -> None:
         """Write the pod network's configuration once the node has its range."""

@@ -20,7 +20,7 @@ class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: Annotated[
         bool,
-        Option("--local-storage", "Provide volumes on the node's disk and the default StorageClass local-path."),
+        Option("--local-storage", "Provide volumes on the disks of nodes, with the StorageClass local-path."),
     ] = True
     directory: Annotated[
         Path | None,

@@ -16,6 +16,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.events.v1 import Event
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.machinery.errors import NotFound
+from tiphys.api.machinery.quantity import whole
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
 from tiphys.api.well_known import HOSTNAME, LOCAL_PATH, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, PV_PROTECTION
@@ -185,3 +186,26 @@ async def test_hollow_nodes_grant_claims() -> None:
             await eventually(lambda: is_gone(client, volume))
         finally:
             await cancel_and_wait(task)
+
+
+@needs_loop_devices
+async def test_nodes_report_their_room(place: Path) -> None:
+    async with cluster() as api, provisioning(api, place, "n1"):
+        client = api.client()
+
+        async def reported() -> storage.CSIStorageCapacity | None:
+            items = (await client.list(storage.CSIStorageCapacity, "kube-system")).items
+            return items[0] if len(items) == 1 else None
+
+        first = await eventually(reported)
+        assert first.storageClassName == LOCAL_PATH
+        assert first.nodeTopology is not None
+        assert first.nodeTopology.matchLabels == {HOSTNAME: "n1"}
+        assert first.maximumVolumeSize == first.capacity
+        await bound(client, await client.create(claim("large", size="8Gi")))
+
+        async def is_less() -> bool:
+            now = await reported()
+            return now is not None and whole(now.capacity or "0") < whole(first.capacity or "0") - (7 << 30)
+
+        await eventually(is_less)
