@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import loop, mounting
 from tiphys.node.local_path.driver import LocalPathDriver
 
+ROOT = Path("/tmp/tiphys-test-local-path")
 MIB = 1 << 20
 MODE = pb.VolumeCapability.AccessMode
 needs_loop_devices = pytest.mark.skipif(
@@ -24,14 +26,19 @@ needs_loop_devices = pytest.mark.skipif(
 
 @contextmanager
 def scratch(name: str) -> Iterator[Path]:
-    """Return an empty directory, and leave no mount, no device and no file of it."""
-    place = Path("/tmp/tiphys-test-local-path") / os.environ.get("PYTEST_XDIST_WORKER", "main") / name
-    clear(place)
+    """Return an empty directory, and leave no mount, no device and no file of it, nor of runs that are dead."""
+    for run in ROOT.iterdir() if ROOT.exists() else ():
+        # Runs side by side have a directory each.
+        if not Path("/proc", run.name).exists():
+            clear(run)
+    place = ROOT / str(os.getpid()) / name
     place.mkdir(parents=True)
     try:
         yield place
     finally:
         clear(place)
+        with contextlib.suppress(OSError):
+            place.parent.rmdir()
 
 
 def clear(place: Path) -> None:
