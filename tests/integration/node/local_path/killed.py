@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tiphys.node.local_path import loop, mounting, staging
-from tiphys.node.local_path.programs import may_grow_mounted
+from tiphys.node.local_path.programs import ProgramError, may_grow_mounted
 from tiphys.node.local_path.records import Record
 from tiphys.node.local_path.storage import Storage
 
@@ -24,6 +25,8 @@ CALLS = frozenset(("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os
 WRAPPED = ("fsync", "ftruncate", "copy_file_range")
 """Functions of `os` that have no event."""
 Step = Callable[[Storage], None]
+BUSY = 2
+PATIENCE = 10.0
 
 
 class Killer:
@@ -154,7 +157,20 @@ class Life:
 
 
 def attempt(life: Life, step: Step, at: int = 0) -> bool:
-    """Carry out a step in a process that is killed before call `at`, never for 0; returns whether it came to its end."""
+    """Carry out a step in a process that is killed before call `at`, never for 0; returns whether it came to its end.
+
+    Another process of the machine that looks at the mounts at the wrong moment keeps a device busy: then the step is repeated, as a
+    kubelet would.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while (status := _child(life, step, at)) == BUSY and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status in (0, 9), f"{step.__name__} ended with {status}"
+    life.check(step.__name__)
+    return status == 0
+
+
+def _child(life: Life, step: Step, at: int) -> int:
     child = os.fork()
     if child == 0:
         Killer(at).watch()
@@ -165,12 +181,10 @@ def attempt(life: Life, step: Step, at: int = 0) -> bool:
             step(storage)
         except BaseException as error:
             print(f"{step.__name__}, killed at {at}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            os._exit(1)
+            is_busy = (isinstance(error, ProgramError) and "in use" in str(error)) or (isinstance(error, OSError) and error.errno == 16)
+            os._exit(BUSY if is_busy else 1)
         os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, 9), f"{step.__name__} ended with {status}"
-    life.check(step.__name__)
-    return status == 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def enumerate_deaths(life: Life, step: Step, back: Step) -> int:
