@@ -387,3 +387,14 @@ async def test_summary_counts_volumes(driver: LocalPathDriver, place: Path) -> N
     await driver.CreateVolume(create("pvc-2", 64 * MIB, block()))
     assert (await asyncio.to_thread(summary, settings)).startswith("2 volumes, ")
     assert " used of 96Mi; " in await asyncio.to_thread(summary, settings)
+
+
+async def test_start_removes_what_was_being_made_or_removed(driver: LocalPathDriver, place: Path) -> None:
+    await driver.CreateVolume(create())
+    for name in (".new-pvc-8", ".old-pvc-9"):
+        (place / "storage" / name).mkdir()
+        (place / "storage" / name / "image").write_text("")
+    second = LocalPathDriver(place / "storage", node="n1")
+    await second.start()
+    await second.close()
+    assert [path.name for path in (place / "storage").iterdir()] == ["shop_data_pvc-1"]
