@@ -177,6 +177,8 @@ class Scheduler:
         self._wants_no_more(uid)
         self._binding.discard(uid)
         info = self._reader.info(pod)
+        if info.volumes is not None:
+            self._volumes.observed()
         before = self.cluster.drop_pod(uid) if self.cluster.node_of(uid) != pod.spec.nodeName else None
         known = self.cluster.info_of(uid) or before
         self.cluster.put_pod(info, pod.spec.nodeName)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.scheduler import make, scalar, storage_worlds
+from tests.unit.scheduler import make, scalar, scalar_volumes, storage_worlds
 from tests.unit.scheduler.test_twin import Both
 from tests.unit.scheduler.worlds import NODE_NAMES, ZONE, easy_nodes, modest_pods, nodes, pods, social_pods
 from tiphys.api.core import v1 as core
@@ -264,6 +264,38 @@ def test_preemption_takes_what_it_must_and_no_more(
         both.world.pods[uid] = where
         assert scalar.reasons(both.world, wanted, node) != []
         del both.world.pods[uid]
+
+
+@anything
+@given(
+    first=st.tuples(easy_nodes("n0"), easy_nodes("n1")),
+    furniture=storage_worlds.furniture(),
+    others=st.lists(
+        st.tuples(st.builds(with_priority, storage_worlds.volume_pods(), st.integers(0, 3)), st.sampled_from(TWO)), min_size=2, max_size=6
+    ),
+    wanted=st.builds(with_priority, storage_worlds.volume_pods(), st.integers(1, 4)),
+)
+def test_preemption_frees_volumes(
+    first: tuple[core.Node, ...], furniture: storage_worlds.Furniture, others: list[tuple[core.Pod, str]], wanted: core.Pod
+) -> None:
+    both = both_with(first)
+    for name, arguments in furniture:
+        getattr(both, name)(*arguments)
+    for pod, name in others:
+        both.put_pod(pod, name)
+    info = both.reader.info(slim_pod(wanted))
+    assume(info.uid not in both.world.pods)
+    assume(isinstance(both.cycle.place(info), Diagnosis))
+    room = both.cycle.preempt(info, ())
+    if scalar_volumes.refusal(both.world, wanted):
+        assert not isinstance(room, Room)
+        return
+    node_can = {name: _could_make_room(both, wanted, node) for name, node in both.world.nodes.items()}
+    assert isinstance(room, Room) is any(node_can.values())
+    if isinstance(room, Room):
+        for victim in room.victims:
+            del both.world.pods[victim.uid]
+        assert scalar.reasons(both.world, wanted, both.world.nodes[room.node]) == []
 
 
 def _could_make_room(both: Both, wanted: core.Pod, node: core.Node) -> bool:

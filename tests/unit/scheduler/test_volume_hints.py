@@ -201,6 +201,26 @@ def test_nodes_help_pods_whose_claims_can_be_used_there(state: Callable[[Both], 
     assert not helps("n3")
 
 
+def test_a_claim_that_comes_back_helps_whatever_the_last_try_failed_for() -> None:
+    both = Both()
+    both.put_node(node("n1", cpu="1"))
+    both.put_class(storage_class())
+    both.put_claim(claim("data"))
+    both.world.claims["one", "data"] = both.world.claims.pop(("default", "data"))
+    waiting = parked(both, pod_with("p", "data", cpu="2"))
+    assert waiting.rules == {"NodeResourcesFit"}
+    both.drop_claim("data")
+    before = both.cluster.put_node(node("n1", cpu="4"))
+    facts = both.cluster.facts("n1")
+    assert facts is not None
+    hint = hints.node_changed(before, facts, both.cluster)
+    assert hint is not None
+    assert not hint(waiting)
+    hint = both.put_claim(claim("data"))
+    assert hint is not None
+    assert hint(waiting)
+
+
 def test_a_volume_counts_once_on_a_node() -> None:
     both = Both()
     both.put_node(node("n1"))

@@ -8,11 +8,10 @@ from tiphys.api.storage import v1 as storage
 from tiphys.scheduler.hints import Hint
 from tiphys.scheduler.queue import Waiting
 from tiphys.scheduler.volumes.cache import VolumeCache, key_of, volume_limit
-from tiphys.scheduler.volumes.claims import BINDING, LIMITS, RESTRICTIONS, ZONE
+from tiphys.scheduler.volumes.claims import BINDING, LIMITS, ZONE
 from tiphys.scheduler.volumes.limits import limits_of
 from tiphys.scheduler.volumes.pod import ClaimKey
 
-ALL = frozenset((RESTRICTIONS, LIMITS, BINDING, ZONE))
 PLACES = frozenset((BINDING, ZONE))
 """Rules about where claims can be used."""
 
@@ -33,7 +32,8 @@ def claim_changed(old: core.PersistentVolumeClaim | None, new: core.PersistentVo
         volumes = waiting.info.volumes
         if volumes is None:
             return False
-        return (volumes.uses(key) and _is_concerned(waiting, *ALL)) or (counts_otherwise and _is_concerned(waiting, LIMITS))
+        # Its own claims, whatever the last try failed for: they may have got worse since, and hidden what has become better.
+        return volumes.uses(key) or (counts_otherwise and _is_concerned(waiting, LIMITS))
 
     return helps
 
@@ -57,7 +57,7 @@ def volume_changed(old: core.PersistentVolume | None, new: core.PersistentVolume
         if counts_otherwise and _is_concerned(waiting, LIMITS):
             return True
         volumes = waiting.info.volumes
-        return volumes is not None and _is_concerned(waiting, *PLACES) and any(map(suits, volumes.keys))
+        return volumes is not None and (old is None or _is_concerned(waiting, *PLACES)) and any(map(suits, volumes.keys))
 
     return helps
 
@@ -73,7 +73,7 @@ def class_changed(old: storage.StorageClass | None, new: storage.StorageClass | 
     def helps(waiting: Waiting) -> bool:
         if old is not None and _is_concerned(waiting, LIMITS):
             return True
-        return _is_concerned(waiting, *PLACES) and name in _classes(waiting, cache)
+        return (old is None or _is_concerned(waiting, *PLACES)) and name in _classes(waiting, cache)
 
     return helps
 
