@@ -107,8 +107,12 @@ async def test_another_controller_manager_goes_on_after_a_kill(tmp_path: Path) -
         async def count(name: str) -> bool:
             return len((await both.client.list(core.Pod, "default", labels=f"app={name}")).items) == 2
 
+        async def has_root_certificate() -> bool:
+            maps = (await both.client.list(core.ConfigMap, "default")).items
+            return any(one.metadata.name == "kube-root-ca.crt" and one.data["ca.crt"] for one in maps)
+
         await eventually(lambda: count("one"))
-        assert (await both.client.get(core.ConfigMap, "kube-root-ca.crt", "default")).data["ca.crt"]
+        await eventually(has_root_certificate)
         assert await both.leader() == leader
         first.kill()
 
