@@ -44,8 +44,10 @@ from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
+from tiphys.node.volumes.nfs import NfsMounts, NfsPlugin
 from tiphys.node.volumes.persistent import PersistentVolumes
 from tiphys.node.volumes.plugin import MountRecord
+from tiphys.node.volumes.supervised import Supervised
 from tiphys.node.volumes.upkeep import VolumeUpkeep
 from tiphys.node.volumes.volume_stats import VolumeMeter
 from tiphys.obs.health import Check
@@ -85,6 +87,8 @@ class Kubelet:
         self.csi = CsiNode(settings.root, settings.name, client, self.informers, self.clock, rng=rng)
         """Drivers of storage: `csi.drivers.add` takes one of this process into use."""
         persistent.plugins.append(self.csi.plugin)
+        self.processes = Supervised()
+        persistent.plugins.append(NfsPlugin(settings.root, NfsMounts(self.processes)))
         relister = Relister(cri, self._on_runtime, self.clock)
         self.services = NodeServices(
             settings=settings,
@@ -173,6 +177,7 @@ class Kubelet:
         await services.statuses.close()
         await services.images.close()
         await services.volumes.persistent.close()
+        await self.processes.close()
         await services.recorder.close()
         await services.objects.close()
         if self._own_informers:

@@ -14,7 +14,7 @@ MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+MNT_FORCE, MNT_DETACH, UMOUNT_NOFOLLOW = 1, 2, 8
 
 _libc: ctypes.CDLL | None = None
 _takes_noswap = True
@@ -44,6 +44,11 @@ def unmount(target: str | Path, *, strict: bool = False) -> None:
     if _c().umount2(str(target).encode(), UMOUNT_NOFOLLOW | (0 if strict else MNT_DETACH)) != 0 and ctypes.get_errno() not in (22, 2):
         number = ctypes.get_errno()
         raise OSError(number, f"umount {target}: {os.strerror(number)}")
+
+
+def unmount_with(target: str | Path, flags: int) -> None:
+    """umount2(2), which never follows a link. Raises OSError, EINVAL where nothing is mounted."""
+    _check(_c().umount2(os.fsencode(target), flags | UMOUNT_NOFOLLOW), f"umount {target}")
 
 
 def tmpfs(target: Path, *, size: int | None = None) -> None:
