@@ -43,6 +43,7 @@ from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
+from tiphys.node.volumes.image import ImageVolumes
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.node.volumes.nfs import NfsMounts, NfsPlugin
 from tiphys.node.volumes.persistent import PersistentVolumes
@@ -89,6 +90,7 @@ class Kubelet:
         persistent.plugins.append(self.csi.plugin)
         self.processes = Supervised()
         persistent.plugins.append(NfsPlugin(settings.root, NfsMounts(self.processes)))
+        image_volumes = ImageVolumes(settings.root, cri, self.clock, socket=settings.containerd_socket)
         relister = Relister(cri, self._on_runtime, self.clock)
         self.services = NodeServices(
             settings=settings,
@@ -97,7 +99,7 @@ class Kubelet:
             clock=self.clock,
             relister=relister,
             images=ImagePuller(cri, self.clock, puller=puller),
-            volumes=VolumeManager(settings.root, objects, tokens, self.clock, persistent),
+            volumes=VolumeManager(settings.root, objects, tokens, self.clock, persistent, image_volumes),
             meter=VolumeMeter(self.clock, persistent.mounted, self._volume_abnormal),
             objects=objects,
             tokens=tokens,
@@ -176,6 +178,7 @@ class Kubelet:
         await services.probes.close()
         await services.statuses.close()
         await services.images.close()
+        await services.volumes.images.close()
         await services.volumes.persistent.close()
         await self.processes.close()
         await services.recorder.close()

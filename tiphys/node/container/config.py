@@ -185,6 +185,9 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
             raise ConfigError(f"failed to resolve recursive read-only mode: {why}")
         volume = next((one for one in pod.spec.volumes if one.name == mount.name), None)
         readonly = mount.readOnly or (volume is not None and forced_readonly(volume))
+        if volume is not None and volume.image is not None:
+            # Its file system is read-only in itself; a runtime that makes a mount read-only drops the flag that forbids execution.
+            readonly = False
         mounts.append(
             pb.Mount(
                 host_path=path,

@@ -66,10 +66,13 @@ class _Waiting(msgspec.Struct):
 
 
 def pull_policy(container: AnyContainer) -> str:
-    """Always, IfNotPresent or Never; an image without a tag, or tagged `latest`, is always pulled again."""
-    if container.imagePullPolicy:
-        return container.imagePullPolicy
-    last = container.image.rpartition("/")[2]
+    """Always, IfNotPresent or Never, as the container says or by default."""
+    return container.imagePullPolicy or default_policy(container.image)
+
+
+def default_policy(image: str) -> str:
+    """Return the policy for an image where none is given: without a tag, or tagged `latest`, it is always pulled again."""
+    last = image.rpartition("/")[2]
     if "@" in last:
         return "IfNotPresent"
     tag = last.partition(":")[2]
@@ -100,17 +103,32 @@ class ImagePuller:
     ) -> ImageInfo:
         """The container's image, pulled if its policy says so. Raises ImageError, after recording events about it."""
         try:
-            return await self._ensure(pod, container, tell, secrets, sandbox)
+            return await self.fetch(pod, container.image, pull_policy(container), tell=tell, secrets=secrets, sandbox=sandbox)
         except ImageError as error:
-            if error.event:
-                tell("Warning", error.event, str(error))
             tell("Warning", "Failed", f"Error: {error.reason}")
             raise
 
-    async def _ensure(
-        self, pod: core.Pod, container: AnyContainer, tell: Tell, secrets: Iterable[core.Secret], sandbox: pb.PodSandboxConfig | None
+    async def fetch(
+        self,
+        pod: core.Pod,
+        image: str,
+        policy: str,
+        *,
+        tell: Tell,
+        secrets: Iterable[core.Secret] = (),
+        sandbox: pb.PodSandboxConfig | None = None,
     ) -> ImageInfo:
-        image, policy = container.image, pull_policy(container)
+        """Any image that a pod needs, pulled if the policy says so. Raises ImageError, after recording events about it."""
+        try:
+            return await self._fetch(pod, image, policy, tell, secrets, sandbox)
+        except ImageError as error:
+            if error.event:
+                tell("Warning", error.event, str(error))
+            raise
+
+    async def _fetch(
+        self, pod: core.Pod, image: str, policy: str, tell: Tell, secrets: Iterable[core.Secret], sandbox: pb.PodSandboxConfig | None
+    ) -> ImageInfo:
         if wrong := name_error(image):
             raise _invalid(image, wrong)
         try:

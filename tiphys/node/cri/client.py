@@ -251,6 +251,11 @@ class CriClient:
         response = await self._call(IMAGES + "ImageStatus", request, pb.ImageStatusResponse)
         return response.image if response.HasField("image") else None
 
+    async def image_details(self, image: str) -> dict[str, str]:
+        """Return what the runtime tells of an image besides its status: JSON by topic, {} for an image that it does not hold."""
+        request = pb.ImageStatusRequest(image=pb.ImageSpec(image=image), verbose=True)
+        return dict((await self._call(IMAGES + "ImageStatus", request, pb.ImageStatusResponse)).info)
+
     async def pull_image(self, image: str, *, auth: pb.AuthConfig | None = None, sandbox_config: pb.PodSandboxConfig | None = None) -> str:
         """Fetch an image from its registry; returns the reference to create containers from."""
         request = pb.PullImageRequest(image=pb.ImageSpec(image=image), auth=auth, sandbox_config=sandbox_config)

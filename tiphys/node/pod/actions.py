@@ -23,7 +23,7 @@ from tiphys.node.container.dns_config import hosts_file, pod_resolver
 from tiphys.node.container.env import ConfigError, Sources, environment
 from tiphys.node.container.fields import FieldPathError
 from tiphys.node.container.hooks import run_hook
-from tiphys.node.container.image_pulls import ImageError, ImageInfo
+from tiphys.node.container.image_pulls import ImageError, ImageInfo, default_policy
 from tiphys.node.cri.errors import CriError, NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics import families
@@ -34,6 +34,7 @@ from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import AnyContainer, Plan, Start, find_container
 from tiphys.node.pod.status import Waiting
 from tiphys.node.services import NodeServices
+from tiphys.node.volumes.manager import used_volumes
 from tiphys.node.volumes.payload import VolumeError
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class PodActions:
         config = self._checked_sandbox_config(pod, plan, seen)
         volumes = _side_task(self.services.volumes.set_up(pod, self.services.identity(pod, seen)))
         images = {start.name: _side_task(self._image(pod, start, config)) for start in plan.start}
+        content = {volume.name: _side_task(self._image_volume(pod, volume, config)) for volume in used_volumes(pod) if volume.image}
         try:
             if plan.create_sandbox is not None:
                 seen = await self._make_sandbox(pod, config)
@@ -156,7 +158,8 @@ class PodActions:
             for start in plan.start:
                 try:
                     image = await self._await_image(images[start.name])
-                    await self._start(pod, start, image, paths, sources, config, backoffs)
+                    shown = await self._await_volumes(pod, start, content)
+                    await self._start(pod, start, image, {**paths, **shown}, sources, config, backoffs)
                     self.waiting.pop(start.name, None)
                 except _Refused as refused:
                     self.waiting[start.name] = refused.waiting
@@ -166,9 +169,10 @@ class PodActions:
             if retries:
                 raise NotYet("some containers were not started", retry=min(retries))
         finally:
-            for task in (volumes, *images.values()):
+            tasks = (volumes, *images.values(), *content.values())
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(volumes, *images.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _checked_sandbox_config(self, pod: core.Pod, plan: Plan, seen: Observed) -> pb.PodSandboxConfig:
         try:
@@ -250,11 +254,42 @@ class PodActions:
         def tell(type_: str, reason: str, message: str) -> None:
             self.services.tell(pod, start.name, type_, reason, message)
 
+        secrets = await self._pull_secrets(pod)
+        return await self.services.images.ensure(pod, container, tell=tell, secrets=secrets, sandbox=sandbox)
+
+    async def _pull_secrets(self, pod: core.Pod) -> list[core.Secret]:
         try:
-            secrets = await self.services.pull_secrets(pod) if pod.spec.imagePullSecrets else []
+            return await self.services.pull_secrets(pod) if pod.spec.imagePullSecrets else []
         except Unreachable as error:
             raise ImageError(names.ERR_IMAGE_PULL, str(error), retry=1.0) from error
-        return await self.services.images.ensure(pod, container, tell=tell, secrets=secrets, sandbox=sandbox)
+
+    async def _image_volume(self, pod: core.Pod, volume: core.Volume, sandbox: pb.PodSandboxConfig) -> Path:
+        """Pull the image of a volume and mount it. Raises ImageError, VolumeError."""
+        source = volume.image
+        assert source is not None
+
+        def tell(type_: str, reason: str, message: str) -> None:
+            self.services.tell(pod, "", type_, reason, message)
+
+        policy = source.pullPolicy or default_policy(source.reference)
+        secrets = await self._pull_secrets(pod)
+        image = await self.services.images.fetch(pod, source.reference, policy, tell=tell, secrets=secrets, sandbox=sandbox)
+        return await self.services.volumes.images.mount(pod.metadata.uid, volume.name, image.ref)
+
+    async def _await_volumes(self, pod: core.Pod, start: Start, content: dict[str, asyncio.Task[Path]]) -> dict[str, Path]:
+        """Wait for the image volumes that a container mounts; only those keep it from starting."""
+        container = find_container(pod, start.name)
+        assert container is not None
+        paths = {}
+        for name in dict.fromkeys(mount.name for mount in container.volumeMounts if mount.name in content):
+            try:
+                paths[name] = await asyncio.shield(content[name])
+            except ImageError as error:
+                self.services.tell(pod, start.name, "Warning", "Failed", f"Error: {error.reason}")
+                raise _Refused(error.reason, str(error), retry=error.retry) from error
+            except VolumeError as error:
+                raise self._refuse(pod, start, names.CREATE_ERROR, str(error)) from error
+        return paths
 
     async def _await_image(self, task: asyncio.Task[ImageInfo]) -> ImageInfo:
         try:

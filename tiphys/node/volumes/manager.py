@@ -26,6 +26,7 @@ from tiphys.node.pod.plan import AnyContainer
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.host_path import host_path
+from tiphys.node.volumes.image import ImageVolumes
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import Contents, Payload, TokenKey, VolumeError, is_written, payload, sources_of
 from tiphys.node.volumes.persistent import PersistentVolumes
@@ -47,10 +48,16 @@ def followed(pod: core.Pod, env: tuple[set[str], set[str]]) -> set[ObjectKey]:
 
 
 class VolumeManager:
-    """The volumes of all pods of a node, below `root`. Those that are not of the node itself are up to `persistent`."""
+    """The volumes of all pods of a node, below `root`. Those that are not of the node itself are up to `persistent`.
 
-    def __init__(self, root: Path, objects: ObjectCache, tokens: TokenCache, clock: Clock, persistent: PersistentVolumes) -> None:
+    Those of images are mounted by whoever has the image, through `images`.
+    """
+
+    def __init__(
+        self, root: Path, objects: ObjectCache, tokens: TokenCache, clock: Clock, persistent: PersistentVolumes, images: ImageVolumes
+    ) -> None:
         self.root = root
+        self.images = images
         self.persistent = persistent
         self.objects = objects
         self.tokens = tokens
@@ -61,8 +68,8 @@ class VolumeManager:
         return PodPaths(self.root, uid)
 
     async def set_up(self, pod: core.Pod, identity: Identity) -> dict[str, Path]:
-        """Make every volume of a pod, or find it made; returns the path of each by name. Raises VolumeError."""
-        volumes = used_volumes(pod)
+        """Make every volume of a pod but those of images, or find it made; returns the path of each by name. Raises VolumeError."""
+        volumes = [volume for volume in used_volumes(pod) if volume.image is None]
         persistent = [volume for volume in volumes if self.persistent.takes(volume)]
         own = [volume for volume in volumes if volume not in persistent]
         if not persistent:
@@ -104,6 +111,7 @@ class VolumeManager:
         """
         self.tokens.forget(uid)
         await self._in_thread(uid, _unmount_below, self.paths(uid).sub_paths)
+        await self.images.tear_down(uid)
         await self.persistent.tear_down(uid)
         await self._in_thread(uid, self._tear_down, uid)
 

@@ -22,7 +22,8 @@ def warned(**spec: Any) -> list[str]:
     [
         ({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}, []),
         ({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages-2Mi"}}]}, ["spec.volumes[0].emptyDir.medium"]),
-        ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}, ["spec.volumes[0].nfs"]),
+        ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}, []),
+        ({"volumes": [{"name": "v", "cinder": {"volumeID": "v"}}]}, ["spec.volumes[0].cinder"]),
         ({"hostUsers": False}, ["spec.hostUsers"]),
         ({"hostUsers": True}, []),
         (
