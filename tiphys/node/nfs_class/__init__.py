@@ -1,0 +1,1 @@
+"""Volumes on NFS shares, a directory for each claim."""
