@@ -15,10 +15,11 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 import tiphys
 from tiphys.csi.driver import Driver
-from tiphys.csi.errors import Deadline, Failed, InvalidArgument, NotFound, OutOfRange, Pending
+from tiphys.csi.errors import AlreadyExists, Deadline, Failed, InvalidArgument, NotFound, OutOfRange, Pending
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.nfs_class.settings import NAME, NfsVolume, parse_handle, volume_of
 from tiphys.node.nfs_class.shares import Shares
+from tiphys.node.volumes import mounts
 from tiphys.node.volumes.nfs import NfsMounts, is_mounted
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import UncertainError
@@ -50,8 +51,7 @@ class NfsDriver(Driver):
 
     async def GetPluginCapabilities(self, request: pb.GetPluginCapabilitiesRequest) -> pb.GetPluginCapabilitiesResponse:
         controller = _Plugin(service=_Plugin.Service(type=_Plugin.Service.CONTROLLER_SERVICE))
-        growth = _Plugin(volume_expansion=_Plugin.VolumeExpansion(type=_Plugin.VolumeExpansion.ONLINE))
-        return pb.GetPluginCapabilitiesResponse(capabilities=[controller, growth])
+        return pb.GetPluginCapabilitiesResponse(capabilities=[controller])
 
     async def Probe(self, request: pb.ProbeRequest) -> pb.ProbeResponse:
         return pb.ProbeResponse(ready=BoolValue(value=True))
@@ -59,8 +59,9 @@ class NfsDriver(Driver):
     # -- controller
 
     async def ControllerGetCapabilities(self, request: pb.ControllerGetCapabilitiesRequest) -> pb.ControllerGetCapabilitiesResponse:
-        types = (_Controller.RPC.CREATE_DELETE_VOLUME, _Controller.RPC.EXPAND_VOLUME, _Controller.RPC.SINGLE_NODE_MULTI_WRITER)
-        return pb.ControllerGetCapabilitiesResponse(capabilities=[_Controller(rpc=_Controller.RPC(type=type_)) for type_ in types])
+        return pb.ControllerGetCapabilitiesResponse(
+            capabilities=[_Controller(rpc=_Controller.RPC(type=_Controller.RPC.CREATE_DELETE_VOLUME))]
+        )
 
     async def CreateVolume(self, request: pb.CreateVolumeRequest) -> pb.CreateVolumeResponse:
         if not request.name or len(request.name) > 128:
@@ -101,19 +102,10 @@ class NfsDriver(Driver):
         )
         return pb.ValidateVolumeCapabilitiesResponse(confirmed=confirmed)
 
-    async def ControllerExpandVolume(self, request: pb.ControllerExpandVolumeRequest) -> pb.ControllerExpandVolumeResponse:
-        _known(_required(request.volume_id, "volume_id"))
-        if not request.capacity_range.required_bytes and not request.capacity_range.limit_bytes:
-            raise InvalidArgument("capacity_range is required")
-        required, limit = _size_range(request.capacity_range)
-        # Sizes are promises: nothing on a share enforces them.
-        return pb.ControllerExpandVolumeResponse(capacity_bytes=required or limit, node_expansion_required=False)
-
     # -- node
 
     async def NodeGetCapabilities(self, request: pb.NodeGetCapabilitiesRequest) -> pb.NodeGetCapabilitiesResponse:
-        types = (_Node.RPC.GET_VOLUME_STATS, _Node.RPC.SINGLE_NODE_MULTI_WRITER)
-        return pb.NodeGetCapabilitiesResponse(capabilities=[_Node(rpc=_Node.RPC(type=type_)) for type_ in types])
+        return pb.NodeGetCapabilitiesResponse(capabilities=[_Node(rpc=_Node.RPC(type=_Node.RPC.GET_VOLUME_STATS))])
 
     async def NodeGetInfo(self, request: pb.NodeGetInfoRequest) -> pb.NodeGetInfoResponse:
         return pb.NodeGetInfoResponse(node_id=self._node)
@@ -127,6 +119,9 @@ class NfsDriver(Driver):
         options = list(dict.fromkeys(request.volume_capability.mount.mount_flags))
         if request.readonly or request.volume_capability.access_mode.mode in _READ_ONLY:
             options = [*(option for option in options if option not in ("rw", "ro")), "ro"]
+        present = await asyncio.to_thread(mounts.options_of, target)
+        if present and ("ro" in present) != ("ro" in options):
+            raise AlreadyExists(f"the volume is mounted at {target} already, {'read-only' if 'ro' in present else 'for writing'}")
         await self._alone(str(target), _checked(self.nfs.mount(volume.own_export, target, options)))
         return pb.NodePublishVolumeResponse()
 

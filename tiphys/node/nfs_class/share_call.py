@@ -39,8 +39,11 @@ class Record(msgspec.Struct, frozen=True):
 def make(root: int, directory: str, volume: str, required: int, limit: int, mode: int, *, shared: bool) -> int:
     """Make the directory of a volume, or find it; returns the volume's size. `shared` allows one that is there already.
 
-    Raises OSError, EEXIST for a directory of another volume, of the same one with another size, or of nobody.
+    Raises OSError, EEXIST for a directory of another volume, of the same one with another size, or of nobody, ENOSPC for more than fits.
     """
+    share = os.fstatvfs(root)
+    if required > share.f_blocks * share.f_frsize:
+        raise OSError(errno.ENOSPC, f"the share has {share.f_blocks * share.f_frsize} bytes")
     record = Record(volume, required or limit, shared, directory)
     present = _read(root, directory)
     if present is None:

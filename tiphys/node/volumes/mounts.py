@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tiphys.node.host.beneath import is_mount_point
@@ -83,13 +84,22 @@ def restrict_bind(target: Path, flags: int) -> None:
 def mounts_below(path: str | Path) -> list[str]:
     """Every mount point at or below a path, the deepest first."""
     prefix = str(path).rstrip("/")
-    mounts = []
+    points = [point for point, _ in _table() if point == prefix or point.startswith(prefix + "/")]
+    return sorted(points, key=len, reverse=True)
+
+
+def options_of(target: str | Path) -> list[str]:
+    """Return the options of what is mounted at a path, [] if nothing is, without looking at the path itself."""
+    found = [options for point, options in _table() if point == str(target)]
+    return found[-1].split(",") if found else []
+
+
+def _table() -> Iterator[tuple[str, str]]:
+    """Yield mount points with their options."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
-            point = line.split(" ")[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
-            if point == prefix or point.startswith(prefix + "/"):
-                mounts.append(point)
-    return sorted(mounts, key=len, reverse=True)
+            fields = line.split(" ")
+            yield fields[4].encode("latin-1", "surrogateescape").decode("unicode_escape"), fields[5]
 
 
 def is_mount(path: str | Path) -> bool:

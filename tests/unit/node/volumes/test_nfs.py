@@ -14,6 +14,7 @@ import pytest
 from tests.unit.node.make import pod
 from tests.unit.node.volumes.disks import claiming
 from tiphys.api.core import v1 as core
+from tiphys.node.runtime import procs
 from tiphys.node.volumes import mounts, nfs, nfs_call
 from tiphys.node.volumes.nfs import Command, Export, NfsMounts, NfsPlugin
 from tiphys.node.volumes.payload import VolumeError
@@ -120,7 +121,7 @@ async def test_a_server_that_hangs_costs_a_bounded_number_of_processes(tmp_path:
     for task in tasks[:2]:
         task.cancel()
     await asyncio.wait(tasks[:2])
-    await eventually(lambda: not any(Path(f"/proc/{pid}/task").exists() for pid in pids))
+    await eventually(lambda: not any(str(listed) in " ".join(procs.command_line(int(pid))) for pid in pids))
     for task in tasks[2:]:
         task.cancel()
     await asyncio.wait(tasks)
