@@ -1,6 +1,6 @@
-"""The class `local-path` and the driver behind it, as objects of every new cluster.
+"""The class `local-path` and the drivers of the node process, as objects of every new cluster.
 
-The driver's object belongs to the system and is restored at every start. The class belongs to the user from its creation on: it is created
+A driver's object belongs to the system and is restored at every start. The class belongs to the user from its creation on: it is created
 once in the life of a store, and what the user changes about it, or that it was deleted, stays. An annotation of the namespace
 `kube-system` remembers that; without it the next start creates the class again.
 """
@@ -35,6 +35,13 @@ def driver(*, has_capacity: bool) -> CSIDriver:
     )
 
 
+def nfs_driver() -> CSIDriver:
+    """Return the object of the driver of NFS shares, which no class uses until the user creates one."""
+    # Servers keep the owners of files, and many refuse to change them.
+    spec = CSIDriverSpec(attachRequired=False, storageCapacity=False, fsGroupPolicy="None", volumeLifecycleModes=["Persistent"])
+    return CSIDriver(metadata=ObjectMeta(name=well_known.NFS_DRIVER), spec=spec)
+
+
 def storage_class(others: Iterable[StorageClass]) -> StorageClass:
     """Return the class; it is the default one unless another class is."""
     has_default = any(other.metadata.annotations.get(key) == "true" for other in others for key in _DEFAULTS)
@@ -57,6 +64,8 @@ async def ensure_local_storage(mode: LocalStorage, source: TypedSource, write: C
         await write("POST", desired)
     elif present.spec.storageCapacity != desired.spec.storageCapacity:
         await write("PUT", msgspec.structs.replace(present, spec=desired.spec))
+    if mode == "disk" and source.get(CSIDriver, "", well_known.NFS_DRIVER) is None:
+        await write("POST", nfs_driver())
     namespace = source.get(core.Namespace, "", "kube-system")
     if namespace is None or CREATED in namespace.metadata.annotations:
         return

@@ -17,10 +17,10 @@ from tiphys.aio.clock import Clock, LoopClock
 from tiphys.aio.tasks import cancel_and_wait, supervise, until
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import StatusError
-from tiphys.api.well_known import LOCAL_PATH_DRIVER
+from tiphys.api.well_known import LOCAL_PATH_DRIVER, NFS_DRIVER
 from tiphys.client.client import Client
 from tiphys.csi.driver import Lent
-from tiphys.daemon import compose
+from tiphys.daemon import compose, nfs_storage
 from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.local_storage import driver_of, provision
 from tiphys.daemon.settings import ClusterSettings
@@ -45,6 +45,8 @@ class NodeDaemon:
         self.started = int(self.clock.now().timestamp())
         self.local_volumes = driver_of(settings) if settings.local_storage.enabled else None
         """Driver of volumes on this machine's disk, which the provisioner and the kubelet share."""
+        self.nfs_volumes = nfs_storage.driver_of(settings) if settings.local_storage.enabled else None
+        """Driver of volumes on NFS shares."""
         self._shown = asyncio.Event()
         """Set once the API shows that driver on the node."""
 
@@ -65,6 +67,8 @@ class NodeDaemon:
         ]
         if (driver := self.local_volumes) is not None:
             loops.append(("local-storage", lambda: provision(self.settings, driver, self._shown, clock=self.clock, rng=self.rng)))
+        if (nfs := self.nfs_volumes) is not None:
+            loops.append(("nfs-storage", lambda: nfs_storage.provision(self.settings, nfs, clock=self.clock, rng=self.rng)))
         tasks = [self._supervised(name, run) for name, run in loops]
         try:
             await stop.wait()
@@ -75,6 +79,8 @@ class NodeDaemon:
             await client.close()
             if driver is not None:
                 await driver.close()
+            if nfs is not None:
+                await nfs.close()
 
     async def _start(self) -> tuple[ContainerdSupervisor, Client]:
         """Start containerd with the pause image, and return it with a client of a server that answers."""
@@ -119,16 +125,18 @@ class NodeDaemon:
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
             kubelet = Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown)
-            lending = asyncio.create_task(self._lend_local_volumes(kubelet), name="driver of local volumes")
+            lending = asyncio.create_task(self._lend_drivers(kubelet), name="drivers of this process")
             try:
                 await kubelet.run()
             finally:
                 await cancel_and_wait(lending)
 
-    async def _lend_local_volumes(self, kubelet: Kubelet) -> None:
+    async def _lend_drivers(self, kubelet: Kubelet) -> None:
         if self.local_volumes is not None:
             await kubelet.csi.drivers.add(LOCAL_PATH_DRIVER, Lent(self.local_volumes))
             self._shown.set()
+        if self.nfs_volumes is not None:
+            await kubelet.csi.drivers.add(NFS_DRIVER, Lent(self.nfs_volumes))
 
     async def _configure_network(self, client: Client) -> None:
         """Write the pod network's configuration once the node has its range."""

@@ -33,10 +33,18 @@ def remove_volumes(settings: ClusterSettings) -> list[str]:
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     below = [point.encode().decode("unicode_escape") for point in points]
     for point in sorted((point for point in below if point == root or point.startswith(root + "/")), key=len, reverse=True):
-        done = subprocess.run(["umount", point], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            left.append(f"mount {point}: {done.stderr.strip()}")
+        if problem := _unmount(point):
+            left.append(f"mount {point}: {problem}")
     return left
+
+
+def _unmount(point: str) -> str:
+    """Unmount, by force if a server does not answer; returns what went wrong."""
+    try:
+        done = subprocess.run(["umount", point], capture_output=True, text=True, check=False, timeout=20)
+    except subprocess.TimeoutExpired:
+        done = subprocess.run(["umount", "--force", "--lazy", point], capture_output=True, text=True, check=False)
+    return done.stderr.strip() if done.returncode else ""
 
 
 def remove_files(directory: Path) -> list[str]:

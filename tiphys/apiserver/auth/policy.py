@@ -460,7 +460,11 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
 _LEADER = "get watch list create update | coordination.k8s.io | leases leasecandidates"
 
 ROLES: Final[Mapping[tuple[str, str], str]] = {
-    ("kube-system", "tiphys:local-path-provisioner"): "get list watch create update patch delete | storage.k8s.io | csistoragecapacities",
+    ("kube-system", "tiphys:local-path-provisioner"): """
+        get list watch create update patch delete | storage.k8s.io | csistoragecapacities
+        create | coordination.k8s.io | leases
+        get update | coordination.k8s.io | leases | nfs-tiphys-io
+    """,
     ("kube-system", "extension-apiserver-authentication-reader"): "read | core | configmaps | extension-apiserver-authentication",
     ("kube-system", "system::leader-locking-kube-controller-manager"): _LEADER,
     ("kube-system", "system::leader-locking-kube-scheduler"): _LEADER,

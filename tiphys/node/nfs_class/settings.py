@@ -12,10 +12,11 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from tiphys.api import well_known
 from tiphys.csi.errors import InvalidArgument
 from tiphys.node.volumes.nfs import Export
 
-NAME: Final = "nfs.tiphys.io"
+NAME: Final = well_known.NFS_DRIVER
 """Name of the driver, and the provisioner of its classes."""
 OnDelete = Literal["delete", "retain", "archive"]
 _PARAMETERS = ("server", "share", "path", "subdir", "ondelete", "mountpermissions")

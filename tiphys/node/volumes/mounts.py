@@ -90,8 +90,8 @@ def mounts_below(path: str | Path) -> list[str]:
 
 def options_of(target: str | Path) -> list[str]:
     """Return the options of what is mounted at a path, [] if nothing is, without looking at the path itself."""
-    found = [options for point, options in _table() if point == str(target)]
-    return found[-1].split(",") if found else []
+    layers = [options for point, options in _table() if point == str(target)]
+    return layers[-1].split(",") if layers else []
 
 
 def _table() -> Iterator[tuple[str, str]]:
