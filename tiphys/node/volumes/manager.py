@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import cancel_and_wait
+from tiphys.aio.threads import in_own_thread
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import quantity
 from tiphys.api.machinery.errors import StatusError
@@ -25,6 +26,7 @@ from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
 from tiphys.node.pod.plan import AnyContainer
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import atomic, mounts
+from tiphys.node.volumes.empty_dir import empty_dir
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.image import ImageVolumes
 from tiphys.node.volumes.paths import PodPaths
@@ -126,7 +128,8 @@ class VolumeManager:
             await asyncio.wait((before,))
             if self._busy.get(uid) is before:
                 del self._busy[uid]
-        future = asyncio.get_running_loop().run_in_executor(None, lambda: work(*arguments))
+        # A sub-path on a server that hangs holds the thread of one pod, not those that all others wait for.
+        future = in_own_thread(lambda: work(*arguments), name=f"volumes of {uid}")
         self._busy[uid] = future
 
         def done(ended: asyncio.Future[R]) -> None:
@@ -177,7 +180,7 @@ class VolumeManager:
         target = paths.volume(volume)
         if volume.emptyDir is not None or _is_empty_dir(volume):
             source = volume.emptyDir or core.EmptyDirVolumeSource()
-            return _empty_dir(target, source, group, memory_size(pod, source, contents.identity))
+            return empty_dir(target, source, group, memory_size(pod, source, contents.identity))
         if is_written(volume):
             files = payload(pod, volume, contents)
             self._write(target, volume, files, group)
@@ -276,19 +279,3 @@ def memory_size(pod: core.Pod, source: core.EmptyDirVolumeSource, identity: Iden
         quantity.whole(identity.allocatable.get("memory", "0")),
     )
     return min((limit for limit in limits if limit), default=None)
-
-
-def _empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None, size: int | None) -> Path:
-    fresh = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
-    if source.medium == "Memory":
-        if not mounts.is_mount(target):
-            mounts.tmpfs(target, size=size)
-            fresh = True
-    elif source.medium.startswith("HugePages"):
-        raise VolumeError("huge pages are not supported by this node")
-    elif fresh:
-        target.chmod(0o777)
-    if fresh and group is not None:
-        atomic.give_to_group(target, group, write=True)
-    return target

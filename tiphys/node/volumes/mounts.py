@@ -52,13 +52,17 @@ def unmount_with(target: str | Path, flags: int) -> None:
     _check(_c().umount2(os.fsencode(target), flags | UMOUNT_NOFOLLOW), f"umount {target}")
 
 
-def tmpfs(target: Path, *, size: int | None = None) -> None:
+def tmpfs(target: Path, *, size: int | None = None, group: int | None = None) -> None:
     """Mount an empty tmpfs of at most `size` bytes (default: half of the memory); like /tmp, everybody may write, with the sticky bit.
+
+    With a `group` it and what is made in it belong to that.
 
     What is in it is never swapped out to a disk where the kernel can see to that (Linux 6.4; KEP-2400 "Node memory swap support").
     """
     global _takes_noswap
     options = [f"size={size}"] if size else []
+    if group is not None:
+        options += [f"gid={group}", "mode=3777"]
     if _takes_noswap:
         try:
             mount("tmpfs", target, "tmpfs", 0, ",".join((*options, "noswap")))
