@@ -98,13 +98,14 @@ def test_archives_do_not_replace_each_other(share: Path) -> None:
     assert sorted(os.listdir(share / "ns")) == ["archived-c", "archived-c-2", "archived-c-3"]
 
 
-@pytest.mark.parametrize("verb", ["make", "delete", "archive"])
+@pytest.mark.parametrize("verb", ["make own", "make shared", "delete", "archive"])
 def test_planted_links_do_not_lead_out(share: Path, verb: str) -> None:
     outside = share.parent / "outside"
-    if verb == "make":
+    if verb.startswith("make"):
         (share / "ns").symlink_to(outside)
         with pytest.raises(OSError, match="leads out of the share") as caught:
-            make(share)
+            make(share, how=verb.split()[1])
+        assert os.listdir(outside) == ["precious"]
     else:
         make(share)
         (share / "ns").rename(share / "gone")
