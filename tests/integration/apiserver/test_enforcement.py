@@ -12,6 +12,15 @@ from tiphys.api.enforcement.table import SECTIONS
 
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+SIZE = {"storage": "1Mi"}
+STORAGE: dict[str, tuple[str, Doc]] = {
+    "PersistentVolumeClaim": (
+        "/api/v1/namespaces/default/persistentvolumeclaims",
+        {"accessModes": ["ReadWriteOnce"], "resources": {"requests": SIZE}},
+    ),
+    "PersistentVolume": ("/api/v1/persistentvolumes", {"accessModes": ["ReadWriteOnce"], "capacity": SIZE}),
+    "CSIDriver": ("/apis/storage.k8s.io/v1/csidrivers", {}),
+}
 CONTAINER = {"name": "a", "image": "i"}
 TOLD = [(section.kind, entry) for section in SECTIONS for entry in section.entries if entry.effect in ("warned", "refused", "dropped")]
 
@@ -40,6 +49,9 @@ async def created(api: Api, kind: str, sample: Doc) -> Answer:
         spec = {key: value for key, value in sample.items() if key != "metadata"}
         body = {"metadata": {"name": "s"}, "spec": merged({"ports": [{"port": 80}]}, spec)}
         return await api.post(SERVICES, merged(body, {"metadata": sample.get("metadata", {})}))
+    if kind in STORAGE:
+        path, body = STORAGE[kind]
+        return await api.post(path, {"metadata": {"name": "s"}, "spec": merged(body, sample)})
     assert kind == "NetworkPolicy"
     return await api.post(POLICIES, {"metadata": {"name": "n"}, "spec": {"podSelector": {}, **sample}})
 
@@ -66,9 +78,23 @@ async def test_declared_fields_are_refused_warned_of_or_dropped(api: Api, kind: 
     assert entry.elsewhere or any(entry.field in warning for warning in told)
 
 
-@pytest.mark.parametrize("kind", ["Pod", "Service"])
-async def test_plain_objects_are_created_without_warnings(api: Api, kind: str) -> None:
-    answer = await created(api, kind, {})
+@pytest.mark.parametrize(
+    ("kind", "sample"),
+    [
+        ("Pod", {}),
+        (
+            "Pod",
+            {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "w", "csi": {"driver": "d.example.com"}}]},
+        ),
+        ("Service", {}),
+        ("PersistentVolumeClaim", {}),
+        ("PersistentVolume", {"csi": {"driver": "d.example.com", "volumeHandle": "h"}}),
+        ("CSIDriver", {"seLinuxMount": False}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value) or "plain",
+)
+async def test_objects_with_what_works_are_created_without_warnings(api: Api, kind: str, sample: Doc) -> None:
+    answer = await created(api, kind, sample)
     assert (answer.status, answer.warnings) == (201, [])
 
 

@@ -28,6 +28,7 @@ from tiphys.api.core.volumes.shared import (
 )
 from tiphys.api.core.volumes.sources import azure_disk, driver_name, fibre_channel, flocker, partition, quobyte, required_fields
 from tiphys.api.core.volumes.validation import HOST_PATH_TYPES
+from tiphys.api.enforcement import warn
 from tiphys.api.helpers.node_labels import expression_warnings
 from tiphys.api.machinery.columns import AGE, NAME, cell
 from tiphys.api.machinery.errors import forbidden, invalid, not_supported, required
@@ -346,7 +347,8 @@ class PersistentVolumeRules(Uncounted[PersistentVolume]):
             for index, term in enumerate(spec.nodeAffinity.required.nodeSelectorTerms):
                 path = f"spec.nodeAffinity.required.nodeSelectorTerms[{index}].matchExpressions"
                 warnings += expression_warnings(path, term.matchExpressions)
-        return [*warnings, *(message for name, message in _GONE_SOURCES.items() if getattr(spec, name) is not None)]
+        warnings += [message for name, message in _GONE_SOURCES.items() if getattr(spec, name) is not None]
+        return warnings + warn.warnings("spec", spec) if old is None else warnings
 
 
 def _claim_of(volume: PersistentVolume) -> str:

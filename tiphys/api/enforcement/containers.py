@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core import v1 as core
-from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, informational, refused, warned
+from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, refused, warned
 
 _NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
 _HTTP = {"httpGet": {"port": 80}}
@@ -29,13 +29,7 @@ CONTAINERS = Section(
         *enforced(core.Container, "imagePullPolicy", "node.container.image_pulls"),
         *enforced(core.Container, "restartPolicy", "node.pod.plan", "api.helpers.resources"),
         *enforced(core.Container, "livenessProbe readinessProbe startupProbe", "node.container.probes"),
-        *warned(
-            core.Container, "volumeDevices", "block devices are not supported by this cluster yet, the pod will not start",
-            {
-                **_container(volumeDevices=[{"name": "d", "devicePath": "/dev/d"}]),
-                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}],
-            },
-        ),
+        *enforced(core.VolumeDevice, "name devicePath", "node.container.config", "node.volumes.block"),
         *enforced(core.ContainerPort, "containerPort protocol hostPort hostIP", "node.container.config"),
         *enforced(
             core.ContainerPort, "name", "node.container.checks", "controllers.endpoints.backends",
@@ -57,7 +51,10 @@ CONTAINERS = Section(
         ),
         *enforced(core.VolumeMount, "name", "node.volumes.manager"),
         *enforced(core.VolumeMount, "readOnly mountPath mountPropagation", "node.container.config"),
-        *enforced(core.VolumeMount, "subPath subPathExpr", "node.volumes.manager"),
+        *enforced(
+            core.VolumeMount, "subPath subPathExpr", "node.volumes.manager", "node.volumes.subpath",
+            text="Of every kind of volume; links do not lead out of it.",
+        ),
         *enforced(core.VolumeMount, "recursiveReadOnly", "node.pod.status", case="Disabled, IfPossible"),
         *warned(
             core.VolumeMount, "recursiveReadOnly", "is not supported by the container runtime, the container will not start",
@@ -126,6 +123,5 @@ EPHEMERAL = Section(
         *_ephemeral("resizePolicy", [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]),
         *_ephemeral("restartPolicy", "Always"),
         *_ephemeral("restartPolicyRules", [{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}]),
-        *informational(core.EphemeralContainer, "volumeDevices", "A pod with a volume that could be a device does not start."),
     ),
 )  # fmt: skip

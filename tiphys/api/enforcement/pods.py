@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.enforcement.entry import Section, dropped, enforced, informational, warned
+from tiphys.api.enforcement.entry import Section, dropped, enforced, warned
 from tiphys.api.meta import v1 as meta
 
 _NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
@@ -52,9 +52,9 @@ SECURITY = Section(
     entries=(
         *enforced(core.PodSecurityContext, "runAsUser runAsGroup runAsNonRoot supplementalGroups", "node.container.security"),
         *enforced(core.PodSecurityContext, "fsGroup", "node.container.security", "node.volumes.manager"),
-        *informational(
-            core.PodSecurityContext, "fsGroupChangePolicy",
-            "Counts for volumes of drivers alone; the kinds of volumes that this node has always get the group.",
+        *enforced(
+            core.PodSecurityContext, "fsGroupChangePolicy", "node.volumes.mounter",
+            text="Counts for volumes of claims and drivers; the node's own kinds of volumes always get the group.",
         ),
         *enforced(core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admit", case="Merge"),
         *warned(

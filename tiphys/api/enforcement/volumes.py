@@ -6,18 +6,17 @@ from typing import Any
 
 from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, informational, warned
+from tiphys.api.helpers.volume_plugins import ADVICE
 
-_WILL_NOT_START = "is not supported by this cluster yet, the pod will not start"
 _OBJECTS = "node.volumes.payload"
-_CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
 
 
 def _volume(field: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"volumes": [{"name": "v", field: value}]}
 
 
-def _unsupported(field: str, **value: Any) -> tuple[Entry, ...]:
-    return warned(core.Volume, field, _WILL_NOT_START, _volume(field, value))
+def _legacy(field: str, **value: Any) -> tuple[Entry, ...]:
+    return warned(core.Volume, field, f"is not mounted by nodes, the pod will not start; {ADVICE[field]}", _volume(field, value))
 
 
 def _deprecated(field: str, text: str, **value: Any) -> tuple[Entry, ...]:
@@ -33,7 +32,7 @@ VOLUMES = Section(
     kind="Pod",
     entries=(
         *enforced(core.Volume, "name", "node.volumes.manager"),
-        *enforced(core.EmptyDirVolumeSource, "medium", "node.volumes.manager", case='"", Memory'),
+        *enforced(core.EmptyDirVolumeSource, "medium", "node.volumes.empty_dir", case='"", Memory'),
         *warned(
             core.EmptyDirVolumeSource, "medium", "no node of this cluster offers huge pages, the pod will not start",
             _volume("emptyDir", {"medium": "HugePages"}), case="HugePages*", when=lambda source: source.medium.startswith("HugePages"),
@@ -56,21 +55,28 @@ VOLUMES = Section(
         *enforced(core.ServiceAccountTokenProjection, "audience expirationSeconds path", _OBJECTS),
         *_projected("clusterTrustBundle", name="b", path="p"),
         *_projected("podCertificate", signerName="example.com/s", keyType="ED25519", credentialBundlePath="p"),
-        *_unsupported("persistentVolumeClaim", claimName="c"),
-        *_unsupported("ephemeral", volumeClaimTemplate={"spec": _CLAIM}),
-        *_unsupported("csi", driver="example.com"),
+        *enforced(core.PersistentVolumeClaimVolumeSource, "claimName", "scheduler.volumes.pod", "node.volumes.resolve"),
+        *enforced(core.PersistentVolumeClaimVolumeSource, "readOnly", "node.container.config", "node.csi.requests"),
+        *enforced(
+            core.EphemeralVolumeSource, "volumeClaimTemplate", "controllers.ephemeralvolume.plan", "node.volumes.resolve",
+            text="The claim's own fields are below.",
+        ),
+        *enforced(
+            core.CSIVolumeSource, "driver readOnly fsType volumeAttributes nodePublishSecretRef", "node.csi.requests", "node.csi.plugin",
+            text="For drivers whose CSIDriver has the mode Ephemeral.",
+        ),
         *enforced(core.ImageVolumeSource, "reference pullPolicy", "node.pod.actions", "node.volumes.image"),
         *enforced(core.NFSVolumeSource, "server path readOnly", "node.volumes.nfs"),
-        *_unsupported("iscsi", targetPortal="192.0.2.1", iqn="iqn.2001-04.com.example:x", lun=0),
-        *_unsupported("fc", targetWWNs=["50060e801049cfd1"], lun=0),
-        *_unsupported("flexVolume", driver="example.com/d"),
-        *_unsupported("awsElasticBlockStore", volumeID="v"),
-        *_unsupported("gcePersistentDisk", pdName="d"),
-        *_unsupported("azureDisk", diskName="d", diskURI="https://blob/d.vhd"),
-        *_unsupported("azureFile", secretName="s", shareName="n"),
-        *_unsupported("cinder", volumeID="v"),
-        *_unsupported("portworxVolume", volumeID="v"),
-        *_unsupported("vsphereVolume", volumePath="p"),
+        *_legacy("iscsi", targetPortal="192.0.2.1", iqn="iqn.2001-04.com.example:x", lun=0),
+        *_legacy("fc", targetWWNs=["50060e801049cfd1"], lun=0),
+        *_legacy("flexVolume", driver="example.com/d"),
+        *_legacy("awsElasticBlockStore", volumeID="v"),
+        *_legacy("gcePersistentDisk", pdName="d"),
+        *_legacy("azureDisk", diskName="d", diskURI="https://blob/d.vhd"),
+        *_legacy("azureFile", secretName="s", shareName="n"),
+        *_legacy("cinder", volumeID="v"),
+        *_legacy("portworxVolume", volumeID="v"),
+        *_legacy("vsphereVolume", volumePath="p"),
         *_deprecated("gitRepo", "disabled by default in v1.33+", repository="r"),
         *_deprecated("glusterfs", "non-functional in v1.26+", endpoints="e", path="p"),
         *_deprecated("cephfs", "non-functional in v1.31+", monitors=["m"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.core.volumes.shared import UNSET
+from tiphys.api.enforcement import warn
 from tiphys.api.machinery.columns import AGE, NAME, NONE, cell
 from tiphys.api.machinery.errors import duplicate, invalid, not_supported, required
 from tiphys.api.machinery.scheme import Column, Kind, Rules
@@ -103,7 +104,8 @@ class CSIDriverRules(Rules[CSIDriver]):
     def warnings(self, obj: CSIDriver, old: CSIDriver | None) -> list[str]:
         requests = obj.spec.tokenRequests
         same = old is not None and old.spec.tokenRequests == requests
-        return [] if same or not requests or obj.spec.serviceAccountTokenInSecrets is not None else [_TOKENS_IN_SECRETS]
+        warnings = [] if same or not requests or obj.spec.serviceAccountTokenInSecrets is not None else [_TOKENS_IN_SECRETS]
+        return warnings + warn.warnings("spec", obj.spec) if old is None else warnings
 
 
 def _flag(name: str, *, unset: bool = False) -> Any:
@@ -132,6 +134,5 @@ CSI_DRIVERS: Kind[storage.CSIDriver] = Kind(
     columns=COLUMNS,
     group=GROUP,
     namespaced=False,
-    unattended=True,
     shown_when_deleted=True,
 )

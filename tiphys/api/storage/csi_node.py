@@ -78,6 +78,5 @@ CSI_NODES: Kind[storage.CSINode] = Kind(
     columns=COLUMNS,
     group=GROUP,
     namespaced=False,
-    unattended=True,
     shown_when_deleted=True,
 )

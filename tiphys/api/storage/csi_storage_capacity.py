@@ -63,5 +63,4 @@ CSI_STORAGE_CAPACITIES: Kind[storage.CSIStorageCapacity] = Kind(
     rules=CSIStorageCapacityRules(),
     columns=COLUMNS,
     group=GROUP,
-    unattended=True,
 )

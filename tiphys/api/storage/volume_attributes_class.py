@@ -46,6 +46,5 @@ VOLUME_ATTRIBUTES_CLASSES: Kind[storage.VolumeAttributesClass] = Kind(
     group=GROUP,
     namespaced=False,
     short_names=("vac",),
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -19,11 +19,20 @@ from tiphys.api.networking import v1 as networking
 from tiphys.api.node import v1 as node
 from tiphys.api.policy import v1 as policy
 from tiphys.api.scheduling import v1 as scheduling
+from tiphys.api.storage import v1 as storage
 
 Type = type[msgspec.Struct]
 
 ROOTS: tuple[Type, ...] = (
     core.PodSpec,
+    core.PersistentVolumeClaimSpec,
+    core.PersistentVolumeSpec,
+    storage.StorageClass,
+    storage.VolumeAttributesClass,
+    storage.CSIDriverSpec,
+    storage.CSINodeSpec,
+    storage.CSIStorageCapacity,
+    storage.VolumeAttachmentSpec,
     core.ServiceSpec,
     core.ResourceQuotaSpec,
     core.LimitRangeSpec,

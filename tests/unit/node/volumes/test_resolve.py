@@ -10,8 +10,9 @@ import pytest
 from tests.unit.node.make import pod
 from tests.unit.node.volumes.disks import add_claim, claiming
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.volume_plugins import ADVICE, DRIVERS
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.node.volumes.legacy import DRIVERS, advice, is_legacy
+from tiphys.node.volumes.legacy import advice, is_legacy
 from tiphys.node.volumes.resolve import UnresolvedError, group_of, resolve
 from tiphys.testing.memory_api import MemoryApi
 
@@ -97,7 +98,7 @@ def test_the_group_of_a_volume() -> None:
     assert [group_of(one) for one in (None, named("77"), named("-1"), named("x"), named("\u0663"))] == [None, 77, None, None, None]
 
 
-@pytest.mark.parametrize("kind", [*DRIVERS, "fc", "flexVolume", "flocker", "gitRepo", "photonPersistentDisk"])
+@pytest.mark.parametrize("kind", [*ADVICE])
 def test_old_kinds_are_explained(kind: str) -> None:
     type_ = next(field.type for field in msgspec.structs.fields(core.Volume) if field.encode_name == kind)
     source = type_.__args__[0]()
