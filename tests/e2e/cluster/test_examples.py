@@ -1,4 +1,4 @@
-"""The examples of batch work and of scaling: a job that fans out, a cron job, and an application that follows its load."""
+"""The examples of batch work, scaling and storage: a job that fans out, a cron job, an application under load, a journal on volumes."""
 
 from __future__ import annotations
 
@@ -45,3 +45,29 @@ def test_an_application_follows_its_load(cluster: Cluster) -> None:
     told = cluster.kubectl("get events --field-selector=reason=SuccessfulRescale -o jsonpath={.items[*].message}").out
     assert "cpu resource utilization (percentage of request) above target" in told
     assert "All metrics below target" in told
+
+
+def volume_size(cluster: Cluster, claim: str) -> str:
+    """Return the size of the volume of a claim, which its file system may still lag behind."""
+    volume = cluster.get(f"pvc {claim}")["spec"]["volumeName"]
+    size: str = cluster.get(f"pv {volume}")["spec"]["capacity"]["storage"]
+    return size
+
+
+def test_a_volume_outlives_its_pod_and_grows(cluster: Cluster) -> None:
+    apply(cluster, "storage/storage.yaml")
+    cluster.kubectl("rollout status statefulset/journal --timeout=60s")
+    before = cluster.get("pod journal-0")["metadata"]["uid"]
+    kept = cluster.kubectl("exec journal-0 -- cat /data/journal").out
+    cluster.kubectl(["patch", "pvc", "data-journal-0", "-p", '{"spec":{"resources":{"requests":{"storage":"128Mi"}}}}'])
+    wait_for(lambda: volume_size(cluster, "data-journal-0") == "128Mi")
+    cluster.kubectl("delete pod journal-0 --now")
+    wait_for(lambda: cluster.get("pod journal-0")["metadata"]["uid"] != before)
+    cluster.kubectl("wait pod/journal-0 --for=condition=Ready --timeout=60s")
+    assert cluster.kubectl("exec journal-0 -- cat /data/journal").out.startswith(kept)
+    wait_for(lambda: cluster.get("pvc data-journal-0")["status"]["capacity"]["storage"] == "128Mi")
+    cluster.kubectl("scale statefulset/journal --replicas=1")
+    wait_for(lambda: cluster.get("statefulset journal")["status"]["replicas"] == 1)
+    assert cluster.get("pvc data-journal-1")["status"]["phase"] == "Bound"
+    cluster.kubectl("delete -f -", stdin=(EXAMPLES / "storage" / "storage.yaml").read_text())
+    wait_for(lambda: cluster.get("pvc,pv")["items"] == [])

@@ -57,22 +57,25 @@ def test_images_volumes_and_selectors_meet(path: Path) -> None:
     config_maps = {*named(path, "ConfigMap"), *generated(path)}
     workloads = [made for kind in ("Deployment", "StatefulSet", "DaemonSet") for made in named(path, kind).values()]
     jobs = [*named(path, "Job").values(), *(one["spec"]["jobTemplate"] for one in named(path, "CronJob").values())]
-    templates = [made["spec"]["template"] for made in (*workloads, *jobs)]
+    specs = [made["spec"] for made in (*workloads, *jobs)]
+    templates = [spec["template"] for spec in specs]
     for made in workloads:
         assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"]
-    for template in templates:
+    for spec in specs:
+        template = spec["template"]
         volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
+        claims = {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])}
         for volume in volumes.values():
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in config_maps
         for container in template["spec"]["containers"]:
             short_name(container["image"])
-            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes) if "volumeMounts" in container else True
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= {*volumes, *claims}
     for service in named(path, "Service").values():
         wanted = service["spec"]["selector"].items()
         (served,) = [template for template in templates if wanted <= template["metadata"]["labels"].items()]
         ports = {port["name"] for container in served["spec"]["containers"] for port in container.get("ports", [])}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+        assert {port["targetPort"] for port in service["spec"].get("ports", [])} <= ports
 
 
 def test_the_demo_is_what_the_documentation_says() -> None:
