@@ -38,6 +38,7 @@ def suggestions(tiphys: str, environment: Mapping[str, str]) -> str:
   {tiphys} kubectl{option} {ask}
   {tiphys} kubectl{option} delete pod -l app=demo          they are replaced
   {tiphys} kubectl{option} apply -f examples/site/site.yaml
+  {tiphys} kubectl{option} apply -f examples/storage/storage.yaml      pods that keep their data
   {tiphys} status{option}
   make down                stop; make down PURGE=1 removes every trace"""
 

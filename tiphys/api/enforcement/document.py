@@ -10,7 +10,8 @@ from tiphys.api.enforcement.table import ENTRIES, SECTIONS
 _HEAD = """# What each field does
 
 This page is made from `tiphys/api/enforcement/` by `python tools/enforcement_table.py`, and tests hold the declaration against the types,
-the modules and a running API server: every field of a pod, a Service or a policy is here, alone or with the field that it is part of.
+the modules and a running API server: every field of a pod, a claim, a volume, a class or driver of
+storage, a Service or a policy is here, alone or with the field that it is part of.
 
 | effect | meaning |
 |---|---|
