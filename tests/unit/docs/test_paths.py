@@ -23,6 +23,7 @@ MANY_HAVE = frozenset(("plan.py", "controller.py", "settings.py", "configuration
 OF_THE_DATA_DIRECTORY = frozenset(
     (
         "containerd/",
+        "storage/",
         "log/",
         "pki/",
         "node.kubeconfig",
