@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -182,7 +182,8 @@ def _entries(field: Field, mark: str, owner: type[msgspec.Struct]) -> dict[int, 
     """Return the action for each field of `owner`, by wire type."""
     shape, attr = field.shape, field.attr
     if shape.form == "raw":
-        return {LENGTH: (_VALUE, attr, special.raw_value, None)}
+        absent = next(one.default for one in msgspec.structs.fields(owner) if one.name == attr)
+        return {LENGTH: (_VALUE, attr, partial(special.raw_value, absent=absent), None)}
     if mark in _MARKS:
         return {LENGTH: (_VALUE, attr, _MARKS[mark], None)}
     if shape.form == "list":

@@ -122,10 +122,10 @@ def _moment(data: bytes) -> datetime:
         raise Malformed("a time is outside the years 1 to 9999") from None
 
 
-def raw_value(data: bytes, at: int, end: int) -> msgspec.Raw:
-    """Like `any_value`, left as text."""
+def raw_value(data: bytes, at: int, end: int, absent: msgspec.Raw) -> msgspec.Raw:
+    """Like `any_value`, left as text. `absent` is the default of the field: any other empty text would be written as no JSON at all."""
     value = any_value(data, at, end)
-    return msgspec.Raw() if value is None else msgspec.Raw(msgspec.json.encode(value))
+    return absent if value is None else msgspec.Raw(msgspec.json.encode(value))
 
 
 def any_value(data: bytes, at: int, end: int) -> Any:

@@ -76,6 +76,15 @@ def test_deep_nesting_is_refused() -> None:
         read(core.Pod, b"\xfb\x07" * 100_000)
 
 
+def test_an_empty_value_in_a_message_leaves_its_field_out() -> None:
+    raw = write(core.Pod, {"metadata": {"name": "p", "managedFields": [{"manager": "m", "fieldsV1": {}}]}})
+    filled = b"\x3a\x04\x0a\x02{}"
+    assert raw.count(filled) == 1
+    damaged = raw.replace(filled, b"\x3a\x04\x42\x02{}")
+    read_back = msgspec.json.decode(msgspec.json.encode(read(core.Pod, damaged)))
+    assert read_back["metadata"]["managedFields"] == [{"manager": "m"}]
+
+
 def test_bodies_that_cannot_be_read_are_bad_requests() -> None:
     media = codec.PROTOBUF
 
