@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.node.nfs.scratch import BindMounts, needs_root
+from tests.integration.node.nfs_class.scratch import BindMounts, needs_root
 from tiphys.csi.errors import AlreadyExists, Deadline, Failed, InvalidArgument, NotFound, Pending
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.nfs_class.driver import NfsDriver

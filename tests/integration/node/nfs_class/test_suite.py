@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.node.nfs.scratch import BindMounts, needs_root
+from tests.integration.node.nfs_class.scratch import BindMounts, needs_root
 from tiphys.csi.driver import Driver
 from tiphys.node.nfs_class.driver import NfsDriver
 from tiphys.node.volumes import mounts

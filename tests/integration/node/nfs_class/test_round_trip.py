@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.node.nfs.ganesha import ganesha
-from tests.integration.node.nfs.scratch import needs_root
+from tests.integration.node.nfs_class.ganesha import ganesha
+from tests.integration.node.nfs_class.scratch import needs_root
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.nfs_class import share_call
 from tiphys.node.nfs_class.driver import NfsDriver

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.node.nfs.scratch import BindMounts, needs_root
+from tests.integration.node.nfs_class.scratch import BindMounts, needs_root
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
