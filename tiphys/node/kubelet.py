@@ -43,6 +43,7 @@ from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
+from tiphys.node.volumes import mounts
 from tiphys.node.volumes.image import ImageVolumes
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.node.volumes.nfs import NfsMounts, NfsPlugin
@@ -133,7 +134,7 @@ class Kubelet:
         return self.registration.ready
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises OSError when the server's port is taken or control groups cannot be made."""
+        """Serve until cancelled. Raises OSError when the server's port is taken, or control groups or mounts cannot be made."""
         await asyncio.to_thread(self._prepare)
         # Before the Node's status is written, which names what may be mounted.
         records = self.services.volumes.persistent.records
@@ -163,6 +164,10 @@ class Kubelet:
 
     def _prepare(self) -> None:
         self.settings.root.mkdir(parents=True, exist_ok=True)
+        if not mounts.make_shared(self.settings.root):
+            log.warning(
+                "mounts of containers do not reach the machine, since volumes were mounted before", extra={"root": self.settings.root}
+            )
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         self.services.cgroups.prepare()
 

@@ -25,6 +25,7 @@ from tiphys.node.settings import NodeSettings
 from tiphys.node.volumes import mounts
 from tiphys.testing.eventually import eventually
 from tiphys.testing.memory_api import MemoryApi
+from tiphys.testing.mounts import unmount_below
 
 BUSYBOX = "tiphys.local/busybox:1"
 
@@ -91,14 +92,19 @@ class Node:
         finally:
             await self.kill()
             await self.cri.close()
+            unmount_below(self.directory)
 
     async def _nothing_left(self) -> bool:
         assert await self.cri.list_pod_sandboxes() == []
         assert await self.cri.list_containers() == []
-        assert mounts.mounts_below(self.directory) == []
+        assert self.mounts() == []
         pods = self.directory / "node" / "pods"
         assert not pods.exists() or os.listdir(pods) == []
         return True
+
+    def mounts(self) -> list[str]:
+        """Mounts below the node's directory, but for the one that makes it shared."""
+        return [point for point in mounts.mounts_below(self.directory) if point != str(self.settings.root)]
 
     # -- pods
 

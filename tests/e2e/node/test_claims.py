@@ -203,7 +203,7 @@ async def test_mounts_of_a_deleted_pod_are_found_after_a_restart(node: Node, dis
         node.api.remove(kind, name, "default")
     await node.start()
     await eventually(lambda: not (node.directory / "node/pods" / uid).exists())
-    await eventually(lambda: not mounts.mounts_below(node.directory))
+    await eventually(lambda: not node.mounts())
     assert (store / "precious").read_text() == "1"
     assert not records(node)
 

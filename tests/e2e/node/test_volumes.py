@@ -203,3 +203,27 @@ def _evicted(node: Node, name: str) -> core.Pod:
     pod = node.pod(name)
     assert (pod.status.phase, pod.status.reason) == ("Failed", "Evicted"), pod.status
     return pod
+
+
+async def test_containers_mount_for_the_machine_and_for_one_another(node: Node) -> None:
+    """As the node services of drivers do: below the kubelet's directory, whatever the machine's own mounts are like."""
+    plugins = node.settings.root / "plugins/driver"
+    volumes = [{"name": "v", "hostPath": {"path": str(plugins), "type": "DirectoryOrCreate"}}]
+    shares = mount("v", "/v", mountPropagation="Bidirectional")
+    follows = mount("v", "/v", mountPropagation="HostToContainer")
+    await node.run(
+        "web",
+        {"name": "driver", "command": SLEEP, "volumeMounts": [shares], "securityContext": {"privileged": True}},
+        {"name": "user", "command": SLEEP, "volumeMounts": [follows]},
+        {"name": "other", "command": SLEEP, "volumeMounts": [mount("v", "/v")]},
+        volumes=volumes,
+    )
+    await node.ready()
+    await node.exec("sh", "-c", "mkdir /v/disk && mount -t tmpfs disk /v/disk && touch /v/disk/file", container="driver")
+    assert (plugins / "disk/file").exists()
+    assert await node.exec("ls", "/v/disk", container="user") == "file\n"
+    assert await node.exec("ls", "/v/disk", container="other") == ""
+    await node.kill()
+    await node.start()
+    await node.exec("umount", "/v/disk", container="driver")
+    assert node.mounts() == []

@@ -8,12 +8,14 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tiphys.node.host.beneath import is_mount_point
 
 MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND = 4096
 MS_REC = 16384
+MS_SHARED = 1 << 20
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MNT_FORCE, MNT_DETACH, UMOUNT_NOFOLLOW = 1, 2, 8
 
@@ -88,22 +90,53 @@ def restrict_bind(target: Path, flags: int) -> None:
 def mounts_below(path: str | Path) -> list[str]:
     """Every mount point at or below a path, the deepest first."""
     prefix = str(path).rstrip("/")
-    points = [point for point, _ in _table() if point == prefix or point.startswith(prefix + "/")]
+    points = [entry.point for entry in _table() if entry.point == prefix or entry.point.startswith(prefix + "/")]
     return sorted(points, key=len, reverse=True)
 
 
 def options_of(target: str | Path) -> list[str]:
     """Return the options of what is mounted at a path, [] if nothing is, without looking at the path itself."""
-    layers = [options for point, options in _table() if point == str(target)]
+    layers = [entry.options for entry in _table() if entry.point == str(target)]
     return layers[-1].split(",") if layers else []
 
 
-def _table() -> Iterator[tuple[str, str]]:
-    """Yield mount points with their options."""
+def is_shared(path: str | Path) -> bool:
+    """Return whether what is mounted below a path appears in the other mount namespaces that have it, and the other way round."""
+    real = os.path.realpath(path)
+    above = [entry for entry in _table() if entry.point in ("/", real) or real.startswith(entry.point + "/")]
+    # Of mounts on top of one another, the newest is last, and hides the others.
+    return max(reversed(above), key=lambda entry: len(entry.point)).shared
+
+
+def make_shared(path: str | Path) -> bool:
+    """Let containers mount for the machine below a directory ("Bidirectional"); returns False if earlier mounts there stand in the way.
+
+    The directory is mounted on itself where it is part of a mount that is not shared. Raises OSError.
+    """
+    if is_shared(path):
+        return True
+    if not is_mount(path):
+        if mounts_below(os.path.realpath(path)):
+            return False  # The new mount would hide them.
+        bind(str(path), Path(path))
+    mount("none", path, flags=MS_SHARED | MS_REC)
+    return True
+
+
+class _Mounted(NamedTuple):
+    point: str
+    options: str
+    shared: bool
+
+
+def _table() -> Iterator[_Mounted]:
+    """Yield the mounts of this process's namespace, the newest last."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields = line.split(" ")
-            yield fields[4].encode("latin-1", "surrogateescape").decode("unicode_escape"), fields[5]
+            optional = fields[6 : fields.index("-", 6)]
+            point = fields[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
+            yield _Mounted(point, fields[5], any(field.startswith("shared:") for field in optional))
 
 
 def is_mount(path: str | Path) -> bool:
