@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -65,6 +66,21 @@ async def test_one_object_for_each_class_at_each_place(api: MemoryApi) -> None:
         await eventually(lambda: table(api) == [("fast", "a", 3 * GI)])
         await api.client().delete(StorageClass, "fast")
         await eventually(lambda: table(api) == [])
+
+
+async def test_a_node_counts_as_soon_as_the_driver_is_registered_there(api: MemoryApi) -> None:
+    """The kubelet labels the node first, so the last thing to change is the CSINode."""
+    api.add(storage_class(late=True))
+    async with running_loops(api.client(), loop(ScriptedDriver(room=5 * GI))):
+        api.add(CSINode(metadata=ObjectMeta(name="n1"), spec=CSINodeSpec(drivers=[])))
+        api.add(core.Node(metadata=ObjectMeta(name="n1", labels={ZONE: "a"})))
+        await asyncio.sleep(1)
+        assert table(api) == []
+        registered = CSINodeDriver(name=NAME, nodeID="n1", topologyKeys=[ZONE])
+        csi_node = api.get(CSINode, "n1")
+        csi_node.spec.drivers = [registered]
+        await api.client().update(csi_node)
+        await eventually(lambda: table(api) == [("fast", "a", 5 * GI)], timeout=5)
 
 
 async def test_a_node_looks_after_its_own_place(api: MemoryApi) -> None:

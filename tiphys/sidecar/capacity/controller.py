@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
+from tiphys.api.storage.v1 import CSINode, CSIStorageCapacity, StorageClass
 from tiphys.csi.driver import Driver
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, delete_exact, update_present
 from tiphys.sidecar.bounded import BoundedDriver
 from tiphys.sidecar.capacity.plan import DRIVER_LABEL, MANAGER_LABEL, Cell, cell_of, cells, filled, updated
 from tiphys.sidecar.facts import DriverFacts
-from tiphys.sidecar.provision.places import CSI_NODES, NODES, CachedPlaces, LabeledNode, OnePlace, Places
+from tiphys.sidecar.provision.places import CSI_NODES, NODES, CachedPlaces, LabeledNode, OnePlace, Places, keys_of
 from tiphys.sidecar.provision.plan import driver_parameters
 from tiphys.sidecar.secrets import BadParameters
 from tiphys.sidecar.settings import CapacitySettings, ProvisionSettings
@@ -60,6 +60,7 @@ class CapacityController:
         if not self._node:
             self._places = CachedPlaces(ctx, self._facts.name)
             ctx.watch(ctx.read(LabeledNode), _all, when=lambda old, new: old is None or new is None or _labels(old) != _labels(new))
+            ctx.watch(ctx.read(CSINode), _all, when=lambda old, new: self._keys(old) != self._keys(new))
         ctx.watch(self._classes, _all)
         ctx.watch(ctx.read(core.PersistentVolume), _all, when=self._changes_room)
         ctx.enqueue(ALL)
@@ -72,6 +73,9 @@ class CapacityController:
             and volume.spec.csi is not None
             and (volume.spec.csi.driver == self._facts.name)
         )
+
+    def _keys(self, csi_node: CSINode | None) -> tuple[str, ...]:
+        return () if csi_node is None else keys_of(csi_node, self._facts.name)
 
     async def reconcile(self, key: Key) -> Result:
         desired = cells(
