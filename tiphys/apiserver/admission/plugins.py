@@ -25,6 +25,7 @@ from tiphys.apiserver.admission.runtime_class import RuntimeClass
 from tiphys.apiserver.admission.service_account import ServiceAccounts
 from tiphys.apiserver.admission.storage import PersistentVolumeClaimResize, StorageObjectInUseProtection
 from tiphys.apiserver.admission.taints import DefaultTolerationSeconds, TaintNodesByCondition
+from tiphys.apiserver.admission.topology_labels import PodTopologyLabels
 from tiphys.apiserver.auth.authorizer import Authorizer
 from tiphys.apiserver.auth.escalation import EscalationGuard
 from tiphys.apiserver.cache.storage import Storage
@@ -81,6 +82,7 @@ def default_chain(
         CertificateSubjectRestriction(),
         DefaultIngressClass(),
         DenyServiceExternalIPs(),
+        PodTopologyLabels(),
     ]
     if storage is not None:
         plugins.append(ResourceQuotas(storage, clock=clock))

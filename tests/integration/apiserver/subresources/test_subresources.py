@@ -55,6 +55,7 @@ def binding(node: str = "n1", **more: Any) -> dict[str, Any]:
 
 
 async def test_binding(api: Api) -> None:
+    await api.post("/api/v1/nodes", {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z"}}})
     made = (await api.post(PODS, pod("a"))).doc
     assert (await api.post(f"{PODS}/a/binding", {**binding(), "target": {"kind": "House", "name": ""}})).status == 422
     assert (await api.post(f"{PODS}/a/binding", {**binding(), "metadata": {"name": "b"}})).message == (
@@ -68,6 +69,7 @@ async def test_binding(api: Api) -> None:
     assert (bound.status, bound.doc["status"]) == (201, "Success")
     pod_ = (await api.get(f"{PODS}/a")).doc
     assert (pod_["spec"]["nodeName"], pod_["metadata"]["annotations"]) == ("n1", {"chosen": "well"})
+    assert pod_["metadata"]["labels"]["topology.kubernetes.io/zone"] == "z"
     assert "nominatedNodeName" not in pod_["status"]
     again = await api.post(f"{PODS}/a/binding", binding("n2"))
     assert (again.status, again.reason) == (409, "Conflict")

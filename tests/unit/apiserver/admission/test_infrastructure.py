@@ -190,6 +190,20 @@ async def test_external_addresses_are_denied_where_that_is_enabled(world: World)
         await strict.update(more, service)
 
 
+async def test_pods_are_labeled_with_the_place_of_their_node(world: World) -> None:
+    zone, region = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
+    world.source.put(core.Node(metadata=ObjectMeta(name="n1", labels={zone: "z", region: "r", "kubernetes.io/hostname": "n1"})))
+    world.source.put(core.Node(metadata=ObjectMeta(name="n2")))
+    pod, placed = make_pod(), make_pod(nodeName="n1")
+    pod.metadata.labels = placed.metadata.labels = {"app": "web", zone: "its own"}
+    assert (await world.create(copy(pod))).metadata.labels == {"app": "web", zone: "its own"}
+    assert (await world.create(copy(placed))).metadata.labels == {"app": "web", zone: "z", region: "r"}
+    assert (await world.update(copy(placed), pod, subresource="binding")).metadata.labels == {"app": "web", zone: "z", region: "r"}
+    assert (await world.update(copy(placed), placed, subresource="status")).metadata.labels == placed.metadata.labels
+    for node in ("n2", "none"):
+        assert (await world.create(make_pod(nodeName=node))).metadata.labels == {}
+
+
 async def test_plugins_can_be_switched_off() -> None:
     lax = World(disabled=("StorageObjectInUseProtection", "RuntimeClass"))
     assert (await lax.create(claim())).metadata.finalizers == []
