@@ -117,12 +117,14 @@ class Sidecar:
         await manager.run()
 
     async def _snapshots_served(self, client: Client) -> None:
+        said = ""
         while True:
             try:
                 for kind in _KINDS:
                     await client.list(kind, limit=1)
             except (StatusError, ConnectionError) as error:
-                log.info("snapshots are not served", extra={"error": str(error)})
+                if str(error) != said:
+                    log.info("snapshots are not served", extra={"error": (said := str(error))})
                 await self.clock.sleep(CRD_SECONDS)
             else:
                 return
