@@ -17,6 +17,8 @@ from tiphys.controllers.shared.slim import SlimPod
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result
 
 ROLE = "attachdetach-controller"
+PATIENCE = 120.0
+"""Seconds that a driver's attacher has before the pods are told that nothing attaches their volume."""
 
 
 class VolumeAttachController:
@@ -33,6 +35,8 @@ class VolumeAttachController:
         """Attachments whose creation had no answer: name to node."""
         self._remarks: dict[Key, set[tuple[str, str]]] = {}
         """Nodes that wait for a volume, with what their pods were told about it."""
+        self._silent: dict[Key, dict[str, float]] = {}
+        """Attachments on which nobody has acted, by their uids, with the time at which their pods are told (again)."""
         self._counts = Counts()
 
     def setup(self, ctx: ControllerContext) -> None:
@@ -94,6 +98,7 @@ class VolumeAttachController:
         self._counts.note(key.name, claimants)
         if volume is None or not claimants:
             self._remarks.pop(key, None)
+            self._silent.pop(key, None)
             return DONE
         attachments = [_seen(one) for one in self._view.attachments_of(volume)]
         takers = [one for one in claimants if self._takes_volumes(one.node)]
@@ -107,7 +112,26 @@ class VolumeAttachController:
         for error in errors:
             if error is not None:
                 raise error
-        return DONE
+        return self._tell_silence(key, volume, claimants)
+
+    def _tell_silence(self, key: Key, volume: Volume, claimants: Sequence[Claimant]) -> Result:
+        """Tell the pods whose volumes no attacher attaches, each time that the patience ends; returns when to look again."""
+        users, before, now = {one.node: one for one in claimants}, self._silent.pop(key, {}), self._ctx.clock.monotonic()
+        silent: dict[str, float] = {}
+        for one in self._view.attachments_of(volume):
+            claimant = users.get(one.spec.nodeName)
+            if claimant is None or one.status.attached or one.metadata.deletionTimestamp is not None:
+                continue
+            due = silent[one.metadata.uid] = before.get(one.metadata.uid, now + PATIENCE)
+            if due <= now:
+                silent[one.metadata.uid] = now + PATIENCE
+                if one.status.attachError is None:
+                    reason = f"timed out waiting for external-attacher of {volume.driver} CSI driver to attach volume {volume.handle}"
+                    self._tell(claimant, "Warning", "FailedAttachVolume", "AttachVolume.Attach failed", f": {reason}")
+        if not silent:
+            return DONE
+        self._silent[key] = silent
+        return Result(after=min(silent.values()) - now)
 
     def _takes_volumes(self, node: str) -> bool:
         known = self._view.nodes.get(Key("", node))

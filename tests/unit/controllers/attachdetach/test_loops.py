@@ -216,6 +216,21 @@ async def test_errors_of_the_driver_are_told(api: MemoryApi) -> None:
     assert messages(api, "FailedDetachVolume") == ['q: DetachVolume.Detach failed for volume "pv-1" : disk is busy']
 
 
+async def test_pods_hear_of_an_attacher_that_is_silent(api: MemoryApi) -> None:
+    api.add(node("a"), *bound(), whole_pod("p", "a"))
+    async with running_loops(api.client(), *loops()):
+        await eventually(lambda: names(api) == ["a"])
+        await stays(api, ["a"], 110)
+        assert messages(api, "FailedAttachVolume") == []
+        await eventually(lambda: messages(api, "FailedAttachVolume") != [], timeout=20)
+        attach_all(api)
+        await stays(api, ["a"], 500)
+    reason = f"timed out waiting for external-attacher of {DRIVER} CSI driver to attach volume"
+    [message] = messages(api, "FailedAttachVolume")
+    assert message.startswith(f'p: AttachVolume.Attach failed for volume "pv-1" : {reason} ')
+    assert [one.count for one in api.list(core.Event) if one.reason == "FailedAttachVolume"] == [1]
+
+
 async def test_an_unhealthy_node_loses_its_volumes_after_six_minutes(api: MemoryApi) -> None:
     before = FORCED.labels("timeout").value
     api.add(node("a", in_use=[volume_name()], attached=[volume_name()]), *bound(), attachment("a"))
