@@ -53,9 +53,9 @@ class VolumesInUse:
             self._reported.discard(unique_name)
             self.hurry()
 
-    def release(self, uid: str) -> None:
-        """Forget what a pod was about to have."""
-        for name in [name for name, uids in self._desired.items() if uid in uids]:
+    def release(self, uid: str, unique_name: str | None = None) -> None:
+        """Forget what a pod was about to have: one volume, or all."""
+        for name in [name for name, uids in self._desired.items() if uid in uids and unique_name in (None, name)]:
             self._desired[name].discard(uid)
             if not self._desired[name]:
                 del self._desired[name]

@@ -204,6 +204,8 @@ class PersistentVolumes:
         """Wait until a volume may be mounted; returns the path of its device, None for a volume that needs no attaching."""
         with step(spec, "WaitForAttach"):
             if not await plugin.needs_attach(spec):
+                # It may have needed that before: nobody detaches what the node still names.
+                self.in_use.release(spec.pod.metadata.uid, unique_name)
                 return None
             unattached.add(spec.volume.name)
             self.in_use.desire(unique_name, spec.pod.metadata.uid)

@@ -131,6 +131,21 @@ async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_
         await eventually(lambda: node.volumes.in_use.names() == [])
 
 
+async def test_a_volume_whose_driver_stops_attaching_is_in_use_no_more(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.attaches = True
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        waiting = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
+        await eventually(lambda: node.volumes.in_use.names() == [UNIQUE])
+        await cancel_and_wait(waiting)
+        disks.attaches = False
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        assert disks.published == {(UNIQUE, "u1")}
+        assert node.volumes.in_use.names() == []
+
+
 async def test_a_status_from_before_does_not_count(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
     """The last pod is gone and the next one comes before the status is written: the volume is about to be detached."""
     add_node(api, volumesInUse=[UNIQUE], volumesAttached=[{"name": UNIQUE, "devicePath": "/dev/x"}])
