@@ -24,5 +24,6 @@ class PodTopologyLabels(AdmissionPlugin):
         pod = request.object
         assert isinstance(pod, Pod)
         node = request.source.get(Node, "", pod.spec.nodeName) if pod.spec.nodeName else None
-        if node is not None and (labels := {key: node.metadata.labels[key] for key in COPIED if key in node.metadata.labels}):
+        labels: dict[str, str] = {key: node.metadata.labels[key] for key in COPIED if key in node.metadata.labels} if node else {}
+        if labels:
             pod.metadata.labels = {**pod.metadata.labels, **labels}
