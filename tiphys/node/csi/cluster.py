@@ -60,6 +60,10 @@ class CsiCluster:
                 raise VolumeError(f"failed to read CSIDriver {name}: no answer from the API server") from None
         return self.drivers.get(Key("", name))
 
+    def known_driver(self, name: str) -> storage.CSIDriver | None:
+        """Return the CSIDriver of a driver as far as it is known now."""
+        return self.drivers.get(Key("", name))
+
     async def attachment(self, source: Source) -> storage.VolumeAttachment | None:
         """Return the attachment of a volume to this node, None if its driver attaches nothing. Raises VolumeError if there is none."""
         if not await self.attaches(source):

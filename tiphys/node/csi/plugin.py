@@ -73,6 +73,10 @@ class CsiPlugin:
     async def needs_attach(self, spec: VolumeSpec) -> bool:
         return await self._cluster.attaches(Source(spec))
 
+    def needs_attachment(self, record: DeviceRecord) -> bool:
+        driver = self._cluster.known_driver(record.data.get("driver", ""))
+        return driver is None or driver.spec.attachRequired is not False
+
     async def applies_fs_group(self, spec: VolumeSpec) -> bool:
         source = Source(spec)
         if not group_owns(await self._cluster.driver(source.driver), source):

@@ -35,6 +35,9 @@ class OnNodePlugin:
     async def needs_attach(self, spec: VolumeSpec) -> bool:
         return False
 
+    def needs_attachment(self, record: DeviceRecord) -> bool:
+        return True
+
     async def wait_attached(self, spec: VolumeSpec, device_path: str) -> str:
         return device_path
 

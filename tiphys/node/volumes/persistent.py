@@ -26,7 +26,7 @@ from tiphys.node.volumes.mounter import Key, VolumeMounter, step
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import MountRecord, UnsupportedError, VolumePlugin, VolumeSpec
-from tiphys.node.volumes.records import VolumeRecords, names_in_use
+from tiphys.node.volumes.records import VolumeRecords
 from tiphys.node.volumes.resolve import UnresolvedError, resolve
 from tiphys.runtime.informer import Informer
 
@@ -49,7 +49,7 @@ class PersistentVolumes:
         self.records = VolumeRecords(root)
         self.plugins: list[VolumePlugin] = [LocalPlugin(root, self.records), HostPathPlugin()]
         """Every kind of storage that the node knows; the composition adds others before it starts."""
-        self.in_use = VolumesInUse(node, client, nodes, lambda: names_in_use(self.records.devices()))
+        self.in_use = VolumesInUse(node, client, nodes, self._names_in_use)
         self.mounter = VolumeMounter(root, self.records, Expander(client, clock.now, tell, node), self.in_use.node, tell)
         self._underway: dict[str, set[str]] = {}
         """Unique names of the volumes that are being mounted, by the uid of the pod."""
@@ -184,6 +184,12 @@ class PersistentVolumes:
                     self._underway.pop(uid, None)
 
         await self.exclusive.run(unique_name, work)
+
+    def _names_in_use(self) -> set[str]:
+        """Return the unique names of the mounted volumes that the Node's status shows as in use: those that controllers attach."""
+        plugins = {plugin.name: plugin for plugin in self.plugins}
+        attached = [entry.record for entry in self.records.devices() if entry.record.attachable]
+        return {one.unique_name for one in attached if one.plugin not in plugins or plugins[one.plugin].needs_attachment(one)}
 
     @contextmanager
     def _measured(self, plugin: str, operation: str) -> Iterator[None]:

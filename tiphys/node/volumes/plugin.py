@@ -148,6 +148,10 @@ class VolumePlugin(Protocol):
         """Return whether a controller attaches the volume first. Raises VolumeError while that cannot be known."""
         ...
 
+    def needs_attachment(self, record: DeviceRecord) -> bool:
+        """Return whether a mounted volume that was attached has to stay so; False once its driver attaches nothing any more."""
+        ...
+
     async def applies_fs_group(self, spec: VolumeSpec) -> bool:
         """Return whether the manager gives the mounted files to the pod's fsGroup; False if the driver does, or nobody may."""
         ...

@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,11 +141,6 @@ class VolumeRecords:
 
     def _device_path(self, unique_name: str) -> Path:
         return self.root / FOLDER / f"{hashlib.sha256(unique_name.encode()).hexdigest()}.json"
-
-
-def names_in_use(entries: Iterable[DeviceEntry]) -> set[str]:
-    """Return the unique names that the Node's status shows as in use: of the volumes that controllers attach."""
-    return {entry.record.unique_name for entry in entries if entry.record.attachable}
 
 
 def _read(path: Path, type_: type[E]) -> E | None:

@@ -221,6 +221,15 @@ async def test_waits_for_the_attachment(world: World, driver: ScriptedDriver) ->
         assert dict(request.publish_context) == {"lun": "3"}
 
 
+async def test_a_mounted_volume_needs_no_attachment_once_its_driver_attaches_nothing(world: World) -> None:
+    await world.change_driver_object(attachRequired=True)
+    record = await world.plugin.device_record(spec_of(volume_of()), "")
+    assert record is not None
+    assert world.plugin.needs_attachment(record)
+    await world.change_driver_object(attachRequired=False)
+    assert not world.plugin.needs_attachment(record)
+
+
 async def test_a_node_that_has_no_room_for_another_volume(world: World, driver: ScriptedDriver) -> None:
     spec = spec_of(volume_of())
     world.api.add(attachment_of("vol-1", attachError={"message": "full", "errorCode": 8}))

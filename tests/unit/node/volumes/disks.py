@@ -39,6 +39,7 @@ class Disks(OnNodePlugin):
         self.published: set[tuple[str, str]] = set()
         self.calls: list[str] = []
         self.attaches = False
+        self.keeps_attached = True
         self.sizes: dict[str, int] = {}
         self.on_call: Callable[[str], Awaitable[None]] = _go_on
 
@@ -52,6 +53,9 @@ class Disks(OnNodePlugin):
 
     def supports_mount_options(self, spec: VolumeSpec) -> bool:
         return True
+
+    def needs_attachment(self, record: DeviceRecord) -> bool:
+        return self.keeps_attached
 
     async def needs_attach(self, spec: VolumeSpec) -> bool:
         return self.attaches

@@ -116,6 +116,9 @@ async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_
     async with kubelet(api, tmp_path, disks) as node:
         await node.volumes.records.load()
         assert node.volumes.in_use.names() == [UNIQUE], "a new kubelet knows it from the disk"
+        disks.keeps_attached = False
+        assert node.volumes.in_use.names() == [], "its driver attaches nothing any more"
+        disks.keeps_attached = True
         stopped, go_on = asyncio.Event(), asyncio.Event()
 
         async def hold(verb: str) -> None:
