@@ -4,7 +4,8 @@
     <root>/volume-records/<hash of the unique name>.json
 
 A record is written before anything is mounted and removed after it has been unmounted. `done` says that mounting succeeded, and in which
-boot of the machine: after another boot nothing is mounted any more, though a driver may still count the volume as in use here.
+boot of the machine: after another boot nothing is mounted any more, though a driver may still count the volume as in use here. Mounts
+also end without a boot, by hand or with the container that the kubelet runs in: `point` says where one has to be.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tiphys.node.volumes.mounts import is_mount
 from tiphys.node.volumes.plugin import DeviceRecord, MountRecord
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ class MountEntry(msgspec.Struct, frozen=True):
     record: MountRecord
     done: bool = False
     boot: str = ""
+    point: str = ""
+    """Mount point that must still be one; "" for storage that is used where it is."""
 
 
 class DeviceEntry(msgspec.Struct, frozen=True):
@@ -42,6 +46,8 @@ class DeviceEntry(msgspec.Struct, frozen=True):
     """True if the plugin mounts it for the node; False if the volume is only attached."""
     done: bool = False
     boot: str = ""
+    point: str = ""
+    """Mount point that must still be one, "" if there is none."""
 
 
 E = TypeVar("E", MountEntry, DeviceEntry)
@@ -108,7 +114,8 @@ class VolumeRecords:
 
     async def finish_mount(self, record: MountRecord) -> None:
         """Record that a pod has it, as `record` says. Raises OSError."""
-        await self._put_mount(MountEntry(record, True, self._boot))
+        point = await asyncio.to_thread(_mount_point, record.path)
+        await self._put_mount(MountEntry(record, True, self._boot, point))
 
     async def drop_mount(self, record: MountRecord) -> None:
         """Forget a mount that is undone. Raises OSError."""
@@ -121,7 +128,8 @@ class VolumeRecords:
 
     async def finish_device(self, record: DeviceRecord, *, mounts: bool) -> None:
         """Record that the node has it ready. Raises OSError."""
-        await self._put_device(DeviceEntry(record, mounts, True, self._boot))
+        point = await asyncio.to_thread(_mount_point, record.path)
+        await self._put_device(DeviceEntry(record, mounts, True, self._boot, point))
 
     async def drop_device(self, record: DeviceRecord) -> None:
         """Forget a volume that the node no longer uses. Raises OSError."""
@@ -145,10 +153,19 @@ class VolumeRecords:
 
 def _read(path: Path, type_: type[E]) -> E | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=type_)
+        entry = msgspec.json.decode(path.read_bytes(), type=type_)
     except (OSError, msgspec.MsgspecError) as error:
         log.warning("record of a volume not read", extra={"path": str(path), "error": str(error)})
         return None
+    if entry.done and entry.point and not _mount_point(entry.point):
+        log.warning("mount of a volume is gone", extra={"path": entry.point})
+        return msgspec.structs.replace(entry, done=False)
+    return entry
+
+
+def _mount_point(path: str) -> str:
+    """Return a path if something is mounted there, "" if nothing is. Raises OSError."""
+    return path if path and is_mount(path) else ""
 
 
 def _write(path: Path, entry: MountEntry | DeviceEntry) -> None:

@@ -39,9 +39,10 @@ def records(root: Path) -> list[Path]:
     return list(root.rglob("*.json"))
 
 
-def pretend_reboot(root: Path) -> None:
+def pretend(root: Path, **facts: str) -> None:
+    """Change the records of mounts on the disk."""
     for path in records(root):
-        path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "boot": "before"}))
+        path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **facts}))
 
 
 async def test_two_pods_share_the_mount_of_the_node(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
@@ -87,10 +88,25 @@ async def test_everything_is_mounted_again_after_a_reboot(api: MemoryApi, tmp_pa
         await node.volumes.set_up(pod, pod.spec.volumes)
     disks.staged.clear()
     disks.published.clear()
-    pretend_reboot(tmp_path)
+    pretend(tmp_path, boot="before")
     async with kubelet(api, tmp_path, disks) as node:
         await node.volumes.set_up(pod, pod.spec.volumes)
         assert disks.published == {(UNIQUE, "u1")}
+
+
+@pytest.mark.parametrize("point", ["place", "nowhere/place"])
+async def test_mounts_that_are_gone_are_made_again(api: MemoryApi, tmp_path: Path, disks: Disks, point: str) -> None:
+    """They go without a boot when the kubelet's own container ends."""
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    (tmp_path / "place").mkdir()
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+    pretend(tmp_path, point=str(tmp_path / point))
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(pod, pod.spec.volumes)
+        assert disks.calls == ["stage", "publish"] * 2
 
 
 async def test_a_volume_is_named_as_in_use_before_it_is_mounted_and_until_it_is_unmounted(
