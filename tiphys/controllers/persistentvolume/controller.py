@@ -15,10 +15,11 @@ from tiphys.api.machinery.errors import Conflict, NotFound
 from tiphys.api.storage.classes import is_default_class, newest
 from tiphys.api.storage.v1 import StorageClass
 from tiphys.api.well_known import BIND_COMPLETED
+from tiphys.controllers.persistentvolume.free import FreeVolumes, is_free
 from tiphys.controllers.persistentvolume.metrics import ASSIGNMENT_ERRORS, ASSIGNMENTS, Operations, collect
 from tiphys.controllers.persistentvolume.plan import BOUND, LOST, Sight, Step, plan
 from tiphys.controllers.persistentvolume.promises import Promises
-from tiphys.controllers.persistentvolume.release import AVAILABLE, tended_claim
+from tiphys.controllers.persistentvolume.release import tended_claim
 from tiphys.controllers.persistentvolume.status import bound, of_class, with_provisioner, with_volume, without_volume
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.shared.volumes import CLAIM, claims_of, index_claims
@@ -29,7 +30,6 @@ ROLE = "persistent-volume-binder"
 NAMED_BY = "claims that name a volume"
 IN_NEED = "classes of claims without a volume"
 UNCLASSED = "claims that name neither a volume nor a class"
-FREE = "classes of free volumes"
 RESERVED = "claims that volumes name"
 
 
@@ -49,13 +49,9 @@ def is_in_need(claim: core.PersistentVolumeClaim) -> bool:
     return not claim.spec.volumeName and BIND_COMPLETED not in claim.metadata.annotations
 
 
-def is_free(volume: core.PersistentVolume) -> bool:
-    """Return whether any claim may take a volume."""
-    return volume.spec.claimRef is None and volume.status.phase == AVAILABLE and volume.metadata.deletionTimestamp is None
-
-
 class ClaimBindingController:
-    """Binds claims to volumes: those that exist, or those that external provisioners make on request. Keys are claims.
+    """Binds claims to volumes: those that exist, or those that external provisioners make on request. Keys are claims, and
+    classes whose claims are to be woken, which have no namespace.
 
     The volume is written first: it names the claim, and then the claim names it. Each write is refused if the object has changed, so no
     volume ever goes to two claims. What a crash leaves between the writes is completed by the next look at the claim.
@@ -82,7 +78,7 @@ class ClaimBindingController:
         self._claims.add_index(IN_NEED, lambda claim: (class_of_claim(claim),) if is_in_need(claim) else ())
         self._claims.add_index(UNCLASSED, lambda claim: ("",) if is_in_need(claim) and not names_class(claim) else ())
         self._volumes.add_index(RESERVED, reserved_for)
-        self._volumes.add_index(FREE, lambda volume: (class_of_volume(volume),) if is_free(volume) else ())
+        self._free = FreeVolumes(self._volumes)
         ctx.watch(self._claims)
         ctx.watch(self._volumes, self._named)
         self._volumes.subscribe(self._offer)
@@ -99,7 +95,7 @@ class ClaimBindingController:
             yield Key.of(claim)
 
     def _offer(self, old: core.PersistentVolume | None, new: core.PersistentVolume | None) -> None:
-        """Wake the claims that may take a volume which became free, or changed; for classes that wait, the scheduler chooses."""
+        """Queue the class of a volume that became free, or changed, for its claims to be woken: once for many volumes."""
         if new is None or not is_free(new):
             return
         name = class_of_volume(new)
@@ -109,9 +105,7 @@ class ClaimBindingController:
             and (class_of_volume(old), old.spec, old.metadata.labels) == (name, new.spec, new.metadata.labels)
         ):
             return
-        if not is_delayed(self._classes.get(Key("", name))):
-            for claim in self._claims.by_index(IN_NEED, name):
-                self._ctx.enqueue(Key.of(claim))
+        self._ctx.enqueue(Key("", name))
 
     def _members(self, storage_class: StorageClass) -> Iterable[Key]:
         """Return the claims without a volume that a class is about."""
@@ -128,7 +122,16 @@ class ClaimBindingController:
             if claim is not None and is_in_need(claim):
                 yield key
 
+    def _wake(self, class_name: str) -> None:
+        """Wake the claims of a class; for classes that wait, the scheduler chooses."""
+        if not is_delayed(self._classes.get(Key("", class_name))):
+            for claim in self._claims.by_index(IN_NEED, class_name):
+                self._ctx.enqueue(Key.of(claim))
+
     async def reconcile(self, key: Key) -> Result:
+        if not key.namespace:
+            self._wake(key.name)
+            return DONE
         claim: core.PersistentVolumeClaim | None = self._claims.get(key)
         if claim is None:
             self._provisioning.abandon(key)
@@ -147,12 +150,12 @@ class ClaimBindingController:
     def _look(self, claim: core.PersistentVolumeClaim) -> Sight:
         if not is_in_need(claim):
             return Sight(requested=self._volumes.get(Key("", claim.spec.volumeName)))
-        name = class_of_claim(claim)
         path = path_of(claim)
+        promised = self._promises.names()
         return Sight(
-            volumes=[*self._volumes.by_index(RESERVED, path), *self._volumes.by_index(FREE, name)],
-            promised=self._promises.names(),
-            storage_class=self._classes.get(Key("", name)),
+            volumes=[*self._volumes.by_index(RESERVED, path), *self._free.offered_to(claim, promised)],
+            promised=promised,
+            storage_class=self._classes.get(Key("", class_of_claim(claim))),
             default_class=newest(one for one in self._classes.list() if is_default_class(one)),
             waiting=sorted(pod.metadata.name for pod in self._pods.by_index(CLAIM, path) if not pod.spec.nodeName and not is_finished(pod)),
         )
