@@ -22,9 +22,10 @@ ALL = {
     "scheduler": "scheduler.py",
     "cluster": "cluster.py",
     "workloads": "workloads.py",
+    "storage": "storage.py",
 }
 """Name to script; each takes `--json FILE`."""
-NEEDS_ROOT = frozenset(("cluster",))
+NEEDS_ROOT = frozenset(("cluster", "storage"))
 
 
 def main(names: list[str]) -> int:
