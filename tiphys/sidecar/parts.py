@@ -52,7 +52,13 @@ def resize_loops(driver: Driver, facts: DriverFacts, settings: ProvisionSettings
 
 
 def parts(driver: Driver, facts: DriverFacts, settings: SidecarSettings, *, namespace: str) -> list[Part]:
-    """Return the parts that a driver needs. `namespace` is that of the CSIStorageCapacity objects."""
+    """Return the parts that a driver needs. `namespace` is that of the CSIStorageCapacity objects.
+
+    An instance without the controller service, as on nodes, gets none: its controller is elsewhere, and attachments that were marked as
+    done here would never reach it.
+    """
+    if "CONTROLLER_SERVICE" not in facts.services:
+        return []
     each = settings.provision
     capacity: list[Controller] = []
     if settings.capacity.enabled and facts.offers("GET_CAPACITY") and facts.has_topology:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.sidecar.driver import GI, NAME, facts
+from tests.unit.sidecar.driver import GI, NAME, VERBS, ScriptedDriver, facts
 from tests.unit.sidecar.make import VOLUME, bound_claim, claim, storage_class, volume
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
@@ -17,10 +17,11 @@ from tiphys.csi import errors as csi
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.sidecar import access, secrets
 from tiphys.sidecar.names import CLAIM_FINALIZER
+from tiphys.sidecar.parts import parts
 from tiphys.sidecar.provision import plan
 from tiphys.sidecar.provision.volume import persistent_volume
 from tiphys.sidecar.resize import plan as resize
-from tiphys.sidecar.settings import ProvisionSettings
+from tiphys.sidecar.settings import ProvisionSettings, SidecarSettings
 from tiphys.sidecar.topology import Place, Unreachable, affinity_of, is_reachable, message_of, requirement, segments_of, spread
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -264,3 +265,12 @@ def test_a_volume_of_another_claim_is_left_alone() -> None:
     deleted = bound_claim()
     deleted.metadata = ObjectMeta(name="data", namespace="default", uid=deleted.metadata.uid, deletionTimestamp=NOW)
     assert not resize.is_bound(deleted, volume(), NAME)
+
+
+def test_an_instance_without_a_controller_gets_no_loops() -> None:
+    """On nodes: attachments must wait for the instance that can carry them out."""
+    driver = ScriptedDriver()
+    assert parts(driver, facts(services=()), SidecarSettings(), namespace="default") == []
+    assert {part.lease for part in parts(driver, facts(*VERBS), SidecarSettings(), namespace="default")} == {
+        f"external-attacher-leader-{NAME}"
+    }
