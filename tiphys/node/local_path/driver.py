@@ -29,7 +29,7 @@ from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import answers, staging
 from tiphys.node.local_path.programs import ProgramError
 from tiphys.node.local_path.records import Damaged, Record, volume_id
-from tiphys.node.local_path.request import Wish, check_capabilities, check_capability, wish_of
+from tiphys.node.local_path.request import Wish, check_capabilities, check_capability, mount_options, wish_of
 from tiphys.node.local_path.settings import NAME, TOPOLOGY_KEY
 from tiphys.node.local_path.staging import Elsewhere, NotStaged
 from tiphys.node.local_path.storage import InUse, NoRoom, Storage
@@ -126,12 +126,13 @@ class LocalPathDriver(Driver):
     async def NodeStageVolume(self, request: pb.NodeStageVolumeRequest) -> pb.NodeStageVolumeResponse:
         identity, target = _required(request.volume_id, "volume_id"), _path(request.staging_target_path, "staging_target_path")
         capability = _capability(request)
-        flags, read_only = list(capability.mount.mount_flags), answers.is_read_only(capability)
+        options = mount_options(capability)
+        read_only = "ro" in options or answers.is_read_only(capability)
 
         def work(storage: Storage) -> None:
             record = _known(storage, identity)
             check_capability(capability, record)
-            staging.stage(storage, record, target, flags, read_only=read_only)
+            staging.stage(storage, record, target, options, read_only=read_only)
 
         await self._on(identity, work)
         return pb.NodeStageVolumeResponse()

@@ -21,6 +21,14 @@ DEFAULT_SIZE = 1 << 30
 LARGEST = 1 << 62
 FILE_SYSTEMS = ("ext4", "xfs")
 _PREFIX = "csi.storage.k8s.io/"
+_FOREIGN_OPTIONS = frozenset(
+    (
+        "bind", "rbind", "move", "remount", "loop", "offset", "sizelimit", "encryption",
+        "shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable", "runbindable",
+        "journal_path", "journal_dev", "logdev", "rtdev", "errors=panic",
+    )
+)  # fmt: skip
+"""Mount options that mean another device or another kind of mount than that of the volume, or that stop the whole machine."""
 Mode = Literal["Filesystem", "Block"]
 
 
@@ -81,6 +89,8 @@ def wish_of(request: pb.CreateVolumeRequest, node: str) -> Wish:
     fs_types = {capability.mount.fs_type for capability in request.volume_capabilities} if mode == "Filesystem" else {""}
     if len(fs_types) != 1:
         raise InvalidArgument(f"a volume has one file system, requested are {', '.join(sorted(fs_types))}")
+    for capability in request.volume_capabilities:
+        mount_options(capability)
     unknown = [key for key in request.parameters if not key.startswith(_PREFIX)]
     if unknown or request.mutable_parameters:
         raise InvalidArgument(f"unknown parameters: {', '.join(sorted([*unknown, *request.mutable_parameters]))}")
@@ -125,6 +135,17 @@ def check_capability(capability: pb.VolumeCapability, record: Record) -> None:
     fs_type = capability.mount.fs_type
     if mode == "Filesystem" and fs_type and fs_type != record.fs_type:
         raise InvalidArgument(f"the file system of volume {record.id} is {record.fs_type}, not {fs_type}")
+
+
+def mount_options(capability: pb.VolumeCapability) -> list[str]:
+    """Return the options of a mount, one by one. Raises InvalidArgument for those that reach beyond the volume."""
+    options = [option for flag in capability.mount.mount_flags for option in flag.split(",")]
+    for option in options:
+        name = option.partition("=")[0].strip().lower()
+        foreign = name in _FOREIGN_OPTIONS or option.strip().lower() in _FOREIGN_OPTIONS or name.startswith("x-mount.")
+        if foreign or '"' in option or not option.isprintable():
+            raise InvalidArgument(f"mount option {option!r} is not allowed")
+    return [option for option in options if option]
 
 
 def _mode(capability: pb.VolumeCapability) -> Mode:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node.local_path.scratch import MIB, MODE, Pod, block, create, filesystem, needs_loop_devices, scratch
-from tiphys.csi.errors import AlreadyExists, Exhausted, Failed, FailedPrecondition, NotFound, OutOfRange
+from tiphys.csi.errors import AlreadyExists, Exhausted, Failed, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.daemon.local_storage import summary
 from tiphys.daemon.saved import cluster_settings
@@ -44,6 +44,26 @@ async def driver(place: Path) -> AsyncIterator[LocalPathDriver]:
 async def made(driver: LocalPathDriver, place: Path, capability: pb.VolumeCapability, *, size: int = 512 * MIB) -> Pod:
     answer = await driver.CreateVolume(create(size=size, capability=capability))
     return Pod(driver, place, answer.volume.volume_id, capability)
+
+
+async def test_a_volume_whose_class_says_ro(driver: LocalPathDriver, place: Path) -> None:
+    capability = filesystem()
+    capability.mount.mount_flags.append("noatime,ro")
+    pod = await made(driver, place, capability)
+    await pod.start()
+    with pytest.raises(OSError, match="Read-only"):
+        (pod.target / "file").touch()
+    await pod.stop()
+
+
+async def test_mount_options_of_other_mounts_are_refused(driver: LocalPathDriver, place: Path) -> None:
+    """A second device over the first would be unknown to the driver, and its mount would stay for ever."""
+    pod = await made(driver, place, filesystem())
+    pod.capability = filesystem()
+    pod.capability.mount.mount_flags.append("loop")
+    with pytest.raises(InvalidArgument, match="'loop' is not allowed"):
+        await pod.stage()
+    assert not loop.attached(place)
 
 
 def write(path: Path, size: int, content: bytes = b"x") -> None:

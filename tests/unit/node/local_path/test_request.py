@@ -12,7 +12,7 @@ from tiphys.csi.errors import CsiError, Exhausted, InvalidArgument, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path.answers import expanded_size
 from tiphys.node.local_path.records import directory_name, volume_id
-from tiphys.node.local_path.request import Wish, wish_of
+from tiphys.node.local_path.request import Wish, mount_options, wish_of
 from tiphys.node.local_path.settings import TOPOLOGY_KEY
 
 GIB = 1 << 30
@@ -82,6 +82,25 @@ def test_expanded_size_is_in_the_range(required: int, limit: int) -> None:
 def test_rejects(bad: pb.CreateVolumeRequest, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         wish_of(bad, "n1")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "loop", "loop=/dev/loop0", "LOOP", "offset=4096", "bind", "rbind", "remount", "move", "rshared", "x-mount.subdir=..", "X-mount.mkdir",
+        "journal_path=/dev/vda", "logdev=/dev/vda", "errors=panic", "noatime,loop", "noatime, bind", 'context="a,b"', "noatime\nbind", "a\0b",
+    ],
+)  # fmt: skip
+def test_rejects_mount_options_that_reach_beyond_the_volume(flag: str) -> None:
+    bad = request()
+    bad.volume_capabilities[0].mount.mount_flags.append(flag)
+    with pytest.raises(InvalidArgument, match=r"mount option .* is not allowed"):
+        wish_of(bad, "n1")
+
+
+def test_mount_options_are_taken_one_by_one() -> None:
+    capability = pb.VolumeCapability(mount=pb.VolumeCapability.MountVolume(mount_flags=["noatime,nosuid", "", "data=journal"]))
+    assert mount_options(capability) == ["noatime", "nosuid", "data=journal"]
 
 
 def test_both_modes_at_once_are_refused() -> None:
