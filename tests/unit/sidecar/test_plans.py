@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,6 +266,16 @@ def test_a_volume_of_another_claim_is_left_alone() -> None:
     deleted = bound_claim()
     deleted.metadata = ObjectMeta(name="data", namespace="default", uid=deleted.metadata.uid, deletionTimestamp=NOW)
     assert not resize.is_bound(deleted, volume(), NAME)
+
+
+def test_a_claim_does_not_choose_the_driver_of_its_class() -> None:
+    """Its owner may write the annotation, and would get at the driver behind quotas, and at the secrets of the class."""
+    other = msgspec.structs.replace(storage_class(), provisioner="other.example.com")
+    for node in ("", "n1"):
+        for selected in ("", "n1"):
+            assert plan.step(claim(node=selected), other, driver=NAME, volume=VOLUME, node=node) == "nothing"
+    assert plan.step(claim(node="n1"), storage_class(), driver=NAME, volume=VOLUME, node="n1") == "provision"
+    assert plan.step(claim(), storage_class(), driver=NAME, volume=VOLUME, node="n1") == "volunteer"
 
 
 def test_an_instance_without_a_controller_gets_no_loops() -> None:
