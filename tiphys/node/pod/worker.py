@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 
 import msgspec
 
@@ -31,6 +32,7 @@ from tiphys.node.pod.status import Facts, Waiting, is_owned, pod_status
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.manager import followed
 from tiphys.node.volumes.payload import VolumeError
+from tiphys.node.volumes.plugin import AttachLimitError
 
 log = logging.getLogger(__name__)
 
@@ -344,10 +346,13 @@ class PodWorker:
             self._admit()
             self.publish()
             return True
+        self._reject(pod, rejected)
+        return False
+
+    def _reject(self, pod: core.Pod, rejected: Rejection) -> None:
         self.rejected = True
         self.services.tell(pod, "", "Warning", rejected.reason, rejected.message)
         self.give_up(rejected.reason, f"Pod was rejected: {rejected.message}")
-        return False
 
     async def _sync(self) -> None:
         self._wake.clear()
@@ -356,11 +361,10 @@ class PodWorker:
             return
         if not await self._record():
             return
-        left = deadline_left(pod, self.services.clock.now())
+        # With the time at which the pod was admitted, which may have been just now.
+        left = deadline_left(self.view(), self.services.clock.now())
         if left is not None and left <= 0:
-            message = "Pod was active on the node longer than the specified deadline"
-            self.services.tell(pod, "", "Normal", "DeadlineExceeded", message)
-            self.give_up("DeadlineExceeded", message)
+            self._exceed()
             return
         plan = plan_pod(
             pod,
@@ -382,9 +386,26 @@ class PodWorker:
         again = await self._resize(pod, plan) if self.progress is not None else None
         delays = [delay for delay in (plan.recheck_in, left, again) if delay is not None]
         if not msgspec.structs.replace(plan, update=()).empty:
-            delays.append(await self._act(pod, plan))
+            with self._bounded(left):
+                delays.append(await self._act(pod, plan))
         self.publish()
         await self._rest(min(delays, default=None))
+
+    def _exceed(self) -> None:
+        if self.pod is not None and self.life.state == "syncing":
+            message = "Pod was active on the node longer than the specified deadline"
+            self.services.tell(self.pod, "", "Normal", "DeadlineExceeded", message)
+            self.give_up("DeadlineExceeded", message)
+
+    @contextlib.contextmanager
+    def _bounded(self, left: float | None) -> Iterator[None]:
+        """Give the pod up once its deadline is over, also in the middle of an action: volumes may be waited for without end."""
+        timer = asyncio.get_running_loop().call_later(left, self._exceed) if left is not None else None
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _act(self, pod: core.Pod, plan: Plan) -> float:
         """Carry the plan out; seconds until the next look."""
@@ -394,6 +415,9 @@ class PodWorker:
         except NotYet as error:
             self.publish()
             return error.retry
+        except AttachLimitError as error:
+            self._reject(pod, Rejection(AttachLimitError.reason, str(error)))
+            return 0.0
         except (VolumeError, CriError, StatusError, OSError) as error:
             log.info("pod could not be synced", extra={"pod": self.who, "error": str(error)})
             self.publish()

@@ -41,6 +41,9 @@ class OnNodePlugin:
     async def wait_attached(self, spec: VolumeSpec, device_path: str) -> str:
         return device_path
 
+    async def lacks_room(self, spec: VolumeSpec) -> bool:
+        return False
+
     async def requires_remount(self, spec: VolumeSpec) -> bool:
         return False
 

@@ -25,8 +25,8 @@ from tiphys.node.volumes.local import HostPathPlugin, LocalPlugin
 from tiphys.node.volumes.mounter import Key, VolumeMounter, step
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
-from tiphys.node.volumes.plugin import MountRecord, UnsupportedError, VolumePlugin, VolumeSpec
-from tiphys.node.volumes.records import VolumeRecords
+from tiphys.node.volumes.plugin import AttachLimitError, MountRecord, UnsupportedError, VolumePlugin, VolumeSpec
+from tiphys.node.volumes.records import VolumeRecords, names_in_use
 from tiphys.node.volumes.resolve import UnresolvedError, resolve
 from tiphys.runtime.informer import Informer
 
@@ -136,10 +136,23 @@ class PersistentVolumes:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        full = await self._is_full([one for one in ready if one[0].volume.name in unattached])
         unmounted = _listed({*waiting, *failures})
         summary = f"unmounted volumes={unmounted}, unattached volumes={_listed(unattached)}, failed to process volumes={_listed(failures)}"
         settled = all(not isinstance(failure, UnresolvedError) for failure in failures.values())
-        raise (VolumeError if settled else UnresolvedError)(f"Unable to attach or mount volumes: {summary}: {reason}")
+        raise (AttachLimitError if full else VolumeError if settled else UnresolvedError)(
+            f"Unable to attach or mount volumes: {summary}: {reason}"
+        )
+
+    async def _is_full(self, unattached: Iterable[tuple[VolumeSpec, VolumePlugin]]) -> bool:
+        """Return whether one of the volumes waits in vain, because the node has as many as it takes."""
+        for spec, plugin in unattached:
+            try:
+                if await plugin.lacks_room(spec):
+                    return True
+            except VolumeError as error:
+                log.info("limit of volumes not checked", extra={"volume": spec.name, "error": str(error)})
+        return False
 
     async def _resolve(self, pod: core.Pod, volume: core.Volume) -> tuple[VolumeSpec, VolumePlugin]:
         spec = await resolve(self.client, pod, volume)

@@ -38,6 +38,12 @@ class BusyError(VolumeError):
     """A volume cannot be expanded while it is in use: it is not tried again here, and does not keep pods from starting."""
 
 
+class AttachLimitError(VolumeError):
+    """A volume cannot be attached, as the node has as many as it takes: the pod fails, and its owner makes another one elsewhere."""
+
+    reason = "VolumeAttachmentLimitExceeded"
+
+
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A volume that a pod wants mounted."""
 
@@ -161,6 +167,10 @@ class VolumePlugin(Protocol):
 
         Called only if `needs_attach`, once the Node's status shows the volume in `volumesAttached`, there with `device_path`.
         """
+        ...
+
+    async def lacks_room(self, spec: VolumeSpec) -> bool:
+        """Return whether a volume that is waited for is not attached because the node has as many as it takes."""
         ...
 
     async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:

@@ -40,6 +40,7 @@ class Disks(OnNodePlugin):
         self.calls: list[str] = []
         self.attaches = False
         self.keeps_attached = True
+        self.full = False
         self.sizes: dict[str, int] = {}
         self.on_call: Callable[[str], Awaitable[None]] = _go_on
 
@@ -59,6 +60,9 @@ class Disks(OnNodePlugin):
 
     async def needs_attach(self, spec: VolumeSpec) -> bool:
         return self.attaches
+
+    async def lacks_room(self, spec: VolumeSpec) -> bool:
+        return self.full
 
     async def applies_fs_group(self, spec: VolumeSpec) -> bool:
         return True

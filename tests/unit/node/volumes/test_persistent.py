@@ -13,7 +13,7 @@ from tests.unit.node.volumes.disks import Disks, add_claim, add_node, claiming, 
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.node.volumes.payload import VolumeError
-from tiphys.node.volumes.plugin import UncertainError
+from tiphys.node.volumes.plugin import AttachLimitError, UncertainError
 from tiphys.node.volumes.resolve import UnresolvedError
 from tiphys.testing.eventually import eventually
 from tiphys.testing.memory_api import MemoryApi
@@ -225,6 +225,22 @@ async def test_a_pod_that_waits_too_long_says_for_what(api: MemoryApi, tmp_path:
             await node.volumes.set_up(pod, pod.spec.volumes)
         await node.volumes.tear_down("u1")
         assert node.volumes.in_use.names() == []
+
+
+async def test_a_pod_fails_whose_volume_the_node_has_no_room_for(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    disks.attaches = disks.full = True
+    pod = claiming()
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.patience = 0.05
+        with pytest.raises(AttachLimitError, match=r"unattached volumes=\[data\]"):
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        disks.attaches = False
+        disks.on_call = failing(VolumeError("no such disk"), "before stage", times=99)
+        with pytest.raises(VolumeError) as failure:
+            await node.volumes.set_up(pod, pod.spec.volumes)
+        assert not isinstance(failure.value, AttachLimitError), "only what waits for its attachment can lack room"
 
 
 async def test_failures_are_told_and_tried_again(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
