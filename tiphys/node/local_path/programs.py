@@ -53,10 +53,10 @@ def make_file_system(kind: str, image: Path) -> None:
         run("mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096", "-E", "lazy_itable_init=1,lazy_journal_init=1", str(image))
 
 
-def check_file_system(kind: str, device: Path, *, thoroughly: bool = False) -> None:
+def check_file_system(kind: str, device: Path) -> None:
     """Repair what can be repaired without loss. XFS does it when it is mounted. Raises ProgramError for damage that needs a person."""
     if kind == "ext4":
-        run("e2fsck", "-p", *(["-f"] if thoroughly else []), str(device), accepted=(0, 1))
+        run("e2fsck", "-p", str(device), accepted=(0, 1))
 
 
 def grows_unmounted(kind: str) -> bool:
@@ -70,11 +70,15 @@ def may_grow_mounted(kind: str) -> bool:
 
 
 def grow_file_system(kind: str, device: Path, mounted_at: Path | None) -> None:
-    """Let a file system fill its device. Raises ProgramError."""
+    """Let a file system fill its device. Raises ProgramError.
+
+    Like the kernel, which grows ext4 in use, resize2fs is not to insist on a full check of what is clean: that check makes a directory
+    `lost+found`, for which a volume that is full has no room.
+    """
     if kind == "xfs":
         run("xfs_growfs", str(mounted_at))
     else:
-        run("resize2fs", str(device))
+        run("resize2fs", *(["-f"] if mounted_at is None else []), str(device))
 
 
 def _capabilities() -> int:

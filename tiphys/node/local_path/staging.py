@@ -153,7 +153,7 @@ def _mount(storage: Storage, record: Record, device: loop.Loop, target: Path, fl
         if not mounting.is_mounted(device.number):
             # The device is opened exclusively: a check that outlived a process keeps it from being mounted meanwhile.
             grows = record.fs_size < record.capacity and programs.grows_unmounted(record.fs_type) and not read_only
-            programs.check_file_system(record.fs_type, device.path, thoroughly=grows)
+            programs.check_file_system(record.fs_type, device.path)
             if grows:
                 record = _grow(storage, record, device, None)
         options = [*OPTIONS.get(record.fs_type, []), *flags, *(["ro"] if read_only else [])]

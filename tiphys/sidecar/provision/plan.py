@@ -43,22 +43,20 @@ def step(claim: core.PersistentVolumeClaim, class_: StorageClass | None, *, driv
     """
     if provisioner_of(claim) != driver:
         return "nothing"
+    if class_ is not None and class_.provisioner != driver:
+        # The annotation is the claim's owner's to write, and proves nothing.
+        class_ = None
     begun, selected = CLAIM_FINALIZER in claim.metadata.finalizers, selected_node(claim)
     if node and selected != node:
         needs_one = not selected and not begun and not claim.spec.volumeName and claim.metadata.deletionTimestamp is None
-        return "volunteer" if needs_one and class_ is not None and _makes(class_, driver) and class_.volumeBindingMode != LATE else "nothing"
+        return "volunteer" if needs_one and class_ is not None and class_.volumeBindingMode != LATE else "nothing"
     if claim.spec.volumeName:
         return "nothing" if not begun else "settle" if claim.spec.volumeName == volume else "abandon"
     if claim.metadata.deletionTimestamp is not None:
         return "abandon" if begun else "nothing"
-    if class_ is None or not _makes(class_, driver) or (class_.volumeBindingMode == LATE and not selected):
+    if class_ is None or (class_.volumeBindingMode == LATE and not selected):
         return "nothing"
     return "provision"
-
-
-def _makes(class_: StorageClass, driver: str) -> bool:
-    """Return whether volumes of a class are this driver's. The claim's annotation is its owner's to write, and proves nothing."""
-    return class_.provisioner == driver
 
 
 def requested_bytes(claim: core.PersistentVolumeClaim) -> int:

@@ -56,6 +56,24 @@ async def test_a_volume_whose_class_says_ro(driver: LocalPathDriver, place: Path
     await pod.stop()
 
 
+async def test_a_full_volume_grows(driver: LocalPathDriver, place: Path) -> None:
+    """Neither a block nor an inode is left for what a repair would make."""
+    pod = await made(driver, place, filesystem(), size=16 * MIB)
+    await pod.start()
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.to_thread(write, pod.target / "file", 64 * MIB)
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.to_thread(make_files, pod.target)
+    await pod.stop()
+    await pod.start()
+    await pod.stop()
+    request = pb.ControllerExpandVolumeRequest(volume_id=pod.volume, capacity_range=pb.CapacityRange(required_bytes=128 * MIB))
+    await driver.ControllerExpandVolume(request)
+    await pod.start()
+    await asyncio.to_thread(write, pod.target / "0", 64 * MIB)
+    await pod.stop()
+
+
 async def test_mount_options_of_other_mounts_are_refused(driver: LocalPathDriver, place: Path) -> None:
     """A second device over the first would be unknown to the driver, and its mount would stay for ever."""
     pod = await made(driver, place, filesystem())
@@ -64,6 +82,11 @@ async def test_mount_options_of_other_mounts_are_refused(driver: LocalPathDriver
     with pytest.raises(InvalidArgument, match="'loop' is not allowed"):
         await pod.stage()
     assert not loop.attached(place)
+
+
+def make_files(directory: Path) -> None:
+    for number in range(1 << 20):
+        (directory / f"{number}").touch()
 
 
 def write(path: Path, size: int, content: bytes = b"x") -> None:

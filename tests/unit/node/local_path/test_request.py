@@ -87,8 +87,9 @@ def test_rejects(bad: pb.CreateVolumeRequest, message: str) -> None:
 @pytest.mark.parametrize(
     "flag",
     [
-        "loop", "loop=/dev/loop0", "LOOP", "offset=4096", "bind", "rbind", "remount", "move", "rshared", "x-mount.subdir=..", "X-mount.mkdir",
-        "journal_path=/dev/vda", "logdev=/dev/vda", "errors=panic", "noatime,loop", "noatime, bind", 'context="a,b"', "noatime\nbind", "a\0b",
+        "loop", "loop=/dev/loop0", "LOOP", "offset=4096", "bind", "rbind", "remount", "move", "rshared", "x-mount.subdir=..",
+        "X-mount.mkdir", "journal_path=/dev/vda", "logdev=/dev/vda",
+        "errors=panic", "noatime,loop", "noatime, bind", 'context="a,b"', "noatime\nbind", "a\0b",
     ],
 )  # fmt: skip
 def test_rejects_mount_options_that_reach_beyond_the_volume(flag: str) -> None:
