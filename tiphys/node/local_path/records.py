@@ -54,6 +54,10 @@ class Damaged(Exception):
     """A directory of the storage is not as this module leaves it; the message says what a person should look at."""
 
 
+class Missing(Damaged):
+    """Somebody has removed the image of a volume."""
+
+
 def volume_id(name: str) -> str:
     """Return the id of the volume of a name: the name itself where it can be part of a file's name."""
     return name if _ID.fullmatch(name) else f"vol-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
@@ -105,7 +109,7 @@ class Records:
 
     @contextlib.contextmanager
     def image(self, identity: str) -> Iterator[int]:
-        """Open a volume's image for reading and writing. Raises Damaged, OSError."""
+        """Open a volume's image for reading and writing. Raises Damaged, Missing if there is none, OSError."""
         with self._directory(self._name(identity)) as directory:
             fd = _open_image(directory, self.root / self._name(identity))
             try:
@@ -114,9 +118,12 @@ class Records:
                 os.close(fd)
 
     def allocated(self, identity: str) -> int:
-        """Return the bytes that a volume takes up on the disk."""
-        with self._directory(self._name(identity)) as fd:
-            return os.stat(IMAGE, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+        """Return the bytes that a volume takes up on the disk, 0 for one without an image."""
+        try:
+            with self._directory(self._name(identity)) as fd:
+                return os.stat(IMAGE, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            return 0
 
     @contextlib.contextmanager
     def making(self, record: Record, directory: str) -> Iterator[int]:
@@ -227,7 +234,8 @@ def _open_image(directory: int, path: Path) -> int:
     try:
         fd = os.open(IMAGE, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
-        raise Damaged(f"{path / IMAGE} cannot be opened: {error.strerror}") from error
+        kind = Missing if isinstance(error, FileNotFoundError) else Damaged
+        raise kind(f"{path / IMAGE} cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise Damaged(f"{path / IMAGE} is not a file")

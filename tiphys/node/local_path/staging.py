@@ -48,8 +48,7 @@ def stage(storage: Storage, record: Record, target: Path, flags: Sequence[str], 
     """Mount a file system at a path, or give a block volume its device. Raises InUse, ProgramError, OSError, Damaged."""
     with storage.records.image(record.id) as image:
         is_block = record.mode == "Block"
-        if os.fstat(image).st_size < record.capacity:
-            os.ftruncate(image, record.capacity)
+        storage.fill(record, image)
         with loop.attach(image, autoclear=not is_block, read_only=read_only and is_block) as device:
             if loop.size(device) < record.capacity:
                 loop.grow(device)
@@ -62,15 +61,14 @@ def unstage(storage: Storage, record: Record | None, target: Path) -> None:
     _unmount(storage, target)
     if record is None or record.mode != "Block":
         return
-    with storage.records.image(record.id) as image:
-        device = loop.of_file(image)
+    device = storage.device(record.id)
     if device is not None:
         loop.detach(device)
 
 
 def publish(storage: Storage, record: Record, staged: Path, target: Path, *, read_only: bool, alone: bool = False) -> None:
     """Make a staged volume appear at a pod's path; `alone` if it may be at no other. Raises NotStaged, InUse, Elsewhere, OSError."""
-    device = _device(storage, record)
+    device = storage.device(record.id)
     if device is None or (record.mode == "Filesystem" and not _is_at(device, staged)):
         raise NotStaged(f"volume {record.id} is not staged at {staged}")
     is_block = record.mode == "Block"
@@ -113,7 +111,7 @@ def unpublish(storage: Storage, target: Path) -> None:
 
 def grow(storage: Storage, record: Record, path: Path) -> Record:
     """Let a volume in use follow its image, and its file system the volume. Raises NotStaged, InUse, ProgramError, OSError."""
-    device = _device(storage, record)
+    device = storage.device(record.id)
     if device is None:
         raise NotStaged(f"volume {record.id} is not in use on this node")
     if loop.size(device) < record.capacity:
@@ -127,7 +125,7 @@ def grow(storage: Storage, record: Record, path: Path) -> Record:
 
 def measure(storage: Storage, record: Record, path: Path) -> Use:
     """Return how much of a volume is used, and what is wrong with it. Raises NotStaged, OSError."""
-    device = _device(storage, record)
+    device = storage.device(record.id)
     if device is None or not _shows(device, path, is_block=record.mode == "Block"):
         raise NotStaged(f"volume {record.id} is not at {path}")
     if record.mode == "Block":
@@ -200,11 +198,6 @@ def _published(device: loop.Loop, *, is_block: bool) -> set[str]:
     """Return the paths where all of a volume is mounted; those of a pod's sub-paths are parts of it."""
     root = f"/{device.path.name}" if is_block else "/"
     return {mount.point for mount in mounting.table() if mounting.loop_number(mount) == device.number and mount.root == root}
-
-
-def _device(storage: Storage, record: Record) -> loop.Loop | None:
-    with storage.records.image(record.id) as image:
-        return loop.of_file(image)
 
 
 def _number(device: loop.Loop) -> int:

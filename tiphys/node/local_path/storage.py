@@ -17,7 +17,7 @@ import msgspec
 
 from tiphys.node.local_path import loop, mounting
 from tiphys.node.local_path.programs import make_file_system
-from tiphys.node.local_path.records import Damaged, Record, Records, directory_name
+from tiphys.node.local_path.records import Damaged, Missing, Record, Records, directory_name
 
 _CLONE = 0x40049409
 """FICLONE: the copy shares the blocks until one of the two changes."""
@@ -69,9 +69,9 @@ class Storage:
         known = set()
         for record in self.records.all():
             try:
-                self._fill(record)
                 with self.records.image(record.id) as image:
                     known.add((os.fstat(image).st_dev, os.fstat(image).st_ino))
+                    self.fill(record, image)
             except (OSError, Damaged) as error:
                 left.append(str(error))
         for device in loop.attached(self.records.root):
@@ -109,25 +109,38 @@ class Storage:
                 # First the promise: a crash before the image has grown is made good by whoever comes next.
                 record = msgspec.structs.replace(record, capacity=capacity)
                 self.records.update(record)
-        self._fill(record)
+        with self.records.image(record.id) as image:
+            self.fill(record, image)
         return record
 
     def remove(self, identity: str) -> None:
         """Remove a volume and its data. Raises InUse, OSError, Damaged."""
-        if identity in self.records.names():
-            with self.records.image(identity) as image:
-                device = loop.of_file(image)
-                if device is not None and (not device.autoclear or mounting.is_mounted(device.number)):
-                    raise InUse(f"volume {identity} is in use on this node")
-                if device is not None:  # Whoever still has it open only looks.
-                    loop.detach(device)
+        device = self.device(identity)
+        if device is not None and (not device.autoclear or mounting.is_mounted(device.number)):
+            raise InUse(f"volume {identity} is in use on this node")
+        if device is not None:  # Whoever still has it open only looks.
+            loop.detach(device)
         self.records.remove(identity)
 
-    def _fill(self, record: Record) -> None:
-        with self.records.image(record.id) as image:
-            if os.fstat(image).st_size < record.capacity:
-                os.ftruncate(image, record.capacity)
-                os.fsync(image)
+    def device(self, identity: str) -> loop.Loop | None:
+        """Return the device of a volume, None without one, also if somebody has removed the image below it. Raises OSError, Damaged."""
+        name = self.records.names().get(identity)
+        if name is None:
+            return None
+        try:
+            with self.records.image(identity) as image:
+                return loop.of_file(image)
+        except Missing:
+            return next(iter(loop.attached(self.records.root / name)), None)
+
+    def fill(self, record: Record, image: int) -> None:
+        """Let an image have the size of its volume, if an expansion was interrupted. Raises Damaged for one that somebody has shortened."""
+        size = os.fstat(image).st_size
+        if size < record.fs_size:
+            raise Damaged(f"the image of volume {record.id} has been truncated: it has {size} bytes, its file system {record.fs_size}")
+        if size < record.capacity:
+            os.ftruncate(image, record.capacity)
+            os.fsync(image)
 
     def _room(self) -> Room:
         free, size = self.records.room()

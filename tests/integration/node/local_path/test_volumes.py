@@ -403,6 +403,39 @@ async def test_start_detaches_devices_without_a_volume(driver: LocalPathDriver, 
     assert loop.attached(place) == kept
 
 
+async def test_a_shortened_image_is_not_used(driver: LocalPathDriver, place: Path) -> None:
+    """Its end would be zeros, and nobody would hear of it."""
+    pod = await made(driver, place, filesystem(), size=32 * MIB)
+    (image,) = (place / "storage").glob("*/image")
+    os.truncate(image, 16 * MIB)
+    with pytest.raises(Failed, match=f"has been truncated: it has {16 * MIB} bytes, its file system {32 * MIB}"):
+        await pod.start()
+    assert image.stat().st_size == 16 * MIB
+    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
+
+
+@pytest.mark.parametrize("capability", [filesystem(), block()], ids=["ext4", "block"])
+async def test_an_image_that_somebody_removed(driver: LocalPathDriver, place: Path, capability: pb.VolumeCapability) -> None:
+    """While it is in use the volume says so; then it can be unmounted and deleted. Other volumes are made as before."""
+    pod = await made(driver, place, capability, size=32 * MIB)
+    await pod.start()
+    (image,) = (place / "storage").glob("*/image")
+    image.unlink()
+    request = pb.NodeGetVolumeStatsRequest(volume_id=pod.volume, volume_path=str(pod.target))
+    condition = (await driver.NodeGetVolumeStats(request)).volume_condition
+    assert (condition.abnormal, condition.message) == (True, "the image of the volume has been deleted")
+    await driver.CreateVolume(create("pvc-2", size=32 * MIB))
+    assert (await driver.GetCapacity(pb.GetCapacityRequest())).available_capacity
+    with pytest.raises(FailedPrecondition, match="in use"):
+        await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
+    await pod.stop()
+    assert not loop.attached(place)
+    with pytest.raises(Failed, match="image cannot be opened: No such file"):
+        await pod.stage()
+    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
+    assert not image.parent.exists()
+
+
 async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, place: Path) -> None:
     storage = place / "storage"
     pod = await made(driver, place, block(), size=32 * MIB)
