@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ from tiphys.node.local_path.storage import InUse, NoRoom, Storage
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_MOST_THREADS = 16
+"""Number of volumes that are worked on at once."""
 
 
 class LocalPathDriver(Driver):
@@ -49,6 +52,7 @@ class LocalPathDriver(Driver):
         self._storage: Storage | None = None
         self._opening = asyncio.Lock()
         self._busy: dict[str, asyncio.Future[Any]] = {}
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, "local-path")
 
     async def close(self) -> None:
         """Wait for the work in hand, and close the directory."""
@@ -57,6 +61,7 @@ class LocalPathDriver(Driver):
         if self._storage is not None:
             self._storage.close()
             self._storage = None
+        self._threads.shutdown(wait=False)
 
     async def start(self) -> None:
         """Open the storage and put right what a crash left. Raises CsiError."""
@@ -107,7 +112,7 @@ class LocalPathDriver(Driver):
             if node != self._node:
                 return pb.GetCapacityResponse(available_capacity=0)
         storage = await self._opened()
-        return answers.capacity((await asyncio.to_thread(_checked, storage.room)).available)
+        return answers.capacity((await self._in_thread(storage.room)).available)
 
     async def ControllerExpandVolume(self, request: pb.ControllerExpandVolumeRequest) -> pb.ControllerExpandVolumeResponse:
         identity = _required(request.volume_id, "volume_id")
@@ -168,7 +173,7 @@ class LocalPathDriver(Driver):
         storage = await self._opened()
         try:
             # Beside whatever else is done with the volume: it changes nothing.
-            use = await asyncio.to_thread(_checked, lambda: staging.measure(storage, _known(storage, identity), path))
+            use = await self._in_thread(lambda: staging.measure(storage, _known(storage, identity), path))
         except FailedPrecondition as error:
             raise NotFound(error.message) from error
         return answers.stats(use)
@@ -184,7 +189,7 @@ class LocalPathDriver(Driver):
     async def _opened(self) -> Storage:
         async with self._opening:
             if self._storage is None:
-                self._storage = await asyncio.to_thread(_checked, self._open)
+                self._storage = await self._in_thread(self._open)
             return self._storage
 
     def _open(self) -> Storage:
@@ -193,12 +198,16 @@ class LocalPathDriver(Driver):
             log.warning("a volume needs attention", extra={"problem": problem})
         return storage
 
+    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Do something in a thread of this driver: a disk that hangs takes none from the rest of the node."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, _checked, work)
+
     async def _on(self, identity: str, work: Callable[[Storage], T]) -> T:
         """Do something with a volume in a thread, alone."""
         storage = await self._opened()
         if identity in self._busy:
             raise Pending(f"another request for volume {identity} is being carried out")
-        future = asyncio.ensure_future(asyncio.to_thread(_checked, lambda: work(storage)))
+        future = self._in_thread(lambda: work(storage))
         self._busy[identity] = future
         future.add_done_callback(lambda _: self._busy.pop(identity, None))
         try:

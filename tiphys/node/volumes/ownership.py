@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tiphys.node.volumes.tree import visit_below
@@ -23,6 +24,8 @@ _SLOW = (
     "https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"
     "#configure-volume-permission-and-ownership-change-policy-for-pods"
 )
+_threads = ThreadPoolExecutor(4, "volume-ownership")
+"""Threads of their own, since volumes with millions of files would take all others from the node for minutes."""
 
 
 async def give_to_group(path: Path, group: int, *, on_root_mismatch: bool, where: str, report: Callable[[str], None]) -> None:
@@ -31,7 +34,7 @@ async def give_to_group(path: Path, group: int, *, on_root_mismatch: bool, where
     It runs to its end also if the caller is cancelled, since half of a change would be left.
     """
     change = _Change(group)
-    future = asyncio.get_running_loop().run_in_executor(None, lambda: change.run(path, on_root_mismatch))
+    future = asyncio.get_running_loop().run_in_executor(_threads, lambda: change.run(path, on_root_mismatch))
     message, pause = _SLOW.format(where=where), FIRST_REPORT
     while True:
         done, _ = await asyncio.wait((future,), timeout=pause)

@@ -26,7 +26,7 @@ from tiphys.node.volumes.mounter import Key, VolumeMounter, step
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import AttachLimitError, MountRecord, UnsupportedError, VolumePlugin, VolumeSpec
-from tiphys.node.volumes.records import VolumeRecords, names_in_use
+from tiphys.node.volumes.records import VolumeRecords
 from tiphys.node.volumes.resolve import UnresolvedError, resolve
 from tiphys.runtime.informer import Informer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import stat
@@ -434,6 +435,28 @@ async def test_an_image_that_somebody_removed(driver: LocalPathDriver, place: Pa
         await pod.stage()
     await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
     assert not image.parent.exists()
+
+
+async def test_a_disk_that_hangs_takes_no_threads_from_the_node(
+    driver: LocalPathDriver, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, gate = place / "bin", place / "gate"
+    directory.mkdir()
+    os.mkfifo(gate)
+    (directory / "mkfs.ext4").write_text(f"#!/bin/sh\nread line < {gate}\nexit 0\n")
+    (directory / "mkfs.ext4").chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)
+    capability = filesystem()
+    volumes = [asyncio.create_task(driver.CreateVolume(create(f"pvc-{n}", size=16 * MIB, capability=capability))) for n in range(40)]
+    await eventually(lambda: len(driver._busy) == 40)
+    assert await asyncio.wait_for(asyncio.gather(*(asyncio.to_thread(os.getpid) for _ in range(8))), 30)
+    for volume in volumes:
+        while not volume.done():
+            # Whoever waits for the gate comes through it.
+            with contextlib.suppress(OSError):
+                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            await asyncio.sleep(0)
+    assert all(volume.exception() is None for volume in volumes)
 
 
 async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, place: Path) -> None:
