@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tiphys.api.well_known import LOCAL_PATH_USER
+from tiphys.api.well_known import LOCAL_PATH_USER, LOCAL_PATH_USERS
 from tiphys.apiserver.settings import RequestHeaders
 from tiphys.settings.network import NETWORK
 
@@ -148,7 +148,7 @@ def ensure_node(directory: Path, now: datetime, *, names: Names, node: str, suff
     for identity in (
         *_node_identities(names, node, suffix),
         _Identity("kube-proxy", "system:kube-proxy"),
-        _Identity("local-path", LOCAL_PATH_USER),
+        _local_path_identity(node),
     ):
         _ensure_leaf(directory, identity, authority, now, created)
     return Pki(directory, tuple(created))
@@ -169,9 +169,14 @@ def _identities(names: Names, nodes: Sequence[str]) -> Iterable[_Identity]:
     yield _Identity("controller-manager", "system:kube-controller-manager")
     yield _Identity("scheduler", "system:kube-scheduler")
     yield _Identity("kube-proxy", "system:kube-proxy")
-    yield _Identity("local-path", LOCAL_PATH_USER)
+    if nodes:
+        yield _local_path_identity(nodes[0])
     for index, node in enumerate(nodes):
         yield from _node_identities(names, node, f"-{node}" if index else "")
+
+
+def _local_path_identity(node: str) -> _Identity:
+    return _Identity("local-path", f"{LOCAL_PATH_USER}{node}", (LOCAL_PATH_USERS,))
 
 
 def _node_identities(names: Names, node: str, suffix: str) -> tuple[_Identity, ...]:

@@ -73,7 +73,7 @@ class Daemon:
             ("admin.kubeconfig", "admin", "kubernetes-admin", True),
             # These run for longer than their certificates last.
             ("node.kubeconfig", "node", f"system:node:{settings.node_name}", False),
-            ("local-path.kubeconfig", "local-path", LOCAL_PATH_USER, False),
+            ("local-path.kubeconfig", "local-path", f"{LOCAL_PATH_USER}{settings.node_name}", False),
             ("controller-manager.kubeconfig", "controller-manager", CONTROLLER_MANAGER.common_name, False),
             ("scheduler.kubeconfig", "scheduler", SCHEDULER.common_name, False),
         ):

@@ -42,7 +42,7 @@ def tree(tmp_path: Path) -> pki.Pki:
         ("controller-manager", "system:kube-controller-manager", []),
         ("scheduler", "system:kube-scheduler", []),
         ("kube-proxy", "system:kube-proxy", []),
-        ("local-path", "tiphys:local-path-provisioner", []),
+        ("local-path", "tiphys:local-path-provisioner:helm", ["tiphys:local-path-provisioners"]),
         ("node", "system:node:helm", ["system:nodes"]),
         ("apiserver-kubelet-client", "kube-apiserver-kubelet-client", []),
     ],

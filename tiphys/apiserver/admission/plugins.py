@@ -14,6 +14,7 @@ from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin
 from tiphys.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from tiphys.apiserver.admission.escalation import RbacEscalation
 from tiphys.apiserver.admission.limit_ranger import LimitRanger
+from tiphys.apiserver.admission.local_path_restriction import LocalPathRestriction
 from tiphys.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from tiphys.apiserver.admission.node_restriction import NodeRestriction
 from tiphys.apiserver.admission.optional import AlwaysPullImages, DenyServiceExternalIPs, ExtendedResourceToleration
@@ -66,6 +67,7 @@ def default_chain(
         LimitRanger(),
         ServiceAccounts(rng or Random()),
         NodeRestriction(authorizer),
+        LocalPathRestriction(),
         TaintNodesByCondition(),
         AlwaysPullImages(),
         PodSecurity(),

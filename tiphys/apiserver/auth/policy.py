@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tiphys.api.well_known import LOCAL_PATH_USER
+from tiphys.api.well_known import LOCAL_PATH_USERS
 
 VERBS: Final[Mapping[str, str]] = {
     "read": "get list watch",
@@ -449,7 +449,7 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:node": ("system:node", ""),
     "tiphys:kubelet-api-admin": ("system:kubelet-api-admin", "User kube-apiserver-kubelet-client"),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
-    "tiphys:local-path-provisioner": ("tiphys:local-path-provisioner", f"User {LOCAL_PATH_USER}"),
+    "tiphys:local-path-provisioner": ("tiphys:local-path-provisioner", f"Group {LOCAL_PATH_USERS}"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
     **{
         f"tiphys:controller-manager:{name}": (f"system:controller:{name}", "User system:kube-controller-manager") for name in RUN_AS_MANAGER
@@ -477,7 +477,7 @@ ROLES: Final[Mapping[tuple[str, str], str]] = {
 }  # fmt: skip
 
 ROLE_BINDINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
-    ("kube-system", "tiphys:local-path-provisioner"): ("tiphys:local-path-provisioner", f"User {LOCAL_PATH_USER}"),
+    ("kube-system", "tiphys:local-path-provisioner"): ("tiphys:local-path-provisioner", f"Group {LOCAL_PATH_USERS}"),
     ("kube-system", "system::extension-apiserver-authentication-reader"): (
         "extension-apiserver-authentication-reader", "User system:kube-controller-manager, User system:kube-scheduler",
     ),

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from tiphys.api.authentication.v1 import UserInfo
+from tiphys.api.well_known import LOCAL_PATH_USER, LOCAL_PATH_USERS
 
 ANONYMOUS: Final = "system:anonymous"
 UNAUTHENTICATED: Final = "system:unauthenticated"
@@ -32,6 +33,13 @@ class User(msgspec.Struct, frozen=True):
         """The node that this caller is (user `system:node:NAME` in group `system:nodes`), or ""."""
         if self.name.startswith(NODE_PREFIX) and NODES in self.groups:
             return self.name[len(NODE_PREFIX) :]
+        return ""
+
+    @property
+    def local_path_node(self) -> str:
+        """The node whose local volumes this caller provisions, or ""."""
+        if self.name.startswith(LOCAL_PATH_USER) and LOCAL_PATH_USERS in self.groups:
+            return self.name[len(LOCAL_PATH_USER) :]
         return ""
 
     def info(self) -> UserInfo:

@@ -19,7 +19,7 @@ from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.quantity import whole
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
-from tiphys.api.well_known import HOSTNAME, LOCAL_PATH, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, PV_PROTECTION
+from tiphys.api.well_known import HOSTNAME, LOCAL_PATH, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, LOCAL_PATH_USERS, PV_PROTECTION
 from tiphys.client.client import Client
 from tiphys.daemon.local_storage import provision_hollow, provision_with
 from tiphys.node.local_path.driver import LocalPathDriver
@@ -51,7 +51,7 @@ async def cluster() -> AsyncIterator[MemoryApi]:
 async def provisioning(api: MemoryApi, place: Path, node: str) -> AsyncIterator[None]:
     """The node's loops, under the user that they have in a cluster."""
     driver = LocalPathDriver(place / node, node=node)
-    client = api.client(LOCAL_PATH_USER)
+    client = api.client(f"{LOCAL_PATH_USER}{node}", LOCAL_PATH_USERS)
     task = asyncio.create_task(provision_with(client, driver, node, clock=api.clock, rng=random.Random(1)))
     try:
         yield

@@ -9,7 +9,7 @@ import pytest
 
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
-from tiphys.api.well_known import LOCAL_PATH_USER
+from tiphys.api.well_known import LOCAL_PATH_USER, LOCAL_PATH_USERS
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.defaults import AUTO_UPDATE, RbacObject, aggregation_updates, default_objects, parse_rules, reconcile_defaults
 from tiphys.apiserver.auth.rbac import RbacAuthorizer
@@ -30,6 +30,7 @@ def as_user(name: str, *groups: str) -> User:
     return User(name, groups=(*groups, "system:authenticated"))
 
 
+LOCAL_PATH = as_user(f"{LOCAL_PATH_USER}n1", LOCAL_PATH_USERS)
 CONTROLLER = service_account_user("kube-system", "deployment-controller")
 
 
@@ -50,13 +51,13 @@ CONTROLLER = service_account_user("kube-system", "deployment-controller")
         (as_user("system:node:n1", "system:nodes"), "watch", "", "services", "", True),
         (as_user("system:node:n1", "system:nodes"), "watch", "discovery.k8s.io", "endpointslices", "", True),
         (as_user("system:node:n1", "system:nodes"), "list", "", "secrets", "", False),
-        (as_user(LOCAL_PATH_USER), "create", "", "persistentvolumes", "", True),
-        (as_user(LOCAL_PATH_USER), "patch", "", "persistentvolumeclaims/status", "default", True),
-        (as_user(LOCAL_PATH_USER), "create", "storage.k8s.io", "csistoragecapacities", "kube-system", True),
-        (as_user(LOCAL_PATH_USER), "create", "storage.k8s.io", "csistoragecapacities", "default", False),
-        (as_user(LOCAL_PATH_USER), "delete", "", "persistentvolumeclaims", "default", False),
-        (as_user(LOCAL_PATH_USER), "get", "", "secrets", "kube-system", False),
-        (as_user(LOCAL_PATH_USER), "patch", "", "nodes", "", False),
+        (LOCAL_PATH, "create", "", "persistentvolumes", "", True),
+        (LOCAL_PATH, "patch", "", "persistentvolumeclaims/status", "default", True),
+        (LOCAL_PATH, "create", "storage.k8s.io", "csistoragecapacities", "kube-system", True),
+        (LOCAL_PATH, "create", "storage.k8s.io", "csistoragecapacities", "default", False),
+        (LOCAL_PATH, "delete", "", "persistentvolumeclaims", "default", False),
+        (LOCAL_PATH, "get", "", "secrets", "kube-system", False),
+        (LOCAL_PATH, "patch", "", "nodes", "", False),
         (CONTROLLER, "create", "apps", "replicasets", "default", True),
         (CONTROLLER, "patch", "events.k8s.io", "events", "default", True),
         (CONTROLLER, "delete", "apps", "deployments", "default", False),

@@ -1,0 +1,101 @@
+"""LocalPathRestriction: the provisioner of local volumes on a node touches volumes of its driver on that node, and the claims for them.
+
+RBAC lets it write volumes and claims; this plugin looks at the objects, as NodeRestriction does for the kubelet. Without it, whoever took
+over one node could delete the volumes of all others, or make a volume of any path of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from tiphys.api.core import v1 as core
+from tiphys.api.machinery.scheme import Kind
+from tiphys.api.storage.v1 import CSIStorageCapacity
+from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, SELECTED_NODE
+from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
+
+_SECRETS: Final = (
+    "controllerPublishSecretRef",
+    "nodeStageSecretRef",
+    "nodePublishSecretRef",
+    "controllerExpandSecretRef",
+    "nodeExpandSecretRef",
+)
+
+
+class LocalPathRestriction(AdmissionPlugin):
+    """See the module."""
+
+    name = "LocalPathRestriction"
+
+    def __init__(self) -> None:
+        self._checks: dict[type, Callable[[AdmissionRequest, str], str]] = {
+            core.PersistentVolume: _volume_fault,
+            core.PersistentVolumeClaim: _claim_fault,
+            CSIStorageCapacity: _capacity_fault,
+        }
+
+    def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
+        return kind.type in self._checks and operation != "CONNECT"
+
+    def validate(self, request: AdmissionRequest) -> None:
+        node = request.user.local_path_node
+        if node and (fault := self._checks[request.kind.type](request, node)):
+            raise request.forbidden(f'the provisioner of node "{node}" {fault}')
+
+
+def _volume_fault(request: AdmissionRequest, node: str) -> str:
+    new, old = request.object, request.old_object
+    for volume in (new, old):
+        if isinstance(volume, core.PersistentVolume) and not _is_on(volume, node):
+            return f"may only touch volumes of driver {LOCAL_PATH_DRIVER} on that node"
+    if isinstance(new, core.PersistentVolume) and isinstance(old, core.PersistentVolume):
+        same = msgspec.structs.replace(new.spec, capacity=old.spec.capacity) == old.spec and new.status == old.status
+        return "" if same else "may only change the capacity and the metadata of volumes"
+    if isinstance(new, core.PersistentVolume):
+        of = new.spec.claimRef
+        claim = request.source.get(core.PersistentVolumeClaim, of.namespace, of.name) if of is not None else None
+        if of is None or claim is None or claim.metadata.uid != of.uid or claim.metadata.annotations.get(SELECTED_NODE) != node:
+            return "may only create volumes for claims that are to be on that node"
+    return ""
+
+
+def _is_on(volume: core.PersistentVolume, node: str) -> bool:
+    """Return whether a volume is of the driver, can be used on this node alone, and hands no secrets to anybody."""
+    source, affinity = volume.spec.csi, volume.spec.nodeAffinity
+    if source is None or source.driver != LOCAL_PATH_DRIVER or affinity is None or affinity.required is None:
+        return False
+    if any(getattr(source, name) is not None for name in _SECRETS):
+        return False
+    here = core.NodeSelectorTerm(matchExpressions=[core.NodeSelectorRequirement(key=HOSTNAME, operator="In", values=[node])])
+    return affinity.required.nodeSelectorTerms == [here]
+
+
+def _claim_fault(request: AdmissionRequest, node: str) -> str:
+    new, old = request.object, request.old_object
+    if not isinstance(new, core.PersistentVolumeClaim) or not isinstance(old, core.PersistentVolumeClaim):
+        return "may neither create nor delete claims"
+    volume = request.source.get(core.PersistentVolume, "", old.spec.volumeName) if old.spec.volumeName else None
+    selected = {claim.metadata.annotations.get(SELECTED_NODE, "") for claim in (old, new)} - {""}
+    is_mine = selected == {node} or (not selected and not old.spec.volumeName)
+    if not is_mine and (volume is None or not _is_on(volume, node)):
+        return "may only touch claims whose volumes are, or are to be, on that node"
+    before, after = old.metadata, new.metadata
+    others = {**before.annotations, **{key: value for key, value in after.annotations.items() if key == SELECTED_NODE}}
+    if SELECTED_NODE not in after.annotations:
+        others.pop(SELECTED_NODE, None)
+    if (before.labels, before.ownerReferences, others) != (after.labels, after.ownerReferences, after.annotations):
+        return "may only change the finalizers and the selected node of claims"
+    if new.spec != old.spec or new.status.phase != old.status.phase or new.status.accessModes != old.status.accessModes:
+        return "may only change the sizes of claims, not what they are"
+    return ""
+
+
+def _capacity_fault(request: AdmissionRequest, node: str) -> str:
+    for one in (request.object, request.old_object):
+        if isinstance(one, CSIStorageCapacity) and (one.nodeTopology is None or one.nodeTopology.matchLabels != {HOSTNAME: node}):
+            return "may only report the room on that node"
+    return ""
