@@ -204,18 +204,21 @@ def _times(directory: Path) -> dict[str, int]:
     """Return the time of the last change of each folder."""
     times = {}
     for folder in _folders(directory):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             times[folder] = os.stat(folder).st_mtime_ns
     return times
 
 
 def _sockets(directory: Path) -> list[_Socket]:
-    """Return the sockets, those with a name that begins with a dot left out."""
+    """Return the sockets, those with a name that begins with a dot left out.
+
+    Drivers write here: what cannot be looked at, such as a link to itself, is nobody's socket.
+    """
     sockets = []
     for folder in _folders(directory):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     status = entry.stat()
                     if stat.S_ISSOCK(status.st_mode) and not entry.name.startswith("."):
                         sockets.append(_Socket(Path(entry.path), status.st_ino, status.st_mtime_ns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -152,6 +153,10 @@ async def test_junk_at_a_socket_hurts_nobody(api: MemoryApi, tmp_path: Path) -> 
 
     registry = tmp_path / "plugins_registry"
     registry.mkdir()
+    (registry / "loop.sock").symlink_to("loop.sock")
+    (registry / "nothing.sock").symlink_to("missing")
+    os.mkfifo(registry / "fifo.sock")
+    (registry / "out").symlink_to("/")
     endpoint = tmp_path / "csi.sock"
     registrar = Registrar(NAME, str(endpoint))
     server = await asyncio.start_unix_server(answer, registry / "junk.sock")
@@ -193,6 +198,18 @@ async def test_the_number_of_volumes_is_asked_again(api: MemoryApi, tmp_path: Pa
         assert [entry.allocatable for entry in entries(api)] == [storage.VolumeNodeResources(count=5)]
         driver.most = 4
         await eventually(lambda: [entry.allocatable for entry in entries(api)] == [storage.VolumeNodeResources(count=4)])
+
+
+async def test_a_driver_of_this_process_keeps_its_name(api: MemoryApi, tmp_path: Path) -> None:
+    """Also against a plugin that was earlier: when that goes, the driver stays."""
+    endpoint = tmp_path / "csi.sock"
+    registrar = Registrar(NAME, str(endpoint))
+    async with running_node(api, tmp_path) as node, served(ScriptedDriver(), endpoint):
+        async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
+            await registrar.wait()
+            await node.drivers.add(NAME, own := ScriptedDriver())
+        await eventually(lambda: not node.watcher.registered)
+        assert node.drivers.get(NAME).driver is own
 
 
 async def test_a_driver_of_this_process_waits_for_the_api_server(api: MemoryApi, tmp_path: Path) -> None:
