@@ -87,7 +87,7 @@ class Records:
 
     def names(self) -> dict[str, str]:
         """Return the directories' names by the ids of their volumes."""
-        return {name.rpartition("_")[2]: name for name in sorted(os.listdir(self._fd)) if not name.startswith(".") and self._holds(name)}
+        return {name.rpartition("_")[2]: name for name in self._entries() if not name.startswith(".") and self._holds(name)}
 
     def read(self, identity: str) -> Record | None:
         """Return the record of a volume, None if there is no such volume. Raises Damaged."""
@@ -160,13 +160,18 @@ class Records:
     def sweep(self) -> list[str]:
         """Remove what crashes left; returns what could not be removed, in words."""
         left = []
-        for name in os.listdir(self._fd):
+        for name in self._entries():
             if name.startswith((_NEW, _OLD)):
                 try:
                     self._clear(name)
                 except (OSError, Damaged) as error:
                     left.append(str(error))
         return left
+
+    def _entries(self) -> list[str]:
+        """Return the names of all entries. Threads that read through one descriptor share its offset, and miss what others have read."""
+        with self._directory(".") as fd:
+            return sorted(os.listdir(fd))
 
     def _name(self, identity: str) -> str:
         name = self.names().get(identity)

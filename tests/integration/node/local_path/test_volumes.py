@@ -20,6 +20,7 @@ from tiphys.daemon.saved import cluster_settings
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.driver import LocalPathDriver
 from tiphys.node.local_path.purge import purge
+from tiphys.node.local_path.records import Record, Records
 from tiphys.testing import eventually
 
 pytestmark = needs_loop_devices
@@ -457,6 +458,24 @@ async def test_a_disk_that_hangs_takes_no_threads_from_the_node(
                 os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
             await asyncio.sleep(0)
     assert all(volume.exception() is None for volume in volumes)
+
+
+async def test_volumes_are_found_by_many_threads_at_once(place: Path) -> None:
+    records = Records(place / "storage")
+    expected = {f"pvc-{number}": f"pvc-{number}" for number in range(40)}
+
+    def make() -> None:
+        for name in expected:
+            with records.making(Record(id=name, name=name, capacity=MIB, mode="Block", fs_type="", source="", fs_size=0), name):
+                pass
+
+    await asyncio.to_thread(make)
+
+    def look() -> bool:
+        return all(records.names() == expected for _ in range(50))
+
+    assert all(await asyncio.gather(*(asyncio.to_thread(look) for _ in range(4))))
+    records.close()
 
 
 async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, place: Path) -> None:
