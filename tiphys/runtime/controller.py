@@ -241,7 +241,8 @@ class ControlLoop:
         if isinstance(error, StatusError | ConnectionError):
             log.warning("reconcile failed", extra=fields)
         else:
-            log.error("reconcile failed", extra=fields, exc_info=error)
+            # Of attempts that fail one after the other the first one shows the stack: a device that is busy is no news each time.
+            log.error("reconcile failed", extra=fields, exc_info=error if fields["failures"] == 1 else None)
         return "error"
 
     async def _caught_up(self, key: Key) -> bool:

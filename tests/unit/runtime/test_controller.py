@@ -117,6 +117,15 @@ async def test_a_pause_does_not_make_failures_forgotten(api: MemoryApi) -> None:
     assert gaps == [0.005, 1.0, 0.01, 1.0, 0.02, 1.0, 10.0, 0.005]
 
 
+async def test_the_stack_of_repeated_failures_is_logged_once(api: MemoryApi, caplog: pytest.LogCaptureFixture) -> None:
+    scripted = Scripted(*[ValueError("busy")] * 3)
+    await api.client().create(config("c"))
+    async with running(api, scripted):
+        await eventually(lambda: len(scripted.calls) == 4)
+    logged = [record for record in caplog.records if record.getMessage() == "reconcile failed"]
+    assert [record.exc_info is not None for record in logged] == [True, False, False]
+
+
 async def test_terminal_is_not_tried_again(api: MemoryApi, caplog: pytest.LogCaptureFixture) -> None:
     controller = Scripted(Terminal("never"))
     api.add(config("c"))
