@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tiphys.csi.driver import Driver
-from tiphys.csi.errors import CsiError, from_code
+from tiphys.csi.errors import CsiError, Unfinished, from_code
 from tiphys.csi.pb import csi_pb2 as pb
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_UNREADABLE = ("Exception deserializing response!", "CLIENT: Received message larger than max")
+"""Messages of gRPC about answers that it cannot hand on: the driver has done its work, but what came of it is unknown."""
 _PATHS = {
     method.name: f"/{service.full_name}/{method.name}" for service in pb.DESCRIPTOR.services_by_name.values() for method in service.methods
 }
@@ -73,4 +75,7 @@ class CsiClient(Driver):
 
 
 def _translated(verb: str, error: Any) -> CsiError:
-    return from_code(verb, error.code().name, error.details() or "")
+    message = error.details() or ""
+    if any(text in message for text in _UNREADABLE):
+        return Unfinished(message, verb=verb, code="INTERNAL")
+    return from_code(verb, error.code().name, message)

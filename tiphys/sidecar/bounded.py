@@ -22,8 +22,6 @@ SECONDS = metrics.histogram(
     "grpc_status_code",
     stability="ALPHA",
 )
-_GARBAGE = "Exception deserializing response!"
-"""Message of gRPC for bytes that are not the expected message."""
 
 
 class BoundedDriver(Driver):
@@ -52,8 +50,6 @@ class BoundedDriver(Driver):
                 raise unreadable(verb, f"{type(result).__name__} is not the answer to {verb}")
         except CsiError as error:
             code = error.code
-            if isinstance(error, Failed) and _GARBAGE in error.message:
-                raise unreadable(verb, error.message) from error
             raise
         except TimeoutError as error:
             code = Deadline.code

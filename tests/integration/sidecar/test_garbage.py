@@ -40,6 +40,9 @@ async def test_garbage_leaves_the_result_open(tmp_path: Path) -> None:
         garbage.data = b"\xff\xff\xff"
         with pytest.raises(Unfinished, match="Internal"):
             await driver.CreateVolume(pb.CreateVolumeRequest(name="v"))
+        garbage.data = pb.CreateVolumeResponse(volume=pb.Volume(volume_id="v" * (5 << 20))).SerializeToString()
+        with pytest.raises(Unfinished, match="larger than max"):
+            await driver.CreateVolume(pb.CreateVolumeRequest(name="v"))
         rng = random.Random(1)
         for _ in range(200):
             garbage.data = rng.randbytes(rng.randrange(40))

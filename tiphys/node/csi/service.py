@@ -25,9 +25,6 @@ CONDITION = pb.NodeServiceCapability.RPC.VOLUME_CONDITION
 MULTI_WRITER = pb.NodeServiceCapability.RPC.SINGLE_NODE_MULTI_WRITER
 MOUNT_GROUP = pb.NodeServiceCapability.RPC.VOLUME_MOUNT_GROUP
 
-_GARBAGE = "Exception deserializing response!"
-"""Message of gRPC about an answer that it cannot parse."""
-
 STRIPPED = "***stripped***"
 _SHORTEST_SECRET = 4
 """Characters below which a value is not looked for in messages: "1" or "no" would take the sense out of them."""
@@ -89,10 +86,7 @@ class DriverService:
                 return await getattr(self.driver, verb)(request)
         except TimeoutError:
             raise Deadline("context deadline exceeded", verb=verb) from None
-        except CsiError as error:
-            if error.message == _GARBAGE:
-                # The driver has worked on the volume, but what came of it is unknown.
-                raise Unfinished(error.message, verb=verb, code=error.code) from error
+        except CsiError:
             raise
         except Exception as error:
             raise Unfinished(f"{type(error).__name__}: {error}", verb=verb, code="UNKNOWN") from error
