@@ -1,7 +1,8 @@
-"""LocalPathRestriction: the provisioner of local volumes on a node touches volumes of its driver on that node, and the claims for them.
+"""LocalPathRestriction: the provisioner of a node touches local volumes on that node, volumes on NFS shares, and the claims for them.
 
 RBAC lets it write volumes and claims; this plugin looks at the objects, as NodeRestriction does for the kubelet. Without it, whoever took
-over one node could delete the volumes of all others, or make a volume of any path of theirs.
+over one node could delete the volumes of all others, or make a volume of any path of theirs. Volumes on shares are no node's: one
+provisioner at a time makes them for the whole cluster.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.core.volumes.classes import class_of_claim
 from tiphys.api.machinery.scheme import Kind
-from tiphys.api.storage.v1 import CSIStorageCapacity
-from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, SELECTED_NODE
+from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
+from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, NFS_DRIVER, SELECTED_NODE
 from tiphys.apiserver.admission.chain import AdmissionPlugin, AdmissionRequest, Operation
 
 _SECRETS: Final = (
@@ -50,25 +52,42 @@ class LocalPathRestriction(AdmissionPlugin):
 def _volume_fault(request: AdmissionRequest, node: str) -> str:
     new, old = request.object, request.old_object
     for volume in (new, old):
-        if isinstance(volume, core.PersistentVolume) and not _is_on(volume, node):
-            return f"may only touch volumes of driver {LOCAL_PATH_DRIVER} on that node"
+        if isinstance(volume, core.PersistentVolume) and not _may_touch(volume, node):
+            return f"may only touch volumes of driver {LOCAL_PATH_DRIVER} on that node, and of {NFS_DRIVER}"
     if isinstance(new, core.PersistentVolume) and isinstance(old, core.PersistentVolume):
         same = msgspec.structs.replace(new.spec, capacity=old.spec.capacity) == old.spec and new.status == old.status
         return "" if same else "may only change the capacity and the metadata of volumes"
     if isinstance(new, core.PersistentVolume):
         of = new.spec.claimRef
         claim = request.source.get(core.PersistentVolumeClaim, of.namespace, of.name) if of is not None else None
-        if of is None or claim is None or claim.metadata.uid != of.uid or claim.metadata.annotations.get(SELECTED_NODE) != node:
-            return "may only create volumes for claims that are to be on that node"
+        if of is None or claim is None or claim.metadata.uid != of.uid or not _is_for(new, claim, node, request):
+            return "may only create volumes for claims that are to be on that node, or of classes of shares"
     return ""
 
 
-def _is_on(volume: core.PersistentVolume, node: str) -> bool:
-    """Return whether a volume is of the driver, can be used on this node alone, and hands no secrets to anybody."""
+def _is_for(volume: core.PersistentVolume, claim: core.PersistentVolumeClaim, node: str, request: AdmissionRequest) -> bool:
+    """Return whether a new volume is one that the claim asks the provisioner of this node for."""
+    source = volume.spec.csi
+    if source is None or source.driver != NFS_DRIVER:
+        return claim.metadata.annotations.get(SELECTED_NODE) == node
+    storage_class = _share_class(claim, request)
+    return storage_class is not None and storage_class.parameters.get("server") == source.volumeAttributes.get("server")
+
+
+def _share_class(claim: core.PersistentVolumeClaim, request: AdmissionRequest) -> StorageClass | None:
+    """Return the class of a claim if its volumes are on NFS shares."""
+    storage_class = request.source.get(StorageClass, "", class_of_claim(claim))
+    return storage_class if storage_class is not None and storage_class.provisioner == NFS_DRIVER else None
+
+
+def _may_touch(volume: core.PersistentVolume, node: str) -> bool:
+    """Return whether a volume is local to this node or on a share, and hands no secrets to anybody."""
     source, affinity = volume.spec.csi, volume.spec.nodeAffinity
-    if source is None or source.driver != LOCAL_PATH_DRIVER or affinity is None or affinity.required is None:
+    if source is None or any(getattr(source, name) is not None for name in _SECRETS):
         return False
-    if any(getattr(source, name) is not None for name in _SECRETS):
+    if source.driver == NFS_DRIVER:
+        return True
+    if source.driver != LOCAL_PATH_DRIVER or affinity is None or affinity.required is None:
         return False
     here = core.NodeSelectorTerm(matchExpressions=[core.NodeSelectorRequirement(key=HOSTNAME, operator="In", values=[node])])
     return affinity.required.nodeSelectorTerms == [here]
@@ -81,8 +100,8 @@ def _claim_fault(request: AdmissionRequest, node: str) -> str:
     volume = request.source.get(core.PersistentVolume, "", old.spec.volumeName) if old.spec.volumeName else None
     selected = {claim.metadata.annotations.get(SELECTED_NODE, "") for claim in (old, new)} - {""}
     is_mine = selected == {node} or (not selected and not old.spec.volumeName)
-    if not is_mine and (volume is None or not _is_on(volume, node)):
-        return "may only touch claims whose volumes are, or are to be, on that node"
+    if not is_mine and _share_class(old, request) is None and (volume is None or not _may_touch(volume, node)):
+        return "may only touch claims whose volumes are, or are to be, on that node or on a share"
     before, after = old.metadata, new.metadata
     others = {**before.annotations, **{key: value for key, value in after.annotations.items() if key == SELECTED_NODE}}
     if SELECTED_NODE not in after.annotations:

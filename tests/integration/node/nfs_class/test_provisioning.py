@@ -17,7 +17,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage.v1 import CSIDriver, StorageClass
-from tiphys.api.well_known import LOCAL_PATH_USER, NFS_DRIVER, PV_PROTECTION
+from tiphys.api.well_known import LOCAL_PATH_USER, LOCAL_PATH_USERS, NFS_DRIVER, PV_PROTECTION
 from tiphys.daemon.nfs_storage import LEASE, provision_with
 from tiphys.node.nfs_class.driver import NfsDriver
 from tiphys.node.volumes.nfs import NfsMounts
@@ -42,7 +42,7 @@ async def share(api: MemoryApi, tmp_path: Path) -> AsyncIterator[Path]:
     made.mkdir(parents=True)
     processes = Supervised()
     driver = NfsDriver(tmp_path / "state", NfsMounts(processes, BindMounts(tmp_path / "exports")), node="n1")
-    client = api.client(LOCAL_PATH_USER)
+    client = api.client(f"{LOCAL_PATH_USER}n1", LOCAL_PATH_USERS)
     task = asyncio.create_task(provision_with(client, driver, "n1", clock=api.clock, rng=random.Random(1)))
     yield made
     assert not task.done() or task.exception() is None

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.apiserver.admission.world import ALICE, World, copy
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import Forbidden
-from tiphys.api.storage.v1 import CSIStorageCapacity
-from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, LOCAL_PATH_USERS, SELECTED_NODE
+from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
+from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, LOCAL_PATH_USERS, NFS_DRIVER, SELECTED_NODE
 from tiphys.apiserver.auth.user import User
 
 USER = User(f"{LOCAL_PATH_USER}n1", groups=(LOCAL_PATH_USERS, "system:authenticated"))
@@ -50,6 +51,24 @@ async def test_a_volume_for_a_claim_of_the_node(world: World) -> None:
     await world.create(volume(), user=USER)
     await world.update(volume(size="2Gi"), volume(), user=USER)
     await world.delete(volume(), user=USER)
+
+
+SHARE = {"csi": {"driver": NFS_DRIVER, "volumeHandle": "x", "volumeAttributes": {"server": "nas", "share": "/a"}}}
+
+
+async def test_a_volume_on_a_share(world: World) -> None:
+    world.source.put(claim(""))
+    with pytest.raises(Forbidden, match="may only create volumes for claims that are to be on that node, or of classes of shares"):
+        await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
+    shared = claim("")
+    shared.spec.storageClassName = "shared"
+    world.source.put(shared)
+    world.source.put(StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters={"server": "nas", "share": "/a"}))
+    await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
+    await world.delete(volume(source=SHARE, nodeAffinity=None), user=USER)
+    elsewhere = {"csi": {**SHARE["csi"], "volumeAttributes": {"server": "evil", "share": "/a"}}}
+    with pytest.raises(Forbidden):
+        await world.create(volume(source=elsewhere, nodeAffinity=None), user=USER)
 
 
 CSI = {"driver": LOCAL_PATH_DRIVER, "volumeHandle": "x"}
