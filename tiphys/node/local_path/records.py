@@ -87,11 +87,16 @@ class Records:
 
     def names(self) -> dict[str, str]:
         """Return the directories' names by the ids of their volumes."""
-        return {name.rpartition("_")[2]: name for name in self._entries() if not name.startswith(".") and self._holds(name)}
+        return {_id_in(name): name for name in self._list() if not name.startswith(".") and self._holds(name)}
+
+    def find(self, identity: str) -> str | None:
+        """Return the name of a volume's directory, None if there is no such volume."""
+        names = [name for name in self._list() if not name.startswith(".") and _id_in(name) == identity and self._holds(name)]
+        return names[-1] if names else None
 
     def read(self, identity: str) -> Record | None:
         """Return the record of a volume, None if there is no such volume. Raises Damaged."""
-        name = self.names().get(identity)
+        name = self.find(identity)
         return None if name is None else self._read(name)
 
     def all(self) -> list[Record]:
@@ -117,13 +122,14 @@ class Records:
             finally:
                 os.close(fd)
 
-    def allocated(self, identity: str) -> int:
-        """Return the bytes that a volume takes up on the disk, 0 for one without an image."""
-        try:
-            with self._directory(self._name(identity)) as fd:
-                return os.stat(IMAGE, dir_fd=fd, follow_symlinks=False).st_blocks * 512
-        except FileNotFoundError:
-            return 0
+    def allocated(self) -> list[tuple[Record, int]]:
+        """Return all records that can be read, with the bytes that their volumes take up on the disk, 0 without an image."""
+        found = []
+        for name in self.names().values():
+            # Others may be removed meanwhile.
+            with contextlib.suppress(Damaged, FileNotFoundError), self._directory(name) as fd:
+                found.append((self._read(name), _bytes_of(fd)))
+        return found
 
     @contextlib.contextmanager
     def making(self, record: Record, directory: str) -> Iterator[int]:
@@ -151,7 +157,7 @@ class Records:
             return
         grave = _OLD + identity
         self._clear(grave)
-        name = self.names().get(identity)
+        name = self.find(identity)
         if name is not None:
             os.rename(name, grave, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.fsync(self._fd)
@@ -160,7 +166,7 @@ class Records:
     def sweep(self) -> list[str]:
         """Remove what crashes left; returns what could not be removed, in words."""
         left = []
-        for name in self._entries():
+        for name in self._list():
             if name.startswith((_NEW, _OLD)):
                 try:
                     self._clear(name)
@@ -168,13 +174,16 @@ class Records:
                     left.append(str(error))
         return left
 
-    def _entries(self) -> list[str]:
-        """Return the names of all entries. Threads that read through one descriptor share its offset, and miss what others have read."""
-        with self._directory(".") as fd:
+    def _list(self) -> list[str]:
+        """Return all names, sorted. By a descriptor of its own: threads that list by one share its position, and each would miss some."""
+        fd = os.open(".", _DIRECTORY, dir_fd=self._fd)
+        try:
             return sorted(os.listdir(fd))
+        finally:
+            os.close(fd)
 
     def _name(self, identity: str) -> str:
-        name = self.names().get(identity)
+        name = self.find(identity)
         if name is None:
             raise FileNotFoundError(2, "no such volume", identity)
         return name
@@ -225,6 +234,11 @@ class Records:
         os.fsync(self._fd)
 
 
+def _id_in(name: str) -> str:
+    """Return the id of the volume in a directory of this name."""
+    return name.rpartition("_")[2]
+
+
 def _write_record(directory: int, record: Record) -> None:
     fd = os.open(_DRAFT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     with open(fd, "wb") as file:
@@ -245,3 +259,10 @@ def _open_image(directory: int, path: Path) -> int:
         os.close(fd)
         raise Damaged(f"{path / IMAGE} is not a file")
     return fd
+
+
+def _bytes_of(directory: int) -> int:
+    try:
+        return os.stat(IMAGE, dir_fd=directory, follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:
+        return 0

@@ -86,8 +86,8 @@ class Storage:
 
     def summary(self) -> str:
         """Return the volumes' number and sizes in words."""
-        records, room = self.records.all(), self.room()
-        used, promised = sum(self.records.allocated(one.id) for one in records), sum(one.capacity for one in records)
+        records, room = self.records.allocated(), self.room()
+        used, promised = sum(size for _, size in records), sum(one.capacity for one, _ in records)
         volumes = f"{len(records)} volume{'' if len(records) == 1 else 's'}"
         return f"{volumes}, {text(used)} used of {text(promised)}; {text(room.available)} left for others"
 
@@ -124,7 +124,7 @@ class Storage:
 
     def device(self, identity: str) -> loop.Loop | None:
         """Return the device of a volume, None without one, also if somebody has removed the image below it. Raises OSError, Damaged."""
-        name = self.records.names().get(identity)
+        name = self.records.find(identity)
         if name is None:
             return None
         try:
@@ -146,8 +146,7 @@ class Storage:
         free, size = self.records.room()
         promised = sum(self._making.values())
         if not self._overcommit:
-            for record in self.records.all():
-                promised += max(record.capacity - self.records.allocated(record.id), 0)
+            promised += sum(max(record.capacity - allocated, 0) for record, allocated in self.records.allocated())
         return Room(size, free, promised)
 
     @contextmanager
