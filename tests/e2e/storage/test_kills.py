@@ -7,7 +7,7 @@ import random
 from tests.e2e.storage.churn import Churn
 from tiphys.testing.cluster import Cluster
 
-SECONDS = 20.0
+SECONDS = 12.0
 
 
 def test_nothing_is_lost_shared_or_left(cluster: Cluster) -> None:

@@ -39,7 +39,8 @@ def run(name: str, *arguments: str, accepted: tuple[int, ...] = (0,)) -> str:
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run([path, *arguments], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, env=environment)
     if done.returncode not in accepted:
-        message = " ".join((done.stderr.strip() or done.stdout.strip()).split())[:_LONGEST_MESSAGE]
+        # e2fsck writes the reason to one of them and "Cannot continue" to the other.
+        message = " ".join(f"{done.stdout} {done.stderr}".split())[:_LONGEST_MESSAGE]
         raise ProgramError(f"{name} failed with exit status {done.returncode}: {message}")
     return done.stdout
 
