@@ -124,12 +124,12 @@ class Records:
 
     def allocated(self) -> list[tuple[Record, int]]:
         """Return all records that can be read, with the bytes that their volumes take up on the disk, 0 without an image."""
-        found = []
+        sizes = []
         for name in self.names().values():
             # Others may be removed meanwhile.
             with contextlib.suppress(Damaged, FileNotFoundError), self._directory(name) as fd:
-                found.append((self._read(name), _bytes_of(fd)))
-        return found
+                sizes.append((self._read(name), _bytes_of(fd)))
+        return sizes
 
     @contextlib.contextmanager
     def making(self, record: Record, directory: str) -> Iterator[int]:
