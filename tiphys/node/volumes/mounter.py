@@ -178,6 +178,8 @@ class VolumeMounter:
         record = entry.record
         with _named("UnmapDevice" if record.block else "UnmountDevice", record.name):
             if entry.mounts:
+                # If that fails, or nobody hears how it ends, the next pod cannot rely on the mount.
+                await self.records.begin_device(record, mounts=True)
                 await plugin.unmount_device(record)
             await self.records.drop_device(record)
 

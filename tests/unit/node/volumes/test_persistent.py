@@ -338,6 +338,22 @@ async def test_a_pod_that_comes_while_the_last_one_goes_keeps_the_mount_of_the_n
         assert "unstage" not in disks.calls
 
 
+async def test_a_volume_that_may_be_half_unmounted_is_mounted_anew(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    one, two = claiming(uid="u1"), claiming(uid="u2")
+    async with kubelet(api, tmp_path, disks) as node:
+        await node.volumes.set_up(one, one.spec.volumes)
+        disks.on_call = failing(VolumeError("busy"), "before unstage")
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: not node.volumes._tasks)
+        assert disks.calls.count("unstage") == 1
+        await node.volumes.set_up(two, two.spec.volumes)
+        assert disks.calls.count("stage") == 2
+        await node.volumes.tear_down("u2")
+        await eventually(lambda: not disks.staged)
+
+
 async def test_a_volume_that_does_not_unmount_is_kept_in_the_books(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
     add_node(api)
     add_claim(api)
