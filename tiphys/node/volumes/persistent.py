@@ -53,6 +53,8 @@ class PersistentVolumes:
         self.mounter = VolumeMounter(root, self.records, Expander(client, clock.now, tell, node), self.in_use.node, tell)
         self._underway: dict[str, set[str]] = {}
         """Unique names of the volumes that are being mounted, by the uid of the pod."""
+        self._desired: dict[str, set[str]] = {}
+        """Unique names of the volumes that pods are to have, by the uid of the pod."""
         self._tasks = TaskSet()
         self.patience, self.first_pause = PATIENCE, FIRST_PAUSE
         self.exclusive = Exclusive()
@@ -182,8 +184,9 @@ class PersistentVolumes:
 
     async def _attempt(self, spec: VolumeSpec, plugin: VolumePlugin, unattached: set[str]) -> None:
         unique_name = plugin.unique_name(spec)
-        device_path = await self._attached(spec, plugin, unique_name, unattached)
         uid = spec.pod.metadata.uid
+        self._desired.setdefault(uid, set()).add(unique_name)
+        device_path = await self._attached(spec, plugin, unique_name, unattached)
 
         async def work() -> None:
             names = self._underway.setdefault(uid, set())
@@ -248,6 +251,7 @@ class PersistentVolumes:
         for key in [key for key in self._pauses if key[0] == uid]:
             del self._pauses[key]
         self.in_use.release(uid)
+        self._desired.pop(uid, None)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -273,10 +277,10 @@ class PersistentVolumes:
     async def _release(self, unique_name: str) -> None:
         async def work() -> None:
             entry = self.records.device(unique_name)
-            if entry is None or self.in_use.is_desired(unique_name):
+            if entry is None or self.records.users(unique_name):
                 return
-            if self.records.users(unique_name):
-                return
+            if self.in_use.is_desired(unique_name) or any(unique_name in names for names in self._desired.values()):
+                return  # A failed attempt is repeated, not undone, for as long as a pod needs the volume.
             with self._measured(entry.record.plugin, "unmap_device" if entry.record.block else "unmount_device"):
                 await self.mounter.release(self.plugin(entry.record.plugin), entry)
             if entry.record.attachable:

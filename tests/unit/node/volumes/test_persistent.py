@@ -354,6 +354,22 @@ async def test_a_volume_that_may_be_half_unmounted_is_mounted_anew(api: MemoryAp
         await eventually(lambda: not disks.staged)
 
 
+async def test_a_volume_that_a_pod_waits_for_is_not_given_back_between_attempts(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
+    add_node(api)
+    add_claim(api)
+    pod = claiming()
+    disks.on_call = failing(UncertainError("too slow"), "after stage")
+    async with kubelet(api, tmp_path, disks) as node:
+        node.volumes.first_pause = 30
+        coming = asyncio.create_task(node.volumes.set_up(pod, pod.spec.volumes))
+        await eventually(lambda: disks.calls == ["stage"])
+        await node.volumes.release_idle()
+        await coming
+        assert disks.calls == ["stage", "stage", "publish"]
+        await node.volumes.tear_down("u1")
+        await eventually(lambda: not disks.staged)
+
+
 async def test_a_volume_that_does_not_unmount_is_kept_in_the_books(api: MemoryApi, tmp_path: Path, disks: Disks) -> None:
     add_node(api)
     add_claim(api)
