@@ -117,14 +117,14 @@ class Sidecar:
         await manager.run()
 
     async def _snapshots_served(self, client: Client) -> None:
-        said = ""
+        reason = ""
         while True:
             try:
                 for kind in _KINDS:
                     await client.list(kind, limit=1)
             except (StatusError, ConnectionError) as error:
-                if str(error) != said:
-                    log.info("snapshots are not served", extra={"error": (said := str(error))})
+                if str(error) != reason:
+                    log.info("snapshots are not served", extra={"error": (reason := str(error))})
                 await self.clock.sleep(CRD_SECONDS)
             else:
                 return
