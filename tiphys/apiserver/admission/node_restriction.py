@@ -12,6 +12,7 @@ from tiphys.api import well_known
 from tiphys.api.authentication.v1 import TokenRequest
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import claim_name
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.scheme import Kind
 from tiphys.api.storage.v1 import CSIDriver, CSINode
@@ -243,11 +244,7 @@ def _driver_audiences(source: ObjectSource, pod: core.Pod) -> Iterator[str]:
 def _driver(source: ObjectSource, pod: core.Pod, volume: core.Volume) -> str:
     if volume.csi is not None:
         return volume.csi.driver
-    claim = ""
-    if volume.ephemeral is not None:
-        claim = f"{pod.metadata.name}-{volume.name}"
-    elif volume.persistentVolumeClaim is not None:
-        claim = volume.persistentVolumeClaim.claimName
+    claim = claim_name(pod.metadata.name, volume)
     bound = source.get(core.PersistentVolumeClaim, pod.metadata.namespace, claim) if claim else None
     persistent = source.get(core.PersistentVolume, "", bound.spec.volumeName) if bound is not None and bound.spec.volumeName else None
     return persistent.spec.csi.driver if persistent is not None and persistent.spec.csi is not None else ""

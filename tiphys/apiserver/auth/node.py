@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Final
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import claim_name
 from tiphys.api.storage.v1 import VolumeAttachment
 from tiphys.apiserver.auth import policy
 from tiphys.apiserver.auth.attributes import READ_VERBS, Attributes
@@ -119,10 +120,8 @@ def _volume_references(pod: core.Pod, volume: core.Volume) -> Iterator[tuple[str
         yield "secrets", volume.secret.secretName
     if volume.configMap is not None:
         yield "configmaps", volume.configMap.name
-    if volume.persistentVolumeClaim is not None:
-        yield "persistentvolumeclaims", volume.persistentVolumeClaim.claimName
-    if volume.ephemeral is not None:
-        yield "persistentvolumeclaims", f"{pod.metadata.name}-{volume.name}"
+    if claim := claim_name(pod.metadata.name, volume):
+        yield "persistentvolumeclaims", claim
     if volume.csi is not None and volume.csi.nodePublishSecretRef is not None:
         yield "secrets", volume.csi.nodePublishSecretRef.name
     for projection in volume.projected.sources if volume.projected is not None else ():

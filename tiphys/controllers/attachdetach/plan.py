@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import ephemeral_claim
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared.slim import SlimPod
-from tiphys.controllers.shared.volumes import ephemeral_claim
 
 Health = Literal["healthy", "unhealthy", "out-of-service"]
 Force = Literal["timeout", "out-of-service"]
@@ -31,7 +31,7 @@ def may_use(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
     for volume in pod.spec.volumes:
         if volume.persistentVolumeClaim is not None and volume.persistentVolumeClaim.claimName == claim.metadata.name:
             return True
-        if volume.ephemeral is not None and ephemeral_claim(pod, volume) == claim.metadata.name:
+        if volume.ephemeral is not None and ephemeral_claim(pod.metadata.name, volume.name) == claim.metadata.name:
             return any(owner.controller and owner.uid == pod.metadata.uid for owner in claim.metadata.ownerReferences)
     return False
 

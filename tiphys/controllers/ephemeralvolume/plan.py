@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import ephemeral_claim
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.slim import SlimPod
-from tiphys.controllers.shared.volumes import ephemeral_claim
 from tiphys.runtime import controller_of
 
 
@@ -37,7 +37,7 @@ def plan(pod: SlimPod, find: Callable[[str], core.PersistentVolumeClaim | None])
     for volume in pod.spec.volumes:
         if volume.ephemeral is None:
             continue
-        claim = find(ephemeral_claim(pod, volume))
+        claim = find(ephemeral_claim(pod.metadata.name, volume.name))
         if claim is None:
             step.create.append(volume.name)
         elif why := foreign(pod, claim):
@@ -61,7 +61,7 @@ def new_claim(pod: core.Pod, volume: core.Volume) -> core.PersistentVolumeClaim 
         return None
     return core.PersistentVolumeClaim(
         metadata=ObjectMeta(
-            name=f"{pod.metadata.name}-{volume.name}",
+            name=ephemeral_claim(pod.metadata.name, volume.name),
             namespace=pod.metadata.namespace,
             labels=dict(template.metadata.labels),
             annotations=dict(template.metadata.annotations),

@@ -9,11 +9,11 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.attachments import attachment_name
 from tiphys.api.machinery.base import time
 from tiphys.api.machinery.errors import StatusError
 from tiphys.api.storage import v1 as storage
 from tiphys.client.client import Client
-from tiphys.node.csi.paths import attachment_name
 from tiphys.node.csi.requests import Source
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.payload import TOKEN_EXPIRY, TokenKey, VolumeError

@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-PLUGIN = "kubernetes.io/csi"
+from tiphys.api.helpers.attachments import PLUGIN
+
 VOLUME_DATA = "vol_data.json"
-
-
-def attachment_name(driver: str, handle: str, node: str) -> str:
-    """Return the name of the VolumeAttachment of a volume and a node."""
-    return f"csi-{_sha256(f'{handle}{driver}{node}')}"
 
 
 def inline_handle(uid: str, volume: str) -> str:

@@ -21,13 +21,14 @@ from pathlib import Path
 import msgspec
 
 from tiphys.aio.clock import monotonic
+from tiphys.api.helpers.attachments import PLUGIN, attachment_name, unique_name
 from tiphys.csi.errors import CsiError, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi import metrics, volume_data
 from tiphys.node.csi.allocatable import AllocatableUpdater
 from tiphys.node.csi.cluster import CsiCluster, check_attached, is_exhausted
 from tiphys.node.csi.drivers import CsiDrivers
-from tiphys.node.csi.paths import PLUGIN, VOLUME_DATA, CsiPaths, attachment_name
+from tiphys.node.csi.paths import VOLUME_DATA, CsiPaths
 from tiphys.node.csi.requests import TOKENS_KEY, Source, capability, check_lifecycle, group_owns, pod_info
 from tiphys.node.csi.service import CONDITION, EXPAND, MOUNT_GROUP, STAGE, STATS, DriverService, is_final
 from tiphys.node.csi.usage import volume_stats
@@ -65,7 +66,7 @@ class CsiPlugin:
         source = Source(spec)
         if source.inline is not None:
             return unique_name_of_pod(PLUGIN, spec)
-        return f"{PLUGIN}/{source.driver}^{source.handle}"
+        return unique_name(source.driver, source.handle)
 
     def supports_mount_options(self, spec: VolumeSpec) -> bool:
         return True

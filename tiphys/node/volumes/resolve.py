@@ -7,6 +7,7 @@ Authorization" the one for these), so each is read when it is needed. Nothing is
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import claim_name
 from tiphys.api.machinery.errors import StatusError
 from tiphys.client.client import Client
 from tiphys.node.container.config import is_read_only
@@ -24,16 +25,9 @@ class UnresolvedError(VolumeError):
     longest_pause = 10.0
 
 
-def claim_name(pod: core.Pod, volume: core.Volume) -> str:
-    """Return the name of the claim that a volume stands for, "" if it stands for none ("Ephemeral Volumes" for that of a generic one)."""
-    if volume.persistentVolumeClaim is not None:
-        return volume.persistentVolumeClaim.claimName
-    return f"{pod.metadata.name}-{volume.name}" if volume.ephemeral is not None else ""
-
-
 async def resolve(client: Client, pod: core.Pod, volume: core.Volume) -> VolumeSpec:
     """Return the storage that an entry of a pod's `spec.volumes` means. Raises UnresolvedError."""
-    name = claim_name(pod, volume)
+    name = claim_name(pod.metadata.name, volume)
     if not name:
         return VolumeSpec(pod=pod, volume=volume, read_only=is_read_only(volume))
     namespace = pod.metadata.namespace

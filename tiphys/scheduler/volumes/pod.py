@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tiphys.api.helpers.pod_claims import ephemeral_claim
 from tiphys.scheduler.slim import SlimPod, SlimVolume
 
 ClaimKey = tuple[str, str]
@@ -63,7 +64,7 @@ def pod_volumes(pod: SlimPod) -> PodVolumes | None:
         if volume.persistentVolumeClaim is not None:
             claims.append(ClaimUse(volume.persistentVolumeClaim.claimName, ephemeral=False))
         elif volume.ephemeral is not None:
-            claims.append(ClaimUse(f"{pod.metadata.name}-{volume.name}", ephemeral=True))
+            claims.append(ClaimUse(ephemeral_claim(pod.metadata.name, volume.name), ephemeral=True))
         elif (disk := _disk(volume)) is not None:
             disks.append(disk)
     if not claims and not disks:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.api.core.volumes.classes import class_of_claim
 from tiphys.api.machinery.errors import AlreadyExists, NotFound
 from tiphys.api.storage.v1 import StorageClass, VolumeAttributesClass
 from tiphys.csi.driver import Driver
@@ -84,7 +85,7 @@ class ProvisionController:
         if claim is None:
             self._turns.pop(key, None)
             return DONE
-        class_ = self._classes.get(Key("", plan.class_name(claim)))
+        class_ = self._classes.get(Key("", class_of_claim(claim)))
         name = plan.volume_name(claim, self._settings)
         step = plan.step(claim, class_, driver=self._facts.name, volume=name, node=self._settings.node)
         if step != "volunteer":
@@ -240,7 +241,7 @@ class ProvisionController:
             return
         try:
             if class_ is None:
-                raise BadParameters(f'storageclass.storage.k8s.io "{plan.class_name(claim)}" not found')
+                raise BadParameters(f'storageclass.storage.k8s.io "{class_of_claim(claim)}" not found')
             request = await self._request(live, class_, abandoned=True)
             volume_id = await self._find(request)
             if volume_id:
@@ -276,7 +277,7 @@ class ProvisionController:
 
 
 def _class_index(claim: core.PersistentVolumeClaim) -> Iterable[str]:
-    return () if claim.spec.volumeName else (plan.class_name(claim),)
+    return () if claim.spec.volumeName else (class_of_claim(claim),)
 
 
 def _matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:

@@ -69,11 +69,6 @@ def limit_bytes(claim: core.PersistentVolumeClaim) -> int:
     return whole(claim.spec.resources.limits.get("storage", "0"))
 
 
-def class_name(claim: core.PersistentVolumeClaim) -> str:
-    """Return the name of a claim's class."""
-    return claim.metadata.annotations.get("volume.beta.kubernetes.io/storage-class") or claim.spec.storageClassName or ""
-
-
 def fstype_of(class_: StorageClass, settings: ProvisionSettings) -> str:
     """Return the file system of volumes of a class."""
     return class_.parameters.get(FSTYPE) or settings.default_fstype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
+from tiphys.api.core.volumes.classes import class_of_claim
 from tiphys.api.machinery.quantity import format_value
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage.v1 import StorageClass
@@ -12,7 +13,7 @@ from tiphys.sidecar import secrets
 from tiphys.sidecar.access import BLOCK
 from tiphys.sidecar.facts import DriverFacts
 from tiphys.sidecar.names import DELETION_SECRET_NAME, DELETION_SECRET_NAMESPACE, PROVISIONED_BY, PV_FINALIZER
-from tiphys.sidecar.provision.plan import class_name, fstype_of, requested_bytes, volume_name
+from tiphys.sidecar.provision.plan import fstype_of, requested_bytes, volume_name
 from tiphys.sidecar.settings import ProvisionSettings
 from tiphys.sidecar.topology import affinity_of
 
@@ -40,7 +41,7 @@ def persistent_volume(
             claimRef=reference_to(claim),
             mountOptions=[] if block else class_.mountOptions,
             persistentVolumeReclaimPolicy=policy,
-            storageClassName=class_name(claim),
+            storageClassName=class_of_claim(claim),
             volumeMode=claim.spec.volumeMode,
             volumeAttributesClassName=claim.spec.volumeAttributesClassName or None,
             nodeAffinity=affinity_of(volume.accessible_topology) if facts.has_topology else None,

@@ -13,11 +13,11 @@ import msgspec
 from tests.unit.node.csi.scripted import NAME
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.attachments import attachment_name
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
 from tiphys.csi.driver import Driver
 from tiphys.node.csi.node import CsiNode
-from tiphys.node.csi.paths import attachment_name
 from tiphys.node.volumes.plugin import VolumeSpec
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.memory_api import MemoryApi
