@@ -164,6 +164,8 @@ class Kubelet:
 
     def _prepare(self) -> None:
         self.settings.root.mkdir(parents=True, exist_ok=True)
+        # Volumes below may hold set-id programs and device files of containers, which users of the machine must not reach.
+        self.settings.root.chmod(0o750)
         if not mounts.make_shared(self.settings.root):
             log.warning(
                 "mounts of containers do not reach the machine, since volumes were mounted before", extra={"root": self.settings.root}

@@ -188,6 +188,8 @@ def _source(spec: VolumeSpec) -> tuple[str, bool]:
     path = spec.pv.spec.local.path
     if ".." in Path(path).parts:
         raise VolumeError(f"invalid path: {path} must not contain '..'")
+    if not Path(path).is_absolute():
+        raise VolumeError(f"invalid path: {path} must be absolute")
     try:
         mode = Path(path).stat().st_mode
     except OSError as error:
