@@ -15,7 +15,9 @@ import pytest
 from tests.e2e.node.cluster import Node, output
 from tests.e2e.runtime.machine import Machine
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.attachments import attachment_name
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.storage.v1 import CSIDriver, VolumeAttachment
 from tiphys.node.volumes import mounts
 from tiphys.node.volumes.local import HostPathPlugin
 from tiphys.node.volumes.plugin import VolumeSpec
@@ -301,3 +303,31 @@ async def test_a_volume_is_attached_before_and_detached_after(node: Node, tmp_pa
     await gone(node, "web")
     await eventually(lambda: node.api.get(core.Node, node.name).status.volumesInUse == [])
     assert node.api.get(core.Node, node.name).status.volumesAttached, "the controller's field is left alone"
+
+
+async def test_the_deadline_of_a_pod_that_waits_for_a_volume(node: Node) -> None:
+    """A disk that nobody attaches is waited for far longer than this pod may run."""
+    bind(node, "c", csi={"driver": "disks.example.com", "volumeHandle": "h"})
+    await node.run("web", user(), volumes=[claimed("c")], activeDeadlineSeconds=3)
+    pod = await node.phase("Failed")
+    assert pod.status.reason == "DeadlineExceeded"
+    await gone(node, "web")
+
+
+async def test_a_pod_whose_volume_the_node_has_no_room_for(node: Node) -> None:
+    driver = {"metadata": {"name": "disks.example.com"}, "spec": {"attachRequired": True, "nodeAllocatableUpdatePeriodSeconds": 10}}
+    node.api.add(msgspec.convert(driver, CSIDriver))
+    attachment = {
+        "metadata": {"name": attachment_name("disks.example.com", "h", node.settings.name)},
+        "spec": {"attacher": "disks.example.com", "nodeName": node.settings.name, "source": {"persistentVolumeName": "pv-c"}},
+        "status": {"attached": False, "attachError": {"message": "full", "errorCode": 8}},
+    }
+    node.api.add(msgspec.convert(attachment, VolumeAttachment))
+    bind(node, "c", csi={"driver": "disks.example.com", "volumeHandle": "h"})
+    assert node.kubelet is not None
+    node.kubelet.services.volumes.persistent.patience = 1.0
+    await node.run("web", user(), volumes=[claimed("c")])
+    pod = await node.phase("Failed")
+    assert pod.status.reason == "VolumeAttachmentLimitExceeded"
+    assert pod.status.message.startswith("Pod was rejected: Unable to attach or mount volumes: unmounted volumes=[data]")
+    await gone(node, "web")
