@@ -52,7 +52,7 @@ class LocalPathDriver(Driver):
         self._storage: Storage | None = None
         self._opening = asyncio.Lock()
         self._busy: dict[str, asyncio.Future[Any]] = {}
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, "local-path")
+        self._threads = _threads()
 
     async def close(self) -> None:
         """Wait for the work in hand, and close the directory."""
@@ -62,6 +62,8 @@ class LocalPathDriver(Driver):
             self._storage.close()
             self._storage = None
         self._threads.shutdown(wait=False)
+        # Threads begin with the first work: the next call opens the directory again.
+        self._threads = _threads()
 
     async def start(self) -> None:
         """Open the storage and put right what a crash left. Raises CsiError."""
@@ -216,6 +218,10 @@ class LocalPathDriver(Driver):
             # Its error is nobody's any more; the caller comes again.
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MOST_THREADS, "local-path")
 
 
 def _create(storage: Storage, wish: Wish, parameters: dict[str, str]) -> Record:
