@@ -112,13 +112,14 @@ async def test_a_killed_leader_is_replaced_and_nothing_is_leaked(tmp_path: Path)
         killed = asyncio.Event()
 
         async def kill(_: object) -> None:
+            # Whoever serves a call cancels it when the caller is gone, so nothing waits here.
             first.send_signal(signal.SIGKILL)
-            await first.wait()
             killed.set()
 
         made.driver.after["CreateVolume"] = [kill]
         two = await made.claim("two")
         await asyncio.wait_for(killed.wait(), 60)
+        await first.wait()
         await made.client.delete(core.PersistentVolumeClaim, "two", "default")
         lost = f"id-pvc-{two.metadata.uid}"
         assert lost in made.driver.volumes
