@@ -217,12 +217,8 @@ async def test_unsupported_options_keep_a_container_from_starting(node: Node) ->
     """Each pod stays pending with a reason; none runs without what it asked for."""
     mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
     empty = [{"name": "d", "emptyDir": {}}]
-    disk = [{"name": "disk", "persistentVolumeClaim": {"claimName": "c"}}]
     await node.run("mounts", {"command": ["sleep", "1000"], "volumeMounts": [mount]}, volumes=empty)
     await node.run("claims", {"command": ["sleep", "1000"]}, resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
-    devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
-    await node.run("disks", {"command": ["sleep", "1000"], "volumeDevices": devices}, volumes=disk)
     await eventually(lambda: any("requested recursive read-only mode" in one for one in node.events("Failed")))
     await eventually(lambda: any("resource claims of pods" in one for one in node.events("FailedCreatePodSandBox")))
-    await eventually(lambda: any("not supported by this node" in one for one in node.events("FailedMount")))
-    assert [node.pod(name).status.phase for name in ("mounts", "claims", "disks")] == ["Pending"] * 3
+    assert [node.pod(name).status.phase for name in ("mounts", "claims")] == ["Pending"] * 2
