@@ -46,11 +46,18 @@ class Load:
         before = len(self.acknowledged())
         wait_for(lambda: len(self.acknowledged()) >= before + more, timeout=90)
         expected = self.acknowledged()
-        with Connection(self._host, self._password) as connection:
-            rows = {int(number) for (number,) in connection.query("select number from rows")}
+        rows = wait_for(self._rows, timeout=90)
         assert not expected - rows, f"lost {len(expected - rows)} of {len(expected)} acknowledged rows: {sorted(expected - rows)[:20]}"
         tried = {number for numbers in self._tried for number in numbers.copy()}
         assert not rows - tried
+
+    def _rows(self) -> set[int] | None:
+        """Return the numbers of the rows that are there, None while the database restarts."""
+        try:
+            with Connection(self._host, self._password) as connection:
+                return {int(number) for (number,) in connection.query("select number from rows")}
+        except (OSError, DatabaseError):
+            return None
 
     def _prepared(self) -> bool:
         try:

@@ -74,7 +74,7 @@ def test_the_processes_of_the_cluster_are_killed(cluster: Cluster, load: Load) -
     assert containerd
     send(containerd, signal.SIGKILL)
     load.check()
-    wait_for(lambda: cluster.kubectl("get --raw /readyz", check=False).code == 0)
+    wait_for(lambda: cluster.kubectl(f"exec {POD} -- true", check=False).code == 0)
     assert container_of(cluster, POD) == before
 
 
