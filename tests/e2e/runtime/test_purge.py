@@ -114,6 +114,17 @@ async def test_purge_works_when_containerd_was_killed(busy: Machine, strange_soc
     await eventually(lambda: gone(busy, Traces([], [], _others(busy), [], [], [], sorted(_sockets_in_use() | strange_sockets), [], [])))
 
 
+async def test_purge_ends_what_killed_shims_left(busy: Machine) -> None:
+    assert busy.supervisor.pid is not None
+    shims = purge.shims(busy.supervisor.socket_path)
+    os.kill(busy.supervisor.pid, signal.SIGKILL)
+    for pid in shims:
+        os.kill(pid, signal.SIGKILL)
+    assert cgroups.processes(busy.cgroup_parent)
+    assert await busy.supervisor.purge(cgroup_parents=(busy.cgroup_parent,)) == []
+    assert not cgroups.directories(busy.cgroup_parent)
+
+
 async def test_purge_works_when_containerd_cannot_be_started(busy: Machine) -> None:
     assert busy.supervisor.pid is not None
     os.kill(busy.supervisor.pid, signal.SIGKILL)

@@ -178,6 +178,7 @@ class ContainerdSupervisor:
                 async with CriClient(self.socket_path, timeout=30) as cri:
                     await purge.stop_pods(cri, remove=True, grace=0)
         await self._end()
+        await purge.end_leftovers(cgroup_parents)
         return await asyncio.to_thread(
             purge.remove_traces,
             purge.Traces(

@@ -90,6 +90,13 @@ async def end_shims(socket: Path) -> None:
             await procs.wait_gone(pid)
 
 
+async def end_leftovers(groups: Iterable[str]) -> None:
+    """Kill what still runs in control groups of ours: a shim that was killed while containerd was down leaves its processes behind."""
+    for group in groups:
+        for pid in cgroups.kill(group):
+            await procs.wait_gone(pid)
+
+
 def remove_traces(traces: Traces) -> list[str]:
     """Remove leftovers once no process of ours runs; returns descriptions of those that could not be removed."""
     left: list[str] = []
