@@ -25,7 +25,7 @@ _FLAGS = {"nosuid": mounts.MS_NOSUID, "nodev": mounts.MS_NODEV, "noexec": mounts
 
 
 class OnNodePlugin:
-    """Base of the kinds whose volumes are on this node: nobody attaches them and nothing in them needs renewal."""
+    """Base of the kinds that no controller attaches: they need no renewal either, and unless they say so no device mount."""
 
     name = ""
 
@@ -43,6 +43,15 @@ class OnNodePlugin:
 
     async def lacks_room(self, spec: VolumeSpec) -> bool:
         return False
+
+    async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:
+        return None
+
+    async def mount_device(self, spec: VolumeSpec, record: DeviceRecord) -> None:
+        """Nothing to do: `device_record` returns none."""
+
+    async def unmount_device(self, record: DeviceRecord) -> None:
+        """Nothing to do: `device_record` returns none."""
 
     async def requires_remount(self, spec: VolumeSpec) -> bool:
         return False
@@ -139,15 +148,6 @@ class HostPathPlugin(OnNodePlugin):
 
     async def applies_fs_group(self, spec: VolumeSpec) -> bool:
         return False
-
-    async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:
-        return None
-
-    async def mount_device(self, spec: VolumeSpec, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
-
-    async def unmount_device(self, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
 
     async def mount_record(self, spec: VolumeSpec, device: DeviceRecord | None) -> MountRecord:
         assert spec.pv is not None

@@ -162,15 +162,6 @@ class NfsPlugin(OnNodePlugin):
         # The server keeps owners and modes, for other machines as well.
         return False
 
-    async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:
-        return None
-
-    async def mount_device(self, spec: VolumeSpec, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
-
-    async def unmount_device(self, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
-
     async def mount_record(self, spec: VolumeSpec, device: DeviceRecord | None) -> MountRecord:
         if spec.block:
             raise UnsupportedError("volume mode Block is not supported by nfs volumes")
