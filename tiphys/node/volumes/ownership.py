@@ -11,9 +11,9 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tiphys.aio.threads import in_own_thread
 from tiphys.node.volumes.tree import visit_below
 
 FIRST_REPORT = 30.0
@@ -24,17 +24,15 @@ _SLOW = (
     "https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"
     "#configure-volume-permission-and-ownership-change-policy-for-pods"
 )
-_threads = ThreadPoolExecutor(4, "volume-ownership")
-"""Threads of their own, since volumes with millions of files would take all others from the node for minutes."""
 
 
 async def give_to_group(path: Path, group: int, *, on_root_mismatch: bool, where: str, report: Callable[[str], None]) -> None:
     """Give a volume to a group. `report` hears of a change that takes long, of the volume at `where`. Raises OSError.
 
-    It runs to its end also if the caller is cancelled, since half of a change would be left.
+    It goes on if the caller is cancelled, in a thread of its own: volumes with millions of files take minutes, and a server may hang.
     """
     change = _Change(group)
-    future = asyncio.get_running_loop().run_in_executor(_threads, lambda: change.run(path, on_root_mismatch))
+    future = in_own_thread(lambda: change.run(path, on_root_mismatch), name="volume ownership")
     message, pause = _SLOW.format(where=where), FIRST_REPORT
     while True:
         done, _ = await asyncio.wait((future,), timeout=pause)

@@ -7,9 +7,7 @@ measurement has ended. Directories are measured by threads of their own, which n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -17,6 +15,7 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet
+from tiphys.aio.threads import in_own_thread
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import MountRecord, VolumePlugin, VolumeStats
 
@@ -104,12 +103,8 @@ async def measure_directory(path: str) -> VolumeStats:
         raise VolumeError(f"{path} is still being measured")
     if len(_busy) >= _THREADS:
         raise VolumeError("too many file systems hang")
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[os.statvfs_result] = loop.create_future()
     _busy.add(path)
-    # Not of an executor: the end of the process waits for those.
-    threading.Thread(target=_statvfs, args=(path, loop, future), name="volume stats", daemon=True).start()
-    info = await future
+    info = await in_own_thread(lambda: _statvfs(path), name="volume stats")
     unit = info.f_frsize
     return VolumeStats(
         capacity=info.f_blocks * unit,
@@ -125,22 +120,8 @@ _busy: set[str] = set()
 """Paths that a thread is looking at."""
 
 
-def _statvfs(path: str, loop: asyncio.AbstractEventLoop, future: asyncio.Future[os.statvfs_result]) -> None:
-    result, failure = None, None
+def _statvfs(path: str) -> os.statvfs_result:
     try:
-        result = os.statvfs(path)
-    except OSError as error:
-        failure = error
+        return os.statvfs(path)
     finally:
         _busy.discard(path)
-    with contextlib.suppress(RuntimeError):  # The loop has ended meanwhile.
-        loop.call_soon_threadsafe(_deliver, future, result, failure)
-
-
-def _deliver(future: asyncio.Future[os.statvfs_result], result: os.statvfs_result | None, failure: OSError | None) -> None:
-    if future.done():
-        return
-    if result is not None:
-        future.set_result(result)
-    elif failure is not None:
-        future.set_exception(failure)
