@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tiphys.node.host.mount_table import mount_table
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.records import Record
 from tiphys.node.local_path.storage import InUse, Storage
@@ -197,7 +198,7 @@ def _unmount(storage: Storage, target: Path) -> None:
 def _published(device: loop.Loop, *, is_block: bool) -> set[str]:
     """Return the paths where all of a volume is mounted; those of a pod's sub-paths are parts of it."""
     root = f"/{device.path.name}" if is_block else "/"
-    return {mount.point for mount in mounting.table() if mounting.loop_number(mount) == device.number and mount.root == root}
+    return {mount.point for mount in mount_table() if mounting.loop_number(mount) == device.number and mount.root == root}
 
 
 def _number(device: loop.Loop) -> int:
@@ -231,7 +232,7 @@ def _problem(device: loop.Loop) -> str:
         if errors:
             return f"the file system has {errors} errors: see the kernel's log, and run e2fsck while no pod uses the volume"
     number = _number(device)
-    for mount in mounting.table():
+    for mount in mount_table():
         if mount.device == number and "shutdown" in mount.options:
             return "the file system has been shut down"
     return ""

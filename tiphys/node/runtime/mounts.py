@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
-_MNT_DETACH = 2
-_UMOUNT_NOFOLLOW = 8
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from tiphys.node.volumes.mounts import MNT_DETACH, mount, mounts_below, unmount_with
 
 
 def mounts_under(directory: Path) -> list[Path]:
-    """The mount points at or below `directory`, deepest and newest first."""
-    below = os.path.realpath(directory)
-    mounts = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        for line in table:
-            point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ", 5)[4])
-            if point == below or point.startswith(below + "/"):
-                mounts.append(Path(point))
-    mounts.reverse()
-    mounts.sort(key=lambda point: len(point.parts), reverse=True)
-    return mounts
+    """Return the mount points at or below `directory`, links followed, deepest and newest first."""
+    return [Path(point) for point in mounts_below(os.path.realpath(directory))]
 
 
 def unmount_under(directory: Path) -> list[Path]:
     """Detach every mount at or below `directory`, stacked ones too; returns those that would not go."""
     left = mounts_under(directory)
     while left:
-        failed = [point for point in left if _libc.umount2(os.fsencode(point), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0]
+        failed = False
+        for point in left:
+            try:
+                unmount_with(point, MNT_DETACH)
+            except OSError:
+                failed = True
         before, left = len(left), mounts_under(directory)
         if failed and len(left) >= before:
             return left
@@ -48,10 +39,11 @@ def overlay_works(directory: Path) -> bool:
         for part in ("lower", "upper", "work", "merged"):
             (trial / part).mkdir()
         options = f"lowerdir={trial}/lower,upperdir={trial}/upper,workdir={trial}/work"
-        target = os.fsencode(trial / "merged")
-        if _libc.mount(b"overlay", target, b"overlay", 0, os.fsencode(options)) != 0:
+        try:
+            mount("overlay", trial / "merged", "overlay", options=options)
+        except OSError:
             return False
-        _libc.umount2(target, _MNT_DETACH)
+        unmount_with(trial / "merged", MNT_DETACH)
         return True
     finally:
         shutil.rmtree(trial, ignore_errors=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from tiphys.node.host.beneath import is_mount_point
+from tiphys.node.host.mount_table import mount_table
 
 MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND = 4096
@@ -19,15 +17,8 @@ MS_SHARED = 1 << 20
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MNT_FORCE, MNT_DETACH, UMOUNT_NOFOLLOW = 1, 2, 8
 
-_libc: ctypes.CDLL | None = None
+libc = ctypes.CDLL(None, use_errno=True)
 _takes_noswap = True
-
-
-def _c() -> ctypes.CDLL:
-    global _libc
-    if _libc is None:
-        _libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
-    return _libc
 
 
 def _check(result: int, what: str) -> None:
@@ -38,20 +29,23 @@ def _check(result: int, what: str) -> None:
 
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, options: str = "") -> None:
     """mount(2); raises OSError."""
-    result = _c().mount(source.encode(), str(target).encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
+    filesystem, data = kind.encode() or None, os.fsencode(options) or None
+    result = libc.mount(os.fsencode(source), os.fsencode(target), filesystem, ctypes.c_ulong(flags), data)
     _check(result, f"mount {target}")
 
 
 def unmount(target: str | Path, *, strict: bool = False) -> None:
     """Unmount at once; what still uses it keeps it alive unseen, or is an error (EBUSY) if `strict`. Harmless where nothing is mounted."""
-    if _c().umount2(str(target).encode(), UMOUNT_NOFOLLOW | (0 if strict else MNT_DETACH)) != 0 and ctypes.get_errno() not in (22, 2):
-        number = ctypes.get_errno()
-        raise OSError(number, f"umount {target}: {os.strerror(number)}")
+    try:
+        unmount_with(target, 0 if strict else MNT_DETACH)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
 
 
 def unmount_with(target: str | Path, flags: int) -> None:
     """umount2(2), which never follows a link. Raises OSError, EINVAL where nothing is mounted."""
-    _check(_c().umount2(os.fsencode(target), flags | UMOUNT_NOFOLLOW), f"umount {target}")
+    _check(libc.umount2(os.fsencode(target), flags | UMOUNT_NOFOLLOW), f"umount {target}")
 
 
 def tmpfs(target: Path, *, size: int | None = None, group: int | None = None) -> None:
@@ -88,22 +82,22 @@ def restrict_bind(target: Path, flags: int) -> None:
 
 
 def mounts_below(path: str | Path) -> list[str]:
-    """Every mount point at or below a path, the deepest first."""
+    """Return every mount point at or below a path, the deepest and newest first."""
     prefix = str(path).rstrip("/")
-    points = [entry.point for entry in _table() if entry.point == prefix or entry.point.startswith(prefix + "/")]
+    points = [entry.point for entry in reversed(mount_table()) if entry.point == prefix or entry.point.startswith(prefix + "/")]
     return sorted(points, key=len, reverse=True)
 
 
-def options_of(target: str | Path) -> list[str]:
-    """Return the options of what is mounted at a path, [] if nothing is, without looking at the path itself."""
-    layers = [entry.options for entry in _table() if entry.point == str(target)]
-    return layers[-1].split(",") if layers else []
+def options_of(target: str | Path) -> frozenset[str]:
+    """Return the options of what is mounted at a path, none if nothing is, without looking at the path itself."""
+    layers = [entry.options for entry in mount_table() if entry.point == str(target)]
+    return layers[-1] if layers else frozenset()
 
 
 def is_shared(path: str | Path) -> bool:
     """Return whether what is mounted below a path appears in the other mount namespaces that have it, and the other way round."""
     real = os.path.realpath(path)
-    above = [entry for entry in _table() if entry.point in ("/", real) or real.startswith(entry.point + "/")]
+    above = [entry for entry in mount_table() if entry.point in ("/", real) or real.startswith(entry.point + "/")]
     # Of mounts on top of one another, the newest is last, and hides the others.
     return max(reversed(above), key=lambda entry: len(entry.point)).shared
 
@@ -121,22 +115,6 @@ def make_shared(path: str | Path) -> bool:
         bind(str(path), Path(path))
     mount("none", path, flags=MS_SHARED | MS_REC)
     return True
-
-
-class _Mounted(NamedTuple):
-    point: str
-    options: str
-    shared: bool
-
-
-def _table() -> Iterator[_Mounted]:
-    """Yield the mounts of this process's namespace, the newest last."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            fields = line.split(" ")
-            optional = fields[6 : fields.index("-", 6)]
-            point = fields[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
-            yield _Mounted(point, fields[5], any(field.startswith("shared:") for field in optional))
 
 
 def is_mount(path: str | Path) -> bool:

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tiphys.node.local_path import loop, mounting, staging
+from tiphys.node.host.mount_table import mount_table
+from tiphys.node.local_path import loop, staging
 from tiphys.node.local_path.programs import ProgramError, may_grow_mounted
 from tiphys.node.local_path.records import Record
 from tiphys.node.local_path.storage import Storage
+from tiphys.node.volumes.mounts import libc
 
 MIB = 1 << 20
 CALLS = frozenset(("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "fcntl.ioctl", "subprocess.Popen"))
@@ -48,7 +50,7 @@ class Killer:
                 self.count()
 
         sys.addaudithook(hook)
-        for module, names in ((os, WRAPPED), (mounting._libc, ("mount", "umount2"))):
+        for module, names in ((os, WRAPPED), (libc, ("mount", "umount2"))):
             for name in names:
                 setattr(module, name, self.counted(getattr(module, name)))
 
@@ -142,7 +144,7 @@ class Life:
         assert len(entries) <= 1, f"{before}: {entries}"
         if before not in ("create", "remove"):
             assert entries == ["pvc-1"], f"{before}: {entries}"
-        mounts = [mount for mount in mounting.table() if mount.point.startswith(f"{self.place}/")]
+        mounts = [mount for mount in mount_table() if mount.point.startswith(f"{self.place}/")]
         assert len(mounts) <= 2, f"{before}: {mounts}"
 
     def mark(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tiphys.csi.pb import csi_pb2 as pb
+from tiphys.node.host.mount_table import mount_table
 from tiphys.node.local_path import loop, mounting
 from tiphys.node.local_path.driver import LocalPathDriver
 
@@ -42,7 +43,7 @@ def scratch(name: str) -> Iterator[Path]:
 
 
 def clear(place: Path) -> None:
-    for mount in reversed(mounting.table()):
+    for mount in reversed(mount_table()):
         if mount.point.startswith(f"{place}/"):
             mounting.unmount(Path(mount.point))
     for device in loop.attached(place):
