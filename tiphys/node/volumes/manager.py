@@ -7,6 +7,7 @@ a tmpfs, never on a disk. All file work runs in threads.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -236,12 +237,13 @@ class VolumeManager:
             return
         _unmount_below(base)
         if left := mounts.mounts_below(base):
-            raise OSError(16, f"still mounted: {', '.join(left)}")
+            raise OSError(errno.EBUSY, f"still mounted: {', '.join(left)}")
         remove_tree(base)
 
 
 def _unmount_below(directory: Path) -> None:
-    for point in mounts.mounts_below(directory):
+    # Most pods have no sub-paths: nothing is to be read for those.
+    for point in mounts.mounts_below(directory) if directory.exists() else ():
         mounts.unmount(point)
 
 
