@@ -58,7 +58,7 @@ class CsiDrivers:
 
     async def add(self, name: str, driver: Driver) -> None:
         """Take a driver of this process into use; returns once the API shows it. It stays until the process ends."""
-        # A plugin may have taken the name before; what becomes of its socket is nothing to this driver.
+        # A plugin may have taken the name before; the end of its socket must not end this driver.
         await self._drop(name)
         service = self._services[name] = DriverService(name, driver)
         backoff = Backoff(RETRY, self._rng)

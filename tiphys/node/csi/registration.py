@@ -1,4 +1,4 @@
-"""Client of the kubelet's plugin registration: a plugin introduces itself on a socket and hears there what became of it.
+"""Client of the kubelet's plugin registration: a plugin describes itself on a socket and receives the result there.
 
 grpc is imported when the first plugin appears, because the import costs 10 MB that a node without plugins never needs.
 """

@@ -6,6 +6,7 @@ They tell whether a driver was ever asked for a volume, so one that was not need
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ def remove(target: Path, data: Path) -> None:
     Raises OSError when the volume is still mounted, or the directory has content: nothing in a volume is ever removed.
     """
     if is_mount(target):
-        raise OSError(16, f"{target} is still mounted")
+        raise OSError(errno.EBUSY, f"{target} is still mounted")
     with contextlib.suppress(FileNotFoundError):
         if target.is_dir():
             target.rmdir()

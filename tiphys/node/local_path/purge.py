@@ -10,7 +10,7 @@ from tiphys.node.local_path.records import Damaged, Records
 
 
 def purge(root: Path) -> list[str]:
-    """Remove the volumes of a storage directory with their data, and their loop devices; returns what stayed, in words.
+    """Remove the volumes of a storage directory with their data, and their loop devices; returns a message for each that stays.
 
     Nothing may be mounted. Of the directory itself only what the driver put there goes, and the directory once it is empty.
     """

@@ -164,7 +164,7 @@ class Records:
             self._clear(grave)
 
     def sweep(self) -> list[str]:
-        """Remove what crashes left; returns what could not be removed, in words."""
+        """Remove what crashes left; returns a message for each directory that stays."""
         left = []
         for name in self._list():
             if name.startswith((_NEW, _OLD)):
@@ -185,7 +185,7 @@ class Records:
     def _name(self, identity: str) -> str:
         name = self.find(identity)
         if name is None:
-            raise FileNotFoundError(2, "no such volume", identity)
+            raise FileNotFoundError(errno.ENOENT, "no such volume", identity)
         return name
 
     def _holds(self, name: str) -> bool:

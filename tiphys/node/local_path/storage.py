@@ -63,7 +63,7 @@ class Storage:
     def recover(self) -> list[str]:
         """Go on where a crash or a reboot interrupted: drafts and graves are removed, devices without a volume detached.
 
-        Returns what could not be put right, in words.
+        Returns a message for each volume or directory that needs attention.
         """
         left = self.records.sweep()
         known = set()
@@ -85,7 +85,7 @@ class Storage:
             return self._room()
 
     def summary(self) -> str:
-        """Return the volumes' number and sizes in words."""
+        """Return a line of text with the volumes' number and sizes."""
         records, room = self.records.allocated(), self.room()
         used, promised = sum(size for _, size in records), sum(one.capacity for one, _ in records)
         volumes = f"{len(records)} volume{'' if len(records) == 1 else 's'}"

@@ -27,7 +27,7 @@ _SLOW = (
 
 
 async def give_to_group(path: Path, group: int, *, on_root_mismatch: bool, where: str, report: Callable[[str], None]) -> None:
-    """Give a volume to a group. `report` hears of a change that takes long, of the volume at `where`. Raises OSError.
+    """Give a volume to a group. `report` gets messages while a change takes long; they name the volume by `where`. Raises OSError.
 
     It goes on if the caller is cancelled, in a thread of its own: volumes with millions of files take minutes, and a server may hang.
     """

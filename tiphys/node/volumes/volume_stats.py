@@ -35,7 +35,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class VolumeMeter:
-    """The latest figures of all mounted volumes. `sources` gives the mounts and their plugins, `abnormal` hears of damaged volumes."""
+    """The latest figures of all mounted volumes. `sources` gives the mounts and their plugins, `abnormal` is called for damaged volumes."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ async def measure_directory(path: str) -> VolumeStats:
 
 
 _busy: set[str] = set()
-"""Paths that a thread is looking at."""
+"""Paths that a thread is measuring."""
 
 
 def _statvfs(path: str) -> os.statvfs_result:

@@ -83,6 +83,7 @@ async def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert measured.available <= measured.capacity
     with pytest.raises(FileNotFoundError):
         await measure_directory(str(tmp_path / "none"))
+    assert not volume_stats._busy, "what has ended may be measured again"
     monkeypatch.setattr(volume_stats, "_busy", {str(tmp_path)})
     with pytest.raises(VolumeError, match="still being measured"):
         await measure_directory(str(tmp_path))
