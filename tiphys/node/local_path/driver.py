@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from google.protobuf.wrappers_pb2 import BoolValue
 
 import tiphys
+from tiphys.csi.checks import absolute_path, required_field
 from tiphys.csi.driver import Driver
 from tiphys.csi.errors import (
     AlreadyExists,
@@ -93,12 +94,12 @@ class LocalPathDriver(Driver):
         return pb.CreateVolumeResponse(volume=answers.volume(record, self._node))
 
     async def DeleteVolume(self, request: pb.DeleteVolumeRequest) -> pb.DeleteVolumeResponse:
-        identity = _required(request.volume_id, "volume_id")
+        identity = required_field(request.volume_id, "volume_id")
         await self._on(identity, lambda storage: storage.remove(identity))
         return pb.DeleteVolumeResponse()
 
     async def ValidateVolumeCapabilities(self, request: pb.ValidateVolumeCapabilitiesRequest) -> pb.ValidateVolumeCapabilitiesResponse:
-        identity = _required(request.volume_id, "volume_id")
+        identity = required_field(request.volume_id, "volume_id")
         if not request.volume_capabilities:
             raise InvalidArgument("volume_capabilities is required")
         record = await self._on(identity, lambda storage: _known(storage, identity))
@@ -117,7 +118,7 @@ class LocalPathDriver(Driver):
         return answers.capacity((await self._in_thread(storage.room)).available)
 
     async def ControllerExpandVolume(self, request: pb.ControllerExpandVolumeRequest) -> pb.ControllerExpandVolumeResponse:
-        identity = _required(request.volume_id, "volume_id")
+        identity = required_field(request.volume_id, "volume_id")
         size = answers.expanded_size(request.capacity_range)
         record = await self._on(identity, lambda storage: storage.expand(_known(storage, identity), size))
         return pb.ControllerExpandVolumeResponse(capacity_bytes=record.capacity, node_expansion_required=True)
@@ -131,7 +132,7 @@ class LocalPathDriver(Driver):
         return pb.NodeGetInfoResponse(node_id=self._node, accessible_topology=answers.topology(self._node))
 
     async def NodeStageVolume(self, request: pb.NodeStageVolumeRequest) -> pb.NodeStageVolumeResponse:
-        identity, target = _required(request.volume_id, "volume_id"), _path(request.staging_target_path, "staging_target_path")
+        identity, target = required_field(request.volume_id, "volume_id"), absolute_path(request.staging_target_path, "staging_target_path")
         capability = _capability(request)
         options = mount_options(capability)
         read_only = "ro" in options or answers.is_read_only(capability)
@@ -145,12 +146,12 @@ class LocalPathDriver(Driver):
         return pb.NodeStageVolumeResponse()
 
     async def NodeUnstageVolume(self, request: pb.NodeUnstageVolumeRequest) -> pb.NodeUnstageVolumeResponse:
-        identity, target = _required(request.volume_id, "volume_id"), _path(request.staging_target_path, "staging_target_path")
+        identity, target = required_field(request.volume_id, "volume_id"), absolute_path(request.staging_target_path, "staging_target_path")
         await self._on(identity, lambda storage: staging.unstage(storage, storage.records.read(identity), target))
         return pb.NodeUnstageVolumeResponse()
 
     async def NodePublishVolume(self, request: pb.NodePublishVolumeRequest) -> pb.NodePublishVolumeResponse:
-        identity, target = _required(request.volume_id, "volume_id"), _path(request.target_path, "target_path")
+        identity, target = required_field(request.volume_id, "volume_id"), absolute_path(request.target_path, "target_path")
         capability = _capability(request)
         if not request.staging_target_path:
             raise FailedPrecondition("staging_target_path is required")
@@ -166,12 +167,12 @@ class LocalPathDriver(Driver):
         return pb.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(self, request: pb.NodeUnpublishVolumeRequest) -> pb.NodeUnpublishVolumeResponse:
-        identity, target = _required(request.volume_id, "volume_id"), _path(request.target_path, "target_path")
+        identity, target = required_field(request.volume_id, "volume_id"), absolute_path(request.target_path, "target_path")
         await self._on(identity, lambda storage: staging.unpublish(storage, target))
         return pb.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: pb.NodeGetVolumeStatsRequest) -> pb.NodeGetVolumeStatsResponse:
-        identity, path = _required(request.volume_id, "volume_id"), _path(request.volume_path, "volume_path")
+        identity, path = required_field(request.volume_id, "volume_id"), absolute_path(request.volume_path, "volume_path")
         storage = await self._opened()
         try:
             # Beside whatever else is done with the volume: it changes nothing.
@@ -181,8 +182,8 @@ class LocalPathDriver(Driver):
         return answers.stats(use)
 
     async def NodeExpandVolume(self, request: pb.NodeExpandVolumeRequest) -> pb.NodeExpandVolumeResponse:
-        identity = _required(request.volume_id, "volume_id")
-        path = _path(request.staging_target_path or request.volume_path, "volume_path")
+        identity = required_field(request.volume_id, "volume_id")
+        path = absolute_path(request.staging_target_path or request.volume_path, "volume_path")
         record = await self._on(identity, lambda storage: staging.grow(storage, _known(storage, identity), path))
         return pb.NodeExpandVolumeResponse(capacity_bytes=record.capacity)
 
@@ -256,18 +257,6 @@ def _checked(work: Callable[[], T]) -> T:
         raise FailedPrecondition(str(error)) from error
     except (Damaged, ProgramError, OSError) as error:
         raise Failed(str(error)) from error
-
-
-def _required(value: str, field: str) -> str:
-    if not value:
-        raise InvalidArgument(f"{field} is required")
-    return value
-
-
-def _path(value: str, field: str) -> Path:
-    if not value.startswith("/"):
-        raise InvalidArgument(f"{field} must be an absolute path")
-    return Path(value)
 
 
 def _capability(request: pb.NodeStageVolumeRequest | pb.NodePublishVolumeRequest) -> pb.VolumeCapability:

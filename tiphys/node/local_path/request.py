@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from tiphys.csi.checks import access_type
 from tiphys.csi.errors import Exhausted, InvalidArgument, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path.records import Record
@@ -149,12 +150,7 @@ def mount_options(capability: pb.VolumeCapability) -> list[str]:
 
 
 def _mode(capability: pb.VolumeCapability) -> Mode:
-    if capability.access_mode.mode == pb.VolumeCapability.AccessMode.UNKNOWN:
-        raise InvalidArgument("access_mode is required")
-    kind = capability.WhichOneof("access_type")
-    if kind is None:
-        raise InvalidArgument("access_type is required")
-    return "Block" if kind == "block" else "Filesystem"
+    return "Block" if access_type(capability) == "block" else "Filesystem"
 
 
 def _file_system(name: str) -> str:

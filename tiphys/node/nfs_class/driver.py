@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from google.protobuf.wrappers_pb2 import BoolValue
 
 import tiphys
+from tiphys.csi.checks import absolute_path, access_type, required_field
 from tiphys.csi.driver import Driver
 from tiphys.csi.errors import AlreadyExists, Deadline, Failed, InvalidArgument, NotFound, OutOfRange, Pending
 from tiphys.csi.pb import csi_pb2 as pb
@@ -81,14 +82,14 @@ class NfsDriver(Driver):
         return pb.CreateVolumeResponse(volume=pb.Volume(volume_id=volume.handle, capacity_bytes=int(size), volume_context=context))
 
     async def DeleteVolume(self, request: pb.DeleteVolumeRequest) -> pb.DeleteVolumeResponse:
-        volume = parse_handle(_required(request.volume_id, "volume_id"))
+        volume = parse_handle(required_field(request.volume_id, "volume_id"))
         if volume is not None:
             work = self.shares.call(volume.export, volume.options, volume.on_delete, volume.directory, volume.name)
             await self._alone(volume.name, work)
         return pb.DeleteVolumeResponse()
 
     async def ValidateVolumeCapabilities(self, request: pb.ValidateVolumeCapabilitiesRequest) -> pb.ValidateVolumeCapabilitiesResponse:
-        identity = _required(request.volume_id, "volume_id")
+        identity = required_field(request.volume_id, "volume_id")
         if not request.volume_capabilities:
             raise InvalidArgument("volume_capabilities is required")
         volume = _known(identity)
@@ -111,7 +112,7 @@ class NfsDriver(Driver):
         return pb.NodeGetInfoResponse(node_id=self._node)
 
     async def NodePublishVolume(self, request: pb.NodePublishVolumeRequest) -> pb.NodePublishVolumeResponse:
-        identity, target = _required(request.volume_id, "volume_id"), _path(request.target_path, "target_path")
+        identity, target = required_field(request.volume_id, "volume_id"), absolute_path(request.target_path, "target_path")
         if not request.HasField("volume_capability"):
             raise InvalidArgument("volume_capability is required")
         _check_capabilities([request.volume_capability])
@@ -126,13 +127,13 @@ class NfsDriver(Driver):
         return pb.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(self, request: pb.NodeUnpublishVolumeRequest) -> pb.NodeUnpublishVolumeResponse:
-        _required(request.volume_id, "volume_id")
-        target = _path(request.target_path, "target_path")
+        required_field(request.volume_id, "volume_id")
+        target = absolute_path(request.target_path, "target_path")
         await self._alone(str(target), _checked(self.nfs.unmount(target)))
         return pb.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: pb.NodeGetVolumeStatsRequest) -> pb.NodeGetVolumeStatsResponse:
-        identity, path = _required(request.volume_id, "volume_id"), _path(request.volume_path, "volume_path")
+        identity, path = required_field(request.volume_id, "volume_id"), absolute_path(request.volume_path, "volume_path")
         _known(identity)
         if not await asyncio.to_thread(is_mounted, path):
             raise NotFound(f"nothing is mounted at {path}")
@@ -175,18 +176,6 @@ def _known(identity: str) -> NfsVolume:
     return volume
 
 
-def _required(value: str, field: str) -> str:
-    if not value:
-        raise InvalidArgument(f"{field} is required")
-    return value
-
-
-def _path(value: str, field: str) -> Path:
-    if not value.startswith("/"):
-        raise InvalidArgument(f"{field} must be an absolute path")
-    return Path(value)
-
-
 def _size_range(value: pb.CapacityRange) -> tuple[int, int]:
     required, limit = value.required_bytes, value.limit_bytes
     if required < 0 or limit < 0 or (limit and required > limit):
@@ -200,12 +189,7 @@ def _check_capabilities(capabilities: Iterable[pb.VolumeCapability]) -> None:
     if not chosen:
         raise InvalidArgument("volume_capabilities is required")
     for capability in chosen:
-        if capability.access_mode.mode == _Mode.AccessMode.UNKNOWN:
-            raise InvalidArgument("access_mode is required")
-        kind = capability.WhichOneof("access_type")
-        if kind is None:
-            raise InvalidArgument("access_type is required")
-        if kind == "block":
+        if access_type(capability) == "block":
             raise InvalidArgument("volume mode Block is not supported: a share has files only")
         if capability.mount.fs_type not in ("", "nfs", "nfs4"):
             raise InvalidArgument(f"file system {capability.mount.fs_type} is not offered: csi.storage.k8s.io/fstype is nfs")
