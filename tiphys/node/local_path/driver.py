@@ -31,9 +31,9 @@ from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import answers, staging
 from tiphys.node.local_path.programs import ProgramError
 from tiphys.node.local_path.records import Damaged, Record, volume_id
-from tiphys.node.local_path.request import Wish, check_capabilities, check_capability, mount_options, wish_of
+from tiphys.node.local_path.request import VolumeRequest, check_capabilities, check_capability, mount_options, parse_request
 from tiphys.node.local_path.settings import NAME, TOPOLOGY_KEY
-from tiphys.node.local_path.staging import Elsewhere, NotStaged
+from tiphys.node.local_path.staging import NotStaged, PublishedDifferently
 from tiphys.node.local_path.storage import InUse, NoRoom, Storage
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,9 @@ class LocalPathDriver(Driver):
         return answers.controller_capabilities()
 
     async def CreateVolume(self, request: pb.CreateVolumeRequest) -> pb.CreateVolumeResponse:
-        wish = wish_of(request, self._node)
+        desired = parse_request(request, self._node)
         parameters = dict(request.parameters)
-        record = await self._on(volume_id(request.name), lambda storage: _create(storage, wish, parameters))
+        record = await self._on(volume_id(request.name), lambda storage: _create(storage, desired, parameters))
         return pb.CreateVolumeResponse(volume=answers.volume(record, self._node))
 
     async def DeleteVolume(self, request: pb.DeleteVolumeRequest) -> pb.DeleteVolumeResponse:
@@ -225,15 +225,15 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_MOST_THREADS, "local-path")
 
 
-def _create(storage: Storage, wish: Wish, parameters: dict[str, str]) -> Record:
-    identity = volume_id(wish.name)
+def _create(storage: Storage, desired: VolumeRequest, parameters: dict[str, str]) -> Record:
+    identity = volume_id(desired.name)
     present = storage.records.read(identity)
     if present is not None:
-        if problem := wish.mismatch(present):
+        if problem := desired.mismatch(present):
             raise AlreadyExists(f"volume {identity} exists already, but {problem}")
         return present
-    source = _known(storage, wish.source) if wish.source else None
-    return storage.create(wish.record(identity, source), parameters)
+    source = _known(storage, desired.source) if desired.source else None
+    return storage.create(desired.record(identity, source), parameters)
 
 
 def _known(storage: Storage, identity: str) -> Record:
@@ -251,7 +251,7 @@ def _checked(work: Callable[[], T]) -> T:
         raise
     except NoRoom as error:
         raise Exhausted(str(error)) from error
-    except Elsewhere as error:
+    except PublishedDifferently as error:
         raise AlreadyExists(str(error)) from error
     except (InUse, NotStaged) as error:
         raise FailedPrecondition(str(error)) from error

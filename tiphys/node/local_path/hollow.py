@@ -8,7 +8,7 @@ from tiphys.csi.errors import InvalidArgument
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path import answers
 from tiphys.node.local_path.records import volume_id
-from tiphys.node.local_path.request import wish_of
+from tiphys.node.local_path.request import parse_request
 from tiphys.node.local_path.settings import NAME, TOPOLOGY_KEY
 
 ROOM = 1 << 50
@@ -35,8 +35,8 @@ class HollowLocalPathDriver(Driver):
         nodes = [term.segments[TOPOLOGY_KEY] for term in (*requirement.preferred, *requirement.requisite) if TOPOLOGY_KEY in term.segments]
         if not nodes:
             raise InvalidArgument("accessibility_requirements must name a node")
-        wish = wish_of(request, nodes[0])
-        record = wish.record(volume_id(wish.name), None)
+        desired = parse_request(request, nodes[0])
+        record = desired.record(volume_id(desired.name), None)
         return pb.CreateVolumeResponse(volume=answers.volume(record, nodes[0]))
 
     async def DeleteVolume(self, request: pb.DeleteVolumeRequest) -> pb.DeleteVolumeResponse:

@@ -33,8 +33,8 @@ _FOREIGN_OPTIONS = frozenset(
 Mode = Literal["Filesystem", "Block"]
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume that is requested; sizes in bytes, `limit` 0 for none."""
+class VolumeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Parsed CreateVolumeRequest; sizes in bytes, `limit` 0 for none."""
 
     name: str
     mode: Mode
@@ -77,7 +77,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def wish_of(request: pb.CreateVolumeRequest, node: str) -> Wish:
+def parse_request(request: pb.CreateVolumeRequest, node: str) -> VolumeRequest:
     """Return the requested volume. Raises InvalidArgument, OutOfRange, Exhausted for one that must be elsewhere."""
     if not request.name or len(request.name) > 128:
         raise InvalidArgument("name is required and may have 128 characters")
@@ -97,7 +97,7 @@ def wish_of(request: pb.CreateVolumeRequest, node: str) -> Wish:
         raise InvalidArgument(f"unknown parameters: {', '.join(sorted([*unknown, *request.mutable_parameters]))}")
     _check_topology(request, node)
     required, limit = size_range(request.capacity_range)
-    return Wish(
+    return VolumeRequest(
         name=request.name,
         mode=mode,
         fs_type=_file_system(fs_types.pop()) if mode == "Filesystem" else "",

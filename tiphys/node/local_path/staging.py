@@ -29,7 +29,7 @@ class NotStaged(Exception):
     """The volume is not at the path where the caller takes it to be."""
 
 
-class Elsewhere(Exception):
+class PublishedDifferently(Exception):
     """The volume is published already, in another way than is requested."""
 
 
@@ -68,7 +68,10 @@ def unstage(storage: Storage, record: Record | None, target: Path) -> None:
 
 
 def publish(storage: Storage, record: Record, staged: Path, target: Path, *, read_only: bool, alone: bool = False) -> None:
-    """Make a staged volume appear at a pod's path; `alone` if it may be at no other. Raises NotStaged, InUse, Elsewhere, OSError."""
+    """Make a staged volume appear at a pod's path; `alone` if it may be at no other.
+
+    Raises NotStaged, InUse, PublishedDifferently, OSError.
+    """
     device = storage.device(record.id)
     if device is None or (record.mode == "Filesystem" and not _is_at(device, staged)):
         raise NotStaged(f"volume {record.id} is not staged at {staged}")
@@ -79,9 +82,9 @@ def publish(storage: Storage, record: Record, staged: Path, target: Path, *, rea
             raise InUse(f"something else is mounted at {target}")
         # A volume that is only read is mounted so, whatever is requested here.
         if read_only and "ro" not in here[-1].options:
-            raise Elsewhere(f"volume {record.id} is at {target} already, and may be written to")
+            raise PublishedDifferently(f"volume {record.id} is at {target} already, and may be written to")
         if not read_only and "ro" in here[-1].options:
-            raise Elsewhere(f"volume {record.id} is at {target} already, and may only be read")
+            raise PublishedDifferently(f"volume {record.id} is at {target} already, and may only be read")
         return
     if alone and (others := _published(device, is_block=is_block) - {mounting.real(staged)}):
         raise InUse(f"volume {record.id} is for one pod alone, and is in use at {', '.join(sorted(others))}")

@@ -12,7 +12,7 @@ from tiphys.csi.errors import CsiError, Exhausted, InvalidArgument, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.local_path.answers import expanded_size
 from tiphys.node.local_path.records import directory_name, volume_id
-from tiphys.node.local_path.request import Wish, mount_options, wish_of
+from tiphys.node.local_path.request import VolumeRequest, mount_options, parse_request
 from tiphys.node.local_path.settings import TOPOLOGY_KEY
 
 GIB = 1 << 30
@@ -26,7 +26,7 @@ def request(fs_type: str = "", *, mode: Any = 1, **fields: Any) -> pb.CreateVolu
 
 def capacity(required: int = 0, limit: int = 0, fs_type: str = "") -> int:
     size = pb.CapacityRange(required_bytes=required, limit_bytes=limit)
-    return wish_of(request(fs_type, capacity_range=size), "n1").record("pvc-1", None).capacity
+    return parse_request(request(fs_type, capacity_range=size), "n1").record("pvc-1", None).capacity
 
 
 def test_sizes() -> None:
@@ -81,7 +81,7 @@ def test_expanded_size_is_in_the_range(required: int, limit: int) -> None:
 )
 def test_rejects(bad: pb.CreateVolumeRequest, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
-        wish_of(bad, "n1")
+        parse_request(bad, "n1")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_rejects_mount_options_that_reach_beyond_the_volume(flag: str) -> None:
     bad = request()
     bad.volume_capabilities[0].mount.mount_flags.append(flag)
     with pytest.raises(InvalidArgument, match=r"mount option .* is not allowed"):
-        wish_of(bad, "n1")
+        parse_request(bad, "n1")
 
 
 def test_mount_options_are_taken_one_by_one() -> None:
@@ -108,18 +108,18 @@ def test_both_modes_at_once_are_refused() -> None:
     both = request()
     both.volume_capabilities.append(pb.VolumeCapability(block={}, access_mode={"mode": 1}))
     with pytest.raises(InvalidArgument, match="either"):
-        wish_of(both, "n1")
+        parse_request(both, "n1")
 
 
 @pytest.mark.parametrize("mode", range(1, 8))
 def test_all_access_modes_are_possible(mode: int) -> None:
-    assert wish_of(request(mode=mode), "n1").mode == "Filesystem"
+    assert parse_request(request(mode=mode), "n1").mode == "Filesystem"
 
 
 def test_volumes_are_made_on_this_node_alone() -> None:
-    def at(*nodes: str) -> Wish:
+    def at(*nodes: str) -> VolumeRequest:
         terms = [pb.Topology(segments={TOPOLOGY_KEY: node}) for node in nodes]
-        return wish_of(request(accessibility_requirements=pb.TopologyRequirement(requisite=terms, preferred=terms)), "n1")
+        return parse_request(request(accessibility_requirements=pb.TopologyRequirement(requisite=terms, preferred=terms)), "n1")
 
     assert at() == at("n1") == at("n2", "n1")
     with pytest.raises(Exhausted, match="on node n1"):
@@ -127,15 +127,15 @@ def test_volumes_are_made_on_this_node_alone() -> None:
 
 
 def test_mismatch() -> None:
-    wish = wish_of(request(capacity_range=pb.CapacityRange(required_bytes=GIB)), "n1")
-    record = wish.record("pvc-1", None)
-    assert wish.mismatch(record) == ""
-    assert "size" in wish_of(request(capacity_range=pb.CapacityRange(required_bytes=2 * GIB)), "n1").mismatch(record)
-    assert "size" in wish_of(request(capacity_range=pb.CapacityRange(limit_bytes=GIB // 2)), "n1").mismatch(record)
-    assert "ext4" in wish_of(request("xfs"), "n1").mismatch(record)
-    copy = wish_of(request(volume_content_source={"volume": {"volume_id": "pvc-0"}}), "n1")
+    desired = parse_request(request(capacity_range=pb.CapacityRange(required_bytes=GIB)), "n1")
+    record = desired.record("pvc-1", None)
+    assert desired.mismatch(record) == ""
+    assert "size" in parse_request(request(capacity_range=pb.CapacityRange(required_bytes=2 * GIB)), "n1").mismatch(record)
+    assert "size" in parse_request(request(capacity_range=pb.CapacityRange(limit_bytes=GIB // 2)), "n1").mismatch(record)
+    assert "ext4" in parse_request(request("xfs"), "n1").mismatch(record)
+    copy = parse_request(request(volume_content_source={"volume": {"volume_id": "pvc-0"}}), "n1")
     assert "not a copy" in copy.mismatch(record)
-    assert "copy of volume pvc-0" in wish.mismatch(copy.record("pvc-1", record))
+    assert "copy of volume pvc-0" in desired.mismatch(copy.record("pvc-1", record))
 
 
 def test_ids_and_directories_are_names_of_files() -> None:
