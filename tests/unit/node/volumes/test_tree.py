@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from tiphys.node.volumes import mounts, ownership
 from tiphys.node.volumes.ownership import give_to_group, is_given
 from tiphys.node.volumes.tree import remove_tree
+from tiphys.testing.eventually import eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts and gives files away")
 
@@ -122,6 +125,35 @@ async def test_the_root_comes_last(volume: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(OSError, match="broken disk"):
         await give_to_group(volume, 4321, on_root_mismatch=True, where="v", report=print)
     assert not is_given(volume, 4321)
+
+
+@needs_root
+async def test_changes_that_hang_hold_no_others(volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def hang(root: int, *arguments: object) -> None:
+        os.close(root)
+        begun.append(root)
+        go_on.wait()
+
+    other = tmp_path / "other"
+    other.mkdir()
+    begun, messages = list[int](), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(ownership, "visit_below", hang)
+        patch.setattr(ownership, "FIRST_REPORT", 0.01)
+        hanging = [
+            asyncio.create_task(give_to_group(volume, 4321, on_root_mismatch=False, where="v", report=messages.append)) for _ in range(16)
+        ]
+        await eventually(lambda: len(begun) == len(messages) == 16)
+    assert "Setting volume ownership for v is taking longer than expected" in messages[0]
+    hanging.pop().cancel()
+    await give_to_group(other, 4321, on_root_mismatch=False, where="o", report=print)
+    assert is_given(other, 4321)
+    assert not is_given(volume, 4321)
+    go_on.set()
+    await asyncio.gather(*hanging)
+    assert is_given(volume, 4321)
 
 
 @needs_root
