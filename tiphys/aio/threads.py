@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 R = TypeVar("R")
@@ -16,20 +17,18 @@ def in_own_thread(work: Callable[[], R], *, name: str) -> asyncio.Future[R]:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[R] = loop.create_future()
 
-    def deliver(act: Callable[[], None]) -> None:
+    def deliver(settle: Callable[[], None]) -> None:
         if not future.done():
-            act()
+            settle()
 
     def run() -> None:
+        settle: Callable[[], None]
         try:
-            result = work()
+            settle = partial(future.set_result, work())
         except Exception as error:
-            failure = error
-            act = lambda: future.set_exception(failure)  # noqa: E731
-        else:
-            act = lambda: future.set_result(result)  # noqa: E731
+            settle = partial(future.set_exception, error)
         with contextlib.suppress(RuntimeError):  # The loop has ended meanwhile.
-            loop.call_soon_threadsafe(deliver, act)
+            loop.call_soon_threadsafe(deliver, settle)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return future

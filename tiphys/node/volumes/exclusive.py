@@ -29,7 +29,7 @@ class Exclusive:
             self._leave(key)
             raise
         outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        # A failure that nobody waits for any more was told to nobody on purpose.
+        # Where the caller was cancelled, nobody retrieves a failure.
         outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             self._tasks.spawn(self._work(key, lock, work, outcome), name=f"volume {key}")
