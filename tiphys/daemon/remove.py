@@ -9,6 +9,7 @@ from pathlib import Path
 from tiphys.daemon.settings import ClusterSettings
 from tiphys.node.local_path.purge import purge as purge_local_volumes
 from tiphys.node.runtime.containerd import ContainerdSupervisor
+from tiphys.node.volumes.mounts import mounts_below
 from tiphys.node.volumes.tree import remove_tree
 from tiphys.proxy.cleanup import remove_all
 
@@ -28,11 +29,8 @@ async def stop_containers(settings: ClusterSettings, *, purge: bool) -> list[str
 
 def remove_volumes(settings: ClusterSettings) -> list[str]:
     """Unmount everything below the kubelet's directory, deepest first; returns what stayed, in words."""
-    root = str(settings.node_dir)
     left: list[str] = []
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    below = [point.encode().decode("unicode_escape") for point in points]
-    for point in sorted((point for point in below if point == root or point.startswith(root + "/")), key=len, reverse=True):
+    for point in mounts_below(settings.node_dir):
         if problem := _unmount(point):
             left.append(f"mount {point}: {problem}")
     return left
