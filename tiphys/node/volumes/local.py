@@ -16,7 +16,7 @@ from tiphys.node.volumes import filesystems, mounts
 from tiphys.node.volumes.host_path import host_path
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
-from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, UnsupportedError, VolumeSpec, VolumeStats
+from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, UnattachedPlugin, UnsupportedError, VolumeSpec, VolumeStats
 from tiphys.node.volumes.records import VolumeRecords
 from tiphys.node.volumes.volume_stats import measure_directory
 
@@ -24,43 +24,7 @@ _PROPAGATION_WORDS = {"rbind", "bind"}
 _FLAGS = {"nosuid": mounts.MS_NOSUID, "nodev": mounts.MS_NODEV, "noexec": mounts.MS_NOEXEC, "ro": mounts.MS_RDONLY}
 
 
-class OnNodePlugin:
-    """Base of the kinds that no controller attaches: they need no renewal either, and unless they say so no device mount."""
-
-    name = ""
-
-    def unique_name(self, spec: VolumeSpec) -> str:
-        return f"{self.name}/{spec.name}"
-
-    async def needs_attach(self, spec: VolumeSpec) -> bool:
-        return False
-
-    def needs_attachment(self, record: DeviceRecord) -> bool:
-        return True
-
-    async def wait_attached(self, spec: VolumeSpec, device_path: str) -> str:
-        return device_path
-
-    async def lacks_room(self, spec: VolumeSpec) -> bool:
-        return False
-
-    async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:
-        return None
-
-    async def mount_device(self, spec: VolumeSpec, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
-
-    async def unmount_device(self, record: DeviceRecord) -> None:
-        """Nothing to do: `device_record` returns none."""
-
-    async def requires_remount(self, spec: VolumeSpec) -> bool:
-        return False
-
-    async def remount(self, spec: VolumeSpec, record: MountRecord, device: DeviceRecord | None) -> None:
-        """Nothing to do: the content is what it is."""
-
-
-class LocalPlugin(OnNodePlugin):
+class LocalPlugin(UnattachedPlugin):
     """Volumes of the kind `local`, below the kubelet's directory `root`. `records` tells which pods share one."""
 
     name = "kubernetes.io/local-volume"
@@ -135,7 +99,7 @@ class LocalPlugin(OnNodePlugin):
         return size
 
 
-class HostPathPlugin(OnNodePlugin):
+class HostPathPlugin(UnattachedPlugin):
     """Persistent volumes of the kind `hostPath`: a path of the node, used where it is."""
 
     name = "kubernetes.io/host-path"

@@ -18,12 +18,12 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.node.volumes import mounts
-from tiphys.node.volumes.local import OnNodePlugin
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import (
     DeviceRecord,
     MountRecord,
+    UnattachedPlugin,
     UncertainError,
     UnsupportedError,
     VolumeSpec,
@@ -140,7 +140,7 @@ class NfsMounts:
         )
 
 
-class NfsPlugin(OnNodePlugin):
+class NfsPlugin(UnattachedPlugin):
     """The plugin for `nfs` in pods and in persistent volumes, below the kubelet's directory `root`."""
 
     name = "kubernetes.io/nfs"

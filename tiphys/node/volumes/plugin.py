@@ -228,6 +228,42 @@ class VolumePlugin(Protocol):
         ...
 
 
+class UnattachedPlugin:
+    """Base of plugins for volumes that no controller attaches: no renewal, and no device mount unless the plugin makes one."""
+
+    name = ""
+
+    def unique_name(self, spec: VolumeSpec) -> str:
+        return f"{self.name}/{spec.name}"
+
+    async def needs_attach(self, spec: VolumeSpec) -> bool:
+        return False
+
+    def needs_attachment(self, record: DeviceRecord) -> bool:
+        return True
+
+    async def wait_attached(self, spec: VolumeSpec, device_path: str) -> str:
+        return device_path
+
+    async def lacks_room(self, spec: VolumeSpec) -> bool:
+        return False
+
+    async def device_record(self, spec: VolumeSpec, device_path: str) -> DeviceRecord | None:
+        return None
+
+    async def mount_device(self, spec: VolumeSpec, record: DeviceRecord) -> None:
+        """Nothing to do: `device_record` returns none."""
+
+    async def unmount_device(self, record: DeviceRecord) -> None:
+        """Nothing to do: `device_record` returns none."""
+
+    async def requires_remount(self, spec: VolumeSpec) -> bool:
+        return False
+
+    async def remount(self, spec: VolumeSpec, record: MountRecord, device: DeviceRecord | None) -> None:
+        """Nothing to do: the content is what it is."""
+
+
 def unique_name_of_pod(plugin: str, spec: VolumeSpec) -> str:
     """Return the unique name of a volume that needs neither attaching nor a device mount."""
     return f"{plugin}/{spec.pod.metadata.uid}-{spec.name}"

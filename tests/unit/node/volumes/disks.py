@@ -14,18 +14,17 @@ from tests.unit.node.make import pod
 from tiphys.aio.clock import LoopClock
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.node.volumes.local import OnNodePlugin
 from tiphys.node.volumes.paths import PodPaths
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.persistent import PersistentVolumes
-from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, VolumeSpec, VolumeStats
+from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, UnattachedPlugin, VolumeSpec, VolumeStats
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.memory_api import MemoryApi
 
 NODE = "n1"
 
 
-class Disks(OnNodePlugin):
+class Disks(UnattachedPlugin):
     """Volumes of the CSI driver `disks`. `staged` and `published` are what the machine has mounted; `calls` are the verbs so far.
 
     `on_call` is awaited before and after each change, with the verb, so that tests can fail or stop it there.
