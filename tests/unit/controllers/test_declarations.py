@@ -12,7 +12,7 @@ import pytest
 from tiphys.aio.clock import VirtualClock
 from tiphys.api.core import v1 as core
 from tiphys.api.kinds import SCHEME
-from tiphys.apiserver.auth.policy import CONTROLLERS, RUN_AS_MANAGER
+from tiphys.apiserver.auth.controller_roles import CONTROLLERS, RUN_AS_MANAGER
 from tiphys.client import Client, PartialObject
 from tiphys.controllers.certificates.settings import SigningSettings
 from tiphys.controllers.registry import LOOPS, all_controllers

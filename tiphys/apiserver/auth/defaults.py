@@ -15,6 +15,7 @@ from tiphys.api.helpers.cluster_roles import aggregated_rules
 from tiphys.api.meta.v1 import LabelSelector, ObjectMeta
 from tiphys.api.rbac.v1 import AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
 from tiphys.apiserver.auth import policy
+from tiphys.apiserver.auth.controller_roles import CONTROLLERS
 from tiphys.apiserver.auth.rules import compact, uncovered
 
 GROUP: Final = "rbac.authorization.k8s.io"
@@ -113,14 +114,14 @@ def _cluster_roles() -> Iterator[ClusterRole]:
     for name, target in policy.AGGREGATED.items():
         selector = LabelSelector(matchLabels={f"{GROUP}/aggregate-to-{target}": "true"})
         yield ClusterRole(metadata=_metadata(name, labels=_label(name)), aggregationRule=AggregationRule(clusterRoleSelectors=[selector]))
-    for name, text in policy.CONTROLLERS.items():
+    for name, text in CONTROLLERS.items():
         yield ClusterRole(metadata=_metadata(f"system:controller:{name}"), rules=parse_rules(f"{text}\n{policy.EVENTS}"))
 
 
 def _cluster_bindings() -> Iterator[ClusterRoleBinding]:
     for name, (role, subjects) in policy.CLUSTER_BINDINGS.items():
         yield ClusterRoleBinding(metadata=_metadata(name), subjects=_subjects(subjects), roleRef=_ref("ClusterRole", role))
-    for name in policy.CONTROLLERS:
+    for name in CONTROLLERS:
         role = f"system:controller:{name}"
         account = Subject(kind="ServiceAccount", name=name, namespace=SYSTEM)
         yield ClusterRoleBinding(metadata=_metadata(role), subjects=[account], roleRef=_ref("ClusterRole", role))
