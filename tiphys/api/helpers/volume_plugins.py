@@ -19,33 +19,7 @@ MIGRATED: Final[Mapping[str, str]] = {
     "kubernetes.io/vsphere-volume": "csi.vsphere.vmware.com",
 }
 """CSI drivers by the plugin that they took over from."""
-DRIVERS: Final[Mapping[str, str]] = {
-    "awsElasticBlockStore": "ebs.csi.aws.com",
-    "azureDisk": "disk.csi.azure.com",
-    "azureFile": "file.csi.azure.com",
-    "cephfs": "cephfs.csi.ceph.com",
-    "cinder": "cinder.csi.openstack.org",
-    "gcePersistentDisk": "pd.csi.storage.gke.io",
-    "glusterfs": "org.gluster.glusterfs",
-    "iscsi": "iscsi.csi.k8s.io",
-    "portworxVolume": "pxd.portworx.com",
-    "quobyte": "quobyte-csi",
-    "rbd": "rbd.csi.ceph.com",
-    "scaleIO": "csi-vxflexos.dellemc.com",
-    "storageos": "csi.storageos.com",
-    "vsphereVolume": "csi.vsphere.vmware.com",
-}
-"""The CSI driver for each kind of volume that nodes do not mount by themselves."""
-ADVICE: Final[Mapping[str, str]] = {
-    **{kind: f"use its CSI driver, {driver}" for kind, driver in DRIVERS.items()},
-    "fc": "use the CSI driver of the storage system's vendor",
-    "flexVolume": "use a CSI driver in place of the FlexVolume driver",
-    "flocker": "Flocker no longer exists; use a CSI driver",
-    "gitRepo": "use an emptyDir volume, and an init container that clones the repository into it",
-    "photonPersistentDisk": "Photon no longer exists; use a CSI driver",
-}
-"""Replacement for each kind of volume that nodes do not mount."""
-_PLUGINS: Final[Mapping[str, str]] = {
+PLUGINS: Final[Mapping[str, str]] = {
     "awsElasticBlockStore": "kubernetes.io/aws-ebs",
     "azureDisk": "kubernetes.io/azure-disk",
     "azureFile": "kubernetes.io/azure-file",
@@ -59,6 +33,27 @@ _PLUGINS: Final[Mapping[str, str]] = {
     "portworxVolume": "kubernetes.io/portworx-volume",
     "vsphereVolume": "kubernetes.io/vsphere-volume",
 }
+"""The plugin of each kind of volume that Kubernetes still knows, by the field for it."""
+DRIVERS: Final[Mapping[str, str]] = {
+    **{kind: MIGRATED[plugin] for kind, plugin in PLUGINS.items() if plugin in MIGRATED},
+    "cephfs": "cephfs.csi.ceph.com",
+    "glusterfs": "org.gluster.glusterfs",
+    "iscsi": "iscsi.csi.k8s.io",
+    "quobyte": "quobyte-csi",
+    "rbd": "rbd.csi.ceph.com",
+    "scaleIO": "csi-vxflexos.dellemc.com",
+    "storageos": "csi.storageos.com",
+}
+"""The CSI driver for each kind of volume that nodes do not mount by themselves."""
+ADVICE: Final[Mapping[str, str]] = {
+    **{kind: f"use its CSI driver, {driver}" for kind, driver in DRIVERS.items()},
+    "fc": "use the CSI driver of the storage system's vendor",
+    "flexVolume": "use a CSI driver in place of the FlexVolume driver",
+    "flocker": "Flocker no longer exists; use a CSI driver",
+    "gitRepo": "use an emptyDir volume, and an init container that clones the repository into it",
+    "photonPersistentDisk": "Photon no longer exists; use a CSI driver",
+}
+"""Replacement for each kind of volume that nodes do not mount."""
 
 
 def is_in_tree(plugin: str) -> bool:
@@ -75,4 +70,4 @@ def plugin_of(volume: PersistentVolume) -> str:
     """The plugin that a volume is mounted with, for a CSI driver together with its name; "" if it is not supported any more."""
     if volume.spec.csi is not None:
         return f"kubernetes.io/csi:{volume.spec.csi.driver}"
-    return next((plugin for source, plugin in _PLUGINS.items() if getattr(volume.spec, source) is not None), "")
+    return next((plugin for source, plugin in PLUGINS.items() if getattr(volume.spec, source) is not None), "")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.volume_binding import storage
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.well_known import STORAGE_RESIZER
-from tiphys.controllers.volumeexpand.plan import Expansion, expansion, grows, size
+from tiphys.controllers.volumeexpand.plan import Expansion, expansion, grows
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole
 
 
@@ -67,4 +68,4 @@ def _has_grown(old: core.PersistentVolumeClaim | None, new: core.PersistentVolum
     """Return whether a claim has begun to grow, or grows further than it did."""
     if new is None or not grows(new):
         return False
-    return old is None or not grows(old) or size(new.spec.resources.requests) > size(old.spec.resources.requests)
+    return old is None or not grows(old) or storage(new.spec.resources.requests) > storage(old.spec.resources.requests)
